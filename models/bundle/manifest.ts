@@ -1,0 +1,71 @@
+import Type from 'typebox'
+import { CalibrationMap } from '../calibration-map.ts'
+import { EncoderSpec } from '../encoder.ts'
+import { Link } from '../linear-head.ts'
+import { Price } from '../prices.ts'
+
+export const BUNDLE_FORMAT = 1
+
+export const Candidate = Type.Object({
+  model: Type.String({ minLength: 1 }),
+  role: Type.Union([Type.Literal('strong'), Type.Literal('weak'), Type.Literal('other')]),
+  price: Type.Optional(Price),
+  /** mean answer length in the training log, in tokens, where it was logged */
+  output_tokens: Type.Optional(Type.Number({ minimum: 0 })),
+})
+export type Candidate = Type.Static<typeof Candidate>
+
+export const Threshold = Type.Object({
+  value: Type.Number(),
+  /** how it was chosen: `default` before any calibration (half of validation goes strong) */
+  source: Type.Union([Type.Literal('default'), Type.Literal('calibrated')]),
+  /** what a calibration run promised and how: target, bound, method, n, date, data hash */
+  certificate: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+})
+export type Threshold = Type.Static<typeof Threshold>
+
+/** How the training log was split, so that the same rows can be told apart again. */
+export const SplitRule = Type.Object({
+  seed: Type.Integer(),
+  fractions: Type.Record(Type.String(), Type.Number()),
+  /** prefixes shared by over 5% of the rows, taken off before the stem is hashed */
+  prefixes: Type.Array(Type.String()),
+})
+export type SplitRule = Type.Static<typeof SplitRule>
+
+/** Everything about a router that is not in its arrays. `manifest.json` of a bundle. */
+export const Manifest = Type.Object({
+  format: Type.Literal(BUNDLE_FORMAT),
+  name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' }),
+  /** hash of everything here but itself and `created` */
+  version: Type.String(),
+  created: Type.String(),
+  encoder: EncoderSpec,
+  family: Type.Object({
+    name: Type.String(),
+    hyperparameters: Type.Record(Type.String(), Type.Unknown()),
+  }),
+  candidates: Type.Array(Candidate, { minItems: 2 }),
+  /** head.bin: the folded head, where the family is linear */
+  head: Type.Optional(
+    Type.Object({
+      link: Link,
+      outputs: Type.Integer({ minimum: 1 }),
+      dimension: Type.Integer({ minimum: 1 }),
+    }),
+  ),
+  calibration: CalibrationMap,
+  threshold: Threshold,
+  data: Type.Object({
+    sources: Type.Array(
+      Type.Object({ path: Type.String(), sha256: Type.String(), rows: Type.Integer() }),
+    ),
+    split: SplitRule,
+    counts: Type.Record(Type.String(), Type.Integer()),
+  }),
+  metrics: Type.Record(Type.String(), Type.Unknown()),
+  libraries: Type.Record(Type.String(), Type.String()),
+  /** SHA-256 of every other file of the bundle, by its path in it */
+  files: Type.Record(Type.String(), Type.String()),
+})
+export type Manifest = Type.Static<typeof Manifest>

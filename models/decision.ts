@@ -1,0 +1,58 @@
+import Type from 'typebox'
+import { ChatMessage } from './messages.ts'
+
+/** The body of `POST /route`, and what an in-process caller passes. Exactly one of prompt and messages. */
+export const RouteRequest = Type.Object(
+  {
+    prompt: Type.Optional(Type.String()),
+    messages: Type.Optional(Type.Array(ChatMessage, { minItems: 1 })),
+    system: Type.Optional(Type.String()),
+    tools: Type.Optional(Type.Array(Type.Record(Type.String(), Type.Unknown()))),
+    router: Type.Optional(Type.String()),
+    threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    models: Type.Optional(Type.Array(Type.String(), { minItems: 1, description: 'allow-list' })),
+    session_id: Type.Optional(Type.String()),
+    previous_model: Type.Optional(Type.String()),
+    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    explain: Type.Optional(Type.Boolean()),
+  },
+  { additionalProperties: false },
+)
+export type RouteRequest = Type.Static<typeof RouteRequest>
+
+export const DecisionCandidate = Type.Object({
+  model: Type.String(),
+  score: Type.Number(),
+  eligible: Type.Boolean(),
+  reason: Type.String(),
+  est_cost_usd: Type.Union([Type.Number(), Type.Null()]),
+  propensity: Type.Number(),
+})
+export type DecisionCandidate = Type.Static<typeof DecisionCandidate>
+
+/** What moved the win rate: additive contributions to the log-odds or the difference of success rates. */
+export const Explanation = Type.Object({
+  features: Type.Array(Type.Object({ name: Type.String(), contribution: Type.Number() })),
+})
+export type Explanation = Type.Static<typeof Explanation>
+
+/** One answer of the router: the model to use, why, and what to try next, in fallback order. */
+export const Decision = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('routing.decision'),
+  created: Type.Integer({ description: 'seconds since 1970' }),
+  router: Type.Object({ name: Type.String(), version: Type.String() }),
+  model: Type.String(),
+  win_rate: Type.Number(),
+  threshold: Type.Number(),
+  calibrated: Type.Boolean({ description: 'win rates were probability-calibrated' }),
+  candidates: Type.Array(DecisionCandidate),
+  reason: Type.String(),
+  fallback: Type.Boolean(),
+  fallback_reason: Type.Union([Type.String(), Type.Null()]),
+  propensity: Type.Number(),
+  timing_ms: Type.Number(),
+  truncated: Type.Boolean(),
+  explanation: Type.Optional(Explanation),
+})
+export type Decision = Type.Static<typeof Decision>

@@ -1,0 +1,96 @@
+/**
+ * Every error a person or a client can meet, in one table: its code, what it says, the HTTP status it
+ * answers with and the exit code it ends a command with. A message states what was expected, what came
+ * and where. Anything thrown that is not a WeirError is a bug and keeps its stack.
+ */
+interface ErrorRow {
+  /** `{name}` is filled from the parameters. */
+  readonly message: string
+  readonly status: number
+  readonly exit: number
+}
+
+const row = (message: string, status = 500, exit = 1): ErrorRow => ({ message, status, exit })
+
+export const ERRORS = {
+  // files and logs
+  file_not_found: row('expected a file or folder at {path}, found none'),
+  file_unreadable: row('could not read {path}: {reason}'),
+  file_truncated: row('expected a whole compressed file, but {path} ends early: {reason}'),
+  format_unknown: row(
+    'could not tell what {path} holds: expected one of {expected}; its columns are {got}',
+  ),
+  column_missing: row('expected a column {column} in {path}, got {got}'),
+  row_invalid: row('{path}:{line}: {field}: {reason}'),
+  too_many_rejects: row(
+    '{rejected} of {read} rows were refused, more than --max-rejects {limit} allows; see {rejects}. First: {first}',
+  ),
+  rows_too_few: row('expected at least {expected} rows {what}, got {got}'),
+  labels_one_class: row(
+    'expected prompts where {strong} does better and others where it does not; all {rows} rows say the same ({label})',
+  ),
+  model_unknown: row('model {model} is not in the log; it has: {known}'),
+  models_equal: row('expected two different models, got {model} for both --strong and --weak'),
+  dataset_invalid: row('expected a weir dataset at {path}: {reason}'),
+  // values
+  option_invalid: row('expected {expected} for {option}, got {got}', 400, 2),
+  option_unknown: row('{message}', 400, 2),
+  // training
+  engine_unavailable: row('the {engine} engine needs {module}: {reason}'),
+  training_diverged: row('training gave {value} at epoch {epoch}; try a lower learning rate'),
+  export_mismatch: row(
+    'export refused: ONNX Runtime and the plain forward pass differ by {difference} (at most {limit} allowed) with {flipped} decisions flipped',
+  ),
+  // bundles and encoders
+  bundle_invalid: row('expected a weir bundle at {path}: {reason}'),
+  bundle_corrupt: row('{path} does not match its hash: expected sha256 {expected}, got {got}'),
+  encoder_unknown: row('this weir has no encoder {kind}; it has: {known}'),
+  family_unknown: row('this weir has no router family {family}; it has: {known}'),
+  onnx_failed: row('ONNX Runtime could not {action}: {reason}'),
+  // requests
+  prompt_empty: row('expected a prompt with text in it, got {got}', 400),
+  prompt_too_long: row('expected a prompt of at most {limit} characters, got {got}', 413),
+  body_too_large: row('expected a body of at most {limit} bytes', 413),
+  request_invalid: row('{where}: expected {expected}, got {got}', 400),
+  route_not_found: row('no such endpoint: {method} {path}', 404),
+  router_unknown: row('no router named {router}; this server has: {known}', 404),
+  candidates_empty: row(
+    'none of the allowed models {models} is a candidate; they are: {known}',
+    400,
+  ),
+  server_not_ready: row('the router is still loading', 503),
+  address_in_use: row('cannot listen on {address}: it is in use'),
+  cancelled: row('stopped by {signal}', 499, 130),
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERRORS
+
+export class WeirError extends Error {
+  override readonly name = 'WeirError'
+  readonly code: ErrorCode
+  readonly status: number
+  readonly exitCode: number
+  /** The request field or option at fault, where there is one. */
+  readonly param: string | undefined
+
+  constructor(
+    code: ErrorCode,
+    parameters: Readonly<Record<string, unknown>> = {},
+    options: { cause?: unknown; param?: string } = {},
+  ) {
+    super(fill(ERRORS[code].message, parameters), { cause: options.cause })
+    this.code = code
+    this.status = ERRORS[code].status
+    this.exitCode = ERRORS[code].exit
+    this.param = options.param
+  }
+}
+
+/** Long values are cut, so that a 10 MB cell never becomes a 10 MB message. */
+function fill(template: string, parameters: Readonly<Record<string, unknown>>): string {
+  return template.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = parameters[name]
+    const text = Array.isArray(value) ? value.join(', ') : String(value)
+    return text.length > 400 ? `${text.slice(0, 400)}...` : text
+  })
+}

@@ -1,0 +1,42 @@
+import Type from 'typebox'
+
+/** One chat message, as OpenAI clients send it; content parts other than text carry no text to route on. */
+export const ChatMessage = Type.Object({
+  role: Type.String({ minLength: 1 }),
+  content: Type.Union([
+    Type.String(),
+    Type.Null(),
+    Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) })),
+  ]),
+})
+export type ChatMessage = Type.Static<typeof ChatMessage>
+
+/** What a prompt may arrive as: its text, or the conversation that it ends. */
+export type PromptInput = string | readonly ChatMessage[]
+
+/**
+ * The one function, in training and in serving, that makes a conversation into the text that is encoded.
+ * A single user message is its own text, so that a plain prompt and the same prompt sent as chat route
+ * alike. Longer conversations keep every turn in order, each headed by its role.
+ */
+export function promptText(input: PromptInput, system?: string): string {
+  if (typeof input === 'string') return system ? `system: ${system}\n\n${input}` : input
+  const turns = input.map((message) => ({ role: message.role, text: contentText(message.content) }))
+  if (system) turns.unshift({ role: 'system', text: system })
+  const spoken = turns.filter((turn) => turn.text !== '')
+  const only = spoken[0]
+  if (spoken.length === 1 && only?.role === 'user') return only.text
+  if (spoken.length === 2 && only?.role === 'system' && spoken[1]?.role === 'user') {
+    return `system: ${only.text}\n\n${spoken[1].text}`
+  }
+  return spoken.map((turn) => `${turn.role}: ${turn.text}`).join('\n\n')
+}
+
+function contentText(content: ChatMessage['content']): string {
+  if (content === null) return ''
+  if (typeof content === 'string') return content
+  return content
+    .map((part) => part.text ?? '')
+    .filter(Boolean)
+    .join('\n')
+}

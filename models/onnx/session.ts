@@ -1,0 +1,47 @@
+import type * as Ort from 'onnxruntime-node'
+import { WeirError } from '../errors.ts'
+
+/** The one door to onnxruntime-node, opened on first use: a router with a folded head never loads it. */
+export type OrtModule = typeof Ort
+export type OrtTensor = Ort.Tensor
+export type OrtSession = Ort.InferenceSession
+
+let loading: Promise<OrtModule> | undefined
+
+export function openOrt(): Promise<OrtModule> {
+  loading ??= import('onnxruntime-node').catch((cause: unknown) => {
+    loading = undefined
+    throw new WeirError('onnx_failed', { action: 'load', reason: String(cause) }, { cause })
+  })
+  return loading
+}
+
+export interface SessionOptions {
+  /** Threads inside one operator; 1 in servers, where requests are the parallel work. */
+  readonly threads: number
+}
+
+export async function createSession(
+  model: Uint8Array | string,
+  options: SessionOptions,
+): Promise<OrtSession> {
+  const ort = await openOrt()
+  const settings: Ort.InferenceSession.SessionOptions = {
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+  }
+  try {
+    return typeof model === 'string'
+      ? await ort.InferenceSession.create(model, settings)
+      : await ort.InferenceSession.create(model, settings)
+  } catch (cause) {
+    throw new WeirError(
+      'onnx_failed',
+      { action: 'read the graph', reason: cause instanceof Error ? cause.message : String(cause) },
+      { cause },
+    )
+  }
+}

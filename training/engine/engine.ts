@@ -1,0 +1,113 @@
+import type { Tensor } from '../../models/family.ts'
+import type { OnProgress } from '../../models/progress.ts'
+
+/**
+ * The operations a loss is written in, once, for every engine: `onnx` records them on a tape and
+ * differentiates the tape, `tfjs` runs them and differentiates by autodiff. Matrices are row-major.
+ */
+export interface Ops<T> {
+  /** a [m, k] by b [k, n]; either may be read transposed */
+  matmul(a: T, b: T, options?: { transposeA?: boolean; transposeB?: boolean }): T
+  /** elementwise, with NumPy broadcasting of the second operand onto the first */
+  add(a: T, b: T): T
+  sub(a: T, b: T): T
+  mul(a: T, b: T): T
+  scale(a: T, factor: number): T
+  sigmoid(a: T): T
+  tanh(a: T): T
+  relu(a: T): T
+  /** log(1 + e^a), without overflow */
+  softplus(a: T): T
+  /** over the last axis, which is dropped */
+  sumLast(a: T): T
+  /** rows of a parameter [m, k] by the batch's index column: [batch, k] */
+  gatherRows(table: T, index: T): T
+  /** each row divided by its Euclidean norm */
+  normaliseRows(a: T): T
+  /** a column [batch] as [batch, 1] */
+  asColumn(a: T): T
+  /** column k of a matrix [batch, m]: [batch] */
+  columnAt(a: T, k: number): T
+}
+
+/** Loss of each row of the batch, [batch]; the engine takes the weighted mean and adds the L2 terms. */
+export type RowLoss = <T>(
+  ops: Ops<T>,
+  parameters: Readonly<Record<string, T>>,
+  batch: Readonly<Record<string, T>>,
+) => T
+
+export interface Parameter extends Tensor {
+  /** L2 strength: the objective gains l2 / 2 * |values|^2 */
+  readonly l2: number
+}
+
+/** What is fitted: parameters at their initial values and the loss of a row. */
+export interface FitSpec {
+  readonly parameters: Readonly<Record<string, Parameter>>
+  readonly loss: RowLoss
+  /** names the loss in messages and in the graph */
+  readonly name: string
+}
+
+/**
+ * n rows. In a batch each column is [batch] (`index` columns as integers) and each `lookup` is
+ * [batch, d]: the table's rows at that column's indices, so that an embedding is stored once a prompt.
+ */
+export interface FitRows {
+  readonly rows: number
+  readonly columns: Readonly<Record<string, Float32Array | Int32Array>>
+  readonly lookups: Readonly<Record<string, { readonly table: Tensor; readonly index: Int32Array }>>
+  /** n: what each row's loss counts */
+  readonly weight: Float32Array
+}
+
+export interface FitData {
+  readonly train: FitRows
+  /** the same columns and lookups; early stopping watches its mean loss, without the L2 terms */
+  readonly validation: FitRows
+}
+
+export interface FitOptions {
+  readonly epochs: number
+  readonly batchSize: number
+  readonly learningRate: number
+  /** epochs without a better validation loss before it stops */
+  readonly patience: number
+  /** seeds the shuffles; the initial values arrive in the spec */
+  readonly seed: number
+  /** fixed and recorded: the bits of the result depend on it */
+  readonly threads: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+export interface EpochRecord {
+  readonly epoch: number
+  readonly trainLoss: number
+  readonly validationLoss: number
+  readonly seconds: number
+}
+
+export interface FitResult {
+  /** the parameters of the best epoch by validation loss */
+  readonly parameters: Readonly<Record<string, Tensor>>
+  readonly epochs: readonly EpochRecord[]
+  readonly bestEpoch: number
+  /** true where the signal stopped it early; the parameters are the best so far */
+  readonly stopped: boolean
+  /** which backend ran, its version and its threads */
+  readonly backend: string
+}
+
+/** Adam (Kingma and Ba 2015) with beta1 .9, beta2 .999, epsilon 1e-8, on seeded shuffles. */
+export interface Engine {
+  readonly name: string
+  fit(spec: FitSpec, data: FitData, options: FitOptions): Promise<FitResult>
+  /** Loss and gradients of the objective (with L2) on the given rows at the initial values. */
+  gradients(
+    spec: FitSpec,
+    rows: FitRows,
+  ): Promise<{ readonly loss: number; readonly gradients: Readonly<Record<string, Tensor>> }>
+  close(): Promise<void>
+}

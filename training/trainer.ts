@@ -1,0 +1,58 @@
+import type { Embeddings } from '../models/embeddings.ts'
+import type { HeadWeights } from '../models/family.ts'
+import type { OnProgress } from '../models/progress.ts'
+import type { Engine, EpochRecord } from './engine/engine.ts'
+
+/** Preferences on the prompts of one split, as columns. */
+export interface PreferenceColumns {
+  /** index of the prompt among the split's embeddings */
+  readonly prompt: Int32Array
+  readonly modelA: Int32Array
+  readonly modelB: Int32Array
+  /** 1 where a is better, 0 where b is, 0.5 for a tie */
+  readonly label: Float32Array
+  readonly weight: Float32Array
+}
+
+/** Outcomes on the prompts of one split: prompts x models, row-major, NaN where not observed. */
+export interface OutcomeColumns {
+  readonly scores: Float32Array
+}
+
+/** One split, as families see it: each prompt once, with what was observed of it. */
+export interface TrainingRows {
+  readonly embeddings: Embeddings
+  readonly preferences?: PreferenceColumns
+  readonly outcomes?: OutcomeColumns
+}
+
+export interface TrainerInput {
+  readonly models: readonly string[]
+  readonly strong: number
+  readonly weak: number
+  readonly train: TrainingRows
+  readonly validation: TrainingRows
+  readonly hyperparameters: Readonly<Record<string, number>>
+  readonly seed: number
+  readonly engine: Engine
+  readonly threads: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+export interface TrainerResult {
+  readonly weights: HeadWeights
+  /** every hyperparameter with the value it had */
+  readonly hyperparameters: Readonly<Record<string, number>>
+  readonly curve: readonly EpochRecord[]
+  readonly backend: string
+}
+
+/** How a family is fitted; its forward pass is the family of the same name in models/. */
+export interface Trainer {
+  readonly family: string
+  /** which embeddings it reads */
+  readonly input: 'dense' | 'sparse'
+  readonly defaults: Readonly<Record<string, number>>
+  fit(input: TrainerInput): Promise<TrainerResult>
+}
