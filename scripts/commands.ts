@@ -1,0 +1,7 @@
+import type { Command } from 'commander'
+
+/** Every subcommand, in the order `weir --help` lists them; a file each, loaded when the program is built. */
+export const COMMANDS: readonly (() => Promise<Command>)[] = [
+  async () => (await import('./commands/train.ts')).trainCommand(),
+  async () => (await import('./commands/route.ts')).routeCommand(),
+]

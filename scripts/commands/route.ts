@@ -1,0 +1,58 @@
+import { Command } from 'commander'
+import { openTerminal, score } from '../terminal.ts'
+
+interface RouteOptions {
+  readonly threshold?: string
+  readonly explain?: boolean
+  readonly json?: boolean
+}
+
+/** `weir route <bundle> <prompt>`: one decision, without a server. */
+export function routeCommand(): Command {
+  return new Command('route')
+    .description('route one prompt with a bundle and print the decision')
+    .argument('<bundle>', 'bundle folder, such as bundles/demo')
+    .argument('<prompt>', 'the prompt; - reads it from standard input')
+    .option('--threshold <number>', 'use this threshold instead of the bundle’s')
+    .option('--explain', 'say which features moved the win rate')
+    .option('--json', 'print the decision as JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  weir route bundles/demo "Prove that sqrt(2) is irrational."',
+    )
+    .action(route)
+}
+
+async function route(bundle: string, prompt: string, options: RouteOptions): Promise<void> {
+  const { loadRouter } = await import('../../models/router.ts')
+  const { numberOption } = await import('../options.ts')
+  const terminal = openTerminal()
+  const threshold = numberOption('--threshold', options.threshold, { min: 0, max: 1 })
+  const text = prompt === '-' ? await readInput() : prompt
+  const router = await loadRouter(bundle)
+  try {
+    const decision = await router.route({
+      prompt: text,
+      ...(threshold === undefined ? {} : { threshold }),
+      ...(options.explain ? { explain: true } : {}),
+    })
+    if (options.json) {
+      terminal.json(decision)
+      return
+    }
+    terminal.print(
+      `${decision.model}  win rate ${score(decision.win_rate)}, threshold ${score(decision.threshold)}  (${decision.reason})`,
+    )
+    for (const { name, contribution } of decision.explanation?.features ?? []) {
+      terminal.print(`  ${contribution >= 0 ? '+' : ''}${contribution.toFixed(3)}  ${name}`)
+    }
+  } finally {
+    await router.close()
+  }
+}
+
+async function readInput(): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('utf8')
+}

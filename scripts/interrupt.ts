@@ -1,0 +1,12 @@
+import { WeirError } from '../models/errors.ts'
+
+/** A signal that Ctrl-C aborts, so that long work stops cleanly; a second Ctrl-C ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController()
+  const stop = (signal: NodeJS.Signals): void => {
+    controller.abort(new WeirError('cancelled', { signal }))
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  return controller.signal
+}
