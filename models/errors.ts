@@ -41,12 +41,23 @@ export const ERRORS = {
   export_mismatch: row(
     'export refused: ONNX Runtime and the plain forward pass differ by {difference} (at most {limit} allowed) with {flipped} decisions flipped',
   ),
+  // evaluation
+  evaluation_invalid: row('expected {expected}, got {got}'),
+  // calibration
+  calibration_data_short: row(
+    'not enough data to promise {target}: {rows} calibration rows; about {more} more rows would do',
+  ),
+  calibration_needs: row('{target} needs {needed}'),
+  quality_gap_unclear: row(
+    'the gap between always-strong and always-weak is not clear of 0 on {rows} rows: {gap} [{low}, {high}]; a share of it cannot be kept',
+  ),
   // bundles and encoders
   bundle_invalid: row('expected a weir bundle at {path}: {reason}'),
   bundle_corrupt: row('{path} does not match its hash: expected sha256 {expected}, got {got}'),
   encoder_unknown: row('this weir has no encoder {kind}; it has: {known}'),
   family_unknown: row('this weir has no router family {family}; it has: {known}'),
   onnx_failed: row('ONNX Runtime could not {action}: {reason}'),
+  score_invalid: row('the router gave {value} for a prompt; expected a win rate from 0 to 1'),
   // requests
   prompt_empty: row('expected a prompt with text in it, got {got}', 400),
   prompt_too_long: row('expected a prompt of at most {limit} characters, got {got}', 413),
