@@ -1,0 +1,71 @@
+import { WeirError } from '../errors.ts'
+import { HASH_PREFIX_LENGTH } from '../prompt-hash.ts'
+
+/** `data-hashes.bin`: which prompts a router was made from, so that nothing is judged on them again. */
+export const DATA_HASHES_FILE = 'data-hashes.bin'
+
+export const SEEN_PARTS = ['train', 'validation', 'calibration'] as const
+export type SeenPart = (typeof SEEN_PARTS)[number]
+
+/** Hex prompt hashes (whole or prefixes) by the part they were used in. */
+export type SeenPrompts = Readonly<Partial<Record<SeenPart, Iterable<string>>>>
+
+export interface DataHashes {
+  readonly size: number
+  /** Where a prompt of this SHA-256 (hex) was used; the first part, where it is in several. */
+  seenIn(hash: string): SeenPart | undefined
+}
+
+/**
+ * A record is 9 bytes: the first 8 of the hash, then the index of its part in SEEN_PARTS. Records
+ * ascend, each hash once, so a look-up is a binary search in the file's bytes.
+ */
+const PREFIX = HASH_PREFIX_LENGTH / 2
+const RECORD = PREFIX + 1
+
+export function encodeDataHashes(seen: SeenPrompts): Uint8Array {
+  const parts = new Map<string, number>()
+  SEEN_PARTS.forEach((part, index) => {
+    for (const hash of seen[part] ?? []) {
+      const prefix = hash.slice(0, HASH_PREFIX_LENGTH)
+      if (!parts.has(prefix)) parts.set(prefix, index)
+    }
+  })
+  const bytes = Buffer.alloc(parts.size * RECORD)
+  let at = 0
+  for (const prefix of [...parts.keys()].sort()) {
+    bytes.write(prefix, at, PREFIX, 'hex')
+    bytes[at + PREFIX] = parts.get(prefix)!
+    at += RECORD
+  }
+  return bytes
+}
+
+/** @throws bundle_invalid where the bytes are not whole records; `path` says which file, for the message */
+export function decodeDataHashes(bytes: Uint8Array, path: string): DataHashes {
+  if (bytes.length % RECORD !== 0) {
+    throw new WeirError('bundle_invalid', {
+      path,
+      reason: `${DATA_HASHES_FILE} is ${bytes.length} bytes, expected records of ${RECORD}`,
+    })
+  }
+  const table = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const size = bytes.length / RECORD
+  return {
+    size,
+    seenIn(hash) {
+      const wanted = Buffer.from(hash.slice(0, HASH_PREFIX_LENGTH), 'hex')
+      let low = 0
+      let high = size - 1
+      while (low <= high) {
+        const middle = (low + high) >>> 1
+        const at = middle * RECORD
+        const order = table.compare(wanted, 0, PREFIX, at, at + PREFIX)
+        if (order === 0) return SEEN_PARTS[table[at + PREFIX]!]
+        if (order < 0) low = middle + 1
+        else high = middle - 1
+      }
+      return undefined
+    },
+  }
+}

@@ -1,0 +1,140 @@
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Compile } from 'typebox/compile'
+import { WeirError } from '../errors.ts'
+import type { LinearHead } from '../linear-head.ts'
+import { firstFault } from '../schema-fault.ts'
+import { DATA_HASHES_FILE, type DataHashes, decodeDataHashes } from './data-hashes.ts'
+import { decodeHead, HEAD_FILE, roleIndex } from './head-file.ts'
+import { BUNDLE_FORMAT, Manifest } from './manifest.ts'
+import { bundleVersion, sha256 } from './version.ts'
+
+export const ROUTER_FILE = 'router.onnx'
+
+/** One version of a router on disk, checked whole. */
+export interface Bundle {
+  /** the version's own folder, never the `current` link: what is read later is the same version */
+  readonly path: string
+  readonly manifest: Manifest
+  /** the bytes of one of its files, checked against its hash again */
+  file(name: string): Promise<Uint8Array>
+  /** the folded head, where the family is linear */
+  head(): Promise<LinearHead | undefined>
+  /** which prompts it was trained, validated and calibrated on */
+  dataHashes(): Promise<DataHashes>
+}
+
+/**
+ * Reads `NAME/` (its current version) or `NAME/VERSION/`, and checks every file against its hash.
+ *
+ * @throws file_not_found, bundle_invalid (names the field), bundle_corrupt (names the file)
+ */
+export async function readBundle(path: string): Promise<Bundle> {
+  const folder = await versionFolder(resolve(path))
+  const manifest = await readManifest(folder)
+  for (const name of Object.keys(manifest.files)) await readChecked(folder, manifest, name)
+  return {
+    path: folder,
+    manifest,
+    file: (name) => readChecked(folder, manifest, name),
+    head: async () =>
+      manifest.head
+        ? decodeHead(await readChecked(folder, manifest, HEAD_FILE), manifest, folder)
+        : undefined,
+    dataHashes: async () =>
+      decodeDataHashes(
+        manifest.files[DATA_HASHES_FILE]
+          ? await readChecked(folder, manifest, DATA_HASHES_FILE)
+          : new Uint8Array(0),
+        folder,
+      ),
+  }
+}
+
+const manifestCheck = Compile(Manifest)
+
+/** @throws bundle_invalid, naming the field */
+export function assertManifest(value: unknown, path: string): Manifest {
+  const format = (value as { format?: unknown } | null)?.format
+  if (typeof format === 'number' && format !== BUNDLE_FORMAT) {
+    throw invalid(path, `this weir reads bundle format ${BUNDLE_FORMAT}, it has ${format}`)
+  }
+  if (!manifestCheck.Check(value)) {
+    const fault = firstFault(manifestCheck.Errors(value), value)
+    throw invalid(path, `manifest ${fault.field}: expected ${fault.expected}, got ${fault.got}`)
+  }
+  roleIndex(value, 'strong', path)
+  roleIndex(value, 'weak', path)
+  const models = new Set(value.candidates.map((candidate) => candidate.model))
+  if (models.size < value.candidates.length)
+    throw invalid(path, 'candidates: a model is there twice')
+  for (const name of [ROUTER_FILE, ...(value.head ? [HEAD_FILE] : []), ...value.encoder.files]) {
+    if (value.files[name] === undefined) throw invalid(path, `manifest files: ${name} is missing`)
+  }
+  for (const name of Object.keys(value.files)) {
+    const safe =
+      !/[\\:]|^\/|\/\//.test(name) && !name.split('/').some((part) => /^\.\.?$/.test(part))
+    if (!safe || name === '' || name === 'manifest.json') {
+      throw invalid(path, `manifest files: ${JSON.stringify(name)} is not a path inside it`)
+    }
+  }
+  return value
+}
+
+async function versionFolder(path: string): Promise<string> {
+  const entry = await stat(path).catch(() => undefined)
+  if (!entry) throw new WeirError('file_not_found', { path })
+  if (!entry.isDirectory()) throw invalid(path, 'it is a file, expected a folder')
+  const current = join(path, 'current')
+  const name = (await stat(join(path, 'manifest.json')).catch(() => undefined))
+    ? path
+    : (await stat(current).catch(() => undefined))
+      ? current
+      : undefined
+  if (!name) throw invalid(path, 'it holds neither manifest.json nor a current version')
+  // followed once, here, so that a swap in the middle cannot mix two versions
+  return realpath(name)
+}
+
+async function readManifest(folder: string): Promise<Manifest> {
+  const text = await readFile(join(folder, 'manifest.json'), 'utf8')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new WeirError(
+      'bundle_invalid',
+      { path: folder, reason: `manifest.json is not JSON: ${(cause as Error).message}` },
+      { cause },
+    )
+  }
+  const manifest = assertManifest(value, folder)
+  const version = bundleVersion(manifest)
+  if (manifest.version !== version) {
+    throw new WeirError('bundle_corrupt', {
+      path: join(folder, 'manifest.json'),
+      expected: manifest.version,
+      got: version,
+    })
+  }
+  return manifest
+}
+
+async function readChecked(folder: string, manifest: Manifest, name: string): Promise<Uint8Array> {
+  const path = join(folder, name)
+  const expected = manifest.files[name]
+  if (expected === undefined) throw invalid(folder, `it holds no ${name}`)
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw new WeirError(
+      'bundle_invalid',
+      { path: folder, reason: `${name} cannot be read: ${(cause as NodeJS.ErrnoException).code}` },
+      { cause },
+    )
+  })
+  const got = sha256(bytes)
+  if (got !== expected) throw new WeirError('bundle_corrupt', { path, expected, got })
+  return bytes
+}
+
+const invalid = (path: string, reason: string): WeirError =>
+  new WeirError('bundle_invalid', { path, reason })

@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { WeirError } from '../errors.ts'
+import { BUNDLE_FORMAT, type Manifest } from './manifest.ts'
+import { assertManifest, readBundle } from './read.ts'
+import { bundleVersion, sha256 } from './version.ts'
+
+/** A bundle before it has a version: what the writer works out for itself is left out. */
+export interface BundleDraft {
+  readonly manifest: Omit<Manifest, 'format' | 'version' | 'files' | 'created'>
+  /** by path inside the bundle, such as `router.onnx` or `encoder/vocabulary.json` */
+  readonly files: ReadonlyMap<string, Uint8Array>
+}
+
+export interface WrittenBundle {
+  /** the version's own folder */
+  readonly path: string
+  readonly manifest: Manifest
+}
+
+/**
+ * Writes `root/NAME/VERSION/` and points `root/NAME/current` at it. A version is written aside, flushed
+ * and renamed, so a reader sees all of it or none; one that is already there whole is left as it is.
+ *
+ * @throws bundle_invalid where the manifest does not fit its schema
+ */
+export async function writeBundle(
+  root: string,
+  draft: BundleDraft,
+  now: Date = new Date(),
+): Promise<WrittenBundle> {
+  const hashes = [...draft.files]
+    .map(([name, bytes]) => [name, sha256(bytes)] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  const body = { format: BUNDLE_FORMAT, ...draft.manifest, files: Object.fromEntries(hashes) }
+  const version = bundleVersion(body as Manifest)
+  // through JSON, so that what is checked is what a reader will see
+  const text = `${JSON.stringify({ ...body, version, created: now.toISOString() }, null, 2)}\n`
+  const folder = join(resolve(root), draft.manifest.name)
+  assertManifest(JSON.parse(text), folder)
+  const path = join(folder, version)
+  if (!(await isWhole(path, version))) {
+    const aside = join(folder, `.${version}-${randomBytes(4).toString('hex')}`)
+    try {
+      for (const [name, bytes] of draft.files) await writeFlushed(join(aside, name), bytes)
+      await writeFlushed(join(aside, 'manifest.json'), Buffer.from(text))
+      await rm(path, { recursive: true, force: true })
+      await rename(aside, path)
+    } catch (cause) {
+      await rm(aside, { recursive: true, force: true })
+      throw cause
+    }
+  }
+  await pointCurrent(folder, version)
+  return { path, manifest: (await readBundle(path)).manifest }
+}
+
+/** Points `NAME/current` at one of its versions, in one step for anyone reading it. */
+export async function pointCurrent(folder: string, version: string): Promise<void> {
+  const aside = join(folder, `.current-${randomBytes(4).toString('hex')}`)
+  await symlink(version, aside, 'dir')
+  await rename(aside, join(folder, 'current'))
+}
+
+async function isWhole(path: string, version: string): Promise<boolean> {
+  try {
+    return (await readBundle(path)).manifest.version === version
+  } catch (error) {
+    if (error instanceof WeirError) return false
+    throw error
+  }
+}
+
+async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,112 @@
+import type { Candidate, Manifest } from './bundle/manifest.ts'
+import type { Decision, DecisionCandidate, RouteRequest } from './decision.ts'
+import { WeirError } from './errors.ts'
+import { estimateCost } from './prices.ts'
+
+/** Why a model was chosen. A closed list: it labels metrics and logs. */
+export type DecisionReason = 'win_rate_reached' | 'win_rate_below' | 'only_allowed' | 'fallback'
+
+/** What a router said of one prompt, and what the edge adds: the clock and the id are passed in. */
+export interface DecisionInput {
+  readonly manifest: Manifest
+  /** calibrated */
+  readonly winRate: number
+  /** a score a candidate, in their order, where the family has one */
+  readonly quality: Float64Array | undefined
+  readonly request: RouteRequest
+  readonly promptCharacters: number
+  readonly truncated: boolean
+  readonly id: string
+  /** milliseconds since 1970 */
+  readonly now: number
+  readonly elapsedMs: number
+  /** set where the router could not answer: the strong model is taken, unsure fails toward quality */
+  readonly fallbackReason?: string
+}
+
+/**
+ * The decision of one request: strong where the win rate reaches the threshold, else weak. An allow-list
+ * that leaves out one of the pair decides for the other; one that leaves out both takes the best of the rest.
+ *
+ * @throws candidates_empty where the allow-list holds no candidate
+ */
+export function decide(input: DecisionInput): Decision {
+  const { manifest, winRate, request } = input
+  const threshold = request.threshold ?? manifest.threshold.value
+  const fallback = input.fallbackReason !== undefined
+  const ranked = rank(input, fallback || winRate >= threshold)
+  const chosen = ranked[0]
+  if (!chosen?.allowed) {
+    throw new WeirError(
+      'candidates_empty',
+      { models: request.models, known: manifest.candidates.map((candidate) => candidate.model) },
+      { param: 'models' },
+    )
+  }
+  const free = ranked[1]?.allowed === true
+  const reason: DecisionReason = fallback
+    ? 'fallback'
+    : !free
+      ? 'only_allowed'
+      : winRate >= threshold
+        ? 'win_rate_reached'
+        : 'win_rate_below'
+  return {
+    id: input.id,
+    object: 'routing.decision',
+    created: Math.floor(input.now / 1000),
+    router: { name: manifest.name, version: manifest.version },
+    model: chosen.candidate.model,
+    win_rate: winRate,
+    threshold,
+    calibrated: manifest.calibration.method !== 'identity',
+    candidates: ranked.map((entry, index) => toCandidate(entry, index === 0, input)),
+    reason,
+    fallback,
+    fallback_reason: input.fallbackReason ?? null,
+    propensity: 1,
+    timing_ms: input.elapsedMs,
+    truncated: input.truncated,
+  }
+}
+
+interface Ranked {
+  readonly candidate: Candidate
+  readonly allowed: boolean
+  readonly score: number
+  /** less is tried earlier */
+  readonly order: number
+}
+
+/** The preferred one of the pair, the other one, then the rest from best to worst; what is not allowed last. */
+function rank(input: DecisionInput, preferStrong: boolean): Ranked[] {
+  const { manifest, quality, winRate, request } = input
+  const ranked = manifest.candidates.map((candidate, index): Ranked => {
+    const allowed = request.models === undefined || request.models.includes(candidate.model)
+    const pairScore = candidate.role === 'strong' ? winRate : 1 - winRate
+    const score = quality?.[index] ?? (candidate.role === 'other' ? 0 : pairScore)
+    const inPair =
+      candidate.role === 'other'
+        ? 2 - score
+        : (candidate.role === 'strong') === preferStrong
+          ? -1
+          : 0
+    return { candidate, allowed, score, order: allowed ? inPair : 10 + inPair }
+  })
+  return ranked.sort((a, b) => a.order - b.order)
+}
+
+function toCandidate(entry: Ranked, chosen: boolean, input: DecisionInput): DecisionCandidate {
+  const { model, price, output_tokens: outputTokens } = entry.candidate
+  return {
+    model,
+    score: entry.score,
+    eligible: entry.allowed,
+    reason: chosen ? 'chosen' : entry.allowed ? 'next' : 'not_allowed',
+    est_cost_usd:
+      price && outputTokens !== undefined
+        ? estimateCost(price, input.promptCharacters, outputTokens)
+        : null,
+    propensity: chosen ? 1 : 0,
+  }
+}

@@ -1,0 +1,26 @@
+import { type Bundle, ROUTER_FILE } from './bundle/read.ts'
+import type { Embeddings } from './embeddings.ts'
+import { type LinearHead, scoreLinear } from './linear-head.ts'
+import type { Scores } from './scores.ts'
+
+/** A bundle's head, ready to score embeddings; which way it does so is nobody else's business. */
+export interface HeadScorer {
+  /** the folded head, where there is one: `explain` reads it */
+  readonly linear?: LinearHead
+  score(embeddings: Embeddings): Promise<Scores> | Scores
+  close(): Promise<void>
+}
+
+/** The folded head where the bundle has one, without ONNX Runtime; else `router.onnx`. */
+export async function openHead(bundle: Bundle, threads: number): Promise<HeadScorer> {
+  const linear = await bundle.head()
+  if (linear) {
+    return {
+      linear,
+      score: (embeddings) => scoreLinear(linear, embeddings),
+      close: async () => {},
+    }
+  }
+  const { openGraphHead } = await import('./onnx/graph-head.ts')
+  return openGraphHead(await bundle.file(ROUTER_FILE), threads)
+}

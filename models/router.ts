@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto'
+import type { Manifest } from './bundle/manifest.ts'
+import { readBundle } from './bundle/read.ts'
+import { calibrate } from './calibration-map.ts'
+import { decide } from './decide.ts'
+import type { Decision, Explanation, RouteRequest } from './decision.ts'
+import type { Encoder, EncoderSpec } from './encoder.ts'
+import { WeirError } from './errors.ts'
+import { explainLinear } from './explain.ts'
+import { openHead } from './head-scorer.ts'
+import { requestText } from './route-request.ts'
+
+/** What a router says of n prompts, in their order. */
+export interface RouterScores {
+  /** n: calibrated, each in [0, 1] */
+  readonly winRate: Float64Array
+  /** n x candidates, row-major, where the family has it */
+  readonly quality?: Float64Array
+  /** 1 where a prompt was longer than the encoder reads; n */
+  readonly truncated: Uint8Array
+}
+
+/** A loaded bundle: one immutable version of one router. */
+export interface Router {
+  readonly manifest: Manifest
+  /** the version's folder */
+  readonly path: string
+  /** @throws score_invalid, onnx_failed, cancelled */
+  score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
+  /** @throws prompt_empty, prompt_too_long, request_invalid, candidates_empty, score_invalid */
+  route(request: RouteRequest): Promise<Decision>
+  /** What moved the win rate of one text; empty where the head is not linear. */
+  explain(prompt: string): Promise<Explanation>
+  close(): Promise<void>
+}
+
+export interface RouterOptions {
+  /** Opens the bundle's encoder; tests pass their own. */
+  readonly loadEncoder?: (spec: EncoderSpec, folder: string) => Promise<Encoder>
+  /** milliseconds since 1970 */
+  readonly now?: () => number
+  /** names decisions */
+  readonly newId?: () => string
+  /** ONNX Runtime threads; 1 in servers, where requests are the parallel work */
+  readonly threads?: number
+}
+
+/**
+ * Opens `NAME/` (its current version) or `NAME/VERSION/`, every file checked against its hash.
+ *
+ * @throws file_not_found, bundle_invalid, bundle_corrupt, encoder_unknown, onnx_failed
+ */
+export async function loadRouter(path: string, options: RouterOptions = {}): Promise<Router> {
+  const bundle = await readBundle(path)
+  const { manifest } = bundle
+  const loadEncoder = options.loadEncoder ?? (await import('./encoders.ts')).loadEncoder
+  const encoder = await loadEncoder(manifest.encoder, bundle.path)
+  const head = await openHead(bundle, options.threads ?? 1)
+  const now = options.now ?? Date.now
+  const newId = options.newId ?? randomUUID
+
+  const score = async (prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores> => {
+    const { embeddings, truncated } = await encoder.encode(prompts, signal)
+    const { winRate, quality } = await head.score(embeddings)
+    for (let i = 0; i < winRate.length; i++) {
+      const value = calibrate(manifest.calibration, winRate[i]!)
+      // written so that NaN fails it
+      if (!(value >= 0 && value <= 1)) throw new WeirError('score_invalid', { value })
+      winRate[i] = value
+    }
+    if (quality && !quality.every((value) => value >= 0 && value <= 1)) {
+      throw new WeirError('score_invalid', { value: 'a quality outside it' })
+    }
+    return quality ? { winRate, quality, truncated } : { winRate, truncated }
+  }
+
+  const explain = async (prompt: string): Promise<Explanation> => {
+    if (!head.linear) return { features: [] }
+    const { embeddings } = await encoder.encode([prompt])
+    return explainLinear(head.linear, embeddings, encoder.featureNames?.(prompt))
+  }
+
+  return {
+    manifest,
+    path: bundle.path,
+    score,
+    explain,
+    async route(request) {
+      const started = performance.now()
+      const text = requestText(request)
+      if (request.router !== undefined && request.router !== manifest.name) {
+        throw new WeirError(
+          'router_unknown',
+          { router: request.router, known: manifest.name },
+          { param: 'router' },
+        )
+      }
+      const scores = await score([text])
+      const explanation = request.explain ? await explain(text) : undefined
+      const decision = decide({
+        manifest,
+        winRate: scores.winRate[0]!,
+        quality: scores.quality,
+        request,
+        promptCharacters: text.length,
+        truncated: scores.truncated[0] === 1,
+        id: newId(),
+        now: now(),
+        elapsedMs: Math.round((performance.now() - started) * 1000) / 1000,
+      })
+      return explanation ? { ...decision, explanation } : decision
+    },
+    async close() {
+      await head.close()
+      await encoder.close?.()
+    },
+  }
+}
