@@ -7,7 +7,7 @@ export interface DenseEmbeddings {
   readonly values: Float32Array
 }
 
-/** n sparse rows (CSR): row i holds `ids[offsets[i]..offsets[i+1])`, ascending, with their weights. */
+/** n sparse rows (CSR): row i holds `ids[offsets[i]..offsets[i+1])`, each once, with their weights. */
 export interface SparseEmbeddings {
   readonly kind: 'sparse'
   readonly rows: number
@@ -48,4 +48,42 @@ export function takeSparse(from: SparseEmbeddings, rows: ArrayLike<number>): Spa
     weights.set(from.weights.subarray(start, end), offsets[i]!)
   }
   return { kind: 'sparse', rows: rows.length, dimension: from.dimension, offsets, ids, weights }
+}
+
+/** The rows of all parts, in order; the parts are of one kind and one dimension. */
+export function concatenate(parts: readonly Embeddings[]): Embeddings {
+  const dense = parts.filter((part) => part.kind === 'dense')
+  const sparse = parts.filter((part) => part.kind === 'sparse')
+  if (dense.length === parts.length) return concatenateDense(dense)
+  if (sparse.length === parts.length) return concatenateSparse(sparse)
+  throw new TypeError('cannot join dense and sparse rows')
+}
+
+function concatenateDense(parts: readonly DenseEmbeddings[]): DenseEmbeddings {
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
+  const dimension = parts[0]?.dimension ?? 0
+  const values = new Float32Array(rows * dimension)
+  let at = 0
+  for (const part of parts) {
+    values.set(part.values, at)
+    at += part.values.length
+  }
+  return { kind: 'dense', rows, dimension, values }
+}
+
+function concatenateSparse(parts: readonly SparseEmbeddings[]): SparseEmbeddings {
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
+  const total = parts.reduce((sum, part) => sum + part.ids.length, 0)
+  const offsets = new Uint32Array(rows + 1)
+  const ids = new Uint32Array(total)
+  const weights = new Float32Array(total)
+  let at = 0
+  let row = 0
+  for (const part of parts) {
+    ids.set(part.ids, at)
+    weights.set(part.weights, at)
+    for (let i = 0; i < part.rows; i++) offsets[++row] = at + part.offsets[i + 1]!
+    at += part.ids.length
+  }
+  return { kind: 'sparse', rows, dimension: parts[0]?.dimension ?? 0, offsets, ids, weights }
 }

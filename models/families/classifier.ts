@@ -1,0 +1,29 @@
+import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
+import { type LinearHead, scoreLinear } from '../linear-head.ts'
+import { linearGraph } from './linear-graph.ts'
+import { tensorOf } from './tensor-of.ts'
+
+/**
+ * Linear classifiers on the embedding. From outcomes, a success head a model, and the plug-in rule
+ * winRate = (1 + p_strong - p_weak) / 2 (CARROT, arXiv 2502.03261); from preferences alone, one head for
+ * the pair. Tensors: `weights` [d, outputs], `bias` [outputs]; one output means a pair head.
+ */
+export const classifier: Family = {
+  name: 'classifier',
+  input: 'either',
+  forward: (weights, pair, embeddings) => scoreLinear(foldClassifier(weights, pair), embeddings),
+  graph: (weights, pair, input: GraphInput) => linearGraph(foldClassifier(weights, pair), input),
+  fold: foldClassifier,
+}
+
+function foldClassifier(weights: HeadWeights, pair: Pair): LinearHead {
+  const [dimension = 0, outputs = 0] = weights.tensors.weights?.shape ?? []
+  return {
+    link: outputs === 1 ? 'pair' : 'success',
+    outputs,
+    dimension,
+    weights: tensorOf(weights, 'weights', [dimension, outputs]).values,
+    bias: tensorOf(weights, 'bias', [outputs]).values,
+    ...pair,
+  }
+}

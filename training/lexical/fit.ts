@@ -1,0 +1,154 @@
+import type { EncoderArtifact } from '../../models/encoder.ts'
+import { createLexicalEncoder } from '../../models/lexical/encoder.ts'
+import { createFeaturizer, truncatePrompt } from '../../models/lexical/featurizer.ts'
+import { BUCKETS, type LexicalProjection, type LexicalState } from '../../models/lexical/state.ts'
+import { SURFACE_COUNT, surfaceFeatures } from '../../models/lexical/surface.ts'
+import { eachGram } from '../../models/lexical/words.ts'
+import type { OnProgress } from '../../models/progress.ts'
+import { truncatedSvd } from './svd.ts'
+
+export interface LexicalOptions {
+  /** prompts a bucket must appear in to be kept */
+  readonly minPrompts: number
+  /** buckets kept at the most, the most frequent first */
+  readonly maxBuckets: number
+  /** standard deviation that surface features are scaled to, beside unit-length n-grams */
+  readonly surfaceWeight: number
+}
+
+/** Chosen by 5-fold cross-validation on MMLU and GSM8K (docs/encoders.md). */
+export const LEXICAL_DEFAULTS: LexicalOptions = {
+  minPrompts: 2,
+  maxBuckets: 65_536,
+  surfaceWeight: 0.1,
+}
+
+export interface ProjectionOptions {
+  readonly dimension: number
+  /** buckets kept at the most: the projection holds `dimension` bytes for each */
+  readonly maxBuckets: number
+  /** prompts the decomposition is fitted on at the most */
+  readonly maxPrompts: number
+  readonly seed: number
+}
+
+export const PROJECTION_DEFAULTS = {
+  dimension: 256,
+  maxBuckets: 32_768,
+  maxPrompts: 20_000,
+} as const
+
+export interface FitLexicalInput {
+  readonly prompts: readonly string[]
+  readonly options?: Partial<LexicalOptions>
+  /** asks for the dense form */
+  readonly projection?: ProjectionOptions
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+/** Fits `lexical` on the training prompts: which buckets to keep, their IDF, the scale of the surface features. */
+export async function fitLexical(input: FitLexicalInput): Promise<EncoderArtifact> {
+  const options = { ...LEXICAL_DEFAULTS, ...input.options }
+  const frequency = documentFrequency(input)
+  const limit = Math.min(options.maxBuckets, input.projection?.maxBuckets ?? Infinity)
+  const buckets = keptBuckets(frequency, options.minPrompts, limit)
+  const n = input.prompts.length
+  const state: LexicalState = {
+    buckets,
+    idf: Float32Array.from(buckets, (bucket) => Math.log((1 + n) / (1 + frequency[bucket]!)) + 1),
+    ...surfaceScales(input.prompts, options.surfaceWeight),
+  }
+  if (!input.projection) return createLexicalEncoder(state)
+  const projection = await fitProjection(state, input.projection, input)
+  return createLexicalEncoder({ ...state, projection })
+}
+
+/** Training prompts each bucket appears in: BUCKETS counts. */
+function documentFrequency(input: FitLexicalInput): Uint32Array {
+  const frequency = new Uint32Array(BUCKETS)
+  const lastSeen = new Int32Array(BUCKETS).fill(-1)
+  input.prompts.forEach((prompt, row) => {
+    if (row % 1024 === 0) {
+      input.signal?.throwIfAborted()
+      input.onProgress?.({ stage: 'counting words', done: row, total: input.prompts.length })
+    }
+    eachGram(truncatePrompt(prompt).toLowerCase(), (hash) => {
+      const bucket = hash & (BUCKETS - 1)
+      if (lastSeen[bucket] === row) return
+      lastSeen[bucket] = row
+      frequency[bucket]!++
+    })
+  })
+  return frequency
+}
+
+/** Ascending. Ties at the limit go to the lower bucket, so that the choice is the same every time. */
+function keptBuckets(frequency: Uint32Array, minPrompts: number, limit: number): Uint32Array {
+  const kept: number[] = []
+  for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    if (frequency[bucket]! >= minPrompts) kept.push(bucket)
+  }
+  if (kept.length > limit) {
+    kept.sort((a, b) => frequency[b]! - frequency[a]! || a - b)
+    kept.length = limit
+  }
+  return Uint32Array.from(kept).sort()
+}
+
+function surfaceScales(
+  prompts: readonly string[],
+  weight: number,
+): Pick<LexicalState, 'surfaceMean' | 'surfaceScale'> {
+  const values = new Float64Array(SURFACE_COUNT)
+  const sum = new Float64Array(SURFACE_COUNT)
+  const squares = new Float64Array(SURFACE_COUNT)
+  for (const prompt of prompts) {
+    surfaceFeatures(truncatePrompt(prompt), values)
+    values[0] = Math.log(prompt.length + 1)
+    for (let i = 0; i < SURFACE_COUNT; i++) {
+      sum[i]! += values[i]!
+      squares[i]! += values[i]! ** 2
+    }
+  }
+  const n = Math.max(1, prompts.length)
+  const surfaceMean = Float32Array.from(sum, (total) => total / n)
+  const surfaceScale = Float32Array.from(squares, (total, i) => {
+    const variance = total / n - (sum[i]! / n) ** 2
+    return variance > 1e-9 ? weight / Math.sqrt(variance) : 0
+  })
+  return { surfaceMean, surfaceScale }
+}
+
+/** The SVD's right vectors as 8-bit rows, each with its scale: a quarter of the bytes, cosine above .999. */
+async function fitProjection(
+  state: LexicalState,
+  options: ProjectionOptions,
+  input: FitLexicalInput,
+): Promise<LexicalProjection> {
+  const step = Math.max(1, Math.ceil(input.prompts.length / options.maxPrompts))
+  const prompts = input.prompts.filter((_, row) => row % step === 0)
+  const { embeddings } = createFeaturizer(state).featurize(prompts)
+  const columns = state.buckets.length
+  const vectors = await truncatedSvd(embeddings, {
+    columns,
+    dimension: options.dimension,
+    seed: options.seed,
+    ...(input.signal ? { signal: input.signal } : {}),
+    ...(input.onProgress ? { onProgress: input.onProgress } : {}),
+  })
+  const { dimension } = vectors
+  const values = new Int8Array(columns * dimension)
+  const scale = new Float32Array(columns)
+  for (let column = 0; column < columns; column++) {
+    const row = vectors.values.subarray(column * dimension, (column + 1) * dimension)
+    let largest = 0
+    for (const value of row) largest = Math.max(largest, Math.abs(value))
+    if (largest === 0) continue
+    scale[column] = largest / 127
+    for (let k = 0; k < dimension; k++) {
+      values[column * dimension + k] = Math.round(row[k]! / scale[column]!)
+    }
+  }
+  return { dimension, values, scale }
+}

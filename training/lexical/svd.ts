@@ -1,0 +1,133 @@
+import type { SparseEmbeddings } from '../../models/embeddings.ts'
+import type { OnProgress } from '../../models/progress.ts'
+import { createRandom } from '../../models/random.ts'
+import { crossProducts, orthonormalise, symmetricEigen } from './orthogonal.ts'
+
+export interface SvdOptions {
+  /** only the first so many columns take part */
+  readonly columns: number
+  readonly dimension: number
+  readonly seed: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+/** columns x dimension, row-major: right singular vectors, largest singular value first. */
+export interface RightVectors {
+  readonly dimension: number
+  readonly values: Float32Array
+  readonly singularValues: Float64Array
+}
+
+const OVERSAMPLE = 10
+const POWER_STEPS = 2
+
+/**
+ * Truncated SVD of sparse rows by randomised subspace iteration (Halko, Martinsson and Tropp 2011,
+ * algorithms 4.4 and 5.1). The dimension shrinks to what the rows can carry.
+ */
+export async function truncatedSvd(
+  rows: SparseEmbeddings,
+  options: SvdOptions,
+): Promise<RightVectors> {
+  const { columns } = options
+  const width = Math.min(options.dimension + OVERSAMPLE, rows.rows, columns)
+  const dimension = Math.min(options.dimension, width)
+  const steps = 2 * POWER_STEPS + 3
+  let done = 0
+  const tick = async (): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C in
+    options.signal?.throwIfAborted()
+    options.onProgress?.({ stage: 'reducing dimensions', done: done++, total: steps })
+  }
+  const random = createRandom(options.seed)
+  const start = new Float32Array(columns * width)
+  for (let i = 0; i < start.length; i++) start[i] = random.normal()
+  await tick()
+  let left = multiply(rows, columns, start, width)
+  for (let step = 0; step < POWER_STEPS; step++) {
+    await tick()
+    orthonormalise(left, rows.rows, width)
+    const right = multiplyTransposed(rows, columns, left, width)
+    await tick()
+    orthonormalise(right, columns, width)
+    left = multiply(rows, columns, right, width)
+  }
+  await tick()
+  orthonormalise(left, rows.rows, width)
+  const projected = multiplyTransposed(rows, columns, left, width)
+  await tick()
+  // B = Q^T A is width x columns; its right vectors come from the small matrix B B^T
+  const { values, vectors } = symmetricEigen(crossProducts(projected, columns, width), width)
+  const singularValues = Float64Array.from({ length: dimension }, (_, k) =>
+    Math.sqrt(Math.max(values[k]!, 0)),
+  )
+  const out = new Float32Array(columns * dimension)
+  for (let column = 0; column < columns; column++) {
+    for (let k = 0; k < dimension; k++) {
+      if (singularValues[k]! < 1e-9) continue
+      let sum = 0
+      for (let j = 0; j < width; j++) {
+        sum += projected[column * width + j]! * vectors[j * width + k]!
+      }
+      out[column * dimension + k] = sum / singularValues[k]!
+    }
+  }
+  fixSigns(out, columns, dimension)
+  return { dimension, values: out, singularValues }
+}
+
+/** A (rows x columns) times dense (columns x width). */
+function multiply(
+  a: SparseEmbeddings,
+  columns: number,
+  dense: Float32Array,
+  width: number,
+): Float32Array {
+  const out = new Float32Array(a.rows * width)
+  for (let row = 0; row < a.rows; row++) {
+    const to = row * width
+    for (let j = a.offsets[row]!; j < a.offsets[row + 1]!; j++) {
+      const column = a.ids[j]!
+      if (column >= columns) continue
+      const weight = a.weights[j]!
+      const from = column * width
+      for (let k = 0; k < width; k++) out[to + k]! += weight * dense[from + k]!
+    }
+  }
+  return out
+}
+
+/** A^T (columns x rows) times dense (rows x width). */
+function multiplyTransposed(
+  a: SparseEmbeddings,
+  columns: number,
+  dense: Float32Array,
+  width: number,
+): Float32Array {
+  const out = new Float32Array(columns * width)
+  for (let row = 0; row < a.rows; row++) {
+    const from = row * width
+    for (let j = a.offsets[row]!; j < a.offsets[row + 1]!; j++) {
+      const column = a.ids[j]!
+      if (column >= columns) continue
+      const weight = a.weights[j]!
+      const to = column * width
+      for (let k = 0; k < width; k++) out[to + k]! += weight * dense[from + k]!
+    }
+  }
+  return out
+}
+
+/** Singular vectors are known up to sign: the largest entry of each is made positive. */
+function fixSigns(values: Float32Array, columns: number, dimension: number): void {
+  for (let k = 0; k < dimension; k++) {
+    let largest = 0
+    for (let column = 0; column < columns; column++) {
+      const value = values[column * dimension + k]!
+      if (Math.abs(value) > Math.abs(largest)) largest = value
+    }
+    if (largest >= 0) continue
+    for (let column = 0; column < columns; column++) values[column * dimension + k]! *= -1
+  }
+}
