@@ -67,6 +67,7 @@ export const ERRORS = {
   prompt_empty: row('expected a prompt with text in it, got {got}', 400),
   prompt_too_long: row('expected a prompt of at most {limit} characters, got {got}', 413),
   body_too_large: row('expected a body of at most {limit} bytes', 413),
+  content_type_invalid: row('expected content-type application/json, got {got}', 415),
   request_invalid: row('{where}: expected {expected}, got {got}', 400),
   route_not_found: row('no such endpoint: {method} {path}', 404),
   router_unknown: row('no router named {router}; this server has: {known}', 404),
@@ -75,6 +76,7 @@ export const ERRORS = {
     400,
   ),
   server_not_ready: row('the router is still loading', 503),
+  address_invalid: row('cannot listen on {address}: {reason}'),
   address_in_use: row('cannot listen on {address}: it is in use'),
   cancelled: row('stopped by {signal}', 499, 130),
 } as const satisfies Record<string, ErrorRow>
