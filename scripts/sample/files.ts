@@ -1,0 +1,76 @@
+import { expectedApgr } from './best-possible.ts'
+import { FAMILIES } from './families.ts'
+import { STRONG, WEAK } from './outcomes.ts'
+import type { SimulatedRow } from './simulator.ts'
+
+/** The log as a user would have it: canonical outcome rows, nothing of the truth in them. */
+export function logText(rows: readonly SimulatedRow[]): string {
+  return lines(
+    rows.map((row) => ({
+      id: row.id,
+      prompt: row.draft.prompt,
+      category: row.category,
+      scores: { [STRONG]: row.strong.score, [WEAK]: row.weak.score },
+      costs: { [STRONG]: row.strong.cost, [WEAK]: row.weak.cost },
+      tokens: { [STRONG]: row.strong.tokens, [WEAK]: row.weak.tokens },
+    })),
+  )
+}
+
+/** What was behind each row, by its id. */
+export function truthText(rows: readonly SimulatedRow[]): string {
+  return lines(
+    rows.map((row) => ({
+      id: row.id,
+      difficulty: row.draft.difficulty,
+      p_strong: row.pStrong,
+      p_weak: row.pWeak,
+    })),
+  )
+}
+
+/** Counts, stated against realised rates a family, and what the best possible router scores. */
+export function summaryOf(rows: readonly SimulatedRow[], seed: number) {
+  const gain = rows.map((row) => row.pStrong - row.pWeak)
+  return {
+    simulated: true,
+    seed,
+    rows: rows.length,
+    strong: STRONG,
+    weak: WEAK,
+    best_possible_apgr: round(expectedApgr(gain, gain)),
+    prompt_length_apgr: round(
+      expectedApgr(
+        rows.map((row) => row.draft.prompt.length),
+        gain,
+      ),
+    ),
+    families: Object.fromEntries(
+      FAMILIES.map((family) => {
+        const own = rows.filter((row) => row.category === family.name)
+        return [
+          family.name,
+          {
+            rows: own.length,
+            p_strong: mean(own.map((row) => row.pStrong)),
+            right_strong: mean(own.map((row) => row.strong.score)),
+            p_weak: mean(own.map((row) => row.pWeak)),
+            right_weak: mean(own.map((row) => row.weak.score)),
+          },
+        ]
+      }),
+    ),
+  }
+}
+
+function lines(rows: readonly unknown[]): string {
+  return `${rows.map((row) => JSON.stringify(row)).join('\n')}\n`
+}
+
+function mean(values: readonly number[]): number {
+  return round(values.reduce((sum, value) => sum + value, 0) / values.length)
+}
+
+function round(value: number): number {
+  return Math.round(value * 1e4) / 1e4
+}
