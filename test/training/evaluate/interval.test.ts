@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest'
+import { percentileInterval, standardError } from '../../../training/evaluate/interval.ts'
+import { holm, normalTail, twoSidedP } from '../../../training/evaluate/normal.ts'
+import { decimal, verdictOf } from '../../../training/evaluate/verdict.ts'
+
+describe('percentileInterval', () => {
+  test('takes the 2.5% and 97.5% points', () => {
+    const replicates = Float64Array.from({ length: 1_000 }, (_, i) => i + 0.5)
+    const interval = percentileInterval(500, replicates)
+    expect(interval.low).toBeCloseTo(25, 9)
+    expect(interval.high).toBeCloseTo(975, 9)
+  })
+
+  test('counts an undefined replicate at both ends, and has no bound once they reach it', () => {
+    const replicates = Float64Array.from({ length: 1_000 }, (_, i) => i)
+    replicates.fill(Number.NaN, 0, 10)
+    const { low } = percentileInterval(500, replicates)
+    expect(low).toBeLessThan(30)
+    replicates.fill(Number.NaN, 0, 100)
+    expect(percentileInterval(500, replicates)).toEqual({ value: 500, low: null, high: null })
+  })
+
+  test('standardError is the sample standard deviation of the defined replicates', () => {
+    expect(standardError(Float64Array.of(1, 2, 3, 4, Number.NaN))).toBeCloseTo(Math.sqrt(5 / 3), 12)
+  })
+})
+
+describe('p-values', () => {
+  test('normalTail against tabled values', () => {
+    expect(normalTail(1.959963984540054)).toBeCloseTo(0.025, 7)
+    expect(normalTail(-1)).toBeCloseTo(0.8413447461, 6)
+    expect(normalTail(0)).toBeCloseTo(0.5, 6)
+    expect(twoSidedP(0, 0)).toBe(1)
+  })
+
+  test('Holm by hand: .01, .04, .03 become .03, .06, .06', () => {
+    expect(holm([0.01, 0.04, 0.03])).toEqual([0.03, 0.06, 0.06])
+  })
+})
+
+describe('the verdict', () => {
+  const gap = { value: 0.1, low: 0.08, high: 0.12 }
+  const apgr = { value: 0.64, low: 0.61, high: 0.67 }
+
+  test('beats prompt length', () => {
+    const versus = { value: 0.06, low: 0.03, high: 0.09, p: 0.001, detectable: 0.03 }
+    expect(verdictOf(2_000, gap, apgr, versus)).toEqual({
+      works: true,
+      words: 'beats prompt length by .060 [.030, .090]',
+    })
+  })
+
+  test('does not: the difference it could have shown, and how many prompts would show this one', () => {
+    const versus = { value: 0.025, low: -0.02, high: 0.07, p: 0.3, detectable: 0.07 }
+    const { works, words } = verdictOf(640, gap, { value: 0.53, low: 0.48, high: 0.58 }, versus)
+    expect(works).toBe(false)
+    expect(words).toBe(
+      "not distinguishable from random: the difference from prompt length is .025 [-.020, .070]; 640 prompts can't show a difference under .070; about 5,100 would show one of .025",
+    )
+  })
+
+  test('is worse than prompt length', () => {
+    const versus = { value: -0.05, low: -0.08, high: -0.02, p: 0.01, detectable: 0.04 }
+    expect(verdictOf(640, gap, apgr, versus).words).toBe(
+      'is worse than prompt length by .050 [.020, .080]',
+    )
+  })
+
+  test('decimals are short', () => {
+    expect([0.0444, 0.5, 1.284, -0.02, -0.0001].map(decimal)).toEqual([
+      '.044',
+      '.50',
+      '1.28',
+      '-.020',
+      '.00',
+    ])
+  })
+})
