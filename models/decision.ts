@@ -20,12 +20,15 @@ export const RouteRequest = Type.Object(
 )
 export type RouteRequest = Type.Static<typeof RouteRequest>
 
+/** A list of types, not a union: the response serializer writes it without checking each alternative. */
+const Nullable = <T>(type: 'string' | 'number') => Type.Unsafe<T | null>({ type: [type, 'null'] })
+
 export const DecisionCandidate = Type.Object({
   model: Type.String(),
   score: Type.Number(),
   eligible: Type.Boolean(),
   reason: Type.String(),
-  est_cost_usd: Type.Union([Type.Number(), Type.Null()]),
+  est_cost_usd: Nullable<number>('number'),
   propensity: Type.Number(),
 })
 export type DecisionCandidate = Type.Static<typeof DecisionCandidate>
@@ -49,7 +52,7 @@ export const Decision = Type.Object({
   candidates: Type.Array(DecisionCandidate),
   reason: Type.String(),
   fallback: Type.Boolean(),
-  fallback_reason: Type.Union([Type.String(), Type.Null()]),
+  fallback_reason: Nullable<string>('string'),
   propensity: Type.Number(),
   timing_ms: Type.Number(),
   truncated: Type.Boolean(),

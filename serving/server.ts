@@ -1,0 +1,40 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { WeirError } from '../models/errors.ts'
+
+export interface ListenOptions {
+  readonly host: string
+  /** 0 takes any free port */
+  readonly port: number
+}
+
+/** Longest wait for requests under way when the server is told to stop, in milliseconds. */
+export const DRAIN_MS = 10_000
+
+/**
+ * Starts listening and gives the base URL.
+ *
+ * @throws address_in_use, address_invalid
+ */
+export async function listen(app: FastifyInstance, { host, port }: ListenOptions): Promise<string> {
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const address = `${host}:${port}`
+    if (code === 'EADDRINUSE') throw new WeirError('address_in_use', { address }, { cause })
+    throw new WeirError('address_invalid', { address, reason: code ?? String(cause) }, { cause })
+  }
+  const bound = app.server.address() as AddressInfo
+  return `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`
+}
+
+/** Takes no new requests, lets those under way finish for `DRAIN_MS`, then cuts what is left. */
+export async function drain(app: FastifyInstance, limitMs: number = DRAIN_MS): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), limitMs)
+  try {
+    await app.close()
+  } finally {
+    clearTimeout(cut)
+  }
+}
