@@ -36,7 +36,7 @@ export function fill(
 }
 
 /** "a apple" -> "an apple"; the lists are written without articles. */
-function articles(text: string): string {
+export function articles(text: string): string {
   return text.replace(
     /\b([Aa]) (?=(?!(?:use|user|uni[fqtv]|one|euro|uti))[aeiouAEIOU]\w|8|11\b|18\b)/g,
     '$1n ',

@@ -7,7 +7,7 @@ const FAULTS: readonly { readonly text: string; readonly difficulty: number }[] 
     text: 'def {fn}({arg}):\n    retrun {arg} + {n}\n\nSyntaxError: invalid syntax',
     difficulty: 0.02,
   },
-  { text: "{arg} = {{}}\nprint({arg}['{key}'])\n\nKeyError: '{key}'", difficulty: 0.04 },
+  { text: "{arg} = {}\nprint({arg}['{key}'])\n\nKeyError: '{key}'", difficulty: 0.04 },
   {
     text: 'const {arg} = {n}\n{arg} = {arg} + 1\n\nTypeError: Assignment to constant variable.',
     difficulty: 0.05,
@@ -18,7 +18,7 @@ const FAULTS: readonly { readonly text: string; readonly difficulty: number }[] 
   },
   { text: "import {lib}\n\nModuleNotFoundError: No module named '{lib}'", difficulty: 0.08 },
   {
-    text: 'function {fn}({arg}) {{\n  for (let i = 0; i <= {arg}.length; i++) console.log({arg}[i].{key})\n}}\n\nTypeError: Cannot read properties of undefined',
+    text: 'function {fn}({arg}) {\n  for (let i = 0; i <= {arg}.length; i++) console.log({arg}[i].{key})\n}\n\nTypeError: Cannot read properties of undefined',
     difficulty: 0.22,
   },
   {
@@ -30,15 +30,15 @@ const FAULTS: readonly { readonly text: string; readonly difficulty: number }[] 
     difficulty: 0.2,
   },
   {
-    text: 'useEffect(() => {{ set_{key}({arg}.filter(x => x.{key} > {n})) }})\n\nToo many re-renders after a click',
+    text: 'useEffect(() => { set_{key}({arg}.filter(x => x.{key} > {n})) })\n\nToo many re-renders after a click',
     difficulty: 0.36,
   },
   {
-    text: 'async fn {fn}({arg}: Arc<Mutex<Vec<u32>>>) {{\n  let guard = {arg}.lock().unwrap();\n  {lib}::flush(guard.len()).await;\n}}\n\nfuture cannot be sent between threads safely; sometimes a deadlock',
+    text: 'async fn {fn}({arg}: Arc<Mutex<Vec<u32>>>) {\n  let guard = {arg}.lock().unwrap();\n  {lib}::flush(guard.len()).await;\n}\n\nfuture cannot be sent between threads safely; sometimes a deadlock',
     difficulty: 0.68,
   },
   {
-    text: 'go func() {{ {arg}["{key}"] += {n} }}()\ngo func() {{ {arg}["{key}"] -= {n} }}()\n\nfatal error: concurrent map writes, a data race about once in 10,000 runs',
+    text: 'go func() { {arg}["{key}"] += {n} }()\ngo func() { {arg}["{key}"] -= {n} }()\n\nfatal error: concurrent map writes, a data race about once in 10,000 runs',
     difficulty: 0.6,
   },
   {
@@ -50,12 +50,56 @@ const FAULTS: readonly { readonly text: string; readonly difficulty: number }[] 
     difficulty: 0.8,
   },
   {
-    text: 'char *{fn}(char *{arg}) {{ char buf[{n}]; strcpy(buf, {arg}); return buf; }}\n\nHeap corruption later, in an unrelated destructor; valgrind output differs between runs',
+    text: 'char *{fn}(char *{arg}) { char buf[{n}]; strcpy(buf, {arg}); return buf; }\n\nHeap corruption later, in an unrelated destructor; valgrind output differs between runs',
     difficulty: 0.58,
   },
   {
     text: 'BEGIN; UPDATE {fn} SET {key} = {key} - {n} WHERE id = 1; UPDATE {fn} SET {key} = {key} + {n} WHERE id = 2; COMMIT;\n\nTwo replicas disagree after failover; serialization anomaly with isolation level repeatable read',
     difficulty: 0.84,
+  },
+  {
+    text: "{arg} = [1, 2, {n}\nprint({arg})\n\nSyntaxError: '[' was never closed",
+    difficulty: 0.03,
+  },
+  {
+    text: 'source {fn}.env\n./{fn}.sh: line {n}: unexpected EOF while looking for matching quote',
+    difficulty: 0.08,
+  },
+  {
+    text: "<a href='{fn}.html>{key}</a>\n\nThe link swallows the rest of the page",
+    difficulty: 0.05,
+  },
+  { text: 'npm start\n\nError: listen EADDRINUSE: port {n} is taken by {fn}', difficulty: 0.1 },
+  { text: '.{key} { colour: red; margin {n}px }\n\nThe style is ignored', difficulty: 0.06 },
+  { text: 'if ({arg}.{key} = {n}) { {fn}() }\n\nThe branch is always taken', difficulty: 0.14 },
+  {
+    text: 'List<Integer> {arg} = {fn}();\nfor (Integer x : {arg}) if (x > {n}) {arg}.remove(x);\n\nConcurrentModificationException',
+    difficulty: 0.3,
+  },
+  { text: '{arg} = 0.1 * {n}\nprint({arg} == {n} / 10)\n\nFalse?!', difficulty: 0.24 },
+  {
+    text: 'for (var i = 0; i < {n}; i++) setTimeout(() => {fn}(i), 10)\n\nIt prints the same index every time',
+    difficulty: 0.26,
+  },
+  {
+    text: 'SELECT * FROM {fn} LEFT JOIN {arg} ON {arg}.id = {fn}.id WHERE {arg}.{key} > {n}\n\nRows without a match vanish',
+    difficulty: 0.32,
+  },
+  {
+    text: 'template<class T> auto {fn}(T&& {arg}) { return [&] { return {arg}.{key} + {n}; }; }\n\nDangling reference, undefined behaviour only with -O3',
+    difficulty: 0.7,
+  },
+  {
+    text: 'while (!atomic_load(&{arg}->{key})) {fn}({n});\n\nLivelock under contention; priority inversion on two of eight cores',
+    difficulty: 0.78,
+  },
+  {
+    text: 'perf: {fn} takes {n} ms alone and 40x as long with eight threads, each writing its own {arg}[tid].{key}\n\nFalse sharing, or the allocator?',
+    difficulty: 0.62,
+  },
+  {
+    text: '{fn} leaks {n} MB a day although every {arg} is closed; heap snapshots show retained closures through a WeakMap of {key}\n\nGarbage collector roots unclear',
+    difficulty: 0.6,
   },
 ]
 const QUESTIONS = [
@@ -137,10 +181,10 @@ export const debugging: Family = {
       lib: pick(random, LIBRARIES),
       n: String(between(random, 2, 400)),
     }
-    const text = fault.text
-      .replace(/\{(fn|arg|key|lib|n)\}/g, (_, name: keyof typeof slots) => slots[name])
-      .replaceAll('{{', '{')
-      .replaceAll('}}', '}')
+    const text = fault.text.replace(
+      /\{(fn|arg|key|lib|n)\}/g,
+      (_, name: keyof typeof slots) => slots[name],
+    )
     return {
       prompt: pick(random, QUESTIONS)
         .replace(

@@ -1,4 +1,4 @@
-import { between, listed, pick, several, unit } from '../draw.ts'
+import { articles, between, listed, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
 import { FIRST_NAMES, WEEKDAYS } from '../vocabulary.ts'
 
@@ -119,5 +119,5 @@ export const reasoning: Family = {
 }
 
 function put(template: string, slots: Readonly<Record<string, string>>): string {
-  return template.replace(/\{(\w+)\}/g, (whole, name: string) => slots[name] ?? whole)
+  return articles(template.replace(/\{(\w+)\}/g, (whole, name: string) => slots[name] ?? whole))
 }
