@@ -1,0 +1,79 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { createRandom } from '../../../models/random.ts'
+import type { Engine, FitSpec } from '../../../training/engine/engine.ts'
+import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
+import { createTfjsEngine } from '../../../training/engine/tfjs-engine.ts'
+import { preferenceProblem, successProblem } from './problems.ts'
+
+const engines: Record<string, Engine> = {
+  onnx: createOnnxEngine(),
+  tfjs: await createTfjsEngine(),
+}
+afterAll(() => Promise.all(Object.values(engines).map((engine) => engine.close())))
+
+const problems = { preference: preferenceProblem(), success: successProblem() }
+
+describe.each(Object.entries(problems))('the %s loss', (_, { spec, train }) => {
+  test('both engines give the same loss and gradients', async () => {
+    const [onnx, tfjs] = await Promise.all([
+      engines.onnx!.gradients(spec, train),
+      engines.tfjs!.gradients(spec, train),
+    ])
+    expect(onnx.loss / tfjs.loss).toBeCloseTo(1, 6)
+    for (const name of Object.keys(spec.parameters)) {
+      expect(onnx.gradients[name]!.shape).toEqual(spec.parameters[name]!.shape)
+      expectClose(onnx.gradients[name]!.values, tfjs.gradients[name]!.values, 1e-6)
+    }
+  })
+
+  test.each(Object.keys(engines))('%s agrees with central differences', async (name) => {
+    const engine = engines[name]!
+    const { gradients } = await engine.gradients(spec, train)
+    const random = createRandom(3)
+    const direction = Object.fromEntries(
+      Object.entries(spec.parameters).map(([key, { values }]) => [
+        key,
+        values.map(() => random.normal()),
+      ]),
+    )
+    const step = 2e-3
+    const rise = await engine.gradients(moved(spec, direction, step), train)
+    const fall = await engine.gradients(moved(spec, direction, -step), train)
+    let slope = 0
+    for (const [key, along] of Object.entries(direction)) {
+      for (const [i, d] of along.entries()) slope += d * gradients[key]!.values[i]!
+    }
+    expect((rise.loss - fall.loss) / (2 * step) / slope).toBeCloseTo(1, 2)
+  })
+})
+
+test('a large table is gathered without one-hot and has the same gradient', async () => {
+  const { spec, train } = preferenceProblem(400, 1500)
+  const onnx = await engines.onnx!.gradients(spec, train)
+  const tfjs = await engines.tfjs!.gradients(spec, train)
+  for (const name of Object.keys(spec.parameters)) {
+    expectClose(onnx.gradients[name]!.values, tfjs.gradients[name]!.values, 1e-6)
+  }
+})
+
+function moved(
+  spec: FitSpec,
+  direction: Readonly<Record<string, Float32Array>>,
+  step: number,
+): FitSpec {
+  const parameters = Object.fromEntries(
+    Object.entries(spec.parameters).map(([name, parameter]) => [
+      name,
+      { ...parameter, values: parameter.values.map((v, i) => v + step * direction[name]![i]!) },
+    ]),
+  )
+  return { ...spec, parameters }
+}
+
+/** The largest difference, in units of the largest value. */
+function expectClose(got: Float32Array, expected: Float32Array, tolerance: number): void {
+  expect(got.length).toBe(expected.length)
+  const largest = Math.max(...expected.map(Math.abs))
+  const worst = Math.max(...got.map((value, i) => Math.abs(value - expected[i]!)))
+  expect(worst / largest).toBeLessThan(tolerance)
+}

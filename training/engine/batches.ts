@@ -1,0 +1,42 @@
+import { createRandom, deriveSeed } from '../../models/random.ts'
+import type { FitRows } from './engine.ts'
+
+/** The rows in the order of one epoch, padded to whole batches with row 0 at weight 0. */
+export interface Batches {
+  readonly steps: number
+  readonly batchSize: number
+  /** steps x batchSize */
+  readonly order: Int32Array
+  /** steps x batchSize */
+  readonly weight: Float32Array
+}
+
+/** @param shuffle the run's seed and the epoch, counted from 1; without it rows keep their order */
+export function planBatches(
+  rows: FitRows,
+  batchSize: number,
+  shuffle?: { readonly seed: number; readonly epoch: number },
+): Batches {
+  const size = Math.max(1, Math.min(batchSize, rows.rows))
+  const steps = Math.ceil(rows.rows / size)
+  const order = new Int32Array(steps * size)
+  const real = order.subarray(0, rows.rows)
+  for (let i = 0; i < real.length; i++) real[i] = i
+  // a generator an epoch, so that a resumed run goes on with the same shuffles
+  if (shuffle) createRandom(deriveSeed(shuffle.seed, `shuffle ${shuffle.epoch}`)).shuffle(real)
+  const weight = new Float32Array(order.length)
+  for (let i = 0; i < real.length; i++) weight[i] = rows.weight[real[i]!]!
+  return { steps, batchSize: size, order, weight }
+}
+
+/** Weighted mean of row losses, from their weighted sum a batch; 0 where nothing has weight. */
+export function meanLoss(batchSums: ArrayLike<number>, weight: Float32Array): number {
+  let loss = 0
+  for (let i = 0; i < batchSums.length; i++) loss += batchSums[i]!
+  let total = 0
+  for (const w of weight) total += w
+  return total > 0 ? loss / total : 0
+}
+
+/** What a batch's weights are divided by is never below this. */
+export const MINIMUM_WEIGHT = 1e-12

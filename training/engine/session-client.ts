@@ -1,0 +1,110 @@
+import type { Worker } from 'node:worker_threads'
+import { WeirError } from '../../models/errors.ts'
+import { startWorker } from '../../models/worker-entry.ts'
+
+export interface WireTensor {
+  readonly shape: readonly number[]
+  readonly values: Float32Array | Int32Array | BigInt64Array
+}
+type Tensors = Readonly<Record<string, WireTensor>>
+
+type Command =
+  | { kind: 'load'; name: string; model: Uint8Array; threads: number }
+  | { kind: 'keep'; name: string; tensor: WireTensor }
+  | ({ kind: 'run'; name: string } & RunRequest)
+  | { kind: 'read'; names: readonly string[] }
+export type SessionRequest = Command & { readonly id: number }
+export interface SessionReply {
+  readonly id: number
+  readonly result?: { version?: string; tensors?: Tensors } | undefined
+  readonly error?: string
+}
+
+export interface RunRequest {
+  /** input name -> values sent with the request */
+  readonly feeds: Tensors
+  /** input name -> name of a tensor the worker holds */
+  readonly kept: Readonly<Record<string, string>>
+  /** output name -> name under which the worker holds it from now on */
+  readonly keep: Readonly<Record<string, string>>
+  /** outputs sent back */
+  readonly fetch: readonly string[]
+}
+
+/** Runs ONNX graphs in a worker thread; tensors stay there between runs, under names. */
+export class SessionClient {
+  private readonly worker: Worker
+  private readonly waiting = new Map<number, PromiseWithResolvers<SessionReply['result']>>()
+  private count = 0
+
+  constructor() {
+    this.worker = startWorker('./session-worker', import.meta.url)
+    this.worker.on('message', (reply: SessionReply) => {
+      const call = this.waiting.get(reply.id)
+      this.waiting.delete(reply.id)
+      if (this.waiting.size === 0) this.worker.unref()
+      if (reply.error === undefined) call?.resolve(reply.result)
+      else call?.reject(failure(reply.error))
+    })
+    this.worker.on('error', (error) => this.failAll(failure(String(error), error)))
+    this.worker.on('exit', () => this.failAll(failure('its thread ended')))
+    this.worker.unref()
+  }
+
+  /** Returns the version of the runtime. */
+  async load(name: string, model: Uint8Array, threads: number): Promise<string> {
+    const result = await this.call({ kind: 'load', name, model, threads })
+    return result?.version ?? 'unknown'
+  }
+
+  async keep(name: string, tensor: WireTensor): Promise<void> {
+    await this.call({ kind: 'keep', name, tensor })
+  }
+
+  async run(name: string, request: RunRequest): Promise<Tensors> {
+    return (await this.call({ kind: 'run', name, ...request }))?.tensors ?? {}
+  }
+
+  async read(names: readonly string[]): Promise<Tensors> {
+    return (await this.call({ kind: 'read', names }))?.tensors ?? {}
+  }
+
+  async close(): Promise<void> {
+    await this.worker.terminate()
+  }
+
+  private call(command: Command): Promise<SessionReply['result']> {
+    const id = this.count++
+    const call = withResolvers<SessionReply['result']>()
+    this.waiting.set(id, call)
+    this.worker.ref()
+    this.worker.postMessage({ ...command, id } satisfies SessionRequest)
+    return call.promise
+  }
+
+  private failAll(error: Error): void {
+    for (const call of this.waiting.values()) call.reject(error)
+    this.waiting.clear()
+  }
+}
+
+interface PromiseWithResolvers<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Promise.withResolvers, which Node 20 lacks. */
+function withResolvers<T>(): PromiseWithResolvers<T> {
+  let resolve!: (value: T) => void
+  let reject!: (error: Error) => void
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}
+
+function failure(reason: string, cause?: unknown): WeirError {
+  return new WeirError('onnx_failed', { action: 'run the training graph', reason }, { cause })
+}

@@ -1,0 +1,295 @@
+import type { GraphBuilder } from '../../models/onnx/builder.ts'
+import type { OnnxAttribute } from '../../models/onnx/model.ts'
+import type { Ops } from './engine.ts'
+
+/** A value in the graph under construction, with its static shape. */
+export interface GraphValue {
+  readonly name: string
+  readonly shape: readonly number[]
+  /** whether it depends on a parameter */
+  readonly tracked: boolean
+}
+
+/** One recorded operation: `backward` turns the gradient of its output into those of its inputs. */
+export interface TapeEntry {
+  readonly output: GraphValue
+  readonly inputs: readonly GraphValue[]
+  /** a gradient may be smaller than its value where broadcasting gives it back */
+  readonly backward: (gradient: GraphValue) => readonly GraphValue[]
+}
+
+/** Tables of at most this many rows are gathered as one-hot times table, so that the gradient is a Gemm. */
+const ONE_HOT_ROWS = 1024
+/** Keeps a zero row from dividing by zero, as in torch.nn.functional.normalize. */
+export const MINIMUM_NORM = 1e-12
+
+/** Records a loss: each operation becomes ONNX nodes at once and leaves an entry to differentiate. */
+export class Tape implements Ops<GraphValue> {
+  readonly entries: TapeEntry[] = []
+  readonly graph: GraphBuilder
+  private readonly oneHots = new Map<string, GraphValue>()
+  private readonly scalars = new Map<number, string>()
+
+  constructor(graph: GraphBuilder) {
+    this.graph = graph
+  }
+
+  matmul(
+    a: GraphValue,
+    b: GraphValue,
+    options: { transposeA?: boolean; transposeB?: boolean } = {},
+  ): GraphValue {
+    const { transposeA: ta = false, transposeB: tb = false } = options
+    const product = this.gemm(a, b, ta, tb)
+    return this.record(product, [a, b], (gradient) => {
+      const g = this.expand(gradient, product.shape)
+      return [
+        a.tracked ? (ta ? this.gemm(b, g, tb, true) : this.gemm(g, b, false, !tb)) : g,
+        b.tracked ? (tb ? this.gemm(g, a, true, ta) : this.gemm(a, g, !ta, false)) : g,
+      ]
+    })
+  }
+
+  add(a: GraphValue, b: GraphValue): GraphValue {
+    return this.record(this.elementwise('Add', a, b), [a, b], (g) => [
+      g,
+      this.reduceTo(g, a.shape, b.shape),
+    ])
+  }
+
+  sub(a: GraphValue, b: GraphValue): GraphValue {
+    return this.record(this.elementwise('Sub', a, b), [a, b], (g) => [
+      g,
+      b.tracked ? this.times(this.reduceTo(g, a.shape, b.shape), -1) : b,
+    ])
+  }
+
+  mul(a: GraphValue, b: GraphValue): GraphValue {
+    return this.record(this.elementwise('Mul', a, b), [a, b], (g) => [
+      a.tracked ? this.product(g, b) : a,
+      b.tracked ? this.reduceTo(this.product(g, a), a.shape, b.shape) : b,
+    ])
+  }
+
+  scale(a: GraphValue, factor: number): GraphValue {
+    return this.record(this.times(a, factor), [a], (g) => [this.times(g, factor)])
+  }
+
+  sigmoid(a: GraphValue): GraphValue {
+    const y = this.emit('Sigmoid', [a], a.shape)
+    return this.record(y, [a], (g) => {
+      const slope = this.elementwise('Sub', y, this.product(y, y))
+      return [this.product(g, slope)]
+    })
+  }
+
+  tanh(a: GraphValue): GraphValue {
+    const y = this.emit('Tanh', [a], a.shape)
+    return this.record(y, [a], (g) => {
+      const slope = this.emitNamed('Sub', [this.scalar(1), this.product(y, y).name], a.shape)
+      return [this.product(g, slope)]
+    })
+  }
+
+  relu(a: GraphValue): GraphValue {
+    const y = this.emit('Relu', [a], a.shape)
+    return this.record(y, [a], (g) => [this.product(g, this.emit('Sign', [y], a.shape))])
+  }
+
+  /** max(a, 0) + log(1 + e^-|a|): ONNX's own Softplus loses its tail in float32. */
+  softplus(a: GraphValue): GraphValue {
+    const decay = this.emit(
+      'Exp',
+      [this.emit('Neg', [this.emit('Abs', [a], a.shape)], a.shape)],
+      a.shape,
+    )
+    const tail = this.emit(
+      'Log',
+      [this.emitNamed('Add', [decay.name, this.scalar(1)], a.shape)],
+      a.shape,
+    )
+    const y = this.elementwise('Add', this.emit('Relu', [a], a.shape), tail)
+    return this.record(y, [a], (g) => [this.product(g, this.emit('Sigmoid', [a], a.shape))])
+  }
+
+  sumLast(a: GraphValue): GraphValue {
+    const y = this.reduceSum(a, [a.shape.length - 1], a.shape.slice(0, -1))
+    return this.record(y, [a], (g) => [this.reshape(g, [...g.shape, 1])])
+  }
+
+  gatherRows(table: GraphValue, index: GraphValue): GraphValue {
+    const [rows, width] = [table.shape[0]!, table.shape[1]!]
+    const shape = [index.shape[0]!, width]
+    if (rows <= ONE_HOT_ROWS) return this.matmul(this.oneHot(index, rows), table)
+    const y = this.emit('Gather', [table, index], shape)
+    return this.record(y, [table], (gradient) => {
+      const zeros = this.emitNamed(
+        'ConstantOfShape',
+        [this.graph.integers(table.shape)],
+        table.shape,
+      )
+      const long = this.emitNamed('Cast', [index.name], index.shape, { to: { int: 7 } })
+      const at = this.reshape(long, [...index.shape, 1])
+      const sum: Record<string, OnnxAttribute> = { reduction: { string: 'add' } }
+      return [this.emit('ScatterND', [zeros, at, this.expand(gradient, shape)], table.shape, sum)]
+    })
+  }
+
+  normaliseRows(a: GraphValue): GraphValue {
+    const column = [...a.shape.slice(0, -1), 1]
+    const axes: Record<string, OnnxAttribute> = { axes: { ints: [a.shape.length - 1] } }
+    const length = this.emit('ReduceL2', [a], column, axes)
+    const norm = this.emitNamed('Max', [length.name, this.scalar(MINIMUM_NORM)], column)
+    const y = this.elementwise('Div', a, norm)
+    return this.record(y, [a], (g) => {
+      const along = this.reduceSum(this.product(g, y), [a.shape.length - 1], column)
+      const across = this.elementwise('Sub', this.expand(g, a.shape), this.product(y, along))
+      return [this.elementwise('Div', across, norm)]
+    })
+  }
+
+  asColumn(a: GraphValue): GraphValue {
+    return this.record(this.reshape(a, [...a.shape, 1]), [a], (g) => [
+      this.reshape(this.expand(g, [...a.shape, 1]), a.shape),
+    ])
+  }
+
+  columnAt(a: GraphValue, k: number): GraphValue {
+    const at = this.graph.constant({ type: 'int64', shape: [], data: BigInt64Array.of(BigInt(k)) })
+    const y = this.emitNamed('Gather', [a.name, at], [a.shape[0]!], { axis: { int: 1 } })
+    return this.record(y, [a], (g) => {
+      const place = new Float32Array(a.shape[1]!)
+      place[k] = 1
+      const only = { name: this.graph.floats(place, [1, place.length]), shape: [1, place.length] }
+      return [this.product(this.reshape(g, [...g.shape, 1]), { ...only, tracked: false })]
+    })
+  }
+
+  // What follows writes nodes without recording them; gradients are made of these.
+
+  emit(
+    op: string,
+    inputs: readonly GraphValue[],
+    shape: readonly number[],
+    attributes?: Readonly<Record<string, OnnxAttribute>>,
+  ): GraphValue {
+    return this.emitNamed(
+      op,
+      inputs.map((input) => input.name),
+      shape,
+      attributes,
+    )
+  }
+
+  /** a times b, either broadcast onto the other. */
+  product(a: GraphValue, b: GraphValue): GraphValue {
+    return this.emit('Mul', [a, b], broadcastShape(a.shape, b.shape))
+  }
+
+  sum(a: GraphValue, b: GraphValue): GraphValue {
+    return this.emit('Add', [a, b], broadcastShape(a.shape, b.shape))
+  }
+
+  times(a: GraphValue, factor: number): GraphValue {
+    return this.emitNamed('Mul', [a.name, this.scalar(factor)], a.shape)
+  }
+
+  expand(a: GraphValue, shape: readonly number[]): GraphValue {
+    if (sameShape(a.shape, shape)) return a
+    return this.emitNamed('Expand', [a.name, this.graph.integers(shape)], shape)
+  }
+
+  reduceSum(a: GraphValue, axes: readonly number[], shape: readonly number[]): GraphValue {
+    const keep = shape.length === a.shape.length ? 1 : 0
+    return this.emitNamed('ReduceSum', [a.name, this.graph.integers(axes)], shape, {
+      keepdims: { int: keep },
+    })
+  }
+
+  scalar(value: number): string {
+    const known = this.scalars.get(value) ?? this.graph.scalar(value)
+    this.scalars.set(value, known)
+    return known
+  }
+
+  private record(
+    output: GraphValue,
+    inputs: readonly GraphValue[],
+    backward: TapeEntry['backward'],
+  ): GraphValue {
+    if (!inputs.some((input) => input.tracked)) return output
+    const tracked = { ...output, tracked: true }
+    this.entries.push({ output: tracked, inputs, backward })
+    return tracked
+  }
+
+  private emitNamed(
+    op: string,
+    inputs: readonly string[],
+    shape: readonly number[],
+    attributes?: Readonly<Record<string, OnnxAttribute>>,
+  ): GraphValue {
+    return { name: this.graph.node(op, inputs, attributes), shape, tracked: false }
+  }
+
+  private elementwise(op: string, a: GraphValue, b: GraphValue): GraphValue {
+    if (!sameShape(broadcastShape(a.shape, b.shape), a.shape)) {
+      throw new TypeError(`${op}: expected [${b.shape}] to broadcast onto [${a.shape}]`)
+    }
+    return this.emit(op, [a, b], a.shape)
+  }
+
+  private gemm(a: GraphValue, b: GraphValue, ta: boolean, tb: boolean): GraphValue {
+    const [rows, inner] = ta ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!]
+    const [depth, columns] = tb ? [b.shape[1]!, b.shape[0]!] : [b.shape[0]!, b.shape[1]!]
+    if (inner !== depth) throw new TypeError(`matmul: [${a.shape}] does not fit [${b.shape}]`)
+    const attributes = { transA: { int: Number(ta) }, transB: { int: Number(tb) } }
+    return this.emit('Gemm', [a, b], [rows, columns], attributes)
+  }
+
+  private reshape(a: GraphValue, shape: readonly number[]): GraphValue {
+    return this.emitNamed('Reshape', [a.name, this.graph.integers(shape)], shape)
+  }
+
+  private oneHot(index: GraphValue, depth: number): GraphValue {
+    const key = `${index.name} ${depth}`
+    const known = this.oneHots.get(key)
+    if (known) return known
+    const size = this.graph.constant({ type: 'int32', shape: [1], data: Int32Array.of(depth) })
+    const values = this.graph.floats([0, 1], [2])
+    const made = this.emitNamed('OneHot', [index.name, size, values], [index.shape[0]!, depth])
+    this.oneHots.set(key, made)
+    return made
+  }
+
+  /** Sums a gradient over the axes along which an operand of shape `target` was broadcast to `full`. */
+  private reduceTo(
+    gradient: GraphValue,
+    full: readonly number[],
+    target: readonly number[],
+  ): GraphValue {
+    if (sameShape(full, target)) return gradient
+    const lead = full.length - target.length
+    const kept = [...full.map((_, axis) => (axis < lead ? 1 : target[axis - lead]!))]
+    const axes = kept.flatMap((size, axis) => (size === full[axis] ? [] : [axis]))
+    const wide = this.expand(gradient, full)
+    if (lead === 0) return this.reduceSum(wide, axes, target)
+    return this.reshape(this.reduceSum(wide, axes, kept), target)
+  }
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis])
+}
+
+function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
+  const length = Math.max(a.length, b.length)
+  return Array.from({ length }, (_, axis) => {
+    const left = a[axis - length + a.length] ?? 1
+    const right = b[axis - length + b.length] ?? 1
+    if (left !== right && left !== 1 && right !== 1) {
+      throw new TypeError(`[${a}] and [${b}] do not broadcast`)
+    }
+    return Math.max(left, right)
+  })
+}

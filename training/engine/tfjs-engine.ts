@@ -1,0 +1,186 @@
+import type * as TfModule from '@tensorflow/tfjs'
+import type { Tensor } from '../../models/family.ts'
+import { BETA1, BETA2, stepSchedule } from './adam.ts'
+import { type Batches, MINIMUM_WEIGHT, meanLoss, planBatches } from './batches.ts'
+import type { Engine, FitData, FitOptions, FitResult, FitRows, FitSpec } from './engine.ts'
+import { runEpochs } from './epochs.ts'
+import { type LoadedTfjs, loadTfjs, type Tf, type TfTensor } from './tfjs-loader.ts'
+import { tfjsOps } from './tfjs-ops.ts'
+
+const EVALUATION_BATCH = 1024
+
+type Variables = Readonly<Record<string, TfModule.Variable>>
+type RowTensors = Readonly<Record<string, { column: TfTensor; table?: TfTensor }>>
+
+/** Trains on TensorFlow.js, batch by batch on the caller's thread: the reference for the onnx engine. */
+export async function createTfjsEngine(loaded?: LoadedTfjs): Promise<Engine> {
+  const { tf, backend } = loaded ?? (await loadTfjs())
+  return {
+    name: 'tfjs',
+    fit: (spec, data, options) => fitWith(tf, backend, spec, data, options),
+    gradients: async (spec, rows) => gradients(tf, spec, rows),
+    close: async () => {},
+  }
+}
+
+async function fitWith(
+  tf: Tf,
+  backend: string,
+  spec: FitSpec,
+  data: FitData,
+  options: FitOptions,
+): Promise<FitResult> {
+  const { train, validation } = data
+  const variables = createVariables(tf, spec)
+  const names = Object.keys(spec.parameters)
+  const zeros = (name: string): TfModule.Variable => tf.variable(tf.zerosLike(variables[name]!))
+  const moments = names.map((name) => ({ first: zeros(name), second: zeros(name) }))
+  const trainTensors = rowTensors(tf, train)
+  const validationTensors = rowTensors(tf, validation)
+  const validationBatches = planBatches(validation, EVALUATION_BATCH)
+  const ops = tfjsOps(tf)
+
+  const descend = (gradients: Readonly<Record<string, TfTensor>>, step: number, epsilon: number) =>
+    tf.tidy(() => {
+      for (const [i, name] of names.entries()) {
+        const { first, second } = moments[i]!
+        const p = variables[name]!
+        const g = gradients[p.name]!
+        first.assign(tf.add(tf.mul(first, BETA1), tf.mul(g, 1 - BETA1)))
+        second.assign(tf.add(tf.mul(second, BETA2), tf.mul(tf.square(g), 1 - BETA2)))
+        p.assign(tf.sub(p, tf.mul(tf.div(first, tf.add(tf.sqrt(second), epsilon)), step)))
+      }
+    })
+
+  try {
+    const fitted = await runEpochs(
+      {
+        train: async (epoch) => {
+          const batches = planBatches(train, options.batchSize, { seed: options.seed, epoch })
+          const taken = (epoch - 1) * batches.steps
+          const schedule = stepSchedule(batches.steps, taken, options.learningRate)
+          const sums = new Float64Array(batches.steps)
+          for (let step = 0; step < batches.steps; step++) {
+            const batch = takeBatch(tf, trainTensors, batches, step)
+            const { lossSum, gradients: found } = objective(tf, spec, ops, variables, batch)
+            sums[step] = lossSum
+            descend(found, schedule.stepSize[step]!, schedule.epsilon[step]!)
+            tf.dispose([found, batch.weight, Object.values(batch.columns)])
+          }
+          return meanLoss(sums, batches.weight)
+        },
+        validate: async () => {
+          await breathe()
+          const sums = new Float64Array(validationBatches.steps)
+          for (let step = 0; step < sums.length; step++) {
+            sums[step] = tf.tidy(() => {
+              const { columns, weight } = takeBatch(tf, validationTensors, validationBatches, step)
+              const losses = spec.loss<TfTensor>(ops, variables, columns)
+              return tf.sum(tf.mul(losses, weight)).dataSync()[0]!
+            })
+          }
+          return meanLoss(sums, validationBatches.weight)
+        },
+        parameters: async () => readTensors(spec, (name) => variables[name]!),
+      },
+      options,
+    )
+    return { ...fitted, backend }
+  } finally {
+    tf.dispose([
+      Object.values(variables),
+      ...moments.map(({ first, second }) => [first, second]),
+      ...[trainTensors, validationTensors].map((rows) => Object.values(rows)),
+    ] as unknown as TfTensor[])
+  }
+}
+
+function gradients(tf: Tf, spec: FitSpec, rows: FitRows) {
+  tf.engine().startScope()
+  const variables = createVariables(tf, spec)
+  try {
+    const batch = takeBatch(tf, rowTensors(tf, rows), planBatches(rows, rows.rows), 0)
+    const { loss, gradients: found } = objective(tf, spec, tfjsOps(tf), variables, batch)
+    return { loss, gradients: readTensors(spec, (name) => found[variables[name]!.name]!) }
+  } finally {
+    tf.dispose(Object.values(variables))
+    tf.engine().endScope()
+  }
+}
+
+interface Batch {
+  readonly columns: Readonly<Record<string, TfTensor>>
+  readonly weight: TfTensor
+}
+
+/** The batch's weighted mean loss plus l2 / 2 |p|^2 with its gradients, and its weighted sum alone. */
+function objective(
+  tf: Tf,
+  spec: FitSpec,
+  ops: ReturnType<typeof tfjsOps>,
+  variables: Variables,
+  batch: Batch,
+): { loss: number; lossSum: number; gradients: Readonly<Record<string, TfTensor>> } {
+  let sum: TfTensor | undefined
+  const { value, grads } = tf.variableGrads(() => {
+    const losses = spec.loss<TfTensor>(ops, variables, batch.columns)
+    sum = tf.keep(tf.sum(tf.mul(losses, batch.weight)))
+    let total = tf.div(sum, tf.maximum(tf.sum(batch.weight), MINIMUM_WEIGHT))
+    for (const [name, { l2 }] of Object.entries(spec.parameters)) {
+      if (l2 > 0) total = tf.add(total, tf.mul(tf.sum(tf.square(variables[name]!)), l2 / 2))
+    }
+    return total as TfModule.Scalar
+  }, Object.values(variables))
+  const result = { loss: value.dataSync()[0]!, lossSum: sum!.dataSync()[0]!, gradients: grads }
+  tf.dispose([value, sum!])
+  return result
+}
+
+function createVariables(tf: Tf, spec: FitSpec): Variables {
+  return Object.fromEntries(
+    Object.entries(spec.parameters).map(([name, { shape, values }]) => [
+      name,
+      tf.variable(tf.tensor(values, [...shape])),
+    ]),
+  )
+}
+
+function rowTensors(tf: Tf, rows: FitRows): RowTensors {
+  const tensors: Record<string, { column: TfTensor; table?: TfTensor }> = {}
+  for (const [name, values] of Object.entries(rows.columns)) {
+    tensors[name] = { column: column(tf, values) }
+  }
+  for (const [name, { table, index }] of Object.entries(rows.lookups)) {
+    tensors[name] = { column: column(tf, index), table: tf.tensor(table.values, [...table.shape]) }
+  }
+  return tensors
+}
+
+function column(tf: Tf, values: Float32Array | Int32Array): TfTensor {
+  return tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32')
+}
+
+function takeBatch(tf: Tf, rows: RowTensors, batches: Batches, step: number): Batch {
+  const [from, to] = [step * batches.batchSize, (step + 1) * batches.batchSize]
+  return tf.tidy(() => {
+    const order = tf.tensor1d(batches.order.subarray(from, to), 'int32')
+    const columns: Record<string, TfTensor> = {}
+    for (const [name, { column: whole, table }] of Object.entries(rows)) {
+      const taken = tf.gather(whole, order)
+      columns[name] = table ? tf.gather(table, tf.cast(taken, 'int32')) : taken
+    }
+    return { columns, weight: tf.tensor1d(batches.weight.subarray(from, to)) }
+  })
+}
+
+function readTensors(spec: FitSpec, read: (name: string) => TfTensor): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(spec.parameters).map(([name, { shape }]) => [
+      name,
+      { shape, values: Float32Array.from(read(name).dataSync()) },
+    ]),
+  )
+}
+
+/** Lets timers, signals and progress run between epochs. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

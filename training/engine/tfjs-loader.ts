@@ -1,0 +1,101 @@
+import { createRequire } from 'node:module'
+import { dirname, sep } from 'node:path'
+import util from 'node:util'
+import type * as TfModule from '@tensorflow/tfjs'
+import { WeirError } from '../../models/errors.ts'
+
+/** The one door to TensorFlow.js, opened on first use. */
+export type Tf = typeof TfModule
+export type TfTensor = TfModule.Tensor
+
+export interface LoadedTfjs {
+  readonly tf: Tf
+  /** which backend was taken, its version, and why not a faster one */
+  readonly backend: string
+}
+
+export interface TfjsSource {
+  /** imports a package by name, as `import()` does */
+  readonly importModule: (name: string) => Promise<unknown>
+  /** the folder of the WASM backend's binaries, ending in a separator */
+  readonly wasmFolder: () => string
+}
+
+const NATIVE = '@tensorflow/tfjs-node'
+const PORTABLE = '@tensorflow/tfjs'
+const WASM = '@tensorflow/tfjs-backend-wasm'
+
+export const installedTfjs: TfjsSource = {
+  importModule: (name) => import(name),
+  wasmFolder: () => dirname(createRequire(import.meta.url).resolve(WASM)) + sep,
+}
+
+/**
+ * Takes the native backend where it is installed with its binding, else WASM (one thread: its threads
+ * are many times slower under Node), else plain JavaScript.
+ *
+ * @throws engine_unavailable where TensorFlow.js is not installed at all
+ */
+export async function loadTfjs(source: TfjsSource = installedTfjs): Promise<LoadedTfjs> {
+  restoreIsNullOrUndefined()
+  const native = await attempt(source, NATIVE)
+  if ('module' in native) {
+    const tf = native.module as Tf
+    return { tf, backend: `tfjs-node ${tf.version_core}` }
+  }
+  const portable = await attempt(source, PORTABLE)
+  if (!('module' in portable)) {
+    throw new WeirError(
+      'engine_unavailable',
+      { engine: 'tfjs', module: PORTABLE, reason: `${portable.reason}; npm install ${PORTABLE}` },
+      { cause: portable.cause },
+    )
+  }
+  const tf = portable.module as Tf
+  tf.enableProdMode()
+  const why = `${NATIVE}: ${native.reason}`
+  const wasm = await attempt(source, WASM)
+  if (!('module' in wasm)) return javascript(tf, `${why}; ${WASM}: ${wasm.reason}`)
+  try {
+    tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false)
+    const { setWasmPaths } = wasm.module as { setWasmPaths: (folder: string) => void }
+    setWasmPaths(source.wasmFolder())
+    if (!(await tf.setBackend('wasm'))) throw new Error('the backend did not start')
+  } catch (error) {
+    return javascript(tf, `${why}; ${WASM}: ${firstLine(error)}`)
+  }
+  return { tf, backend: `tfjs ${tf.version_core} wasm, 1 thread (${why})` }
+}
+
+async function javascript(tf: Tf, why: string): Promise<LoadedTfjs> {
+  await tf.setBackend('cpu')
+  return { tf, backend: `tfjs ${tf.version_core} cpu (${why})` }
+}
+
+type Attempt = { module: unknown } | { reason: string; cause: unknown }
+
+/** Installed without its native binding is not the same as absent, and the report says which. */
+async function attempt(source: TfjsSource, name: string): Promise<Attempt> {
+  try {
+    const loaded = (await source.importModule(name)) as { default?: unknown }
+    return { module: loaded.default ?? loaded }
+  } catch (cause) {
+    const code = (cause as { code?: string }).code
+    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'
+    const absent = missing && String(cause).includes(`'${name}'`)
+    return {
+      reason: absent ? 'not installed' : `installed but unusable (${firstLine(cause)})`,
+      cause,
+    }
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!
+}
+
+/** tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 took away. */
+function restoreIsNullOrUndefined(): void {
+  const holder = util as unknown as Record<string, unknown>
+  holder.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined
+}
