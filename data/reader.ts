@@ -46,3 +46,27 @@ export interface Reject {
   readonly field: string
   readonly reason: string
 }
+
+/** One record of a file before anything is known of its layout: column name to value. */
+export type RawRecord = Readonly<Record<string, unknown>>
+
+/** A record with its place in the file, or the reason why there is none there. */
+export type ReadRecord =
+  | { readonly record: RawRecord; readonly line: number }
+  | { readonly line: number; readonly field: string; readonly reason: string }
+
+/** A file's records in batches, so that a million rows are not a million promises. */
+export type RecordStream = AsyncIterable<readonly ReadRecord[]>
+
+export type ReadRow = (record: RawRecord, origin: RowOrigin) => LogRow | Reject
+
+/** A known layout of rows. Every one passes `test/data/reader-contract.ts`. */
+export interface Reader {
+  readonly name: string
+  /** The columns it cannot do without. */
+  readonly required: readonly string[]
+  /** Whether a file with these columns (of its first records, the sample) is of this layout. */
+  recognises(columns: ReadonlySet<string>, sample: readonly RawRecord[]): boolean
+  /** What reads its rows: one row of the log, or why it is refused. Never throws on a bad row. */
+  open(columns: ReadonlySet<string>, sample: readonly RawRecord[]): ReadRow
+}

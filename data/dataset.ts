@@ -1,0 +1,207 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { SplitRule } from '../models/bundle/manifest.ts'
+import { WeirError } from '../models/errors.ts'
+import { readArrow } from './arrow.ts'
+
+export { SPLITS, type Split } from './split.ts'
+
+export const DATASET_FORMAT = 1
+
+/** Files of a dataset folder. */
+export const DATASET_FILES = {
+  manifest: 'dataset.json',
+  prompts: 'prompts.arrow',
+  preferences: 'preferences.arrow',
+  outcomes: 'outcomes.arrow',
+} as const
+
+/** Codes of a preference's winner, in the order that `preferences.arrow` stores. */
+export const WINNERS = ['a', 'b', 'tie', 'both_bad'] as const
+
+const Count = Type.Integer({ minimum: 0 })
+
+/** `dataset.json`: what the folder holds and where it came from. */
+export const DatasetManifest = Type.Object({
+  format: Type.Literal(DATASET_FORMAT),
+  sources: Type.Array(
+    Type.Object({
+      path: Type.String(),
+      sha256: Type.String(),
+      rows: Count,
+      format: Type.String(),
+    }),
+  ),
+  /** sorted; the numbers of the Arrow files index them */
+  models: Type.Array(Type.String()),
+  judges: Type.Array(Type.String()),
+  split: SplitRule,
+  counts: Type.Object({
+    prompts: Count,
+    preferences: Count,
+    /** prompts with at least one score */
+    outcomes: Count,
+    train: Count,
+    validation: Count,
+    calibration: Count,
+    test: Count,
+  }),
+  /** read = kept + rejected + duplicates */
+  rows: Type.Object({ read: Count, kept: Count, rejected: Count, duplicates: Count }),
+})
+export type DatasetManifest = Type.Static<typeof DatasetManifest>
+
+export interface DatasetPreferences {
+  /** index into prompts */
+  readonly prompt: Int32Array
+  readonly modelA: Int32Array
+  readonly modelB: Int32Array
+  /** 1 where a is better, 0 where b is, 0.5 for a tie or both bad */
+  readonly label: Float32Array
+  readonly weight: Float32Array
+  readonly bothBad: Uint8Array
+  /** index into the manifest's judges, -1 where none is named */
+  readonly judge: Int32Array
+}
+
+/** Matrices are prompts x models, row-major; NaN where not observed. */
+export interface DatasetOutcomes {
+  readonly scores: Float32Array
+  readonly costs?: Float32Array
+  readonly tokens?: Float32Array
+}
+
+export interface Dataset {
+  readonly path: string
+  readonly manifest: DatasetManifest
+  /** sorted */
+  readonly models: readonly string[]
+  /** distinct exact texts, in the order they were first met */
+  readonly prompts: readonly string[]
+  /** SHA-256 of each prompt, in hex */
+  readonly hashes: readonly string[]
+  readonly categories: readonly (string | undefined)[]
+  /** of each prompt, an index into SPLITS */
+  readonly split: Uint8Array
+  readonly preferences?: DatasetPreferences
+  readonly outcomes?: DatasetOutcomes
+}
+
+/** Throws `file_not_found` where there is no folder, and `dataset_invalid` where it is not a whole dataset. */
+export async function openDataset(path: string): Promise<Dataset> {
+  const manifest = await readManifest(path)
+  const { prompts: n } = manifest.counts
+  const prompts: string[] = []
+  const hashes: string[] = []
+  const categories: (string | undefined)[] = []
+  const split = new Uint8Array(n)
+  for await (const batch of readArrow(join(path, DATASET_FILES.prompts))) {
+    split.set(batch.numbers('split', Uint8Array), prompts.length)
+    const text = batch.text('text')
+    const bytes = Buffer.from(text.bytes.buffer, text.bytes.byteOffset, text.bytes.byteLength)
+    const digests = Buffer.from(batch.bytes('hash').bytes)
+    const category = batch.text('category')
+    const names = Buffer.from(category.bytes)
+    for (let i = 0; i < batch.rows; i++) {
+      prompts.push(bytes.toString('utf8', text.offsets[i], text.offsets[i + 1]))
+      hashes.push(digests.toString('hex', i * 32, (i + 1) * 32))
+      const name = names.toString('utf8', category.offsets[i], category.offsets[i + 1])
+      categories.push(name === '' ? undefined : name)
+    }
+  }
+  if (prompts.length !== n) {
+    const reason = `its manifest says ${n} prompts, prompts.arrow holds ${prompts.length}`
+    throw new WeirError('dataset_invalid', { path, reason })
+  }
+  const { models, counts } = manifest
+  return {
+    path,
+    manifest,
+    models,
+    prompts,
+    hashes,
+    categories,
+    split,
+    ...(counts.preferences > 0 && { preferences: await readPreferences(path, counts.preferences) }),
+    ...(counts.outcomes > 0 && { outcomes: await readOutcomes(path, n, models) }),
+  }
+}
+
+export async function readManifest(path: string): Promise<DatasetManifest> {
+  const text = await readFile(join(path, DATASET_FILES.manifest), 'utf8').catch((cause) => {
+    throw new WeirError('file_not_found', { path: join(path, DATASET_FILES.manifest) }, { cause })
+  })
+  let manifest: unknown
+  try {
+    manifest = JSON.parse(text)
+  } catch (cause) {
+    throw new WeirError('dataset_invalid', { path, reason: 'dataset.json is not JSON' }, { cause })
+  }
+  if (!Value.Check(DatasetManifest, manifest)) {
+    const [first] = Value.Errors(DatasetManifest, manifest)
+    const reason = `dataset.json${first ? `${first.instancePath} ${first.message}` : ' does not fit'}`
+    throw new WeirError('dataset_invalid', { path, reason })
+  }
+  return manifest
+}
+
+async function readPreferences(path: string, rows: number): Promise<DatasetPreferences> {
+  const prompt = new Int32Array(rows)
+  const modelA = new Int32Array(rows)
+  const modelB = new Int32Array(rows)
+  const label = new Float32Array(rows)
+  const weight = new Float32Array(rows)
+  const bothBad = new Uint8Array(rows)
+  const judge = new Int32Array(rows)
+  let at = 0
+  for await (const batch of readArrow(join(path, DATASET_FILES.preferences))) {
+    prompt.set(batch.numbers('prompt', Int32Array), at)
+    modelA.set(batch.numbers('model_a', Int32Array), at)
+    modelB.set(batch.numbers('model_b', Int32Array), at)
+    weight.set(batch.numbers('weight', Float32Array), at)
+    judge.set(batch.numbers('judge', Int32Array), at)
+    const winner = batch.numbers('winner', Uint8Array)
+    for (let i = 0; i < batch.rows; i++) {
+      const code = winner[i]!
+      label[at + i] = code === 0 ? 1 : code === 1 ? 0 : 0.5
+      bothBad[at + i] = code === 3 ? 1 : 0
+    }
+    at += batch.rows
+  }
+  if (at !== rows) {
+    const reason = `its manifest says ${rows} preferences, preferences.arrow holds ${at}`
+    throw new WeirError('dataset_invalid', { path, reason })
+  }
+  return { prompt, modelA, modelB, label, weight, bothBad, judge }
+}
+
+async function readOutcomes(
+  path: string,
+  rows: number,
+  models: readonly string[],
+): Promise<DatasetOutcomes> {
+  const found: Partial<Record<'scores' | 'costs' | 'tokens', Float32Array>> = {}
+  let at = 0
+  for await (const batch of readArrow(join(path, DATASET_FILES.outcomes))) {
+    for (const name of ['scores', 'costs', 'tokens'] as const) {
+      if (!batch.has(`${name}/${models[0]}`)) continue
+      found[name] ??= new Float32Array(rows * models.length)
+      for (let m = 0; m < models.length; m++) {
+        const values = batch.numbers(`${name}/${models[m]}`, Float32Array)
+        for (let i = 0; i < batch.rows; i++) found[name][(at + i) * models.length + m] = values[i]!
+      }
+    }
+    at += batch.rows
+  }
+  if (at !== rows || !found.scores) {
+    const reason = `outcomes.arrow holds ${at} rows of ${rows}`
+    throw new WeirError('dataset_invalid', { path, reason })
+  }
+  return {
+    scores: found.scores,
+    ...(found.costs && { costs: found.costs }),
+    ...(found.tokens && { tokens: found.tokens }),
+  }
+}

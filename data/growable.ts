@@ -1,0 +1,47 @@
+type NumberArray = Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array
+
+/** A typed array that grows: numbers by the million without an object each. */
+export class Growable<T extends NumberArray> {
+  private values: T
+  length = 0
+  private readonly kind: new (
+    length: number,
+  ) => T
+
+  constructor(kind: new (length: number) => T, capacity = 1024) {
+    this.kind = kind
+    this.values = new kind(capacity)
+  }
+
+  push(value: number): void {
+    if (this.length === this.values.length) this.grow(this.length + 1)
+    this.values[this.length++] = value
+  }
+
+  at(index: number): number {
+    return this.values[index]!
+  }
+
+  set(index: number, value: number): void {
+    this.values[index] = value
+  }
+
+  /** Makes it `length` long, new places holding `fill`. */
+  extend(length: number, fill = 0): void {
+    if (length <= this.length) return
+    if (length > this.values.length) this.grow(length)
+    this.values.fill(fill, this.length, length)
+    this.length = length
+  }
+
+  /** What it holds, without a copy; valid until the next push. */
+  view(): T {
+    return this.values.subarray(0, this.length) as T
+  }
+
+  private grow(needed: number): void {
+    const grown = new this.kind(Math.max(needed, this.values.length * 2))
+    grown.set(this.values)
+    this.values = grown
+  }
+}

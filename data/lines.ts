@@ -1,0 +1,63 @@
+import { isUtf8 } from 'node:buffer'
+
+/** A line's text and number (from 1), or the reason why it has no text. */
+export type Line =
+  | { readonly line: number; readonly text: string }
+  | { readonly line: number; readonly reason: string }
+
+/** Longer lines are skipped and refused, so that one broken file cannot fill the memory. */
+export const LINE_BYTES_MAX = 32 * 1024 * 1024
+
+const NEWLINE = 0x0a
+
+/** Splits UTF-8 bytes at newlines (CRLF and a byte order mark are taken off), in batches of one chunk. */
+export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
+  let line = 1
+  let held: Buffer[] = []
+  let heldBytes = 0
+  let skipping = false
+
+  const finish = (tail: Buffer): Line => {
+    const number = line++
+    if (skipping) {
+      skipping = false
+      return { line: number, reason: `longer than ${LINE_BYTES_MAX} bytes` }
+    }
+    let bytes = tail
+    if (held.length > 0) {
+      bytes = Buffer.concat([...held, tail])
+      held = []
+      heldBytes = 0
+    }
+    return decode(bytes, number)
+  }
+
+  for await (const chunk of chunks) {
+    const batch: Line[] = []
+    let start = 0
+    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+      batch.push(finish(chunk.subarray(start, end)))
+      start = end + 1
+    }
+    if (start < chunk.length && !skipping) {
+      held.push(chunk.subarray(start))
+      heldBytes += chunk.length - start
+      if (heldBytes > LINE_BYTES_MAX) {
+        held = []
+        heldBytes = 0
+        skipping = true
+      }
+    }
+    if (batch.length > 0) yield batch
+  }
+  if (heldBytes > 0 || skipping) yield [finish(Buffer.alloc(0))]
+}
+
+function decode(bytes: Buffer, line: number): Line {
+  let start = 0
+  let end = bytes.length
+  if (line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) start = 3
+  if (end > start && bytes[end - 1] === 0x0d) end--
+  if (!isUtf8(bytes.subarray(start, end))) return { line, reason: 'not valid UTF-8' }
+  return { line, text: bytes.toString('utf8', start, end) }
+}

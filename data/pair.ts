@@ -1,0 +1,111 @@
+import { WeirError } from '../models/errors.ts'
+import { type Dataset, SPLITS, type Split } from './dataset.ts'
+
+/** What a dataset says of one pair of models, a row a prompt. */
+export interface PairLabels {
+  /** index into the dataset's prompts, ascending */
+  readonly prompt: Int32Array
+  /** win rate observed, in [0, 1]: (1 + s - w) / 2 from outcomes, the votes' weighted mean otherwise */
+  readonly label: Float32Array
+  /** scores of the two models; NaN for a prompt known from votes alone; absent without outcomes */
+  readonly strong?: Float32Array
+  readonly weak?: Float32Array
+  /** sum of the votes' weights; 1 for a prompt with outcomes */
+  readonly votes: Float32Array
+}
+
+/**
+ * Every prompt on which both models were observed. A prompt with both scores is labelled by them, any
+ * other by its votes. Throws `model_unknown`, `models_equal`, and `rows_too_few` where there is none.
+ */
+export function pairLabels(dataset: Dataset, strong: string, weak: string): PairLabels {
+  const s = modelIndex(dataset, strong)
+  const w = modelIndex(dataset, weak)
+  if (s === w) throw new WeirError('models_equal', { model: strong })
+  const n = dataset.prompts.length
+  const sum = new Float64Array(n)
+  const votes = new Float64Array(n)
+  addVotes(dataset, s, w, sum, votes)
+  const { outcomes } = dataset
+  const models = dataset.models.length
+  const rows: number[] = []
+  for (let i = 0; i < n; i++) {
+    const gain = outcomes
+      ? outcomes.scores[i * models + s]! - outcomes.scores[i * models + w]!
+      : Number.NaN
+    if (!Number.isNaN(gain)) {
+      sum[i] = (1 + gain) / 2
+      votes[i] = 1
+    }
+    if (votes[i]! > 0) rows.push(i)
+  }
+  if (rows.length === 0) {
+    throw new WeirError('rows_too_few', {
+      expected: 1,
+      what: `with both ${strong} and ${weak}`,
+      got: 0,
+    })
+  }
+  const prompt = Int32Array.from(rows)
+  const score = (model: number): Float32Array =>
+    Float32Array.from(rows, (i) => outcomes?.scores[i * models + model] ?? Number.NaN)
+  return {
+    prompt,
+    label: Float32Array.from(rows, (i) => sum[i]! / votes[i]!),
+    ...(outcomes && pairScores(score(s), score(w))),
+    votes: Float32Array.from(rows, (i) => votes[i]!),
+  }
+}
+
+/** Numbers of the prompts of one split, ascending. */
+export function splitRows(dataset: Dataset, split: Split): Int32Array {
+  const wanted = SPLITS.indexOf(split)
+  const rows: number[] = []
+  dataset.split.forEach((of, i) => {
+    if (of === wanted) rows.push(i)
+  })
+  return Int32Array.from(rows)
+}
+
+/** The model's place among the dataset's. */
+export function modelIndex(dataset: Dataset, model: string): number {
+  const index = dataset.models.indexOf(model)
+  if (index < 0) throw new WeirError('model_unknown', { model, known: dataset.models })
+  return index
+}
+
+/** A score counts only beside the other's, as the label does. */
+function pairScores(
+  strong: Float32Array,
+  weak: Float32Array,
+): { readonly strong: Float32Array; readonly weak: Float32Array } {
+  for (let i = 0; i < strong.length; i++) {
+    if (Number.isNaN(strong[i]! + weak[i]!)) {
+      strong[i] = Number.NaN
+      weak[i] = Number.NaN
+    }
+  }
+  return { strong, weak }
+}
+
+function addVotes(
+  dataset: Dataset,
+  strong: number,
+  weak: number,
+  sum: Float64Array,
+  votes: Float64Array,
+): void {
+  const { preferences } = dataset
+  if (!preferences) return
+  for (let i = 0; i < preferences.prompt.length; i++) {
+    const a = preferences.modelA[i]
+    const b = preferences.modelB[i]
+    const forward = a === strong && b === weak
+    if (!forward && !(a === weak && b === strong)) continue
+    const prompt = preferences.prompt[i]!
+    const weight = preferences.weight[i]!
+    const label = preferences.label[i]!
+    sum[prompt]! += weight * (forward ? label : 1 - label)
+    votes[prompt]! += weight
+  }
+}

@@ -1,0 +1,139 @@
+import { CHARACTERS_PER_TOKEN } from '../../models/prices.ts'
+import {
+  amountCell,
+  type Cell,
+  labelCell,
+  nameCell,
+  promptCell,
+  scoreCell,
+  shown,
+  timeCell,
+} from '../cell.ts'
+import type { LogRow, RawRecord, Reader, Reject, RowOrigin, Winner } from '../reader.ts'
+
+const WINNERS: ReadonlyMap<unknown, Winner> = new Map([
+  ['a', 'a'],
+  ['model_a', 'a'],
+  ['b', 'b'],
+  ['model_b', 'b'],
+  ['tie', 'tie'],
+  ['both_bad', 'both_bad'],
+  ['tie (bothbad)', 'both_bad'],
+] as const)
+
+/** Our own layout, both row kinds: the row with `scores` is an outcome, any other is a preference. */
+export const canonicalReader: Reader = {
+  name: 'canonical',
+  required: ['prompt'],
+  recognises: (columns, sample) =>
+    columns.has('prompt') &&
+    (['model_a', 'model_b', 'winner'].every((column) => columns.has(column)) ||
+      sample.some((record) => typeof record.scores === 'object' && record.scores !== null)),
+  open: () => readCanonical,
+}
+
+export function readCanonical(record: RawRecord, origin: RowOrigin): LogRow | Reject {
+  return Object.hasOwn(record, 'scores')
+    ? readOutcome(record, origin)
+    : readPreference(record, origin)
+}
+
+function readPreference(record: RawRecord, origin: RowOrigin): LogRow | Reject {
+  const base = readBase(record, origin)
+  if ('kind' in base) return base
+  const modelA = nameCell(record.model_a)
+  if ('reason' in modelA) return reject(origin, 'model_a', modelA.reason)
+  const modelB = nameCell(record.model_b)
+  if ('reason' in modelB) return reject(origin, 'model_b', modelB.reason)
+  if (modelA.value === modelB.value) {
+    return reject(origin, 'model_b', `${shown(modelB.value)} is compared with itself`)
+  }
+  const winner = WINNERS.get(record.winner)
+  if (winner === undefined) {
+    const expected = [...WINNERS.keys()].join(', ')
+    return reject(origin, 'winner', `expected one of ${expected}; got ${shown(record.winner)}`)
+  }
+  const judge = labelCell(record.judge)
+  if ('reason' in judge) return reject(origin, 'judge', judge.reason)
+  const weight = amountCell(record.weight)
+  if ('reason' in weight) return reject(origin, 'weight', weight.reason)
+  return {
+    kind: 'preference',
+    ...base,
+    modelA: modelA.value,
+    modelB: modelB.value,
+    winner,
+    ...(judge.value !== undefined && { judge: judge.value }),
+    ...(weight.value !== undefined && { weight: weight.value }),
+  }
+}
+
+function readOutcome(record: RawRecord, origin: RowOrigin): LogRow | Reject {
+  const base = readBase(record, origin)
+  if ('kind' in base) return base
+  const scores = readMap(record.scores, scoreCell)
+  if ('reason' in scores) return reject(origin, `scores${scores.key}`, scores.reason)
+  if (scores.map === undefined || scores.map.size === 0) {
+    return reject(origin, 'scores', 'expected the score of at least one model')
+  }
+  const costs = readMap(record.costs, amountCell)
+  if ('reason' in costs) return reject(origin, `costs${costs.key}`, costs.reason)
+  const lengths = record.tokens === undefined ? 'out_chars' : 'tokens'
+  const tokens = readMap(record[lengths], amountCell)
+  if ('reason' in tokens) return reject(origin, `${lengths}${tokens.key}`, tokens.reason)
+  if (lengths === 'out_chars' && tokens.map) {
+    for (const [model, length] of tokens.map) tokens.map.set(model, length / CHARACTERS_PER_TOKEN)
+  }
+  return {
+    kind: 'outcome',
+    ...base,
+    scores: scores.map,
+    ...(costs.map && { costs: costs.map }),
+    ...(tokens.map && { tokens: tokens.map }),
+  }
+}
+
+type Base = Pick<LogRow, 'origin' | 'prompt' | 'id' | 'category' | 'timestamp' | 'group'>
+
+/** What both row kinds have. */
+export function readBase(record: RawRecord, origin: RowOrigin): Base | Reject {
+  const prompt = promptCell(record.prompt)
+  if ('reason' in prompt) return reject(origin, 'prompt', prompt.reason)
+  const id = labelCell(record.id)
+  if ('reason' in id) return reject(origin, 'id', id.reason)
+  const category = labelCell(record.category)
+  if ('reason' in category) return reject(origin, 'category', category.reason)
+  const timestamp = timeCell(record.timestamp)
+  if ('reason' in timestamp) return reject(origin, 'timestamp', timestamp.reason)
+  return {
+    origin,
+    prompt: prompt.value,
+    ...(id.value !== undefined && { id: id.value }),
+    ...(category.value !== undefined && { category: category.value }),
+    ...(timestamp.value !== undefined && { timestamp: timestamp.value }),
+  }
+}
+
+export function reject(origin: RowOrigin, field: string, reason: string): Reject {
+  return { kind: 'reject', origin, field, reason }
+}
+
+type NumberMap =
+  | { readonly map: Map<string, number> | undefined }
+  | { readonly key: string; readonly reason: string }
+
+/** `{model: number}`; models whose value is absent are left out. */
+function readMap(value: unknown, cell: (value: unknown) => Cell<number | undefined>): NumberMap {
+  if (value === undefined || value === null) return { map: undefined }
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    return { key: '', reason: `expected {model: number}, got ${shown(value)}` }
+  }
+  const map = new Map<string, number>()
+  for (const [model, raw] of Object.entries(value)) {
+    const read = cell(raw)
+    if ('reason' in read) return { key: `.${model}`, reason: read.reason }
+    if (model === '') return { key: '', reason: 'expected a model name, got an empty one' }
+    if (read.value !== undefined) map.set(model, read.value)
+  }
+  return { map }
+}

@@ -1,0 +1,51 @@
+import { WeirError } from '../../models/errors.ts'
+import type { RawRecord, Reader, ReadRow } from '../reader.ts'
+import { canonicalReader } from './canonical.ts'
+import { wideReader } from './wide.ts'
+
+/** Every known layout, the more particular before the more general. */
+export const READERS: readonly Reader[] = [canonicalReader, wideReader]
+
+/**
+ * The layout of a file, from its first records or by name. Throws `column_missing` where it is nearly a
+ * known layout, and `format_unknown` otherwise.
+ */
+export function openReader(
+  path: string,
+  sample: readonly RawRecord[],
+  format?: string,
+): { readonly reader: Reader; readonly read: ReadRow } {
+  const columns = new Set(sample.flatMap((record) => Object.keys(record)))
+  const reader = format
+    ? READERS.find((known) => known.name === format)
+    : READERS.find((known) => known.recognises(columns, sample))
+  if (format && !reader) {
+    throw new WeirError('option_invalid', {
+      option: '--format',
+      expected: `one of ${READERS.map((known) => known.name).join(', ')}`,
+      got: format,
+    })
+  }
+  const missing = missingColumn(columns, reader)
+  if (missing) throw new WeirError('column_missing', { column: missing, path, got: [...columns] })
+  if (!reader) {
+    throw new WeirError('format_unknown', {
+      path,
+      expected: READERS.map((known) => known.name).join(', '),
+      got: [...columns].join(', ') || 'none',
+    })
+  }
+  return { reader, read: reader.open(columns, sample) }
+}
+
+function missingColumn(
+  columns: ReadonlySet<string>,
+  reader: Reader | undefined,
+): string | undefined {
+  if (reader) return reader.required.find((column) => !columns.has(column))
+  const preference = ['model_a', 'model_b', 'winner']
+  if (preference.some((column) => columns.has(column))) {
+    return ['prompt', ...preference].find((column) => !columns.has(column))
+  }
+  return columns.has('prompt') ? undefined : 'prompt'
+}

@@ -1,0 +1,41 @@
+import { scoreCell, scoreNumber } from '../cell.ts'
+import type { RawRecord, Reader } from '../reader.ts'
+import { readBase, reject } from './canonical.ts'
+
+/** Columns of outcome tables that are about the row, never a model's score. */
+const ABOUT_THE_ROW = new Set(['prompt', 'category', 'id', 'timestamp', 'source', 'index', ''])
+
+/** RouteLLM's outcome tables: a prompt and one column a model, True, False or a number in [0, 1]. */
+export const wideReader: Reader = {
+  name: 'routellm',
+  required: ['prompt'],
+  recognises: (columns, sample) =>
+    columns.has('prompt') && modelColumns(columns, sample).length > 0,
+  open(columns, sample) {
+    const models = modelColumns(columns, sample)
+    return (record, origin) => {
+      const base = readBase(record, origin)
+      if ('kind' in base) return base
+      const scores = new Map<string, number>()
+      for (const model of models) {
+        const score = scoreCell(record[model])
+        if ('reason' in score) return reject(origin, model, score.reason)
+        if (score.value !== undefined) scores.set(model, score.value)
+      }
+      if (scores.size === 0) return reject(origin, models[0] ?? 'scores', 'no model has a score')
+      return { kind: 'outcome', ...base, scores }
+    }
+  },
+}
+
+/** Columns most of whose filled cells read as a score. One bad cell in the sample does not hide a model. */
+function modelColumns(columns: ReadonlySet<string>, sample: readonly RawRecord[]): string[] {
+  return [...columns].filter((column) => {
+    if (ABOUT_THE_ROW.has(column)) return false
+    const filled = sample
+      .map((record) => record[column])
+      .filter((cell) => cell !== '' && cell != null)
+    const scores = filled.filter((cell) => scoreNumber(cell) !== undefined)
+    return scores.length * 2 > filled.length
+  })
+}

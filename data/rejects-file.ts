@@ -1,0 +1,44 @@
+import { once } from 'node:events'
+import { createWriteStream, type WriteStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import type { Reject } from './reader.ts'
+
+/** Where refused rows go, one JSON object a line; the file exists only if there is one. */
+export class RejectsFile {
+  readonly path: string
+  count = 0
+  /** the first reject as one line for people */
+  first: string | undefined
+  private stream: WriteStream | undefined
+  private failure: Error | undefined
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /** Takes away what an earlier run left. */
+  async start(): Promise<void> {
+    await rm(this.path, { force: true })
+  }
+
+  async write({ origin, field, reason }: Reject): Promise<void> {
+    if (!this.stream) {
+      this.stream = createWriteStream(this.path)
+      this.stream.on('error', (error) => {
+        this.failure = error
+      })
+    }
+    if (this.failure) throw this.failure
+    this.count++
+    this.first ??= `${origin.path}:${origin.line}: ${field}: ${reason}`
+    const line = JSON.stringify({ file: origin.path, line: origin.line, field, reason })
+    if (!this.stream.write(`${line}\n`)) await once(this.stream, 'drain')
+  }
+
+  async close(): Promise<void> {
+    const { stream } = this
+    if (!stream) return
+    await new Promise<void>((resolve) => stream.end(resolve))
+    if (this.failure) throw this.failure
+  }
+}
