@@ -47,6 +47,12 @@ export const ERRORS = {
   calibration_data_short: row(
     'not enough data to promise {target}: {rows} calibration rows; about {more} more rows would do',
   ),
+  calibration_impossible: row(
+    'cannot promise {target}: on these {rows} calibration rows no threshold keeps it, and more rows would not change that',
+  ),
+  budget_too_small: row(
+    'a budget of ${budget} per 1,000 requests is less than always-weak costs here (${cost})',
+  ),
   calibration_needs: row('{target} needs {needed}'),
   quality_gap_unclear: row(
     'the gap between always-strong and always-weak is not clear of 0 on {rows} rows: {gap} [{low}, {high}]; a share of it cannot be kept',

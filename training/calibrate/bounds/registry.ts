@@ -1,0 +1,14 @@
+import { betting, bettingPlugIn } from './betting.ts'
+import type { BoundTest } from './bound-test.ts'
+import { clopperPearson } from './clopper-pearson.ts'
+import { empiricalBernstein } from './empirical-bernstein.ts'
+import { hoeffdingBentkusTest } from './hoeffding-bentkus.ts'
+
+/** Every finite-sample test of a bounded mean that this weir has. */
+export const BOUND_TESTS: readonly BoundTest[] = [
+  betting,
+  bettingPlugIn,
+  clopperPearson,
+  hoeffdingBentkusTest,
+  empiricalBernstein,
+]

@@ -1,0 +1,64 @@
+import type { CalibrationData, Certificate } from './certificate.ts'
+import { type Expected, expectedAt } from './expected.ts'
+import { gridFrom } from './grid.ts'
+import { methodFor } from './methods/registry.ts'
+import { type CalibrationRows, checkRows, effectiveSize } from './rows.ts'
+import type { Target } from './target.ts'
+
+export interface ThresholdInput {
+  readonly rows: CalibrationRows
+  readonly target: Target
+  /** a method by name, else the target's default */
+  readonly method?: string
+  /** win rates known before the calibration rows' outcomes were looked at (validation): the grid comes from them */
+  readonly reference?: Float64Array
+  readonly seed: number
+  /** largest possible US dollars of one request */
+  readonly costCeiling?: number
+  readonly data?: CalibrationData
+  readonly date?: string
+}
+
+export interface CalibratedThreshold {
+  readonly threshold: number
+  readonly expected: Expected
+  readonly certificate: Certificate
+}
+
+/** Fewer rows say nothing worth a threshold. */
+export const LEAST_ROWS = 30
+
+/**
+ * The threshold that meets the target on these rows, what it is expected to do, and what is promised.
+ *
+ * @throws rows_too_few, option_invalid, calibration_data_short, calibration_needs
+ */
+export function calibrateThreshold(input: ThresholdInput): CalibratedThreshold {
+  const { rows, target, seed } = input
+  checkRows(rows, LEAST_ROWS)
+  const method = methodFor(target, rows, input.method)
+  const choice = method.choose({
+    rows,
+    target,
+    seed,
+    grid: gridFrom(input.reference ?? rows.winRate),
+    ...(input.costCeiling === undefined ? {} : { costCeiling: input.costCeiling }),
+  })
+  const { threshold, promise, bound, tested } = choice
+  const expected = expectedAt(rows, threshold)
+  const certificate: Certificate = {
+    target,
+    method: method.name,
+    promise,
+    ...(bound && { bound }),
+    n: rows.winRate.length,
+    ...(rows.weight && { effective_n: Math.round(effectiveSize(rows)) }),
+    ...(tested !== undefined && { tested }),
+    seed,
+    assumptions: [...choice.assumptions],
+    expected,
+    ...(input.data && { data: input.data }),
+    ...(input.date && { date: input.date }),
+  }
+  return { threshold, expected, certificate }
+}

@@ -1,0 +1,46 @@
+import Type from 'typebox'
+import { Expected } from './expected.ts'
+import { Target } from './target.ts'
+
+/** Where the calibration rows came from, and what was left out of them. */
+export const CalibrationData = Type.Object({
+  sources: Type.Array(
+    Type.Object({ path: Type.String(), sha256: Type.String(), rows: Type.Integer() }),
+  ),
+  /** SHA-256 over the hashes of the calibration prompts, sorted */
+  sha256: Type.String(),
+  /** rows left out, by why */
+  left_out: Type.Record(Type.String(), Type.Integer()),
+})
+export type CalibrationData = Type.Static<typeof CalibrationData>
+
+/** What a calibration promised, and how: kept in the bundle's manifest beside the threshold. */
+export const Certificate = Type.Object({
+  target: Target,
+  method: Type.String(),
+  promise: Type.Union([
+    Type.Literal('confidence'),
+    Type.Literal('expectation'),
+    Type.Literal('estimate'),
+  ]),
+  bound: Type.Optional(
+    Type.Object({
+      quantity: Type.String(),
+      value: Type.Number(),
+      confidence: Type.Optional(Type.Number()),
+    }),
+  ),
+  /** calibration prompts */
+  n: Type.Integer({ minimum: 1 }),
+  /** what they are worth after re-weighting towards the target prompts */
+  effective_n: Type.Optional(Type.Number()),
+  /** thresholds that passed in sequence */
+  tested: Type.Optional(Type.Integer()),
+  seed: Type.Integer(),
+  assumptions: Type.Array(Type.String()),
+  expected: Expected,
+  data: Type.Optional(CalibrationData),
+  /** ISO 8601; not part of the bundle's version */
+  date: Type.Optional(Type.String()),
+})
+export type Certificate = Type.Static<typeof Certificate>

@@ -1,0 +1,76 @@
+import { harm, netLoss } from './expected.ts'
+import type { Bound } from './method.ts'
+import { type CalibrationRows, gainOf } from './rows.ts'
+import type { Target } from './target.ts'
+
+/** A promise as a statement on a mean: the values of `at(threshold)` average at most `allowed`. */
+export interface PromisedLoss {
+  /** n values in [low, high] */
+  at(threshold: number): Float64Array
+  readonly allowed: number
+  readonly low: number
+  readonly high: number
+  readonly bound: Bound
+  readonly confidence: number
+}
+
+/** The statement behind a target with a confidence. Weights turn each value into w * (value - allowed). */
+export function promisedLoss(rows: CalibrationRows, target: Target): PromisedLoss {
+  const loss = plainLoss(rows, target)
+  const { weight } = rows
+  if (!weight) return loss
+  let ceiling = 0
+  for (let i = 0; i < weight.length; i++) ceiling = Math.max(ceiling, weight[i]!)
+  return {
+    ...loss,
+    at: (threshold) => loss.at(threshold).map((value, i) => weight[i]! * (value - loss.allowed)),
+    allowed: 0,
+    low: ceiling * (loss.low - loss.allowed),
+    high: ceiling * (loss.high - loss.allowed),
+  }
+}
+
+function plainLoss(rows: CalibrationRows, target: Target): PromisedLoss {
+  const gain = gainOf(rows, target)
+  const confidence = 'confidence' in target ? target.confidence : undefined
+  if (confidence === undefined) throw new TypeError(`a ${target.kind} target without a confidence`)
+  switch (target.kind) {
+    case 'match':
+    case 'max-loss': {
+      const allowed = target.kind === 'match' ? target.within : target.loss
+      return {
+        at: (threshold) => netLoss(rows, threshold),
+        allowed,
+        low: -1,
+        high: 1,
+        bound: { quantity: 'net loss', value: allowed, confidence },
+        confidence,
+      }
+    }
+    case 'max-harm':
+      return {
+        at: (threshold) => harm(rows, threshold),
+        allowed: target.harm,
+        low: 0,
+        high: 1,
+        bound: { quantity: 'harm', value: target.harm, confidence },
+        confidence,
+      }
+    case 'quality': {
+      // PGR >= p  <=>  E[gain * (1[weak] - (1 - p))] <= 0, where the gap is positive
+      const spare = 1 - target.pgr
+      const limit = Math.max(target.pgr, spare)
+      return {
+        at: (threshold) =>
+          gain.map((value, i) => value * ((rows.winRate[i]! >= threshold ? 0 : 1) - spare)),
+        allowed: 0,
+        low: -limit,
+        high: limit,
+        bound: { quantity: 'PGR', value: target.pgr, confidence },
+        confidence,
+      }
+    }
+    default:
+      throw new TypeError(`a ${target.kind} target bounds no loss`)
+  }
+}

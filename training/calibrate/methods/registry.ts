@@ -1,0 +1,54 @@
+import { WeirError } from '../../../models/errors.ts'
+import { BOUND_TESTS } from '../bounds/registry.ts'
+import type { Method } from '../method.ts'
+import type { CalibrationRows } from '../rows.ts'
+import type { Target } from '../target.ts'
+import { budget } from './budget.ts'
+import { conformalRiskControl } from './conformal-risk-control.ts'
+import { learnThenTest } from './learn-then-test.ts'
+import { plugIn } from './plug-in.ts'
+import { quantile } from './quantile.ts'
+
+/** Every way to choose a threshold; a new one is a file and a row here. */
+export const METHODS: readonly Method[] = [
+  quantile,
+  plugIn,
+  budget,
+  conformalRiskControl,
+  ...BOUND_TESTS.map(learnThenTest),
+]
+
+/** The method asked for by name, else the default of the target on these rows. Throws `option_invalid`. */
+export function methodFor(target: Target, rows: CalibrationRows, name?: string): Method {
+  const wanted = name ?? defaultMethod(target, rows)
+  const able = METHODS.filter((method) => method.targets.includes(target.kind))
+  const found = able.find((method) => method.name === wanted || method.name.endsWith(`/${wanted}`))
+  if (found) return found
+  throw new WeirError('option_invalid', {
+    option: '--method',
+    expected: `one of ${able.map((method) => method.name).join(', ')}`,
+    got: wanted,
+  })
+}
+
+function defaultMethod(target: Target, rows: CalibrationRows): string {
+  switch (target.kind) {
+    case 'strong-share':
+      return quantile.name
+    case 'budget':
+      return budget.name
+    case 'max-loss':
+      return 'betting'
+    case 'max-harm':
+      if (target.confidence === undefined) return conformalRiskControl.name
+      return exactlyCounted(rows) ? 'clopper-pearson' : 'betting'
+    case 'quality':
+    case 'match':
+      return target.confidence === undefined ? plugIn.name : 'betting'
+  }
+}
+
+/** Whether harm is 0 or 1 in every row, each counting the same. */
+function exactlyCounted({ gain, weight }: CalibrationRows): boolean {
+  return !weight && (gain?.every((value) => value === 1 || value <= 0) ?? false)
+}

@@ -1,0 +1,100 @@
+import { WeirError } from '../../models/errors.ts'
+import { describeTarget, type Target } from './target.ts'
+
+/** What is known of n calibration prompts. Every array has n elements; what was not observed is absent. */
+export interface CalibrationRows {
+  /** the router's score, in [0, 1] */
+  readonly winRate: Float64Array
+  /** s - w with outcomes, 2 * label - 1 with preferences; in [-1, 1] */
+  readonly gain?: Float64Array
+  /** the weak model's score; absent with preferences, where quality is counted from the weak model's 0 */
+  readonly weak?: Float64Array
+  /** US dollars of the request, were it answered by the strong or by the weak model */
+  readonly strongCost?: Float64Array
+  readonly weakCost?: Float64Array
+  /** how much the row counts, averaging 1 (a density ratio); absent = every row 1 */
+  readonly weight?: Float64Array
+}
+
+/** Checks lengths, NaN and ranges. Throws `option_invalid` naming the column and the row. */
+export function checkRows(rows: CalibrationRows, least: number): void {
+  const n = rows.winRate.length
+  if (n < least)
+    throw new WeirError('rows_too_few', { expected: least, what: 'to calibrate', got: n })
+  checkColumn('win rate', rows.winRate, n, 0, 1)
+  checkColumn('gain', rows.gain, n, -1, 1)
+  checkColumn('weak score', rows.weak, n, 0, 1)
+  checkColumn('strong cost', rows.strongCost, n, 0, Infinity)
+  checkColumn('weak cost', rows.weakCost, n, 0, Infinity)
+  checkColumn('weight', rows.weight, n, 0, Infinity)
+}
+
+function checkColumn(
+  name: string,
+  values: Float64Array | undefined,
+  n: number,
+  low: number,
+  high: number,
+): void {
+  if (!values) return
+  const refuse = (expected: string, got: unknown): never => {
+    throw new WeirError('option_invalid', {
+      option: `the calibration rows' ${name}`,
+      expected,
+      got,
+    })
+  }
+  if (values.length !== n) refuse(`${n} values`, values.length)
+  for (let i = 0; i < n; i++) {
+    const value = values[i]!
+    if (!(value >= low && value <= high) || value === Infinity) {
+      refuse(`a number from ${low} to ${high}`, `${value} in row ${i}`)
+    }
+  }
+}
+
+/** (sum w)^2 / sum w^2: how many equally weighted rows the weighted ones are worth. */
+export function effectiveSize(rows: CalibrationRows): number {
+  if (!rows.weight) return rows.winRate.length
+  let sum = 0
+  let squares = 0
+  for (const weight of rows.weight) {
+    sum += weight
+    squares += weight * weight
+  }
+  return squares > 0 ? (sum * sum) / squares : 0
+}
+
+/** The gains, for a target that needs outcomes. Throws `calibration_needs` where the rows have none. */
+export function gainOf(rows: CalibrationRows, target: Target): Float64Array {
+  if (rows.gain) return rows.gain
+  throw new WeirError('calibration_needs', {
+    target: describeTarget(target),
+    needed: 'outcomes or preferences of both models',
+  })
+}
+
+/** Both models' costs, for a target in dollars. Throws `calibration_needs` where the rows have none. */
+export function costsOf(
+  rows: CalibrationRows,
+  target: Target,
+): { readonly strong: Float64Array; readonly weak: Float64Array } {
+  if (rows.strongCost && rows.weakCost) return { strong: rows.strongCost, weak: rows.weakCost }
+  throw new WeirError('calibration_needs', {
+    target: describeTarget(target),
+    needed:
+      'prices of both models: costs in the log, prices in the bundle, or --price model=input/output',
+  })
+}
+
+/** The given rows, in the given order. */
+export function takeCalibrationRows(
+  rows: CalibrationRows,
+  indices: ArrayLike<number>,
+): CalibrationRows {
+  const take = (values: Float64Array): Float64Array =>
+    Float64Array.from(indices, (index) => values[index]!)
+  const taken: Record<string, Float64Array> = {}
+  for (const [name, values] of Object.entries(rows)) if (values) taken[name] = take(values)
+  return { winRate: take(rows.winRate), ...taken }
+}

@@ -1,0 +1,50 @@
+import { WeirError } from '../../models/errors.ts'
+import { meanOf } from './bounds/bound-test.ts'
+import { normalQuantile } from './distributions/normal.ts'
+import type { PromisedLoss } from './losses.ts'
+import type { Problem } from './method.ts'
+import { describeTarget } from './target.ts'
+
+/** Chance with which the promise should be possible once the missing rows are there. */
+const POWER = 0.8
+/** The finite-sample price over the normal test that the sizes below are reckoned with. */
+const OVERHEAD = 1.15
+
+/** The error for a promise that can't be made with these rows, saying how many more would do. */
+export function dataShort(loss: PromisedLoss, { rows, grid, target }: Problem): WeirError {
+  const n = rows.winRate.length
+  const needed = rowsNeeded(loss, grid)
+  const message = { target: describeTarget(target), rows: n }
+  return Number.isFinite(needed)
+    ? new WeirError('calibration_data_short', {
+        ...message,
+        more: Math.max(needed - n, roundUp(n / 4)),
+      })
+    : new WeirError('calibration_impossible', message)
+}
+
+/**
+ * Rows with which the first threshold of the grid would pass: the larger of what the normal test needs at
+ * the loss seen and what even a flawless sample would need. Infinity where the loss seen is too high.
+ */
+export function rowsNeeded(loss: PromisedLoss, grid: Float64Array): number {
+  const delta = 1 - loss.confidence
+  const first = grid[0]
+  if (first === undefined) return Infinity
+  const values = loss.at(first)
+  const mean = meanOf(values)
+  const distance = loss.allowed - mean
+  if (distance <= 0) return Infinity
+  let squares = 0
+  for (const value of values) squares += (value - mean) ** 2
+  const spread = normalQuantile(1 - delta) + normalQuantile(POWER)
+  const normal = (squares / values.length) * (spread / distance) ** 2
+  const flawless = Math.log(1 / delta) / Math.log1p(distance / (loss.high - loss.allowed))
+  return OVERHEAD * Math.max(normal, flawless)
+}
+
+/** Up to two leading digits. */
+function roundUp(value: number): number {
+  const unit = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1)
+  return Math.ceil(value / unit) * unit
+}

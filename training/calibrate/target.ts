@@ -1,0 +1,84 @@
+import Type from 'typebox'
+
+const Share = Type.Number({ minimum: 0, maximum: 1 })
+const Confidence = Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 })
+
+/** What a threshold is chosen for. Exactly one at a time; losses and qualities are in score units. */
+export const Target = Type.Union([
+  Type.Object({ kind: Type.Literal('strong-share'), share: Share }),
+  /** the least strong share that keeps this much of the performance gap (PGR) */
+  Type.Object({
+    kind: Type.Literal('quality'),
+    pgr: Share,
+    confidence: Type.Optional(Confidence),
+  }),
+  /** quality at most `within` below always-strong */
+  Type.Object({
+    kind: Type.Literal('match'),
+    within: Share,
+    confidence: Type.Optional(Confidence),
+  }),
+  Type.Object({
+    kind: Type.Literal('budget'),
+    usd_per_1k: Type.Number({ exclusiveMinimum: 0 }),
+    confidence: Confidence,
+  }),
+  /** net quality loss against always-strong */
+  Type.Object({ kind: Type.Literal('max-loss'), loss: Share, confidence: Confidence }),
+  /** share of prompts that only the strong model gets right and the weak one is given */
+  Type.Object({
+    kind: Type.Literal('max-harm'),
+    harm: Share,
+    /** absent: bounded in expectation only (conformal risk control) */
+    confidence: Type.Optional(Confidence),
+  }),
+])
+export type Target = Type.Static<typeof Target>
+export type TargetKind = Target['kind']
+
+const percent = (value: number): string => `${Number((value * 100).toPrecision(6))}%`
+
+/** The target in words, such as `30% strong calls`. */
+export function describeTarget(target: Target): string {
+  const sure = (confidence: number | undefined): string =>
+    confidence === undefined ? '' : ` at ${percent(confidence)} confidence`
+  switch (target.kind) {
+    case 'strong-share':
+      return `${percent(target.share)} strong calls`
+    case 'quality':
+      return `${percent(target.pgr)} of the quality gap kept${sure(target.confidence)}`
+    case 'match':
+      return `quality within ${target.within} of always-strong${sure(target.confidence)}`
+    case 'budget':
+      return `at most $${target.usd_per_1k} per 1,000 requests${sure(target.confidence)}`
+    case 'max-loss':
+      return `a net quality loss of at most ${target.loss}${sure(target.confidence)}`
+    case 'max-harm':
+      return target.confidence === undefined
+        ? `harm of at most ${target.harm} in expectation`
+        : `harm of at most ${target.harm}${sure(target.confidence)}`
+  }
+}
+
+/** The target, known to be of one kind: methods are only asked for what they say they can do. */
+export function targetOf<K extends TargetKind>(
+  target: Target,
+  kind: K,
+): Extract<Target, { kind: K }> {
+  if (target.kind !== kind) throw new TypeError(`expected a ${kind} target, got ${target.kind}`)
+  return target as Extract<Target, { kind: K }>
+}
+
+/** Net loss that a quality target leaves room for, given the gap between always-strong and always-weak. */
+export function allowedLoss(target: Target, gap: number): number {
+  switch (target.kind) {
+    case 'quality':
+      return (1 - target.pgr) * gap
+    case 'match':
+      return target.within
+    case 'max-loss':
+      return target.loss
+    default:
+      throw new TypeError(`a ${target.kind} target allows no net loss`)
+  }
+}
