@@ -1,7 +1,8 @@
 import { expectedApgr } from './best-possible.ts'
 import { FAMILIES } from './families.ts'
 import { STRONG, WEAK } from './outcomes.ts'
-import type { SimulatedRow } from './simulator.ts'
+import type { SimulatedPreference } from './preferences.ts'
+import type { SimulatedRow, Simulation } from './simulator.ts'
 
 /** The log as a user would have it: canonical outcome rows, nothing of the truth in them. */
 export function logText(rows: readonly SimulatedRow[]): string {
@@ -17,25 +18,42 @@ export function logText(rows: readonly SimulatedRow[]): string {
   )
 }
 
-/** What was behind each row, by its id. */
-export function truthText(rows: readonly SimulatedRow[]): string {
+/** The preference log, in the canonical layout. */
+export function preferenceText(rows: readonly SimulatedPreference[]): string {
   return lines(
-    rows.map((row) => ({
+    rows.map(({ id, prompt, category, modelA, modelB, winner }) => ({
+      id,
+      prompt,
+      category,
+      model_a: modelA,
+      model_b: modelB,
+      winner,
+      judge: 'judge-1',
+    })),
+  )
+}
+
+/** What was behind each row of both logs, by its id. */
+export function truthText({ outcomes, preferences }: Simulation): string {
+  return lines([
+    ...outcomes.map((row) => ({
       id: row.id,
       difficulty: row.draft.difficulty,
       p_strong: row.pStrong,
       p_weak: row.pWeak,
     })),
-  )
+    ...preferences.map((row) => ({ id: row.id, win_rate_a: row.winRateA })),
+  ])
 }
 
 /** Counts, stated against realised rates a family, and what the best possible router scores. */
-export function summaryOf(rows: readonly SimulatedRow[], seed: number) {
+export function summaryOf({ outcomes: rows, preferences }: Simulation, seed: number) {
   const gain = rows.map((row) => row.pStrong - row.pWeak)
   return {
     simulated: true,
     seed,
-    rows: rows.length,
+    outcomes: rows.length,
+    preferences: preferences.length,
     strong: STRONG,
     weak: WEAK,
     best_possible_apgr: round(expectedApgr(gain, gain)),

@@ -1,7 +1,8 @@
 import { createRandom, deriveSeed } from '../../models/random.ts'
-import { FAMILIES } from './families.ts'
-import type { Draft, Family } from './family.ts'
+import type { Draft } from './family.ts'
 import { type Answer, answer, PRICES, truthOf } from './outcomes.ts'
+import { type SimulatedPreference, simulatePreferences } from './preferences.ts'
+import { type SimulatedPrompt, simulatePrompts } from './prompts.ts'
 
 export interface SimulatedRow {
   readonly id: string
@@ -13,20 +14,23 @@ export interface SimulatedRow {
   readonly weak: Answer
 }
 
-const TRIES = 200
+export interface Simulation {
+  readonly outcomes: SimulatedRow[]
+  readonly preferences: SimulatedPreference[]
+}
 
-/** `count` rows, families in turn, no two with the same stem; one seed gives the same rows anywhere. */
-export function simulate(count: number, seed: number): SimulatedRow[] {
-  const prompts = createRandom(deriveSeed(seed, 'prompts'))
-  const answers = createRandom(deriveSeed(seed, 'answers'))
-  const seen = new Set<string>()
-  const drafts: { family: Family; draft: Draft }[] = []
-  for (let i = 0; i < count; i++) {
-    const family = FAMILIES[i % FAMILIES.length]!
-    drafts.push({ family, draft: freshDraft(family, seen, prompts) })
+/** Outcomes and preferences on different prompts; one seed gives the same rows anywhere. */
+export function simulate(outcomes: number, preferences: number, seed: number): Simulation {
+  const prompts = simulatePrompts(outcomes + preferences, seed)
+  return {
+    outcomes: simulateOutcomes(prompts.slice(0, outcomes), seed),
+    preferences: simulatePreferences(prompts.slice(outcomes), seed),
   }
-  prompts.shuffle(drafts)
-  return drafts.map(({ family, draft }, i) => {
+}
+
+function simulateOutcomes(prompts: readonly SimulatedPrompt[], seed: number): SimulatedRow[] {
+  const random = createRandom(deriveSeed(seed, 'answers'))
+  return prompts.map(({ family, draft }, i) => {
     const { pStrong, pWeak } = truthOf(family, draft)
     return {
       id: `s${String(i + 1).padStart(5, '0')}`,
@@ -34,33 +38,8 @@ export function simulate(count: number, seed: number): SimulatedRow[] {
       draft,
       pStrong,
       pWeak,
-      strong: answer(answers, draft, pStrong, PRICES.strong),
-      weak: answer(answers, draft, pWeak, PRICES.weak),
+      strong: answer(random, draft, pStrong, PRICES.strong),
+      weak: answer(random, draft, pWeak, PRICES.weak),
     }
   })
-}
-
-function freshDraft(
-  family: Family,
-  seen: Set<string>,
-  random: ReturnType<typeof createRandom>,
-): Draft {
-  for (let i = 0; i < TRIES; i++) {
-    const draft = family.draw(random)
-    const stem = stemOf(draft.prompt)
-    if (seen.has(stem)) continue
-    seen.add(stem)
-    return draft
-  }
-  throw new Error(
-    `the ${family.name} family has run out of new prompts; give it more words or ask for fewer rows`,
-  )
-}
-
-/** What two prompts are told apart by: the first 160 letters and digits, lower-cased. */
-export function stemOf(prompt: string): string {
-  return prompt
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}]/gu, '')
-    .slice(0, 160)
 }

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { SAMPLE_ROWS, SAMPLE_SEED } from '../../scripts/make-sample.ts'
+import { SAMPLE_OUTCOMES, SAMPLE_PREFERENCES, SAMPLE_SEED } from '../../scripts/make-sample.ts'
 import { expectedApgr } from '../../scripts/sample/best-possible.ts'
-import { logText, summaryOf, truthText } from '../../scripts/sample/files.ts'
+import { logText, preferenceText, summaryOf, truthText } from '../../scripts/sample/files.ts'
 import { successProbability } from '../../scripts/sample/outcomes.ts'
-import { simulate, stemOf } from '../../scripts/sample/simulator.ts'
+import { stemOf } from '../../scripts/sample/prompts.ts'
+import { simulate } from '../../scripts/sample/simulator.ts'
 
 const shipped = (name: string): Buffer =>
   readFileSync(new URL(`../../data/sample/${name}`, import.meta.url))
@@ -19,7 +20,15 @@ interface LogLine {
   costs: Record<string, number>
   tokens: Record<string, number>
 }
+interface PreferenceLine {
+  id: string
+  prompt: string
+  model_a: string
+  model_b: string
+  winner: 'model_a' | 'model_b' | 'tie' | 'both_bad'
+}
 interface TruthLine {
+  win_rate_a: number
   id: string
   difficulty: number
   p_strong: number
@@ -32,16 +41,18 @@ const parse = <T>(text: string): T[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as T)
 const log = parse<LogLine>(unpacked('outcomes.jsonl.gz'))
+const preferences = parse<PreferenceLine>(unpacked('preferences.jsonl.gz'))
 const truth = new Map(parse<TruthLine>(unpacked('truth.jsonl.gz')).map((line) => [line.id, line]))
 const families = [...new Set(log.map((line) => line.category))]
 
 describe('the shipped sample', () => {
   test('is what its seed gives, byte for byte', () => {
-    const rows = simulate(SAMPLE_ROWS, SAMPLE_SEED)
-    expect(logText(rows) === unpacked('outcomes.jsonl.gz')).toBe(true)
-    expect(truthText(rows) === unpacked('truth.jsonl.gz')).toBe(true)
+    const sample = simulate(SAMPLE_OUTCOMES, SAMPLE_PREFERENCES, SAMPLE_SEED)
+    expect(logText(sample.outcomes) === unpacked('outcomes.jsonl.gz')).toBe(true)
+    expect(preferenceText(sample.preferences) === unpacked('preferences.jsonl.gz')).toBe(true)
+    expect(truthText(sample) === unpacked('truth.jsonl.gz')).toBe(true)
     expect(JSON.parse(shipped('summary.json').toString('utf8'))).toEqual(
-      summaryOf(rows, SAMPLE_SEED),
+      summaryOf(sample, SAMPLE_SEED),
     )
   })
 
@@ -54,8 +65,9 @@ describe('the shipped sample', () => {
     }
   })
 
-  test('has no two prompts with the same stem', () => {
-    expect(new Set(log.map((line) => stemOf(line.prompt))).size).toBe(log.length)
+  test('has no two prompts with the same stem, within a log or across the two', () => {
+    const rows = [...log, ...preferences]
+    expect(new Set(rows.map((line) => stemOf(line.prompt))).size).toBe(rows.length)
   })
 
   test('opens its prompts in so many ways that no opening is shared by over 5% of them', () => {
@@ -104,6 +116,25 @@ describe('the shipped sample', () => {
     }
   })
 
+  test('has preferences as often as their stated win rates say, for each pair of its four models', () => {
+    const pairs = new Map<string, { won: number; expected: number; rows: number }>()
+    for (const row of preferences) {
+      const pair = [row.model_a, row.model_b].sort().join(' ')
+      const flip = pair.startsWith(row.model_a) ? 1 : -1
+      const sums = pairs.get(pair) ?? { won: 0, expected: 0, rows: 0 }
+      const y = row.winner === 'model_a' ? 1 : row.winner === 'model_b' ? 0 : 0.5
+      sums.won += flip * (y - 0.5)
+      sums.expected += flip * (truth.get(row.id)!.win_rate_a - 0.5)
+      sums.rows += 1
+      pairs.set(pair, sums)
+    }
+    expect(pairs.size).toBe(6)
+    // a label's standard deviation is at most one half
+    for (const { won, expected, rows } of pairs.values()) {
+      expect(Math.abs(won - expected)).toBeLessThan(4 * 0.5 * Math.sqrt(rows))
+    }
+  })
+
   test('can be routed far better than by prompt length', () => {
     const rows = log.map((line) => truth.get(line.id)!)
     const gain = rows.map((row) => row.p_strong - row.p_weak)
@@ -116,7 +147,7 @@ describe('the shipped sample', () => {
 
 describe('the simulator', () => {
   test('gives other rows for another seed', () => {
-    expect(logText(simulate(60, 1))).not.toBe(logText(simulate(60, 2)))
+    expect(logText(simulate(60, 0, 1).outcomes)).not.toBe(logText(simulate(60, 0, 2).outcomes))
   })
 
   test('states the success probability as its README does', () => {
