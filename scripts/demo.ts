@@ -13,6 +13,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const WEIR = join(ROOT, 'dist/scripts/weir.js')
 const LOG = 'data/sample/outcomes.jsonl.gz'
 const BUNDLE = 'bundles/demo'
+/** What the sample's costs were made with. */
+const PRICES = ['--price', 'big-1=5/20', '--price', 'small-1=0.2/0.8']
 
 /** None of these is in the sample. */
 const PROMPTS = [
@@ -33,7 +35,7 @@ const started = Date.now()
 
 try {
   if (buildNeeded(ROOT)) await run('npm', ['run', '--silent', 'build'], 'npm run build')
-  await weir('train', LOG, '--strong', 'big-1', '--weak', 'small-1', '--out', BUNDLE)
+  await weir('train', LOG, '--strong', 'big-1', '--weak', 'small-1', ...PRICES, '--name', 'demo')
   const model = join(BUNDLE, 'current/router.onnx')
   say(`\nExported to ONNX: ${model}, ${Math.ceil(statSync(join(ROOT, model)).size / 1024)} KB`)
   await weir('evaluate', BUNDLE, LOG)

@@ -1,3 +1,4 @@
+import { stem } from '../../data/stem.ts'
 import { createRandom, deriveSeed, type Random } from '../../models/random.ts'
 import { FAMILIES } from './families.ts'
 import type { Draft, Family } from './family.ts'
@@ -23,20 +24,12 @@ export function simulatePrompts(count: number, seed: number): SimulatedPrompt[] 
 function freshDraft(family: Family, seen: Set<string>, random: Random): Draft {
   for (let i = 0; i < TRIES; i++) {
     const draft = family.draw(random)
-    const stem = stemOf(draft.prompt)
-    if (seen.has(stem)) continue
-    seen.add(stem)
+    const own = stem(draft.prompt, [])
+    if (seen.has(own)) continue
+    seen.add(own)
     return draft
   }
   throw new Error(
     `the ${family.name} family has run out of new prompts; give it more words or ask for fewer rows`,
   )
-}
-
-/** What two prompts are told apart by: the first 160 letters and digits, lower-cased. */
-export function stemOf(prompt: string): string {
-  return prompt
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}]/gu, '')
-    .slice(0, 160)
 }
