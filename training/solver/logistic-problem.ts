@@ -1,0 +1,46 @@
+import type { Embeddings } from '../../models/embeddings.ts'
+import type { Objective } from './lbfgs.ts'
+
+export interface LogisticProblem {
+  readonly embeddings: Embeddings
+  /** n: which rows of the embeddings are fitted; may repeat */
+  readonly rows: Int32Array
+  /** n: soft labels in [0, 1] */
+  readonly labels: Float32Array
+  /** n: what each row's loss counts */
+  readonly weights: Float32Array
+  /** the objective is sum(weight * log-loss) + l2 / 2 * |w|^2; the bias is never penalised */
+  readonly l2: number
+  /** columns whose own strength replaces `l2` */
+  readonly l2Ranges?: readonly L2Range[]
+}
+
+/** Columns [from, to) with their own L2 strength. */
+export interface L2Range {
+  readonly from: number
+  readonly to: number
+  readonly l2: number
+}
+
+/** The objective of a logistic problem over [w (d), bias], and its Hessian's diagonal at even odds. */
+export interface LogisticObjective extends Objective {
+  /** d + 1, from data alone: sum(weight * x^2) / 4 */
+  curvature(): Float64Array
+  close(): Promise<void>
+}
+
+/** log(1 + e^z) - y z: the log-loss of a soft label at logit z, without overflow. */
+export function logLoss(z: number, y: number): number {
+  return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - y * z
+}
+
+/** Adds the L2 terms to a gradient and returns their value. */
+export function addPenalty(x: Float64Array, gradient: Float64Array, penalty: Float64Array): number {
+  let value = 0
+  for (let j = 0; j < penalty.length; j++) {
+    const pull = penalty[j]! * x[j]!
+    gradient[j]! += pull
+    value += pull * x[j]!
+  }
+  return value / 2
+}

@@ -1,0 +1,80 @@
+import type { Embeddings } from '../../models/embeddings.ts'
+import { minimise, type Objective } from './lbfgs.ts'
+import { denseLogistic } from './logistic-dense.ts'
+import type { LogisticProblem } from './logistic-problem.ts'
+import { sparseLogistic } from './logistic-sparse.ts'
+
+export interface LogisticOptions extends LogisticProblem {
+  readonly init?: { readonly weights: Float32Array; readonly bias: number }
+  readonly maxIterations: number
+  /** relative gap of the objective to its minimum at which to stop, by the bound below */
+  readonly tolerance: number
+  readonly signal?: AbortSignal
+  readonly onIteration?: (iteration: number, objective: number) => void
+}
+
+export interface LogisticFit {
+  /** d */
+  readonly weights: Float32Array
+  readonly bias: number
+  readonly objective: number
+  readonly iterations: number
+  readonly converged: boolean
+}
+
+/**
+ * Penalised logistic regression with soft labels by L-BFGS. A gradient g of an objective that curves by
+ * at least h_j along variable j leaves at most sum(g_j^2 / h_j) / 2 to gain: it stops at that bound
+ * with h_j the L2 strength, or where there is none a thousandth of the data's own curvature.
+ */
+export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit> {
+  const { embeddings, maxIterations, tolerance, signal, onIteration } = options
+  const d = embeddings.dimension
+  const penalty = penalties(options)
+  const objective =
+    embeddings.kind === 'sparse'
+      ? sparseLogistic(embeddings, options, penalty)
+      : await denseLogistic(embeddings, options, penalty)
+  try {
+    const diagonal = objective.curvature()
+    const floor = new Float64Array(d + 1)
+    for (let j = 0; j <= d; j++) {
+      const strength = j < d ? penalty[j]! : 0
+      floor[j] = strength > 0 ? strength : Math.max(diagonal[j]! * 1e-3, 1e-12)
+      diagonal[j] = Math.max(diagonal[j]! + strength, 1e-12)
+    }
+    const x = new Float64Array(d + 1)
+    if (options.init) {
+      x.set(options.init.weights)
+      x[d] = options.init.bias
+    }
+    const minimum = await minimise(objective, {
+      x,
+      maxIterations,
+      converged: (value, gradient) => {
+        let gap = 0
+        for (let j = 0; j <= d; j++) gap += (gradient[j]! * gradient[j]!) / floor[j]!
+        return gap / 2 <= tolerance * Math.max(value, 1e-12)
+      },
+      diagonal,
+      ...(signal ? { signal } : {}),
+      ...(onIteration ? { onIteration } : {}),
+    })
+    return {
+      weights: Float32Array.from(x.subarray(0, d)),
+      bias: x[d]!,
+      objective: minimum.value,
+      iterations: minimum.iterations,
+      converged: minimum.converged,
+    }
+  } finally {
+    await objective.close()
+  }
+}
+
+/** d: the L2 strength of each column. */
+function penalties({ embeddings, l2, l2Ranges = [] }: LogisticProblem): Float64Array {
+  const strengths = new Float64Array(embeddings.dimension).fill(l2)
+  for (const range of l2Ranges) strengths.fill(range.l2, range.from, range.to)
+  return strengths
+}
