@@ -1,0 +1,143 @@
+import { Command } from 'commander'
+import type { Price } from '../../models/prices.ts'
+import type { EvaluationReport } from '../../training/evaluate/report.ts'
+import { openTerminal, score, type Terminal, table } from '../terminal.ts'
+
+interface TrainFlags {
+  readonly strong: string
+  readonly weak: string
+  readonly router: string
+  readonly engine: string
+  readonly out: string
+  readonly name: string
+  readonly seed: string
+  readonly threads: string
+  readonly set: readonly string[]
+  readonly price: readonly string[]
+  readonly format?: string
+  readonly maxRejects?: string
+  readonly json?: boolean
+}
+
+const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+
+/** `weir train <logs...>`: from preference or outcome logs to a bundle. */
+export function trainCommand(): Command {
+  return new Command('train')
+    .description('learn a router from preference or outcome logs and write it as a bundle')
+    .argument('<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder')
+    .requiredOption('--strong <model>', 'the model that costs more and is better on average')
+    .requiredOption('--weak <model>', 'the model that would answer the rest')
+    .option('--router <family>', 'classifier or mf', 'classifier')
+    .option('--engine <engine>', 'onnx or tfjs, for families trained by gradient steps', 'onnx')
+    .option('--out <dir>', 'folder for bundles', 'bundles')
+    .option('--name <name>', 'the bundle’s name in it', 'router')
+    .option('--seed <number>', 'seed of splits, initial weights and shuffles', '1')
+    .option('--threads <number>', 'threads of the training engine', '2')
+    .option('--set <key=value>', 'a hyperparameter of the family; repeatable', collect, [])
+    .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option('--format <format>', 'the logs’ layout, instead of recognising it')
+    .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
+    .option('--json', 'print the report as one JSON object')
+    .addHelpText(
+      'after',
+      '\nExample:\n  weir train data/sample/outcomes.jsonl.gz --strong big-1 --weak small-1 --name demo',
+    )
+    .action(run)
+}
+
+async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
+  const { numberOption } = await import('../options.ts')
+  const { interruptSignal } = await import('../interrupt.ts')
+  const { openLogs } = await import('../logs.ts')
+  const { train } = await import('../../training/train.ts')
+  const terminal = openTerminal()
+  const signal = interruptSignal()
+  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
+  const threads = numberOption('--threads', flags.threads, { min: 1, max: 256, integer: true })!
+  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
+  const hyperparameters = await settings(flags.set)
+  const prices = await priceTable(flags.price)
+  const dataset = await openLogs(logs, {
+    seed,
+    maxRejects,
+    format: flags.format,
+    signal,
+    onProgress: terminal.onProgress,
+  })
+  const { bundle, report } = await train(dataset, {
+    strong: flags.strong,
+    weak: flags.weak,
+    router: flags.router,
+    engine: flags.engine,
+    out: flags.out,
+    name: flags.name,
+    seed,
+    threads,
+    hyperparameters,
+    prices,
+    signal,
+    onProgress: terminal.onProgress,
+  })
+  terminal.endProgress()
+  if (flags.json) {
+    terminal.json({ ...report, bundle: bundle.path, version: bundle.manifest.version })
+    return
+  }
+  const { counts } = dataset.manifest
+  terminal.print(
+    `${counts.prompts} prompts: ${counts.train} train, ${counts.validation} validation, ${counts.calibration} calibration, ${counts.test} test`,
+  )
+  printReport(terminal, report)
+  terminal.print('')
+  terminal.print(`Bundle: ${bundle.path}`)
+  const folder = bundle.path.replace(/\/[^/]+$/, '')
+  terminal.print(
+    `Until it is calibrated, half of the prompts go strong. Next: weir calibrate ${relative(folder)} ${logs.join(' ')} --strong-share 0.3`,
+  )
+}
+
+const relative = (path: string): string =>
+  path.startsWith(`${process.cwd()}/`) ? path.slice(process.cwd().length + 1) : path
+
+/** The held-out split's APGR with its interval, beside the baselines'. */
+function printReport(terminal: Terminal, report: EvaluationReport): void {
+  const line = (
+    name: string,
+    { apgr, cpt }: EvaluationReport['routers'][number] | EvaluationReport['baselines'][string],
+  ): string[] => [
+    name,
+    apgr.value === null ? 'undefined' : score(apgr.value),
+    apgr.low === null || apgr.high === null ? '' : `[${score(apgr.low)}, ${score(apgr.high)}]`,
+    cpt['50'] === null ? '' : `${(100 * cpt['50']).toFixed(1)}%`,
+    cpt['80'] === null ? '' : `${(100 * cpt['80']).toFixed(1)}%`,
+  ]
+  terminal.print(`\nHeld out: ${report.rows} prompts, never trained on`)
+  terminal.print(
+    table([
+      ['', 'APGR', '95% interval', 'CPT(50%)', 'CPT(80%)'],
+      ...report.routers.map((router) => line(router.name, router)),
+      ...Object.entries(report.baselines)
+        .filter(([name]) => !name.startsWith('always'))
+        .map(([name, baseline]) => line(name.replace('_', ' '), baseline)),
+    ]),
+  )
+  for (const router of report.routers) terminal.print(`${router.name}: ${router.verdict}`)
+  for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
+}
+
+async function settings(pairs: readonly string[]): Promise<Record<string, number>> {
+  const { numberOption } = await import('../options.ts')
+  const { keyValue } = await import('../key-value.ts')
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [key, value] = keyValue('--set', pair)
+      return [key, numberOption(`--set ${key}`, value)!]
+    }),
+  )
+}
+
+async function priceTable(pairs: readonly string[]): Promise<Map<string, Price>> {
+  const { parsePrice } = await import('../key-value.ts')
+  return new Map(pairs.map((pair) => parsePrice('--price', pair)))
+}

@@ -1,0 +1,259 @@
+import { type Dataset, SPLITS } from '../data/dataset.ts'
+import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
+import type { Candidate } from '../models/bundle/manifest.ts'
+import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
+import { WeirError } from '../models/errors.ts'
+import { loadFamily } from '../models/families.ts'
+import { scoreLinear } from '../models/linear-head.ts'
+import type { Price } from '../models/prices.ts'
+import type { OnProgress } from '../models/progress.ts'
+import { deriveSeed } from '../models/random.ts'
+import { between } from './calibrate/candidates.ts'
+import { createEngine } from './engine/engines.ts'
+import { evaluateRouters } from './evaluate/evaluate-routers.ts'
+import type { EvaluationReport } from './evaluate/report.ts'
+import { exportRouter } from './export.ts'
+import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
+import { libraryVersions } from './library-versions.ts'
+import { type EncodedSplit, encodeSplit } from './splits.ts'
+import { loadTrainer } from './trainers.ts'
+
+export interface TrainOptions {
+  readonly strong: string
+  readonly weak: string
+  readonly router: string
+  readonly engine: string
+  /** the folder that bundles are kept in; the new one is `out/name` */
+  readonly out: string
+  readonly name: string
+  readonly seed: number
+  readonly threads: number
+  /** overrides of the family's hyperparameters */
+  readonly hyperparameters?: Readonly<Record<string, number>>
+  readonly prices?: ReadonlyMap<string, Price>
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+export interface TrainResult {
+  readonly bundle: WrittenBundle
+  readonly report: EvaluationReport
+  readonly backend: string
+}
+
+/** Prompts on which both models must have been observed: fewer cannot be split and still say anything. */
+export const MIN_PAIR_ROWS = 100
+const PROBES = 256
+
+/** From a dataset to a bundle: fit the encoder and the head on train, stop on validation, judge on test, export. */
+export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
+  const { signal, onProgress } = options
+  const watch = { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) }
+  const labels = checkedLabels(dataset, options)
+  const trainer = await loadTrainer(options.router)
+  const family = await loadFamily(options.router)
+  const pair = {
+    strong: modelIndex(dataset, options.strong),
+    weak: modelIndex(dataset, options.weak),
+  }
+  const encoder = await fitLexical({
+    prompts: dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train'),
+    ...(trainer.input === 'dense'
+      ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(options.seed, 'svd') } }
+      : {}),
+    ...watch,
+  })
+  const [trainRows, validation, test] = await Promise.all(
+    (['train', 'validation', 'test'] as const).map((split) =>
+      encodeSplit(dataset, split, encoder.encoder, signal),
+    ),
+  )
+  const engine = await createEngine(options.engine)
+  const hyperparameters = withOverrides(trainer.defaults, options.hyperparameters)
+  let fitted: Awaited<ReturnType<typeof trainer.fit>>
+  try {
+    fitted = await trainer.fit({
+      models: dataset.models,
+      ...pair,
+      train: trainRows!,
+      validation: validation!,
+      hyperparameters,
+      seed: options.seed,
+      engine,
+      threads: options.threads,
+      ...watch,
+    })
+  } finally {
+    await engine.close()
+  }
+  const threshold = middleThreshold(
+    family.forward(fitted.weights, pair, validation!.embeddings).winRate,
+  )
+  const exported = await exportRouter({
+    family,
+    weights: fitted.weights,
+    pair,
+    encoder,
+    probes: (await encoder.encoder.encode(probePrompts(dataset))).embeddings,
+    threshold,
+    seen: { train: hashesOf(dataset, trainRows!), validation: hashesOf(dataset, validation!) },
+  })
+  const scored = exported.linear
+    ? scoreLinear(exported.linear, test!.embeddings)
+    : family.forward(fitted.weights, pair, test!.embeddings)
+  const report = await evaluateOnTest(dataset, options, labels, test!, scored.winRate)
+  const bundle = await writeBundle(options.out, {
+    manifest: {
+      name: options.name,
+      encoder: encoder.encoder.spec,
+      family: { name: family.name, hyperparameters: fitted.hyperparameters },
+      candidates: candidates(dataset, options, exported.linear?.outputs ?? dataset.models.length),
+      ...(exported.head ? { head: exported.head } : {}),
+      calibration: { method: 'identity' },
+      threshold: { value: threshold, source: 'default' },
+      data: {
+        sources: dataset.manifest.sources.map(({ path, sha256, rows }) => ({ path, sha256, rows })),
+        split: dataset.manifest.split,
+        counts: dataset.manifest.counts,
+      },
+      metrics: {
+        test: { rows: report.rows, ...report.routers[0] },
+        baselines: report.baselines,
+        export_difference: exported.difference,
+        // without the seconds: the same seed gives the same bundle
+        curve: fitted.curve.map(({ epoch, trainLoss, validationLoss }) => ({
+          epoch,
+          trainLoss,
+          validationLoss,
+        })),
+      },
+      libraries: { ...libraryVersions(), engine: fitted.backend },
+    },
+    files: exported.files,
+  })
+  return { bundle, report, backend: fitted.backend }
+}
+
+function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLabels {
+  const labels = pairLabels(dataset, strong, weak)
+  const rows = labels.prompt.length
+  if (rows < MIN_PAIR_ROWS) {
+    const what = `with both ${strong} and ${weak}`
+    throw new WeirError('rows_too_few', { expected: MIN_PAIR_ROWS, what, got: rows })
+  }
+  const first = labels.label[0]!
+  if (labels.label.every((label) => label === first)) {
+    const label = first === 0.5 ? 'a tie' : first > 0.5 ? 'strong better' : 'weak better'
+    throw new WeirError('labels_one_class', { strong, rows, label })
+  }
+  return labels
+}
+
+function withOverrides(
+  defaults: Readonly<Record<string, number>>,
+  overrides: Readonly<Record<string, number>> = {},
+): Readonly<Record<string, number>> {
+  for (const key of Object.keys(overrides)) {
+    if (!Object.hasOwn(defaults, key)) {
+      const expected = `one of ${Object.keys(defaults).join(', ')}`
+      throw new WeirError('option_invalid', { option: '--set', expected, got: key })
+    }
+  }
+  return { ...defaults, ...overrides }
+}
+
+/** Sends half of the given win rates strong. */
+function middleThreshold(winRate: Float64Array): number {
+  const sorted = winRate.toSorted()
+  const half = sorted.length >>> 1
+  return half === 0 ? (sorted[0] ?? 0.5) : between(sorted[half - 1]!, sorted[half]!)
+}
+
+/** Spread over the whole log, and a few that no log holds. */
+function probePrompts(dataset: Dataset): string[] {
+  const step = Math.max(1, Math.floor(dataset.prompts.length / PROBES))
+  const probes = dataset.prompts.filter((_, i) => i % step === 0).slice(0, PROBES)
+  return [...probes, 'hi', '?', 'x'.repeat(50_000), '日本語 🙂 \n\n 1 + 1 = 2']
+}
+
+const hashesOf = (dataset: Dataset, { prompts }: EncodedSplit): string[] =>
+  Array.from(prompts, (prompt) => dataset.hashes[prompt]!)
+
+async function evaluateOnTest(
+  dataset: Dataset,
+  options: TrainOptions,
+  labels: PairLabels,
+  test: EncodedSplit,
+  winRate: Float64Array,
+): Promise<EvaluationReport> {
+  const inTest = rowsIn(labels, test.prompts)
+  const reference = rowsOfSplit(labels, dataset, 'train')
+  const at = (values: Float32Array): number[] => inTest.map(({ label }) => values[label]!)
+  const scored = labels.strong && !at(labels.strong).some(Number.isNaN)
+  return evaluateRouters({
+    routers: [{ name: options.router, winRate: inTest.map(({ row }) => winRate[row]!) }],
+    prompts: inTest.map(({ row }) => dataset.prompts[test.prompts[row]!]!),
+    categories: inTest.map(({ row }) => dataset.categories[test.prompts[row]!]),
+    labels: {
+      y: at(labels.label),
+      ...(scored ? { strong: at(labels.strong), weak: at(labels.weak!) } : {}),
+    },
+    pair: { strong: options.strong, weak: options.weak },
+    reference: {
+      prompts: reference.map((label) => dataset.prompts[labels.prompt[label]!]!),
+      categories: reference.map((label) => dataset.categories[labels.prompt[label]!]),
+      y: reference.map((label) => labels.label[label]!),
+    },
+    seed: options.seed,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
+}
+
+/** Rows of the split that have a label, with the label's place. */
+function rowsIn(labels: PairLabels, prompts: Int32Array): { row: number; label: number }[] {
+  const place = new Map(Array.from(labels.prompt, (prompt, label) => [prompt, label]))
+  return Array.from(prompts, (prompt, row) => ({ row, label: place.get(prompt) ?? -1 })).filter(
+    ({ label }) => label >= 0,
+  )
+}
+
+function rowsOfSplit(
+  labels: PairLabels,
+  dataset: Dataset,
+  split: (typeof SPLITS)[number],
+): number[] {
+  const wanted = SPLITS.indexOf(split)
+  return Array.from(labels.prompt.keys()).filter(
+    (label) => dataset.split[labels.prompt[label]!] === wanted,
+  )
+}
+
+/** In the order of the head's outputs; a pair head knows its two models only. */
+function candidates(dataset: Dataset, options: TrainOptions, outputs: number): Candidate[] {
+  const { strong, weak, prices } = options
+  const models = outputs === 1 ? [strong, weak] : dataset.models
+  return models.map((model) => {
+    const price = prices?.get(model)
+    const tokens = meanTokens(dataset, modelIndex(dataset, model))
+    return {
+      model,
+      role: model === strong ? 'strong' : model === weak ? 'weak' : 'other',
+      ...(price ? { price } : {}),
+      ...(tokens === undefined ? {} : { output_tokens: tokens }),
+    }
+  })
+}
+
+function meanTokens({ outcomes, models, prompts }: Dataset, model: number): number | undefined {
+  if (!outcomes?.tokens) return undefined
+  let sum = 0
+  let rows = 0
+  for (let i = 0; i < prompts.length; i++) {
+    const tokens = outcomes.tokens[i * models.length + model]!
+    if (Number.isNaN(tokens)) continue
+    sum += tokens
+    rows++
+  }
+  return rows > 0 ? sum / rows : undefined
+}
