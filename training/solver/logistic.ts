@@ -1,5 +1,4 @@
-import type { Embeddings } from '../../models/embeddings.ts'
-import { minimise, type Objective } from './lbfgs.ts'
+import { minimise } from './lbfgs.ts'
 import { denseLogistic } from './logistic-dense.ts'
 import type { LogisticProblem } from './logistic-problem.ts'
 import { sparseLogistic } from './logistic-sparse.ts'
