@@ -10,8 +10,8 @@ import { createUnigramTokenizer, type Vocabulary } from './unigram.ts'
 import { findWeights, readWeights } from './weights.ts'
 
 export const USE_LITE = 'use-lite'
-const MODEL_FILE = 'use-lite.onnx'
-const VOCABULARY_FILE = 'use-lite-vocabulary.json'
+const MODEL_FILE = 'encoder/use-lite.onnx'
+const VOCABULARY_FILE = 'encoder/use-lite-vocabulary.json'
 
 /** Part of the cached file's name: raise it when the graph changes. */
 const CONVERTER = 1
@@ -56,11 +56,11 @@ export async function makeUseLite(options: UseLiteOptions = {}): Promise<Encoder
     [MODEL_FILE, model],
     [VOCABULARY_FILE, vocabulary],
   ])
-  return { encoder: await loadUseLite(spec, files, options.threads), files }
+  return { encoder: await openUseLite(spec, files, options.threads), files }
 }
 
 /** The encoder from a bundle's files: the npm package is not needed to serve it. */
-export async function loadUseLite(
+export async function openUseLite(
   spec: EncoderSpec,
   files: ReadonlyMap<string, Uint8Array>,
   threads = 1,
@@ -70,6 +70,7 @@ export async function loadUseLite(
   const tokenizer = createUnigramTokenizer(vocabulary)
   const session = await createSession(files.get(MODEL_FILE)!, { threads })
   const d = USE_LITE_DIMENSION
+  let closed = false
 
   return {
     spec,
@@ -95,6 +96,9 @@ export async function loadUseLite(
         truncated,
       }
     },
-    close: () => session.release(),
+    async close() {
+      if (!closed) await session.release()
+      closed = true
+    },
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DenseEmbeddings } from '../../../../models/embeddings.ts'
 import type { EncoderArtifact } from '../../../../models/encoder.ts'
-import { loadUseLite, makeUseLite } from '../../../../models/encoders/use-lite/encoder.ts'
+import { makeUseLite, openUseLite } from '../../../../models/encoders/use-lite/encoder.ts'
 import { describeEncoderContract } from '../../encoder-contract.ts'
 
 const installed = (() => {
@@ -72,7 +72,7 @@ describe.skipIf(!installed)(`use-lite${skip}`, () => {
     })
 
     it('gives the same numbers when loaded again from its files', async () => {
-      const again = await loadUseLite(artifacts.q8.encoder.spec, artifacts.q8.files)
+      const again = await openUseLite(artifacts.q8.encoder.spec, artifacts.q8.files)
       expect(await again.encode(TEXTS)).toEqual(await artifacts.q8.encoder.encode(TEXTS))
     })
 
