@@ -1,12 +1,17 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix'
 
 /**
- * Makes a tall matrix's columns orthonormal in place (rows x width, row-major), by Cholesky QR done
- * twice, which is as accurate as Householder QR here (Yamamoto et al. 2015) and reads the rows in order.
+ * Makes a tall matrix's columns orthonormal in place (rows x width, row-major), by Cholesky QR; done
+ * twice it is as accurate as Householder QR here (Yamamoto et al. 2015), and it reads the rows in order.
  * A column that depends on the ones before it becomes zero.
  */
-export function orthonormalise(matrix: Float32Array, rows: number, width: number): void {
-  for (let pass = 0; pass < 2; pass++) {
+export function orthonormalise(
+  matrix: Float32Array,
+  rows: number,
+  width: number,
+  passes: 1 | 2,
+): void {
+  for (let pass = 0; pass < passes; pass++) {
     const inverse = inverseCholesky(crossProducts(matrix, rows, width), width)
     const row = new Float64Array(width)
     for (let i = 0; i < rows; i++) {

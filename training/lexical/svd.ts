@@ -47,14 +47,14 @@ export async function truncatedSvd(
   let left = multiply(rows, columns, start, width)
   for (let step = 0; step < POWER_STEPS; step++) {
     await tick()
-    orthonormalise(left, rows.rows, width)
+    // once is enough on the way: this only keeps the columns from falling together
+    orthonormalise(left, rows.rows, width, 1)
     const right = multiplyTransposed(rows, columns, left, width)
     await tick()
-    orthonormalise(right, columns, width)
     left = multiply(rows, columns, right, width)
   }
   await tick()
-  orthonormalise(left, rows.rows, width)
+  orthonormalise(left, rows.rows, width, 2)
   const projected = multiplyTransposed(rows, columns, left, width)
   await tick()
   // B = Q^T A is width x columns; its right vectors come from the small matrix B B^T
@@ -63,14 +63,17 @@ export async function truncatedSvd(
     Math.sqrt(Math.max(values[k]!, 0)),
   )
   const out = new Float32Array(columns * dimension)
+  const row = new Float64Array(dimension)
   for (let column = 0; column < columns; column++) {
+    row.fill(0)
+    for (let j = 0; j < width; j++) {
+      const value = projected[column * width + j]!
+      const from = j * width
+      for (let k = 0; k < dimension; k++) row[k]! += value * vectors[from + k]!
+    }
     for (let k = 0; k < dimension; k++) {
-      if (singularValues[k]! < 1e-9) continue
-      let sum = 0
-      for (let j = 0; j < width; j++) {
-        sum += projected[column * width + j]! * vectors[j * width + k]!
-      }
-      out[column * dimension + k] = sum / singularValues[k]!
+      const singular = singularValues[k]!
+      out[column * dimension + k] = singular < 1e-9 ? 0 : row[k]! / singular
     }
   }
   fixSigns(out, columns, dimension)
