@@ -1,0 +1,134 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import { WeirError } from '../../errors.ts'
+import { createRandom, type Random } from '../../random.ts'
+import { cancelled, throwIfAborted } from '../abort.ts'
+import { saysTooLong } from './input.ts'
+import { DEFAULT_RETRY, isRetryable, type RetryPolicy, retryAfter, waitBefore } from './retry.ts'
+import type { OpenAiSettings } from './settings.ts'
+
+const Answer = Compile(
+  Type.Object({
+    data: Type.Array(
+      Type.Object({
+        index: Type.Optional(Type.Integer({ minimum: 0 })),
+        embedding: Type.Array(Type.Number(), { minItems: 1 }),
+      }),
+    ),
+  }),
+)
+
+/** What the edges hand in; tests pass their own clock and waits. */
+export interface EndpointOptions {
+  /** never written anywhere: not to bundles, logs or messages */
+  readonly apiKey?: string | undefined
+  readonly retry?: RetryPolicy
+  readonly wait?: (ms: number, signal: AbortSignal | undefined) => Promise<void>
+  readonly now?: () => number
+}
+
+/** The vectors of the inputs in their order, or `too_long` where the endpoint says that one has too many tokens. */
+export type EndpointAnswer = readonly (readonly number[])[] | 'too_long'
+
+export interface Endpoint {
+  /** for messages: without its query string, which may carry a key */
+  readonly url: string
+  /** @throws encoder_endpoint_failed, cancelled */
+  embed(inputs: readonly string[], signal?: AbortSignal): Promise<EndpointAnswer>
+}
+
+/** An OpenAI-compatible `/v1/embeddings`. */
+export function createEndpoint(settings: OpenAiSettings, options: EndpointOptions = {}): Endpoint {
+  const url = new URL(settings.base_url)
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/embeddings`
+  const shown = `${url.origin}${url.pathname}`
+  const { apiKey, retry = DEFAULT_RETRY, now = Date.now } = options
+  const pause = options.wait ?? defaultWait
+  const headers: Record<string, string> = { 'content-type': 'application/json' }
+  if (apiKey) {
+    if (url.hostname.endsWith('.azure.com')) headers['api-key'] = apiKey
+    else headers.authorization = `Bearer ${apiKey}`
+  }
+  const random: Random = createRandom(0)
+  const failure = (reason: string, cause?: unknown): WeirError =>
+    new WeirError('encoder_endpoint_failed', { url: shown, reason: redact(reason) }, { cause })
+  const redact = (text: string): string => (apiKey ? text.replaceAll(apiKey, '[key]') : text)
+
+  async function attempt(body: string, count: number, signal?: AbortSignal): Promise<Outcome> {
+    const timeout = AbortSignal.timeout(settings.timeout_ms)
+    const either = signal ? AbortSignal.any([signal, timeout]) : timeout
+    try {
+      const response = await fetch(url, { method: 'POST', headers, body, signal: either })
+      const text = await response.text()
+      if (response.ok) return readAnswer(text, count)
+      if (saysTooLong(response.status, text)) return 'too_long'
+      const reason = `answered ${response.status}: ${text.slice(0, 200)}`
+      if (!isRetryable(response.status)) throw failure(reason)
+      return { reason, askedMs: retryAfter(response.headers, now()) }
+    } catch (cause) {
+      if (signal?.aborted) throw cancelled(signal)
+      if (cause instanceof WeirError) throw cause
+      const reason = timeout.aborted
+        ? `did not answer within ${settings.timeout_ms} ms`
+        : `could not be reached: ${reasonOf(cause)}`
+      return { reason, cause }
+    }
+  }
+
+  function readAnswer(text: string, count: number): Outcome {
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch (cause) {
+      return { reason: `answered with text that is not JSON: ${text.slice(0, 80)}`, cause }
+    }
+    if (!Answer.Check(value)) throw failure('answered with JSON that holds no embeddings')
+    if (value.data.length !== count) {
+      throw failure(`answered with ${value.data.length} embeddings for ${count} inputs`)
+    }
+    const vectors: (readonly number[])[] = new Array(count)
+    for (const [place, { index, embedding }] of value.data.entries()) {
+      vectors[index ?? place] = embedding
+    }
+    for (let i = 0; i < count; i++) {
+      if (!vectors[i]) throw failure(`answered without an embedding of index ${i}`)
+    }
+    return vectors
+  }
+
+  return {
+    url: shown,
+    async embed(inputs, signal) {
+      const request = { model: settings.model, input: inputs, encoding_format: 'float' }
+      const { dimensions } = settings
+      const body = JSON.stringify(dimensions === undefined ? request : { ...request, dimensions })
+      for (let tries = 1; ; tries++) {
+        throwIfAborted(signal)
+        const outcome = await attempt(body, inputs.length, signal)
+        if (outcome === 'too_long' || !('reason' in outcome)) return outcome
+        if (tries >= retry.attempts) {
+          throw failure(`${outcome.reason} (after ${tries} tries)`, outcome.cause)
+        }
+        await pause(waitBefore(tries - 1, retry, outcome.askedMs, random), signal)
+      }
+    },
+  }
+}
+
+type Outcome = EndpointAnswer | { reason: string; askedMs?: number | undefined; cause?: unknown }
+
+async function defaultWait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await wait(ms, undefined, signal ? { signal } : {})
+  } catch (error) {
+    if (signal?.aborted) throw cancelled(signal)
+    throw error
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { cause } = error as { cause?: { code?: string; message?: string } }
+  return cause?.code ?? cause?.message ?? error.message
+}
