@@ -1,6 +1,9 @@
 import type { OnProgress } from '../../models/progress.ts'
 import { createRandom, deriveSeed, type Random } from '../../models/random.ts'
-import { CPT_LEVELS, emptyPass, measurePass, type SortedRouter } from './curve-pass.ts'
+import { CPT_LEVELS, emptyPass, measurePass } from './curve-pass.ts'
+import { GRID_STEPS, gainOnGrid } from './curve-points.ts'
+import type { SampleSums } from './sample-sums.ts'
+import { measureSpend, type SortedSpend, spendScratch } from './spend-pass.ts'
 
 /** One router's figures over the replicates; replicate b drew the same prompts for every router. */
 export interface Replicates {
@@ -8,16 +11,29 @@ export interface Replicates {
   readonly auc: Float64Array
   /** one array a level of CPT_LEVELS */
   readonly cpt: readonly Float64Array[]
+  /** over the first SPEND_REPLICATES only */
+  readonly aiq: Float64Array
+  readonly saving: Float64Array
+  /** gain on the grid of strong shares, one array a replicate, over the first BAND_REPLICATES; empty unless asked */
+  readonly band: readonly Float64Array[]
 }
 
-export interface BootstrapOptions {
+export interface BootstrapInput {
+  readonly routers: readonly SortedSpend[]
+  /** the sample's sums, from how often each prompt was drawn */
+  readonly sums: (counts: Uint8Array) => SampleSums
+  readonly bands: boolean
   readonly replicates: number
   readonly seed: number
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }
 
-/** Draws n prompts with replacement: `counts[i]` becomes how often prompt i was drawn (at most 255). */
+/** Enough for figures that need only two digits of their intervals. */
+const SPEND_REPLICATES = 200
+const BAND_REPLICATES = 200
+
+/** Draws n prompts with replacement: `counts[i]` becomes how often prompt i was drawn. */
 export function drawCounts(random: Random, counts: Uint8Array): void {
   const n = counts.length
   counts.fill(0)
@@ -28,35 +44,52 @@ export function drawCounts(random: Random, counts: Uint8Array): void {
  * Bootstrap over prompts, paired: every router is measured on the same draws. O(n) a replicate and router, since
  * a draw only re-weights an order that was sorted once.
  */
-export async function bootstrapRouters(
-  routers: readonly SortedRouter[],
-  options: BootstrapOptions,
-): Promise<Replicates[]> {
-  const { replicates } = options
-  const n = routers[0]?.order.length ?? 0
-  const random = createRandom(deriveSeed(options.seed, 'bootstrap'))
+export async function bootstrapRouters(input: BootstrapInput): Promise<Replicates[]> {
+  const { routers, replicates } = input
+  const n = routers[0]?.router.order.length ?? 0
+  const random = createRandom(deriveSeed(input.seed, 'bootstrap'))
   const counts = new Uint8Array(n)
+  const scratch = spendScratch(n)
   const pass = emptyPass()
-  const results: Replicates[] = routers.map(() => ({
-    apgr: new Float64Array(replicates),
-    auc: new Float64Array(replicates),
-    cpt: CPT_LEVELS.map(() => new Float64Array(replicates)),
-  }))
+  const results = routers.map(() => emptyReplicates(replicates, input.bands))
   let breath = performance.now()
   for (let b = 0; b < replicates; b++) {
     drawCounts(random, counts)
+    const sums = input.sums(counts)
     for (let r = 0; r < routers.length; r++) {
-      measurePass(routers[r]!, counts, pass)
+      const sorted = routers[r]!
       const into = results[r]!
+      measurePass(sorted.router, counts, sums, pass)
       into.apgr[b] = pass.apgr
       into.auc[b] = pass.auc
       for (let k = 0; k < CPT_LEVELS.length; k++) into.cpt[k]![b] = pass.cpt[k]!
+      if (b < into.aiq.length) {
+        const spend = measureSpend(sorted, counts, sums, scratch)
+        into.aiq[b] = spend.aiq
+        into.saving[b] = spend.saving
+      }
+      if (b < into.band.length) gainOnGrid(sorted.router, counts, sums.drawn, into.band[b]!)
     }
     if (performance.now() - breath < 50) continue
-    options.onProgress?.({ stage: 'bootstrap', done: b + 1, total: replicates })
+    input.onProgress?.({ stage: 'bootstrap', done: b + 1, total: replicates })
     await new Promise((resolve) => setImmediate(resolve))
-    options.signal?.throwIfAborted()
+    input.signal?.throwIfAborted()
     breath = performance.now()
   }
   return results
+}
+
+function emptyReplicates(replicates: number, bands: boolean): Replicates {
+  const spend = Math.min(replicates, SPEND_REPLICATES)
+  return {
+    apgr: new Float64Array(replicates),
+    auc: new Float64Array(replicates),
+    cpt: CPT_LEVELS.map(() => new Float64Array(replicates)),
+    aiq: new Float64Array(spend),
+    saving: new Float64Array(spend),
+    band: Array.from(
+      { length: bands ? Math.min(replicates, BAND_REPLICATES) : 0 },
+      () => new Float64Array(GRID_STEPS + 1),
+    ),
+  }
 }

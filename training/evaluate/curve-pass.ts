@@ -1,3 +1,4 @@
+import type { SampleSums } from './sample-sums.ts'
 import type { ScoreOrder } from './score-order.ts'
 
 /** PGR levels whose CPT is reported. */
@@ -37,16 +38,15 @@ export const emptyPass = (): PassResult => ({
  * Everything the curve says of a weighted sample in one O(n) pass over the order sorted once: `counts` holds how
  * often each prompt (by index) was drawn. Allocates nothing; writes into `result`.
  */
-export function measurePass(router: SortedRouter, counts: Uint8Array, result: PassResult): void {
+export function measurePass(
+  router: SortedRouter,
+  counts: Uint8Array,
+  sums: Pick<SampleSums, 'drawn' | 'gain'>,
+  result: PassResult,
+): void {
   const { order, groupEnd, gain } = router
   const n = order.length
-  let drawn = 0
-  let whole = 0
-  for (let i = 0; i < n; i++) {
-    const count = counts[order[i]!]!
-    drawn += count
-    whole += count * gain[i]!
-  }
+  const { drawn, gain: whole } = sums
   const levels = CPT_LEVELS.length
   result.cpt.fill(whole > 0 ? 1 : Number.NaN)
   let level = whole > 0 ? 0 : levels

@@ -1,5 +1,10 @@
+import type { CurveBand, CurvePoints } from './curve-points.ts'
 import type { Comparison, Difference } from './difference.ts'
 import type { Interval } from './interval.ts'
+import type { Miss } from './misses.ts'
+import type { OperatingPoint } from './operating-point.ts'
+import type { Reliability } from './reliability.ts'
+import type { SliceReport } from './slices.ts'
 
 /** What `weir evaluate --json` prints, and what every view of an evaluation is made from. Plain JSON. */
 export interface EvaluationReport {
@@ -7,6 +12,8 @@ export interface EvaluationReport {
   readonly rows: number
   readonly pair: { readonly strong: string; readonly weak: string } | null
   readonly labels: 'outcomes' | 'preferences'
+  /** where the dollars come from; null where they are not known */
+  readonly costs: 'logged' | 'estimated' | null
   readonly seed: number
   /** bootstrap replicates behind every interval, drawn over prompts */
   readonly replicates: number
@@ -44,6 +51,10 @@ export interface CurveReport {
   readonly cpt_interval: Readonly<Record<keyof CptReport, Interval>>
   /** AUC of the gain: chance that a prompt with s > w scores above one without */
   readonly auc: Interval
+  /** RouterBench's AIQ over dollars, or over strong share where these are not known; undefined from preferences */
+  readonly aiq: Interval
+  /** share of all-strong's dollars saved at its whole quality, by the cheapest threshold that has it */
+  readonly saving_at_equal_quality: Interval
 }
 
 export interface RouterReport extends CurveReport {
@@ -53,8 +64,34 @@ export interface RouterReport extends CurveReport {
   readonly verdict: string
   /** APGR minus each baseline's, paired on the same prompts */
   readonly versus: Readonly<Record<string, Difference>>
+  /** at the router's own threshold; absent where it has none */
+  readonly operating?: OperatingPoint
+  readonly reliability?: Reliability
+  readonly latency?: LatencyReport
+  /** worst first */
+  readonly slices?: readonly SliceReport[]
+  readonly worst_misses?: readonly Miss[]
+  readonly chart?: RouterChart
+}
+
+/** One prompt at a time, encoder included, on the machine of the evaluation. */
+export interface LatencyReport {
+  readonly prompts: number
+  readonly p50_ms: number
+  readonly p99_ms: number
+  /** the router's own cost, from its CPU time at the stated price of a core */
+  readonly dollars_per_1k: number
+  readonly core_hour_usd: number
+}
+
+export interface RouterChart {
+  readonly points: CurvePoints
+  readonly band: CurveBand
+  /** prompts in each of 40 equal bins of the win rate from 0 to 1 */
+  readonly histogram: readonly number[]
 }
 
 export interface BaselineReport extends CurveReport {
   readonly note?: string
+  readonly chart?: Pick<RouterChart, 'band'>
 }

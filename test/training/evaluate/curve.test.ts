@@ -13,6 +13,7 @@ import {
   layOut,
   measurePass,
 } from '../../../training/evaluate/curve-pass.ts'
+import { sampleSums } from '../../../training/evaluate/sample-sums.ts'
 import { sortScores } from '../../../training/evaluate/score-order.ts'
 
 const curveOf = (scores: number[], gain: number[]) => costQualityCurve(sortScores(scores), gain)
@@ -108,10 +109,12 @@ describe('the weighted pass', () => {
   const scores = Float64Array.from({ length: n }, () => random.int(40) / 40)
   const gain = Float64Array.from({ length: n }, () => random.int(3) - 0.5)
   const sorted = layOut('r', sortScores(scores), gain)
+  const sums = sampleSums(gain, undefined, undefined)
+  const once = new Uint8Array(n).fill(1)
 
   test('with every prompt drawn once gives the plain figures', () => {
     const pass = emptyPass()
-    measurePass(sorted, new Uint8Array(n).fill(1), pass)
+    measurePass(sorted, once, sums(once), pass)
     const curve = costQualityCurve(sortScores(scores), gain)
     expect(pass.apgr).toBeCloseTo(apgr(curve), 12)
     CPT_LEVELS.forEach((level, k) => {
@@ -124,7 +127,7 @@ describe('the weighted pass', () => {
     const counts = Uint8Array.from({ length: n }, () => random.int(4))
     const drawn = Array.from(counts).flatMap((count, i) => new Array<number>(count).fill(i))
     const pass = emptyPass()
-    measurePass(sorted, counts, pass)
+    measurePass(sorted, counts, sums(counts), pass)
     const drawnScores = drawn.map((i) => scores[i]!)
     const drawnGain = drawn.map((i) => gain[i]!)
     const curve = curveOf(drawnScores, drawnGain)
@@ -135,7 +138,8 @@ describe('the weighted pass', () => {
 
   test('says NaN where the sample has no gap to recover', () => {
     const pass = emptyPass()
-    measurePass(layOut('r', sortScores([1, 2]), [0, -1]), new Uint8Array([1, 1]), pass)
+    const whole = sampleSums(Float64Array.of(0, -1), undefined, undefined)(new Uint8Array([1, 1]))
+    measurePass(layOut('r', sortScores([1, 2]), [0, -1]), new Uint8Array([1, 1]), whole, pass)
     expect(pass.apgr).toBeNaN()
     expect([...pass.cpt].every(Number.isNaN)).toBe(true)
   })

@@ -1,0 +1,141 @@
+import type { OnProgress } from '../../models/progress.ts'
+import { bootstrapRouters, type Replicates } from './bootstrap.ts'
+import { apgrRouteLlm } from './curve.ts'
+import { CPT_LEVELS, emptyPass, layOut, measurePass, type PassResult } from './curve-pass.ts'
+import { type CurveBand, GRID_STEPS, gainOnGrid } from './curve-points.ts'
+import { type Interval, percentileInterval, UNDEFINED_INTERVAL } from './interval.ts'
+import type { CptReport, CurveReport } from './report.ts'
+import { type Spend, sampleSums } from './sample-sums.ts'
+import { type ScoreOrder, sortScores } from './score-order.ts'
+import { measureSpend, type SpendPass, spendScratch } from './spend-pass.ts'
+
+export interface Scored {
+  readonly name: string
+  readonly scores: ArrayLike<number>
+}
+
+export interface MeasureInput {
+  /** n: s - w */
+  readonly gain: Float64Array
+  /** n: the weak model's scores */
+  readonly weak?: ArrayLike<number> | undefined
+  readonly spend?: Spend | undefined
+  /** false where strong - weak is not clear of 0 */
+  readonly clear: boolean
+  readonly bands: boolean
+  readonly replicates: number
+  readonly seed: number
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+/** A router or a baseline with everything its curve says. */
+export interface MeasuredRouter extends Scored {
+  readonly order: ScoreOrder
+  /** NaN where undefined */
+  readonly apgr: number
+  readonly replicates: Replicates
+  readonly report: CurveReport
+  readonly band?: CurveBand
+}
+
+/** Sorts once, measures once, and again on every draw. */
+export async function measureRouters(
+  scored: readonly Scored[],
+  input: MeasureInput,
+): Promise<MeasuredRouter[]> {
+  const { gain, spend, clear } = input
+  const n = gain.length
+  const orders = scored.map(({ name, scores }) => sortScores(scores, name))
+  const sorted = orders.map((order, i) => ({
+    router: layOut(scored[i]!.name, order, gain),
+    extra: spend
+      ? Float64Array.from(order.order, (p) => spend.strong[p]! - spend.weak[p]!)
+      : new Float64Array(n).fill(1),
+  }))
+  const sums = sampleSums(gain, input.weak, spend)
+  const draws = await bootstrapRouters({ ...input, routers: sorted, sums })
+  const once = new Uint8Array(n).fill(1)
+  const whole = sums(once)
+  const scratch = spendScratch(n)
+  return scored.map((router, i) => {
+    const pass = emptyPass()
+    measurePass(sorted[i]!.router, once, whole, pass)
+    const spending = measureSpend(sorted[i]!, once, whole, scratch)
+    const replicates = draws[i]!
+    const band = input.bands ? { band: curveBand(sorted[i]!.router, once, replicates) } : {}
+    const routeLlm = clear ? apgrRouteLlm(orders[i]!, router.scores, gain) : null
+    return {
+      ...router,
+      ...band,
+      order: orders[i]!,
+      apgr: clear ? pass.apgr : Number.NaN,
+      replicates,
+      report: {
+        ...curveReport(pass, replicates, clear, routeLlm),
+        ...spendReport(spending, replicates, input),
+      },
+    }
+  })
+}
+
+function curveReport(
+  pass: PassResult,
+  replicates: Replicates,
+  clear: boolean,
+  routeLlm: number | null,
+): Omit<CurveReport, 'aiq' | 'saving_at_equal_quality'> {
+  const intervals = byLevel((_, k) =>
+    clear ? percentileInterval(pass.cpt[k]!, replicates.cpt[k]!) : UNDEFINED_INTERVAL,
+  )
+  return {
+    apgr: clear ? percentileInterval(pass.apgr, replicates.apgr) : UNDEFINED_INTERVAL,
+    apgr_routellm: routeLlm,
+    cpt: byLevel((name) => intervals[name].value),
+    cpt_interval: intervals,
+    auc: percentileInterval(pass.auc, replicates.auc),
+  }
+}
+
+/** A value a CPT level, by its name: '20' for .2 */
+export function byLevel<T>(
+  value: (name: keyof CptReport, index: number) => T,
+): Record<keyof CptReport, T> {
+  const entries = CPT_LEVELS.map((level, k) => {
+    const name = String(Math.round(level * 100)) as keyof CptReport
+    return [name, value(name, k)] as const
+  })
+  return Object.fromEntries(entries) as Record<keyof CptReport, T>
+}
+
+function spendReport(
+  spending: SpendPass,
+  replicates: Replicates,
+  { weak, spend, clear }: MeasureInput,
+): { aiq: Interval; saving_at_equal_quality: Interval } {
+  return {
+    aiq: weak ? percentileInterval(spending.aiq, replicates.aiq) : UNDEFINED_INTERVAL,
+    saving_at_equal_quality:
+      spend && clear ? percentileInterval(spending.saving, replicates.saving) : UNDEFINED_INTERVAL,
+  }
+}
+
+function curveBand(
+  router: Parameters<typeof gainOnGrid>[0],
+  once: Uint8Array,
+  replicates: Replicates,
+): CurveBand {
+  const gain = new Float64Array(GRID_STEPS + 1)
+  gainOnGrid(router, once, once.length, gain)
+  const bounds = Array.from(gain, (value, step) =>
+    percentileInterval(
+      value,
+      Float64Array.from(replicates.band, (draw) => draw[step]!),
+    ),
+  )
+  return {
+    gain: [...gain],
+    low: bounds.map(({ low, value }) => low ?? value!),
+    high: bounds.map(({ high, value }) => high ?? value!),
+  }
+}

@@ -1,0 +1,55 @@
+import type { Interval } from './interval.ts'
+import { meanInterval } from './sample-mean.ts'
+import { sortScores } from './score-order.ts'
+
+/** Prompts of neighbouring win rates: what was said on average, and what happened. */
+export interface ReliabilityBin {
+  readonly rows: number
+  readonly predicted: number
+  readonly observed: Interval
+}
+
+/** How far win rates can be taken at their word, against y = (1 + s - w) / 2. */
+export interface Reliability {
+  /** 15 equal-mass bins, mean |predicted - observed| (Naeini et al. 2015; equal mass: Nguyen and O'Connor 2015) */
+  readonly ece: number
+  /** what a perfectly calibrated router would show at this n, by chance alone */
+  readonly ece_perfect: number
+  readonly brier: Interval
+  readonly bins: readonly ReliabilityBin[]
+}
+
+const BINS = 15
+
+export function reliabilityOf(winRate: ArrayLike<number>, y: ArrayLike<number>): Reliability {
+  const n = winRate.length
+  const { order } = sortScores(winRate)
+  const bins: ReliabilityBin[] = []
+  let ece = 0
+  let perfect = 0
+  for (let bin = 0; bin < BINS; bin++) {
+    const from = Math.round((bin * n) / BINS)
+    const to = Math.round(((bin + 1) * n) / BINS)
+    if (to === from) continue
+    const rows = order.subarray(n - to, n - from) // the order falls, bins rise
+    let predicted = 0
+    let squares = 0
+    for (const i of rows) {
+      predicted += winRate[i]! / rows.length
+      squares += (y[i]! - winRate[i]!) ** 2
+    }
+    const observed = meanInterval(Float64Array.from(rows, (i) => y[i]!))
+    const share = rows.length / n
+    ece += share * Math.abs(predicted - observed.value!)
+    // |mean of m errors| of spread s is s * sqrt(2 / (pi m)) on average; the bin's own bias is no noise
+    const spread = Math.max(0, squares / rows.length - (predicted - observed.value!) ** 2)
+    perfect += share * Math.sqrt((2 * spread) / (Math.PI * rows.length))
+    bins.push({ rows: rows.length, predicted, observed })
+  }
+  return {
+    ece,
+    ece_perfect: perfect,
+    brier: meanInterval(Float64Array.from(winRate, (p, i) => (p - y[i]!) ** 2)),
+    bins,
+  }
+}
