@@ -3,36 +3,21 @@ import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
 import type { Candidate } from '../models/bundle/manifest.ts'
 import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
 import { WeirError } from '../models/errors.ts'
-import { loadFamily } from '../models/families.ts'
 import { scoreLinear } from '../models/linear-head.ts'
 import type { Price } from '../models/prices.ts'
-import type { OnProgress } from '../models/progress.ts'
-import { deriveSeed } from '../models/random.ts'
 import { between } from './calibrate/candidates.ts'
-import { createEngine } from './engine/engines.ts'
 import { evaluateRouters } from './evaluate/evaluate-routers.ts'
 import type { EvaluationReport } from './evaluate/report.ts'
 import { exportRouter } from './export.ts'
-import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
+import { type FitRouterOptions, fitRouter } from './fit-router.ts'
 import { libraryVersions } from './library-versions.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
-import { loadTrainer } from './trainers.ts'
 
-export interface TrainOptions {
-  readonly strong: string
-  readonly weak: string
-  readonly router: string
-  readonly engine: string
+export interface TrainOptions extends FitRouterOptions {
   /** the folder that bundles are kept in; the new one is `out/name` */
   readonly out: string
   readonly name: string
-  readonly seed: number
-  readonly threads: number
-  /** overrides of the family's hyperparameters */
-  readonly hyperparameters?: Readonly<Record<string, number>>
   readonly prices?: ReadonlyMap<string, Price>
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
 }
 
 export interface TrainResult {
@@ -47,61 +32,29 @@ const PROBES = 256
 
 /** From a dataset to a bundle: fit the encoder and the head on train, stop on validation, judge on test, export. */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
-  const { signal, onProgress } = options
-  const watch = { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) }
   const labels = checkedLabels(dataset, options)
-  const trainer = await loadTrainer(options.router)
-  const family = await loadFamily(options.router)
-  const pair = {
-    strong: modelIndex(dataset, options.strong),
-    weak: modelIndex(dataset, options.weak),
-  }
-  const encoder = await fitLexical({
-    prompts: dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train'),
-    ...(trainer.input === 'dense'
-      ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(options.seed, 'svd') } }
-      : {}),
-    ...watch,
-  })
-  const [trainRows, validation, test] = await Promise.all(
-    (['train', 'validation', 'test'] as const).map((split) =>
-      encodeSplit(dataset, split, encoder.encoder, signal),
-    ),
-  )
-  const engine = await createEngine(options.engine)
-  const hyperparameters = withOverrides(trainer.defaults, options.hyperparameters)
-  let fitted: Awaited<ReturnType<typeof trainer.fit>>
-  try {
-    fitted = await trainer.fit({
-      models: dataset.models,
-      ...pair,
-      train: trainRows!,
-      validation: validation!,
-      hyperparameters,
-      seed: options.seed,
-      engine,
-      threads: options.threads,
-      ...watch,
-    })
-  } finally {
-    await engine.close()
-  }
+  const fitted = await fitRouter(dataset, options)
+  const { encoder, family, pair, weights } = fitted
   const threshold = middleThreshold(
-    family.forward(fitted.weights, pair, validation!.embeddings).winRate,
+    family.forward(weights, pair, fitted.validation.embeddings).winRate,
   )
   const exported = await exportRouter({
     family,
-    weights: fitted.weights,
+    weights,
     pair,
     encoder,
     probes: (await encoder.encoder.encode(probePrompts(dataset))).embeddings,
     threshold,
-    seen: { train: hashesOf(dataset, trainRows!), validation: hashesOf(dataset, validation!) },
+    seen: {
+      train: hashesOf(dataset, fitted.train),
+      validation: hashesOf(dataset, fitted.validation),
+    },
   })
+  const test = await encodeSplit(dataset, 'test', encoder.encoder, options.signal)
   const scored = exported.linear
-    ? scoreLinear(exported.linear, test!.embeddings)
-    : family.forward(fitted.weights, pair, test!.embeddings)
-  const report = await evaluateOnTest(dataset, options, labels, test!, scored.winRate)
+    ? scoreLinear(exported.linear, test.embeddings)
+    : family.forward(weights, pair, test.embeddings)
+  const report = await evaluateOnTest(dataset, options, labels, test, scored.winRate)
   const bundle = await writeBundle(options.out, {
     manifest: {
       name: options.name,
@@ -147,19 +100,6 @@ function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLa
     throw new WeirError('labels_one_class', { strong, rows, label })
   }
   return labels
-}
-
-function withOverrides(
-  defaults: Readonly<Record<string, number>>,
-  overrides: Readonly<Record<string, number>> = {},
-): Readonly<Record<string, number>> {
-  for (const key of Object.keys(overrides)) {
-    if (!Object.hasOwn(defaults, key)) {
-      const expected = `one of ${Object.keys(defaults).join(', ')}`
-      throw new WeirError('option_invalid', { option: '--set', expected, got: key })
-    }
-  }
-  return { ...defaults, ...overrides }
 }
 
 /** Sends half of the given win rates strong. */
