@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 /** Every subcommand, in the order `weir --help` lists them; a file each, loaded when the program is built. */
 export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/train.ts')).trainCommand(),
+  async () => (await import('./commands/calibrate.ts')).calibrateCommand(),
   async () => (await import('./commands/route.ts')).routeCommand(),
   async () => (await import('./commands/serve.ts')).serveCommand(),
 ]

@@ -41,6 +41,17 @@ export function encodeDataHashes(seen: SeenPrompts): Uint8Array {
   return bytes
 }
 
+/** What `encodeDataHashes` wrote, as hash prefixes by part: to write it again with more. */
+export function seenPrompts(bytes: Uint8Array): Record<SeenPart, string[]> {
+  const seen: Record<SeenPart, string[]> = { train: [], validation: [], calibration: [] }
+  const table = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = 0; at + RECORD <= table.length; at += RECORD) {
+    const part = SEEN_PARTS[table[at + PREFIX]!]
+    if (part) seen[part].push(table.toString('hex', at, at + PREFIX))
+  }
+  return seen
+}
+
 /** @throws bundle_invalid where the bytes are not whole records; `path` says which file, for the message */
 export function decodeDataHashes(bytes: Uint8Array, path: string): DataHashes {
   if (bytes.length % RECORD !== 0) {

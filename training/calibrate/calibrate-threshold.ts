@@ -15,6 +15,8 @@ export interface ThresholdInput {
   readonly seed: number
   /** largest possible US dollars of one request */
   readonly costCeiling?: number
+  /** where the rows' dollars come from, in words */
+  readonly costBasis?: string
   readonly data?: CalibrationData
   readonly date?: string
 }
@@ -56,6 +58,7 @@ export function calibrateThreshold(input: ThresholdInput): CalibratedThreshold {
     ...(tested !== undefined && { tested }),
     seed,
     assumptions: [...choice.assumptions],
+    ...(input.costBasis && { cost_basis: input.costBasis }),
     expected,
     ...(input.data && { data: input.data }),
     ...(input.date && { date: input.date }),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import Type from 'typebox'
 import { Expected } from './expected.ts'
 import { Target } from './target.ts'
@@ -38,9 +39,26 @@ export const Certificate = Type.Object({
   tested: Type.Optional(Type.Integer()),
   seed: Type.Integer(),
   assumptions: Type.Array(Type.String()),
+  /** where the dollars come from */
+  cost_basis: Type.Optional(Type.String()),
   expected: Expected,
   data: Type.Optional(CalibrationData),
   /** ISO 8601; not part of the bundle's version */
   date: Type.Optional(Type.String()),
 })
 export type Certificate = Type.Static<typeof Certificate>
+
+/** Names the data by its prompts, whatever files they came in. */
+export function calibrationData(
+  sources: CalibrationData['sources'],
+  promptHashes: readonly string[],
+  leftOut: Readonly<Record<string, number>>,
+): CalibrationData {
+  const digest = createHash('sha256')
+  for (const hash of [...promptHashes].sort()) digest.update(hash)
+  return {
+    sources: sources.map(({ path, sha256, rows }) => ({ path, sha256, rows })),
+    sha256: digest.digest('hex'),
+    left_out: leftOut,
+  }
+}

@@ -26,20 +26,18 @@ export const budget: Method = {
     const upper = (threshold: number): number =>
       1000 * upperCost(rows, threshold, ceiling, 1 - confidence)
     let taken: number | undefined
-    let value = 0
     let tested = 0
     for (let k = grid.length - 1; k >= 0; k--) {
       const bound = upper(grid[k]!)
       if (bound > usd) break
       taken = grid[k]!
-      value = bound
       tested++
     }
     if (taken === undefined) throw beyondBudget(problem, usd, ceiling, confidence)
     return {
       threshold: taken,
       promise: 'confidence',
-      bound: { quantity: 'dollars per 1,000 requests', value, confidence },
+      bound: { quantity: 'dollars per 1,000 requests', value: usd, confidence },
       tested,
       assumptions: [
         ...assumptions(rows),

@@ -1,0 +1,149 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Dataset } from '../../../data/dataset.ts'
+import { readLogs } from '../../../data/ingest.ts'
+import { DEFAULT_FRACTIONS, SPLITS, splitOf } from '../../../data/split.ts'
+import { stem } from '../../../data/stem.ts'
+import { encodeDataHashes } from '../../../models/bundle/data-hashes.ts'
+import type { SplitRule } from '../../../models/bundle/manifest.ts'
+import { readBundle } from '../../../models/bundle/read.ts'
+import { type WrittenBundle, writeBundle } from '../../../models/bundle/write.ts'
+import { promptHash } from '../../../models/prompt-hash.ts'
+import { createRandom } from '../../../models/random.ts'
+import { loadRouter } from '../../../models/router.ts'
+import { calibrateBundle } from '../../../training/calibrate/calibrate-bundle.ts'
+import type { Target } from '../../../training/calibrate/target.ts'
+import { sampleDraft } from '../../models/sample-bundle.ts'
+import { loadWordEncoder, WORDS } from '../../models/word-encoder.ts'
+
+const rule: SplitRule = { seed: 5, fractions: DEFAULT_FRACTIONS, prefixes: [] }
+let root: string
+let dataset: Dataset
+let trained: WrittenBundle
+
+/** Prompts in which 'prove' and 'integral' ask for the big model and 'hello' for the small one. */
+function logLines(rows: number, seed: number): string[] {
+  const random = createRandom(seed)
+  return Array.from({ length: rows }, (_, i) => {
+    const words = Array.from({ length: 1 + random.int(12) }, () => WORDS[random.int(WORDS.length)])
+    const hard = words.filter((word) => word === 'prove' || word === 'integral').length
+    const scores = {
+      big: random.next() < 0.85 ? 1 : 0,
+      small: random.next() < 0.9 - 0.12 * hard ? 1 : 0,
+    }
+    return JSON.stringify({ prompt: `${words.join(' ')} number ${seed} ${i}`, scores })
+  })
+}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'weir-calibrate-'))
+  const log = join(root, 'log.jsonl')
+  await writeFile(log, logLines(4000, 3).join('\n'))
+  dataset = await readLogs([log], { seed: 1 })
+  const partOf = (prompt: string): string =>
+    SPLITS[splitOf(stem(prompt, []), 5, DEFAULT_FRACTIONS)]!
+  const draft = sampleDraft()
+  const hashes = (part: string): string[] =>
+    dataset.prompts.filter((prompt) => partOf(prompt) === part).map(promptHash)
+  const files = new Map(draft.files).set(
+    'data-hashes.bin',
+    encodeDataHashes({ train: hashes('train'), validation: hashes('validation') }),
+  )
+  const data = { ...draft.manifest.data, split: rule }
+  trained = await writeBundle(root, { manifest: { ...draft.manifest, data }, files })
+})
+afterAll(() => rm(root, { recursive: true }))
+
+const open = (path: string) => loadRouter(path, { loadEncoder: loadWordEncoder })
+const run = (target: Target, options: { dryRun?: boolean; log?: Dataset } = {}) =>
+  calibrateBundle(trained.path, options.log ?? dataset, {
+    target,
+    seed: 1,
+    date: '2026-01-05T00:00:00.000Z',
+    openRouter: open,
+    ...(options.dryRun && { dryRun: true }),
+  })
+
+describe('weir calibrate', () => {
+  it('writes a new version that sends the asked share of fresh prompts strong', async () => {
+    const { bundle, threshold, expected } = await run({ kind: 'strong-share', share: 0.3 })
+    expect(expected.share.value).toBeCloseTo(0.3, 2)
+    expect(bundle!.manifest.version).not.toBe(trained.manifest.version)
+    const router = await open(join(root, 'sample'))
+    expect(router.manifest.threshold).toMatchObject({ value: threshold, source: 'calibrated' })
+    const fresh = logLines(3000, 99).map((line) => JSON.parse(line).prompt as string)
+    const { winRate } = await router.score(fresh)
+    const share = winRate.filter((score) => score >= threshold).length / fresh.length
+    expect(share).toBeGreaterThan(expected.share.low)
+    expect(share).toBeLessThan(expected.share.high)
+    await router.close()
+  })
+
+  it('never changes the version it read', async () => {
+    await run({ kind: 'strong-share', share: 0.2 })
+    const old = await readBundle(trained.path)
+    expect(old.manifest.threshold).toEqual(trained.manifest.threshold)
+  })
+
+  it('leaves out what the router was made from and what evaluate needs, and counts it', async () => {
+    const { data, certificate } = await run({ kind: 'strong-share', share: 0.3 }, { dryRun: true })
+    const { train, validation, test } = data.left_out as Record<string, number>
+    expect(train).toBeGreaterThan(2500)
+    expect(validation).toBeGreaterThan(300)
+    expect(test).toBeGreaterThan(300)
+    expect(train! + validation! + test! + certificate.n).toBe(4000)
+  })
+
+  it('remembers the calibration prompts in the new version', async () => {
+    const { bundle, certificate } = await run({ kind: 'strong-share', share: 0.3 })
+    const hashes = await (await readBundle(bundle!.path)).dataHashes()
+    const parts = dataset.hashes.map((hash) => hashes.seenIn(hash))
+    expect(parts.filter((part) => part === 'calibration')).toHaveLength(certificate.n)
+    expect(parts.filter((part) => part === 'train').length).toBeGreaterThan(2500)
+  })
+
+  it('uses every row of a log the router has not seen', async () => {
+    const other = join(root, 'other.jsonl')
+    await writeFile(other, logLines(300, 77).join('\n'))
+    const log = await readLogs([other], { seed: 1 })
+    const result = await run({ kind: 'strong-share', share: 0.3 }, { dryRun: true, log })
+    expect(result.certificate.n).toBe(300)
+  })
+
+  it('writes nothing on a dry run', async () => {
+    const before = await readdir(join(root, 'sample'))
+    const result = await run({ kind: 'quality', pgr: 0.77 }, { dryRun: true })
+    expect(result.bundle).toBeUndefined()
+    expect(await readdir(join(root, 'sample'))).toEqual(before)
+  })
+
+  it('keeps a promise of a bounded loss with its certificate', async () => {
+    const target = { kind: 'max-loss', loss: 0.1, confidence: 0.9 } as const
+    const { bundle } = await run(target)
+    expect(bundle!.manifest.threshold.certificate).toMatchObject({
+      target,
+      method: 'learn-then-test/betting',
+      promise: 'confidence',
+      bound: { quantity: 'net loss', value: 0.1, confidence: 0.9 },
+      date: '2026-01-05T00:00:00.000Z',
+      data: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    })
+  })
+
+  it('refuses a promise that the rows cannot carry, and says how many more would', async () => {
+    await expect(run({ kind: 'max-loss', loss: 0.001, confidence: 0.999 })).rejects.toMatchObject({
+      code: expect.stringMatching(/calibration_(data_short|impossible)/),
+    })
+  })
+
+  it('needs prices for a budget, and takes the bundle’s', async () => {
+    const { certificate, expected } = await run(
+      { kind: 'budget', usd_per_1k: 4, confidence: 0.9 },
+      { dryRun: true },
+    )
+    expect(expected.dollars!.value).toBeLessThan(4)
+    expect(certificate.cost_basis).toContain('of the mean length in the training log')
+  })
+})

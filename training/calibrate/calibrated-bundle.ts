@@ -1,0 +1,45 @@
+import { basename, dirname } from 'node:path'
+import { DATA_HASHES_FILE, encodeDataHashes, seenPrompts } from '../../models/bundle/data-hashes.ts'
+import type { Candidate } from '../../models/bundle/manifest.ts'
+import type { Bundle } from '../../models/bundle/read.ts'
+import { type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
+import { WeirError } from '../../models/errors.ts'
+import type { CalibratedThreshold } from './calibrate-threshold.ts'
+
+export interface BundleChanges extends CalibratedThreshold {
+  /** with the prices that the dollars were reckoned with */
+  readonly candidates: Candidate[]
+  /** of the calibration prompts */
+  readonly hashes: readonly string[]
+}
+
+/** A new version beside the one that was read, with the threshold, its certificate and the prompts it used. */
+export async function calibratedBundle(
+  from: Bundle,
+  { threshold, certificate, candidates, hashes }: BundleChanges,
+): Promise<WrittenBundle> {
+  const { manifest } = from
+  const home = dirname(from.path)
+  if (basename(home) !== manifest.name) {
+    throw new WeirError('bundle_invalid', {
+      path: from.path,
+      reason: `its folder lies in ${basename(home)}/, expected ${manifest.name}/; a new version has no place beside it`,
+    })
+  }
+  const files = new Map<string, Uint8Array>()
+  for (const name of Object.keys(manifest.files)) files.set(name, await from.file(name))
+  const seen = seenPrompts(files.get(DATA_HASHES_FILE) ?? new Uint8Array(0))
+  files.set(
+    DATA_HASHES_FILE,
+    encodeDataHashes({ ...seen, calibration: [...seen.calibration, ...hashes] }),
+  )
+  const { format: _, version: __, created: ___, files: ____, ...kept } = manifest
+  return writeBundle(dirname(home), {
+    manifest: {
+      ...kept,
+      candidates,
+      threshold: { value: threshold, source: 'calibrated', certificate },
+    },
+    files,
+  })
+}

@@ -1,0 +1,46 @@
+import type { Dataset } from '../../data/dataset.ts'
+import type { PairLabels } from '../../data/pair.ts'
+import { SPLITS, type SplitFractions, splitOf } from '../../data/split.ts'
+import { stem } from '../../data/stem.ts'
+import type { DataHashes } from '../../models/bundle/data-hashes.ts'
+import type { SplitRule } from '../../models/bundle/manifest.ts'
+
+/** Which labelled rows a router may be calibrated on, and why the others may not be used. */
+export interface FreshRows {
+  /** indices into the labels, ascending */
+  readonly rows: Int32Array
+  /** rows the router was validated on: known to it, but good for a grid fixed in advance */
+  readonly validation: Int32Array
+  readonly leftOut: { readonly train: number; readonly validation: number; readonly test: number }
+}
+
+/**
+ * Leaves out what the router was trained or validated on (by hash) and, where the log holds its training
+ * rows, what its split rule keeps for the test, so that `evaluate` still has rows nobody has chosen on.
+ */
+export function freshRows(
+  dataset: Dataset,
+  labels: PairLabels,
+  seen: DataHashes,
+  rule: SplitRule,
+): FreshRows {
+  const parts = Array.from(labels.prompt, (prompt) => seen.seenIn(dataset.hashes[prompt]!))
+  const ownLog = parts.includes('train')
+  const fractions = rule.fractions as SplitFractions
+  const keptForTest = (row: number): boolean => {
+    const text = stem(dataset.prompts[labels.prompt[row]!]!, rule.prefixes)
+    return SPLITS[splitOf(text, rule.seed, fractions)] === 'test'
+  }
+  const rows: number[] = []
+  const validation: number[] = []
+  const leftOut = { train: 0, validation: 0, test: 0 }
+  parts.forEach((part, row) => {
+    if (part === 'train') leftOut.train++
+    else if (part === 'validation') {
+      leftOut.validation++
+      validation.push(row)
+    } else if (ownLog && part === undefined && keptForTest(row)) leftOut.test++
+    else rows.push(row)
+  })
+  return { rows: Int32Array.from(rows), validation: Int32Array.from(validation), leftOut }
+}
