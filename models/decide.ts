@@ -1,5 +1,5 @@
 import type { Candidate, Manifest } from './bundle/manifest.ts'
-import type { Decision, DecisionCandidate, RouteRequest } from './decision.ts'
+import type { Decision, DecisionCandidate, Explanation, RouteRequest } from './decision.ts'
 import { WeirError } from './errors.ts'
 import { estimateCost } from './prices.ts'
 
@@ -9,8 +9,8 @@ export type DecisionReason = 'win_rate_reached' | 'win_rate_below' | 'only_allow
 /** What a router said of one prompt, and what the edge adds: the clock and the id are passed in. */
 export interface DecisionInput {
   readonly manifest: Manifest
-  /** calibrated */
-  readonly winRate: number
+  /** calibrated; absent where the router could not answer: unsure fails toward quality, so strong */
+  readonly winRate: number | undefined
   /** a score a candidate, in their order, where the family has one */
   readonly quality: Float64Array | undefined
   readonly request: RouteRequest
@@ -20,8 +20,10 @@ export interface DecisionInput {
   /** milliseconds since 1970 */
   readonly now: number
   readonly elapsedMs: number
-  /** set where the router could not answer: the strong model is taken, unsure fails toward quality */
+  /** why the router itself did not answer; the win rate, if any, is the fallback head's */
   readonly fallbackReason?: string
+  /** probability of each candidate, in their order, where splits or exploration had a part in it */
+  readonly propensities?: Float64Array
 }
 
 /**
@@ -34,7 +36,8 @@ export function decide(input: DecisionInput): Decision {
   const { manifest, winRate, request } = input
   const threshold = request.threshold ?? manifest.threshold.value
   const fallback = input.fallbackReason !== undefined
-  const ranked = rank(input, fallback || winRate >= threshold)
+  const reached = winRate === undefined || winRate >= threshold
+  const ranked = rank(input, reached)
   const chosen = ranked[0]
   if (!chosen?.allowed) {
     throw new WeirError(
@@ -48,7 +51,7 @@ export function decide(input: DecisionInput): Decision {
     ? 'fallback'
     : !free
       ? 'only_allowed'
-      : winRate >= threshold
+      : reached
         ? 'win_rate_reached'
         : 'win_rate_below'
   return {
@@ -57,20 +60,21 @@ export function decide(input: DecisionInput): Decision {
     created: Math.floor(input.now / 1000),
     router: { name: manifest.name, version: manifest.version },
     model: chosen.candidate.model,
-    win_rate: winRate,
+    win_rate: winRate ?? null,
     threshold,
     calibrated: manifest.calibration.method !== 'identity',
     candidates: ranked.map((entry, index) => toCandidate(entry, index === 0, input)),
     reason,
     fallback,
     fallback_reason: input.fallbackReason ?? null,
-    propensity: 1,
+    propensity: input.propensities?.[chosen.index] ?? 1,
     timing_ms: input.elapsedMs,
     truncated: input.truncated,
   }
 }
 
 interface Ranked {
+  readonly index: number
   readonly candidate: Candidate
   readonly allowed: boolean
   readonly score: number
@@ -80,7 +84,9 @@ interface Ranked {
 
 /** The preferred one of the pair, the other one, then the rest from best to worst; what is not allowed last. */
 function rank(input: DecisionInput, preferStrong: boolean): Ranked[] {
-  const { manifest, quality, winRate, request } = input
+  const { manifest, quality, request } = input
+  // what is not known counts as the strong model's win, as the decision itself does
+  const winRate = input.winRate ?? 1
   const ranked = manifest.candidates.map((candidate, index): Ranked => {
     const allowed = request.models === undefined || request.models.includes(candidate.model)
     const pairScore = candidate.role === 'strong' ? winRate : 1 - winRate
@@ -91,7 +97,7 @@ function rank(input: DecisionInput, preferStrong: boolean): Ranked[] {
         : (candidate.role === 'strong') === preferStrong
           ? -1
           : 0
-    return { candidate, allowed, score, order: allowed ? inPair : 10 + inPair }
+    return { index, candidate, allowed, score, order: allowed ? inPair : 10 + inPair }
   })
   return ranked.sort((a, b) => a.order - b.order)
 }
@@ -107,6 +113,19 @@ function toCandidate(entry: Ranked, chosen: boolean, input: DecisionInput): Deci
       price && outputTokens !== undefined
         ? estimateCost(price, input.promptCharacters, outputTokens)
         : null,
-    propensity: chosen ? 1 : 0,
+    propensity: input.propensities?.[entry.index] ?? (chosen ? 1 : 0),
+  }
+}
+
+/** At what threshold the pair's other model would have been chosen; none where there was no choice. */
+export function flipOf(decision: Decision): NonNullable<Explanation['flip']> | undefined {
+  const { win_rate: winRate, reason } = decision
+  const other = decision.candidates[1]
+  if (winRate === null || !other?.eligible) return undefined
+  if (reason !== 'win_rate_reached' && reason !== 'win_rate_below') return undefined
+  return {
+    threshold: winRate,
+    when: reason === 'win_rate_reached' ? 'above' : 'at or below',
+    model: other.model,
   }
 }

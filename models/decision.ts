@@ -36,6 +36,14 @@ export type DecisionCandidate = Type.Static<typeof DecisionCandidate>
 /** What moved the win rate: additive contributions to the log-odds or the difference of success rates. */
 export const Explanation = Type.Object({
   features: Type.Array(Type.Object({ name: Type.String(), contribution: Type.Number() })),
+  /** the threshold at which the other one of the pair would have been chosen */
+  flip: Type.Optional(
+    Type.Object({
+      threshold: Type.Number(),
+      when: Type.Union([Type.Literal('above'), Type.Literal('at or below')]),
+      model: Type.String(),
+    }),
+  ),
 })
 export type Explanation = Type.Static<typeof Explanation>
 
@@ -46,7 +54,8 @@ export const Decision = Type.Object({
   created: Type.Integer({ description: 'seconds since 1970' }),
   router: Type.Object({ name: Type.String(), version: Type.String() }),
   model: Type.String(),
-  win_rate: Type.Number(),
+  /** null where the router could not answer in time and had no fallback head */
+  win_rate: Nullable<number>('number'),
   threshold: Type.Number(),
   calibrated: Type.Boolean({ description: 'win rates were probability-calibrated' }),
   candidates: Type.Array(DecisionCandidate),

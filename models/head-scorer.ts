@@ -14,13 +14,15 @@ export interface HeadScorer {
 /** The folded head where the bundle has one, without ONNX Runtime; else `router.onnx`. */
 export async function openHead(bundle: Bundle, threads: number): Promise<HeadScorer> {
   const linear = await bundle.head()
-  if (linear) {
-    return {
-      linear,
-      score: (embeddings) => scoreLinear(linear, embeddings),
-      close: async () => {},
-    }
-  }
+  if (linear) return linearScorer(linear)
   const { openGraphHead } = await import('./onnx/graph-head.ts')
   return openGraphHead(await bundle.file(ROUTER_FILE), threads)
+}
+
+export function linearScorer(linear: LinearHead): HeadScorer {
+  return {
+    linear,
+    score: (embeddings) => scoreLinear(linear, embeddings),
+    close: async () => {},
+  }
 }

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto'
 import type { Manifest } from './bundle/manifest.ts'
 import { readBundle } from './bundle/read.ts'
 import { calibrate } from './calibration-map.ts'
-import { decide } from './decide.ts'
+import { decide, flipOf } from './decide.ts'
 import type { Decision, Explanation, RouteRequest } from './decision.ts'
 import type { Encoder, EncoderSpec } from './encoder.ts'
 import { WeirError } from './errors.ts'
 import { explainLinear } from './explain.ts'
-import { openHead } from './head-scorer.ts'
+import { type HeadScorer, linearScorer, openHead } from './head-scorer.ts'
 import { requestText } from './route-request.ts'
 
 /** What a router says of n prompts, in their order. */
@@ -27,6 +27,8 @@ export interface Router {
   readonly path: string
   /** @throws score_invalid, onnx_failed, cancelled */
   score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
+  /** The same by the fallback head, which always answers in time; undefined where the bundle has none. */
+  readonly scoreFallback: ((prompts: readonly string[]) => Promise<RouterScores>) | undefined
   /** @throws prompt_empty, prompt_too_long, request_invalid, candidates_empty, score_invalid */
   route(request: RouteRequest): Promise<Decision>
   /** What moved the win rate of one text; empty where the head is not linear. */
@@ -59,20 +61,12 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
   const now = options.now ?? Date.now
   const newId = options.newId ?? randomUUID
 
-  const score = async (prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores> => {
-    const { embeddings, truncated } = await encoder.encode(prompts, signal)
-    const { winRate, quality } = await head.score(embeddings)
-    for (let i = 0; i < winRate.length; i++) {
-      const value = calibrate(manifest.calibration, winRate[i]!)
-      // written so that NaN fails it
-      if (!(value >= 0 && value <= 1)) throw new WeirError('score_invalid', { value })
-      winRate[i] = value
-    }
-    if (quality && !quality.every((value) => value >= 0 && value <= 1)) {
-      throw new WeirError('score_invalid', { value: 'a quality outside it' })
-    }
-    return quality ? { winRate, quality, truncated } : { winRate, truncated }
+  const fallback = manifest.fallback && {
+    encoder: await loadEncoder(manifest.fallback.encoder, bundle.path),
+    head: linearScorer((await bundle.fallbackHead())!),
   }
+  const score = (prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores> =>
+    scoreWith(encoder, head, manifest, prompts, signal)
 
   const explain = async (prompt: string): Promise<Explanation> => {
     if (!head.linear) return { features: [] }
@@ -84,6 +78,9 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     manifest,
     path: bundle.path,
     score,
+    scoreFallback: fallback
+      ? (prompts) => scoreWith(fallback.encoder, fallback.head, manifest, prompts)
+      : undefined,
     explain,
     async route(request) {
       const started = performance.now()
@@ -108,11 +105,39 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
         now: now(),
         elapsedMs: Math.round((performance.now() - started) * 1000) / 1000,
       })
-      return explanation ? { ...decision, explanation } : decision
+      return explanation ? explained(decision, explanation) : decision
     },
     async close() {
       await head.close()
       await encoder.close?.()
+      await fallback?.encoder.close?.()
     },
   }
+}
+
+async function scoreWith(
+  encoder: Encoder,
+  head: HeadScorer,
+  manifest: Manifest,
+  prompts: readonly string[],
+  signal?: AbortSignal,
+): Promise<RouterScores> {
+  const { embeddings, truncated } = await encoder.encode(prompts, signal)
+  const { winRate, quality } = await head.score(embeddings)
+  for (let i = 0; i < winRate.length; i++) {
+    const value = calibrate(manifest.calibration, winRate[i]!)
+    // written so that NaN fails it
+    if (!(value >= 0 && value <= 1)) throw new WeirError('score_invalid', { value })
+    winRate[i] = value
+  }
+  if (quality && !quality.every((value) => value >= 0 && value <= 1)) {
+    throw new WeirError('score_invalid', { value: 'a quality outside it' })
+  }
+  return quality ? { winRate, quality, truncated } : { winRate, truncated }
+}
+
+/** A decision with what moved it and what would have flipped it. */
+export function explained(decision: Decision, explanation: Explanation): Decision {
+  const flip = flipOf(decision)
+  return { ...decision, explanation: flip ? { ...explanation, flip } : explanation }
 }

@@ -1,12 +1,13 @@
 import { WeirError } from '../errors.ts'
 import type { LinearHead } from '../linear-head.ts'
-import type { Manifest } from './manifest.ts'
+import type { HeadShape, Manifest } from './manifest.ts'
 
 /**
  * `head.bin`: the folded head as little-endian float32, `dimension x outputs` weights row-major and
  * then `outputs` biases. Its shape and link are in the manifest.
  */
 export const HEAD_FILE = 'head.bin'
+export const FALLBACK_HEAD_FILE = 'fallback/head.bin'
 
 export function encodeHead(head: LinearHead): Uint8Array {
   const values = new Float32Array(head.weights.length + head.bias.length)
@@ -17,19 +18,20 @@ export function encodeHead(head: LinearHead): Uint8Array {
 }
 
 /** @throws bundle_invalid where the manifest's shape does not fit the bytes or the candidates */
-export function decodeHead(bytes: Uint8Array, manifest: Manifest, path: string): LinearHead {
-  const shape = manifest.head
-  if (!shape) throw invalid(path, 'its manifest describes no head')
+export function decodeHead(
+  bytes: Uint8Array,
+  shape: HeadShape,
+  encoderDimension: number,
+  manifest: Manifest,
+  path: string,
+): LinearHead {
   const { link, outputs, dimension } = shape
   const expected = (dimension * outputs + outputs) * 4
   if (bytes.length !== expected) {
     throw invalid(path, `${HEAD_FILE} is ${bytes.length} bytes, its shape needs ${expected}`)
   }
-  if (dimension !== manifest.encoder.dimension) {
-    throw invalid(
-      path,
-      `head.dimension is ${dimension}, the encoder gives ${manifest.encoder.dimension}`,
-    )
+  if (dimension !== encoderDimension) {
+    throw invalid(path, `head.dimension is ${dimension}, the encoder gives ${encoderDimension}`)
   }
   if (outputs !== (link === 'pair' ? 1 : manifest.candidates.length)) {
     throw invalid(path, `head.outputs is ${outputs} for ${manifest.candidates.length} candidates`)

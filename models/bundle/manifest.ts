@@ -33,6 +33,14 @@ export const SplitRule = Type.Object({
 })
 export type SplitRule = Type.Static<typeof SplitRule>
 
+/** The shape of a folded head's file. */
+export const HeadShape = Type.Object({
+  link: Link,
+  outputs: Type.Integer({ minimum: 1 }),
+  dimension: Type.Integer({ minimum: 1 }),
+})
+export type HeadShape = Type.Static<typeof HeadShape>
+
 /** Everything about a router that is not in its arrays. `manifest.json` of a bundle. */
 export const Manifest = Type.Object({
   format: Type.Literal(BUNDLE_FORMAT),
@@ -47,13 +55,12 @@ export const Manifest = Type.Object({
   }),
   candidates: Type.Array(Candidate, { minItems: 2 }),
   /** head.bin: the folded head, where the family is linear */
-  head: Type.Optional(
-    Type.Object({
-      link: Link,
-      outputs: Type.Integer({ minimum: 1 }),
-      dimension: Type.Integer({ minimum: 1 }),
-    }),
-  ),
+  head: Type.Optional(HeadShape),
+  /**
+   * fallback/head.bin: a folded head over an encoder that always answers in time (`lexical`), which
+   * decides where the encoder above does not; fitted to the same win rate and the same threshold
+   */
+  fallback: Type.Optional(Type.Object({ encoder: EncoderSpec, head: HeadShape })),
   calibration: CalibrationMap,
   threshold: Threshold,
   data: Type.Object({

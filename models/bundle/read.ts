@@ -5,7 +5,7 @@ import { WeirError } from '../errors.ts'
 import type { LinearHead } from '../linear-head.ts'
 import { firstFault } from '../schema-fault.ts'
 import { DATA_HASHES_FILE, type DataHashes, decodeDataHashes } from './data-hashes.ts'
-import { decodeHead, HEAD_FILE, roleIndex } from './head-file.ts'
+import { decodeHead, FALLBACK_HEAD_FILE, HEAD_FILE, roleIndex } from './head-file.ts'
 import { BUNDLE_FORMAT, Manifest } from './manifest.ts'
 import { bundleVersion, sha256 } from './version.ts'
 
@@ -20,6 +20,8 @@ export interface Bundle {
   file(name: string): Promise<Uint8Array>
   /** the folded head, where the family is linear */
   head(): Promise<LinearHead | undefined>
+  /** the head over the fallback encoder, where there is one */
+  fallbackHead(): Promise<LinearHead | undefined>
   /** which prompts it was trained, validated and calibrated on */
   dataHashes(): Promise<DataHashes>
 }
@@ -39,7 +41,23 @@ export async function readBundle(path: string): Promise<Bundle> {
     file: (name) => readChecked(folder, manifest, name),
     head: async () =>
       manifest.head
-        ? decodeHead(await readChecked(folder, manifest, HEAD_FILE), manifest, folder)
+        ? decodeHead(
+            await readChecked(folder, manifest, HEAD_FILE),
+            manifest.head,
+            manifest.encoder.dimension,
+            manifest,
+            folder,
+          )
+        : undefined,
+    fallbackHead: async () =>
+      manifest.fallback
+        ? decodeHead(
+            await readChecked(folder, manifest, FALLBACK_HEAD_FILE),
+            manifest.fallback.head,
+            manifest.fallback.encoder.dimension,
+            manifest,
+            folder,
+          )
         : undefined,
     dataHashes: async () =>
       decodeDataHashes(
@@ -68,7 +86,13 @@ export function assertManifest(value: unknown, path: string): Manifest {
   const models = new Set(value.candidates.map((candidate) => candidate.model))
   if (models.size < value.candidates.length)
     throw invalid(path, 'candidates: a model is there twice')
-  for (const name of [ROUTER_FILE, ...(value.head ? [HEAD_FILE] : []), ...value.encoder.files]) {
+  const needed = [
+    ROUTER_FILE,
+    ...(value.head ? [HEAD_FILE] : []),
+    ...value.encoder.files,
+    ...(value.fallback ? [FALLBACK_HEAD_FILE, ...value.fallback.encoder.files] : []),
+  ]
+  for (const name of needed) {
     if (value.files[name] === undefined) throw invalid(path, `manifest files: ${name} is missing`)
   }
   for (const name of Object.keys(value.files)) {

@@ -41,7 +41,7 @@ async function route(bundle: string, prompt: string, options: RouteOptions): Pro
       return
     }
     terminal.print(
-      `${decision.model}  win rate ${score(decision.win_rate)}, threshold ${score(decision.threshold)}  (${decision.reason})`,
+      `${decision.model}  win rate ${score(decision.win_rate ?? Number.NaN)}, threshold ${score(decision.threshold)}  (${decision.reason})`,
     )
     for (const { name, contribution } of decision.explanation?.features ?? []) {
       terminal.print(`  ${contribution >= 0 ? '+' : ''}${contribution.toFixed(3)}  ${name}`)
