@@ -43,18 +43,25 @@ function isPart(part: unknown): boolean {
   return typeof type === 'string' && (text === undefined || typeof text === 'string')
 }
 
-/** A score in [0, 1]; `undefined` where it was not observed (absent, null or an empty cell). */
-export function scoreCell(value: unknown): Cell<number | undefined> {
+export type ScoreRange = readonly [number, number]
+
+const UNIT_RANGE: ScoreRange = [0, 1]
+
+/** A score in the range, rescaled to [0, 1]; `undefined` where not observed (absent, null, an empty cell). */
+export function scoreCell(value: unknown, range = UNIT_RANGE): Cell<number | undefined> {
   if (value === undefined || value === null || value === '') return { value: undefined }
+  const [low, high] = range
   const number = scoreNumber(value)
-  if (number === undefined) return { reason: `expected a score in [0, 1], got ${shown(value)}` }
-  if (!(number >= 0 && number <= 1)) return { reason: `expected a score in [0, 1], got ${number}` }
-  return { value: number }
+  if (number === undefined || !(number >= low && number <= high)) {
+    return { reason: `expected a score in [${low}, ${high}], got ${shown(value)}` }
+  }
+  return { value: range === UNIT_RANGE ? number : (number - low) / (high - low) }
 }
 
 /** True and False as pandas writes them, JSON booleans and numbers; undefined for anything else. */
 export function scoreNumber(value: unknown): number | undefined {
   if (typeof value === 'number') return value
+  if (typeof value === 'bigint') return Number(value)
   if (typeof value === 'boolean') return value ? 1 : 0
   if (typeof value !== 'string') return undefined
   if (value === 'True' || value === 'true' || value === 'TRUE') return 1
@@ -65,7 +72,12 @@ export function scoreNumber(value: unknown): number | undefined {
 /** A cost, weight or count: finite and at least 0. */
 export function amountCell(value: unknown): Cell<number | undefined> {
   if (value === undefined || value === null || value === '') return { value: undefined }
-  const number = typeof value === 'string' ? numberText(value) : value
+  const number =
+    typeof value === 'string'
+      ? numberText(value)
+      : typeof value === 'bigint'
+        ? Number(value)
+        : value
   if (typeof number !== 'number' || !Number.isFinite(number) || number < 0) {
     return { reason: `expected a number of at least 0, got ${shown(value)}` }
   }
@@ -90,7 +102,11 @@ export function labelCell(value: unknown): Cell<string | undefined> {
 export function timeCell(value: unknown): Cell<number | undefined> {
   if (value === undefined || value === null || value === '') return { value: undefined }
   const number =
-    typeof value === 'number' ? value : typeof value === 'string' ? numberText(value) : undefined
+    typeof value === 'number' || typeof value === 'bigint'
+      ? Number(value)
+      : typeof value === 'string'
+        ? numberText(value)
+        : undefined
   if (number !== undefined && Number.isFinite(number)) {
     // 1e11 seconds is the year 5138, 1e11 milliseconds is 1973.
     return { value: number > 1e11 ? number / 1000 : number }

@@ -6,14 +6,15 @@ import { type Batch, type Column, type TextColumn, writeArrow } from './arrow.ts
 import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest, WINNERS } from './dataset.ts'
 import { EventIds } from './event-ids.ts'
 import { Growable } from './growable.ts'
+import { unitInterval } from './hash64.ts'
 import { Names } from './names.ts'
 import { OutcomeTable } from './outcome-table.ts'
 import { PrefixSample } from './prefix-sample.ts'
 import { PromptStore } from './prompt-store.ts'
 import type { LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
 import type { Source } from './source.ts'
-import { SPLITS, type SplitFractions, splitOf } from './split.ts'
-import { stem } from './stem.ts'
+import { SPLITS, type SplitFractions, splitAt } from './split.ts'
+import { stemHash } from './stem.ts'
 
 const SPILL = 'prompts.spill'
 const BATCH_ROWS = 65_536
@@ -74,9 +75,9 @@ export class DatasetBuilder {
     return this.prompts.flush()
   }
 
-  endSource(source: Source, format: string): void {
+  async endSource(source: Source, format: string): Promise<void> {
     const rows = this.rows.read - this.sources.reduce((sum, known) => sum + known.rows, 0)
-    this.sources.push({ path: source.path, sha256: source.sha256(), rows, format })
+    this.sources.push({ path: source.path, sha256: await source.sha256(), rows, format })
   }
 
   /** Splits the prompts and writes every file; `dataset.json` last. */
@@ -88,8 +89,10 @@ export class DatasetBuilder {
     const { names, place } = this.models.sorted()
     const prefixes = this.prefixes.prefixes()
     const bySplit = new Float64Array(SPLITS.length)
+    const hash = new Uint32Array(2)
     const splitter = (text: string): number => {
-      const split = splitOf(stem(text, prefixes), seed, fractions)
+      stemHash(text, prefixes, seed, hash)
+      const split = splitAt(unitInterval(hash), fractions)
       bySplit[split]!++
       return split
     }

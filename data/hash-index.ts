@@ -7,26 +7,33 @@ const EMPTY = 0
 export class HashIndex {
   /** entry number + 1, or EMPTY */
   private slots = new Uint32Array(1 << 12)
-  private digests = new Uint8Array(32 << 11)
+  private digests = Buffer.alloc(32 << 11)
   private first = new Uint32Array(1 << 11)
   size = 0
 
-  /** The entry's number, and whether it was added by this call. */
-  add(digest: Uint8Array): { readonly entry: number; readonly added: boolean } {
-    const key = (digest[0]! | (digest[1]! << 8) | (digest[2]! << 16) | (digest[3]! << 24)) >>> 0
+  /** The number of a digest (32 characters of latin1); one that was not there takes the next number. */
+  add(digest: string): number {
+    const key =
+      ((digest.charCodeAt(0) << 24) |
+        (digest.charCodeAt(1) << 16) |
+        (digest.charCodeAt(2) << 8) |
+        digest.charCodeAt(3)) >>>
+      0
     const mask = this.slots.length - 1
     for (let slot = key & mask; ; slot = (slot + 1) & mask) {
       const held = this.slots[slot]!
       if (held === EMPTY) {
-        const entry = this.size
-        this.slots[slot] = entry + 1
+        this.slots[slot] = this.size + 1
         this.append(digest, key)
-        return { entry, added: true }
+        return this.size - 1
       }
-      if (this.first[held - 1] === key && this.equals(held - 1, digest)) {
-        return { entry: held - 1, added: false }
-      }
+      if (this.first[held - 1] === key && this.equals(held - 1, digest)) return held - 1
     }
+  }
+
+  /** First 32 bits of an entry's digest. */
+  keyOf(entry: number): number {
+    return this.first[entry]!
   }
 
   /** The digests of all entries in order, 32 bytes each; valid until the next add. */
@@ -34,22 +41,24 @@ export class HashIndex {
     return this.digests.subarray(0, this.size * 32)
   }
 
-  private equals(entry: number, digest: Uint8Array): boolean {
+  private equals(entry: number, digest: string): boolean {
     const start = entry * 32
-    for (let i = 4; i < 32; i++) if (this.digests[start + i] !== digest[i]) return false
+    for (let i = 4; i < 32; i++) {
+      if (this.digests[start + i] !== digest.charCodeAt(i)) return false
+    }
     return true
   }
 
-  private append(digest: Uint8Array, key: number): void {
+  private append(digest: string, key: number): void {
     if (this.size === this.first.length) {
-      const digests = new Uint8Array(this.digests.length * 2)
+      const digests = Buffer.alloc(this.digests.length * 2)
       digests.set(this.digests)
       this.digests = digests
       const first = new Uint32Array(this.first.length * 2)
       first.set(this.first)
       this.first = first
     }
-    this.digests.set(digest, this.size * 32)
+    this.digests.write(digest, this.size * 32, 'latin1')
     this.first[this.size++] = key
     if (this.size * 2 > this.slots.length) this.rehash()
   }

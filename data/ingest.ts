@@ -6,12 +6,12 @@ import type { OnProgress } from '../models/progress.ts'
 import { type Dataset, type DatasetManifest, openDataset } from './dataset.ts'
 import { DatasetBuilder } from './dataset-builder.ts'
 import { replaceFolder } from './folder.ts'
-import { openLog } from './log.ts'
+import { type LogOptions, openLog } from './log.ts'
 import { RejectsFile } from './rejects-file.ts'
 import { openSource } from './source.ts'
 import { DEFAULT_FRACTIONS, type SplitFractions } from './split.ts'
 
-export interface IngestOptions {
+export interface IngestOptions extends LogOptions {
   /** the dataset folder; an older dataset there is replaced */
   readonly out: string
   readonly seed: number
@@ -20,8 +20,6 @@ export interface IngestOptions {
   readonly maxRejects?: number
   /** where refused rows go; `<out>.rejects.jsonl` by default */
   readonly rejectsPath?: string
-  /** a layout's name, instead of recognising it */
-  readonly format?: string
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
@@ -53,7 +51,7 @@ export async function ingest(
     try {
       let done = 0
       for (const source of sources) {
-        const log = await openLog(source, options.format)
+        const log = await openLog(source, options)
         for await (const batch of log.rows) {
           for (const row of batch) {
             if (row.kind === 'reject') await rejects.write(row)
@@ -67,7 +65,7 @@ export async function ingest(
             note: `${builder.rows.read} rows`,
           })
         }
-        builder.endSource(source, log.format)
+        await builder.endSource(source, log.format)
         done += source.size
       }
       await rejects.close()

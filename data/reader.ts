@@ -1,9 +1,19 @@
 import type { PromptInput } from '../models/messages.ts'
 
-/** Where a row came from, for people: the file and its line (for CSV, the line the record starts at). */
+/**
+ * Where a row came from, for people: the file and its line (for CSV and JSON, the line the record starts
+ * at). In files without lines (Parquet, Arrow) `line` is the row's number, from 1, in that row group.
+ */
 export interface RowOrigin {
   readonly path: string
   readonly line: number
+  /** row group of Parquet or record batch of Arrow, from 0 */
+  readonly rowGroup?: number
+}
+
+/** `log.jsonl:12`, or `log.parquet: row group 0, row 12`. */
+export function originText({ path, line, rowGroup }: RowOrigin): string {
+  return rowGroup === undefined ? `${path}:${line}` : `${path}: row group ${rowGroup}, row ${line}`
 }
 
 export type Winner = 'a' | 'b' | 'tie' | 'both_bad'
@@ -52,13 +62,24 @@ export type RawRecord = Readonly<Record<string, unknown>>
 
 /** A record with its place in the file, or the reason why there is none there. */
 export type ReadRecord =
-  | { readonly record: RawRecord; readonly line: number }
-  | { readonly line: number; readonly field: string; readonly reason: string }
+  | { readonly record: RawRecord; readonly line: number; readonly rowGroup?: number }
+  | {
+      readonly line: number
+      readonly rowGroup?: number
+      readonly field: string
+      readonly reason: string
+    }
 
 /** A file's records in batches, so that a million rows are not a million promises. */
 export type RecordStream = AsyncIterable<readonly ReadRecord[]>
 
 export type ReadRow = (record: RawRecord, origin: RowOrigin) => LogRow | Reject
+
+/** What the person asked for that changes how a row is read. */
+export interface ReaderSettings {
+  /** the judge's lowest and highest score, rescaled to [0, 1]; [0, 1] by default */
+  readonly scoreRange?: readonly [number, number]
+}
 
 /** A known layout of rows. Every one passes `test/data/reader-contract.ts`. */
 export interface Reader {
@@ -67,6 +88,12 @@ export interface Reader {
   readonly required: readonly string[]
   /** Whether a file with these columns (of its first records, the sample) is of this layout. */
   recognises(columns: ReadonlySet<string>, sample: readonly RawRecord[]): boolean
+  /** The columns its rows are read from, so that a columnar file's others are never decoded; all by default. */
+  columns?(columns: ReadonlySet<string>): readonly string[]
   /** What reads its rows: one row of the log, or why it is refused. Never throws on a bad row. */
-  open(columns: ReadonlySet<string>, sample: readonly RawRecord[]): ReadRow
+  open(
+    columns: ReadonlySet<string>,
+    sample: readonly RawRecord[],
+    settings: ReaderSettings,
+  ): ReadRow
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import type { Reject } from './reader.ts'
+import { originText, type Reject } from './reader.ts'
 
 /** Where refused rows go, one JSON object a line; the file exists only if there is one. */
 export class RejectsFile {
@@ -30,8 +30,12 @@ export class RejectsFile {
     }
     if (this.failure) throw this.failure
     this.count++
-    this.first ??= `${origin.path}:${origin.line}: ${field}: ${reason}`
-    const line = JSON.stringify({ file: origin.path, line: origin.line, field, reason })
+    this.first ??= `${originText(origin)}: ${field}: ${reason}`
+    const place =
+      origin.rowGroup === undefined
+        ? { line: origin.line }
+        : { row_group: origin.rowGroup, row: origin.line }
+    const line = JSON.stringify({ file: origin.path, ...place, field, reason })
     if (!this.stream.write(`${line}\n`)) await once(this.stream, 'drain')
   }
 

@@ -3,39 +3,41 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
 import { WeirError } from '../models/errors.ts'
+import { unzstd } from './zstd.ts'
 
-/** One log file, opened: its decompressed bytes, and what is known of the file once they are read. */
+/** One log, opened: its decompressed bytes, and what is known of the file once they are read. */
 export interface Source {
   readonly path: string
-  /** bytes on disk, for progress */
+  /** bytes on disk, for progress; 0 where that is not known (stdin) */
   readonly size: number
   /** bytes of the file read so far */
   bytesRead(): number
   chunks(): AsyncIterable<Buffer>
-  /** SHA-256 of the file as it lies on disk; complete once `chunks` has ended. */
-  sha256(): string
+  /** Whether the file is gzip or zstd; known once the first chunk was read. */
+  compressed(): boolean
+  /** SHA-256 of the file as it lies on disk; reads it where `chunks` was not read to its end. */
+  sha256(): Promise<string>
 }
+
+/** Stands for standard input among paths. */
+export const STDIN = '-'
 
 const CHUNK_BYTES = 1 << 18
 
 /** Throws `file_not_found` and `file_unreadable` here, `file_truncated` while its chunks are read. */
 export async function openSource(path: string, signal?: AbortSignal): Promise<Source> {
-  const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') throw new WeirError('file_not_found', { path }, { cause })
-    throw new WeirError('file_unreadable', { path, reason: cause.message }, { cause })
-  })
-  if (info.isDirectory()) {
-    throw new WeirError('file_unreadable', { path, reason: 'it is a folder; expected a file' })
-  }
-  const hash = createHash('sha256')
+  const size = path === STDIN ? 0 : await fileSize(path)
   let read = 0
   let digest: string | undefined
+  let compression: 'gzip' | 'zstd' | 'none' = 'none'
 
   async function* raw(): AsyncGenerator<Buffer> {
+    const hash = createHash('sha256')
+    const stream =
+      path === STDIN ? process.stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES })
     try {
-      const stream = createReadStream(path, { highWaterMark: CHUNK_BYTES })
       for await (const chunk of stream as AsyncIterable<Buffer>) {
-        if (signal?.aborted) throw new WeirError('cancelled', { signal: String(signal.reason) })
+        if (signal?.aborted) throw new WeirError('cancelled', { signal: 'its caller' })
         hash.update(chunk)
         read += chunk.length
         yield chunk
@@ -49,37 +51,54 @@ export async function openSource(path: string, signal?: AbortSignal): Promise<So
 
   return {
     path,
-    size: info.size,
+    size,
     bytesRead: () => read,
-    sha256: () => {
-      if (digest === undefined) throw new Error(`sha256 of ${path} asked for before its end`)
-      return digest
+    async sha256() {
+      if (digest === undefined) {
+        for await (const _ of raw());
+      }
+      return digest!
     },
-    chunks: () => decompressed(path, raw()),
+    compressed: () => compression !== 'none',
+    async *chunks() {
+      const bytes = raw()
+      const first = await bytes.next()
+      if (first.done) return
+      compression = compressionOf(first.value)
+      const whole = prepend(first.value, bytes)
+      if (compression === 'gzip') yield* gunzip(path, whole)
+      else if (compression === 'zstd') yield* unzstd(path, whole)
+      else yield* whole
+    },
   }
 }
 
-async function* decompressed(path: string, raw: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  const first = await raw.next()
-  if (first.done) return
-  const head = first.value
-  if (head[0] === 0x1f && head[1] === 0x8b) yield* gunzip(path, head, raw)
-  else {
-    yield head
-    yield* raw
-  }
+function compressionOf(head: Buffer): 'gzip' | 'zstd' | 'none' {
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
+  return head.length > 3 && head.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
 }
 
-async function* gunzip(
-  path: string,
-  head: Buffer,
-  raw: AsyncGenerator<Buffer>,
-): AsyncGenerator<Buffer> {
+async function fileSize(path: string): Promise<number> {
+  const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') throw new WeirError('file_not_found', { path }, { cause })
+    throw new WeirError('file_unreadable', { path, reason: cause.message }, { cause })
+  })
+  if (info.isDirectory()) {
+    throw new WeirError('file_unreadable', { path, reason: 'it is a folder; expected a file' })
+  }
+  return info.size
+}
+
+async function* prepend(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield first
+  yield* rest
+}
+
+async function* gunzip(path: string, raw: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const unzip = createGunzip({ chunkSize: CHUNK_BYTES })
   let failed: unknown
   const feeding = (async () => {
     try {
-      if (!unzip.write(head)) await drained(unzip)
       for await (const chunk of raw) {
         if (unzip.destroyed) return
         if (!unzip.write(chunk)) await drained(unzip)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hashText, unitInterval } from './hash64.ts'
 
 export type Split = 'train' | 'validation' | 'calibration' | 'test'
 
@@ -16,8 +16,13 @@ export const DEFAULT_FRACTIONS: SplitFractions = {
 
 /** The split of a stem: the same on every machine, whatever other rows the log holds. Index into SPLITS. */
 export function splitOf(stem: string, seed: number, fractions: SplitFractions): number {
-  const digest = createHash('sha256').update(`${seed}\n${stem}`, 'utf8').digest()
-  const point = digest.readUIntBE(0, 6) / 2 ** 48
+  const hash = new Uint32Array(2)
+  hashText(stem, seed, hash)
+  return splitAt(unitInterval(hash), fractions)
+}
+
+/** The split whose share of [0, 1) a point falls in. */
+export function splitAt(point: number, fractions: SplitFractions): number {
   let upper = 0
   for (let i = 0; i < SPLITS.length; i++) {
     upper += fractions[SPLITS[i]!]

@@ -1,45 +1,67 @@
+import { hashBytes, hashText } from './hash64.ts'
+import { CUT, plainAscii, plainText } from './plain-text.ts'
+
 /** A prefix shared by more than this part of the prompts is a template, not the question. */
 const SHARED_SHARE = 0.05
 /** Shorter shared openings ("what is the") are chance, and few prompts have no template. */
 const SHARED_MIN_LENGTH = 24
 const SHARED_MIN_PROMPTS = 20
-/** Characters of a prompt that are looked at; letters and digits of a template; of a stem. */
-const TEXT_LENGTH = 16_000
+/** Letters and digits of a template that are looked at; of a stem. */
 const HEAD_LENGTH = 4_000
 const STEM_LENGTH = 160
 
-const OPTION_LINE = /^[ \t]*(?:\([A-Za-z]\)|[A-Z][.)])[ \t].*$/gm
-const ANSWER_CUE = /\banswer:?\s*$/i
-const NOT_LETTER_OR_DIGIT = /[^\p{L}\p{N}]+/gu
-
 /** Lower-cased letters and digits of the prompt without its answer options and closing "Answer:". */
-export function plainHead(text: string): string {
-  const cut = text.length > TEXT_LENGTH ? text.slice(0, TEXT_LENGTH) : text
-  const question = cut.replace(OPTION_LINE, '').replace(ANSWER_CUE, '')
-  const plain = question.toLowerCase().replace(NOT_LETTER_OR_DIGIT, '')
-  // A prompt that is nothing but options still needs a stem of its own.
-  if (plain !== '') return plain.slice(0, HEAD_LENGTH)
-  return cut.toLowerCase().replace(NOT_LETTER_OR_DIGIT, '').slice(0, HEAD_LENGTH) || cut
+export function plainHead(text: string, length = HEAD_LENGTH): string {
+  const scanned = plainAscii(text, scratch, length)
+  return scanned >= 0 ? scratch.toString('latin1', 0, scanned) : plainText(text, length)
 }
+
+const scratch = Buffer.alloc(HEAD_LENGTH + CUT)
 
 /**
  * What two prompts share when they are the same question: the plain head without the longest of the
  * shared prefixes, first 160 characters. Copies that differ in case, spacing or options have one stem.
  */
 export function stem(text: string, prefixes: readonly string[]): string {
-  const head = plainHead(text)
-  let longest = 0
-  for (const prefix of prefixes) {
-    if (prefix.length > longest && prefix.length < head.length && head.startsWith(prefix)) {
-      longest = prefix.length
+  const head = plainHead(text, STEM_LENGTH + longest(prefixes))
+  const start = prefixLength(head, prefixes)
+  return head.slice(start, start + STEM_LENGTH)
+}
+
+/** The stem's 64-bit hash, `hashText` of it, without making the string where the prompt is ASCII. */
+export function stemHash(
+  text: string,
+  prefixes: readonly string[],
+  seed: number,
+  out: Uint32Array,
+): void {
+  if (prefixes.length === 0) {
+    const length = plainAscii(text, scratch, STEM_LENGTH)
+    if (length >= 0) {
+      hashBytes(scratch, 0, length, seed, out)
+      return
     }
   }
-  return head.slice(longest, longest + STEM_LENGTH)
+  hashText(stem(text, prefixes), seed, out)
+}
+
+function longest(prefixes: readonly string[]): number {
+  return prefixes.reduce((length, prefix) => Math.max(length, prefix.length), 0)
+}
+
+function prefixLength(head: string, prefixes: readonly string[]): number {
+  let length = 0
+  for (const prefix of prefixes) {
+    if (prefix.length > length && prefix.length < head.length && head.startsWith(prefix)) {
+      length = prefix.length
+    }
+  }
+  return length
 }
 
 /** Prefixes (of plain heads) that over 5% of the distinct prompts share, longest first. */
 export function findSharedPrefixes(prompts: readonly string[]): string[] {
-  return sharedPrefixes(prompts.map(plainHead))
+  return sharedPrefixes(prompts.map((prompt) => plainHead(prompt)))
 }
 
 /** In sorted order the prompts that share a prefix are neighbours, so a window's ends tell what all share. */

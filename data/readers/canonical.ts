@@ -5,6 +5,7 @@ import {
   labelCell,
   nameCell,
   promptCell,
+  type ScoreRange,
   scoreCell,
   shown,
   timeCell,
@@ -21,6 +22,11 @@ const WINNERS: ReadonlyMap<unknown, Winner> = new Map([
   ['tie (bothbad)', 'both_bad'],
 ] as const)
 
+const COLUMNS = [
+  ...['prompt', 'id', 'category', 'timestamp', 'model_a', 'model_b', 'winner', 'judge', 'weight'],
+  ...['scores', 'costs', 'tokens', 'out_chars'],
+]
+
 /** Our own layout, both row kinds: the row with `scores` is an outcome, any other is a preference. */
 export const canonicalReader: Reader = {
   name: 'canonical',
@@ -29,16 +35,17 @@ export const canonicalReader: Reader = {
     columns.has('prompt') &&
     (['model_a', 'model_b', 'winner'].every((column) => columns.has(column)) ||
       sample.some((record) => typeof record.scores === 'object' && record.scores !== null)),
-  open: () => readCanonical,
+  columns: (columns) => COLUMNS.filter((column) => columns.has(column)),
+  open:
+    (_columns, _sample, { scoreRange }) =>
+    (record, origin) =>
+      record.scores === undefined || record.scores === null
+        ? readPreference(record, origin)
+        : readOutcome(record, origin, scoreRange),
 }
 
-export function readCanonical(record: RawRecord, origin: RowOrigin): LogRow | Reject {
-  return Object.hasOwn(record, 'scores')
-    ? readOutcome(record, origin)
-    : readPreference(record, origin)
-}
-
-function readPreference(record: RawRecord, origin: RowOrigin): LogRow | Reject {
+/** A preference row in our own column names; other layouts rename and come here. */
+export function readPreference(record: RawRecord, origin: RowOrigin): LogRow | Reject {
   const base = readBase(record, origin)
   if ('kind' in base) return base
   const modelA = nameCell(record.model_a)
@@ -68,10 +75,14 @@ function readPreference(record: RawRecord, origin: RowOrigin): LogRow | Reject {
   }
 }
 
-function readOutcome(record: RawRecord, origin: RowOrigin): LogRow | Reject {
+function readOutcome(
+  record: RawRecord,
+  origin: RowOrigin,
+  range: ScoreRange | undefined,
+): LogRow | Reject {
   const base = readBase(record, origin)
   if ('kind' in base) return base
-  const scores = readMap(record.scores, scoreCell)
+  const scores = readMap(record.scores, (value) => scoreCell(value, range))
   if ('reason' in scores) return reject(origin, `scores${scores.key}`, scores.reason)
   if (scores.map === undefined || scores.map.size === 0) {
     return reject(origin, 'scores', 'expected the score of at least one model')

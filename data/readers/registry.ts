@@ -1,5 +1,5 @@
 import { WeirError } from '../../models/errors.ts'
-import type { RawRecord, Reader, ReadRow } from '../reader.ts'
+import type { RawRecord, Reader } from '../reader.ts'
 import { canonicalReader } from './canonical.ts'
 import { wideReader } from './wide.ts'
 
@@ -10,12 +10,12 @@ export const READERS: readonly Reader[] = [canonicalReader, wideReader]
  * The layout of a file, from its first records or by name. Throws `column_missing` where it is nearly a
  * known layout, and `format_unknown` otherwise.
  */
-export function openReader(
+export function findReader(
   path: string,
+  columns: ReadonlySet<string>,
   sample: readonly RawRecord[],
   format?: string,
-): { readonly reader: Reader; readonly read: ReadRow } {
-  const columns = new Set(sample.flatMap((record) => Object.keys(record)))
+): Reader {
   const reader = format
     ? READERS.find((known) => known.name === format)
     : READERS.find((known) => known.recognises(columns, sample))
@@ -35,7 +35,7 @@ export function openReader(
       got: [...columns].join(', ') || 'none',
     })
   }
-  return { reader, read: reader.open(columns, sample) }
+  return reader
 }
 
 function missingColumn(

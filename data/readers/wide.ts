@@ -11,14 +11,15 @@ export const wideReader: Reader = {
   required: ['prompt'],
   recognises: (columns, sample) =>
     columns.has('prompt') && modelColumns(columns, sample).length > 0,
-  open(columns, sample) {
+  columns: (columns) => [...columns].filter((column) => column !== 'source'),
+  open(columns, sample, { scoreRange }) {
     const models = modelColumns(columns, sample)
     return (record, origin) => {
       const base = readBase(record, origin)
       if ('kind' in base) return base
       const scores = new Map<string, number>()
       for (const model of models) {
-        const score = scoreCell(record[model])
+        const score = scoreCell(record[model], scoreRange)
         if ('reason' in score) return reject(origin, model, score.reason)
         if (score.value !== undefined) scores.set(model, score.value)
       }
