@@ -1,19 +1,50 @@
+import type { EncodeWorkerOptions } from './encode-worker-pool.ts'
 import type { Encoder, EncoderSpec } from './encoder.ts'
 import { WeirError } from './errors.ts'
 
-type EncoderLoader = (spec: EncoderSpec, folder: string) => Promise<Encoder>
+/** Where and how an encoder runs; fast ones run on the calling thread and take no notice. */
+export interface LoadEncoderOptions extends EncodeWorkerOptions {
+  /** holds an endpoint's key; `process.env` by default */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+}
+
+type EncoderLoader = (
+  spec: EncoderSpec,
+  folder: string,
+  options: LoadEncoderOptions,
+) => Promise<Encoder>
+
+/** Encoders that take over about a millisecond a prompt run in worker threads. */
+const inWorkers: EncoderLoader = async (spec, folder, options) => {
+  const { startEncodeWorkers } = await import('./encode-worker-pool.ts')
+  const { readEncoderFiles } = await import('./encoders/files.ts')
+  return startEncodeWorkers(spec, await readEncoderFiles(spec, folder), options)
+}
 
 /** Every encoder this build can load, by kind; each file is opened when its kind is first asked for. */
 export const ENCODERS: Readonly<Record<string, EncoderLoader>> = {
   lexical: async (spec, folder) =>
     (await import('./lexical/encoder.ts')).loadLexicalEncoder(spec, folder),
+  'use-lite': inWorkers,
+  hf: inWorkers,
+  openai: async (spec, _folder, { environment = process.env }) => {
+    const { openOpenAi } = await import('./encoders/openai/encoder.ts')
+    return openOpenAi(spec, { apiKey: environment[String(spec.options.key_env)] })
+  },
 }
 
-/** @param folder the bundle's folder, under which the spec's files lie */
-export function loadEncoder(spec: EncoderSpec, folder: string): Promise<Encoder> {
+/**
+ * @param folder the bundle's folder, under which the spec's files lie
+ * @throws encoder_unknown, encoder_unavailable, file_unreadable
+ */
+export async function loadEncoder(
+  spec: EncoderSpec,
+  folder: string,
+  options: LoadEncoderOptions = {},
+): Promise<Encoder> {
   const load = Object.hasOwn(ENCODERS, spec.kind) ? ENCODERS[spec.kind] : undefined
   if (!load) {
     throw new WeirError('encoder_unknown', { kind: spec.kind, known: Object.keys(ENCODERS) })
   }
-  return load(spec, folder)
+  return load(spec, folder, options)
 }
