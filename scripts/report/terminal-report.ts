@@ -1,63 +1,132 @@
-import type { Interval } from '../../training/evaluate/interval.ts'
-import type { CurveReport, EvaluationReport } from '../../training/evaluate/report.ts'
-import { count, decimal, spread } from '../../training/evaluate/verdict.ts'
+import type { CurveReport, EvaluationReport, RouterReport } from '../../training/evaluate/report.ts'
+import { spread } from '../../training/evaluate/verdict.ts'
+import {
+  count,
+  dollars,
+  milliseconds,
+  percent,
+  probability,
+  range,
+  score,
+} from './number-format.ts'
+import { plotCurves } from './terminal-plot.ts'
 
-/** An evaluation as plain text: a table of routers and baselines, then the verdicts. */
+/** An evaluation as plain text: verdicts first, then the table, the curve, what it costs and where it fails. */
 export function renderReport(report: EvaluationReport): string {
-  const { quality, rows } = report
-  const lines = [
-    `${count(rows)} prompts${report.pair ? `, ${report.pair.strong} over ${report.pair.weak}` : ''}`,
-    `strong ${decimal(quality.strong)}, weak ${decimal(quality.weak)}, difference ${spread(quality.gap)}`,
-    '',
-    ...table(report),
-    '',
-    ...report.routers.map((router) => `${router.name} ${router.verdict}`),
-    ...report.comparisons.map(
+  const { quality, pair } = report
+  const sections = [
+    [
+      `${count(report.rows)} prompts${pair ? `, ${pair.strong} over ${pair.weak}` : ''}`,
+      `strong ${score(quality.strong)}, weak ${score(quality.weak)}, difference ${spread(quality.gap)}`,
+      ...report.warnings.map((warning) => `warning: ${warning}`),
+    ],
+    report.routers.map((router) => `${router.name}: ${router.verdict}`),
+    curveTable(report),
+    plotCurves(report),
+    report.routers.some(({ operating }) => operating) ? operatingTable(report) : [],
+    report.comparisons.map(
       (pair) =>
         `${pair.a} minus ${pair.b}: ${spread(pair)}, p ${probability(pair.p_holm)}${report.comparisons.length > 1 ? ' (Holm)' : ''}`,
     ),
-    ...report.warnings.map((warning) => `warning: ${warning}`),
+    ...report.routers.map(worstSlices),
   ]
-  return `${lines.join('\n')}\n`
+  const shown = sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'))
+  return `${shown.join('\n\n')}\n`
 }
 
-function table(report: EvaluationReport): string[] {
-  const header = ['', 'APGR', '95% interval', 'RouteLLM', 'CPT20', 'CPT50', 'CPT80', 'CPT95', 'AUC']
-  const body = [
-    ...report.routers.map((router) => line(router.name, router)),
-    ...Object.entries(report.baselines)
-      .filter(([name]) => name !== 'random_seeded' && !name.startsWith('always_'))
-      .map(([name, baseline]) => line(`  ${name.replaceAll('_', ' ')}`, baseline)),
+function curveTable(report: EvaluationReport): string[] {
+  const baselines = Object.entries(report.baselines).filter(
+    ([name]) => name !== 'random_seeded' && !name.startsWith('always_'),
+  )
+  return aligned([
+    ['', 'APGR', '95% interval', 'RouteLLM', 'CPT20', 'CPT50', 'CPT80', 'CPT95', 'AUC', 'AIQ'],
+    ...report.routers.map((router) => curveLine(router.name, router)),
+    ...baselines.map(([name, baseline]) => curveLine(`  ${name.replaceAll('_', ' ')}`, baseline)),
+  ])
+}
+
+function curveLine(name: string, { apgr, apgr_routellm, cpt, auc, aiq }: CurveReport): string[] {
+  return [
+    name,
+    score(apgr.value),
+    apgr.value === null ? 'undefined' : range(apgr),
+    score(apgr_routellm),
+    percent(cpt['20']),
+    percent(cpt['50']),
+    percent(cpt['80']),
+    percent(cpt['95']),
+    score(auc.value),
+    score(aiq.value),
   ]
-  const widths = header.map((_, k) => Math.max(...[header, ...body].map((row) => row[k]!.length)))
-  return [header, ...body].map((row) =>
+}
+
+function operatingTable(report: EvaluationReport): string[] {
+  return aligned([
+    [
+      'at its threshold',
+      '',
+      'strong',
+      'PGR',
+      'quality',
+      '$/1k',
+      'all-strong',
+      'saved at equal quality',
+      'ECE (perfect)',
+      'Brier',
+      'Arena',
+      'p50',
+      'p99',
+    ],
+    ...report.routers.map((router) => operatingLine(router)),
+  ])
+}
+
+function operatingLine(router: RouterReport): string[] {
+  const { operating, reliability, latency, saving_at_equal_quality: saving } = router
+  return [
+    router.name,
+    operating ? `${score(operating.threshold)}${operating.source === 'default' ? '*' : ''}` : '-',
+    percent(operating?.strong_share.value),
+    percent(operating?.pgr.value),
+    score(operating?.quality.value),
+    dollars(operating?.dollars_per_1k.value),
+    dollars(operating?.strong_dollars_per_1k),
+    saving.value === null
+      ? '-'
+      : `${percent(saving.value)} [${percent(saving.low)}, ${percent(saving.high)}]`,
+    reliability ? `${score(reliability.ece)} (${score(reliability.ece_perfect)})` : '-',
+    score(reliability?.brier.value),
+    score(operating?.router_arena),
+    latency ? milliseconds(latency.p50_ms) : '-',
+    latency ? milliseconds(latency.p99_ms) : '-',
+  ]
+}
+
+const SLICES_SHOWN = 5
+
+function worstSlices(router: RouterReport): string[] {
+  const worst = (router.slices ?? []).filter(({ loss }) => loss.low! > 0).slice(0, SLICES_SHOWN)
+  if (worst.length === 0) return []
+  return [
+    `${router.name} loses most against always-strong on`,
+    ...aligned(
+      worst.map((slice) => [
+        `  ${slice.by}: ${slice.name}`,
+        `${count(slice.rows)} prompts`,
+        `${percent(slice.strong_share)} strong`,
+        `loss ${spread(slice.loss)}`,
+      ]),
+    ),
+  ]
+}
+
+/** The first column to the left, the others to the right. */
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, k) => Math.max(...rows.map((row) => row[k]!.length)))
+  return rows.map((row) =>
     row
       .map((cell, k) => (k === 0 ? cell.padEnd(widths[k]!) : cell.padStart(widths[k]!)))
       .join('  ')
       .trimEnd(),
   )
 }
-
-function line(name: string, { apgr, apgr_routellm, cpt, auc }: CurveReport): string[] {
-  return [
-    name,
-    decimal3(apgr.value),
-    apgr.value === null ? 'undefined' : range(apgr),
-    decimal3(apgr_routellm),
-    percent(cpt['20']),
-    percent(cpt['50']),
-    percent(cpt['80']),
-    percent(cpt['95']),
-    decimal3(auc.value),
-  ]
-}
-
-const range = ({ low, high }: Interval): string => `${decimal3(low)} to ${decimal3(high)}`
-
-const decimal3 = (value: number | null): string =>
-  value === null ? '-' : value.toFixed(3).replace(/^(-?)0\./, '$1.')
-
-const probability = (p: number | null): string => (p !== null && p < 0.001 ? '< .001' : decimal3(p))
-
-const percent = (value: number | null): string =>
-  value === null ? '-' : `${(value * 100).toFixed(1)}%`

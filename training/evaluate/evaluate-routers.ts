@@ -113,7 +113,14 @@ function routerReports(
   return routers.map((router, i) => {
     const { threshold, latency } = input.routers[i]!
     const versus = (other: MeasuredRouter) => differenceOf(router, other)
-    const verdict = verdictOf(gain.length, gap, router.report.apgr, versus(length))
+    const category = free.find((baseline) => baseline.name === 'category_prior')
+    const verdict = verdictOf(
+      gain.length,
+      gap,
+      router.report.apgr,
+      versus(length),
+      category && versus(category),
+    )
     return {
       name: router.name,
       ...router.report,

@@ -5,6 +5,7 @@ import type { Miss } from './misses.ts'
 import type { OperatingPoint } from './operating-point.ts'
 import type { Reliability } from './reliability.ts'
 import type { SliceReport } from './slices.ts'
+import type { LeftOut } from './unseen-rows.ts'
 
 /** What `weir evaluate --json` prints, and what every view of an evaluation is made from. Plain JSON. */
 export interface EvaluationReport {
@@ -24,6 +25,29 @@ export interface EvaluationReport {
   readonly baselines: Readonly<Record<string, BaselineReport>>
   /** every two routers on the same prompts */
   readonly comparisons: readonly Comparison[]
+  /** where routers and prompts came from; absent where they were not read from files */
+  readonly provenance?: Provenance
+}
+
+export interface Provenance {
+  readonly bundles: readonly {
+    readonly name: string
+    readonly path: string
+    readonly version: string
+    readonly created: string
+    readonly family: string
+    readonly encoder: string
+    readonly trained_on: readonly { readonly path: string; readonly sha256: string }[]
+  }[]
+  readonly logs: readonly {
+    readonly path: string
+    readonly sha256: string
+    readonly rows: number
+  }[]
+  /** labelled rows left out because a router had seen them, by where it had */
+  readonly left_out: LeftOut
+  /** where dollars come from, in words */
+  readonly cost_basis: string | null
 }
 
 export interface QualityReport {

@@ -27,6 +27,8 @@ export interface Grouping {
 
 /** A smaller group says nothing by itself: counted, not shown. */
 export const MIN_SLICE_ROWS = 30
+/** What nearly all prompts have says nothing that the whole doesn't. */
+const NEARLY_ALL = 0.95
 const MAX_SLICES = 60
 
 export function textGroupings(prompts: readonly string[]): Grouping[] {
@@ -59,7 +61,9 @@ export function sliceReports(
     // a grouping with one group is the whole, which the report has already
     if (groups.size < 2) return []
     return [...groups]
-      .filter(([, rows]) => rows.length >= MIN_SLICE_ROWS)
+      .filter(
+        ([, rows]) => rows.length >= MIN_SLICE_ROWS && rows.length < NEARLY_ALL * names.length,
+      )
       .map(([name, rows]) => sliceReport({ by, name }, rows, winRate, threshold, gain))
   })
   return slices.sort((a, b) => b.loss.low! - a.loss.low!).slice(0, MAX_SLICES)

@@ -19,6 +19,7 @@ export function verdictOf(
   gap: Interval,
   apgr: Interval,
   versusLength: Difference,
+  versusCategory?: Difference,
 ): Verdict {
   if (apgr.value === null || versusLength.value === null) {
     return {
@@ -29,7 +30,7 @@ export function verdictOf(
   const beatsRandom = (apgr.low ?? Number.NEGATIVE_INFINITY) > 0.5
   if ((versusLength.low ?? Number.NEGATIVE_INFINITY) > 0) {
     const beats = `beats prompt length by ${spread(versusLength)}`
-    if (beatsRandom) return { works: true, words: beats }
+    if (beatsRandom) return { works: true, words: `${beats}${butCategory(versusCategory)}` }
     return {
       works: false,
       words: `${beats}, but is not distinguishable from random: APGR ${spread(apgr)}, random is .5`,
@@ -51,6 +52,12 @@ export function verdictOf(
     works: false,
     words: `not distinguishable from ${against}: the difference from prompt length is ${spread(versusLength)}; ${power(rows, versusLength)}`,
   }
+}
+
+/** In a mixed log the task's identity alone can carry most of the signal. */
+function butCategory(difference: Difference | undefined): string {
+  if (!difference || difference.value === null || (difference.low ?? 0) > 0) return ''
+  return `, but does not clear the category prior: ${spread(difference)}`
 }
 
 function power(rows: number, difference: Difference): string {

@@ -1,0 +1,105 @@
+import { Command } from 'commander'
+import type { EvaluationReport } from '../../training/evaluate/report.ts'
+import { openTerminal } from '../terminal.ts'
+
+interface EvaluateFlags {
+  readonly strong?: string
+  readonly weak?: string
+  readonly report?: string
+  readonly replicates?: string
+  readonly price: readonly string[]
+  readonly seed: string
+  readonly format?: string
+  readonly maxRejects?: string
+  readonly json?: boolean
+}
+
+const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+
+/** `weir evaluate <bundles...> <logs...>`: routers side by side on prompts that none of them has seen. */
+export function evaluateCommand(): Command {
+  return new Command('evaluate')
+    .description('judge one or more routers on logs they have not seen, beside the free baselines')
+    .argument('<bundles...> <logs...>', 'bundle folders, then log files (.jsonl, .csv; .gz)')
+    .option('--strong <model>', 'the log’s name for the strong model, where the bundle’s differs')
+    .option('--weak <model>', 'the log’s name for the weak model')
+    .option('--report <file>', 'also write the report as one HTML file')
+    .option('--replicates <number>', 'bootstrap replicates (1000; 200 past 200,000 prompts)')
+    .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option('--seed <number>', 'seed of the bootstrap and the random baselines', '1')
+    .option('--format <format>', 'the logs’ layout, instead of recognising it')
+    .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
+    .option('--json', 'print the report as one JSON object')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weir evaluate bundles/demo data/sample/outcomes.jsonl.gz --report report.html\n  weir evaluate bundles/mf bundles/classifier logs.jsonl --json',
+    )
+    .action(run)
+}
+
+async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<void> {
+  const { numberOption } = await import('../options.ts')
+  const { interruptSignal } = await import('../interrupt.ts')
+  const { parsePrice } = await import('../key-value.ts')
+  const { openLogs } = await import('../logs.ts')
+  const { splitInputs } = await import('../bundle-inputs.ts')
+  const { evaluateBundles } = await import('../../training/evaluate/evaluate-bundles.ts')
+  const terminal = openTerminal()
+  const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
+  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
+  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
+  const replicates = numberOption('--replicates', flags.replicates, {
+    min: 50,
+    max: 100_000,
+    integer: true,
+  })
+  const prices = new Map(flags.price.map((pair) => parsePrice('--price', pair)))
+  const { bundles, logs } = await splitInputs(inputs)
+  const reading = { seed, maxRejects, format: flags.format, ...watch }
+  const dataset = await openLogs(logs, reading)
+  const report = await evaluateBundles(bundles, dataset, {
+    ...(flags.strong && { strong: flags.strong }),
+    ...(flags.weak && { weak: flags.weak }),
+    seed,
+    replicates,
+    prices,
+    details: true,
+    latency: true,
+    ...watch,
+  })
+  terminal.endProgress()
+  if (flags.report) {
+    const { writeHtmlReport } = await import('../report/html-report.ts')
+    await writeHtmlReport(flags.report, report)
+  }
+  if (flags.json) terminal.json(withoutCharts(report))
+  else {
+    const { renderReport } = await import('../report/terminal-report.ts')
+    terminal.print(renderReport(report))
+    if (flags.report) terminal.print(`Report: ${flags.report}`)
+    terminal.print(nextStep(bundles[0]!, logs, report))
+  }
+}
+
+/** Charts are for drawing: a program asks for figures. */
+function withoutCharts(report: EvaluationReport): object {
+  const strip = <T extends { readonly chart?: unknown }>({ chart: _, ...rest }: T) => rest
+  return {
+    ...report,
+    routers: report.routers.map(strip),
+    baselines: Object.fromEntries(
+      Object.entries(report.baselines).map(([name, baseline]) => [name, strip(baseline)]),
+    ),
+  }
+}
+
+function nextStep(bundle: string, logs: readonly string[], report: EvaluationReport): string {
+  const [router] = report.routers
+  const cpt = router?.cpt['80']
+  if (router?.works && router.operating?.source === 'default' && cpt) {
+    return `* not calibrated yet. Next: weir calibrate ${bundle} ${logs.join(' ')} --strong-share ${cpt.toFixed(2)}`
+  }
+  return router?.works
+    ? `Next: weir serve ${bundle}`
+    : 'Next: more rows, or another router or encoder (weir train --help)'
+}
