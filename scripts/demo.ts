@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { statSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Decision } from '../models/decision.ts'
@@ -12,7 +12,7 @@ import { score, table } from './terminal.ts'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const WEIR = join(ROOT, 'dist/scripts/weir.js')
 const LOG = 'data/sample/outcomes.jsonl.gz'
-const BUNDLE = 'bundles/demo'
+const PAIR = ['--strong', 'big-1', '--weak', 'small-1']
 /** What the sample's costs were made with. */
 const PRICES = ['--price', 'big-1=5/20', '--price', 'small-1=0.2/0.8']
 
@@ -28,16 +28,15 @@ const PROMPTS = [
   'Two worker threads deadlock under load: pthread_mutex_lock(&pool->lock) is held across a callback. Memory ordering?',
 ]
 
-const { values } = parseArgs({
-  options: { once: { type: 'boolean', default: false }, port: { type: 'string', default: '8080' } },
-})
+const values = flags()
+const BUNDLE = join(values.out, 'demo')
 const started = Date.now()
 
 try {
   if (buildNeeded(ROOT)) await run('npm', ['run', '--silent', 'build'], 'npm run build')
-  await weir('train', LOG, '--strong', 'big-1', '--weak', 'small-1', ...PRICES, '--name', 'demo')
+  await weir('train', LOG, ...PAIR, ...PRICES, '--out', values.out, '--name', 'demo')
   const model = join(BUNDLE, 'current/router.onnx')
-  say(`\nExported to ONNX: ${model}, ${Math.ceil(statSync(join(ROOT, model)).size / 1024)} KB`)
+  say(`\nExported to ONNX: ${model}, ${Math.ceil(statSync(resolve(ROOT, model)).size / 1024)} KB`)
   await weir('evaluate', BUNDLE, LOG)
   await weir('calibrate', BUNDLE, LOG, '--strong-share', '0.3')
   await serve()
@@ -48,7 +47,7 @@ try {
 
 async function serve(): Promise<void> {
   say(`\n$ weir serve ${BUNDLE} --port ${values.port}`)
-  const server = await startServer(WEIR, join(ROOT, BUNDLE), Number(values.port), say)
+  const server = await startServer(WEIR, resolve(ROOT, BUNDLE), Number(values.port), say)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => server.stop())
   say(`listening on ${server.url}\n`)
   try {
@@ -63,7 +62,7 @@ async function serve(): Promise<void> {
   } else {
     say('Still listening (Ctrl-C ends it). Try:')
     say(
-      `  curl -s ${server.url}/route -H 'content-type: application/json' -d '{"prompt": "Prove that there are infinitely many primes."}'`,
+      `  curl -s ${server.url}/route -H 'content-type: application/json' -d '{"prompt": "Prove a tight bound on T(n) = 3T(n/4) + n log n."}'`,
     )
   }
   process.exitCode = await server.ended
@@ -73,7 +72,7 @@ async function showDecisions(url: string): Promise<void> {
   const rows = [['model', 'win rate', 'threshold', 'prompt']]
   for (const prompt of PROMPTS) {
     const { model, win_rate, threshold } = await decide(url, prompt)
-    rows.push([model, score(win_rate), score(threshold), shortened(prompt)])
+    rows.push([model, score(win_rate ?? Number.NaN), score(threshold), shortened(prompt)])
   }
   say(table(rows))
 }
@@ -104,6 +103,21 @@ function run(command: string, args: readonly string[], shown: string): Promise<v
       else reject(new Error(`${shown} ended with ${signal ?? `exit code ${code}`}`))
     })
   })
+}
+
+function flags() {
+  try {
+    return parseArgs({
+      options: {
+        once: { type: 'boolean', default: false },
+        port: { type: 'string', default: '8080' },
+        out: { type: 'string', default: 'bundles' },
+      },
+    }).values
+  } catch (error) {
+    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(2)
+  }
 }
 
 function say(line: string): void {
