@@ -23,7 +23,7 @@ export const mfTrainer: Trainer = {
     rank: 128,
     epochs: 100,
     batch_size: 64,
-    learning_rate: 3e-4,
+    learning_rate: 1e-3,
     l2: 1e-3,
     patience: 5,
     pairs_per_prompt: 8,
