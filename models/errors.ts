@@ -16,6 +16,7 @@ export const ERRORS = {
   // files and logs
   file_not_found: row('expected a file or folder at {path}, found none'),
   file_unreadable: row('could not read {path}: {reason}'),
+  file_unwritable: row('could not write {path}: {reason}'),
   file_truncated: row('expected a whole compressed file, but {path} ends early: {reason}'),
   format_unknown: row(
     'could not tell what {path} holds: expected one of {expected}; its columns are {got}',
@@ -69,6 +70,8 @@ export const ERRORS = {
   family_unknown: row('this weir has no router family {family}; it has: {known}'),
   onnx_failed: row('ONNX Runtime could not {action}: {reason}'),
   score_invalid: row('the router gave {value} for a prompt; expected a win rate from 0 to 1'),
+  bundle_refused: row('refused {path}: {reason}'),
+  config_invalid: row('{where}: expected {expected}, got {got}', 400, 2),
   // requests
   prompt_empty: row('expected a prompt with text in it, got {got}', 400),
   prompt_too_long: row('expected a prompt of at most {limit} characters, got {got}', 413),
@@ -77,6 +80,18 @@ export const ERRORS = {
   request_invalid: row('{where}: expected {expected}, got {got}', 400),
   route_not_found: row('no such endpoint: {method} {path}', 404),
   router_unknown: row('no router named {router}; this server has: {known}', 404),
+  router_name_invalid: row(
+    'expected a router name like router-mf-0.116, its threshold from 0 to 1, got {got}',
+    400,
+  ),
+  version_unknown: row('router {router} has no version {version} on disk; it has: {known}', 404),
+  router_forbidden: row('this key may not use the router {router}', 403),
+  key_missing: row('expected an API key in the authorization header: Bearer KEY', 401),
+  key_unknown: row('this API key is not known here', 401),
+  rate_limited: row('more than {limit} requests a minute', 429),
+  overloaded: row('the server is at its limit: {what}', 503),
+  log_unavailable: row('the decision log cannot be written: {reason}', 503),
+  too_deep: row('expected JSON nested at most {limit} deep', 400),
   candidates_empty: row(
     'none of the allowed models {models} is a candidate; they are: {known}',
     400,
@@ -96,17 +111,20 @@ export class WeirError extends Error {
   readonly exitCode: number
   /** The request field or option at fault, where there is one. */
   readonly param: string | undefined
+  /** Seconds after which trying again may help, where that is known. */
+  readonly retryAfter: number | undefined
 
   constructor(
     code: ErrorCode,
     parameters: Readonly<Record<string, unknown>> = {},
-    options: { cause?: unknown; param?: string } = {},
+    options: { cause?: unknown; param?: string; retryAfter?: number } = {},
   ) {
     super(fill(ERRORS[code].message, parameters), { cause: options.cause })
     this.code = code
     this.status = ERRORS[code].status
     this.exitCode = ERRORS[code].exit
     this.param = options.param
+    this.retryAfter = options.retryAfter
   }
 }
 

@@ -1,2 +1,155 @@
-import type { EvaluationReport } from '../../training/evaluate/report.ts'
-export async function writeHtmlReport(_path: string, _report: EvaluationReport): Promise<void> {}
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { WeirError } from '../../models/errors.ts'
+import type { EvaluationReport, RouterReport } from '../../training/evaluate/report.ts'
+import { spread } from '../../training/evaluate/verdict.ts'
+import { unitOf } from './charts.ts'
+import { controls, curveFigure, scoreFigures } from './html-charts.ts'
+import { comparisonTable, curveTable, operatingTable, sliceTables } from './html-tables.ts'
+import { html, Markup, scriptJson } from './markup.ts'
+import { count, dollars, percent, score } from './number-format.ts'
+import { openPlot, type PlotModule } from './plot.ts'
+import { REPORT_SCRIPT } from './report-script.ts'
+import { REPORT_STYLE } from './report-style.ts'
+
+/** Writes the report as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
+export async function writeHtmlReport(path: string, report: EvaluationReport): Promise<void> {
+  const page = renderHtml(await openPlot(), report)
+  const part = `${path}.${process.pid}.part`
+  try {
+    await writeFile(part, page)
+    await rename(part, path)
+  } catch (cause) {
+    await rm(part, { force: true })
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new WeirError('file_unwritable', { path, reason }, { cause })
+  }
+}
+
+/** The whole page. The report must have been made with `details`. */
+export function renderHtml(plot: PlotModule, report: EvaluationReport): string {
+  const names = report.routers.map(({ name }) => name).join(', ')
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+<link rel="icon" href="data:,">
+<title>Evaluation of ${names}</title>
+<style>${new Markup(REPORT_STYLE)}</style>
+</head>
+<body>
+<main>
+${heading(report)}
+<section aria-labelledby="curve"><h2 id="curve">Cost and quality</h2>
+${controls(report)}
+${curveFigure(plot, report)}</section>
+<section aria-labelledby="figures"><h2 id="figures">Figures</h2>
+${curveTable(report)}
+<p class="quiet">APGR is the area under the curve above: 0.5 for a coin, more is better. CPT 80 is the share of prompts the strong
+model must answer for 80% of the quality gap. RouteLLM’s APGR looks at ten thresholds only. AUC is the chance that a prompt the strong
+model does better on scores above one it does not. AIQ is mean quality over the range of spend.</p>
+<h3>At the routers’ own thresholds</h3>
+${operatingTable(report)}
+${costNote(report)}
+${report.comparisons.length > 0 && html`<h3>Routers against each other</h3>${comparisonTable(report)}`}
+</section>
+<section aria-labelledby="scores"><h2 id="scores">Can the win rates be taken at their word?</h2>
+${scoreFigures(plot, report)}</section>
+<section aria-labelledby="slices"><h2 id="slices">Where quality is lost</h2>
+<p class="quiet">Groups of at least 30 prompts, surest loss against always-strong first.</p>
+${report.routers.map((router) => html`<h3>${router.name}</h3>${sliceTables(router)}`)}</section>
+<section aria-labelledby="misses"><h2 id="misses">Prompts to read</h2>
+<p class="quiet">Sent to the weak model, and only the strong one did well: the dearest and surest mistakes first.</p>
+${report.routers.map(missList)}</section>
+${sources(report)}
+</main>
+<script type="application/json" id="report-data">${scriptJson(sliderData(report))}</script>
+<script>${new Markup(REPORT_SCRIPT)}</script>
+</body>
+</html>
+`
+  return page.text
+}
+
+function heading(report: EvaluationReport): Markup {
+  const { quality, pair } = report
+  return html`<h1>${report.routers.length > 1 ? `${report.routers.length} routers` : report.routers[0]?.name} on ${count(report.rows)} prompts</h1>
+<p class="quiet">${pair && html`${pair.strong} (strong${quality.strong !== null && `, ${score(quality.strong)}`}) over ${pair.weak} (weak${quality.weak !== null && `, ${score(quality.weak)}`}). `}Strong minus weak: ${spread(quality.gap)}.</p>
+<ul class="verdicts">${report.routers.map(
+    (router) =>
+      html`<li class="${router.works ? 'works' : router.works === false ? 'fails' : 'open'}"><strong>${router.name}</strong> ${router.verdict}.${inPlainWords(router, report)}</li>`,
+  )}</ul>
+${report.warnings.length > 0 && html`<ul class="warnings">${report.warnings.map((warning) => html`<li>${warning}</li>`)}</ul>`}`
+}
+
+/** One sentence for who pays the bill. */
+function inPlainWords(
+  { operating: at }: RouterReport,
+  { pair, quality }: EvaluationReport,
+): Markup | false {
+  if (!at) return false
+  const { dollars_per_1k: spent, strong_dollars_per_1k: all } = at
+  const money =
+    spent.value !== null && all !== null
+      ? `, for ${dollars(spent.value)} per 1,000 requests instead of ${dollars(all)} (${percent(1 - spent.value / all)} less)`
+      : ''
+  const kept = quality.clear
+    ? `keeps ${percent(at.pgr.value)} of what ${pair?.strong ?? 'the strong model'} adds`
+    : `gives up ${score(at.loss.value)} of mean score against always-strong`
+  return html`<br><span class="quiet">At its threshold it sends ${percent(at.strong_share.value)} of the prompts to the strong model and ${kept}${money}.</span>`
+}
+
+function costNote(report: EvaluationReport): Markup {
+  const { costs, provenance } = report
+  const latency = report.routers.find((router) => router.latency)?.latency
+  return html`<p class="quiet">${costs ? `Dollars: ${provenance?.cost_basis ?? costs}.` : 'Dollars are not known: the log has no costs and no prices were given.'}${
+    latency &&
+    ` Latency: ${count(latency.prompts)} prompts one at a time on the machine of the evaluation; own cost at $${latency.core_hour_usd} per core and hour.`
+  }</p>`
+}
+
+function missList({ name, worst_misses: misses = [] }: RouterReport): Markup {
+  if (misses.length === 0) return html`<h3>${name}</h3><p class="quiet">None.</p>`
+  return html`<details><summary>${name}: ${misses.length} prompts</summary><ol class="misses">${misses.map(
+    ({ prompt, category, win_rate, gain }) =>
+      html`<li><span class="quiet">win rate ${score(win_rate)}, lost ${score(gain)}${category && `, ${category}`}</span><pre>${prompt}</pre></li>`,
+  )}</ol></details>`
+}
+
+function sources({ provenance, seed, replicates, labels }: EvaluationReport): Markup {
+  const left = Object.entries(provenance?.left_out ?? {}).filter(([, rows]) => rows > 0)
+  return html`<section aria-labelledby="sources"><h2 id="sources">Data and routers</h2>
+<dl class="source">
+${provenance?.bundles.map(
+  (bundle) =>
+    html`<dt>${bundle.name}</dt><dd>version ${bundle.version}, ${bundle.family} on ${bundle.encoder}, made ${bundle.created}, from ${bundle.trained_on.map(({ path, sha256 }) => `${path} (${sha256.slice(0, 12)})`).join(', ')}</dd>`,
+)}
+${provenance?.logs.map(({ path, sha256, rows }) => html`<dt>log</dt><dd>${path}, ${count(rows)} rows, SHA-256 ${sha256.slice(0, 12)}</dd>`)}
+<dt>labels</dt><dd>${labels === 'outcomes' ? 'scores of both models’ answers' : 'preferences between the two models’ answers, ties half'}</dd>
+${left.length > 0 && html`<dt>left out</dt><dd>${left.map(([part, rows]) => `${count(rows)} ${part}`).join(', ')}</dd>`}
+<dt>intervals</dt><dd>95%, percentile bootstrap over prompts, ${count(replicates)} draws, seed ${seed}; differences on the same draws</dd>
+</dl></section>`
+}
+
+/** What the slider needs. */
+function sliderData(report: EvaluationReport): object {
+  return {
+    gap: report.quality.clear ? unitOf(report) : null,
+    weak: report.quality.weak,
+    strongDollars: report.routers[0]?.operating?.strong_dollars_per_1k ?? null,
+    routers: report.routers.map(({ name, operating, chart }) => ({
+      name,
+      threshold: operating?.threshold ?? null,
+      points: chart ? rounded(chart.points) : { threshold: [1], share: [0], gain: [0] },
+    })),
+  }
+}
+
+const rounded = (points: object): object =>
+  Object.fromEntries(
+    Object.entries(points as Record<string, number[]>).map(([name, values]) => [
+      name,
+      values.map((value) => Number(value.toPrecision(6))),
+    ]),
+  )

@@ -1,3 +1,5 @@
+import { escapeMarkup } from './markup.ts'
+
 /**
  * The little of the DOM that a plotting library needs to draw SVG without a browser: elements with attributes,
  * inline style and children, written out as markup. Nothing is parsed, measured or dispatched.
@@ -158,12 +160,4 @@ export class SvgDocument {
   createTextNode(text: string): SvgText {
     return new SvgText(text)
   }
-}
-
-export function escapeMarkup(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
 }

@@ -1,0 +1,147 @@
+import type { Interval } from '../../training/evaluate/interval.ts'
+import type { CurveReport, EvaluationReport, RouterReport } from '../../training/evaluate/report.ts'
+import { html, type Markup } from './markup.ts'
+import {
+  count,
+  dollars,
+  milliseconds,
+  percent,
+  probability,
+  range,
+  score,
+} from './number-format.ts'
+
+type Cell = string | Markup
+
+/** A table that scrolls by itself where the page is narrow. */
+function table(
+  label: string,
+  head: readonly string[],
+  body: readonly (readonly Cell[])[],
+  free: readonly (readonly Cell[])[] = [],
+): Markup {
+  const line = (cells: readonly Cell[]) =>
+    html`<tr>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>
+<thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+<tbody>${body.map(line)}</tbody>${free.length > 0 && html`<tbody class="free">${free.map(line)}</tbody>`}
+</table></div>`
+}
+
+/** APGR and what else the curves say, routers above baselines. */
+export function curveTable(report: EvaluationReport): Markup {
+  const line = (name: string, { apgr, apgr_routellm, cpt, auc, aiq }: CurveReport): string[] => [
+    name,
+    score(apgr.value),
+    apgr.value === null ? 'undefined' : range(apgr),
+    score(apgr_routellm),
+    ...(['20', '50', '80', '95'] as const).map((level) => percent(cpt[level])),
+    score(auc.value),
+    score(aiq.value),
+  ]
+  return table(
+    'Routers and baselines',
+    [
+      '',
+      'APGR',
+      '95% interval',
+      'RouteLLM’s',
+      'CPT 20',
+      'CPT 50',
+      'CPT 80',
+      'CPT 95',
+      'AUC',
+      'AIQ',
+    ],
+    report.routers.map((router) => line(router.name, router)),
+    Object.entries(report.baselines).map(([name, baseline]) =>
+      line(name.replaceAll('_', ' '), baseline),
+    ),
+  )
+}
+
+/** What each router does at its own threshold. */
+export function operatingTable(report: EvaluationReport): Markup {
+  const withInterval = (
+    interval: Interval | undefined,
+    format: (x: number | null | undefined) => string,
+  ): Cell =>
+    !interval || interval.value === null
+      ? '-'
+      : html`${format(interval.value)} <span class="quiet">${format(interval.low)} to ${format(interval.high)}</span>`
+  return table(
+    'At the routers’ own thresholds',
+    [
+      '',
+      'threshold',
+      'sent strong',
+      'PGR',
+      'quality',
+      '$ per 1,000',
+      'saved at equal quality',
+      'RouterArena',
+      'p50',
+      'p99',
+      'own cost per 1,000',
+    ],
+    report.routers.map(({ name, operating: at, saving_at_equal_quality: saving, latency }) => [
+      name,
+      at ? `${score(at.threshold)}${at.source === 'default' ? ' (default)' : ''}` : '-',
+      withInterval(at?.strong_share, percent),
+      withInterval(at?.pgr, percent),
+      withInterval(at?.quality, score),
+      withInterval(at?.dollars_per_1k, dollars),
+      withInterval(saving, percent),
+      score(at?.router_arena),
+      latency ? milliseconds(latency.p50_ms) : '-',
+      latency ? milliseconds(latency.p99_ms) : '-',
+      latency ? dollars(latency.dollars_per_1k) : '-',
+    ]),
+  )
+}
+
+/** Every two routers, on the same prompts and the same draws. */
+export function comparisonTable({ comparisons }: EvaluationReport): Markup {
+  return table(
+    'Differences between routers',
+    [
+      '',
+      'APGR difference',
+      '95% interval',
+      comparisons.length > 1 ? 'p (Holm)' : 'p',
+      'can be detected',
+    ],
+    comparisons.map((pair) => [
+      `${pair.a} minus ${pair.b}`,
+      score(pair.value),
+      range(pair),
+      probability(pair.p_holm),
+      score(pair.detectable),
+    ]),
+  )
+}
+
+const SLICES_OPEN = 10
+
+/** Worst first; the rest folded away. */
+export function sliceTables({ slices = [] }: RouterReport): Markup {
+  if (slices.length === 0)
+    return html`<p class="quiet">No group of prompts is large enough to be judged by itself.</p>`
+  const show = (some: typeof slices) =>
+    table(
+      'Slices',
+      ['', 'prompts', 'sent strong', 'strong minus weak', 'lost against all-strong', 'APGR'],
+      some.map((slice) => [
+        `${slice.by}: ${slice.name}`,
+        count(slice.rows),
+        percent(slice.strong_share),
+        html`${score(slice.gap.value)} <span class="quiet">${range(slice.gap)}</span>`,
+        html`${score(slice.loss.value)} <span class="quiet">${range(slice.loss)}</span>`,
+        score(slice.apgr),
+      ]),
+    )
+  return html`${show(slices.slice(0, SLICES_OPEN))}${
+    slices.length > SLICES_OPEN &&
+    html`<details><summary>${slices.length - SLICES_OPEN} more slices</summary>${show(slices.slice(SLICES_OPEN))}</details>`
+  }`
+}

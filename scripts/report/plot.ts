@@ -1,0 +1,46 @@
+import type * as Plot from '@observablehq/plot'
+import { Markup } from './markup.ts'
+import { SvgDocument } from './svg-document.ts'
+
+/** The one door to Observable Plot, opened on first use: only reports need it. */
+export type PlotModule = typeof Plot
+
+let loading: Promise<PlotModule> | undefined
+
+export function openPlot(): Promise<PlotModule> {
+  loading ??= import('@observablehq/plot')
+  return loading
+}
+
+/** Where a linear scale puts 0 and 1, in pixels: enough for a script to place a mark. */
+export interface PixelScale {
+  readonly x: readonly [number, number]
+  readonly y: readonly [number, number]
+}
+
+export interface Drawing {
+  readonly svg: Markup
+  readonly scale: PixelScale
+}
+
+/** Draws to markup, without a browser. `label` is what a screen reader says. */
+export function draw(plot: PlotModule, label: string, options: Plot.PlotOptions): Drawing {
+  const figure = plot.plot({
+    // the drawing needs only the SVG part of a document
+    document: new SvgDocument() as unknown as NonNullable<Plot.PlotOptions['document']>,
+    className: 'plot',
+    ariaLabel: label,
+    ...options,
+  }) as unknown as { outerHTML: string; scale: (name: 'x' | 'y') => Plot.Scale }
+  const pixels = (name: 'x' | 'y'): [number, number] => {
+    const scale = figure.scale(name)
+    return [scale.apply(0), scale.apply(1)]
+  }
+  return {
+    svg: new Markup(figure.outerHTML.replace('<svg ', '<svg role="img" ').replace(DECIMALS, '$1')),
+    scale: { x: pixels('x'), y: pixels('y') },
+  }
+}
+
+/** Digits after the second are below what any screen shows, and most of a chart's bytes. */
+const DECIMALS = /(\d\.\d\d)\d+/g
