@@ -4,8 +4,9 @@ export const BETA2 = 0.999
 export const EPSILON = 1e-8
 
 /**
- * What bias correction makes of the step size and of epsilon at each step, so that
- * p -= stepSize * m / (sqrt(v) + epsilon) is Adam exactly (ibid., end of section 2).
+ * Adam with its moments kept as plain decayed sums, m' = beta1 m' + g and v' = beta2 v' + g^2, and all
+ * constant factors and the bias corrections moved into the step: p -= stepSize * m' / (sqrt(v') +
+ * epsilon). The same steps (ibid., end of section 2), with fewer passes over the arrays.
  *
  * @param taken steps taken before the first of these
  */
@@ -18,9 +19,10 @@ export function stepSchedule(
   const epsilon = new Float32Array(steps)
   for (let i = 0; i < steps; i++) {
     const t = taken + i + 1
-    const second = Math.sqrt(1 - BETA2 ** t)
-    stepSize[i] = (learningRate * second) / (1 - BETA1 ** t)
-    epsilon[i] = EPSILON * second
+    const first = (1 - BETA1) / (1 - BETA1 ** t)
+    const second = Math.sqrt((1 - BETA2) / (1 - BETA2 ** t))
+    stepSize[i] = (learningRate * first) / second
+    epsilon[i] = EPSILON / second
   }
   return { stepSize, epsilon }
 }

@@ -2,6 +2,7 @@ import { GraphBuilder } from '../../models/onnx/builder.ts'
 import type { OnnxModel } from '../../models/onnx/model.ts'
 import { BETA1, BETA2 } from './adam.ts'
 import { MINIMUM_WEIGHT } from './batches.ts'
+import { type Block, planBlocks } from './blocks.ts'
 import type { FitRows, FitSpec } from './engine.ts'
 import { differentiate } from './gradient.ts'
 import { type GraphValue, Tape } from './tape.ts'
@@ -24,58 +25,47 @@ export const LOSSES = 'losses'
 export const next = (input: string): string => `${input}'`
 
 /**
- * A whole epoch as one ONNX Loop over its batches: gather, forward, backward and Adam's step. State
- * goes in and comes out: p: parameters, m: and v: Adam's moments.
+ * A whole epoch as one ONNX Loop over its batches: gather, forward, backward and Adam's step. State goes
+ * in and comes out by block: p: parameters, m: and v: Adam's sums.
  */
 export function epochGraph(spec: FitSpec, rows: FitRows, batchSize: number): OnnxModel {
   const outer = new GraphBuilder()
   const inputs = declareInputs(outer, spec, rows, batchSize)
   outer.input(INPUT.stepSize, 'float32', ['steps'])
   outer.input(INPUT.epsilon, 'float32', ['steps'])
-  const names = Object.keys(spec.parameters)
-  const states = names.flatMap((name) => [
-    { input: INPUT.parameter(name), shape: spec.parameters[name]!.shape },
-    { input: INPUT.first(name), shape: spec.parameters[name]!.shape },
-    { input: INPUT.second(name), shape: spec.parameters[name]!.shape },
-  ])
+  const blocks = planBlocks(spec.parameters)
+  const states = blocks.flatMap(({ name, shape }) =>
+    [INPUT.parameter(name), INPUT.first(name), INPUT.second(name)].map((input) => ({
+      input,
+      shape,
+    })),
+  )
   for (const state of states) outer.input(state.input, 'float32', state.shape)
 
   const body = new GraphBuilder('b_')
   const at = declareIteration(body)
-  for (const state of states) body.input(`b:${state.input}`, 'float32', state.shape)
-  const parameters = parameterValues(spec, (name) => `b:${INPUT.parameter(name)}`)
+  for (const state of states) body.input(inBody(state.input), 'float32', state.shape)
+  const parameters = splitBlocks(body, blocks, (name) => inBody(INPUT.parameter(name)))
   const tape = new Tape(body)
-  const { losses, weight, lossSum } = recordLoss(
-    tape,
-    spec,
-    rows,
-    batchSize,
-    inputs,
-    parameters,
-    at,
-  )
-  const gradients = objectiveGradients(tape, spec, parameters, losses, weight)
+  const loss = recordLoss(tape, spec, rows, batchSize, inputs, parameters, at)
+  const gradients = objectiveGradients(tape, spec, parameters, loss)
   const stepSize = body.node('Gather', [INPUT.stepSize, at])
   const epsilon = body.node('Gather', [INPUT.epsilon, at])
-  for (const [i, name] of names.entries()) {
-    const shape = spec.parameters[name]!.shape
-    const g = gradients[i]!.name
-    const p = `b:${INPUT.parameter(name)}`
-    const m = body.node('Add', [
-      body.node('Mul', [`b:${INPUT.first(name)}`, tape.scalar(BETA1)]),
-      body.node('Mul', [g, tape.scalar(1 - BETA1)]),
-    ])
-    const v = body.node('Add', [
-      body.node('Mul', [`b:${INPUT.second(name)}`, tape.scalar(BETA2)]),
-      body.node('Mul', [body.node('Mul', [g, g]), tape.scalar(1 - BETA2)]),
-    ])
-    const denominator = body.node('Add', [body.node('Sqrt', [v]), epsilon])
-    const step = body.node('Mul', [body.node('Div', [m, denominator]), stepSize])
-    body.output(body.node('Sub', [p, step]), 'float32', shape)
-    body.output(m, 'float32', shape)
-    body.output(v, 'float32', shape)
+  for (const block of blocks) {
+    const g = joinBlock(tape, block, gradients)
+    const [p, m, v] = [INPUT.parameter, INPUT.first, INPUT.second].map((of) =>
+      inBody(of(block.name)),
+    )
+    const first = body.node('Add', [body.node('Mul', [m!, tape.scalar(BETA1)]), g])
+    const square = body.node('Mul', [g, g])
+    const second = body.node('Add', [body.node('Mul', [v!, tape.scalar(BETA2)]), square])
+    const root = body.node('Add', [body.node('Sqrt', [second]), epsilon])
+    const step = body.node('Mul', [body.node('Div', [first, root]), stepSize])
+    body.output(body.node('Sub', [p!, step]), 'float32', block.shape)
+    body.output(first, 'float32', block.shape)
+    body.output(second, 'float32', block.shape)
   }
-  body.output(lossSum, 'float32', [])
+  body.output(loss.sum, 'float32', [])
 
   const carried = states.map((state) => state.input)
   const results = outer.nodeOutputs('Loop', [INPUT.steps, '', ...carried], states.length + 1, {
@@ -88,16 +78,56 @@ export function epochGraph(spec: FitSpec, rows: FitRows, batchSize: number): Onn
   return { graph: outer.finish(`${spec.name} epoch`) }
 }
 
+const inBody = (input: string): string => `b:${input}`
+
+/** The parameters inside their blocks' arrays. */
+function splitBlocks(
+  graph: GraphBuilder,
+  blocks: readonly Block[],
+  named: (block: string) => string,
+): Record<string, GraphValue> {
+  const values: Record<string, GraphValue> = {}
+  for (const { name: block, shape: whole, parts } of blocks) {
+    if (parts[0]!.shape === whole) {
+      values[parts[0]!.name] = { name: named(block), shape: whole, tracked: true }
+      continue
+    }
+    const sizes = graph.integers(parts.map((part) => part.size))
+    const pieces = graph.nodeOutputs('Split', [named(block), sizes], parts.length)
+    for (const [i, { name, shape }] of parts.entries()) {
+      const value = graph.node('Reshape', [pieces[i]!, graph.integers(shape)])
+      values[name] = { name: value, shape, tracked: true }
+    }
+  }
+  return values
+}
+
+/** The gradient of a block's array. */
+function joinBlock(
+  tape: Tape,
+  block: Block,
+  gradients: Readonly<Record<string, GraphValue>>,
+): string {
+  const [only] = block.parts
+  if (only!.shape === block.shape) return gradients[only!.name]!.name
+  const flat = tape.graph.integers([-1])
+  const pieces = block.parts.map(({ name }) =>
+    tape.graph.node('Reshape', [gradients[name]!.name, flat]),
+  )
+  return tape.graph.node('Concat', pieces, { axis: { int: 0 } })
+}
+
 /** The weighted sums of row losses of each batch, without gradients. */
 export function evaluationGraph(spec: FitSpec, rows: FitRows, batchSize: number): OnnxModel {
   const outer = new GraphBuilder()
   const inputs = declareInputs(outer, spec, rows, batchSize)
-  declareParameters(outer, spec)
+  const blocks = planBlocks(spec.parameters)
+  for (const { name, shape } of blocks) outer.input(INPUT.parameter(name), 'float32', shape)
+  const parameters = splitBlocks(outer, blocks, INPUT.parameter)
   const body = new GraphBuilder('b_')
   const at = declareIteration(body)
-  const parameters = parameterValues(spec, INPUT.parameter)
-  const { lossSum } = recordLoss(new Tape(body), spec, rows, batchSize, inputs, parameters, at)
-  body.output(lossSum, 'float32', [])
+  const loss = recordLoss(new Tape(body), spec, rows, batchSize, inputs, parameters, at)
+  body.output(loss.sum, 'float32', [])
   const [losses] = outer.nodeOutputs('Loop', [INPUT.steps, ''], 1, {
     body: { graph: body.finish(`${spec.name} batch`) },
   })
@@ -109,24 +139,19 @@ export function evaluationGraph(spec: FitSpec, rows: FitRows, batchSize: number)
 export function gradientGraph(spec: FitSpec, rows: FitRows): OnnxModel {
   const graph = new GraphBuilder()
   const inputs = declareInputs(graph, spec, rows, rows.rows)
-  declareParameters(graph, spec)
-  const at = graph.constant({ type: 'int64', shape: [], data: BigInt64Array.of(0n) })
-  const parameters = parameterValues(spec, INPUT.parameter)
-  const tape = new Tape(graph)
-  const { losses, weight, lossSum } = recordLoss(
-    tape,
-    spec,
-    rows,
-    rows.rows,
-    inputs,
-    parameters,
-    at,
-  )
-  const gradients = objectiveGradients(tape, spec, parameters, losses, weight)
-  for (const [i, [name, { shape }]] of Object.entries(spec.parameters).entries()) {
-    graph.output(gradients[i]!.name, 'float32', shape, next(INPUT.parameter(name)))
+  const parameters: Record<string, GraphValue> = {}
+  for (const [name, { shape }] of Object.entries(spec.parameters)) {
+    const input = graph.input(INPUT.parameter(name), 'float32', shape)
+    parameters[name] = { name: input, shape, tracked: true }
   }
-  graph.output(lossSum, 'float32', [], LOSSES)
+  const at = graph.constant({ type: 'int64', shape: [], data: BigInt64Array.of(0n) })
+  const tape = new Tape(graph)
+  const loss = recordLoss(tape, spec, rows, rows.rows, inputs, parameters, at)
+  const gradients = objectiveGradients(tape, spec, parameters, loss)
+  for (const [name, { shape }] of Object.entries(spec.parameters)) {
+    graph.output(gradients[name]!.name, 'float32', shape, next(INPUT.parameter(name)))
+  }
+  graph.output(loss.sum, 'float32', [], LOSSES)
   return { graph: graph.finish(`${spec.name} gradient`) }
 }
 
@@ -157,12 +182,6 @@ function declareInputs(
   return inputs
 }
 
-function declareParameters(graph: GraphBuilder, spec: FitSpec): void {
-  for (const [name, { shape }] of Object.entries(spec.parameters)) {
-    graph.input(INPUT.parameter(name), 'float32', shape)
-  }
-}
-
 /** A Loop body's first inputs and outputs; returns the iteration's number. */
 function declareIteration(body: GraphBuilder): string {
   const at = body.input('b_iteration', 'int64', [])
@@ -170,16 +189,12 @@ function declareIteration(body: GraphBuilder): string {
   return at
 }
 
-function parameterValues(
-  spec: FitSpec,
-  named: (name: string) => string,
-): Record<string, GraphValue> {
-  return Object.fromEntries(
-    Object.entries(spec.parameters).map(([name, { shape }]) => [
-      name,
-      { name: named(name), shape, tracked: true },
-    ]),
-  )
+interface BatchLoss {
+  /** [batch], unweighted */
+  readonly losses: GraphValue
+  readonly weight: GraphValue
+  /** the name of their weighted sum */
+  readonly sum: string
 }
 
 function recordLoss(
@@ -190,7 +205,7 @@ function recordLoss(
   inputs: BatchInputs,
   parameters: Readonly<Record<string, GraphValue>>,
   at: string,
-): { losses: GraphValue; weight: GraphValue; lossSum: string } {
+): BatchLoss {
   const take = (source: string): string => tape.graph.node('Gather', [source, at])
   const batch: Record<string, GraphValue> = {}
   for (const [name, { source, table }] of Object.entries(inputs)) {
@@ -206,27 +221,28 @@ function recordLoss(
   if (losses.shape.length !== 1 || losses.shape[0] !== batchSize) {
     throw new TypeError(`${spec.name}: expected a loss of [${batchSize}], got [${losses.shape}]`)
   }
-  const lossSum = tape.reduceSum(tape.product(losses, weight), [0], []).name
-  return { losses, weight, lossSum }
+  return { losses, weight, sum: tape.reduceSum(tape.product(losses, weight), [0], []).name }
 }
 
-/** Gradients of the batch's weighted mean loss plus l2 / 2 |p|^2, in the parameters' order. */
+/** Gradients of the batch's weighted mean loss plus l2 / 2 |p|^2, by parameter. */
 function objectiveGradients(
   tape: Tape,
   spec: FitSpec,
   parameters: Readonly<Record<string, GraphValue>>,
-  losses: GraphValue,
-  weight: GraphValue,
-): GraphValue[] {
+  { losses, weight }: BatchLoss,
+): Record<string, GraphValue> {
   const graph = tape.graph
   const total = graph.node('Max', [
     tape.reduceSum(weight, [0], []).name,
     tape.scalar(MINIMUM_WEIGHT),
   ])
   const seed = { ...weight, name: graph.node('Div', [weight.name, total]) }
-  const values = Object.values(parameters)
-  const gradients = differentiate(tape, losses, seed, values)
-  return Object.values(spec.parameters).map(({ l2 }, i) =>
-    l2 > 0 ? tape.sum(gradients[i]!, tape.times(values[i]!, l2)) : gradients[i]!,
-  )
+  const names = Object.keys(spec.parameters)
+  const wanted = names.map((name) => {
+    const value = parameters[name]!
+    const { l2 } = spec.parameters[name]!
+    return l2 > 0 ? { value, term: { value, factor: l2 } } : { value }
+  })
+  const gradients = differentiate(tape, losses, seed, wanted)
+  return Object.fromEntries(names.map((name, i) => [name, gradients[i]!]))
 }

@@ -2,6 +2,7 @@ import type { Tensor } from '../../models/family.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { stepSchedule } from './adam.ts'
 import { type Batches, meanLoss, planBatches } from './batches.ts'
+import { packBlock, planBlocks, unpackBlock } from './blocks.ts'
 import type { Engine, FitData, FitOptions, FitRows, FitSpec } from './engine.ts'
 import { epochGraph, evaluationGraph, gradientGraph, INPUT, LOSSES, next } from './epoch-graph.ts'
 import { runEpochs } from './epochs.ts'
@@ -43,9 +44,15 @@ async function fitWith(client: SessionClient, spec: FitSpec, data: FitData, opti
   const evaluation = evaluationGraph(spec, validation, validationBatches.batchSize)
   await client.load('evaluation', encodeOnnx(evaluation), threads)
 
-  const names = Object.keys(spec.parameters)
-  const carried = names.flatMap((n) => [INPUT.parameter(n), INPUT.first(n), INPUT.second(n)])
-  for (const [name, { shape, values }] of Object.entries(spec.parameters)) {
+  const blocks = planBlocks(spec.parameters)
+  const carried = blocks.flatMap(({ name }) => [
+    INPUT.parameter(name),
+    INPUT.first(name),
+    INPUT.second(name),
+  ])
+  for (const block of blocks) {
+    const { name, shape } = block
+    const values = packBlock(block, spec.parameters)
     await client.keep(INPUT.parameter(name), { shape, values })
     const zeros = { shape, values: new Float32Array(values.length) }
     await client.keep(INPUT.first(name), zeros)
@@ -53,7 +60,9 @@ async function fitWith(client: SessionClient, spec: FitSpec, data: FitData, opti
   }
   const state = Object.fromEntries(carried.map((name) => [name, name]))
   const keep = Object.fromEntries(carried.map((name) => [next(name), name]))
-  const held = Object.fromEntries(names.map((n) => [INPUT.parameter(n), INPUT.parameter(n)]))
+  const held = Object.fromEntries(
+    blocks.map(({ name }) => [INPUT.parameter(name), INPUT.parameter(name)]),
+  )
   const trainInputs = await keepRows(client, train, 'train')
   const validationInputs = await keepRows(client, validation, 'validation', { train, trainInputs })
 
@@ -87,7 +96,9 @@ async function fitWith(client: SessionClient, spec: FitSpec, data: FitData, opti
       },
       parameters: async () => {
         const read = await client.read(Object.values(held))
-        return toTensors(spec, (name) => read[INPUT.parameter(name)])
+        return Object.fromEntries(
+          blocks.flatMap((block) => unpackBlock(block, floats(read[INPUT.parameter(block.name)]))),
+        )
       },
     },
     options,

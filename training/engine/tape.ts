@@ -15,7 +15,19 @@ export interface TapeEntry {
   readonly output: GraphValue
   readonly inputs: readonly GraphValue[]
   /** a gradient may be smaller than its value where broadcasting gives it back */
-  readonly backward: (gradient: GraphValue) => readonly GraphValue[]
+  readonly backward: Backward
+  /** whether `backward` adds the terms it is given to the gradients of its inputs, at no cost */
+  readonly addsTerms: boolean
+}
+
+type Backward = (
+  gradient: GraphValue,
+  terms: readonly (ScaledValue | undefined)[],
+) => readonly GraphValue[]
+
+export interface ScaledValue {
+  readonly value: GraphValue
+  readonly factor: number
 }
 
 /** Tables of at most this many rows are gathered as one-hot times table, so that the gradient is a Gemm. */
@@ -41,13 +53,15 @@ export class Tape implements Ops<GraphValue> {
   ): GraphValue {
     const { transposeA: ta = false, transposeB: tb = false } = options
     const product = this.gemm(a, b, ta, tb)
-    return this.record(product, [a, b], (gradient) => {
+    const backward: Backward = (gradient, [termA, termB]) => {
       const g = this.expand(gradient, product.shape)
-      return [
-        a.tracked ? (ta ? this.gemm(b, g, tb, true) : this.gemm(g, b, false, !tb)) : g,
-        b.tracked ? (tb ? this.gemm(g, a, true, ta) : this.gemm(a, g, !ta, false)) : g,
-      ]
-    })
+      const forA = (): GraphValue =>
+        ta ? this.gemm(b, g, tb, true, termA) : this.gemm(g, b, false, !tb, termA)
+      const forB = (): GraphValue =>
+        tb ? this.gemm(g, a, true, ta, termB) : this.gemm(a, g, !ta, false, termB)
+      return [a.tracked ? forA() : a, b.tracked ? forB() : b]
+    }
+    return this.record(product, [a, b], backward, true)
   }
 
   add(a: GraphValue, b: GraphValue): GraphValue {
@@ -215,11 +229,12 @@ export class Tape implements Ops<GraphValue> {
   private record(
     output: GraphValue,
     inputs: readonly GraphValue[],
-    backward: TapeEntry['backward'],
+    backward: Backward,
+    addsTerms = false,
   ): GraphValue {
     if (!inputs.some((input) => input.tracked)) return output
     const tracked = { ...output, tracked: true }
-    this.entries.push({ output: tracked, inputs, backward })
+    this.entries.push({ output: tracked, inputs, backward, addsTerms })
     return tracked
   }
 
@@ -239,12 +254,20 @@ export class Tape implements Ops<GraphValue> {
     return this.emit(op, [a, b], a.shape)
   }
 
-  private gemm(a: GraphValue, b: GraphValue, ta: boolean, tb: boolean): GraphValue {
+  private gemm(
+    a: GraphValue,
+    b: GraphValue,
+    ta: boolean,
+    tb: boolean,
+    term?: ScaledValue,
+  ): GraphValue {
     const [rows, inner] = ta ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!]
     const [depth, columns] = tb ? [b.shape[1]!, b.shape[0]!] : [b.shape[0]!, b.shape[1]!]
     if (inner !== depth) throw new TypeError(`matmul: [${a.shape}] does not fit [${b.shape}]`)
     const attributes = { transA: { int: Number(ta) }, transB: { int: Number(tb) } }
-    return this.emit('Gemm', [a, b], [rows, columns], attributes)
+    if (!term) return this.emit('Gemm', [a, b], [rows, columns], attributes)
+    const beta = { float: term.factor }
+    return this.emit('Gemm', [a, b, term.value], [rows, columns], { ...attributes, beta })
   }
 
   private reshape(a: GraphValue, shape: readonly number[]): GraphValue {

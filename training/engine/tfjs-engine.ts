@@ -46,8 +46,8 @@ async function fitWith(
         const { first, second } = moments[i]!
         const p = variables[name]!
         const g = gradients[p.name]!
-        first.assign(tf.add(tf.mul(first, BETA1), tf.mul(g, 1 - BETA1)))
-        second.assign(tf.add(tf.mul(second, BETA2), tf.mul(tf.square(g), 1 - BETA2)))
+        first.assign(tf.add(tf.mul(first, BETA1), g))
+        second.assign(tf.add(tf.mul(second, BETA2), tf.square(g)))
         p.assign(tf.sub(p, tf.mul(tf.div(first, tf.add(tf.sqrt(second), epsilon)), step)))
       }
     })
