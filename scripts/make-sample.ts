@@ -8,7 +8,7 @@ import { simulate } from './sample/simulator.ts'
 /** Rewrites data/sample from its seed: `npx tsx scripts/make-sample.ts [folder]`. */
 export const SAMPLE_SEED = 20
 export const SAMPLE_OUTCOMES = 5000
-export const SAMPLE_PREFERENCES = 2000
+export const SAMPLE_PREFERENCES = 5000
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const folder = process.argv[2] ?? fileURLToPath(new URL('../data/sample', import.meta.url))

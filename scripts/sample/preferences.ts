@@ -14,6 +14,8 @@ export const COMPARED: Readonly<Record<string, (family: Family) => number>> = {
   [WEAK]: ({ skill }) => skill.weak,
 }
 
+/** How often the pair of the outcome log is compared outright, rather than two of the four at random. */
+export const PAIR_SHARE = 0.3
 /** How often the judge prefers the right answer to a wrong one; otherwise it calls a tie. */
 export const JUDGE_SEES = 0.92
 /** How often it calls a tie where both are right or both wrong; otherwise it picks either. */
@@ -30,14 +32,15 @@ export interface SimulatedPreference {
   readonly winRateA: number
 }
 
-/** One comparison a prompt, of two of the four models drawn at random, by a judge who errs. */
+/** One comparison a prompt, by a judge who errs. */
 export function simulatePreferences(
   prompts: readonly SimulatedPrompt[],
   seed: number,
 ): SimulatedPreference[] {
   const random = createRandom(deriveSeed(seed, 'preferences'))
   return prompts.map(({ family, draft }, i) => {
-    const [modelA, modelB] = several(random, Object.keys(COMPARED), 2) as [string, string]
+    const pool = random.next() < PAIR_SHARE ? [STRONG, WEAK] : Object.keys(COMPARED)
+    const [modelA, modelB] = several(random, pool, 2) as [string, string]
     const pA = successProbability(COMPARED[modelA]!(family), draft.difficulty)
     const pB = successProbability(COMPARED[modelB]!(family), draft.difficulty)
     return {
