@@ -26,6 +26,8 @@ export const ENCODERS: Readonly<Record<string, EncoderLoader>> = {
   lexical: async (spec, folder) =>
     (await import('./lexical/encoder.ts')).loadLexicalEncoder(spec, folder),
   'use-lite': inWorkers,
+  'use-lite-static': async (spec, folder) =>
+    (await import('./encoders/use-lite/static.ts')).loadUseLiteStatic(spec, folder),
   hf: inWorkers,
   openai: async (spec, _folder, { environment = process.env }) => {
     const { openOpenAi } = await import('./encoders/openai/encoder.ts')

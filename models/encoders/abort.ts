@@ -7,6 +7,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 export function cancelled(signal: AbortSignal): WeirError {
   const reason: unknown = signal.reason
+  if (reason instanceof WeirError) return reason // Ctrl-C says so itself
   const timedOut = reason instanceof Error && reason.name === 'TimeoutError'
   return new WeirError(
     'cancelled',

@@ -1,13 +1,21 @@
 import type { EncoderArtifact } from '../encoder.ts'
 import type { LoadEncoderOptions } from '../encoders.ts'
 import { WeirError } from '../errors.ts'
+import type { OnProgress } from '../progress.ts'
 
 /** Encoders that are made, not fitted, as `--encoder` takes them; `lexical` is fitted in training. */
-export const NAMED_ENCODERS = ['use-lite', 'use-lite:fp32', 'hf:<dir>', 'openai:<model>'] as const
+export const NAMED_ENCODERS = [
+  'use-lite',
+  'use-lite:fp32',
+  'use-lite-static',
+  'hf:<dir>',
+  'openai:<model>',
+] as const
 
 export interface NamedEncoderOptions extends LoadEncoderOptions {
   /** where a converted encoder is kept between runs */
   readonly cacheFolder?: string
+  readonly onProgress?: OnProgress
   /** runs a slow encoder on the calling thread, for measuring it */
   readonly inline?: boolean
 }
@@ -42,6 +50,15 @@ export async function makeNamedEncoder(
         ...(threads ? { threads } : {}),
       })
       return options.inline ? made : inWorkers(made, options)
+    }
+    case 'use-lite-static': {
+      settings.allow(name, [])
+      const { makeUseLiteStatic } = await import('./use-lite/static.ts')
+      const { cacheFolder, onProgress } = options
+      return makeUseLiteStatic({
+        ...(cacheFolder ? { cacheFolder } : {}),
+        ...(onProgress ? { onProgress } : {}),
+      })
     }
     case 'hf': {
       settings.allow(name, ['file', 'prefix'])

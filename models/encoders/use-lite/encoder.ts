@@ -6,7 +6,7 @@ import { throwIfAborted } from '../abort.ts'
 import { cachedFile } from '../cache.ts'
 import { cutTokens } from '../cut.ts'
 import { MAX_PIECES, type Precision, USE_LITE_DIMENSION, useLiteGraph } from './graph.ts'
-import { createUnigramTokenizer, type Vocabulary } from './unigram.ts'
+import { createUnigramTokenizer, parseVocabulary } from './unigram.ts'
 import { findWeights, readWeights } from './weights.ts'
 
 export const USE_LITE = 'use-lite'
@@ -66,7 +66,7 @@ export async function openUseLite(
   threads = 1,
 ): Promise<Encoder> {
   const ort = await openOrt()
-  const vocabulary = JSON.parse(new TextDecoder().decode(files.get(VOCABULARY_FILE))) as Vocabulary
+  const vocabulary = parseVocabulary(files.get(VOCABULARY_FILE)!, VOCABULARY_FILE)
   const tokenizer = createUnigramTokenizer(vocabulary)
   const session = await createSession(files.get(MODEL_FILE)!, { threads })
   const d = USE_LITE_DIMENSION

