@@ -124,7 +124,7 @@ describe('weir calibrate', () => {
     const { bundle } = await run(target)
     expect(bundle!.manifest.threshold.certificate).toMatchObject({
       target,
-      method: 'learn-then-test/betting',
+      method: 'learn-then-test/paired-exact',
       promise: 'confidence',
       bound: { quantity: 'net loss', value: 0.1, confidence: 0.9 },
       date: '2026-01-05T00:00:00.000Z',

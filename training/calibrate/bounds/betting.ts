@@ -11,7 +11,7 @@ import type { BoundTest, TestOptions } from './bound-test.ts'
  */
 export const betting: BoundTest = {
   name: 'betting',
-  binary: false,
+  values: 'bounded',
   rejects(values, { mean, high, delta }: TestOptions) {
     const n = values.length
     const room = high - mean
@@ -35,7 +35,7 @@ export const betting: BoundTest = {
 /** The predictable plug-in bets of the paper (its section 3, as used by Bates et al. 2021), for comparison. */
 export const bettingPlugIn: BoundTest = {
   name: 'betting-plug-in',
-  binary: false,
+  values: 'bounded',
   rejects(values, { mean, low, high, delta }: TestOptions) {
     const n = values.length
     const width = high - low

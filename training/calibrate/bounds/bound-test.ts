@@ -13,8 +13,8 @@ export interface TestOptions {
  */
 export interface BoundTest {
   readonly name: string
-  /** only for values that are either `low` or `high` */
-  readonly binary: boolean
+  /** which values it is for: any between, only `low` and `high`, or only -1, 0 and 1 */
+  readonly values: 'bounded' | 'binary' | 'ternary'
   rejects(values: Float64Array, options: TestOptions): boolean
 }
 

@@ -9,7 +9,7 @@ export function clopperPearsonUpper(k: number, n: number, delta: number): number
 /** The exact binomial test, for values that are either `low` or `high`. */
 export const clopperPearson: BoundTest = {
   name: 'clopper-pearson',
-  binary: true,
+  values: 'binary',
   rejects(values, { mean, low, high, delta }) {
     const n = values.length
     const width = high - low

@@ -20,7 +20,7 @@ export function empiricalBernsteinUpper(
 
 export const empiricalBernstein: BoundTest = {
   name: 'empirical-bernstein',
-  binary: false,
+  values: 'bounded',
   rejects: (values, { mean, low, high, delta }) =>
     empiricalBernsteinUpper(values, low, high, delta) <= mean,
 }

@@ -17,7 +17,7 @@ export function hoeffdingBentkus(mean: number, n: number, limit: number): number
 
 export const hoeffdingBentkusTest: BoundTest = {
   name: 'hoeffding-bentkus',
-  binary: false,
+  values: 'bounded',
   rejects(values, { mean, low, high, delta }) {
     const width = high - low
     const centre = (meanOf(values) - low) / width

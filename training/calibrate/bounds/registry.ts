@@ -3,11 +3,13 @@ import type { BoundTest } from './bound-test.ts'
 import { clopperPearson } from './clopper-pearson.ts'
 import { empiricalBernstein } from './empirical-bernstein.ts'
 import { hoeffdingBentkusTest } from './hoeffding-bentkus.ts'
+import { pairedExact } from './paired-exact.ts'
 
 /** Every finite-sample test of a bounded mean that this weir has. */
 export const BOUND_TESTS: readonly BoundTest[] = [
   betting,
   bettingPlugIn,
+  pairedExact,
   clopperPearson,
   hoeffdingBentkusTest,
   empiricalBernstein,

@@ -5,6 +5,13 @@ import { type PromisedLoss, promisedLoss } from '../losses.ts'
 import type { Method } from '../method.ts'
 import { type CalibrationRows, takeCalibrationRows } from '../rows.ts'
 import { dataShort } from '../shortage.ts'
+import type { TargetKind } from '../target.ts'
+
+const TARGETS: Readonly<Record<BoundTest['values'], readonly TargetKind[]>> = {
+  bounded: ['max-loss', 'match', 'quality', 'max-harm'],
+  ternary: ['max-loss', 'match'],
+  binary: ['max-harm'],
+}
 
 /**
  * Learn then Test with fixed-sequence testing (Angelopoulos et al. 2021, arXiv 2110.01052): thresholds
@@ -15,11 +22,11 @@ import { dataShort } from '../shortage.ts'
 export function learnThenTest(test: BoundTest): Method {
   return {
     name: `learn-then-test/${test.name}`,
-    targets: test.binary ? ['max-harm'] : ['max-loss', 'match', 'quality', 'max-harm'],
+    targets: TARGETS[test.values],
     choose(problem) {
       const rows = shuffledRows(problem.rows, problem.seed)
       const loss = promisedLoss(rows, problem.target)
-      if (test.binary && !isBinary(loss, problem.grid)) {
+      if (test.values !== 'bounded' && !whole(loss, problem.grid)) {
         throw new WeirError('option_invalid', {
           option: `--method ${test.name}`,
           expected: 'outcomes of 0 and 1 and no weights',
@@ -52,10 +59,9 @@ export function passing(test: BoundTest, loss: PromisedLoss, grid: Float64Array)
   return k
 }
 
-/** Whether the loss only ever takes its two ends: seen where the most rows are sent weak. */
-function isBinary(loss: PromisedLoss, grid: Float64Array): boolean {
-  const values = loss.at(grid.at(-1) ?? 1)
-  return values.every((value) => value === loss.low || value === loss.high)
+/** Whether the loss only ever takes whole values: seen where the most rows are sent weak. */
+function whole(loss: PromisedLoss, grid: Float64Array): boolean {
+  return loss.high === 1 && loss.at(grid.at(-1) ?? 1).every(Number.isInteger)
 }
 
 /** The same rows in a random order: logs are often sorted, and the betting test reads rows in order. */

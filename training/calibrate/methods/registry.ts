@@ -38,17 +38,19 @@ function defaultMethod(target: Target, rows: CalibrationRows): string {
     case 'budget':
       return budget.name
     case 'max-loss':
-      return 'betting'
+      return countable(rows) ? 'paired-exact' : 'betting'
+    case 'match':
+      if (target.confidence === undefined) return plugIn.name
+      return countable(rows) ? 'paired-exact' : 'betting'
     case 'max-harm':
       if (target.confidence === undefined) return conformalRiskControl.name
-      return exactlyCounted(rows) ? 'clopper-pearson' : 'betting'
+      return countable(rows) ? 'clopper-pearson' : 'betting'
     case 'quality':
-    case 'match':
       return target.confidence === undefined ? plugIn.name : 'betting'
   }
 }
 
-/** Whether harm is 0 or 1 in every row, each counting the same. */
-function exactlyCounted({ gain, weight }: CalibrationRows): boolean {
-  return !weight && (gain?.every((value) => value === 1 || value <= 0) ?? false)
+/** Whether every row is a win, a loss or neither, and counts the same: then exact tests apply. */
+function countable({ gain, weight }: CalibrationRows): boolean {
+  return !weight && (gain?.every(Number.isInteger) ?? false)
 }

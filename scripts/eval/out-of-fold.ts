@@ -1,0 +1,58 @@
+import type { Dataset } from '../../data/dataset.ts'
+import { stem } from '../../data/stem.ts'
+import { createRandom, deriveSeed } from '../../models/random.ts'
+import { fitRouter } from '../../training/fit-router.ts'
+
+export interface OutOfFoldOptions {
+  readonly strong: string
+  readonly weak: string
+  readonly router: string
+  readonly folds: number
+  readonly seed: number
+  /** overrides of the family's hyperparameters */
+  readonly hyperparameters?: Readonly<Record<string, number>>
+  readonly onFold?: (fold: number) => void
+}
+
+/** Stems fall into this many cells; a tenth of the training folds' cells stops and selects. */
+const CELLS = 1000
+
+/**
+ * The win rate of every prompt from a router that was not trained on it: for each fold a whole fit, encoder
+ * included, on the other folds. Folds are by stem, so copies of a question share one.
+ */
+export async function outOfFoldWinRates(
+  dataset: Dataset,
+  options: OutOfFoldOptions,
+): Promise<Float64Array> {
+  const { folds, seed } = options
+  const winRate = new Float64Array(dataset.prompts.length).fill(Number.NaN)
+  const { prefixes } = dataset.manifest.split
+  const cell = dataset.prompts.map((prompt) =>
+    createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(CELLS),
+  )
+  for (let fold = 0; fold < folds; fold++) {
+    options.onFold?.(fold)
+    const split = Uint8Array.from(cell, (at) => {
+      if (at % folds === fold) return 3
+      return Math.floor(at / folds) % 10 === 0 ? 1 : 0
+    })
+    const folded: Dataset = { ...dataset, split }
+    const { family, weights, pair, encoder } = await fitRouter(folded, {
+      strong: options.strong,
+      weak: options.weak,
+      router: options.router,
+      engine: 'onnx',
+      seed,
+      threads: 1,
+      ...(options.hyperparameters && { hyperparameters: options.hyperparameters }),
+    })
+    const held = Array.from(split.keys()).filter((i) => split[i] === 3)
+    const { embeddings } = await encoder.encoder.encode(held.map((i) => dataset.prompts[i]!))
+    const scores = family.forward(weights, pair, embeddings)
+    held.forEach((prompt, row) => {
+      winRate[prompt] = scores.winRate[row]!
+    })
+  }
+  return winRate
+}
