@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concatenate, type DenseEmbeddings, type SparseEmbeddings } from '../embeddings.ts'
 import type { Encoded, Encoder, EncoderArtifact, EncoderSpec } from '../encoder.ts'
+import { throwIfAborted } from '../encoders/abort.ts'
 import { createFeaturizer } from './featurizer.ts'
 import {
   decodeLexicalState,
@@ -47,14 +48,14 @@ function fromState(state: LexicalState, spec: EncoderSpec): Encoder {
   return {
     spec,
     async encode(prompts, signal): Promise<Encoded> {
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       if (prompts.length <= CHUNK) return encodeChunk(prompts)
       const parts: Encoded[] = []
       for (let from = 0; from < prompts.length; from += CHUNK) {
         parts.push(encodeChunk(prompts.slice(from, from + CHUNK)))
         // lets an abort, a timer or another request in
         await new Promise((resolve) => setImmediate(resolve))
-        signal?.throwIfAborted()
+        throwIfAborted(signal)
       }
       return joinParts(parts)
     },

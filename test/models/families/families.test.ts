@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { classifier } from '../../../models/families/classifier.ts'
+import { mf } from '../../../models/families/mf.ts'
+import { FAMILIES, loadFamily } from '../../../models/families.ts'
+import type { HeadWeights, Tensor } from '../../../models/family.ts'
+import { createRandom } from '../../../models/random.ts'
+import { describeFamilyContract, randomEmbeddings } from '../family-contract.ts'
+
+const random = createRandom(4)
+const tensor = (...shape: number[]): Tensor => ({
+  shape,
+  values: Float32Array.from(
+    { length: shape.reduce((a, b) => a * b, 1) },
+    () => random.normal() / Math.sqrt(shape[0]!),
+  ),
+})
+const D = 24
+const models = ['a', 'b', 'c']
+const mfWeights: HeadWeights = {
+  models,
+  tensors: { models: tensor(3, 8), projection: tensor(D, 8), bias: tensor(8), output: tensor(8) },
+}
+const heads = (outputs: number): HeadWeights => ({
+  models,
+  tensors: { weights: tensor(D, outputs), bias: tensor(outputs) },
+})
+const pair = { strong: 2, weak: 0 }
+
+describeFamilyContract('mf', () => ({
+  family: mf,
+  weights: mfWeights,
+  pair,
+  embeddings: randomEmbeddings('dense', 40, D),
+}))
+for (const kind of ['dense', 'sparse'] as const) {
+  describeFamilyContract(`classifier (success heads, ${kind})`, () => ({
+    family: classifier,
+    weights: heads(3),
+    pair,
+    embeddings: randomEmbeddings(kind, 40, D),
+  }))
+  describeFamilyContract(`classifier (pair head, ${kind})`, () => ({
+    family: classifier,
+    weights: heads(1),
+    pair,
+    embeddings: randomEmbeddings(kind, 40, D),
+  }))
+}
+
+describe('mf', () => {
+  it('computes eq. 6-8 of Ong et al. 2024, written out a second time', () => {
+    const embeddings = randomEmbeddings('dense', 3, D)
+    if (embeddings.kind !== 'dense') throw new Error('dense')
+    const at = (name: string, i: number): number => mfWeights.tensors[name]!.values[i]!
+    const delta = (m: number, row: number): number => {
+      const v = Array.from({ length: 8 }, (_, k) => at('models', m * 8 + k))
+      const length = Math.hypot(...v)
+      return v.reduce((sum, value, k) => {
+        let hidden = at('bias', k)
+        for (let j = 0; j < D; j++) {
+          hidden += at('projection', j * 8 + k) * embeddings.values[row * D + j]!
+        }
+        return sum + (value / length) * hidden * at('output', k)
+      }, 0)
+    }
+    const { winRate } = mf.forward(mfWeights, pair, embeddings)
+    for (let row = 0; row < 3; row++) {
+      const expected = 1 / (1 + Math.exp(delta(0, row) - delta(2, row)))
+      expect(winRate[row]).toBeCloseTo(expected, 10)
+    }
+  })
+
+  it('names the tensor that a damaged bundle lacks', () => {
+    const { models: _, ...tensors } = mfWeights.tensors
+    const embeddings = randomEmbeddings('dense', 1, D)
+    expect(() => mf.forward({ models, tensors }, pair, embeddings)).toThrow(/tensor models/)
+  })
+})
+
+describe('the registry of families', () => {
+  it('opens each by name, and names them all for one it does not have', async () => {
+    for (const name of Object.keys(FAMILIES)) expect((await loadFamily(name)).name).toBe(name)
+    expect(() => loadFamily('toString')).toThrow(/it has: mf, classifier/)
+  })
+})

@@ -1,0 +1,112 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Embeddings } from '../../models/embeddings.ts'
+import { takeRows } from '../../models/embeddings.ts'
+import type { Family, HeadWeights, Pair } from '../../models/family.ts'
+import { scoreLinear } from '../../models/linear-head.ts'
+import { encodeOnnx } from '../../models/onnx/encode.ts'
+import { openGraphHead } from '../../models/onnx/graph-head.ts'
+import { createRandom } from '../../models/random.ts'
+import type { Scores } from '../../models/scores.ts'
+
+export interface FamilyCase {
+  readonly family: Family
+  readonly weights: HeadWeights
+  readonly pair: Pair
+  readonly embeddings: Embeddings
+}
+
+/** Seeded rows for a head of the given input. */
+export function randomEmbeddings(
+  kind: 'dense' | 'sparse',
+  rows: number,
+  dimension: number,
+): Embeddings {
+  const random = createRandom(17)
+  const draw = (n: number): Float32Array => Float32Array.from({ length: n }, () => random.normal())
+  if (kind === 'dense') return { kind, rows, dimension, values: draw(rows * dimension) }
+  const offsets = [0]
+  const ids: number[] = []
+  for (let row = 0; row < rows; row++) {
+    // the first row is empty, as an empty prompt's may be
+    for (let id = 0; id < dimension && row > 0; id++) if (random.next() < 0.3) ids.push(id)
+    offsets.push(ids.length)
+  }
+  const weights = draw(ids.length)
+  return {
+    kind,
+    rows,
+    dimension,
+    offsets: Uint32Array.from(offsets),
+    ids: Uint32Array.from(ids),
+    weights,
+  }
+}
+
+/** The one suite that every router family passes. */
+export function describeFamilyContract(name: string, make: () => FamilyCase): void {
+  describe(`${name} keeps the family contract:`, () => {
+    let given: FamilyCase
+    let scores: Scores
+    beforeAll(() => {
+      given = make()
+      scores = given.family.forward(given.weights, given.pair, given.embeddings)
+    })
+
+    it('gives a win rate in [0, 1] a row, and not the same one to all', () => {
+      expect(scores.winRate).toHaveLength(given.embeddings.rows)
+      expect(scores.winRate.every((rate) => rate >= 0 && rate <= 1)).toBe(true)
+      expect(new Set(scores.winRate).size).toBeGreaterThan(given.embeddings.rows / 2)
+    })
+
+    it('gives a quality in [0, 1] a model, where it has one', () => {
+      if (!scores.quality) return
+      expect(scores.quality).toHaveLength(given.embeddings.rows * given.weights.models.length)
+      expect(scores.quality.every((value) => value >= 0 && value <= 1)).toBe(true)
+    })
+
+    it('scores a row alone as in any batch', () => {
+      for (let row = 0; row < given.embeddings.rows; row++) {
+        const alone = takeRows(given.embeddings, [row])
+        expect(given.family.forward(given.weights, given.pair, alone).winRate[0]).toBe(
+          scores.winRate[row],
+        )
+      }
+    })
+
+    it('turns round with the pair: the win rates of (a, b) and (b, a) sum to 1', () => {
+      const turned = { strong: given.pair.weak, weak: given.pair.strong }
+      if (given.weights.tensors.weights?.shape[1] === 1) return // a pair head knows one direction
+      const other = given.family.forward(given.weights, turned, given.embeddings).winRate
+      other.forEach((rate, row) => {
+        expect(rate + scores.winRate[row]!).toBeCloseTo(1, 12)
+      })
+    })
+
+    it('gives the same in ONNX Runtime to 1e-6', async () => {
+      const { kind, dimension } = given.embeddings
+      const model = given.family.graph(given.weights, given.pair, { kind, dimension })
+      const session = await openGraphHead(encodeOnnx(model), 1)
+      try {
+        const graph = await session.score(given.embeddings)
+        expectClose(graph, scores)
+      } finally {
+        await session.close()
+      }
+    })
+
+    it('gives the same folded to 1e-6, where it folds', () => {
+      const folded = given.family.fold?.(given.weights, given.pair)
+      if (folded) expectClose(scoreLinear(folded, given.embeddings), scores)
+    })
+  })
+}
+
+function expectClose(found: Scores, expected: Scores): void {
+  found.winRate.forEach((rate, row) => {
+    expect(Math.abs(rate - expected.winRate[row]!)).toBeLessThan(1e-6)
+  })
+  expect(found.quality?.length).toBe(expected.quality?.length)
+  found.quality?.forEach((value, i) => {
+    expect(Math.abs(value - expected.quality![i]!)).toBeLessThan(1e-6)
+  })
+}
