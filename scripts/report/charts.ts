@@ -19,26 +19,21 @@ interface Row {
   readonly high: number
 }
 
-/** What one unit of the vertical axis is: the gap between the models where there is one, else score units. */
-export const unitOf = (report: EvaluationReport): number =>
-  report.quality.clear ? report.quality.gap.value! : 1
-
 /** Every router's curve with its band, the baselines, the operating points and what others have published. */
 export function costQualityChart(
   plot: PlotModule,
   report: EvaluationReport,
   width: number,
 ): Drawing {
-  const unit = unitOf(report)
   const rows = (band: NonNullable<RouterReport['chart']>['band']): Row[] =>
-    band.gain.map((gain, step) => ({
-      share: step / (band.gain.length - 1),
-      value: gain / unit,
-      low: band.low[step]! / unit,
-      high: band.high[step]! / unit,
+    band.value.map((value, step) => ({
+      share: step / (band.value.length - 1),
+      value,
+      low: band.low[step]!,
+      high: band.high[step]!,
     }))
   const series = report.routers.flatMap(({ chart }) => (chart ? [rows(chart.band)] : []))
-  const end = (report.quality.gap.value ?? 0) / unit
+  const end = report.quality.clear ? 1 : report.quality.gap.value!
   const highest = Math.max(end, ...series.flat().map(({ high }) => high)) + 0.05 * Math.abs(end)
   const lowest = Math.min(0, ...series.flat().map(({ low }) => low))
   const published = report.quality.clear ? publishedPoints(report.pair) : []
@@ -104,12 +99,12 @@ export function costQualityChart(
         ? []
         : [
             plot.text(
-              published.filter(({ pgr }) => pgr === 0.5),
+              published.filter(({ pgr }) => pgr === 0.8),
               {
                 x: 'share',
                 y: 'pgr',
                 text: 'label',
-                dy: 13,
+                dy: -12,
                 fill: 'currentColor',
                 stroke: 'var(--page)',
                 strokeWidth: 3,

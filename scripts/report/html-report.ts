@@ -2,7 +2,6 @@ import { rename, rm, writeFile } from 'node:fs/promises'
 import { WeirError } from '../../models/errors.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report.ts'
 import { spread } from '../../training/evaluate/verdict.ts'
-import { unitOf } from './charts.ts'
 import { controls, curveFigure, scoreFigures } from './html-charts.ts'
 import { comparisonTable, curveTable, operatingTable, sliceTables } from './html-tables.ts'
 import { html, Markup, scriptJson } from './markup.ts'
@@ -135,7 +134,7 @@ ${left.length > 0 && html`<dt>left out</dt><dd>${left.map(([part, rows]) => `${c
 /** What the slider needs. */
 function sliderData(report: EvaluationReport): object {
   return {
-    gap: report.quality.clear ? unitOf(report) : null,
+    gap: report.quality.clear ? report.quality.gap.value : null,
     weak: report.quality.weak,
     strongDollars: report.routers[0]?.operating?.strong_dollars_per_1k ?? null,
     routers: report.routers.map(({ name, operating, chart }) => ({
@@ -150,6 +149,7 @@ const rounded = (points: object): object =>
   Object.fromEntries(
     Object.entries(points as Record<string, number[]>).map(([name, values]) => [
       name,
-      values.map((value) => Number(value.toPrecision(6))),
+      // thresholds decide on which side a score falls; the others are only shown
+      values.map((value) => Number(value.toPrecision(name === 'threshold' ? 14 : 6))),
     ]),
   )

@@ -13,17 +13,19 @@ import {
 
 type Cell = string | Markup
 
-/** A table that scrolls by itself where the page is narrow. */
+/** A table that scrolls by itself where the page is narrow; a column without a figure is left out. */
 function table(
   label: string,
   head: readonly string[],
   body: readonly (readonly Cell[])[],
   free: readonly (readonly Cell[])[] = [],
 ): Markup {
+  const all = [...body, ...free]
+  const shown = head.flatMap((_, k) => (k === 0 || all.some((row) => row[k] !== '-') ? [k] : []))
   const line = (cells: readonly Cell[]) =>
-    html`<tr>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`
+    html`<tr>${shown.map((k) => html`<td>${cells[k]!}</td>`)}</tr>`
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>
-<thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+<thead><tr>${shown.map((k) => html`<th scope="col">${head[k]!}</th>`)}</tr></thead>
 <tbody>${body.map(line)}</tbody>${free.length > 0 && html`<tbody class="free">${free.map(line)}</tbody>`}
 </table></div>`
 }

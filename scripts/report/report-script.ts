@@ -63,7 +63,6 @@ function choose() {
   const bottom = points.threshold[points.threshold.length - 1]
   slider.min = bottom
   slider.max = top
-  slider.step = (top - bottom) / 500 || 0.001
   slider.value = threshold ?? (top + bottom) / 2
   update()
 }

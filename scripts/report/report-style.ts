@@ -26,7 +26,7 @@ p { margin: .4rem 0; }
 .verdicts li { background: var(--card); border-left: 4px solid var(--muted); border-radius: 4px; padding: .6rem .9rem; }
 .verdicts .works { border-color: var(--good); }
 .verdicts .fails { border-color: var(--bad); }
-.warnings li { color: var(--bad); }
+.warnings { font-size: .9rem; padding-left: 1.2rem; }
 figure { margin: .5rem 0; }
 .plot { width: 100%; height: auto; background: none; }
 .narrow { display: none; }

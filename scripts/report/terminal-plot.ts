@@ -5,7 +5,6 @@ const HEIGHT = 13
 
 /** PGR against strong share in plain characters: a letter a router, dots for random. Empty without chart data. */
 export function plotCurves(report: EvaluationReport): string[] {
-  const gap = report.quality.gap.value ?? 0
   const routers = report.routers.filter(({ chart }) => chart).slice(0, 5)
   if (!report.quality.clear || routers.length === 0) return []
   const grid = Array.from({ length: HEIGHT }, () => new Array<string>(WIDTH).fill(' '))
@@ -20,9 +19,9 @@ export function plotCurves(report: EvaluationReport): string[] {
     put(column / (WIDTH - 1), column / (WIDTH - 1), '.')
   }
   routers.forEach((router, i) => {
-    const { gain } = router.chart!.band
-    for (let step = 0; step < gain.length; step++) {
-      put(step / (gain.length - 1), gain[step]! / gap, letter(i))
+    const { value } = router.chart!.band
+    for (let step = 0; step < value.length; step++) {
+      put(step / (value.length - 1), value[step]!, letter(i))
     }
   })
   const label = (row: number): string =>

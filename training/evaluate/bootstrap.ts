@@ -14,7 +14,7 @@ export interface Replicates {
   /** over the first SPEND_REPLICATES only */
   readonly aiq: Float64Array
   readonly saving: Float64Array
-  /** gain on the grid of strong shares, one array a replicate, over the first BAND_REPLICATES; empty unless asked */
+  /** the curve on the grid of strong shares, one array a replicate, over the first BAND_REPLICATES; empty unless asked */
   readonly band: readonly Float64Array[]
 }
 
@@ -23,6 +23,8 @@ export interface BootstrapInput {
   /** the sample's sums, from how often each prompt was drawn */
   readonly sums: (counts: Uint8Array) => SampleSums
   readonly bands: boolean
+  /** false where strong - weak is not clear of 0: bands are then gains, not PGR */
+  readonly clear: boolean
   readonly replicates: number
   readonly seed: number
   readonly signal?: AbortSignal | undefined
@@ -68,7 +70,15 @@ export async function bootstrapRouters(input: BootstrapInput): Promise<Replicate
         into.aiq[b] = spend.aiq
         into.saving[b] = spend.saving
       }
-      if (b < into.band.length) gainOnGrid(sorted.router, counts, sums.drawn, into.band[b]!)
+      if (b < into.band.length) {
+        gainOnGrid(
+          sorted.router,
+          counts,
+          sums.drawn,
+          input.clear ? sums.gain : sums.drawn,
+          into.band[b]!,
+        )
+      }
     }
     if (performance.now() - breath < 50) continue
     input.onProgress?.({ stage: 'bootstrap', done: b + 1, total: replicates })

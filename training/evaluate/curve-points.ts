@@ -21,9 +21,12 @@ export interface CurvePoints {
   readonly dollars?: number[]
 }
 
-/** Gain at GRID_STEPS + 1 even strong shares, with the percentile band over bootstrap replicates. */
+/**
+ * The curve at GRID_STEPS + 1 even strong shares, with the percentile band over bootstrap replicates: PGR, each draw
+ * over its own gap, where the gap is clear of 0, else mean gain over all-weak.
+ */
 export interface CurveBand {
-  readonly gain: number[]
+  readonly value: number[]
   readonly low: number[]
   readonly high: number[]
 }
@@ -33,8 +36,12 @@ export function curvePoints(
   { order, groupEnd }: ScoreOrder,
   gain: ArrayLike<number>,
   spend: Spend | undefined,
+  threshold = Number.NaN,
 ): CurvePoints {
   const n = order.length
+  // the router's own threshold is always among the points
+  const kept = (i: number): boolean =>
+    scores[order[i]!]! >= threshold && !(scores[order[i + 1]!]! >= threshold)
   const points = { threshold: [] as number[], share: [0], gain: [0], dollars: [] as number[] }
   points.threshold.push(scores[order[0]!]! + ABOVE_ALL)
   let spent = 0
@@ -46,7 +53,8 @@ export function curvePoints(
     const prompt = order[i]!
     sum += gain[prompt]!
     if (spend) spent += spend.strong[prompt]! - spend.weak[prompt]!
-    if (!groupEnd[i] || (i + 1 < n && (i + 1) * SLIDER_STEPS < next * n)) continue
+    if (!groupEnd[i]) continue
+    if (i + 1 < n && (i + 1) * SLIDER_STEPS < next * n && !kept(i)) continue
     next = Math.floor(((i + 1) * SLIDER_STEPS) / n) + 1
     points.threshold.push(scores[prompt]!)
     points.share.push((i + 1) / n)
@@ -57,11 +65,12 @@ export function curvePoints(
   return spend ? { ...rest, dollars } : rest
 }
 
-/** Mean gain at even strong shares of a weighted sample, linear between thresholds; into `out` (GRID_STEPS + 1). */
+/** Gain at even strong shares of a weighted sample over `unit`, linear between thresholds; into `out` (GRID_STEPS + 1). */
 export function gainOnGrid(
   { order, groupEnd, gain }: SortedRouter,
   counts: Uint8Array,
   drawn: number,
+  unit: number,
   out: Float64Array,
 ): void {
   out.fill(0)
@@ -75,7 +84,7 @@ export function gainOnGrid(
     if (groupEnd[i] === 0 || groupCount === 0) continue
     while (step <= GRID_STEPS && (step / GRID_STEPS) * drawn <= sent + groupCount) {
       const part = ((step / GRID_STEPS) * drawn - sent) / groupCount
-      out[step] = (recovered + part * groupGain) / drawn
+      out[step] = (recovered + part * groupGain) / unit
       step += 1
     }
     sent += groupCount

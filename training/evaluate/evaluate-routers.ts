@@ -145,7 +145,7 @@ function routerReports(
         }),
       ...(router.band && {
         chart: {
-          points: curvePoints(router.scores, router.order, gain, input.spend),
+          points: curvePoints(router.scores, router.order, gain, input.spend, threshold?.value),
           band: router.band,
           histogram: histogram(router.scores),
         },

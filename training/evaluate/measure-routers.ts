@@ -63,7 +63,9 @@ export async function measureRouters(
     measurePass(sorted[i]!.router, once, whole, pass)
     const spending = measureSpend(sorted[i]!, once, whole, scratch)
     const replicates = draws[i]!
-    const band = input.bands ? { band: curveBand(sorted[i]!.router, once, replicates) } : {}
+    const band = input.bands
+      ? { band: curveBand(sorted[i]!.router, once, clear ? whole.gain : n, replicates) }
+      : {}
     const routeLlm = clear ? apgrRouteLlm(orders[i]!, router.scores, gain) : null
     return {
       ...router,
@@ -123,18 +125,19 @@ function spendReport(
 function curveBand(
   router: Parameters<typeof gainOnGrid>[0],
   once: Uint8Array,
+  unit: number,
   replicates: Replicates,
 ): CurveBand {
-  const gain = new Float64Array(GRID_STEPS + 1)
-  gainOnGrid(router, once, once.length, gain)
-  const bounds = Array.from(gain, (value, step) =>
+  const curve = new Float64Array(GRID_STEPS + 1)
+  gainOnGrid(router, once, once.length, unit, curve)
+  const bounds = Array.from(curve, (value, step) =>
     percentileInterval(
       value,
       Float64Array.from(replicates.band, (draw) => draw[step]!),
     ),
   )
   return {
-    gain: [...gain],
+    value: [...curve],
     low: bounds.map(({ low, value }) => low ?? value!),
     high: bounds.map(({ high, value }) => high ?? value!),
   }
