@@ -21,9 +21,9 @@ export interface DecisionInput {
   readonly now: number
   readonly elapsedMs: number
   /** why the router itself did not answer; the win rate, if any, is the fallback head's */
-  readonly fallbackReason?: string
+  readonly fallbackReason?: string | undefined
   /** probability of each candidate, in their order, where splits or exploration had a part in it */
-  readonly propensities?: Float64Array
+  readonly propensities?: Float64Array | undefined
 }
 
 /**

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Manifest } from './bundle/manifest.ts'
-import { readBundle } from './bundle/read.ts'
+import { ROUTER_FILE, readBundle } from './bundle/read.ts'
 import { calibrate } from './calibration-map.ts'
 import { decide, flipOf } from './decide.ts'
 import type { Decision, Explanation, RouteRequest } from './decision.ts'
+import type { Embeddings } from './embeddings.ts'
 import type { Encoder, EncoderSpec } from './encoder.ts'
 import { WeirError } from './errors.ts'
 import { explainLinear } from './explain.ts'
@@ -29,8 +30,12 @@ export interface Router {
   score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
   /** The same by the fallback head, which always answers in time; undefined where the bundle has none. */
   readonly scoreFallback: ((prompts: readonly string[]) => Promise<RouterScores>) | undefined
+  /** Largest difference between the folded head and router.onnx on these prompts; 0 without a folded head. */
+  parity(prompts: readonly string[]): Promise<number>
   /** @throws prompt_empty, prompt_too_long, request_invalid, candidates_empty, score_invalid */
   route(request: RouteRequest): Promise<Decision>
+  /** The encoder's own rows, which is what drift is watched on and what a log may keep. */
+  embed(prompts: readonly string[]): Promise<Embeddings>
   /** What moved the win rate of one text; empty where the head is not linear. */
   explain(prompt: string): Promise<Explanation>
   close(): Promise<void>
@@ -82,6 +87,22 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
       ? (prompts) => scoreWith(fallback.encoder, fallback.head, manifest, prompts)
       : undefined,
     explain,
+    embed: async (prompts) => (await encoder.encode(prompts)).embeddings,
+    async parity(prompts) {
+      if (!head.linear) return 0
+      const { embeddings } = await encoder.encode(prompts)
+      const { openGraphHead } = await import('./onnx/graph-head.ts')
+      const graph = await openGraphHead(await bundle.file(ROUTER_FILE), 1)
+      try {
+        const [folded, exported] = [await head.score(embeddings), await graph.score(embeddings)]
+        return folded.winRate.reduce(
+          (most, value, i) => Math.max(most, Math.abs(value - exported.winRate[i]!)),
+          0,
+        )
+      } finally {
+        await graph.close()
+      }
+    },
     async route(request) {
       const started = performance.now()
       const text = requestText(request)

@@ -1,32 +1,88 @@
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { errorAnswer, type RequestFacts } from './error-body.ts'
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
+import { WeirError } from '../models/errors.ts'
+import { docsPage } from './docs-page.ts'
+import { type ErrorAnswer, errorAnswer, requestFacts } from './error-body.ts'
+import { BODY_LIMIT, parseJsonBody } from './json-body.ts'
+import type { KeyHolder } from './keys.ts'
 import { openApiDocument } from './openapi.ts'
-import type { RouterSource } from './router-source.ts'
+import { addBatchRoute } from './routes/batch.ts'
+import { addFeedbackRoute } from './routes/feedback.ts'
 import { addHealthRoutes } from './routes/health.ts'
+import { addMetricsRoute } from './routes/metrics.ts'
+import { addModelsRoute } from './routes/models.ts'
 import { addRouteRoute } from './routes/route.ts'
+import type { Services } from './services.ts'
 import { compileValidator } from './validator.ts'
 
-/** Largest request body, in bytes: a prompt of a million characters fits, ten megabytes do not. */
-export const BODY_LIMIT = 8 * 1024 * 1024
-
-export interface AppOptions {
-  readonly routers: RouterSource
-  /** where a failure that is our own fault is told; the client learns only that it happened */
-  readonly onBug: (error: unknown, request: RequestFacts) => void
-  readonly bodyLimit?: number
-}
+/** What anyone may ask without a key: whether the server lives, and how it is called. */
+const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
+const ANYONE: KeyHolder = { name: 'anyone' }
 
 /** The HTTP application, not yet listening; tests call it through `inject()`. */
-export function buildApp(options: AppOptions): FastifyInstance {
-  const bodyLimit = options.bodyLimit ?? BODY_LIMIT
-  const facts = (request: FastifyRequest): RequestFacts => ({
-    method: request.method,
-    path: request.url.slice(0, 200),
-    contentType: request.headers['content-type'],
-    bodyLimit,
+export function buildApp(services: Services): FastifyInstance {
+  const app = bareApp(services)
+  const { gate, keys, rateLimit, ratePerMinute } = services
+  app.decorateRequest('caller', null as unknown as KeyHolder)
+  // callback style: a promise a request costs more than all of this
+  app.addHook('onRequest', (request, reply, done) => {
+    try {
+      request.caller = ANYONE
+      const path = request.routeOptions.url
+      if (path !== undefined && !OPEN_PATHS.has(path)) {
+        if (keys) request.caller = keys.holder(request.headers.authorization)
+        if (request.method === 'POST') {
+          gate.check()
+          const limit = request.caller.ratePerMinute ?? ratePerMinute
+          if (limit !== undefined) rateLimit.take(keys ? request.caller.name : request.ip, limit)
+        }
+      }
+      reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store')
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
   })
+  addRouteRoute(app, services)
+  addBatchRoute(app, services)
+  addFeedbackRoute(app, services)
+  addModelsRoute(app, services)
+  addHealthRoutes(app, services)
+  addMetricsRoute(app, services)
+  const document = openApiDocument()
+  const documentText = JSON.stringify(document)
+  const page = docsPage(document)
+  app.get('/openapi.json', (_, reply) => {
+    reply.header('content-type', 'application/json; charset=utf-8').send(documentText)
+  })
+  app.get('/docs', (_, reply) => {
+    reply
+      .header('content-type', 'text/html; charset=utf-8')
+      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .send(page)
+  })
+  return app
+}
+
+/** What every application of ours shares: limits, JSON and nothing else, errors in one shape. */
+export function bareApp(services: Pick<Services, 'metrics' | 'onBug'>): FastifyInstance {
+  const refuse = (
+    error: unknown,
+    request: FastifyRequest,
+    send: (answer: ErrorAnswer) => void,
+  ): void => {
+    const facts = requestFacts(request)
+    const answer = errorAnswer(error, facts)
+    if (answer.status === 500) services.onBug(error, facts)
+    services.metrics?.refused(answer.body.error.code)
+    send(answer)
+  }
   const app = fastify({
-    bodyLimit,
+    bodyLimit: BODY_LIMIT,
     logger: false,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
@@ -36,45 +92,61 @@ export function buildApp(options: AppOptions): FastifyInstance {
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
     routerOptions: { maxParamLength: 200 },
     frameworkErrors: (error, request, reply) => {
-      const { status, body } = errorAnswer(error, facts(request))
-      // its type carries generics that nobody can name
-      ;(reply as FastifyReply).status(status).send(body)
+      // its reply's type carries generics that nobody can name
+      refuse(error, request as FastifyRequest, (answer) => sendError(reply as FastifyReply, answer))
     },
-    clientErrorHandler(error, socket) {
-      if (!socket.writable) return socket.destroy()
-      const { body } = errorAnswer(
-        { statusCode: 400, message: error.code ?? error.message },
-        { method: '', path: '', contentType: undefined, bodyLimit },
-      )
-      const text = JSON.stringify(body)
-      const status =
-        error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-          ? '408 Request Timeout'
-          : error.code === 'HPE_HEADER_OVERFLOW'
-            ? '431 Request Header Fields Too Large'
-            : '400 Bad Request'
-      socket.end(
-        `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
-      )
-    },
+    clientErrorHandler: answerBrokenRequest,
   })
-  // JSON is all that is taken; fastify would read text too
-  app.removeContentTypeParser('text/plain')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => {
+    try {
+      done(null, parseJsonBody(body as string))
+    } catch (error) {
+      done(error as Error)
+    }
+  })
   app.setValidatorCompiler(compileValidator)
-  app.setErrorHandler((error, request, reply) => {
-    const { status, body } = errorAnswer(error, facts(request))
-    if (status === 500) options.onBug(error, facts(request))
-    reply.status(status).send(body)
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    refuse(error, request, (answer) => sendError(reply, answer))
   })
   app.setNotFoundHandler((request, reply) => {
-    const { status, body } = errorAnswer({ code: 'FST_ERR_NOT_FOUND' }, facts(request))
-    reply.status(status).send(body)
-  })
-  addRouteRoute(app, options.routers)
-  addHealthRoutes(app, options.routers)
-  const document = JSON.stringify(openApiDocument())
-  app.get('/openapi.json', (_, reply) => {
-    reply.header('content-type', 'application/json; charset=utf-8').send(document)
+    const { method, path } = requestFacts(request)
+    const error = new WeirError('route_not_found', { method, path })
+    refuse(error, request, (answer) => sendError(reply, answer))
   })
   return app
+}
+
+function sendError(reply: FastifyReply, { status, body, retryAfter }: ErrorAnswer): void {
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  if (status === 401) reply.header('www-authenticate', 'Bearer')
+  reply
+    .status(status)
+    .header('x-content-type-options', 'nosniff')
+    .header('cache-control', 'no-store')
+    .send(body)
+}
+
+/** What is no HTTP at all never reaches the application: it is answered on the socket. */
+function answerBrokenRequest(
+  error: Error & { code?: string },
+  socket: { writable: boolean; end(text: string): unknown; destroy(): unknown },
+): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const got = error.code ?? 'something else'
+  const refusal = new WeirError('request_invalid', { where: 'request', expected: 'HTTP/1.1', got })
+  const facts = { method: '', path: '', contentType: undefined }
+  const text = JSON.stringify(errorAnswer(refusal, facts).body)
+  const status =
+    got === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? '408 Request Timeout'
+      : got === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  )
 }

@@ -1,5 +1,7 @@
+import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type ErrorCode, WeirError } from '../models/errors.ts'
+import { BODY_LIMIT } from './json-body.ts'
 
 /** What every endpoint answers with when it refuses: the shape that OpenAI clients expect. */
 export const ErrorBody = Type.Object({
@@ -15,34 +17,37 @@ export type ErrorBody = Type.Static<typeof ErrorBody>
 export interface ErrorAnswer {
   readonly status: number
   readonly body: ErrorBody
+  /** seconds, for the Retry-After header */
+  readonly retryAfter?: number
 }
 
-/** Anything thrown while a request was handled, as what the client is told. A bug tells nothing of itself. */
+/**
+ * Anything thrown while a request was handled, as what the client is told. What is our own fault tells
+ * nothing of itself but its code: its message may name files.
+ */
 export function errorAnswer(error: unknown, request: RequestFacts): ErrorAnswer {
   const known = error instanceof WeirError ? error : fromFastify(error, request)
-  if (!known) {
-    return answer(
-      500,
-      'server_error',
-      'internal_error',
-      'the server failed; its log says why',
-      null,
-    )
+  if (!known || known.status === 500) {
+    const code = known?.code ?? 'internal_error'
+    return answer(500, 'server_error', code, 'the server failed; its log says why', null)
   }
-  return answer(
-    known.status,
-    errorType(known.status),
-    known.code,
-    known.message,
-    known.param ?? null,
-  )
+  const { status, code, message, retryAfter } = known
+  const refusal = answer(status, errorType(status), code, message, known.param ?? null)
+  return retryAfter === undefined ? refusal : { ...refusal, retryAfter }
+}
+
+export function requestFacts(request: FastifyRequest): RequestFacts {
+  return {
+    method: request.method,
+    path: request.url.slice(0, 200),
+    contentType: request.headers['content-type'],
+  }
 }
 
 export interface RequestFacts {
   readonly method: string
   readonly path: string
   readonly contentType: string | undefined
-  readonly bodyLimit: number
 }
 
 /** What fastify and Node's HTTP parser refuse, in the words of the error table. */
@@ -56,7 +61,7 @@ function fromFastify(error: unknown, request: RequestFacts): WeirError | undefin
     new WeirError(name, parameters, { cause: error })
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return refuse('body_too_large', { limit: request.bodyLimit })
+      return refuse('body_too_large', { limit: BODY_LIMIT })
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return refuse('content_type_invalid', { got: request.contentType ?? 'none' })
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':

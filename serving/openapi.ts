@@ -1,5 +1,9 @@
 import { Decision, RouteRequest } from '../models/decision.ts'
+import { Feedback } from '../models/decision-log/record.ts'
 import { ErrorBody } from './error-body.ts'
+import { BatchRequest, BatchResponse } from './routes/batch.ts'
+import { FeedbackAnswer } from './routes/feedback.ts'
+import { ModelList } from './routes/models.ts'
 
 /** The endpoints in OpenAPI 3.1, whose schemas are JSON Schema: the ones requests are checked by. */
 export function openApiDocument(): Record<string, unknown> {
@@ -10,28 +14,68 @@ export function openApiDocument(): Record<string, unknown> {
       version: '1',
       description: 'Which model should answer this prompt: a learned router over HTTP.',
     },
+    components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+    security: [{}, { key: [] }],
     paths: {
       '/route': {
         post: {
           operationId: 'route',
-          summary: 'Route one prompt or conversation',
-          requestBody: {
-            required: true,
-            content: { 'application/json': { schema: RouteRequest, example: ROUTE_EXAMPLE } },
-          },
-          responses: {
-            200: json('The decision', Decision),
-            400: json('The request is not valid', ErrorBody),
-            413: json('The prompt or body is too large', ErrorBody),
-            503: json('Not ready', ErrorBody),
-          },
+          summary:
+            'Routes one prompt or conversation. All turns, the system prompt and the names of tools count.',
+          requestBody: body(RouteRequest, ROUTE_EXAMPLE),
+          responses: { 200: json('The decision', Decision, DECISION_EXAMPLE), ...REFUSALS },
         },
       },
-      '/health': { get: { operationId: 'health', responses: { 200: { description: 'Alive' } } } },
+      '/route/batch': {
+        post: {
+          operationId: 'routeBatch',
+          summary:
+            'Routes up to 1,000 requests; one that is wrong gets its error and spoils no other.',
+          requestBody: body(BatchRequest, { requests: [ROUTE_EXAMPLE, { prompt: '' }] }),
+          responses: { 200: json('A decision or an error each', BatchResponse), ...REFUSALS },
+        },
+      },
+      '/feedback': {
+        post: {
+          operationId: 'feedback',
+          summary: 'Records how good the answer to a decision was. Answered once it is on disk.',
+          requestBody: body(Feedback, {
+            decision_id: DECISION_EXAMPLE.id,
+            score: 1,
+            source: 'user',
+          }),
+          responses: { 200: json('Recorded', FeedbackAnswer), ...REFUSALS },
+        },
+      },
+      '/v1/models': {
+        get: {
+          operationId: 'models',
+          summary: 'Router names, aliases and splits that a request may give.',
+          responses: { 200: json('The names', ModelList) },
+        },
+      },
+      '/health': {
+        get: {
+          operationId: 'health',
+          summary: 'Whether the process lives.',
+          responses: { 200: { description: 'It lives' } },
+        },
+      },
       '/ready': {
         get: {
           operationId: 'ready',
-          responses: { 200: { description: 'Can route' }, 503: json('Still loading', ErrorBody) },
+          summary: 'Whether it can route.',
+          responses: {
+            200: { description: 'It can' },
+            503: json('Loading, or an encoder is down', ErrorBody),
+          },
+        },
+      },
+      '/metrics': {
+        get: {
+          operationId: 'metrics',
+          summary: 'Counters and histograms for Prometheus.',
+          responses: { 200: { description: 'Prometheus text' } },
         },
       },
     },
@@ -40,6 +84,61 @@ export function openApiDocument(): Record<string, unknown> {
 
 const ROUTE_EXAMPLE = { prompt: 'Prove that the square root of 2 is irrational.' }
 
-function json(description: string, schema: unknown): Record<string, unknown> {
-  return { description, content: { 'application/json': { schema } } }
+const DECISION_EXAMPLE: Decision = {
+  id: '0a4a7b6e-6c3f-4f1e-9a55-0a8f3f8f3c55',
+  object: 'routing.decision',
+  created: 1_763_000_000,
+  router: { name: 'demo', version: '2244b138dcc40923' },
+  model: 'big-1',
+  win_rate: 0.7312,
+  threshold: 0.6132,
+  calibrated: true,
+  candidates: [
+    {
+      model: 'big-1',
+      score: 0.7312,
+      eligible: true,
+      reason: 'chosen',
+      est_cost_usd: 0.0061,
+      propensity: 1,
+    },
+    {
+      model: 'small-1',
+      score: 0.2688,
+      eligible: true,
+      reason: 'next',
+      est_cost_usd: 0.0002,
+      propensity: 0,
+    },
+  ],
+  reason: 'win_rate_reached',
+  fallback: false,
+  fallback_reason: null,
+  propensity: 1,
+  timing_ms: 0.061,
+  truncated: false,
+}
+
+const REFUSALS = {
+  400: json('The request is not valid', ErrorBody, {
+    error: {
+      message: 'expected a prompt with text in it, got ""',
+      type: 'invalid_request_error',
+      code: 'prompt_empty',
+      param: 'prompt',
+    },
+  }),
+  401: json('No key, or an unknown one', ErrorBody),
+  413: json('The prompt or body is too large', ErrorBody),
+  429: json('Too many requests of this key; Retry-After says when', ErrorBody),
+  503: json('Not ready, or at its limit; Retry-After says when', ErrorBody),
+}
+
+function json(description: string, schema: unknown, example?: unknown): Record<string, unknown> {
+  const content = example === undefined ? { schema } : { schema, example }
+  return { description, content: { 'application/json': content } }
+}
+
+function body(schema: unknown, example: unknown): Record<string, unknown> {
+  return { required: true, content: { 'application/json': { schema, example } } }
 }

@@ -23,7 +23,8 @@ export const DecisionRecord = Type.Object({
   router: Type.String(),
   version: Type.String(),
   model: Type.String(),
-  win_rate: Type.Number(),
+  /** null where the router did not answer and had no fallback head */
+  win_rate: Type.Unsafe<number | null>({ type: ['number', 'null'] }),
   threshold: Type.Number(),
   reason: Type.String(),
   /** probability that this request was given this model */

@@ -1,12 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import { WeirError } from '../../models/errors.ts'
-import type { RouterSource } from '../router-source.ts'
+import type { Services } from '../services.ts'
 
-/** `GET /health`: the process lives. `GET /ready`: it can route; 503 until then. */
-export function addHealthRoutes(app: FastifyInstance, routers: RouterSource): void {
+/** `GET /health`: the process lives. `GET /ready`: it can route; 503 while loading and while encoders fail. */
+export function addHealthRoutes(app: FastifyInstance, services: Services): void {
   app.get('/health', () => ({ status: 'ok' }))
   app.get('/ready', () => {
-    if (!routers.ready) throw new WeirError('server_not_ready')
+    if (!services.fleet.snapshot) throw new WeirError('server_not_ready')
+    const down = services.encoders.down()
+    if (down.length > 0) throw new WeirError('encoder_down', { routers: down })
     return { status: 'ready' }
   })
 }

@@ -1,15 +1,22 @@
 import type { FastifyInstance } from 'fastify'
 import { Decision, RouteRequest } from '../../models/decision.ts'
-import type { RouterSource } from '../router-source.ts'
+import type { Services } from '../services.ts'
 
 /** `POST /route`: one request in, one decision out. */
-export function addRouteRoute(app: FastifyInstance, routers: RouterSource): void {
+export function addRouteRoute(app: FastifyInstance, services: Services): void {
+  const { decider, gate, log } = services
   app.post<{ Body: RouteRequest }>(
     '/route',
     { schema: { body: RouteRequest, response: { 200: Decision } } },
-    (request) => {
-      const { router: name, ...rest } = request.body
-      return routers.pick(name).route(rest)
+    async (request) => {
+      gate.inFlight++
+      try {
+        const room = log?.room()
+        if (room) await room
+        return await decider.route(request.body, request.caller)
+      } finally {
+        gate.inFlight--
+      }
     },
   )
 }

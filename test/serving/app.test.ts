@@ -42,7 +42,7 @@ describe('POST /route', () => {
   })
 
   test('writes an unknown cost as null', async () => {
-    const other = await sampleApp({ link: 'success' })
+    const other = await sampleApp({ bundles: [{ link: 'success' }] })
     const body = (
       await other.app.inject({ method: 'POST', url: '/route', payload: { prompt: 'prove' } })
     ).json()
@@ -90,7 +90,7 @@ describe('POST /route', () => {
     ['an empty body', '', 400, 'request_invalid', null],
     ['a list', '[]', 400, 'request_invalid', null],
     ['null', 'null', 400, 'request_invalid', null],
-    ['a prototype in JSON', '{"prompt":"x","__proto__":{"a":1}}', 400, 'request_invalid', null],
+    ['a prototype in JSON', '{"prompt":"x","__proto__":{"a":1}}', 400, 'request_invalid', '__proto__'],
   ]
   test.each(refused)(
     'refuses %s in the shape of OpenAI',

@@ -5,32 +5,69 @@ import type { FastifyInstance } from 'fastify'
 import { writeBundle } from '../../models/bundle/write.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { buildApp } from '../../serving/app.ts'
-import { singleRouter } from '../../serving/router-source.ts'
+import type { ServeConfig } from '../../serving/config.ts'
+import {
+  type OpenServices,
+  openServices,
+  type ServiceOptions,
+} from '../../serving/open-services.ts'
 import { type SampleOptions, sampleDraft } from '../models/sample-bundle.ts'
 import { loadWordEncoder } from '../models/word-encoder.ts'
 
 export interface SampleApp {
+  /** holds the bundles, and the log where one is asked for */
+  readonly root: string
   readonly app: FastifyInstance
+  readonly services: OpenServices
+  readonly config: ServeConfig
+  /** the first router */
   readonly router: Router
   /** what was reported as our own fault */
   readonly bugs: unknown[]
+  readonly warnings: string[]
   close(): Promise<void>
 }
 
-/** The application over a sample bundle of its own. */
-export async function sampleApp(options: SampleOptions = {}): Promise<SampleApp> {
+export interface SampleAppOptions {
+  readonly bundles?: readonly SampleOptions[]
+  readonly config?: (root: string) => Partial<ServeConfig>
+  readonly services?: Partial<ServiceOptions>
+}
+
+/** Opens a bundle with the word encoder. */
+export const loadSample = (path: string): Promise<Router> =>
+  loadRouter(path, { loadEncoder: loadWordEncoder })
+
+/** The application over sample bundles of its own. */
+export async function sampleApp(options: SampleAppOptions = {}): Promise<SampleApp> {
   const root = await mkdtemp(join(tmpdir(), 'weir-app-'))
-  const { path } = await writeBundle(root, sampleDraft(options))
-  const router = await loadRouter(path, { loadEncoder: loadWordEncoder })
+  const routers: { path: string }[] = []
+  for (const bundle of options.bundles ?? [{}]) {
+    const { manifest } = await writeBundle(root, sampleDraft(bundle))
+    routers.push({ path: join(root, manifest.name) })
+  }
   const bugs: unknown[] = []
-  const app = buildApp({ routers: singleRouter(router), onBug: (error) => bugs.push(error) })
+  const warnings: string[] = []
+  const config: ServeConfig = { routers, ...options.config?.(root) }
+  const services = await openServices(config, {
+    load: loadSample,
+    onBug: (error) => bugs.push(error),
+    onWarning: (message, error) =>
+      warnings.push(error instanceof Error ? `${message}: ${error.message}` : message),
+    ...options.services,
+  })
+  const app = buildApp(services)
   return {
+    root,
     app,
-    router,
+    services,
+    config,
+    router: [...services.fleet.snapshot!.routers.values()][0]!.router,
     bugs,
+    warnings,
     async close() {
       await app.close()
-      await router.close()
+      await services.close()
       await rm(root, { recursive: true })
     },
   }

@@ -1,0 +1,23 @@
+/**
+ * What is taken out of a prompt before it is kept as `redacted`: things that name a person or open a
+ * door. Every pattern is a run of one character class after another, without nested repeats, so its time
+ * grows with the text alone.
+ */
+const PATTERNS: readonly (readonly [RegExp, string])[] = [
+  [/-----BEGIN [A-Z ]{1,40}-----[^-]{1,8192}-----END [A-Z ]{1,40}-----/g, '[key]'],
+  [/\beyJ[\w-]{8,4096}\.[\w-]{8,4096}\.[\w-]{8,4096}/g, '[token]'],
+  [/\b(?:sk|pk|rk|ghp|gho|ghs|xox[abps]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,200}/g, '[key]'],
+  [/\bBearer\s{1,4}[\w.~+/-]{8,4096}=*/gi, 'Bearer [token]'],
+  [/\b[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}\b/g, '[email]'],
+  [/\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b/g, '[account]'],
+  [/\b\d(?:[ -]?\d){12,18}\b/g, '[number]'],
+  [/(?<![\w.])\+?\d{1,3}[ .-]?\(?\d{2,4}\)?[ .-]?\d{3,4}[ .-]?\d{3,4}(?![\w.])/g, '[phone]'],
+  [/\b(?:\d{1,3}\.){3}\d{1,3}\b/g, '[address]'],
+]
+
+/** The text with e-mail addresses, telephone, card and account numbers, IP addresses, keys and tokens replaced. */
+export function redact(text: string): string {
+  let out = text
+  for (const [pattern, name] of PATTERNS) out = out.replace(pattern, name)
+  return out
+}

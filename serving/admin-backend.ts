@@ -1,0 +1,43 @@
+import type { Fleet, ReloadReport } from './fleet/fleet.ts'
+import type { Reloader } from './reloader.ts'
+
+/** A router as operators see it. */
+export interface RouterStatus {
+  readonly name: string
+  readonly version: string
+  readonly path: string
+  /** on disk, oldest first */
+  readonly versions: readonly string[]
+}
+
+/** What the admin port works on: this process's routers, or those of all workers. */
+export interface AdminBackend {
+  ready(): boolean
+  routers(): Promise<readonly RouterStatus[]>
+  reload(): Promise<ReloadReport>
+  rollback(router: string, version?: string): Promise<ReloadReport>
+  /** Prometheus text */
+  metrics(): Promise<string>
+}
+
+export function localBackend(
+  fleet: Fleet,
+  reloader: Reloader,
+  metrics: () => Promise<string>,
+): AdminBackend {
+  return {
+    ready: () => fleet.snapshot !== undefined,
+    routers: () =>
+      Promise.all(
+        [...(fleet.snapshot?.routers ?? [])].map(async ([name, { router }]) => ({
+          name,
+          version: router.manifest.version,
+          path: router.path,
+          versions: await fleet.versions(name),
+        })),
+      ),
+    reload: () => reloader.reload(),
+    rollback: (router, version) => reloader.rollback(router, version),
+    metrics,
+  }
+}

@@ -1,0 +1,217 @@
+import { decide } from '../../models/decide.ts'
+import type { Decision, RouteRequest } from '../../models/decision.ts'
+import { WeirError } from '../../models/errors.ts'
+import { promptHash } from '../../models/prompt-hash.ts'
+import { requestText } from '../../models/route-request.ts'
+import { explained } from '../../models/router.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { LiveRouter } from '../fleet/live-router.ts'
+import { resolveTarget, type Target } from '../fleet/snapshot.ts'
+import { DeadlineQueue } from './deadline.ts'
+import type { DecisionObserver } from './observer.ts'
+import { type OnEncoderFailure, type Scored, scoreBatch, scorePrompt } from './scoring.ts'
+import { chooseArm, splitPropensities } from './split.ts'
+
+export interface DeciderOptions {
+  readonly fleet: Fleet
+  readonly deadlineMs: number
+  readonly observers: readonly DecisionObserver[]
+  readonly onEncoderFailure: OnEncoderFailure
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  readonly newId: () => string
+}
+
+/** Who asks, as far as routing cares. */
+export interface Caller {
+  /** the routers its key may use; any, where absent */
+  readonly routers?: ReadonlySet<string>
+}
+
+export interface Decider {
+  /** @throws what is wrong with the request; never for a slow or failing encoder */
+  route(request: RouteRequest, caller: Caller): Promise<Decision>
+  /** Each request's decision, or what is wrong with it, in their order; prompts are encoded together. */
+  routeBatch(
+    requests: readonly (RouteRequest | WeirError)[],
+    caller: Caller,
+  ): Promise<(Decision | WeirError)[]>
+}
+
+/** A request that has been checked, with the version that answers it and the others of its split. */
+interface Prepared {
+  readonly request: RouteRequest
+  readonly id: string
+  readonly text: string
+  readonly hash: string
+  readonly target: Target
+  readonly live: LiveRouter
+  readonly started: number
+}
+
+export function createDecider(options: DeciderOptions): Decider {
+  const { fleet, observers, now, newId, onEncoderFailure } = options
+  const deadlines = new DeadlineQueue(options.deadlineMs)
+  const score = (live: LiveRouter, { text, hash }: Prepared): Promise<Scored> =>
+    scorePrompt(live, text, hash, deadlines, onEncoderFailure)
+
+  /** Holds every version it may need until `release`. */
+  const prepare = (asked: RouteRequest, caller: Caller): Prepared => {
+    const started = performance.now()
+    const { snapshot } = fleet
+    if (!snapshot) throw new WeirError('server_not_ready')
+    const target = resolveTarget(snapshot, asked.router)
+    if (caller.routers && !caller.routers.has(target.name)) {
+      throw new WeirError('router_forbidden', { router: target.name }, { param: 'router' })
+    }
+    const text = requestText(asked)
+    const request =
+      target.threshold === undefined || asked.threshold !== undefined
+        ? asked
+        : { ...asked, threshold: target.threshold }
+    const id = newId()
+    const { live } = chooseArm(target, request.session_id ?? id)
+    for (const arm of target.arms) arm.live.acquire()
+    for (const shadow of target.shadows) shadow.acquire()
+    return { request, id, text, hash: promptHash(text), target, live, started }
+  }
+  const release = ({ target }: Prepared): void => {
+    for (const arm of target.arms) arm.live.release()
+  }
+
+  const decideBy = (
+    live: LiveRouter,
+    prepared: Prepared,
+    scored: Scored,
+    propensities?: Float64Array,
+  ): Decision =>
+    decide({
+      manifest: live.router.manifest,
+      winRate: scored.winRate,
+      quality: scored.quality,
+      request: prepared.request,
+      promptCharacters: prepared.text.length,
+      truncated: scored.truncated,
+      id: prepared.id,
+      now: now(),
+      elapsedMs: Math.round((performance.now() - prepared.started) * 1000) / 1000,
+      fallbackReason: scored.fallbackReason,
+      propensities,
+    })
+
+  const observe = (
+    live: LiveRouter,
+    prepared: Prepared,
+    scored: Scored,
+    decision: Decision,
+    shadow: boolean,
+  ): void => {
+    const event = {
+      decision,
+      request: prepared.request,
+      text: prepared.text,
+      hash: prepared.hash,
+      live,
+      cache: scored.cache,
+      seconds: decision.timing_ms / 1000,
+      time: now(),
+      shadow,
+    }
+    for (const observer of observers) observer(event)
+  }
+
+  /** What each arm would choose: for the propensity, the others' scores must be known too. */
+  const overArms = async (prepared: Prepared, scored: Scored): Promise<Float64Array> => {
+    const { live: own, target } = prepared
+    const choices = await Promise.all(
+      target.arms.map(async ({ live, share }) => {
+        const its = live === own ? scored : await score(live, prepared)
+        return { share, model: decideBy(live, prepared, its).model }
+      }),
+    )
+    return splitPropensities(own.router.manifest, choices)
+  }
+
+  const finish = async (prepared: Prepared, scored: Scored): Promise<Decision> => {
+    const { live, request, target, text } = prepared
+    const propensities = target.arms.length > 1 ? await overArms(prepared, scored) : undefined
+    const decision = decideBy(live, prepared, scored, propensities)
+    observe(live, prepared, scored, decision, false)
+    return request.explain ? explained(decision, await live.router.explain(text)) : decision
+  }
+
+  /** After the answer; a shadow that fails is told of like any encoder that does. */
+  const runShadow = (live: LiveRouter, prepared: Prepared): void => {
+    setImmediate(async () => {
+      try {
+        const started = { ...prepared, started: performance.now() }
+        const scored = await score(live, started)
+        observe(live, started, scored, decideBy(live, started, scored), true)
+      } catch (error) {
+        // a request that was refused is refused by its shadows as well
+        if (!(error instanceof WeirError && error.status < 500)) {
+          onEncoderFailure(error, live.router.manifest.name)
+        }
+      } finally {
+        live.release()
+      }
+    })
+  }
+
+  return {
+    async route(request, caller) {
+      const prepared = prepare(request, caller)
+      try {
+        return await finish(prepared, await score(prepared.live, prepared))
+      } finally {
+        release(prepared)
+        for (const live of prepared.target.shadows) runShadow(live, prepared)
+      }
+    },
+    async routeBatch(requests, caller) {
+      const prepared = requests.map((request) => {
+        if (request instanceof WeirError) return request
+        return attempt(() => prepare(request, caller))
+      })
+      const groups = new Map<LiveRouter, Prepared[]>()
+      for (const item of prepared) {
+        if (item instanceof WeirError) continue
+        const group = groups.get(item.live)
+        if (group) group.push(item)
+        else groups.set(item.live, [item])
+      }
+      const decisions = new Map<Prepared, Decision | WeirError>()
+      try {
+        for (const [live, group] of groups) {
+          const texts = group.map((item) => item.text)
+          const hashes = group.map((item) => item.hash)
+          const scored = await scoreBatch(live, texts, hashes, onEncoderFailure)
+          for (const [i, item] of group.entries()) {
+            decisions.set(item, await finish(item, scored[i]!).catch(known))
+          }
+        }
+      } finally {
+        for (const item of prepared) {
+          if (item instanceof WeirError) continue
+          release(item)
+          for (const shadow of item.target.shadows) runShadow(shadow, item)
+        }
+      }
+      return prepared.map((item) => (item instanceof WeirError ? item : decisions.get(item)!))
+    },
+  }
+}
+
+function attempt<T>(work: () => T): T | WeirError {
+  try {
+    return work()
+  } catch (error) {
+    return known(error)
+  }
+}
+
+/** An error that a client may be told of; anything else is a bug and goes on. */
+function known(error: unknown): WeirError {
+  if (error instanceof WeirError) return error
+  throw error
+}

@@ -1,0 +1,36 @@
+import type { Router } from '../../models/router.ts'
+import { ScoreCache } from './score-cache.ts'
+
+/**
+ * One loaded router version and who is using it. It is closed when it has been retired and the last
+ * request that took it has let go, so a swap never pulls a version from under a request.
+ */
+export class LiveRouter {
+  readonly router: Router
+  readonly cache: ScoreCache | undefined
+  /** the strong candidate's name */
+  readonly strong: string
+  private leases = 0
+  private retired = false
+
+  constructor(router: Router, cacheEntries: number) {
+    this.router = router
+    this.strong = router.manifest.candidates.find(({ role }) => role === 'strong')!.model
+    this.cache = cacheEntries > 0 ? new ScoreCache(cacheEntries) : undefined
+  }
+
+  acquire(): void {
+    this.leases++
+  }
+
+  release(): void {
+    this.leases--
+    if (this.retired && this.leases === 0) void this.router.close()
+  }
+
+  retire(): void {
+    if (this.retired) return
+    this.retired = true
+    if (this.leases === 0) void this.router.close()
+  }
+}

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto'
+import type { LogWriter } from '../models/decision-log/writer.ts'
+import { openLogWriter } from '../models/decision-log/writer.ts'
+import { WeirError } from '../models/errors.ts'
+import type { Router } from '../models/router.ts'
+import {
+  DEFAULT_DEADLINE_MS,
+  DEFAULT_MAX_IN_FLIGHT,
+  DEFAULT_MAX_LAG_MS,
+  type ServeConfig,
+} from './config.ts'
+import { createDecider } from './decision/decider.ts'
+import type { DecisionObserver } from './decision/observer.ts'
+import { EncoderHealth } from './encoder-health.ts'
+import type { RequestFacts } from './error-body.ts'
+import { createFleet } from './fleet/fleet.ts'
+import { createKeyRing } from './keys.ts'
+import { LoadGate } from './load-gate.ts'
+import { logObserver } from './log-observer.ts'
+import { createMetrics } from './metrics.ts'
+import { RateLimit } from './rate-limit.ts'
+import type { Services } from './services.ts'
+
+export interface ServiceOptions {
+  /** tests pass one with an encoder of their own */
+  readonly load?: (path: string) => Promise<Router>
+  readonly now?: () => number
+  readonly newId?: () => string
+  /** further watchers of decisions: a log line, a span */
+  readonly observers?: readonly DecisionObserver[]
+  readonly onBug: (error: unknown, request: RequestFacts) => void
+  /** told of what an operator should know: encoders that fail, a log that cannot be written */
+  readonly onWarning: (message: string, error?: unknown) => void
+  /** names this process among several that write one log */
+  readonly logOwner?: string
+}
+
+export interface OpenServices extends Services {
+  close(): Promise<void>
+}
+
+/** Everything a server works with, its routers loaded. @throws what is wrong with configuration or bundles */
+export async function openServices(
+  config: ServeConfig,
+  options: ServiceOptions,
+): Promise<OpenServices> {
+  const now = options.now ?? Date.now
+  const fleet = createFleet(config, options.load ? { load: options.load } : {})
+  const gate = new LoadGate({
+    maxInFlight: config.max_in_flight ?? DEFAULT_MAX_IN_FLIGHT,
+    maxLagMs: config.max_lag_ms ?? DEFAULT_MAX_LAG_MS,
+  })
+  const encoders = new EncoderHealth(now)
+  let log: LogWriter | undefined
+  const metrics = await createMetrics({
+    snapshot: () => fleet.snapshot,
+    inFlight: () => gate.inFlight,
+    lagMs: () => gate.lagMs,
+    log: () => log,
+  })
+  try {
+    await fleet.reload()
+    const observers = [...(options.observers ?? []), metrics.observe]
+    if (config.log) {
+      const holds = { text: config.log.text ?? 'none', embedding: config.log.embedding ?? false }
+      for (const [name, live] of fleet.snapshot?.routers ?? []) {
+        if (!holds.embedding || live.router.manifest.encoder.output === 'dense') continue
+        throw new WeirError('config_invalid', {
+          where: 'log.embedding',
+          expected: `routers with dense embeddings (log.text keeps what makes sparse ones)`,
+          got: name,
+        })
+      }
+      log = await openLogWriter({
+        folder: config.log.folder,
+        header: holds,
+        ...(config.log.sync_ms === undefined ? {} : { syncMs: config.log.sync_ms }),
+        ...(config.log.segment_mb === undefined
+          ? {}
+          : { segmentBytes: config.log.segment_mb * 2 ** 20 }),
+        ...(options.logOwner === undefined ? {} : { owner: options.logOwner }),
+        onHealth: (failure) =>
+          options.onWarning(
+            failure ? 'the decision log cannot be written' : 'the decision log is written again',
+            failure,
+          ),
+      })
+      observers.push(logObserver(log, holds))
+    }
+    observers.push(({ decision }) => {
+      if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
+    })
+    const decider = createDecider({
+      fleet,
+      deadlineMs: config.deadline_ms ?? DEFAULT_DEADLINE_MS,
+      observers,
+      onEncoderFailure: (error, router) => {
+        encoders.failed(router)
+        options.onWarning(`the encoder of ${router} failed`, error)
+      },
+      now,
+      newId: options.newId ?? randomUUID,
+    })
+    return {
+      fleet,
+      decider,
+      gate,
+      encoders,
+      rateLimit: new RateLimit(),
+      ratePerMinute: config.rate_per_minute,
+      keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
+      log,
+      metrics,
+      now,
+      onBug: options.onBug,
+      async close() {
+        gate.close()
+        fleet.close()
+        await log?.close()
+      },
+    }
+  } catch (error) {
+    gate.close()
+    fleet.close()
+    await log?.close()
+    throw error
+  }
+}

@@ -1,0 +1,34 @@
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import type { Services } from '../services.ts'
+
+export const ModelList = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      object: Type.Literal('model'),
+      created: Type.Integer(),
+      owned_by: Type.String(),
+    }),
+  ),
+})
+
+/** `GET /v1/models`: the router names that a request may give, as OpenAI clients list models. */
+export function addModelsRoute(app: FastifyInstance, services: Services): void {
+  app.get('/v1/models', { schema: { response: { 200: ModelList } } }, (request) => {
+    const { routers } = request.caller
+    const targets = [...(services.fleet.snapshot?.targets ?? [])]
+    return {
+      object: 'list' as const,
+      data: targets
+        .filter(([, target]) => !routers || routers.has(target.name))
+        .map(([id, target]) => ({
+          id,
+          object: 'model' as const,
+          created: Math.floor(Date.parse(target.arms[0]!.live.router.manifest.created) / 1000),
+          owned_by: 'weir',
+        })),
+    }
+  })
+}

@@ -1,0 +1,77 @@
+import { isIP } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { WeirError } from '../models/errors.ts'
+import { buildAdminApp } from './admin.ts'
+import { localBackend } from './admin-backend.ts'
+import { buildApp } from './app.ts'
+import type { ServeConfig } from './config.ts'
+import { type OpenServices, openServices, type ServiceOptions } from './open-services.ts'
+import { createReloader, type Reloader } from './reloader.ts'
+import { drain, listen } from './server.ts'
+
+export interface RunOptions extends ServiceOptions {
+  readonly host: string
+  readonly port: number
+  /** no admin port where absent */
+  readonly adminPort?: number
+  /** milliseconds between looks at the bundles; never looks where absent */
+  readonly watchMs?: number
+  /** serve beyond this machine without keys */
+  readonly insecure?: boolean
+}
+
+export interface RunningServer {
+  readonly url: string
+  readonly adminUrl: string | undefined
+  readonly services: OpenServices
+  readonly reloader: Reloader
+  /** Takes nothing new, finishes what is under way, writes what is logged. */
+  close(): Promise<void>
+}
+
+/** One process's server, listening. @throws what is wrong with configuration, bundles or address */
+export async function runServer(config: ServeConfig, options: RunOptions): Promise<RunningServer> {
+  assertReachable(config, options)
+  const services = await openServices(config, options)
+  const reloader = createReloader({
+    fleet: services.fleet,
+    onReload: (result) => services.metrics?.reload(result),
+    onNote: options.onWarning,
+  })
+  const apps: FastifyInstance[] = []
+  const close = async (): Promise<void> => {
+    reloader.close()
+    await Promise.all(apps.map((app) => drain(app)))
+    await services.close()
+  }
+  try {
+    const app = buildApp(services)
+    apps.push(app)
+    const url = await listen(app, options)
+    let adminUrl: string | undefined
+    if (options.adminPort !== undefined) {
+      const metrics = async (): Promise<string> =>
+        (await services.metrics?.registry.metrics()) ?? ''
+      const admin = buildAdminApp(localBackend(services.fleet, reloader, metrics), services)
+      apps.push(admin)
+      // never beyond this machine: whoever reaches it changes what is served
+      adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
+    }
+    if (options.watchMs !== undefined) reloader.watch(options.watchMs)
+    return { url, adminUrl, services, reloader, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** @throws keys_needed where others could reach the server and nothing asks who they are */
+export function assertReachable(
+  config: ServeConfig,
+  { host, insecure }: Pick<RunOptions, 'host' | 'insecure'>,
+): void {
+  const local =
+    host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+  if (local || insecure || (config.keys?.length ?? 0) > 0) return
+  throw new WeirError('keys_needed', { host })
+}

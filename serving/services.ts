@@ -1,0 +1,34 @@
+import type { LogWriter } from '../models/decision-log/writer.ts'
+import type { Decider } from './decision/decider.ts'
+import type { EncoderHealth } from './encoder-health.ts'
+import type { RequestFacts } from './error-body.ts'
+import type { Fleet } from './fleet/fleet.ts'
+import type { KeyHolder, KeyRing } from './keys.ts'
+import type { LoadGate } from './load-gate.ts'
+import type { Metrics } from './metrics.ts'
+import type { RateLimit } from './rate-limit.ts'
+
+/** What the endpoints work with; made in one place (`open-services.ts`), passed to each. */
+export interface Services {
+  readonly fleet: Fleet
+  readonly decider: Decider
+  readonly gate: LoadGate
+  readonly encoders: EncoderHealth
+  readonly rateLimit: RateLimit
+  /** requests a minute of a client whose key says nothing else */
+  readonly ratePerMinute: number | undefined
+  readonly keys: KeyRing | undefined
+  readonly log: LogWriter | undefined
+  readonly metrics: Metrics | undefined
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  /** where a failure that is our own fault is told; the client learns only that it happened */
+  readonly onBug: (error: unknown, request: RequestFacts) => void
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** who asks: set before the body is read */
+    caller: KeyHolder
+  }
+}
