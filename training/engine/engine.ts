@@ -78,6 +78,16 @@ export interface FitOptions {
   readonly seed: number
   /** fixed and recorded: the bits of the result depend on it */
   readonly threads: number
+  /**
+   * The tables are not needed after the run: an engine may take their memory instead of copying it,
+   * and leave the arrays empty.
+   */
+  readonly consumeTables?: boolean
+  /**
+   * A file written after each epoch. A run of the same data, settings and backend that finds it goes on
+   * from there, to the same bytes as one that was never stopped; a finished run removes it.
+   */
+  readonly checkpoint?: string
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }

@@ -1,5 +1,6 @@
 import { WeirError } from '../../models/errors.ts'
 import type { Tensor } from '../../models/family.ts'
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import type { EpochRecord, FitOptions, FitResult } from './engine.ts'
 
 /** What an engine does for one run; the loop around it is the same for all. */
@@ -9,10 +10,14 @@ export interface EpochRunner {
   /** Mean validation loss. */
   validate(): Promise<number>
   parameters(): Promise<Readonly<Record<string, Tensor>>>
+  /** Everything that `restore` needs to go on from here. */
+  state(): Promise<Readonly<Record<string, Tensor>>>
+  restore(state: Readonly<Record<string, Tensor>>): Promise<void>
 }
 
 /**
- * Trains until `patience` epochs bring no better validation loss, keeping the best parameters.
+ * Trains until `patience` epochs bring no better validation loss, keeping the best parameters. With a
+ * checkpoint it goes on where a killed run of the same fingerprint left off.
  *
  * @throws training_diverged where a loss is not finite; cancelled where the signal came before the
  *   first epoch ended (later it returns the best so far)
@@ -20,32 +25,39 @@ export interface EpochRunner {
 export async function runEpochs(
   runner: EpochRunner,
   options: FitOptions,
+  fingerprint: string,
 ): Promise<Omit<FitResult, 'backend'>> {
-  const epochs: EpochRecord[] = []
-  let best: { epoch: number; loss: number; parameters: FitResult['parameters'] } | undefined
-  let stopped = false
-  for (let epoch = 1; epoch <= options.epochs; epoch++) {
-    if (options.signal?.aborted) {
-      stopped = true
-      break
-    }
+  const { checkpoint, signal } = options
+  const saved = checkpoint ? await readCheckpoint(checkpoint, fingerprint) : undefined
+  if (saved) await runner.restore(saved.state)
+  const epochs: EpochRecord[] = [...(saved?.epochs ?? [])]
+  let best = saved && { epoch: saved.bestEpoch, parameters: saved.best }
+  const bestLoss = (): number => (best ? epochs[best.epoch - 1]!.validationLoss : Infinity)
+
+  while (epochs.length < options.epochs && epochs.length - (best?.epoch ?? 0) < options.patience) {
+    if (signal?.aborted) break
+    const epoch = epochs.length + 1
     const began = performance.now()
     const trainLoss = finite(await runner.train(epoch), epoch)
     const validationLoss = finite(await runner.validate(), epoch)
-    const seconds = (performance.now() - began) / 1000
-    epochs.push({ epoch, trainLoss, validationLoss, seconds })
-    if (!best || validationLoss < best.loss) {
-      best = { epoch, loss: validationLoss, parameters: await runner.parameters() }
+    const better = validationLoss < bestLoss()
+    epochs.push({ epoch, trainLoss, validationLoss, seconds: (performance.now() - began) / 1000 })
+    if (better) best = { epoch, parameters: await runner.parameters() }
+    if (checkpoint && best) {
+      const state = await runner.state()
+      const { epoch: bestEpoch, parameters } = best
+      await writeCheckpoint(checkpoint, { fingerprint, epochs, bestEpoch, state, best: parameters })
     }
     options.onProgress?.({
       stage: 'training',
       done: epoch,
       total: options.epochs,
-      note: `loss ${trainLoss.toFixed(4)}, validation ${validationLoss.toFixed(4)} (best ${best.loss.toFixed(4)} at ${best.epoch})`,
+      note: `loss ${trainLoss.toFixed(4)}, validation ${validationLoss.toFixed(4)} (best ${bestLoss().toFixed(4)} at ${best?.epoch})`,
     })
-    if (epoch - best.epoch >= options.patience) break
   }
   if (!best) throw new WeirError('cancelled', { signal: 'request' })
+  const stopped = signal?.aborted ?? false
+  if (checkpoint && !stopped) await removeCheckpoint(checkpoint)
   return { parameters: best.parameters, epochs, bestEpoch: best.epoch, stopped }
 }
 

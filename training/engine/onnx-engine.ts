@@ -2,10 +2,12 @@ import type { Tensor } from '../../models/family.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { stepSchedule } from './adam.ts'
 import { type Batches, meanLoss, planBatches } from './batches.ts'
-import { packBlock, planBlocks, unpackBlock } from './blocks.ts'
-import type { Engine, FitData, FitOptions, FitRows, FitSpec } from './engine.ts'
+import { type Block, packBlock, planBlocks, unpackBlock } from './blocks.ts'
+import { fitFingerprint } from './checkpoint.ts'
+import type { Engine, FitData, FitOptions, FitResult, FitRows, FitSpec } from './engine.ts'
 import { epochGraph, evaluationGraph, gradientGraph, INPUT, LOSSES, next } from './epoch-graph.ts'
 import { runEpochs } from './epochs.ts'
+import { holdRows } from './held-rows.ts'
 import { SessionClient, type WireTensor } from './session-client.ts'
 
 const EVALUATION_BATCH = 1024
@@ -34,18 +36,25 @@ export function createOnnxEngine(): Engine {
   }
 }
 
-async function fitWith(client: SessionClient, spec: FitSpec, data: FitData, options: FitOptions) {
+async function fitWith(
+  client: SessionClient,
+  spec: FitSpec,
+  data: FitData,
+  options: FitOptions,
+): Promise<FitResult> {
   const { train, validation } = data
+  const { threads } = options
   const validationBatches = planBatches(validation, EVALUATION_BATCH)
   const { batchSize } = planBatches(train, options.batchSize)
-  const { threads } = options
   const model = encodeOnnx(epochGraph(spec, train, batchSize))
   const version = await client.load('epoch', model, threads)
   const evaluation = evaluationGraph(spec, validation, validationBatches.batchSize)
   await client.load('evaluation', encodeOnnx(evaluation), threads)
+  const backend = `onnxruntime-node ${version}, ${threads} thread${threads === 1 ? '' : 's'}`
 
   const blocks = planBlocks(spec.parameters)
-  const carried = blocks.flatMap(({ name }) => [
+  const blockNames = blocks.map(({ name }) => INPUT.parameter(name))
+  const stateNames = blocks.flatMap(({ name }) => [
     INPUT.parameter(name),
     INPUT.first(name),
     INPUT.second(name),
@@ -58,13 +67,9 @@ async function fitWith(client: SessionClient, spec: FitSpec, data: FitData, opti
     await client.keep(INPUT.first(name), zeros)
     await client.keep(INPUT.second(name), zeros)
   }
-  const state = Object.fromEntries(carried.map((name) => [name, name]))
-  const keep = Object.fromEntries(carried.map((name) => [next(name), name]))
-  const held = Object.fromEntries(
-    blocks.map(({ name }) => [INPUT.parameter(name), INPUT.parameter(name)]),
-  )
-  const trainInputs = await keepRows(client, train, 'train')
-  const validationInputs = await keepRows(client, validation, 'validation', { train, trainInputs })
+  const fingerprint = options.checkpoint ? fitFingerprint(backend, spec, data, options) : ''
+  const held = await holdRows(client, { train, validation }, options.consumeTables)
+  const byOwnName = (names: readonly string[]) => Object.fromEntries(names.map((n) => [n, n]))
 
   const fitted = await runEpochs(
     {
@@ -79,8 +84,8 @@ async function fitWith(client: SessionClient, spec: FitSpec, data: FitData, opti
             [INPUT.stepSize]: { shape, values: schedule.stepSize },
             [INPUT.epsilon]: { shape, values: schedule.epsilon },
           },
-          kept: { ...state, ...trainInputs },
-          keep,
+          kept: { ...byOwnName(stateNames), ...held.train },
+          keep: Object.fromEntries(stateNames.map((name) => [next(name), name])),
           fetch: [LOSSES],
         })
         return meanLoss(floats(outputs[LOSSES]), batches.weight)
@@ -88,22 +93,34 @@ async function fitWith(client: SessionClient, spec: FitSpec, data: FitData, opti
       validate: async () => {
         const outputs = await client.run('evaluation', {
           feeds: batchFeeds(validationBatches),
-          kept: { ...held, ...validationInputs },
+          kept: { ...byOwnName(blockNames), ...held.validation },
           keep: {},
           fetch: [LOSSES],
         })
         return meanLoss(floats(outputs[LOSSES]), validationBatches.weight)
       },
       parameters: async () => {
-        const read = await client.read(Object.values(held))
+        const read = await client.read(blockNames)
+        const values = (block: Block) => floats(read[INPUT.parameter(block.name)])
+        return Object.fromEntries(blocks.flatMap((block) => unpackBlock(block, values(block))))
+      },
+      state: async () => {
+        const read = await client.read(stateNames)
         return Object.fromEntries(
-          blocks.flatMap((block) => unpackBlock(block, floats(read[INPUT.parameter(block.name)]))),
+          stateNames.map((name) => [
+            name,
+            { shape: read[name]!.shape, values: floats(read[name]) },
+          ]),
         )
+      },
+      restore: async (state) => {
+        for (const name of stateNames) await client.keep(name, state[name]!)
       },
     },
     options,
+    fingerprint,
   )
-  return { ...fitted, backend: `onnxruntime-node ${version}, ${threads} threads` }
+  return { ...fitted, backend }
 }
 
 async function gradients(client: SessionClient, spec: FitSpec, rows: FitRows) {
@@ -115,7 +132,7 @@ async function gradients(client: SessionClient, spec: FitSpec, rows: FitRows) {
   }
   const outputs = await client.run('gradient', {
     feeds: { ...batchFeeds(batches), ...parameters },
-    kept: await keepRows(client, rows, 'rows'),
+    kept: (await holdRows(client, { rows })).rows!,
     keep: {},
     fetch: [LOSSES, ...Object.keys(parameters).map(next)],
   })
@@ -124,31 +141,6 @@ async function gradients(client: SessionClient, spec: FitSpec, rows: FitRows) {
     if (l2 > 0) loss += (l2 / 2) * values.reduce((sum, value) => sum + value * value, 0)
   }
   return { loss, gradients: toTensors(spec, (name) => outputs[next(INPUT.parameter(name))]) }
-}
-
-/** Sends the columns and tables once; returns input name -> held name. Shared tables are sent once. */
-async function keepRows(
-  client: SessionClient,
-  rows: FitRows,
-  prefix: string,
-  sent?: { train: FitRows; trainInputs: Readonly<Record<string, string>> },
-): Promise<Record<string, string>> {
-  const inputs: Record<string, string> = {}
-  const hold = async (input: string, tensor: WireTensor): Promise<void> => {
-    inputs[input] = `${prefix} ${input}`
-    await client.keep(`${prefix} ${input}`, tensor)
-  }
-  for (const [name, values] of Object.entries(rows.columns)) {
-    await hold(INPUT.column(name), { shape: [rows.rows], values })
-  }
-  for (const [name, { table, index }] of Object.entries(rows.lookups)) {
-    await hold(INPUT.index(name), { shape: [rows.rows], values: index })
-    const known = sent?.trainInputs[INPUT.table(name)]
-    if (known && sent.train.lookups[name]?.table.values === table.values) {
-      inputs[INPUT.table(name)] = known
-    } else await hold(INPUT.table(name), table)
-  }
-  return inputs
 }
 
 function batchFeeds(batches: Batches): Record<string, WireTensor> {

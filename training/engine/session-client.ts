@@ -57,8 +57,15 @@ export class SessionClient {
     return result?.version ?? 'unknown'
   }
 
-  async keep(name: string, tensor: WireTensor): Promise<void> {
-    await this.call({ kind: 'keep', name, tensor })
+  /** @param consume moves the values' memory instead of copying it, where they own all of it */
+  async keep(name: string, tensor: WireTensor, consume = false): Promise<void> {
+    const { shape, values } = tensor
+    const whole = values.byteLength === values.buffer.byteLength
+    // copied here and moved: posting a copy would hold a third one meanwhile
+    const sent = consume && whole ? values : values.slice()
+    await this.call({ kind: 'keep', name, tensor: { shape, values: sent } }, [
+      sent.buffer as ArrayBuffer,
+    ])
   }
 
   async run(name: string, request: RunRequest): Promise<Tensors> {
@@ -73,12 +80,15 @@ export class SessionClient {
     await this.worker.terminate()
   }
 
-  private call(command: Command): Promise<SessionReply['result']> {
+  private call(
+    command: Command,
+    moved: readonly ArrayBuffer[] = [],
+  ): Promise<SessionReply['result']> {
     const id = this.count++
     const call = withResolvers<SessionReply['result']>()
     this.waiting.set(id, call)
     this.worker.ref()
-    this.worker.postMessage({ ...command, id } satisfies SessionRequest)
+    this.worker.postMessage({ ...command, id } satisfies SessionRequest, moved)
     return call.promise
   }
 

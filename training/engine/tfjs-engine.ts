@@ -2,6 +2,7 @@ import type * as TfModule from '@tensorflow/tfjs'
 import type { Tensor } from '../../models/family.ts'
 import { BETA1, BETA2, stepSchedule } from './adam.ts'
 import { type Batches, MINIMUM_WEIGHT, meanLoss, planBatches } from './batches.ts'
+import { fitFingerprint } from './checkpoint.ts'
 import type { Engine, FitData, FitOptions, FitResult, FitRows, FitSpec } from './engine.ts'
 import { runEpochs } from './epochs.ts'
 import { type LoadedTfjs, loadTfjs, type Tf, type TfTensor } from './tfjs-loader.ts'
@@ -35,6 +36,11 @@ async function fitWith(
   const names = Object.keys(spec.parameters)
   const zeros = (name: string): TfModule.Variable => tf.variable(tf.zerosLike(variables[name]!))
   const moments = names.map((name) => ({ first: zeros(name), second: zeros(name) }))
+  const states = names.flatMap((name, i): [string, TfModule.Variable][] => [
+    [`p:${name}`, variables[name]!],
+    [`m:${name}`, moments[i]!.first],
+    [`v:${name}`, moments[i]!.second],
+  ])
   const trainTensors = rowTensors(tf, train)
   const validationTensors = rowTensors(tf, validation)
   const validationBatches = planBatches(validation, EVALUATION_BATCH)
@@ -82,14 +88,20 @@ async function fitWith(
           return meanLoss(sums, validationBatches.weight)
         },
         parameters: async () => readTensors(spec, (name) => variables[name]!),
+        state: async () => Object.fromEntries(states.map(([key, v]) => [key, readTensor(v)])),
+        restore: async (state) => {
+          for (const [key, variable] of states) {
+            tf.tidy(() => variable.assign(tf.tensor(state[key]!.values, variable.shape)))
+          }
+        },
       },
       options,
+      options.checkpoint ? fitFingerprint(backend, spec, data, options) : '',
     )
     return { ...fitted, backend }
   } finally {
     tf.dispose([
-      Object.values(variables),
-      ...moments.map(({ first, second }) => [first, second]),
+      states.map(([, variable]) => variable),
       ...[trainTensors, validationTensors].map((rows) => Object.values(rows)),
     ] as unknown as TfTensor[])
   }
@@ -175,11 +187,12 @@ function takeBatch(tf: Tf, rows: RowTensors, batches: Batches, step: number): Ba
 
 function readTensors(spec: FitSpec, read: (name: string) => TfTensor): Record<string, Tensor> {
   return Object.fromEntries(
-    Object.entries(spec.parameters).map(([name, { shape }]) => [
-      name,
-      { shape, values: Float32Array.from(read(name).dataSync()) },
-    ]),
+    Object.keys(spec.parameters).map((name) => [name, readTensor(read(name))]),
   )
+}
+
+function readTensor(tensor: TfTensor): Tensor {
+  return { shape: tensor.shape, values: Float32Array.from(tensor.dataSync()) }
 }
 
 /** Lets timers, signals and progress run between epochs. */
