@@ -1,24 +1,32 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { WeirError } from '../models/errors.ts'
-import { promptText } from '../models/messages.ts'
+import { throwIfAborted } from '../models/encoders/abort.ts'
 import { type Batch, type Column, type TextColumn, writeArrow } from './arrow.ts'
-import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest, WINNERS } from './dataset.ts'
+import { assignSplits, type SplitInput } from './assign-splits.ts'
+import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest } from './dataset.ts'
 import { EventIds } from './event-ids.ts'
 import { Growable } from './growable.ts'
-import { unitInterval } from './hash64.ts'
 import { Names } from './names.ts'
 import { OutcomeTable } from './outcome-table.ts'
 import { PrefixSample } from './prefix-sample.ts'
 import { PromptStore } from './prompt-store.ts'
-import type { LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
-import type { Source } from './source.ts'
-import { SPLITS, type SplitFractions, splitAt } from './split.ts'
+import { KIND, type RowBlock } from './row-block.ts'
+import { SPLITS, type SplitFractions } from './split.ts'
 import { stemHash } from './stem.ts'
 
 const SPILL = 'prompts.spill'
 const BATCH_ROWS = 65_536
-const NO_CATEGORY = -1
+const NONE = -1
+
+export interface SplitOptions {
+  readonly seed: number
+  readonly fractions: SplitFractions
+  /** the column whose values keep prompts together; recorded, the blocks carry the values */
+  readonly groupBy?: string
+  readonly testBy?: 'category'
+  /** seconds since 1970 */
+  readonly testAfter?: number
+}
 
 /** Collects rows and writes a dataset's files. Texts go to disk as they come; numbers stay, in typed arrays. */
 export class DatasetBuilder {
@@ -26,12 +34,21 @@ export class DatasetBuilder {
   private readonly folder: string
   private readonly prompts: PromptStore
   private readonly prefixes = new PrefixSample()
-  private readonly models = new Names()
-  private readonly judges = new Names()
-  private readonly categories = new Names()
   private readonly ids = new EventIds()
+  private readonly names = {
+    models: new Names(),
+    categories: new Names(),
+    groups: new Names(),
+    judges: new Names(),
+  }
   private readonly sources: DatasetManifest['sources'] = []
-  private readonly category = new Growable(Int32Array)
+  /** a prompt each */
+  private readonly prompt = {
+    stem: new Growable(Uint32Array),
+    category: new Growable(Int32Array),
+    first: new Growable(Float64Array),
+  }
+  private readonly groups = { prompt: new Growable(Int32Array), group: new Growable(Int32Array) }
   private readonly preferences = {
     prompt: new Growable(Int32Array),
     model_a: new Growable(Int32Array),
@@ -54,61 +71,83 @@ export class DatasetBuilder {
     return new DatasetBuilder(folder, await PromptStore.create(join(folder, SPILL)))
   }
 
-  add(row: LogRow | Reject): void {
-    this.rows.read++
-    if (row.kind === 'reject') {
-      this.rows.rejected++
-      return
+  /** To be awaited, one block after another. */
+  async add(block: RowBlock): Promise<void> {
+    const { rows } = this
+    rows.read += block.rows
+    rows.rejected += block.rejects.length
+    const numbers = {
+      models: this.number('models', block),
+      categories: this.number('categories', block),
+      groups: this.number('groups', block),
+      judges: this.number('judges', block),
     }
-    if (row.id !== undefined && !this.ids.add(`${row.kind}:${row.id}`)) {
-      this.rows.duplicates++
-      return
+    for (let i = 0; i < block.kept; i++) {
+      const low = block.id[i * 2]!
+      const high = block.id[i * 2 + 1]!
+      if ((low !== 0 || high !== 0) && !this.ids.add(low, high)) {
+        rows.duplicates++
+        continue
+      }
+      rows.kept++
+      const prompt = this.addPrompt(block, i, numbers)
+      if (block.kind[i] === KIND.preference) this.addPreference(prompt, block, i, numbers)
+      else this.addOutcome(prompt, block, i, numbers)
     }
-    this.rows.kept++
-    const prompt = this.addPrompt(row)
-    if (row.kind === 'preference') this.addPreference(prompt, row)
-    else this.addOutcome(prompt, row)
+    await this.prompts.flush()
   }
 
-  /** To be awaited between batches of rows. */
-  flush(): Promise<void> {
-    return this.prompts.flush()
+  /** Counts a file whose very rows were read before: the same events, none kept. */
+  addRepeated(rows: number): void {
+    this.rows.read += rows
+    this.rows.duplicates += rows
   }
 
-  async endSource(source: Source, format: string): Promise<void> {
-    const rows = this.rows.read - this.sources.reduce((sum, known) => sum + known.rows, 0)
-    this.sources.push({ path: source.path, sha256: await source.sha256(), rows, format })
+  endSource(source: DatasetManifest['sources'][number]): void {
+    this.sources.push(source)
   }
 
   /** Splits the prompts and writes every file; `dataset.json` last. */
-  async finish(
-    seed: number,
-    fractions: SplitFractions,
-    signal?: AbortSignal,
-  ): Promise<DatasetManifest> {
-    const { names, place } = this.models.sorted()
+  async finish(options: SplitOptions, signal?: AbortSignal): Promise<DatasetManifest> {
     const prefixes = this.prefixes.prefixes()
-    const bySplit = new Float64Array(SPLITS.length)
-    const hash = new Uint32Array(2)
-    const splitter = (text: string): number => {
-      stemHash(text, prefixes, seed, hash)
-      const split = splitAt(unitInterval(hash), fractions)
-      bySplit[split]!++
-      return split
-    }
-    await writeArrow(this.path('prompts'), this.promptBatches(splitter, signal))
+    if (prefixes.length > 0) await this.restem(prefixes, options.seed, signal)
+    const split = assignSplits(this.splitInput(options))
+    await writeArrow(this.path('prompts'), this.promptBatches(split, signal))
     await this.prompts.close()
     await rm(join(this.folder, SPILL))
+    const { names, place } = this.names.models.sorted()
     if (this.preferences.prompt.length > 0) {
       await writeArrow(this.path('preferences'), this.preferenceBatches(place))
     }
     if (!this.scores.empty) await writeArrow(this.path('outcomes'), this.outcomeBatches(names))
-    const manifest: DatasetManifest = {
+    const manifest = this.manifest(names, prefixes, split, options)
+    await writeFile(this.path('manifest'), `${JSON.stringify(manifest, null, 2)}\n`)
+    return manifest
+  }
+
+  async close(): Promise<void> {
+    await this.prompts.close().catch(() => {})
+  }
+
+  private manifest(
+    models: string[],
+    prefixes: string[],
+    split: Uint8Array,
+    { seed, fractions, groupBy, testBy, testAfter }: SplitOptions,
+  ): DatasetManifest {
+    const bySplit = new Float64Array(SPLITS.length)
+    for (const of of split) bySplit[of]!++
+    return {
       format: DATASET_FORMAT,
       sources: this.sources,
-      models: names,
-      judges: this.judges.list(),
+      models,
+      judges: this.names.judges.list(),
       split: { seed, fractions: { ...fractions }, prefixes },
+      split_by: {
+        ...(groupBy !== undefined && { group_by: groupBy }),
+        ...(testBy && { test_by: testBy }),
+        ...(testAfter !== undefined && { test_after: testAfter }),
+      },
       counts: {
         prompts: this.prompts.size,
         preferences: this.preferences.prompt.length,
@@ -118,80 +157,114 @@ export class DatasetBuilder {
         calibration: bySplit[2]!,
         test: bySplit[3]!,
       },
-      rows: this.rows,
+      rows: { ...this.rows },
     }
-    await writeFile(this.path('manifest'), `${JSON.stringify(manifest, null, 2)}\n`)
-    return manifest
   }
 
-  async close(): Promise<void> {
-    await this.prompts.close().catch(() => {})
+  private splitInput({ seed, fractions, testBy, testAfter }: SplitOptions): SplitInput {
+    const { groups, prompt, names } = this
+    return {
+      stems: prompt.stem.view(),
+      seed,
+      fractions,
+      groups: {
+        prompt: groups.prompt.view(),
+        group: groups.group.view(),
+        names: names.groups.list(),
+      },
+      ...(testBy && {
+        testBy: { category: prompt.category.view(), names: names.categories.list() },
+      }),
+      ...(testAfter !== undefined && {
+        testAfter: { first: prompt.first.view(), time: testAfter },
+      }),
+    }
   }
 
   private path(file: keyof typeof DATASET_FILES): string {
     return join(this.folder, DATASET_FILES[file])
   }
 
-  private addPrompt(row: LogRow): number {
-    const text = promptText(row.prompt)
-    const { entry, key, added } = this.prompts.add(text)
-    if (added) {
-      this.category.push(NO_CATEGORY)
-      if (this.prefixes.wants(key)) this.prefixes.add(key, text)
+  /** A block's numbers of names to ours. */
+  private number(kind: keyof RowBlock['names'], block: RowBlock): Int32Array {
+    return Int32Array.from(block.names[kind], (name) => this.names[kind].add(name))
+  }
+
+  private addPrompt(block: RowBlock, i: number, numbers: Numbers): number {
+    const { prompt } = this
+    const before = this.prompts.size
+    const entry = this.prompts.add(block, i)
+    const time = block.timestamp[i]!
+    if (entry === before) {
+      prompt.stem.push(block.stem[i * 2]!)
+      prompt.stem.push(block.stem[i * 2 + 1]!)
+      prompt.category.push(NONE)
+      prompt.first.push(time)
+      const key = this.prompts.keyOf(entry)
+      if (this.prefixes.wants(key)) this.prefixes.add(key, textOf(block, i))
+    } else if (time < prompt.first.at(entry)) prompt.first.set(entry, time)
+    const category = block.category[i]!
+    if (category !== NONE && prompt.category.at(entry) === NONE) {
+      prompt.category.set(entry, numbers.categories[category]!)
     }
-    if (row.category !== undefined && this.category.at(entry) === NO_CATEGORY) {
-      this.category.set(entry, this.categories.add(row.category))
+    const group = block.group[i]!
+    if (group !== NONE) {
+      this.groups.prompt.push(entry)
+      this.groups.group.push(numbers.groups[group]!)
     }
     return entry
   }
 
-  private addPreference(prompt: number, row: PreferenceRow): void {
+  private addPreference(prompt: number, block: RowBlock, i: number, numbers: Numbers): void {
     const { preferences } = this
+    const judge = block.judge[i]!
     preferences.prompt.push(prompt)
-    preferences.model_a.push(this.models.add(row.modelA))
-    preferences.model_b.push(this.models.add(row.modelB))
-    preferences.winner.push(WINNERS.indexOf(row.winner))
-    preferences.weight.push(row.weight ?? 1)
-    preferences.judge.push(row.judge === undefined ? -1 : this.judges.add(row.judge))
-    preferences.timestamp.push(row.timestamp ?? Number.NaN)
+    preferences.model_a.push(numbers.models[block.modelA[i]!]!)
+    preferences.model_b.push(numbers.models[block.modelB[i]!]!)
+    preferences.winner.push(block.winner[i]!)
+    preferences.weight.push(block.weight[i]!)
+    preferences.judge.push(judge === NONE ? NONE : numbers.judges[judge]!)
+    preferences.timestamp.push(block.timestamp[i]!)
   }
 
-  private addOutcome(prompt: number, row: OutcomeRow): void {
-    for (const [name, score] of row.scores) {
-      const model = this.models.add(name)
-      this.scores.add(prompt, model, score)
-      const cost = row.costs?.get(name)
-      if (cost !== undefined) this.costs.add(prompt, model, cost)
-      const length = row.tokens?.get(name)
-      if (length !== undefined) this.tokens.add(prompt, model, length)
+  private addOutcome(prompt: number, block: RowBlock, i: number, numbers: Numbers): void {
+    for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
+      const model = numbers.models[block.entryModel[at]!]!
+      this.scores.add(prompt, model, block.entryScore[at]!)
+      const cost = block.entryCost[at]!
+      if (!Number.isNaN(cost)) this.costs.add(prompt, model, cost)
+      const tokens = block.entryTokens[at]!
+      if (!Number.isNaN(tokens)) this.tokens.add(prompt, model, tokens)
     }
   }
 
-  private async *promptBatches(
-    splitter: (text: string) => number,
-    signal?: AbortSignal,
-  ): AsyncGenerator<Batch> {
-    const names = this.categories.list().map((name) => Buffer.from(name))
+  /** Stems once more, now that the shared prefixes are known. */
+  private async restem(prefixes: string[], seed: number, signal?: AbortSignal): Promise<void> {
+    const hash = new Uint32Array(2)
+    for await (const { start, offsets, bytes } of this.prompts.blocks()) {
+      throwIfAborted(signal)
+      for (let i = 0; i + 1 < offsets.length; i++) {
+        stemHash(bytes.toString('utf8', offsets[i], offsets[i + 1]), prefixes, seed, hash)
+        this.prompt.stem.set((start + i) * 2, hash[0]!)
+        this.prompt.stem.set((start + i) * 2 + 1, hash[1]!)
+      }
+    }
+  }
+
+  private async *promptBatches(split: Uint8Array, signal?: AbortSignal): AsyncGenerator<Batch> {
+    const names = this.names.categories.list().map((name) => Buffer.from(name))
     const digests = this.prompts.digests()
     for await (const { start, offsets, bytes } of this.prompts.blocks()) {
-      if (signal?.aborted) throw new WeirError('cancelled', { signal: String(signal.reason) })
+      throwIfAborted(signal)
       const rows = offsets.length - 1
-      const split = new Uint8Array(rows)
-      for (let i = 0; i < rows; i++) {
-        split[i] = splitter(bytes.toString('utf8', offsets[i], offsets[i + 1]))
-      }
-      const categories = this.category.view().subarray(start, start + rows)
+      const end = start + rows
       yield {
         rows,
         columns: {
-          hash: {
-            kind: 'bytes',
-            width: 32,
-            bytes: digests.subarray(start * 32, (start + rows) * 32),
-          },
+          hash: { kind: 'bytes', width: 32, bytes: digests.subarray(start * 32, end * 32) },
           text: { kind: 'text', offsets, bytes },
-          category: texts(categories, names),
-          split,
+          category: texts(this.prompt.category.view().subarray(start, end), names),
+          split: split.subarray(start, end),
         },
       }
     }
@@ -212,7 +285,7 @@ export class DatasetBuilder {
   }
 
   private *outcomeBatches(names: readonly string[]): Generator<Batch> {
-    const met = new Map(this.models.list().map((name, number) => [name, number]))
+    const met = new Map(this.names.models.list().map((name, number) => [name, number]))
     for (let start = 0; start < this.prompts.size; start += BATCH_ROWS) {
       const end = Math.min(start + BATCH_ROWS, this.prompts.size)
       const columns: Record<string, Column> = {}
@@ -225,6 +298,16 @@ export class DatasetBuilder {
       yield { rows: end - start, columns }
     }
   }
+}
+
+type Numbers = Readonly<Record<keyof RowBlock['names'], Int32Array>>
+
+function textOf({ text, textOffset }: RowBlock, i: number): string {
+  return Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString(
+    'utf8',
+    textOffset[i],
+    textOffset[i + 1],
+  )
 }
 
 /** A text a row out of a few; none is the empty text. */

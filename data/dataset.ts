@@ -38,6 +38,13 @@ export const DatasetManifest = Type.Object({
   models: Type.Array(Type.String()),
   judges: Type.Array(Type.String()),
   split: SplitRule,
+  /** what else kept prompts together or held them out */
+  split_by: Type.Object({
+    group_by: Type.Optional(Type.String()),
+    test_by: Type.Optional(Type.Literal('category')),
+    /** seconds since 1970 */
+    test_after: Type.Optional(Type.Number()),
+  }),
   counts: Type.Object({
     prompts: Count,
     preferences: Count,

@@ -1,16 +1,10 @@
-import { hashText } from './hash64.ts'
-
 /** The ids met so far, as 64-bit hashes in typed arrays: eight bytes an id at half load, not an object. */
 export class EventIds {
   private slots = new Uint32Array(1 << 13)
   private size = 0
-  private readonly hash = new Uint32Array(2)
 
-  /** False where the id was met before. Two different ids are taken for one with odds of 2^-64 a pair. */
-  add(id: string): boolean {
-    hashText(id, 0, this.hash)
-    const low = this.hash[0]!
-    const high = this.hash[1]! || 1
+  /** False where the id was met before; never given two zeros. Two different ids are taken for one with odds of 2^-64 a pair. */
+  add(low: number, high: number): boolean {
     if (!insert(this.slots, low, high)) return false
     if (++this.size * 4 > this.slots.length) this.grow()
     return true

@@ -18,6 +18,16 @@ export class Growable<T extends NumberArray> {
     this.values[this.length++] = value
   }
 
+  /** The array itself, with room for `more` numbers after `length`; write there, then call `added`. */
+  reserve(more: number): T {
+    if (this.length + more > this.values.length) this.grow(this.length + more)
+    return this.values
+  }
+
+  added(count: number): void {
+    this.length += count
+  }
+
   at(index: number): number {
     return this.values[index]!
   }

@@ -7,27 +7,27 @@ const EMPTY = 0
 export class HashIndex {
   /** entry number + 1, or EMPTY */
   private slots = new Uint32Array(1 << 12)
-  private digests = Buffer.alloc(32 << 11)
+  private digests = new Uint8Array(32 << 11)
   private first = new Uint32Array(1 << 11)
   size = 0
 
-  /** The number of a digest (32 characters of latin1); one that was not there takes the next number. */
-  add(digest: string): number {
+  /** The number of the digest at `from`; one that was not there takes the next number. */
+  add(digests: Uint8Array, from: number): number {
     const key =
-      ((digest.charCodeAt(0) << 24) |
-        (digest.charCodeAt(1) << 16) |
-        (digest.charCodeAt(2) << 8) |
-        digest.charCodeAt(3)) >>>
+      ((digests[from]! << 24) |
+        (digests[from + 1]! << 16) |
+        (digests[from + 2]! << 8) |
+        digests[from + 3]!) >>>
       0
     const mask = this.slots.length - 1
     for (let slot = key & mask; ; slot = (slot + 1) & mask) {
       const held = this.slots[slot]!
       if (held === EMPTY) {
         this.slots[slot] = this.size + 1
-        this.append(digest, key)
+        this.append(digests, from, key)
         return this.size - 1
       }
-      if (this.first[held - 1] === key && this.equals(held - 1, digest)) return held - 1
+      if (this.first[held - 1] === key && this.equals(held - 1, digests, from)) return held - 1
     }
   }
 
@@ -41,24 +41,23 @@ export class HashIndex {
     return this.digests.subarray(0, this.size * 32)
   }
 
-  private equals(entry: number, digest: string): boolean {
+  private equals(entry: number, digests: Uint8Array, from: number): boolean {
     const start = entry * 32
-    for (let i = 4; i < 32; i++) {
-      if (this.digests[start + i] !== digest.charCodeAt(i)) return false
-    }
+    for (let i = 4; i < 32; i++) if (this.digests[start + i] !== digests[from + i]) return false
     return true
   }
 
-  private append(digest: string, key: number): void {
+  private append(digests: Uint8Array, from: number, key: number): void {
     if (this.size === this.first.length) {
-      const digests = Buffer.alloc(this.digests.length * 2)
-      digests.set(this.digests)
-      this.digests = digests
+      const grown = new Uint8Array(this.digests.length * 2)
+      grown.set(this.digests)
+      this.digests = grown
       const first = new Uint32Array(this.first.length * 2)
       first.set(this.first)
       this.first = first
     }
-    this.digests.write(digest, this.size * 32, 'latin1')
+    const start = this.size * 32
+    for (let i = 0; i < 32; i++) this.digests[start + i] = digests[from + i]!
     this.first[this.size++] = key
     if (this.size * 2 > this.slots.length) this.rehash()
   }

@@ -1,21 +1,30 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { throwIfAborted } from '../models/encoders/abort.ts'
 import { WeirError } from '../models/errors.ts'
-import type { OnProgress } from '../models/progress.ts'
+import type { OnProgress, Progress } from '../models/progress.ts'
 import { type Dataset, type DatasetManifest, openDataset } from './dataset.ts'
-import { DatasetBuilder } from './dataset-builder.ts'
+import { DatasetBuilder, type SplitOptions } from './dataset-builder.ts'
+import { expandPaths } from './expand-paths.ts'
 import { replaceFolder } from './folder.ts'
-import { type LogOptions, openLog } from './log.ts'
+import { readLinesInThreads } from './line-pool.ts'
+import { type Log, type LogOptions, openLog } from './log.ts'
 import { RejectsFile } from './rejects-file.ts'
-import { openSource } from './source.ts'
-import { DEFAULT_FRACTIONS, type SplitFractions } from './split.ts'
+import { packRows, type RowBlock } from './row-block.ts'
+import { openSource, type Source } from './source.ts'
+import { SourceDigests } from './source-digests.ts'
+import { DEFAULT_FRACTIONS, SPLITS, type SplitFractions } from './split.ts'
 
 export interface IngestOptions extends LogOptions {
   /** the dataset folder; an older dataset there is replaced */
   readonly out: string
   readonly seed: number
   readonly fractions?: SplitFractions
+  /** whole categories become the test split, as many as its fraction asks for */
+  readonly testBy?: 'category'
+  /** prompts first asked at this time or later (seconds since 1970) become the test split */
+  readonly testAfter?: number
   /** the part of the rows that may be refused; 0.01 by default */
   readonly maxRejects?: number
   /** where refused rows go; `<out>.rejects.jsonl` by default */
@@ -41,42 +50,101 @@ export async function ingest(
   options: IngestOptions,
 ): Promise<IngestSummary> {
   const { signal, onProgress } = options
+  const split = splitOptions(options)
   const rejects = new RejectsFile(options.rejectsPath ?? `${options.out}.rejects.jsonl`)
-  const sources = await Promise.all(paths.map((path) => openSource(path, signal)))
+  const files = await expandPaths(paths)
+  const sources = await Promise.all(files.map((path) => openSource(path, signal)))
   const total = sources.reduce((sum, source) => sum + source.size, 0)
 
   const manifest = await replaceFolder(options.out, async (folder) => {
     await rejects.start()
     const builder = await DatasetBuilder.create(folder)
+    const seen = new SourceDigests(sources)
+    let done = 0
     try {
-      let done = 0
       for (const source of sources) {
-        const log = await openLog(source, options)
-        for await (const batch of log.rows) {
-          for (const row of batch) {
-            if (row.kind === 'reject') await rejects.write(row)
-            builder.add(row)
-          }
-          await builder.flush()
-          onProgress?.({
-            stage: 'reading',
-            done: done + source.bytesRead(),
-            total,
-            note: `${builder.rows.read} rows`,
+        const repeated = await seen.find(source)
+        if (repeated) {
+          builder.addRepeated(repeated.rows)
+          builder.endSource({ ...repeated, path: source.path })
+        } else {
+          const before = builder.rows.read
+          const log = await openLog(source, {
+            ...options,
+            needsTime: split.testAfter !== undefined,
           })
+          try {
+            for await (const block of blocksOf(log, source, split.seed, signal)) {
+              for (const reject of block.rejects) await rejects.write(reject)
+              await builder.add(block)
+              onProgress?.(readingProgress(builder.rows.read, done + source.bytesRead(), total))
+            }
+          } finally {
+            await log.close()
+          }
+          const rows = builder.rows.read - before
+          const { format } = log.spec
+          const sha256 = await source.sha256()
+          builder.endSource(seen.add({ path: source.path, sha256, rows, format }))
         }
-        await builder.endSource(source, log.format)
         done += source.size
       }
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
-      return await builder.finish(options.seed, options.fractions ?? DEFAULT_FRACTIONS, signal)
+      return await builder.finish(split, signal)
     } finally {
       await rejects.close()
       await builder.close()
     }
   })
   return { manifest, ...(rejects.count > 0 && { rejectsPath: rejects.path }) }
+}
+
+/** In rows, their total guessed from the part of the bytes that is read. */
+function readingProgress(rows: number, bytes: number, totalBytes: number): Progress {
+  const share = Math.min(1, bytes / totalBytes)
+  const known = totalBytes > 0 && share > 0
+  return { stage: 'rows read', done: rows, ...(known && { total: Math.round(rows / share) }) }
+}
+
+/** Smaller files are read before a thread would have started. */
+const THREADS_FROM_BYTES = 16 * 1024 * 1024
+
+async function* blocksOf(
+  log: Log,
+  source: Source,
+  seed: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RowBlock> {
+  if (log.lines && source.size >= THREADS_FROM_BYTES) {
+    await log.close()
+    yield* readLinesInThreads(source.chunks(), log.spec, seed)
+    return
+  }
+  for await (const batch of log.rows()) {
+    throwIfAborted(signal)
+    yield packRows(batch, seed)
+  }
+}
+
+function splitOptions(options: IngestOptions): SplitOptions {
+  const { seed, groupBy, testBy, testAfter, fractions = DEFAULT_FRACTIONS } = options
+  const sum = SPLITS.reduce((total, split) => total + fractions[split], 0)
+  if (!(Math.abs(sum - 1) < 1e-9 && SPLITS.every((split) => fractions[split] >= 0))) {
+    const got = SPLITS.map((split) => fractions[split]).join(', ')
+    throw new WeirError('option_invalid', {
+      option: '--split',
+      expected: 'fractions that add up to 1',
+      got,
+    })
+  }
+  return {
+    seed,
+    fractions,
+    ...(groupBy !== undefined && { groupBy }),
+    ...(testBy && { testBy }),
+    ...(testAfter !== undefined && { testAfter }),
+  }
 }
 
 /** The logs as a dataset that is not kept. Rejects go to `<first log>.rejects.jsonl` where it was run. */

@@ -6,14 +6,15 @@ export async function* readJsonLines(chunks: AsyncIterable<Buffer>): RecordStrea
   for await (const lines of readLines(chunks)) {
     const batch: ReadRecord[] = []
     for (const line of lines) {
-      const record = parse(line)
+      const record = parseLine(line)
       if (record) batch.push(record)
     }
     if (batch.length > 0) yield batch
   }
 }
 
-function parse(line: Line): ReadRecord | undefined {
+/** The record of a line; undefined where the line is blank. */
+export function parseLine(line: Line): ReadRecord | undefined {
   if (!('text' in line)) return { line: line.line, field: '(line)', reason: line.reason }
   let value: unknown
   try {

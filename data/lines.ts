@@ -8,7 +8,7 @@ export type Line =
 /** Longer lines are skipped and refused, so that one broken file cannot fill the memory. */
 export const LINE_BYTES_MAX = 32 * 1024 * 1024
 
-const NEWLINE = 0x0a
+export const NEWLINE = 0x0a
 
 /** Splits UTF-8 bytes at newlines (CRLF and a byte order mark are taken off), in batches of one chunk. */
 export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
@@ -21,7 +21,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
     const number = line++
     if (skipping) {
       skipping = false
-      return { line: number, reason: `longer than ${LINE_BYTES_MAX} bytes` }
+      return overlongLine(number)
     }
     let bytes = tail
     if (held.length > 0) {
@@ -29,7 +29,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
       held = []
       heldBytes = 0
     }
-    return decode(bytes, number)
+    return decodeLine(bytes, number)
   }
 
   for await (const chunk of chunks) {
@@ -53,11 +53,17 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   if (heldBytes > 0 || skipping) yield [finish(Buffer.alloc(0))]
 }
 
-function decode(bytes: Buffer, line: number): Line {
+/** One line's bytes as text; `valid`: they are known to be UTF-8. */
+export function decodeLine(bytes: Buffer, line: number, valid = false): Line {
   let start = 0
   let end = bytes.length
   if (line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) start = 3
   if (end > start && bytes[end - 1] === 0x0d) end--
-  if (!isUtf8(bytes.subarray(start, end))) return { line, reason: 'not valid UTF-8' }
+  if (!valid && !isUtf8(bytes.subarray(start, end))) return { line, reason: 'not valid UTF-8' }
   return { line, text: bytes.toString('utf8', start, end) }
+}
+
+/** A line too long to be read. */
+export function overlongLine(line: number): Line {
+  return { line, reason: `longer than ${LINE_BYTES_MAX} bytes` }
 }

@@ -1,73 +1,66 @@
 import { WeirError } from '../models/errors.ts'
 import { openArrowTable } from './arrow-table.ts'
-import { labelCell } from './cell.ts'
 import { openParquet } from './parquet.ts'
-import type { LogRow, RawRecord, ReaderSettings, ReadRecord, Reject, RowOrigin } from './reader.ts'
+import { createPlacer, type PlacerSpec, renamer } from './placer.ts'
+import type { LogRow, Reject } from './reader.ts'
 import { findReader } from './readers/registry.ts'
 import { type Source, STDIN } from './source.ts'
 import type { Table } from './table.ts'
 import { openText } from './text-table.ts'
 
-/** A log being read: batches of rows and rejects, in the file's order. */
+/** A log, recognised and ready to be read once. */
 export interface Log {
-  /** the layout's name */
-  readonly format: string
-  readonly rows: AsyncIterable<readonly (LogRow | Reject)[]>
+  /** how its records become rows; a thread can be sent it */
+  readonly spec: PlacerSpec
+  /** whether it is lines of JSON, which threads can share */
+  readonly lines: boolean
+  /** batches of rows and rejects, in the file's order */
+  rows(): AsyncIterable<readonly (LogRow | Reject)[]>
+  close(): Promise<void>
 }
 
-export interface LogOptions extends ReaderSettings {
+export interface LogOptions
+  extends Pick<PlacerSpec, 'map' | 'groupBy' | 'scoreRange' | 'needsTime'> {
   /** a layout's name, instead of recognising it */
   readonly format?: string
-  /** our column name to the file's */
-  readonly map?: ReadonlyMap<string, string>
-  /** the column whose value keeps rows in one split */
-  readonly groupBy?: string
 }
 
 const SAMPLE_RECORDS = 100
 
 /** Recognises what a file holds by its content and opens it. Throws `format_unknown`, `column_missing`. */
 export async function openLog(source: Source, options: LogOptions = {}): Promise<Log> {
-  const { map, groupBy } = options
+  const { map, groupBy, scoreRange, needsTime } = options
+  const { path } = source
   const table = await openTable(source)
-  const rename = map && map.size > 0 ? renamer(map) : undefined
+  const rename = renamer(map)
   const raw = await table.sample(SAMPLE_RECORDS)
   const sample = rename ? raw.map(rename) : raw
   const columns = renamed(table.columns, map)
   for (const record of sample) for (const name of Object.keys(record)) columns.add(name)
-  const reader = findReader(source.path, columns, sample, options.format)
+  const reader = findReader(path, columns, sample, options.format)
   if (groupBy !== undefined && sample.length > 0 && !columns.has(groupBy)) {
-    throw new WeirError('column_missing', { column: groupBy, path: source.path, got: [...columns] })
+    throw new WeirError('column_missing', { column: groupBy, path, got: [...columns] })
   }
-  const read = reader.open(columns, sample, options)
-
-  const place = (item: ReadRecord): LogRow | Reject => {
-    const origin: RowOrigin =
-      item.rowGroup === undefined
-        ? { path: source.path, line: item.line }
-        : { path: source.path, line: item.line, rowGroup: item.rowGroup }
-    if (!('record' in item))
-      return { kind: 'reject', origin, field: item.field, reason: item.reason }
-    const record = rename ? rename(item.record) : item.record
-    const row = read(record, origin)
-    if (groupBy === undefined || row.kind === 'reject') return row
-    const group = labelCell(record[groupBy])
-    if ('reason' in group) return { kind: 'reject', origin, field: groupBy, reason: group.reason }
-    return group.value === undefined ? row : { ...row, group: group.value }
+  const spec: PlacerSpec = {
+    path,
+    format: reader.name,
+    columns,
+    sample,
+    ...(map && { map }),
+    ...(groupBy !== undefined && { groupBy }),
+    ...(scoreRange && { scoreRange }),
+    ...(needsTime && { needsTime }),
   }
 
   async function* rows(): AsyncGenerator<readonly (LogRow | Reject)[]> {
     const wanted = reader.columns?.(columns)
     const named = wanted && (groupBy === undefined ? wanted : [...new Set([...wanted, groupBy])])
-    try {
-      for await (const batch of table.records(named?.map((name) => map?.get(name) ?? name))) {
-        yield batch.map(place)
-      }
-    } finally {
-      await table.close()
+    const place = createPlacer(reader, spec)
+    for await (const batch of table.records(named?.map((name) => map?.get(name) ?? name))) {
+      yield batch.map(place)
     }
   }
-  return { format: reader.name, rows: rows() }
+  return { spec, lines: table.lines ?? false, rows, close: () => table.close() }
 }
 
 /** The container, by its first bytes. */
@@ -103,17 +96,6 @@ function refuseOther(path: string, head: Buffer): void {
           ? 'it is a Python pickle; save it as Parquet: pandas.read_pickle(path).to_parquet(...)'
           : undefined
   if (reason) throw new WeirError('file_unreadable', { path, reason })
-}
-
-function renamer(map: ReadonlyMap<string, string>): (record: RawRecord) => RawRecord {
-  return (record) => {
-    const copy: Record<string, unknown> = Object.assign(Object.create(null), record)
-    for (const theirs of map.values()) delete copy[theirs]
-    for (const [ours, theirs] of map) {
-      if (Object.hasOwn(record, theirs)) copy[ours] = record[theirs]
-    }
-    return copy
-  }
 }
 
 function renamed(

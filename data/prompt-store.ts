@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { Growable } from './growable.ts'
 import { HashIndex } from './hash-index.ts'
+import type { RowBlock } from './row-block.ts'
 
 const FLUSH_BYTES = 4 << 20
 const BLOCK_BYTES = 8 << 20
@@ -40,16 +40,16 @@ export class PromptStore {
     return this.index.bytes()
   }
 
-  /**
-   * The prompt's number, the same for the same exact text; `key` is the start of its hash. Call `flush`
-   * between batches.
-   */
-  add(text: string): { readonly entry: number; readonly key: number; readonly added: boolean } {
-    // As a binary string the digest costs a third of what it costs as a buffer.
-    const entry = this.index.add(hash('sha256', text, 'binary'))
-    const added = entry === this.lengths.length
-    if (added) this.append(text)
-    return { entry, key: this.index.keyOf(entry), added }
+  /** The number of row i's prompt, the same for the same exact text. Call `flush` between blocks. */
+  add({ digest, text, textOffset }: RowBlock, i: number): number {
+    const entry = this.index.add(digest, i * 32)
+    if (entry === this.lengths.length) this.append(text, textOffset[i]!, textOffset[i + 1]!)
+    return entry
+  }
+
+  /** First 32 bits of a prompt's hash. */
+  keyOf(entry: number): number {
+    return this.index.keyOf(entry)
   }
 
   /** Writes what is held in memory, once there is enough of it. */
@@ -92,16 +92,15 @@ export class PromptStore {
     return this.file.close()
   }
 
-  private append(text: string): void {
-    // At most three bytes of UTF-8 a UTF-16 unit.
-    const room = this.pendingBytes + text.length * 3
+  private append(text: Uint8Array, start: number, end: number): void {
+    const room = this.pendingBytes + end - start
     if (room > this.pending.length) {
       const grown = Buffer.allocUnsafe(Math.max(room, this.pending.length * 2))
       this.pending.copy(grown, 0, 0, this.pendingBytes)
       this.pending = grown
     }
-    const written = this.pending.write(text, this.pendingBytes, 'utf8')
-    this.pendingBytes += written
-    this.lengths.push(written)
+    this.pending.set(text.subarray(start, end), this.pendingBytes)
+    this.pendingBytes = room
+    this.lengths.push(end - start)
   }
 }

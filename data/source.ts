@@ -33,6 +33,7 @@ export async function openSource(path: string, signal?: AbortSignal): Promise<So
 
   async function* raw(): AsyncGenerator<Buffer> {
     const hash = createHash('sha256')
+    read = 0
     const stream =
       path === STDIN ? process.stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES })
     try {

@@ -8,10 +8,10 @@ export const SPLITS = ['train', 'validation', 'calibration', 'test'] as const sa
 export type SplitFractions = Readonly<Record<Split, number>>
 
 export const DEFAULT_FRACTIONS: SplitFractions = {
-  train: 0.7,
+  train: 0.65,
   validation: 0.1,
   calibration: 0.1,
-  test: 0.1,
+  test: 0.15,
 }
 
 /** The split of a stem: the same on every machine, whatever other rows the log holds. Index into SPLITS. */

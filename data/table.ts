@@ -4,6 +4,8 @@ import type { RawRecord, RecordStream } from './reader.ts'
 export interface Table {
   /** of the schema or header; undefined where only the records tell */
   readonly columns?: ReadonlySet<string>
+  /** whether it is lines of JSON */
+  readonly lines?: boolean
   /** The first good records, at most `limit`; reading on starts at the first record all the same. */
   sample(limit: number): Promise<readonly RawRecord[]>
   /** Every record in the file's order. `columns`: those that will be looked at. */

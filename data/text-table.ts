@@ -8,29 +8,26 @@ const HEAD_BYTES = 4096
 
 /** JSONL, a JSON array or objects, CSV or TSV: told apart by the first characters that are not blank. */
 export function openText(head: Buffer, chunks: AsyncIterable<Buffer>): Table {
-  return streamed(recordsOf(head, chunks))
-}
-
-function recordsOf(head: Buffer, chunks: AsyncIterable<Buffer>): RecordStream {
   const text = head
     .toString('utf8', 0, HEAD_BYTES)
     .replace(/^\uFEFF/, '')
     .trimStart()
   const firstLine = text.split('\n', 1)[0]!.trimEnd()
-  if (text.startsWith('[')) return readJsonValues(chunks)
+  if (text.startsWith('[')) return streamed(readJsonValues(chunks))
   if (text.startsWith('{')) {
     // A line that breaks off after an opening or a comma is an object spread over lines.
-    return /[{[,]$/.test(firstLine) && text.includes('\n')
-      ? readJsonValues(chunks)
-      : readJsonLines(chunks)
+    const spread = /[{[,]$/.test(firstLine) && text.includes('\n')
+    return spread ? streamed(readJsonValues(chunks)) : streamed(readJsonLines(chunks), true)
   }
-  return readCsv(chunks, firstLine.split('\t').length > firstLine.split(',').length ? '\t' : ',')
+  const tabs = firstLine.split('\t').length > firstLine.split(',').length
+  return streamed(readCsv(chunks, tabs ? '\t' : ','))
 }
 
-function streamed(stream: RecordStream): Table {
+function streamed(stream: RecordStream, lines = false): Table {
   const iterator = stream[Symbol.asyncIterator]()
   const held: (readonly ReadRecord[])[] = []
   return {
+    lines,
     async sample(limit) {
       const sample: RawRecord[] = []
       while (sample.length < limit) {

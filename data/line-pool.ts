@@ -1,0 +1,135 @@
+import { availableParallelism } from 'node:os'
+import type { Worker } from 'node:worker_threads'
+import { startWorker } from '../models/worker-entry.ts'
+import type { LineBlock, PackedBlock } from './line-block.ts'
+import { LINE_BYTES_MAX, NEWLINE, overlongLine } from './lines.ts'
+import type { PlacerSpec } from './placer.ts'
+import type { Reject } from './reader.ts'
+import { packRows, type RowBlock } from './row-block.ts'
+
+/** More threads than this wait for the one that merges what they read. */
+const THREADS_MAX = 4
+
+/**
+ * Reads JSON lines on several threads: this one cuts the bytes at newlines and hands out whole blocks,
+ * and yields what comes back in the file's order, so that the result does not depend on the threads.
+ */
+export async function* readLinesInThreads(
+  chunks: AsyncIterable<Buffer>,
+  spec: PlacerSpec,
+  seed: number,
+): AsyncGenerator<RowBlock> {
+  const pool = Array.from(
+    { length: Math.min(THREADS_MAX, availableParallelism()) },
+    () => new LineThread(spec, seed),
+  )
+  const queue: Promise<PackedBlock>[] = []
+  let lines = 0
+  const next = async (): Promise<RowBlock> => {
+    const packed = await queue.shift()!
+    const block = shiftRejects(packed.block, lines)
+    lines += packed.lines
+    return block
+  }
+  let sent = 0
+  try {
+    for await (const part of cutAtLines(chunks, spec.path, seed)) {
+      queue.push(
+        'packed' in part ? Promise.resolve(part.packed) : pool[sent++ % pool.length]!.read(part),
+      )
+      if (queue.length > pool.length * 3) yield await next()
+    }
+    while (queue.length > 0) yield await next()
+  } finally {
+    for (const promise of queue) promise.catch(() => {})
+    await Promise.all(pool.map((thread) => thread.close()))
+  }
+}
+
+/** One worker and the blocks it has yet to answer, in order. */
+class LineThread {
+  private readonly worker: Worker
+  private readonly waiting: {
+    readonly resolve: (block: PackedBlock) => void
+    readonly reject: (error: unknown) => void
+  }[] = []
+  private failure: unknown
+
+  constructor(spec: PlacerSpec, seed: number) {
+    this.worker = startWorker('./line-worker', import.meta.url, { workerData: { spec, seed } })
+    this.worker.on('message', (block: PackedBlock) => this.waiting.shift()?.resolve(block))
+    this.worker.on('error', (error) => {
+      this.failure = error
+      for (const { reject } of this.waiting.splice(0)) reject(error)
+    })
+  }
+
+  read(block: LineBlock): Promise<PackedBlock> {
+    if (this.failure) return Promise.reject(this.failure)
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject })
+      this.worker.postMessage(block, [block.bytes.buffer as ArrayBuffer])
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.worker.terminate()
+  }
+}
+
+type Part = LineBlock | { readonly packed: PackedBlock }
+
+async function* cutAtLines(
+  chunks: AsyncIterable<Buffer>,
+  path: string,
+  seed: number,
+): AsyncGenerator<Part> {
+  let head = Buffer.alloc(0)
+  let skipping = false
+  for await (let chunk of chunks) {
+    if (skipping) {
+      const end = chunk.indexOf(NEWLINE)
+      if (end < 0) continue
+      skipping = false
+      chunk = chunk.subarray(end + 1)
+    }
+    const last = chunk.lastIndexOf(NEWLINE)
+    if (last < 0) {
+      head = Buffer.concat([head, chunk])
+    } else {
+      const rest = Buffer.from(chunk.subarray(last + 1))
+      yield { head, bytes: ownBytes(chunk.subarray(0, last + 1)) }
+      head = rest
+    }
+    if (head.length > LINE_BYTES_MAX) {
+      head = Buffer.alloc(0)
+      skipping = true
+      yield { packed: { lines: 1, block: packRows([overlong(path)], seed) } }
+    }
+  }
+  if (head.length > 0) yield { head, bytes: new Uint8Array(0) }
+}
+
+/** Bytes in a buffer of their own, which can be handed over. */
+function ownBytes(bytes: Buffer): Uint8Array {
+  const { buffer, byteOffset, byteLength } = bytes
+  if (byteOffset === 0 && buffer.byteLength - byteLength < 1 << 16) {
+    return new Uint8Array(buffer, 0, byteLength)
+  }
+  return Uint8Array.from(bytes)
+}
+
+function overlong(path: string): Reject {
+  const line = overlongLine(1)
+  const reason = 'reason' in line ? line.reason : ''
+  return { kind: 'reject', origin: { path, line: 1 }, field: '(line)', reason }
+}
+
+function shiftRejects(block: RowBlock, lines: number): RowBlock {
+  if (block.rejects.length === 0 || lines === 0) return block
+  const rejects = block.rejects.map((reject) => ({
+    ...reject,
+    origin: { ...reject.origin, line: reject.origin.line + lines },
+  }))
+  return { ...block, rejects }
+}

@@ -1,0 +1,13 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { type LineBlock, type PackedBlock, readLineBlock } from './line-block.ts'
+import type { PlacerSpec } from './placer.ts'
+import { transferList } from './row-block.ts'
+
+/** A thread of `LinePool`: a block of lines in, its rows as columns out. */
+const { spec, seed } = workerData as { spec: PlacerSpec; seed: number }
+const read = readLineBlock(spec, seed)
+
+parentPort?.on('message', (block: LineBlock) => {
+  const packed: PackedBlock = read(block)
+  parentPort?.postMessage(packed, transferList(packed.block))
+})
