@@ -1,4 +1,4 @@
-import { type Dataset, SPLITS } from '../data/dataset.ts'
+import { type Dataset, SPLITS, type Split } from '../data/dataset.ts'
 import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
 import type { Candidate } from '../models/bundle/manifest.ts'
 import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
@@ -6,7 +6,7 @@ import { WeirError } from '../models/errors.ts'
 import { scoreLinear } from '../models/linear-head.ts'
 import type { Price } from '../models/prices.ts'
 import { between } from './calibrate/candidates.ts'
-import { evaluateRouters } from './evaluate/evaluate-routers.ts'
+import { evaluateRouters, MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { EvaluationReport } from './evaluate/report.ts'
 import { exportRouter } from './export.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
@@ -26,8 +26,8 @@ export interface TrainResult {
   readonly backend: string
 }
 
-/** Prompts on which both models must have been observed: fewer cannot be split and still say anything. */
-export const MIN_PAIR_ROWS = 100
+/** Prompts with both models observed that each split needs: fewer teach nothing, stop nothing, judge nothing. */
+const MIN_SPLIT_ROWS = { train: 50, validation: 10, test: MIN_EVALUATION_ROWS } as const
 const PROBES = 256
 
 /** From a dataset to a bundle: fit the encoder and the head on train, stop on validation, judge on test, export. */
@@ -90,9 +90,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
 function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLabels {
   const labels = pairLabels(dataset, strong, weak)
   const rows = labels.prompt.length
-  if (rows < MIN_PAIR_ROWS) {
-    const what = `with both ${strong} and ${weak}`
-    throw new WeirError('rows_too_few', { expected: MIN_PAIR_ROWS, what, got: rows })
+  for (const [split, expected] of Object.entries(MIN_SPLIT_ROWS)) {
+    const got = rowsOfSplit(labels, dataset, split as Split).length
+    if (got >= expected) continue
+    const what = `of ${strong} and ${weak} together in the ${split} split (the log has ${rows})`
+    throw new WeirError('rows_too_few', { expected, what, got })
   }
   const first = labels.label[0]!
   if (labels.label.every((label) => label === first)) {
@@ -158,11 +160,7 @@ function rowsIn(labels: PairLabels, prompts: Int32Array): { row: number; label: 
   )
 }
 
-function rowsOfSplit(
-  labels: PairLabels,
-  dataset: Dataset,
-  split: (typeof SPLITS)[number],
-): number[] {
+function rowsOfSplit(labels: PairLabels, dataset: Dataset, split: Split): number[] {
   const wanted = SPLITS.indexOf(split)
   return Array.from(labels.prompt.keys()).filter(
     (label) => dataset.split[labels.prompt[label]!] === wanted,
