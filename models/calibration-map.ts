@@ -12,12 +12,57 @@ export const CalibrationMap = Type.Union([
     slope: Type.Number({ exclusiveMinimum: 0 }),
     intercept: Type.Number(),
   }),
+  /** Kull et al. 2017: sigmoid(a * ln(p) - b * ln(1 - p) + intercept), a and b > 0 */
+  Type.Object({
+    method: Type.Literal('beta'),
+    a: Type.Number({ exclusiveMinimum: 0 }),
+    b: Type.Number({ exclusiveMinimum: 0 }),
+    intercept: Type.Number(),
+  }),
+  /** straight lines between knots; `x` runs from 0 to 1, both rise strictly */
+  Type.Object({
+    method: Type.Literal('isotonic'),
+    x: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2 }),
+    y: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2 }),
+  }),
 ])
 export type CalibrationMap = Type.Static<typeof CalibrationMap>
 
-/** Win rates in [0, 1] to calibrated win rates in [0, 1]. */
+/** Win rates are kept this far from 0 and 1 before a logarithm, here and in the graph. */
+export const LOG_MARGIN = 1e-6
+
+/** A win rate in [0, 1] to a calibrated one in [0, 1]. */
 export function calibrate(map: CalibrationMap, winRate: number): number {
-  if (map.method === 'identity') return winRate
-  const logit = Math.log(winRate / (1 - winRate))
-  return 1 / (1 + Math.exp(-(map.slope * logit + map.intercept)))
+  switch (map.method) {
+    case 'identity':
+      return winRate
+    case 'platt':
+      return sigmoid(map.slope * (logOf(winRate) - logOf(1 - winRate)) + map.intercept)
+    case 'beta':
+      return sigmoid(map.a * logOf(winRate) - map.b * logOf(1 - winRate) + map.intercept)
+    case 'isotonic':
+      return interpolate(map.x, map.y, winRate)
+  }
+}
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
+
+/**
+ * The logarithm, continued by its tangent below LOG_MARGIN: finite and strictly increasing on all of [0, 1].
+ */
+function logOf(p: number): number {
+  if (p >= LOG_MARGIN) return Math.log(p)
+  return Math.log(LOG_MARGIN) + (p - LOG_MARGIN) / LOG_MARGIN
+}
+
+function interpolate(x: readonly number[], y: readonly number[], at: number): number {
+  let low = 0
+  let high = x.length - 1
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1
+    if (x[middle]! <= at) low = middle
+    else high = middle
+  }
+  const slope = (y[high]! - y[low]!) / (x[high]! - x[low]!)
+  return Math.min(1, Math.max(0, y[low]! + slope * (at - x[low]!)))
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Manifest } from './bundle/manifest.ts'
 import { ROUTER_FILE, readBundle } from './bundle/read.ts'
-import { calibrate } from './calibration-map.ts'
+import { type CalibrationMap, calibrate } from './calibration-map.ts'
 import { decide, flipOf } from './decide.ts'
 import type { Decision, Explanation, RouteRequest } from './decision.ts'
 import type { Embeddings } from './embeddings.ts'
@@ -48,6 +48,8 @@ export interface RouterOptions {
   readonly now?: () => number
   /** names decisions */
   readonly newId?: () => string
+  /** instead of the bundle's own: `identity` gives raw win rates */
+  readonly calibration?: CalibrationMap
   /** ONNX Runtime threads; 1 in servers, where requests are the parallel work */
   readonly threads?: number
 }
@@ -59,7 +61,9 @@ export interface RouterOptions {
  */
 export async function loadRouter(path: string, options: RouterOptions = {}): Promise<Router> {
   const bundle = await readBundle(path)
-  const { manifest } = bundle
+  const manifest = options.calibration
+    ? { ...bundle.manifest, calibration: options.calibration }
+    : bundle.manifest
   const loadEncoder = options.loadEncoder ?? (await import('./encoders.ts')).loadEncoder
   const encoder = await loadEncoder(manifest.encoder, bundle.path)
   const head = await openHead(bundle, options.threads ?? 1)

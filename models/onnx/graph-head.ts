@@ -58,7 +58,8 @@ async function run(
           }
         : paddedTensors(ort, embeddings),
     )
-    const winRate = outputs.win_rate?.data
+    // a calibrated graph gives the raw win rate beside: the map is applied once, by the router
+    const winRate = (outputs.win_rate_raw ?? outputs.win_rate)?.data
     if (!(winRate instanceof Float32Array) || winRate.length !== embeddings.rows) {
       throw new Error(`expected an output win_rate of ${embeddings.rows} numbers`)
     }

@@ -1,0 +1,93 @@
+import { type CalibrationMap, calibrate } from '../../../models/calibration-map.ts'
+import { createRandom, deriveSeed } from '../../../models/random.ts'
+import { fitIsotonic } from './isotonic-map.ts'
+import { fitBeta, fitPlatt } from './logistic-map.ts'
+
+type MapMethod = CalibrationMap['method']
+
+/** Every way to fit a map, the simplest first: of equals it is taken. The identity is only compared with. */
+const FITS: readonly {
+  readonly method: MapMethod
+  fit(winRate: Float64Array, y: Float64Array): CalibrationMap
+}[] = [
+  { method: 'identity', fit: () => ({ method: 'identity' }) },
+  { method: 'platt', fit: fitPlatt },
+  { method: 'beta', fit: fitBeta },
+  { method: 'isotonic', fit: fitIsotonic },
+]
+
+export interface MapFit {
+  readonly map: CalibrationMap
+  /** cross-validated log-loss of each method */
+  readonly logLoss: Readonly<Record<MapMethod, number>>
+}
+
+export interface FitOptions {
+  readonly folds?: number
+  readonly seed: number
+}
+
+/** The map with the least cross-validated log-loss, fitted on all rows. `y` is (1 + s - w) / 2, in [0, 1]. */
+export function fitCalibrationMap(
+  winRate: Float64Array,
+  y: Float64Array,
+  options: FitOptions,
+): MapFit {
+  const fold = foldsOf(winRate.length, options)
+  const losses = {} as Record<MapMethod, number>
+  let best = FITS[1]!
+  for (const candidate of FITS) {
+    const held = outOfFold(winRate, y, fold, candidate.fit)
+    losses[candidate.method] = logLoss(held, y)
+    if (candidate.method === 'identity') continue
+    if (losses[candidate.method] < losses[best.method] - 1e-9) best = candidate
+  }
+  return { map: best.fit(winRate, y), logLoss: losses }
+}
+
+/**
+ * Each row's win rate calibrated by a map that was chosen and fitted without it: what a reliability
+ * figure of the calibration may be reckoned on.
+ */
+export function crossCalibrated(
+  winRate: Float64Array,
+  y: Float64Array,
+  options: FitOptions,
+): Float64Array {
+  const outer = { ...options, seed: deriveSeed(options.seed, 'outer') }
+  const fitMap = (x: Float64Array, labels: Float64Array): CalibrationMap =>
+    fitCalibrationMap(x, labels, options).map
+  return outOfFold(winRate, y, foldsOf(winRate.length, outer), fitMap)
+}
+
+function outOfFold(
+  winRate: Float64Array,
+  y: Float64Array,
+  fold: Int32Array,
+  fitMap: (winRate: Float64Array, y: Float64Array) => CalibrationMap,
+): Float64Array {
+  const result = new Float64Array(winRate.length)
+  const folds = fold.reduce((most, value) => Math.max(most, value), 0) + 1
+  for (let held = 0; held < folds; held++) {
+    const inside = (_: number, i: number): boolean => fold[i] !== held
+    const map = fitMap(winRate.filter(inside), y.filter(inside))
+    for (let i = 0; i < result.length; i++) {
+      if (fold[i] === held) result[i] = calibrate(map, winRate[i]!)
+    }
+  }
+  return result
+}
+
+function foldsOf(n: number, { folds = 5, seed }: FitOptions): Int32Array {
+  const fold = Int32Array.from({ length: n }, (_, i) => i % folds)
+  return createRandom(deriveSeed(seed, 'calibration folds')).shuffle(fold)
+}
+
+export function logLoss(p: Float64Array, y: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < p.length; i++) {
+    const at = Math.min(1 - 1e-9, Math.max(1e-9, p[i]!))
+    sum -= y[i]! * Math.log(at) + (1 - y[i]!) * Math.log(1 - at)
+  }
+  return sum / p.length
+}

@@ -1,0 +1,89 @@
+import type { CalibrationMap } from '../../../models/calibration-map.ts'
+
+interface Block {
+  readonly rows: number
+  /** mean score and mean label of its rows */
+  readonly x: number
+  readonly y: number
+}
+
+/** Rows at the labels' mean that each block is shrunk by: a block of ones is not certainty. */
+const PRIOR_ROWS = 2
+/** Least slope between knots, so that the map rises strictly, and how far it rises before 0 and after 1. */
+const LEAST_SLOPE = 1e-3
+/** Knots nearer than this are one: the graph works in float32. */
+const LEAST_WIDTH = 1e-4
+
+/**
+ * Isotonic regression by pooling adjacent violators (Ayer et al. 1955), interpolated between the blocks'
+ * means and tilted to rise strictly: steps would make equal what the router tells apart.
+ */
+export function fitIsotonic(winRate: Float64Array, y: Float64Array): CalibrationMap {
+  const order = Int32Array.from(winRate.keys()).sort((a, b) => winRate[a]! - winRate[b]!)
+  let mean = 0
+  for (const value of y) mean += value / y.length
+  const pooled = poolAdjacentViolators(
+    Array.from(order, (i) => ({ rows: 1, x: winRate[i]!, y: y[i]! })),
+  )
+  const shrunk = poolAdjacentViolators(
+    pooled.map(({ rows, x, y }) => ({
+      rows,
+      x,
+      y: (rows * y + PRIOR_ROWS * mean) / (rows + PRIOR_ROWS),
+    })),
+  )
+  return { method: 'isotonic', ...knots(merged(shrunk)) }
+}
+
+/** Blocks in ascending order of x whose y rises strictly. */
+export function poolAdjacentViolators(blocks: readonly Block[]): Block[] {
+  const kept: Block[] = []
+  for (const block of blocks) {
+    let last = block
+    for (let before = kept.at(-1); before && violates(before, last); before = kept.at(-1)) {
+      kept.pop()
+      last = join(before, last)
+    }
+    kept.push(last)
+  }
+  return kept
+}
+
+/** Equal scores are one block, whatever their labels. */
+const violates = (before: Block, after: Block): boolean =>
+  before.y >= after.y || before.x >= after.x
+
+function join(a: Block, b: Block): Block {
+  const rows = a.rows + b.rows
+  return { rows, x: (a.rows * a.x + b.rows * b.x) / rows, y: (a.rows * a.y + b.rows * b.y) / rows }
+}
+
+function merged(blocks: readonly Block[]): Block[] {
+  const kept: Block[] = []
+  for (const block of blocks) {
+    const before = kept.at(-1)
+    if (before && block.x - before.x < LEAST_WIDTH) kept[kept.length - 1] = join(before, block)
+    else kept.push(block)
+  }
+  return kept
+}
+
+/** From 0 to 1, in straight lines through the blocks' means; nearly flat outside the first and the last. */
+function knots(blocks: readonly Block[]): { x: number[]; y: number[] } {
+  const inner = blocks.filter(({ x }) => x > LEAST_WIDTH && x < 1 - LEAST_WIDTH)
+  const first = inner[0] ?? { x: 0.5, y: 0.5 }
+  const last = inner.at(-1) ?? first
+  const x = [0, ...(inner.length > 0 ? inner : [first]).map((block) => block.x), 1]
+  const y = [
+    first.y - LEAST_SLOPE * first.x,
+    ...(inner.length > 0 ? inner : [first]).map((block) => block.y),
+    last.y + LEAST_SLOPE * (1 - last.x),
+  ]
+  for (let k = 1; k < x.length; k++) {
+    y[k] = Math.max(y[k]!, y[k - 1]! + LEAST_SLOPE * (x[k]! - x[k - 1]!))
+  }
+  // what the tilt pushed out of [0, 1] is brought back, the order kept
+  const low = Math.min(0, y[0]!)
+  const span = Math.max(1, y.at(-1)!) - low
+  return { x, y: y.map((value) => (value - low) / span) }
+}
