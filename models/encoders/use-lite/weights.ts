@@ -39,11 +39,22 @@ export interface WeightsSource {
   readonly version: string
 }
 
+export function weightsInstalled(): boolean {
+  try {
+    return packagePath() !== ''
+  } catch {
+    return false
+  }
+}
+
+const packagePath = (): string =>
+  createRequire(import.meta.url).resolve(`${WEIGHTS_PACKAGE}/package.json`)
+
 /** The installed package's folder and version. Throws `encoder_unavailable` where it is not installed. */
 export async function findWeights(): Promise<WeightsSource> {
   let path: string
   try {
-    path = createRequire(import.meta.url).resolve(`${WEIGHTS_PACKAGE}/package.json`)
+    path = packagePath()
   } catch (cause) {
     throw new WeirError(
       'encoder_unavailable',

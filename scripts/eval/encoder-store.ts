@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open, readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { DenseEmbeddings } from '../../models/embeddings.ts'
+import type { Encoder } from '../../models/encoder.ts'
+import type { OnProgress } from '../../models/progress.ts'
+
+const CHUNK = 256
+
+/**
+ * The prompts' embeddings, encoded once and kept in a file of float32 rows: its length says how many are
+ * done, so that a run that was stopped goes on where it was.
+ */
+export async function storedEmbeddings(
+  encoder: Encoder,
+  prompts: readonly string[],
+  folder: string,
+  onProgress: OnProgress,
+): Promise<DenseEmbeddings> {
+  const { id, dimension } = encoder.spec
+  const hash = createHash('sha256').update(prompts.join('\u0000')).digest('hex').slice(0, 12)
+  const path = join(folder, `${id}-${hash}.f32`)
+  await mkdir(dirname(path), { recursive: true })
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  )
+  const file = await open(path, 'a')
+  try {
+    let done = Math.floor(size / (4 * dimension))
+    await file.truncate(done * 4 * dimension)
+    while (done < prompts.length) {
+      onProgress({ stage: `encoding with ${id}`, done, total: prompts.length })
+      const { embeddings } = await encoder.encode(prompts.slice(done, done + CHUNK))
+      if (embeddings.kind === 'sparse') throw new TypeError('expected dense rows')
+      await file.appendFile(new Uint8Array(embeddings.values.buffer))
+      done += embeddings.rows
+    }
+  } finally {
+    await file.close()
+  }
+  const bytes = await readFile(path)
+  const values = new Float32Array(
+    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
+  )
+  return { kind: 'dense', rows: prompts.length, dimension, values }
+}
