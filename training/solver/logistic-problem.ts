@@ -26,7 +26,6 @@ export interface L2Range {
 export interface LogisticObjective extends Objective {
   /** d + 1, from data alone: sum(weight * x^2) / 4 */
   curvature(): Float64Array
-  close(): Promise<void>
 }
 
 /** log(1 + e^z) - y z: the log-loss of a soft label at logit z, without overflow. */

@@ -46,6 +46,5 @@ export function sparseLogistic(
       }
       return diagonal
     },
-    close: async () => {},
   }
 }

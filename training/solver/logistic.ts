@@ -34,40 +34,36 @@ export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit
     embeddings.kind === 'sparse'
       ? sparseLogistic(embeddings, options, penalty)
       : await denseLogistic(embeddings, options, penalty)
-  try {
-    const diagonal = objective.curvature()
-    const floor = new Float64Array(d + 1)
-    for (let j = 0; j <= d; j++) {
-      const strength = j < d ? penalty[j]! : 0
-      floor[j] = strength > 0 ? strength : Math.max(diagonal[j]! * 1e-3, 1e-12)
-      diagonal[j] = Math.max(diagonal[j]! + strength, 1e-12)
-    }
-    const x = new Float64Array(d + 1)
-    if (options.init) {
-      x.set(options.init.weights)
-      x[d] = options.init.bias
-    }
-    const minimum = await minimise(objective, {
-      x,
-      maxIterations,
-      converged: (value, gradient) => {
-        let gap = 0
-        for (let j = 0; j <= d; j++) gap += (gradient[j]! * gradient[j]!) / floor[j]!
-        return gap / 2 <= tolerance * Math.max(value, 1e-12)
-      },
-      diagonal,
-      ...(signal ? { signal } : {}),
-      ...(onIteration ? { onIteration } : {}),
-    })
-    return {
-      weights: Float32Array.from(x.subarray(0, d)),
-      bias: x[d]!,
-      objective: minimum.value,
-      iterations: minimum.iterations,
-      converged: minimum.converged,
-    }
-  } finally {
-    await objective.close()
+  const diagonal = objective.curvature()
+  const floor = new Float64Array(d + 1)
+  for (let j = 0; j <= d; j++) {
+    const strength = j < d ? penalty[j]! : 0
+    floor[j] = strength > 0 ? strength : Math.max(diagonal[j]! * 1e-3, 1e-12)
+    diagonal[j] = Math.max(diagonal[j]! + strength, 1e-12)
+  }
+  const x = new Float64Array(d + 1)
+  if (options.init) {
+    x.set(options.init.weights)
+    x[d] = options.init.bias
+  }
+  const minimum = await minimise(objective, {
+    x,
+    maxIterations,
+    converged: (value, gradient) => {
+      let gap = 0
+      for (let j = 0; j <= d; j++) gap += (gradient[j]! * gradient[j]!) / floor[j]!
+      return gap / 2 <= tolerance * Math.max(value, 1e-12)
+    },
+    diagonal,
+    ...(signal ? { signal } : {}),
+    ...(onIteration ? { onIteration } : {}),
+  })
+  return {
+    weights: Float32Array.from(x.subarray(0, d)),
+    bias: x[d]!,
+    objective: minimum.value,
+    iterations: minimum.iterations,
+    converged: minimum.converged,
   }
 }
 
