@@ -31,6 +31,9 @@ export const ERRORS = {
     'expected prompts where {strong} does better and others where it does not; all {rows} rows say the same ({label})',
   ),
   model_unknown: row('model {model} is not in the log; it has: {known}'),
+  pair_fixed: row(
+    'the router {name} was trained for one pair and knows no other; --router mf learns all models of a log',
+  ),
   models_equal: row('expected two different models, got {model} for both --strong and --weak'),
   dataset_invalid: row('expected a weir dataset at {path}: {reason}'),
   // values

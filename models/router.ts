@@ -50,6 +50,8 @@ export interface RouterOptions {
   readonly newId?: () => string
   /** instead of the bundle's own: `identity` gives raw win rates */
   readonly calibration?: CalibrationMap
+  /** another two of the bundle's candidates than the pair it was trained for */
+  readonly pair?: ModelPair
   /** ONNX Runtime threads; 1 in servers, where requests are the parallel work */
   readonly threads?: number
 }
@@ -60,7 +62,8 @@ export interface RouterOptions {
  * @throws file_not_found, bundle_invalid, bundle_corrupt, encoder_unknown, onnx_failed
  */
 export async function loadRouter(path: string, options: RouterOptions = {}): Promise<Router> {
-  const bundle = await readBundle(path)
+  const own = await readBundle(path)
+  const bundle = options.pair ? withPair(own, options.pair) : own
   const manifest = options.calibration
     ? { ...bundle.manifest, calibration: options.calibration }
     : bundle.manifest

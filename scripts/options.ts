@@ -40,6 +40,20 @@ export function choiceOption<T extends string>(
   return found
 }
 
+/** `--strong` and `--weak`, which go together. */
+export function pairOption(
+  strong: string | undefined,
+  weak: string | undefined,
+): { strong: string; weak: string } | undefined {
+  if (strong === undefined && weak === undefined) return undefined
+  if (strong !== undefined && weak !== undefined) return { strong, weak }
+  throw new WeirError('option_invalid', {
+    option: '--strong and --weak',
+    expected: 'both or neither',
+    got: strong === undefined ? 'only --weak' : 'only --strong',
+  })
+}
+
 function describe({ min, max, integer }: NumberRange): string {
   const kind = integer ? 'a whole number' : 'a number'
   if (min !== undefined && max !== undefined) return `${kind} from ${min} to ${max}`

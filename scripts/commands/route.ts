@@ -3,6 +3,8 @@ import { openTerminal, score } from '../terminal.ts'
 
 interface RouteOptions {
   readonly threshold?: string
+  readonly strong?: string
+  readonly weak?: string
   readonly explain?: boolean
   readonly json?: boolean
 }
@@ -14,6 +16,8 @@ export function routeCommand(): Command {
     .argument('<bundle>', 'bundle folder, such as bundles/demo')
     .argument('<prompt>', 'the prompt; - reads it from standard input')
     .option('--threshold <number>', 'use this threshold instead of the bundle’s')
+    .option('--strong <model>', 'another pair of the bundle’s models than the trained one')
+    .option('--weak <model>', 'with --strong')
     .option('--explain', 'say which features moved the win rate')
     .option('--json', 'print the decision as JSON')
     .addHelpText(
@@ -25,11 +29,12 @@ export function routeCommand(): Command {
 
 async function route(bundle: string, prompt: string, options: RouteOptions): Promise<void> {
   const { loadRouter } = await import('../../models/router.ts')
-  const { numberOption } = await import('../options.ts')
+  const { numberOption, pairOption } = await import('../options.ts')
   const terminal = openTerminal()
   const threshold = numberOption('--threshold', options.threshold, { min: 0, max: 1 })
   const text = prompt === '-' ? await readInput() : prompt
-  const router = await loadRouter(bundle)
+  const pair = pairOption(options.strong, options.weak)
+  const router = await loadRouter(bundle, pair ? { pair } : {})
   try {
     const decision = await router.route({
       prompt: text,

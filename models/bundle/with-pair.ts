@@ -1,0 +1,49 @@
+import { WeirError } from '../errors.ts'
+import { HEAD_FILE } from './head-file.ts'
+import type { Manifest } from './manifest.ts'
+import type { Bundle } from './read.ts'
+
+/** Two of a router's candidates, by name. */
+export interface ModelPair {
+  readonly strong: string
+  readonly weak: string
+}
+
+/**
+ * The same router asked about another two of its models. Win rates then are those of that pair; what was
+ * calibrated for the trained pair does not carry over, so the threshold is where neither is favoured.
+ *
+ * @throws model_unknown, models_equal, pair_fixed where the head knows its own pair only
+ */
+export function withPair(bundle: Bundle, pair: ModelPair): Bundle {
+  const { manifest } = bundle
+  const known = manifest.candidates.map(({ model }) => model)
+  for (const model of [pair.strong, pair.weak]) {
+    if (!known.includes(model)) throw new WeirError('model_unknown', { model, known })
+  }
+  if (pair.strong === pair.weak) throw new WeirError('models_equal', { model: pair.strong })
+  const role = (model: string): Manifest['candidates'][number]['role'] =>
+    model === pair.strong ? 'strong' : model === pair.weak ? 'weak' : 'other'
+  const candidates = manifest.candidates.map((entry) => ({ ...entry, role: role(entry.model) }))
+  const same = manifest.candidates.every((entry, i) => entry.role === candidates[i]!.role)
+  if (same) return bundle
+  if (!manifest.head || manifest.head.link === 'pair') {
+    throw new WeirError('pair_fixed', { name: manifest.name })
+  }
+  const { fallback: _, ...rest } = manifest
+  const other: Manifest = {
+    ...rest,
+    candidates,
+    calibration: { method: 'identity' },
+    threshold: { value: 0.5, source: 'default' },
+  }
+  return {
+    ...bundle,
+    manifest: other,
+    head: async () => {
+      const linear = await bundle.head()
+      if (!linear) throw new WeirError('bundle_invalid', { path: bundle.path, reason: HEAD_FILE })
+      return { ...linear, strong: known.indexOf(pair.strong), weak: known.indexOf(pair.weak) }
+    },
+  }
+}
