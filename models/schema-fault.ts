@@ -35,8 +35,7 @@ export function firstFault(
     .map((error) => JSON.stringify((error.params as { allowedValue: unknown }).allowedValue))
   return {
     field: path.join('.'),
-    expected:
-      literals.length > 0 ? literals.join(' or ') : best.message.replace(/^must (be|match) /, ''),
+    expected: literals.length > 0 ? literals.join(' or ') : inWords(best.message),
     got: describeValue(valueAt(value, path)),
   }
 }
@@ -64,3 +63,7 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   }
   return at
 }
+
+/** A field that the schema does not allow is matched against `false`. */
+const inWords = (message: string): string =>
+  message === 'schema is false' ? 'no such field' : message.replace(/^must (be|match) /, '')

@@ -5,6 +5,8 @@ export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/train.ts')).trainCommand(),
   async () => (await import('./commands/calibrate.ts')).calibrateCommand(),
   async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
+  async () => (await import('./commands/check.ts')).checkCommand(),
+  async () => (await import('./commands/diff.ts')).diffCommand(),
   async () => (await import('./commands/route.ts')).routeCommand(),
   async () => (await import('./commands/serve.ts')).serveCommand(),
 ]

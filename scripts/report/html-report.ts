@@ -1,5 +1,3 @@
-import { rename, rm, writeFile } from 'node:fs/promises'
-import { WeirError } from '../../models/errors.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report.ts'
 import { spread } from '../../training/evaluate/verdict.ts'
 import { controls, curveFigure, scoreFigures } from './html-charts.ts'
@@ -9,19 +7,11 @@ import { count, dollars, percent, score } from './number-format.ts'
 import { openPlot, type PlotModule } from './plot.ts'
 import { REPORT_SCRIPT } from './report-script.ts'
 import { REPORT_STYLE } from './report-style.ts'
+import { writeWhole } from './write-whole.ts'
 
 /** Writes the report as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
 export async function writeHtmlReport(path: string, report: EvaluationReport): Promise<void> {
-  const page = renderHtml(await openPlot(), report)
-  const part = `${path}.${process.pid}.part`
-  try {
-    await writeFile(part, page)
-    await rename(part, path)
-  } catch (cause) {
-    await rm(part, { force: true })
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new WeirError('file_unwritable', { path, reason }, { cause })
-  }
+  await writeWhole(path, renderHtml(await openPlot(), report))
 }
 
 /** The whole page. The report must have been made with `details`. */

@@ -1,4 +1,6 @@
+import type { Manifest } from '../../models/bundle/manifest.ts'
 import { readBundle } from '../../models/bundle/read.ts'
+import type { ModelPair } from '../../models/bundle/with-pair.ts'
 import { WeirError } from '../../models/errors.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { RouterPast } from './unseen-rows.ts'
@@ -10,18 +12,21 @@ export interface NamedRouter extends RouterPast {
   readonly router: Router
 }
 
-export interface ModelPair {
-  readonly strong: string
-  readonly weak: string
-}
-
-/** Opens every bundle; routers of one name are told apart by version, then by number. */
-export async function openBundles(paths: readonly string[]): Promise<NamedRouter[]> {
+/**
+ * Opens every bundle; routers of one name are told apart by version, then by number. A bundle that knows
+ * both models asked for is asked about them; for another they are the log's names of its own pair.
+ */
+export async function openBundles(
+  paths: readonly string[],
+  asked: Partial<ModelPair> = {},
+): Promise<NamedRouter[]> {
   const opened: Omit<NamedRouter, 'name'>[] = []
   try {
     for (const path of paths) {
-      const seen = await (await readBundle(path)).dataHashes()
-      const router = await loadRouter(path)
+      const bundle = await readBundle(path)
+      const seen = await bundle.dataHashes()
+      const pair = knownPair(bundle.manifest, asked)
+      const router = await loadRouter(path, pair ? { pair } : {})
       opened.push({ path, router, seen, rule: router.manifest.data.split })
     }
   } catch (error) {
@@ -30,6 +35,13 @@ export async function openBundles(paths: readonly string[]): Promise<NamedRouter
   }
   const names = distinctNames(opened.map(({ router }) => router))
   return opened.map((bundle, i) => ({ ...bundle, name: names[i]! }))
+}
+
+function knownPair({ candidates }: Manifest, asked: Partial<ModelPair>): ModelPair | undefined {
+  const { strong, weak } = asked
+  if (strong === undefined || weak === undefined) return undefined
+  const known = candidates.map(({ model }) => model)
+  return known.includes(strong) && known.includes(weak) ? { strong, weak } : undefined
 }
 
 export async function closeBundles(bundles: readonly { readonly router: Router }[]): Promise<void> {

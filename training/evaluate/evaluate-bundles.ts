@@ -20,7 +20,7 @@ export async function evaluateBundles(
   dataset: Dataset,
   options: BundleEvaluationOptions,
 ): Promise<EvaluationReport> {
-  const bundles = await openBundles(paths)
+  const bundles = await openBundles(paths, options)
   try {
     const log = await scoreLog(bundles, dataset, options)
     const report = await evaluateRouters({

@@ -40,6 +40,8 @@ export interface EvaluationInput {
   readonly seed: number
   /** bootstrap replicates; 1,000, or 200 past 200,000 prompts */
   readonly replicates?: number | undefined
+  /** leave out the kNN baseline past this many prompts (30,000) */
+  readonly neighbourLimit?: number | undefined
   /** adds slices, worst misses and what charts need to the report */
   readonly details?: boolean | undefined
   readonly warnings?: readonly string[] | undefined

@@ -1,4 +1,5 @@
 import { apgr, costQualityCurve } from './curve.ts'
+import { groupRows } from './group-rows.ts'
 import type { Interval } from './interval.ts'
 import { promptTraits } from './prompt-traits.ts'
 import { meanInterval } from './sample-mean.ts'
@@ -51,13 +52,7 @@ export function sliceReports(
   groupings: readonly Grouping[],
 ): SliceReport[] {
   const slices = groupings.flatMap(({ by, names }) => {
-    const groups = new Map<string, number[]>()
-    names.forEach((name, i) => {
-      if (name === undefined) return
-      const rows = groups.get(name)
-      if (rows) rows.push(i)
-      else groups.set(name, [i])
-    })
+    const groups = groupRows(names)
     // a grouping with one group is the whole, which the report has already
     if (groups.size < 2) return []
     return [...groups]

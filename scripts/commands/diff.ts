@@ -1,0 +1,69 @@
+import { Command } from 'commander'
+import { openTerminal } from '../terminal.ts'
+
+interface DiffFlags {
+  readonly strong?: string
+  readonly weak?: string
+  readonly replicates?: string
+  readonly price: readonly string[]
+  readonly seed: string
+  readonly format?: string
+  readonly maxRejects?: string
+  readonly json?: boolean
+}
+
+const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+
+/** `weir diff <old> <new> <logs...>`: which prompts change route, what that costs and what it gains. */
+export function diffCommand(): Command {
+  return new Command('diff')
+    .description('compare two bundles on a log: which prompts change route, at what cost and gain')
+    .argument('<old>', 'bundle folder, such as bundles/demo/5f0c...')
+    .argument('<new>', 'bundle folder')
+    .argument('<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder')
+    .option('--strong <model>', 'the log’s name for the strong model, where the bundle’s differs')
+    .option('--weak <model>', 'the log’s name for the weak model')
+    .option('--replicates <number>', 'bootstrap replicates for the difference of APGR', '1000')
+    .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option('--seed <number>', 'seed of the bootstrap', '1')
+    .option('--format <format>', 'the logs’ layout, instead of recognising it')
+    .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
+    .option('--json', 'print the difference as one JSON object')
+    .addHelpText('after', '\nExample:\n  weir diff bundles/old bundles/new logs.jsonl > diff.md')
+    .action(run)
+}
+
+async function run(
+  before: string,
+  after: string,
+  logs: readonly string[],
+  flags: DiffFlags,
+): Promise<void> {
+  const { numberOption } = await import('../options.ts')
+  const { interruptSignal } = await import('../interrupt.ts')
+  const { parsePrice } = await import('../key-value.ts')
+  const { openLogs } = await import('../logs.ts')
+  const { diffBundles } = await import('../../training/evaluate/diff-bundles.ts')
+  const terminal = openTerminal()
+  const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
+  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
+  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
+  const range = { min: 50, max: 100_000, integer: true }
+  const replicates = numberOption('--replicates', flags.replicates, range)
+  const prices = new Map(flags.price.map((pair) => parsePrice('--price', pair)))
+  const dataset = await openLogs(logs, { seed, maxRejects, format: flags.format, ...watch })
+  const diff = await diffBundles(before, after, dataset, {
+    ...(flags.strong && { strong: flags.strong }),
+    ...(flags.weak && { weak: flags.weak }),
+    seed,
+    replicates,
+    prices,
+    ...watch,
+  })
+  terminal.endProgress()
+  if (flags.json) terminal.json(diff)
+  else {
+    const { renderDiff } = await import('../report/markdown-diff.ts')
+    terminal.print(renderDiff(diff))
+  }
+}

@@ -1,0 +1,221 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Dataset, SPLITS } from '../../../data/dataset.ts'
+import { readLogs } from '../../../data/ingest.ts'
+import { loadRouter } from '../../../models/router.ts'
+import { renderJunit } from '../../../scripts/report/junit.ts'
+import { renderDiff } from '../../../scripts/report/markdown-diff.ts'
+import { renderReport } from '../../../scripts/report/terminal-report.ts'
+import { checkGolden } from '../../../training/evaluate/check-golden.ts'
+import { diffBundles } from '../../../training/evaluate/diff-bundles.ts'
+import { evaluateBundles } from '../../../training/evaluate/evaluate-bundles.ts'
+import { readGolden } from '../../../training/evaluate/golden.ts'
+import { type TrainResult, train } from '../../../training/train.ts'
+
+let folder: string
+let dataset: Dataset
+let first: TrainResult
+let second: TrainResult
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'weir-evaluate-'))
+  dataset = await readLogs(['data/sample/outcomes.jsonl.gz'], { seed: 1 })
+  const options = {
+    strong: 'big-1',
+    weak: 'small-1',
+    router: 'classifier',
+    engine: 'onnx',
+    threads: 1,
+  }
+  first = await train(dataset, { ...options, out: folder, name: 'first', seed: 1 })
+  second = await train(dataset, {
+    ...options,
+    out: folder,
+    name: 'second',
+    seed: 1,
+    hyperparameters: { l2_min: 0.3, l2_max: 0.5 },
+  })
+}, 60_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const evaluate = (bundles: TrainResult[], on: Dataset, more = {}) =>
+  evaluateBundles(
+    bundles.map(({ bundle }) => bundle.path),
+    on,
+    { seed: 1, replicates: 100, ...more },
+  )
+
+describe('evaluating bundles on the log they were trained on', () => {
+  test('leaves out what they saw, says how many, and gives the figures of the training report', async () => {
+    const report = await evaluate([first], dataset)
+    const { counts } = dataset.manifest
+    expect(report.rows).toBe(counts.test)
+    expect(report.provenance!.left_out).toEqual({
+      train: counts.train,
+      validation: counts.validation,
+      calibration: 0,
+      reserved: counts.calibration,
+    })
+    expect(report.warnings[0]).toContain(
+      `${counts.train.toLocaleString('en-US')} rows that a router was trained on`,
+    )
+    expect(report.routers[0]!.apgr.value).toBeCloseTo(first.report.routers[0]!.apgr.value!, 6)
+    expect(report.baselines.category_prior!.note).toContain('training rows')
+    expect(report.costs).toBe('logged')
+    expect(report.routers[0]!.operating!.dollars_per_1k.value).toBeLessThan(
+      report.routers[0]!.operating!.strong_dollars_per_1k!,
+    )
+  })
+
+  test('a leak is refused: a log of training rows alone has nothing left to judge on', async () => {
+    const trained = Array.from(dataset.split.keys()).filter(
+      (i) => SPLITS[dataset.split[i]!] === 'train',
+    )
+    const leak = takePrompts(dataset, trained)
+    await expect(evaluate([first], leak)).rejects.toThrow(
+      /expected at least 50 rows that no router has seen \(left out: [\d,]+ rows that a router was trained on\), got 0/,
+    )
+  })
+
+  test('two bundles are judged on the same rows, and the report reads as text', async () => {
+    const report = await evaluate([first, second], dataset, { details: true, latency: true })
+    expect(report.routers.map(({ name }) => name)).toEqual(['first', 'second'])
+    expect(report.comparisons).toHaveLength(1)
+    expect(report.routers[0]!.latency!.p99_ms).toBeGreaterThanOrEqual(
+      report.routers[0]!.latency!.p50_ms,
+    )
+    const text = renderReport(report)
+    expect(text).toContain('first: beats prompt length by')
+    expect(text).toMatch(/first minus second: /)
+    expect(text).not.toMatch(/NaN|undefined/)
+  })
+
+  test('refuses bundles of different pairs, and models that the log does not have', async () => {
+    await expect(evaluate([first], dataset, { strong: 'gpt' })).rejects.toThrow(
+      'model gpt is not in the log; it has: big-1, small-1',
+    )
+  })
+})
+
+describe('weir diff', () => {
+  const diff = (a: TrainResult, b: TrainResult) =>
+    diffBundles(a.bundle.path, b.bundle.path, dataset, { seed: 1, replicates: 100 })
+
+  test('a bundle against itself changes nothing', async () => {
+    const same = await diff(first, first)
+    expect(same.changed.value).toBe(0)
+    expect(same.quality).toEqual({ value: 0, low: 0, high: 0 })
+    expect(renderDiff(same)).toContain('No prompt changes route.')
+  })
+
+  test('agrees with judging each bundle by itself', async () => {
+    const [change, report] = [await diff(first, second), await evaluate([first, second], dataset)]
+    const [a, b] = report.routers.map((router) => router.operating!)
+    expect(change.changed.to_strong + change.changed.to_weak).toBeGreaterThan(0)
+    expect(change.quality.value).toBeCloseTo(b!.quality.value! - a!.quality.value!, 9)
+    expect(change.dollars_per_1k.value).toBeCloseTo(
+      b!.dollars_per_1k.value! - a!.dollars_per_1k.value!,
+      6,
+    )
+    expect((change.changed.to_strong - change.changed.to_weak) / change.rows).toBeCloseTo(
+      b!.strong_share.value! - a!.strong_share.value!,
+      9,
+    )
+    expect(change.apgr.value).toBeCloseTo(-report.comparisons[0]!.value!, 9)
+    expect(
+      change.prompts.every(
+        (row, i, all) => i === 0 || Math.min(0, all[i - 1]!.gain) <= Math.min(0, row.gain),
+      ),
+    ).toBe(true)
+  })
+})
+
+describe('weir check', () => {
+  const check = async (lines: object[]) => {
+    const path = join(folder, 'golden.jsonl')
+    await writeFile(path, lines.map((line) => JSON.stringify(line)).join('\n'))
+    const router = await loadRouter(first.bundle.path)
+    try {
+      return await checkGolden(router, await readGolden(path))
+    } finally {
+      await router.close()
+    }
+  }
+  const row = (wanted: 1 | -1) => {
+    const at = Array.from(dataset.prompts.keys()).find(
+      (i) => dataset.outcomes!.scores[2 * i]! - dataset.outcomes!.scores[2 * i + 1]! === wanted,
+    )!
+    return dataset.prompts[at]!
+  }
+
+  test('expectations and bounds pass or fail one by one, with the win rate and the line', async () => {
+    const router = await loadRouter(first.bundle.path)
+    const decision = await router.route({ prompt: row(1) })
+    await router.close()
+    const other = decision.model === 'big-1' ? 'small-1' : 'big-1'
+    const share = decision.model === 'big-1' ? 1 : 0
+    const result = await check([
+      { prompt: row(1), expect: decision.model, category: 'one' },
+      { prompt: row(1), expect: other, id: 'wrong' },
+      { prompt: row(1), min_win_rate: 0, max_win_rate: 1 },
+      { bounds: { max_strong_share: share, min_strong_share: share } },
+      { bounds: { max_strong_share: 0, min_strong_share: 1 }, category: 'one' },
+    ])
+    expect(result.cases.map(({ failure }) => failure === undefined)).toEqual([
+      true,
+      false,
+      true,
+      true,
+      true,
+      share === 0,
+      share === 1,
+    ])
+    const failure = result.cases[1]!
+    expect(failure).toMatchObject({ name: 'wrong', line: 2 })
+    expect(failure.failure).toContain(`expected ${other}, got ${decision.model} (win rate`)
+    const junit = renderJunit(result)
+    expect(junit).toContain('tests="7" failures="2"')
+    expect(junit).toContain('name="wrong"')
+  })
+
+  test('min_pgr is measured on the prompts with scores', async () => {
+    const scores = { 'big-1': 1, 'small-1': 0 }
+    const prompts = [row(1), row(-1)].map((prompt) => ({ prompt, scores }))
+    const passed = await check([...prompts, { bounds: { min_pgr: 0 } }])
+    expect(passed.failed).toBe(0)
+    const failed = await check([...prompts, { bounds: { min_pgr: 1.01 } }])
+    expect(failed.cases[0]!.failure).toMatch(/^PGR \d\.\d+ \[.*\] on 2 prompts with scores$/)
+  })
+
+  test.each([
+    [
+      { prompt: 'a', expect: 'nobody' },
+      'golden.jsonl:1: expect: expected strong, weak, big-1 or small-1, got nobody',
+    ],
+    [{ prompt: '' }, /golden\.jsonl:1: prompt: /],
+    [
+      { prompt: 'a', exspect: 'weak' },
+      'golden.jsonl:1: exspect: expected no such field, got "weak"',
+    ],
+    [{ bounds: { max_strong_share: 2 } }, /golden\.jsonl:1: bounds\.max_strong_share: /],
+  ])('refuses %j, naming the line and the field', async (line, message) => {
+    await expect(check([line, { prompt: 'ok' }])).rejects.toThrow(message)
+  })
+})
+
+/** The dataset with only some of its prompts. */
+function takePrompts(from: Dataset, rows: readonly number[]): Dataset {
+  const width = from.models.length
+  const take = (values: Float32Array) =>
+    Float32Array.from(rows.flatMap((i) => Array.from(values.subarray(i * width, (i + 1) * width))))
+  return {
+    ...from,
+    prompts: rows.map((i) => from.prompts[i]!),
+    hashes: rows.map((i) => from.hashes[i]!),
+    categories: rows.map((i) => from.categories[i]),
+    split: Uint8Array.from(rows, (i) => from.split[i]!),
+    outcomes: { scores: take(from.outcomes!.scores) },
+  }
+}

@@ -1,0 +1,179 @@
+import type { Dataset } from '../../data/dataset.ts'
+import { closeBundles, openBundles } from './bundle-set.ts'
+import type { Difference } from './difference.ts'
+import { evaluateRouters, type ScoredRouter } from './evaluate-routers.ts'
+import { groupRows } from './group-rows.ts'
+import { type Interval, UNDEFINED_INTERVAL } from './interval.ts'
+import { gainsOf } from './labels.ts'
+import { meanInterval, shareInterval } from './sample-mean.ts'
+import { type ScoredLog, type ScoreLogOptions, scoreLog } from './scored-log.ts'
+import type { LeftOut } from './unseen-rows.ts'
+
+export interface DiffOptions extends ScoreLogOptions {
+  readonly seed: number
+  readonly replicates?: number | undefined
+}
+
+/** A prompt that two routers send to different models. */
+export interface ChangedPrompt {
+  /** cut to 300 characters */
+  readonly prompt: string
+  readonly category: string | null
+  readonly to: 'strong' | 'weak'
+  readonly old_win_rate: number
+  readonly new_win_rate: number
+  /** mean score the change brings on this prompt (negative: costs) */
+  readonly gain: number
+}
+
+/** What replacing one bundle by another does to the traffic of a log: the thing to read in a pull request. */
+export interface BundleDiff {
+  readonly rows: number
+  readonly old: BundleSide
+  readonly new: BundleSide
+  readonly left_out: LeftOut
+  readonly warnings: readonly string[]
+  /** share of prompts that change route, and how many each way */
+  readonly changed: Interval & { readonly to_strong: number; readonly to_weak: number }
+  /** mean score over all prompts, new minus old */
+  readonly quality: Interval
+  /** US dollars a 1,000 requests, new minus old; undefined where costs are not known */
+  readonly dollars_per_1k: Interval
+  /** ranking alone, whatever the thresholds: APGR of new minus old */
+  readonly apgr: Difference
+  /** categories by how many of their prompts change */
+  readonly categories: readonly CategoryChange[]
+  /** losses first, then the largest changes of win rate */
+  readonly prompts: readonly ChangedPrompt[]
+}
+
+export interface BundleSide {
+  readonly name: string
+  readonly version: string
+  readonly threshold: number
+  readonly strong_share: number
+}
+
+export interface CategoryChange {
+  readonly category: string
+  readonly rows: number
+  readonly to_strong: number
+  readonly to_weak: number
+  readonly quality: Interval
+}
+
+const SHOWN_CHARACTERS = 300
+const SHOWN_PROMPTS = 30
+
+/** Both bundles at their own thresholds, on the rows of a log that neither has seen. */
+export async function diffBundles(
+  oldPath: string,
+  newPath: string,
+  dataset: Dataset,
+  options: DiffOptions,
+): Promise<BundleDiff> {
+  const bundles = await openBundles([oldPath, newPath])
+  try {
+    const log = await scoreLog(bundles, dataset, options)
+    const [before, after] = log.routers as [ScoredRouter, ScoredRouter]
+    const report = await evaluateRouters({
+      ...options,
+      ...log,
+      // the order of the pair: new minus old
+      routers: [after, before],
+      neighbourLimit: 0,
+    })
+    const gain = gainsOf(log.labels, log.prompts.length)
+    const side = (i: 0 | 1): BundleSide => ({
+      name: log.routers[i]!.name,
+      version: bundles[i]!.router.manifest.version,
+      threshold: log.routers[i]!.threshold!.value,
+      strong_share: moves(log, log.routers[i]!).filter((strong) => strong).length / gain.length,
+    })
+    const { value, low, high, p, detectable } = report.comparisons[0]!
+    return {
+      rows: gain.length,
+      old: side(0),
+      new: side(1),
+      left_out: log.leftOut,
+      warnings: log.warnings,
+      apgr: { value, low, high, p, detectable },
+      ...changes(log, before, after, gain),
+    }
+  } finally {
+    await closeBundles(bundles)
+  }
+}
+
+/** Whether each prompt goes to the strong model. */
+function moves(log: ScoredLog, { winRate, threshold }: ScoredRouter): boolean[] {
+  return Array.from(log.prompts, (_, i) => winRate[i]! >= threshold!.value)
+}
+
+function changes(
+  log: ScoredLog,
+  before: ScoredRouter,
+  after: ScoredRouter,
+  gain: Float64Array,
+): Pick<BundleDiff, 'changed' | 'quality' | 'dollars_per_1k' | 'categories' | 'prompts'> {
+  const { costs } = log
+  const was = moves(log, before)
+  const is = moves(log, after)
+  // 1 where a prompt becomes strong, -1 where it becomes weak
+  const step = Float64Array.from(gain, (_, i) => Number(is[i]) - Number(was[i]))
+  const earned = step.map((direction, i) => direction * gain[i]!)
+  const rows = Array.from(step.keys()).filter((i) => step[i] !== 0)
+  return {
+    changed: {
+      ...shareInterval(rows.length, step.length),
+      to_strong: rows.filter((i) => step[i] === 1).length,
+      to_weak: rows.filter((i) => step[i] === -1).length,
+    },
+    quality: meanInterval(earned),
+    dollars_per_1k: costs
+      ? meanInterval(
+          step.map((direction, i) => 1000 * direction * (costs.strong[i]! - costs.weak[i]!)),
+        )
+      : UNDEFINED_INTERVAL,
+    categories: categoryChanges(log, step, earned),
+    prompts: rows
+      .sort(
+        (a, b) =>
+          Math.min(0, earned[a]!) - Math.min(0, earned[b]!) ||
+          distance(before, after, b) - distance(before, after, a),
+      )
+      .slice(0, SHOWN_PROMPTS)
+      .map((i) => ({
+        prompt: shortened(log.prompts[i]!),
+        category: log.categories[i] ?? null,
+        to: step[i] === 1 ? 'strong' : 'weak',
+        old_win_rate: before.winRate[i]!,
+        new_win_rate: after.winRate[i]!,
+        gain: earned[i]!,
+      })),
+  }
+}
+
+const distance = (before: ScoredRouter, after: ScoredRouter, i: number): number =>
+  Math.abs(after.winRate[i]! - before.winRate[i]!)
+
+function categoryChanges(
+  log: ScoredLog,
+  step: Float64Array,
+  earned: Float64Array,
+): CategoryChange[] {
+  const groups = groupRows(log.categories.map((category) => category ?? '(none)'))
+  return [...groups]
+    .map(([category, rows]) => ({
+      category,
+      rows: rows.length,
+      to_strong: rows.filter((i) => step[i] === 1).length,
+      to_weak: rows.filter((i) => step[i] === -1).length,
+      quality: meanInterval(Float64Array.from(rows, (i) => earned[i]!)),
+    }))
+    .filter(({ to_strong, to_weak }) => to_strong + to_weak > 0)
+    .sort((a, b) => b.to_strong + b.to_weak - a.to_strong - a.to_weak)
+}
+
+const shortened = (text: string): string =>
+  text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text
