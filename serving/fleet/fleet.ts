@@ -66,7 +66,7 @@ export function createFleet(config: ServeConfig, options: FleetOptions = {}): Fl
         if (!live) {
           live = new LiveRouter(await load(folder), cacheEntries)
           fresh.push(live)
-          await checkRouter(live.router, golden)
+          await checkRouter(live.router, { golden, parity: snapshot !== undefined })
         }
         const { name } = live.router.manifest
         if (routers.has(name)) {

@@ -90,7 +90,13 @@ describe('POST /route', () => {
     ['an empty body', '', 400, 'request_invalid', null],
     ['a list', '[]', 400, 'request_invalid', null],
     ['null', 'null', 400, 'request_invalid', null],
-    ['a prototype in JSON', '{"prompt":"x","__proto__":{"a":1}}', 400, 'request_invalid', '__proto__'],
+    [
+      'a prototype in JSON',
+      '{"prompt":"x","__proto__":{"a":1}}',
+      400,
+      'request_invalid',
+      '__proto__',
+    ],
   ]
   test.each(refused)(
     'refuses %s in the shape of OpenAI',

@@ -1,0 +1,65 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { WeirClient } from '../../serving/client.ts'
+import { keyHash } from '../../serving/keys.ts'
+import { listen } from '../../serving/server.ts'
+import { type SampleApp, sampleApp } from './sample-app.ts'
+
+let sample: SampleApp
+let client: WeirClient
+let url: string
+beforeAll(async () => {
+  sample = await sampleApp({
+    config: (root) => ({
+      keys: [{ name: 'app', sha256: keyHash('secret'), rate_per_minute: 1000 }],
+      log: { folder: join(root, 'log') },
+    }),
+  })
+  url = await listen(sample.app, { host: '127.0.0.1', port: 0 })
+  client = new WeirClient({ baseUrl: `${url}/`, apiKey: 'secret' })
+})
+afterAll(() => sample.close())
+
+test('WeirClient routes, gives feedback, batches and lists', async () => {
+  const decision = await client.route('prove the integral')
+  expect(decision.model).toBe('big')
+  await client.feedback({ decision_id: decision.id, score: 1 })
+  const [good, bad] = await client.routeBatch([{ prompt: 'hello' }, { prompt: '' }])
+  expect(good?.decision?.model).toBe('small')
+  expect(bad?.error?.code).toBe('prompt_empty')
+  expect(await client.routers()).toEqual(['sample', 'default'])
+})
+
+test('WeirClient throws what the server says', async () => {
+  await expect(client.route({ prompt: 'x', threshold: 3 })).rejects.toMatchObject({
+    name: 'WeirClientError',
+    status: 400,
+    code: 'request_invalid',
+    param: 'threshold',
+  })
+  const stranger = new WeirClient({ baseUrl: url })
+  await expect(stranger.route('x')).rejects.toMatchObject({ status: 401, code: 'key_missing' })
+})
+
+test('WeirClient reads an answer of somebody else in between, stops on its signal and in time', async () => {
+  const answering = (status: number, body: string) =>
+    new WeirClient({
+      baseUrl: url,
+      fetch: async () => new Response(body, { status, headers: { 'retry-after': '7' } }),
+    })
+  await expect(answering(502, '<html>bad gateway</html>').route('x')).rejects.toMatchObject({
+    status: 502,
+    code: 'http_error',
+    retryAfter: 7,
+  })
+  await expect(client.route('x', { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
+  const slow = new WeirClient({
+    baseUrl: url,
+    timeoutMs: 5,
+    fetch: (_, init) =>
+      new Promise((_, reject) =>
+        init!.signal!.addEventListener('abort', () => reject(init!.signal!.reason)),
+      ),
+  })
+  await expect(slow.route('x')).rejects.toThrow(/timeout/i)
+})
