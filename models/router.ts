@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Manifest } from './bundle/manifest.ts'
 import { ROUTER_FILE, readBundle } from './bundle/read.ts'
+import { type ModelPair, withPair } from './bundle/with-pair.ts'
 import { type CalibrationMap, calibrate } from './calibration-map.ts'
 import { decide, flipOf } from './decide.ts'
 import type { Decision, Explanation, RouteRequest } from './decision.ts'

@@ -21,8 +21,11 @@ export function evaluateCommand(): Command {
   return new Command('evaluate')
     .description('judge one or more routers on logs they have not seen, beside the free baselines')
     .argument('<bundles...> <logs...>', 'bundle folders, then log files (.jsonl, .csv; .gz)')
-    .option('--strong <model>', 'the log’s name for the strong model, where the bundle’s differs')
-    .option('--weak <model>', 'the log’s name for the weak model')
+    .option(
+      '--strong <model>',
+      'another pair of the bundle’s models, or the log’s names for its pair',
+    )
+    .option('--weak <model>', 'with --strong')
     .option('--report <file>', 'also write the report as one HTML file')
     .option('--replicates <number>', 'bootstrap replicates (1000; 200 past 200,000 prompts)')
     .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])

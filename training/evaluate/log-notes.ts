@@ -1,4 +1,5 @@
-import { type ModelPair, modelOf, type NamedRouter } from './bundle-set.ts'
+import type { ModelPair } from '../../models/bundle/with-pair.ts'
+import { modelOf, type NamedRouter } from './bundle-set.ts'
 import type { LeftOut } from './unseen-rows.ts'
 
 /** What a reader must know of the routers and the log before believing the figures. */
