@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { trace } from '@opentelemetry/api'
 import {
@@ -6,14 +7,21 @@ import {
   InMemorySpanExporter,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openDecisionLines } from '../../serving/decision-lines.ts'
 import { openDecisionSpans } from '../../serving/decision-spans.ts'
 import { WinRateDrift } from '../../serving/win-rate-drift.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
 
 let sample: SampleApp
-afterEach(() => sample.close())
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'weir-lines-'))
+})
+afterEach(async () => {
+  await sample?.close()
+  await rm(folder, { recursive: true })
+})
 const post = async (body: object, url = '/route') =>
   (await sample.app.inject({ method: 'POST', url, payload: body })).json()
 
@@ -77,15 +85,13 @@ test('the drift gauge is quiet on steady traffic and speaks up on a shift', () =
 })
 
 test('one line a decision, without the prompt', async () => {
-  sample = await sampleApp()
-  const file = join(sample.root, 'lines', 'decisions.log')
+  const file = join(folder, 'deep', 'decisions.log')
   const lines = await openDecisionLines(file)
-  await sample.close()
   sample = await sampleApp({ services: { observers: [lines.observe] } })
   const decision = await post({ prompt: 'prove the zebra' })
   lines.warn('careful', new Error('disk'))
   await lines.close()
-  const text = await readFile(file, 'utf8').catch(() => '')
+  const text = await readFile(file, 'utf8')
   const rows = text
     .trim()
     .split('\n')

@@ -46,6 +46,7 @@ export async function sampleApp(options: SampleAppOptions = {}): Promise<SampleA
     const { manifest } = await writeBundle(root, sampleDraft(bundle))
     routers.push({ path: join(root, manifest.name) })
   }
+  let closed = false
   const bugs: unknown[] = []
   const warnings: string[] = []
   const config: ServeConfig = { routers, ...options.config?.(root) }
@@ -66,6 +67,8 @@ export async function sampleApp(options: SampleAppOptions = {}): Promise<SampleA
     bugs,
     warnings,
     async close() {
+      if (closed) return
+      closed = true
       await app.close()
       await services.close()
       await rm(root, { recursive: true })
