@@ -8,7 +8,9 @@ import { EventIds } from './event-ids.ts'
 import { Growable } from './growable.ts'
 import { Names } from './names.ts'
 import { OutcomeTable } from './outcome-table.ts'
+import { PreferenceTable } from './preference-table.ts'
 import { PrefixSample } from './prefix-sample.ts'
+import { PromptColumns } from './prompt-columns.ts'
 import { PromptStore } from './prompt-store.ts'
 import { KIND, type RowBlock } from './row-block.ts'
 import { SPLITS, type SplitFractions } from './split.ts'
@@ -16,7 +18,6 @@ import { stemHash } from './stem.ts'
 
 const SPILL = 'prompts.spill'
 const BATCH_ROWS = 65_536
-const NONE = -1
 
 export interface SplitOptions {
   readonly seed: number
@@ -42,22 +43,9 @@ export class DatasetBuilder {
     judges: new Names(),
   }
   private readonly sources: DatasetManifest['sources'] = []
-  /** a prompt each */
-  private readonly prompt = {
-    stem: new Growable(Uint32Array),
-    category: new Growable(Int32Array),
-    first: new Growable(Float64Array),
-  }
+  private readonly columns = new PromptColumns()
   private readonly groups = { prompt: new Growable(Int32Array), group: new Growable(Int32Array) }
-  private readonly preferences = {
-    prompt: new Growable(Int32Array),
-    model_a: new Growable(Int32Array),
-    model_b: new Growable(Int32Array),
-    winner: new Growable(Uint8Array),
-    weight: new Growable(Float32Array),
-    judge: new Growable(Int32Array),
-    timestamp: new Growable(Float64Array),
-  }
+  private readonly preferences = new PreferenceTable()
   private readonly scores = new OutcomeTable()
   private readonly costs = new OutcomeTable()
   private readonly tokens = new OutcomeTable()
@@ -91,8 +79,9 @@ export class DatasetBuilder {
       }
       rows.kept++
       const prompt = this.addPrompt(block, i, numbers)
-      if (block.kind[i] === KIND.preference) this.addPreference(prompt, block, i, numbers)
-      else this.addOutcome(prompt, block, i, numbers)
+      if (block.kind[i] === KIND.preference) {
+        this.preferences.add(prompt, block, i, numbers.models, numbers.judges)
+      } else this.addOutcome(prompt, block, i, numbers)
     }
     await this.prompts.flush()
   }
@@ -116,8 +105,8 @@ export class DatasetBuilder {
     await this.prompts.close()
     await rm(join(this.folder, SPILL))
     const { names, place } = this.names.models.sorted()
-    if (this.preferences.prompt.length > 0) {
-      await writeArrow(this.path('preferences'), this.preferenceBatches(place))
+    if (this.preferences.length > 0) {
+      await writeArrow(this.path('preferences'), this.preferences.batches(place))
     }
     if (!this.scores.empty) await writeArrow(this.path('outcomes'), this.outcomeBatches(names))
     const manifest = this.manifest(names, prefixes, split, options)
@@ -150,7 +139,7 @@ export class DatasetBuilder {
       },
       counts: {
         prompts: this.prompts.size,
-        preferences: this.preferences.prompt.length,
+        preferences: this.preferences.length,
         outcomes: this.scores.observed(this.prompts.size),
         train: bySplit[0]!,
         validation: bySplit[1]!,
@@ -162,9 +151,9 @@ export class DatasetBuilder {
   }
 
   private splitInput({ seed, fractions, testBy, testAfter }: SplitOptions): SplitInput {
-    const { groups, prompt, names } = this
+    const { groups, columns, names } = this
     return {
-      stems: prompt.stem.view(),
+      stems: columns.allStems(),
       seed,
       fractions,
       groups: {
@@ -173,10 +162,10 @@ export class DatasetBuilder {
         names: names.groups.list(),
       },
       ...(testBy && {
-        testBy: { category: prompt.category.view(), names: names.categories.list() },
+        testBy: { category: columns.allCategories(), names: names.categories.list() },
       }),
       ...(testAfter !== undefined && {
-        testAfter: { first: prompt.first.view(), time: testAfter },
+        testAfter: { first: columns.allFirst(), time: testAfter },
       }),
     }
   }
@@ -191,40 +180,22 @@ export class DatasetBuilder {
   }
 
   private addPrompt(block: RowBlock, i: number, numbers: Numbers): number {
-    const { prompt } = this
-    const before = this.prompts.size
-    const entry = this.prompts.add(block, i)
-    const time = block.timestamp[i]!
+    const { columns, prompts } = this
+    const before = prompts.size
+    const entry = prompts.add(block, i)
     if (entry === before) {
-      prompt.stem.push(block.stem[i * 2]!)
-      prompt.stem.push(block.stem[i * 2 + 1]!)
-      prompt.category.push(NONE)
-      prompt.first.push(time)
-      const key = this.prompts.keyOf(entry)
+      columns.add(block, i)
+      const key = prompts.keyOf(entry)
       if (this.prefixes.wants(key)) this.prefixes.add(key, textOf(block, i))
-    } else if (time < prompt.first.at(entry)) prompt.first.set(entry, time)
+    } else columns.addTime(entry, block.timestamp[i]!)
     const category = block.category[i]!
-    if (category !== NONE && prompt.category.at(entry) === NONE) {
-      prompt.category.set(entry, numbers.categories[category]!)
-    }
+    if (category >= 0) columns.addCategory(entry, numbers.categories[category]!)
     const group = block.group[i]!
-    if (group !== NONE) {
+    if (group >= 0) {
       this.groups.prompt.push(entry)
       this.groups.group.push(numbers.groups[group]!)
     }
     return entry
-  }
-
-  private addPreference(prompt: number, block: RowBlock, i: number, numbers: Numbers): void {
-    const { preferences } = this
-    const judge = block.judge[i]!
-    preferences.prompt.push(prompt)
-    preferences.model_a.push(numbers.models[block.modelA[i]!]!)
-    preferences.model_b.push(numbers.models[block.modelB[i]!]!)
-    preferences.winner.push(block.winner[i]!)
-    preferences.weight.push(block.weight[i]!)
-    preferences.judge.push(judge === NONE ? NONE : numbers.judges[judge]!)
-    preferences.timestamp.push(block.timestamp[i]!)
   }
 
   private addOutcome(prompt: number, block: RowBlock, i: number, numbers: Numbers): void {
@@ -245,8 +216,7 @@ export class DatasetBuilder {
       throwIfAborted(signal)
       for (let i = 0; i + 1 < offsets.length; i++) {
         stemHash(bytes.toString('utf8', offsets[i], offsets[i + 1]), prefixes, seed, hash)
-        this.prompt.stem.set((start + i) * 2, hash[0]!)
-        this.prompt.stem.set((start + i) * 2 + 1, hash[1]!)
+        this.columns.setStem(start + i, hash)
       }
     }
   }
@@ -263,24 +233,10 @@ export class DatasetBuilder {
         columns: {
           hash: { kind: 'bytes', width: 32, bytes: digests.subarray(start * 32, end * 32) },
           text: { kind: 'text', offsets, bytes },
-          category: texts(this.prompt.category.view().subarray(start, end), names),
+          category: texts(this.columns.allCategories().subarray(start, end), names),
           split: split.subarray(start, end),
         },
       }
-    }
-  }
-
-  private *preferenceBatches(place: Int32Array): Generator<Batch> {
-    const { preferences } = this
-    for (let start = 0; start < preferences.prompt.length; start += BATCH_ROWS) {
-      const end = Math.min(start + BATCH_ROWS, preferences.prompt.length)
-      const columns: Record<string, Column> = {}
-      for (const [name, values] of Object.entries(preferences)) {
-        columns[name] = values.view().slice(start, end)
-      }
-      columns.model_a = (columns.model_a as Int32Array).map((model) => place[model]!)
-      columns.model_b = (columns.model_b as Int32Array).map((model) => place[model]!)
-      yield { rows: end - start, columns }
     }
   }
 

@@ -118,7 +118,7 @@ async function* blocksOf(
 ): AsyncGenerator<RowBlock> {
   if (log.lines && source.size >= THREADS_FROM_BYTES) {
     await log.close()
-    yield* readLinesInThreads(source.chunks(), log.spec, seed)
+    yield* readLinesInThreads(source, log.spec, seed)
     return
   }
   for await (const batch of log.rows()) {

@@ -16,6 +16,8 @@ export interface LineBlock {
 export interface PackedBlock {
   readonly lines: number
   readonly block: RowBlock
+  /** the buffer that the lines came in, to be filled again */
+  readonly spent?: ArrayBuffer
 }
 
 /** What reads blocks of JSON lines, in this thread or another. */

@@ -6,19 +6,25 @@ import { LINE_BYTES_MAX, NEWLINE, overlongLine } from './lines.ts'
 import type { PlacerSpec } from './placer.ts'
 import type { Reject } from './reader.ts'
 import { packRows, type RowBlock } from './row-block.ts'
+import type { Buffers, Source } from './source.ts'
 
 /** More threads than this wait for the one that merges what they read. */
 const THREADS_MAX = 4
+const BLOCK_BYTES = 1 << 20
 
 /**
  * Reads JSON lines on several threads: this one cuts the bytes at newlines and hands out whole blocks,
  * and yields what comes back in the file's order, so that the result does not depend on the threads.
  */
 export async function* readLinesInThreads(
-  chunks: AsyncIterable<Buffer>,
+  source: Source,
   spec: PlacerSpec,
   seed: number,
 ): AsyncGenerator<RowBlock> {
+  const free: ArrayBuffer[] = []
+  const buffers: Buffers = {
+    take: () => Buffer.from(free.pop() ?? new ArrayBuffer(BLOCK_BYTES)),
+  }
   const pool = Array.from(
     { length: Math.min(THREADS_MAX, availableParallelism()) },
     () => new LineThread(spec, seed),
@@ -29,11 +35,12 @@ export async function* readLinesInThreads(
     const packed = await queue.shift()!
     const block = shiftRejects(packed.block, lines)
     lines += packed.lines
+    if (packed.spent?.byteLength === BLOCK_BYTES) free.push(packed.spent)
     return block
   }
   let sent = 0
   try {
-    for await (const part of cutAtLines(chunks, spec.path, seed)) {
+    for await (const part of cutAtLines(source.chunks(buffers), spec.path, seed)) {
       queue.push(
         'packed' in part ? Promise.resolve(part.packed) : pool[sent++ % pool.length]!.read(part),
       )
@@ -56,7 +63,11 @@ class LineThread {
   private failure: unknown
 
   constructor(spec: PlacerSpec, seed: number) {
-    this.worker = startWorker('./line-worker', import.meta.url, { workerData: { spec, seed } })
+    this.worker = startWorker('./line-worker', import.meta.url, {
+      workerData: { spec, seed },
+      // What a block leaves behind dies young; a large nursery never copies it.
+      resourceLimits: { maxYoungGenerationSizeMb: 64 },
+    })
     this.worker.on('message', (block: PackedBlock) => this.waiting.shift()?.resolve(block))
     this.worker.on('error', (error) => {
       this.failure = error
@@ -110,10 +121,10 @@ async function* cutAtLines(
   if (head.length > 0) yield { head, bytes: new Uint8Array(0) }
 }
 
-/** Bytes in a buffer of their own, which can be handed over. */
+/** Bytes in a buffer of their own, which can be handed over and comes back. */
 function ownBytes(bytes: Buffer): Uint8Array {
   const { buffer, byteOffset, byteLength } = bytes
-  if (byteOffset === 0 && buffer.byteLength - byteLength < 1 << 16) {
+  if (byteOffset === 0 && buffer.byteLength === BLOCK_BYTES) {
     return new Uint8Array(buffer, 0, byteLength)
   }
   return Uint8Array.from(bytes)

@@ -8,6 +8,7 @@ const { spec, seed } = workerData as { spec: PlacerSpec; seed: number }
 const read = readLineBlock(spec, seed)
 
 parentPort?.on('message', (block: LineBlock) => {
-  const packed: PackedBlock = read(block)
-  parentPort?.postMessage(packed, transferList(packed.block))
+  const spent = block.bytes.buffer as ArrayBuffer
+  const packed: PackedBlock = { ...read(block), spent }
+  parentPort?.postMessage(packed, [...transferList(packed.block), spent])
 })

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
+import { throwIfAborted } from '../models/encoders/abort.ts'
 import { WeirError } from '../models/errors.ts'
 import { unzstd } from './zstd.ts'
 
@@ -12,11 +12,17 @@ export interface Source {
   readonly size: number
   /** bytes of the file read so far */
   bytesRead(): number
-  chunks(): AsyncIterable<Buffer>
+  /** `buffers`: where those come from that a plain file is read into; fresh ones by default. */
+  chunks(buffers?: Buffers): AsyncIterable<Buffer>
   /** Whether the file is gzip or zstd; known once the first chunk was read. */
   compressed(): boolean
   /** SHA-256 of the file as it lies on disk; reads it where `chunks` was not read to its end. */
   sha256(): Promise<string>
+}
+
+/** Buffers to be used again: a gigabyte of fresh ones costs more than reading it. */
+export interface Buffers {
+  take(): Buffer
 }
 
 /** Stands for standard input among paths. */
@@ -31,14 +37,13 @@ export async function openSource(path: string, signal?: AbortSignal): Promise<So
   let digest: string | undefined
   let compression: 'gzip' | 'zstd' | 'none' = 'none'
 
-  async function* raw(): AsyncGenerator<Buffer> {
+  async function* raw(buffers?: Buffers): AsyncGenerator<Buffer> {
     const hash = createHash('sha256')
     read = 0
-    const stream =
-      path === STDIN ? process.stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES })
+    const chunks = path === STDIN ? process.stdin : fileChunks(path, buffers)
     try {
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        if (signal?.aborted) throw new WeirError('cancelled', { signal: 'its caller' })
+      for await (const chunk of chunks as AsyncIterable<Buffer>) {
+        throwIfAborted(signal)
         hash.update(chunk)
         read += chunk.length
         yield chunk
@@ -61,8 +66,8 @@ export async function openSource(path: string, signal?: AbortSignal): Promise<So
       return digest!
     },
     compressed: () => compression !== 'none',
-    async *chunks() {
-      const bytes = raw()
+    async *chunks(buffers) {
+      const bytes = raw(buffers)
       const first = await bytes.next()
       if (first.done) return
       compression = compressionOf(first.value)
@@ -77,6 +82,20 @@ export async function openSource(path: string, signal?: AbortSignal): Promise<So
 function compressionOf(head: Buffer): 'gzip' | 'zstd' | 'none' {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
   return head.length > 3 && head.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
+}
+
+async function* fileChunks(path: string, buffers?: Buffers): AsyncGenerator<Buffer> {
+  const file = await open(path, 'r')
+  try {
+    for (;;) {
+      const buffer = buffers?.take() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+      const { bytesRead } = await file.read(buffer, 0, buffer.length)
+      if (bytesRead === 0) return
+      yield buffer.subarray(0, bytesRead)
+    }
+  } finally {
+    await file.close()
+  }
 }
 
 async function fileSize(path: string): Promise<number> {
