@@ -1,4 +1,4 @@
-import type { ModelPair } from '../../training/evaluate/bundle-set.ts'
+import type { ModelPair } from '../../models/bundle/with-pair.ts'
 
 /** What others have published for a pair of models. */
 export interface PublishedPoint {
