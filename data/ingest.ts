@@ -60,6 +60,7 @@ export async function ingest(
     await rejects.start()
     const builder = await DatasetBuilder.create(folder)
     const seen = new SourceDigests(sources)
+    const settings = { ...options, needsTime: split.testAfter !== undefined, decisions: new Map() }
     let done = 0
     try {
       for (const source of sources) {
@@ -69,10 +70,7 @@ export async function ingest(
           builder.endSource({ ...repeated, path: source.path })
         } else {
           const before = builder.rows.read
-          const log = await openLog(source, {
-            ...options,
-            needsTime: split.testAfter !== undefined,
-          })
+          const log = await openLog(source, settings)
           try {
             for await (const block of blocksOf(log, source, split.seed, signal)) {
               for (const reject of block.rejects) await rejects.write(reject)

@@ -30,7 +30,8 @@ export function readLineBlock(spec: PlacerSpec, seed: number): (block: LineBlock
     const rows: (LogRow | Reject)[] = []
     for (const line of lines) {
       const record = parseLine(line)
-      if (record) rows.push(place(record))
+      const row = record && place(record)
+      if (row) rows.push(row)
     }
     return { lines: lines.length, block: packRows(rows, seed) }
   }

@@ -20,7 +20,7 @@ export interface Log {
 }
 
 export interface LogOptions
-  extends Pick<PlacerSpec, 'map' | 'groupBy' | 'scoreRange' | 'needsTime'> {
+  extends Pick<PlacerSpec, 'map' | 'groupBy' | 'scoreRange' | 'needsTime' | 'decisions'> {
   /** a layout's name, instead of recognising it */
   readonly format?: string
 }
@@ -29,7 +29,7 @@ const SAMPLE_RECORDS = 100
 
 /** Recognises what a file holds by its content and opens it. Throws `format_unknown`, `column_missing`. */
 export async function openLog(source: Source, options: LogOptions = {}): Promise<Log> {
-  const { map, groupBy, scoreRange, needsTime } = options
+  const { map, groupBy, scoreRange, needsTime, decisions } = options
   const { path } = source
   const table = await openTable(source)
   const rename = renamer(map)
@@ -50,6 +50,7 @@ export async function openLog(source: Source, options: LogOptions = {}): Promise
     ...(groupBy !== undefined && { groupBy }),
     ...(scoreRange && { scoreRange }),
     ...(needsTime && { needsTime }),
+    ...(decisions && { decisions }),
   }
 
   async function* rows(): AsyncGenerator<readonly (LogRow | Reject)[]> {
@@ -57,10 +58,15 @@ export async function openLog(source: Source, options: LogOptions = {}): Promise
     const named = wanted && (groupBy === undefined ? wanted : [...new Set([...wanted, groupBy])])
     const place = createPlacer(reader, spec)
     for await (const batch of table.records(named?.map((name) => map?.get(name) ?? name))) {
-      yield batch.map(place)
+      yield batch.map(place).filter((row) => row !== undefined)
     }
   }
-  return { spec, lines: table.lines ?? false, rows, close: () => table.close() }
+  return {
+    spec,
+    lines: (table.lines ?? false) && !reader.sequential,
+    rows,
+    close: () => table.close(),
+  }
 }
 
 /** The container, by its first bytes. */

@@ -28,7 +28,7 @@ export interface PlacerSpec extends ReaderSettings {
 export function createPlacer(
   reader: Reader,
   spec: PlacerSpec,
-): (item: ReadRecord) => LogRow | Reject {
+): (item: ReadRecord) => LogRow | Reject | undefined {
   const { path, groupBy, needsTime } = spec
   const rename = renamer(spec.map)
   const read = reader.open(spec.columns, spec.sample, spec)
@@ -42,7 +42,7 @@ export function createPlacer(
     }
     const record = rename ? rename(item.record) : item.record
     const row = read(record, origin)
-    if (row.kind === 'reject') return row
+    if (row === undefined || row.kind === 'reject') return row
     if (needsTime && row.timestamp === undefined) {
       const reason = 'expected a time, which --test-after compares; got nothing'
       return { kind: 'reject', origin, field: 'timestamp', reason }

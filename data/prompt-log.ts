@@ -37,7 +37,7 @@ export async function readPrompts(
           prompts.push(promptText(cell.value))
         }
       }
-      sources.push({ path, sha256: source.sha256(), rows: prompts.length - before })
+      sources.push({ path, sha256: await source.sha256(), rows: prompts.length - before })
     }
   }
   if (prompts.length === 0) {

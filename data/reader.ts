@@ -73,12 +73,21 @@ export type ReadRecord =
 /** A file's records in batches, so that a million rows are not a million promises. */
 export type RecordStream = AsyncIterable<readonly ReadRecord[]>
 
-export type ReadRow = (record: RawRecord, origin: RowOrigin) => LogRow | Reject
+/** Undefined for a record that is no row of its own, such as a header or one that a later record completes. */
+export type ReadRow = (record: RawRecord, origin: RowOrigin) => LogRow | Reject | undefined
+
+/** Decisions met so far, by id, waiting for what came of them. */
+export type Decisions = Map<
+  string,
+  { readonly model: string; readonly time: number; readonly text?: string }
+>
 
 /** What the person asked for that changes how a row is read. */
 export interface ReaderSettings {
   /** the judge's lowest and highest score, rescaled to [0, 1]; [0, 1] by default */
   readonly scoreRange?: readonly [number, number]
+  /** shared by the files of one run, for rows that are spread over several lines */
+  readonly decisions?: Decisions
 }
 
 /** A known layout of rows. Every one passes `test/data/reader-contract.ts`. */
@@ -86,6 +95,8 @@ export interface Reader {
   readonly name: string
   /** The columns it cannot do without. */
   readonly required: readonly string[]
+  /** rows depend on earlier lines, so that threads cannot share a file */
+  readonly sequential?: boolean
   /** Whether a file with these columns (of its first records, the sample) is of this layout. */
   recognises(columns: ReadonlySet<string>, sample: readonly RawRecord[]): boolean
   /** The columns its rows are read from, so that a columnar file's others are never decoded; all by default. */

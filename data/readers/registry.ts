@@ -1,10 +1,24 @@
 import { WeirError } from '../../models/errors.ts'
 import type { RawRecord, Reader } from '../reader.ts'
+import { alpacaEvalReader } from './alpaca-eval.ts'
+import { arenaConversationReader, arenaKaggleReader } from './arena.ts'
 import { canonicalReader } from './canonical.ts'
+import { judgeScoreReader } from './judge-score.ts'
+import { routerBenchReader } from './router-bench.ts'
+import { weirLogReader } from './weir-log.ts'
 import { wideReader } from './wide.ts'
 
 /** Every known layout, the more particular before the more general. */
-export const READERS: readonly Reader[] = [canonicalReader, wideReader]
+export const READERS: readonly Reader[] = [
+  weirLogReader,
+  arenaKaggleReader,
+  arenaConversationReader,
+  alpacaEvalReader,
+  judgeScoreReader,
+  canonicalReader,
+  routerBenchReader,
+  wideReader,
+]
 
 /**
  * The layout of a file, from its first records or by name. Throws `column_missing` where it is nearly a

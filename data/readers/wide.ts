@@ -3,7 +3,10 @@ import type { RawRecord, Reader } from '../reader.ts'
 import { readBase, reject } from './canonical.ts'
 
 /** Columns of outcome tables that are about the row, never a model's score. */
-const ABOUT_THE_ROW = new Set(['prompt', 'category', 'id', 'timestamp', 'source', 'index', ''])
+const ABOUT_THE_ROW = new Set([
+  ...['prompt', 'category', 'id', 'timestamp', 'source', 'index', 'turn', ''],
+  ...['sample_id', 'question_id', 'Unnamed: 0', '__index_level_0__'],
+])
 
 /** RouteLLM's outcome tables: a prompt and one column a model, True, False or a number in [0, 1]. */
 export const wideReader: Reader = {

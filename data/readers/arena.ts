@@ -1,0 +1,118 @@
+import type { ChatMessage } from '../../models/messages.ts'
+import { shown } from '../cell.ts'
+import type { RawRecord, Reader } from '../reader.ts'
+import { readPreference, reject } from './canonical.ts'
+
+/**
+ * LMSYS Arena as on Kaggle (55k and later sets): prompts as a JSON list of the user's turns, one column a
+ * verdict. A router decides on the first turn, so that is the prompt.
+ */
+export const arenaKaggleReader: Reader = {
+  name: 'arena-kaggle',
+  required: ['prompt', 'model_a', 'model_b', 'winner_model_a', 'winner_model_b', 'winner_tie'],
+  recognises: (columns) =>
+    ['winner_model_a', 'winner_model_b', 'winner_tie', 'prompt'].every((name) => columns.has(name)),
+  columns: (columns) =>
+    [...arenaKaggleReader.required, 'id'].filter((column) => columns.has(column)),
+  open: () => (record, origin) => {
+    const prompt = firstTurn(record.prompt)
+    if (prompt === undefined) {
+      const reason = `expected a JSON list of turns, got ${shown(record.prompt)}`
+      return reject(origin, 'prompt', reason)
+    }
+    const verdicts = ['winner_model_a', 'winner_model_b', 'winner_tie'].filter((column) =>
+      ['1', 'true'].includes(String(record[column]).trim().toLowerCase()),
+    )
+    const [verdict] = verdicts
+    if (verdict === undefined || verdicts.length > 1) {
+      const got = verdicts.length === 0 ? 'none' : verdicts.join(' and ')
+      return reject(
+        origin,
+        'winner',
+        `expected one of winner_model_a, _b and _tie to be 1, got ${got}`,
+      )
+    }
+    return readPreference(
+      { ...plainRecord(record), prompt, winner: verdict.slice('winner_'.length) },
+      origin,
+    )
+  },
+}
+
+/** LMSYS Arena conversations: `conversation_a` and `_b` as lists of messages, `winner` in words. */
+export const arenaConversationReader: Reader = {
+  name: 'arena-conversation',
+  required: ['conversation_a', 'model_a', 'model_b', 'winner'],
+  recognises: (columns) =>
+    ['conversation_a', 'model_a', 'model_b', 'winner'].every((name) => columns.has(name)),
+  columns: (columns) =>
+    [
+      ...arenaConversationReader.required,
+      ...['question_id', 'id', 'judge', 'tstamp', 'timestamp', 'category', 'language'],
+    ].filter((column) => columns.has(column)),
+  open: () => (record, origin) => {
+    const prompt = opening(record.conversation_a)
+    if (prompt === undefined) {
+      const reason = `expected messages with a user's turn, got ${shown(record.conversation_a)}`
+      return reject(origin, 'conversation_a', reason)
+    }
+    return readPreference(
+      {
+        ...plainRecord(record),
+        prompt,
+        winner: record.winner,
+        id: record.question_id ?? record.id,
+        timestamp: record.tstamp ?? record.timestamp,
+        // its judge column names the person; --group-by judge keeps one person's votes together
+        judge: 'human',
+        category: typeof record.category === 'string' ? record.category : record.language,
+      },
+      origin,
+    )
+  },
+}
+
+const plainRecord = ({ model_a, model_b, id }: RawRecord): RawRecord => ({
+  model_a,
+  model_b,
+  id,
+  judge: 'human',
+})
+
+/** The first of the turns in a JSON list; undefined for anything else. */
+function firstTurn(value: unknown): unknown {
+  const list = typeof value === 'string' ? parsed(value) : value
+  return Array.isArray(list) && typeof list[0] === 'string' ? list[0] : undefined
+}
+
+/** What a router sees when it chooses: the conversation up to its first user's turn. */
+function opening(value: unknown): ChatMessage[] | undefined {
+  const list = typeof value === 'string' ? parsed(value) : value
+  if (!Array.isArray(list)) return undefined
+  const messages = list as readonly { role?: unknown; content?: unknown }[]
+  const first = messages.findIndex((message) => message?.role === 'user')
+  if (first < 0) return undefined
+  return messages.slice(0, first + 1).map(({ role, content }) => ({
+    role: role as string,
+    content: contentOf(content),
+  }))
+}
+
+/** Newer Arena sets nest text and images in `content`. */
+function contentOf(content: unknown): ChatMessage['content'] {
+  if (
+    Array.isArray(content) &&
+    content.every((part) => typeof part === 'string' || part === null)
+  ) {
+    return content.filter((part) => typeof part === 'string').join('\n')
+  }
+  return content as ChatMessage['content']
+}
+
+export function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

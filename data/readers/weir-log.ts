@@ -1,0 +1,82 @@
+import { Compile } from 'typebox/compile'
+import { DecisionRecord, FeedbackRecord } from '../../models/decision-log/record.ts'
+import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../reader.ts'
+import { reject } from './canonical.ts'
+
+const OBJECTS: ReadonlySet<unknown> = new Set(['log', 'decision', 'feedback'])
+
+const isDecision = Compile(DecisionRecord)
+const isFeedback = Compile(FeedbackRecord)
+
+/**
+ * Weir's own decision log: a feedback line, joined with the decision it is about, is an outcome of the
+ * model that answered. Decisions are held until the end, since feedback may come much later.
+ */
+export const weirLogReader: Reader = {
+  name: 'weir-log',
+  required: ['object'],
+  sequential: true,
+  recognises: (columns, sample) =>
+    columns.has('object') && sample.some((record) => OBJECTS.has(record.object)),
+  open:
+    (_columns, _sample, { decisions = new Map() }) =>
+    (record, origin) =>
+      readLine(record, origin, decisions),
+}
+
+function readLine(
+  record: RawRecord,
+  origin: RowOrigin,
+  decisions: Decisions,
+): LogRow | Reject | undefined {
+  if (record.object === 'log') return undefined
+  if (record.object === 'decision') {
+    if (!isDecision.Check(record)) {
+      const [error] = isDecision.Errors(record)
+      return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no decision')
+    }
+    // What a shadow would have done was done for nobody.
+    if (!record.shadow) {
+      const { model, text, time } = record
+      decisions.set(record.id, { model, time: time / 1000, ...(text !== undefined && { text }) })
+    }
+    return undefined
+  }
+  if (!isFeedback.Check(record)) {
+    const [error] = isFeedback.Errors(record)
+    return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no feedback')
+  }
+  return outcome(record, origin, decisions)
+}
+
+function outcome(
+  feedback: FeedbackRecord,
+  origin: RowOrigin,
+  decisions: Decisions,
+): LogRow | Reject {
+  const decision = decisions.get(feedback.decision_id)
+  if (!decision) {
+    const reason = `expected the decision ${feedback.decision_id} on an earlier line or in an earlier file`
+    return reject(origin, 'decision_id', reason)
+  }
+  if (decision.text === undefined) {
+    const reason = `decision ${feedback.decision_id} was logged without its text (serve with the log's text on)`
+    return reject(origin, 'text', reason)
+  }
+  const model = feedback.model ?? decision.model
+  const { cost_usd, output_tokens } = feedback
+  return {
+    kind: 'outcome',
+    origin,
+    prompt: decision.text,
+    // One source judges one decision once; a repeated delivery is the same event.
+    id: `${feedback.decision_id}\n${feedback.source ?? ''}`,
+    timestamp: decision.time,
+    scores: new Map([[model, feedback.score]]),
+    ...(cost_usd !== undefined && { costs: new Map([[model, cost_usd]]) }),
+    ...(output_tokens !== undefined && { tokens: new Map([[model, output_tokens]]) }),
+  }
+}
+
+const fieldOf = (path: string | undefined): string =>
+  path?.slice(1).replace(/\//g, '.') || '(record)'

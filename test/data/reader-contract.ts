@@ -1,0 +1,44 @@
+import { expect } from 'vitest'
+import type { LogRow, RawRecord, Reader, Reject } from '../../data/reader.ts'
+
+export interface ReaderCase {
+  readonly reader: Reader
+  /** records of the layout, all good */
+  readonly records: readonly RawRecord[]
+  /** what they are: `prompt | a > b`, `prompt | a = b`, or `prompt | model score, ...` */
+  readonly rows: readonly string[]
+  /** a change to the first record, and the field that it is refused for */
+  readonly bad: readonly { readonly change: RawRecord; readonly field: string }[]
+}
+
+/** What every reader promises. */
+export function checkReader({ reader, records, rows, bad }: ReaderCase): void {
+  const columns = new Set(records.flatMap((record) => Object.keys(record)))
+  expect(reader.recognises(columns, records)).toBe(true)
+  for (const column of reader.required) expect([...columns]).toContain(column)
+  for (const column of reader.columns?.(columns) ?? []) expect([...columns]).toContain(column)
+  const read = (record: RawRecord, line: number) =>
+    reader.open(columns, records, { decisions })(record, { path: 'log', line })
+  const decisions = new Map()
+  const made = records.map(read).filter((row) => row !== undefined)
+  expect(made.map(described)).toEqual(rows)
+  for (const { change, field } of bad) {
+    const last = records.length - 1
+    const row = read({ ...records[last], ...change }, 7)
+    expect([change, row]).toEqual([
+      change,
+      { kind: 'reject', origin: { path: 'log', line: 7 }, field, reason: expect.any(String) },
+    ])
+  }
+}
+
+function described(row: LogRow | Reject): string {
+  if (row.kind === 'reject') return `refused: ${row.field}: ${row.reason}`
+  const prompt = typeof row.prompt === 'string' ? row.prompt : JSON.stringify(row.prompt)
+  if (row.kind === 'outcome') {
+    return `${prompt} | ${[...row.scores].map(([model, score]) => `${model} ${score}`).join(', ')}`
+  }
+  const { modelA, modelB } = row
+  const sign = { a: '>', b: '<', tie: '=', both_bad: '!' }[row.winner]
+  return `${prompt} | ${modelA} ${sign} ${modelB}`
+}
