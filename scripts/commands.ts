@@ -9,4 +9,5 @@ export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/diff.ts')).diffCommand(),
   async () => (await import('./commands/route.ts')).routeCommand(),
   async () => (await import('./commands/serve.ts')).serveCommand(),
+  async () => (await import('./commands/encoder.ts')).encoderCommand(),
 ]

@@ -20,6 +20,8 @@ export interface FitRouterOptions {
   readonly engine: string
   readonly seed: number
   readonly threads: number
+  /** made beforehand; without it, `lexical` is fitted on the train prompts */
+  readonly encoder?: EncoderArtifact
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Readonly<Record<string, number>>
   readonly signal?: AbortSignal
@@ -49,13 +51,15 @@ export async function fitRouter(
     weak: modelIndex(dataset, options.weak),
   }
   const hyperparameters = withOverrides(trainer.defaults, options.hyperparameters)
-  const encoder = await fitLexical({
-    prompts: dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train'),
-    ...(trainer.input === 'dense'
-      ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(seed, 'svd') } }
-      : {}),
-    ...watch,
-  })
+  const encoder =
+    options.encoder ??
+    (await fitLexical({
+      prompts: dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train'),
+      ...(trainer.input === 'dense'
+        ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(seed, 'svd') } }
+        : {}),
+      ...watch,
+    }))
   const train = await encodeSplit(dataset, 'train', encoder.encoder, signal)
   const validation = await encodeSplit(dataset, 'validation', encoder.encoder, signal)
   const engine = await createEngine(options.engine)

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import type { EncoderArtifact } from '../../models/encoder.ts'
 import type { Price } from '../../models/prices.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
 import { openTerminal, score, type Terminal, table } from '../terminal.ts'
@@ -7,6 +8,7 @@ interface TrainFlags {
   readonly strong: string
   readonly weak: string
   readonly router: string
+  readonly encoder: string
   readonly engine: string
   readonly out: string
   readonly name: string
@@ -29,6 +31,11 @@ export function trainCommand(): Command {
     .requiredOption('--strong <model>', 'the model that costs more and is better on average')
     .requiredOption('--weak <model>', 'the model that would answer the rest')
     .option('--router <family>', 'classifier or mf', 'classifier')
+    .option(
+      '--encoder <encoder>',
+      'lexical, use-lite, use-lite-static, hf:<dir> or openai:<model>',
+      'lexical',
+    )
     .option('--engine <engine>', 'onnx or tfjs, for families trained by gradient steps', 'onnx')
     .option('--out <dir>', 'folder for bundles', 'bundles')
     .option('--name <name>', 'the bundle’s name in it', 'router')
@@ -65,7 +72,9 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     signal,
     onProgress: terminal.onProgress,
   })
+  const encoder = await chosenEncoder(flags.encoder, terminal)
   const { bundle, report } = await train(dataset, {
+    ...(encoder ? { encoder } : {}),
     strong: flags.strong,
     weak: flags.weak,
     router: flags.router,
@@ -78,7 +87,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     prices,
     signal,
     onProgress: terminal.onProgress,
-  })
+  }).finally(() => encoder?.encoder.close?.())
   terminal.endProgress()
   if (flags.json) {
     terminal.json({ ...report, bundle: bundle.path, version: bundle.manifest.version })
@@ -95,6 +104,24 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   terminal.print(
     `Until it is calibrated, half of the prompts go strong. Next: weir calibrate ${relative(folder)} ${logs.join(' ')} --strong-share 0.3`,
   )
+}
+
+/** Nothing for `lexical`, which training fits itself. */
+async function chosenEncoder(
+  name: string,
+  terminal: Terminal,
+): Promise<EncoderArtifact | undefined> {
+  if (name === 'lexical') return undefined
+  const { availableParallelism } = await import('node:os')
+  const { cacheFolder } = await import('../cache-folder.ts')
+  const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+  const { steadyEncoder } = await import('../../models/encoders/steady.ts')
+  const { encoder, files } = await makeNamedEncoder(name, {
+    cacheFolder: cacheFolder(process.env),
+    workers: availableParallelism(),
+    onProgress: terminal.onProgress,
+  })
+  return { encoder: steadyEncoder(encoder, terminal.onProgress), files }
 }
 
 const relative = (path: string): string =>
