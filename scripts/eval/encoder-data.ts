@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { readLogs } from '../../data/ingest.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { stem } from '../../data/stem.ts'
+import { WeirError } from '../../models/errors.ts'
 import { createRandom, deriveSeed } from '../../models/random.ts'
 
 /** One pair's outcomes on distinct prompts, with the fold of each prompt's stem. */
@@ -60,6 +61,15 @@ export async function pairTables(
   const real = REAL.filter(({ file }) => existsSync(join(folder, file)))
   const sources = real.length > 0 ? real : [SAMPLE]
   const from = real.length > 0 ? folder : join(root, 'data/sample')
+  const known = sources.map(({ name }) => name)
+  const unknown = only.find((name) => !known.includes(name))
+  if (unknown !== undefined) {
+    throw new WeirError('option_invalid', {
+      option: '--data',
+      expected: `some of ${known.join(', ')} (in ${from})`,
+      got: unknown,
+    })
+  }
   const tables: PairTable[] = []
   for (const source of sources) {
     if (only.length > 0 && !only.includes(source.name)) continue
