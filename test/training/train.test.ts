@@ -6,6 +6,7 @@ import type { Dataset } from '../../data/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { loadRouter } from '../../models/router.ts'
+import { evaluateBundles } from '../../training/evaluate/evaluate-bundles.ts'
 import { type TrainOptions, type TrainResult, train } from '../../training/train.ts'
 
 const SAMPLE = resolve(import.meta.dirname, '../../data/sample/outcomes.jsonl.gz')
@@ -69,6 +70,15 @@ for (const router of ['classifier', 'mf']) {
       expect(share / winRate.length).toBeCloseTo(0.5, 2)
       expect(bundle.manifest.threshold.source).toBe('default')
       await router.close()
+    })
+
+    it('scores the held-out prompts as the loaded bundle does: the same APGR to the last bit', async () => {
+      const again = await evaluateBundles([result.bundle.path], sample, {
+        seed: 1,
+        replicates: 50,
+      })
+      expect(again.rows).toBe(result.report.rows)
+      expect(again.routers[0]!.apgr.value).toBe(result.report.routers[0]!.apgr.value)
     })
 
     it('gives the same version for the same seed', async () => {
