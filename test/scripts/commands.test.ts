@@ -10,10 +10,10 @@ const leaves = commands.flatMap((command) =>
 
 /** What `--help` prints, the added text included. */
 function help(command: Command): string {
-  let text = ''
-  command.configureOutput({ writeOut: (part) => void (text += part) })
+  const parts: string[] = []
+  command.configureOutput({ writeOut: (part) => void parts.push(part) })
   command.outputHelp()
-  return text
+  return parts.join('')
 }
 
 describe('every command', () => {
