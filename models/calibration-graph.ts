@@ -1,5 +1,19 @@
 import { type CalibrationMap, LOG_MARGIN } from './calibration-map.ts'
 import type { GraphBuilder } from './onnx/builder.ts'
+import { spliceOnnx } from './onnx/splice.ts'
+
+/**
+ * A router's graph whose `win_rate` is calibrated by this map; the head's own stays beside it as
+ * `win_rate_raw`. A map of an earlier calibration is replaced.
+ */
+export function calibratedGraph(model: Uint8Array, map: CalibrationMap): Uint8Array {
+  return spliceOnnx(model, {
+    output: 'win_rate',
+    before: 'win_rate_raw',
+    prefix: 'calibration_',
+    append: (builder, value) => appendCalibration(builder, map, value),
+  })
+}
 
 /**
  * Appends a calibration map to a graph: from the name of raw win rates, float32 [n], to the name of

@@ -57,6 +57,9 @@ export const ERRORS = {
   budget_too_small: row(
     'a budget of ${budget} per 1,000 requests is less than always-weak costs here (${cost})',
   ),
+  shift_too_large: row(
+    'the target prompts are too unlike the calibration rows to vouch for: {rows} rows are worth {effective} after re-weighting (at least {needed} needed) and cover about {cover} of the target mix; collect outcomes on the new mix',
+  ),
   calibration_needs: row('{target} needs {needed}'),
   quality_gap_unclear: row(
     'the gap between always-strong and always-weak is not clear of 0 on {rows} rows: {gap} [{low}, {high}]; a share of it cannot be kept',
@@ -106,6 +109,8 @@ export const ERRORS = {
     500,
     2,
   ),
+  workers_failed: row('workers end as they start ({how}); what they said is above'),
+  worker_refused: row('{reason}', 409),
   module_missing: row('{what} needs {module}, which is not installed: {reason}'),
   address_invalid: row('cannot listen on {address}: {reason}'),
   address_in_use: row('cannot listen on {address}: it is in use'),

@@ -1,20 +1,16 @@
 import { Command } from 'commander'
-import type { CalibrateResult } from '../../training/calibrate/calibrate-bundle.ts'
-import type { Interval } from '../../training/calibrate/interval.ts'
-import type { Target } from '../../training/calibrate/target.ts'
-import { count, openTerminal, type Terminal, table } from '../terminal.ts'
+import type { Dataset } from '../../data/dataset.ts'
+import type { BundleOptions } from '../../training/calibrate/calibrate-bundle.ts'
+import type { TargetFlags } from '../calibration-target.ts'
+import { openTerminal, type Terminal } from '../terminal.ts'
 
-interface CalibrateFlags {
-  readonly strongShare?: string
-  readonly quality?: string
-  readonly match?: string
-  readonly within?: string
-  readonly budget?: string
-  readonly maxLoss?: string
-  readonly maxHarm?: string
-  readonly confidence?: string
+interface CalibrateFlags extends TargetFlags {
   readonly method?: string
   readonly price: readonly string[]
+  readonly unlabelled: readonly string[]
+  readonly targetPrompts: readonly string[]
+  readonly targetTable?: boolean
+  readonly probabilities: boolean
   readonly seed: string
   readonly dryRun?: boolean
   readonly format?: string
@@ -29,7 +25,7 @@ export function calibrateCommand(): Command {
   return new Command('calibrate')
     .description('choose the threshold that meets a target on rows the router has not seen')
     .argument('<bundle>', 'bundle folder, such as bundles/demo')
-    .argument('<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder')
+    .argument('[logs...]', 'log files (.jsonl, .csv; .gz), or one dataset folder')
     .option('--strong-share <share>', 'target: this share of prompts goes to the strong model')
     .option('--quality <pgr>', 'target: keep this share of the quality gap (PGR)')
     .option('--match <model>', 'target: match `strong`; needs --within')
@@ -40,9 +36,23 @@ export function calibrateCommand(): Command {
       '--max-harm <share>',
       'target: this share of prompts that only strong gets right go weak',
     )
+    .option('--target-table', 'the whole menu of shares, dollars and loss bounds; writes nothing')
     .option('--confidence <level>', 'how sure the promise must be (0.9 for budgets and losses)')
     .option('--method <name>', 'a method by name, instead of the target’s default')
+    .option(
+      '--unlabelled <file>',
+      'prompts of your own traffic to take shares on; repeatable',
+      collect,
+      [],
+    )
+    .option(
+      '--target-prompts <file>',
+      're-weight the rows towards these prompts; repeatable',
+      collect,
+      [],
+    )
     .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option('--no-probabilities', 'keep the probability calibration as it is')
     .option('--seed <number>', 'seed of the order in which rows are read', '1')
     .option('--dry-run', 'report only; write no new version')
     .option('--format <format>', 'the logs’ layout, instead of recognising it')
@@ -59,87 +69,96 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
   const { numberOption } = await import('../options.ts')
   const { parsePrice } = await import('../key-value.ts')
   const { interruptSignal } = await import('../interrupt.ts')
-  const { openLogs } = await import('../logs.ts')
-  const { readTarget } = await import('../calibration-target.ts')
-  const { calibrateBundle } = await import('../../training/calibrate/calibrate-bundle.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
-  const target = readTarget(flags)
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
-  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
-  const prices = new Map(flags.price.map((pair) => parsePrice('--price', pair)))
-  const dataset = await openLogs(logs, { seed, maxRejects, format: flags.format, ...watch })
-  const result = await calibrateBundle(bundle, dataset, {
-    target,
-    prices,
+  const options = {
+    prices: new Map(flags.price.map((pair) => parsePrice('--price', pair))),
     seed,
-    ...(flags.method && { method: flags.method }),
-    ...(flags.dryRun && { dryRun: true }),
-    date: new Date().toISOString(),
+    ...(!flags.probabilities && { keepProbabilities: true }),
     ...watch,
-  })
-  terminal.endProgress()
-  if (flags.json) terminal.json(asJson(result))
-  else await printResult(terminal, bundle, target, result)
-}
-
-function asJson({ bundle, name, threshold, expected, certificate }: CalibrateResult): object {
-  return {
-    name,
-    threshold,
-    expected,
-    certificate,
-    ...(bundle && { bundle: bundle.path, version: bundle.manifest.version }),
   }
+  if (flags.targetTable) await showMenu(terminal, bundle, logs, flags, options)
+  else await calibrate(terminal, bundle, logs, flags, options)
 }
 
-async function printResult(
+type Options = BundleOptions & Required<Pick<BundleOptions, 'signal' | 'onProgress'>>
+
+async function calibrate(
   terminal: Terminal,
-  path: string,
-  target: Target,
-  { threshold, expected, certificate, data, bundle }: CalibrateResult,
+  bundle: string,
+  logs: readonly string[],
+  flags: CalibrateFlags,
+  options: Options,
 ): Promise<void> {
-  const { describeTarget } = await import('../../training/calibrate/target.ts')
-  const left = Object.entries(data.left_out).filter(([, rows]) => rows > 0)
-  const why: Record<string, string> = {
-    train: 'trained on',
-    validation: 'validated on',
-    test: 'kept for evaluate',
-    grid: 'set aside for the grid',
+  const { readPrompts } = await import('../../data/prompt-log.ts')
+  const { readTarget } = await import('../calibration-target.ts')
+  const { calibrateBundle } = await import('../../training/calibrate/calibrate-bundle.ts')
+  const { calibrationJson, printCalibration } = await import('../calibration-report.ts')
+  const target = readTarget(flags)
+  if (logs.length === 0 && !(flags.unlabelled.length > 0 && target.kind === 'strong-share')) {
+    await refuseNoLogs()
   }
-  const leftOut = left.map(([part, rows]) => `${count(rows)} ${why[part] ?? part}`).join(', ')
-  terminal.print(
-    `${count(certificate.n)} prompts to calibrate on${leftOut ? `; left out: ${leftOut}` : ''}`,
+  const prompts = (paths: readonly string[]) => readPrompts(paths, options.signal)
+  const result = await calibrateBundle(
+    bundle,
+    {
+      ...(logs.length > 0 && { dataset: await openLabelled(logs, flags, options) }),
+      ...(flags.unlabelled.length > 0 && { unlabelled: await prompts(flags.unlabelled) }),
+      ...(flags.targetPrompts.length > 0 && {
+        targetPrompts: (await prompts(flags.targetPrompts)).prompts,
+      }),
+    },
+    {
+      ...options,
+      target,
+      ...(flags.method && { method: flags.method }),
+      ...(flags.dryRun && { dryRun: true }),
+      date: new Date().toISOString(),
+    },
   )
-  const line = (name: string, interval: Interval | undefined, format: (x: number) => string) =>
-    interval
-      ? [[name, format(interval.value), `[${format(interval.low)}, ${format(interval.high)}]`]]
-      : []
-  const share = (x: number): string => `${(100 * x).toFixed(1)}%`
-  const units = (x: number): string => x.toFixed(4)
-  terminal.print(
-    table([
-      ['expected', '', '95% interval'],
-      ...line('strong calls', expected.share, share),
-      ...line('quality', expected.quality, units),
-      ...line('net loss', expected.loss, units),
-      ...line('gap kept (PGR)', expected.pgr, share),
-      ...line('$ per 1,000', expected.dollars, units),
-    ]),
-  )
-  const { bound, promise, method, assumptions } = certificate
-  if (bound) {
-    const sure =
-      bound.confidence === undefined ? 'in expectation' : `at ${share(bound.confidence)} confidence`
-    const side = bound.quantity === 'PGR' ? 'at least' : 'at most'
-    terminal.print(
-      `Promised: ${bound.quantity} ${side} ${Number(bound.value.toPrecision(6))} ${sure} (${method})`,
-    )
-  }
-  if (promise !== 'estimate' || target.kind !== 'strong-share') {
-    for (const assumption of assumptions) terminal.print(`  ${bound ? 'if ' : ''}${assumption}`)
-  }
-  if (certificate.cost_basis) terminal.print(`Dollars: ${certificate.cost_basis}`)
-  const next = bundle ? `weir serve ${path}` : `the same without --dry-run`
-  terminal.print(`For ${describeTarget(target)}: threshold ${threshold.toFixed(4)}. Next: ${next}`)
+  terminal.endProgress()
+  if (flags.json) terminal.json(calibrationJson(result))
+  else printCalibration(terminal, bundle, target, result)
+}
+
+async function showMenu(
+  terminal: Terminal,
+  bundle: string,
+  logs: readonly string[],
+  flags: CalibrateFlags,
+  options: Options,
+): Promise<void> {
+  const { numberOption } = await import('../options.ts')
+  const { bundleMenu } = await import('../../training/calibrate/calibrate-bundle.ts')
+  const { printMenu } = await import('../calibration-report.ts')
+  if (logs.length === 0) await refuseNoLogs()
+  const confidence =
+    numberOption('--confidence', flags.confidence, { min: 0.5, max: 0.9999 }) ?? 0.9
+  const dataset = await openLabelled(logs, flags, options)
+  const { menu, rows } = await bundleMenu(bundle, dataset, { ...options, confidence })
+  terminal.endProgress()
+  if (flags.json) terminal.json({ ...menu, n: rows.rows.winRate.length, data: rows.data })
+  else printMenu(terminal, `weir calibrate ${[bundle, ...logs].join(' ')}`, menu, rows)
+}
+
+async function openLabelled(
+  logs: readonly string[],
+  flags: CalibrateFlags,
+  { seed, signal, onProgress }: Options,
+): Promise<Dataset> {
+  const { openLogs } = await import('../logs.ts')
+  const { numberOption } = await import('../options.ts')
+  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
+  return openLogs(logs, { seed, maxRejects, format: flags.format, signal, onProgress })
+}
+
+async function refuseNoLogs(): Promise<never> {
+  const { WeirError } = await import('../../models/errors.ts')
+  throw new WeirError('option_invalid', {
+    option: '<logs...>',
+    expected:
+      'a log with outcomes or preferences (only --strong-share with --unlabelled needs none)',
+    got: 'none',
+  })
 }

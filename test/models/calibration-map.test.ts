@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { appendCalibration } from '../../models/calibration-graph.ts'
+import { calibratedGraph } from '../../models/calibration-graph.ts'
 import { type CalibrationMap, calibrate } from '../../models/calibration-map.ts'
 import { GraphBuilder } from '../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { openGraphHead } from '../../models/onnx/graph-head.ts'
 import { createSession, openOrt } from '../../models/onnx/session.ts'
-import { spliceOnnx } from '../../models/onnx/splice.ts'
 
 const MAPS: readonly CalibrationMap[] = [
   { method: 'identity' },
@@ -23,14 +22,6 @@ function plainGraph(): Uint8Array {
   builder.output(flat, 'float32', ['batch'], 'win_rate')
   return encodeOnnx({ graph: builder.finish('plain') })
 }
-
-const spliced = (model: Uint8Array, map: CalibrationMap): Uint8Array =>
-  spliceOnnx(model, {
-    output: 'win_rate',
-    before: 'win_rate_raw',
-    prefix: 'calibration_',
-    append: (builder, value) => appendCalibration(builder, map, value),
-  })
 
 async function run(model: Uint8Array): Promise<Record<string, Float32Array>> {
   const ort = await openOrt()
@@ -57,7 +48,9 @@ describe.each(MAPS)('the $method map', (map) => {
   })
 
   it('gives the same inside the graph, to 1e-6', async () => {
-    const { win_rate: calibrated, win_rate_raw: raw } = await run(spliced(plainGraph(), map))
+    const { win_rate: calibrated, win_rate_raw: raw } = await run(
+      calibratedGraph(plainGraph(), map),
+    )
     points.forEach((p, i) => {
       expect(raw![i]).toBe(p)
       expect(Math.abs(calibrated![i]! - calibrate(map, p))).toBeLessThan(1e-6)
@@ -65,14 +58,14 @@ describe.each(MAPS)('the $method map', (map) => {
   })
 
   it('replaces an earlier map in the graph', async () => {
-    const earlier = spliced(plainGraph(), { method: 'platt', slope: 3, intercept: 1 })
-    const { win_rate: calibrated } = await run(spliced(earlier, map))
+    const earlier = calibratedGraph(plainGraph(), { method: 'platt', slope: 3, intercept: 1 })
+    const { win_rate: calibrated } = await run(calibratedGraph(earlier, map))
     expect(calibrated![700]).toBeCloseTo(calibrate(map, 0.35), 6)
-    expect(spliced(earlier, map)).toHaveLength(spliced(plainGraph(), map).length)
+    expect(calibratedGraph(earlier, map)).toHaveLength(calibratedGraph(plainGraph(), map).length)
   })
 
   it('leaves the raw win rate to the router, which calibrates once', async () => {
-    const head = await openGraphHead(spliced(plainGraph(), map), 1)
+    const head = await openGraphHead(calibratedGraph(plainGraph(), map), 1)
     const { winRate } = await head.score({
       kind: 'dense',
       rows: 3,

@@ -1,41 +1,55 @@
 import type { Dataset } from '../../data/dataset.ts'
-import { type PairLabels, pairLabels } from '../../data/pair.ts'
-import type { Candidate } from '../../models/bundle/manifest.ts'
-import { readBundle } from '../../models/bundle/read.ts'
+import { type Bundle, readBundle } from '../../models/bundle/read.ts'
 import type { WrittenBundle } from '../../models/bundle/write.ts'
-import { WeirError } from '../../models/errors.ts'
+import type { CalibrationMap } from '../../models/calibration-map.ts'
 import type { Price } from '../../models/prices.ts'
-import type { OnProgress } from '../../models/progress.ts'
-import { createRandom, deriveSeed } from '../../models/random.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
-import { type CalibratedThreshold, calibrateThreshold, LEAST_ROWS } from './calibrate-threshold.ts'
+import { type CalibratedThreshold, calibrateThreshold } from './calibrate-threshold.ts'
 import { calibratedBundle } from './calibrated-bundle.ts'
+import { withPrices } from './candidate-prices.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
-import { freshRows } from './fresh-rows.ts'
-import { labelledRows, textsOf } from './labelled-rows.ts'
-import { requestCosts } from './request-costs.ts'
+import { type GatheredRows, type GatherOptions, gatherRows } from './gather-rows.ts'
+import { type Menu, targetMenu } from './menu.ts'
+import { calibrateAll, type ProbabilityReport } from './probability/report.ts'
+import { scoreAll, type Watch } from './router-scorer.ts'
 import type { Target } from './target.ts'
 
-export interface CalibrateOptions {
-  readonly target: Target
-  /** a method by name, else the target's default */
-  readonly method?: string
+export interface CalibrateInput {
+  /** outcomes or preferences; may be left out for a strong share on unlabelled prompts */
+  readonly dataset?: Dataset
+  /** prompts of one's own traffic, on which shares are reckoned */
+  readonly unlabelled?: {
+    readonly prompts: readonly string[]
+    readonly sources: readonly CalibrationData['sources'][number][]
+  }
+  /** prompts of the mix that the labelled rows are re-weighted towards */
+  readonly targetPrompts?: readonly string[]
+}
+
+export interface BundleOptions extends Watch {
   /** overrides of the bundle's prices */
   readonly prices?: ReadonlyMap<string, Price>
   readonly seed: number
+  /** keeps the bundle's probability calibration as it is */
+  readonly keepProbabilities?: boolean
+  /** opens the bundle with raw win rates; tests pass their own */
+  readonly openRouter?: (path: string, calibration: CalibrationMap) => Promise<Router>
+}
+
+export interface CalibrateOptions extends BundleOptions {
+  readonly target: Target
+  /** a method by name, else the target's default */
+  readonly method?: string
   /** ISO 8601 */
   readonly date: string
   /** reports only, writes no version */
   readonly dryRun?: boolean
-  /** opens the bundle; tests pass their own */
-  readonly openRouter?: (path: string) => Promise<Router>
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
 }
 
 export interface CalibrateResult extends CalibratedThreshold {
   readonly name: string
   readonly data: CalibrationData
+  readonly probability?: ProbabilityReport
   /** absent after a dry run */
   readonly bundle?: WrittenBundle
 }
@@ -46,122 +60,98 @@ export interface CalibrateResult extends CalibratedThreshold {
  */
 export async function calibrateBundle(
   path: string,
-  dataset: Dataset,
+  input: CalibrateInput,
   options: CalibrateOptions,
 ): Promise<CalibrateResult> {
-  const router = await (options.openRouter ?? loadRouter)(path)
-  try {
-    const { manifest } = router
-    const candidates = withPrices(manifest.candidates, options.prices)
-    const strong = roleOf(candidates, 'strong')
-    const weak = roleOf(candidates, 'weak')
-    const labels = pairLabels(dataset, strong.model, weak.model)
-    const source = await readBundle(router.path)
-    const fresh = freshRows(dataset, labels, await source.dataHashes(), manifest.data.split)
-    if (fresh.rows.length < LEAST_ROWS) {
-      const known = Object.values(fresh.leftOut).reduce((sum, rows) => sum + rows, 0)
-      throw new WeirError('rows_too_few', {
-        expected: LEAST_ROWS,
-        what: `to calibrate on (${known} more were left out: the router was made from them, or they are kept for its test)`,
-        got: fresh.rows.length,
-      })
-    }
-    const score = scorer(router, dataset, labels, options)
-    const { rows, reference, setAside } = await withReference(fresh, options, score)
-    const prompts = Int32Array.from(rows, (row) => labels.prompt[row]!)
-    const costs = requestCosts(dataset, prompts, strong, weak)
-    const hashes = Array.from(prompts, (prompt) => dataset.hashes[prompt]!)
-    const data = calibrationData(dataset.manifest.sources, hashes, {
-      ...fresh.leftOut,
-      ...(setAside > 0 && { grid: setAside }),
-    })
+  const { target } = options
+  const sequential = target.kind !== 'strong-share' && target.confidence !== undefined
+  return withRawRouter(path, options, async (router, source) => {
+    const candidates = withPrices(source.manifest.candidates, options.prices)
+    const gathered = input.dataset
+      ? await gatherRows(
+          router,
+          source,
+          input.dataset,
+          gather(input, options, candidates, sequential),
+        )
+      : undefined
+    const map = gathered?.map ?? source.manifest.calibration
+    const unlabelled =
+      input.unlabelled &&
+      calibrateAll(map, await scoreAll(router, input.unlabelled.prompts, options))
+    const rows = gathered?.rows ?? { winRate: unlabelled! }
+    const data = gathered?.data ?? calibrationData([...input.unlabelled!.sources], [], {})
     const calibrated = calibrateThreshold({
-      rows: labelledRows(labels, rows, await score(rows), costs),
-      target: options.target,
+      rows,
+      target,
       ...(options.method && { method: options.method }),
-      ...(reference && { reference }),
-      ...(costs && { costBasis: costs.basis }),
+      ...(gathered?.reference && { reference: gathered.reference }),
+      ...(unlabelled && { unlabelled }),
+      ...(gathered?.costBasis && { costBasis: gathered.costBasis }),
       seed: options.seed,
       data,
       date: options.date,
     })
-    const result = { ...calibrated, name: manifest.name, data }
-    if (options.dryRun) return result
-    const bundle = await calibratedBundle(source, { ...calibrated, candidates, hashes })
-    return { ...result, bundle }
-  } finally {
-    await router.close()
-  }
-}
-
-function roleOf(candidates: readonly Candidate[], role: Candidate['role']): Candidate {
-  return candidates.find((candidate) => candidate.role === role)!
-}
-
-function withPrices(
-  candidates: readonly Candidate[],
-  prices: ReadonlyMap<string, Price> | undefined,
-): Candidate[] {
-  for (const model of prices?.keys() ?? []) {
-    if (!candidates.some((candidate) => candidate.model === model)) {
-      const known = candidates.map((candidate) => candidate.model)
-      throw new WeirError('option_invalid', {
-        option: '--price',
-        expected: `one of ${known.join(', ')}`,
-        got: model,
-      })
+    const probability = gathered?.probability
+    const result = {
+      ...calibrated,
+      name: source.manifest.name,
+      data,
+      ...(probability && { probability }),
     }
-  }
-  return candidates.map((candidate) => {
-    const price = prices?.get(candidate.model)
-    return price ? { ...candidate, price } : candidate
+    if (options.dryRun) return result
+    const bundle = await calibratedBundle(source, {
+      ...calibrated,
+      candidates,
+      hashes: gathered?.hashes ?? [],
+      map,
+      ...(probability && { probability }),
+    })
+    return { ...result, bundle }
   })
 }
 
-/** Rows scored at a time, so that a long log shows progress and can be stopped. */
-const BATCH = 512
-
-type Scorer = (rows: Int32Array) => Promise<Float64Array>
-
-function scorer(
-  router: Router,
+/** The whole choice at a glance, on the same rows that a calibration would use. */
+export async function bundleMenu(
+  path: string,
   dataset: Dataset,
-  labels: PairLabels,
-  { signal, onProgress }: CalibrateOptions,
-): Scorer {
-  return async (rows) => {
-    const texts = textsOf(dataset, labels, rows)
-    const winRate = new Float64Array(rows.length)
-    for (let at = 0; at < texts.length; at += BATCH) {
-      const scores = await router.score(texts.slice(at, at + BATCH), signal)
-      winRate.set(scores.winRate, at)
-      onProgress?.({ stage: 'scoring', done: at + scores.winRate.length, total: texts.length })
-    }
-    return winRate
+  options: BundleOptions & { readonly confidence: number },
+): Promise<{ menu: Menu; rows: GatheredRows }> {
+  return withRawRouter(path, options, async (router, source) => {
+    const candidates = withPrices(source.manifest.candidates, options.prices)
+    const rows = await gatherRows(router, source, dataset, gather({}, options, candidates, false))
+    return { menu: targetMenu(rows.rows, options.confidence, options.seed), rows }
+  })
+}
+
+function gather(
+  input: CalibrateInput,
+  options: BundleOptions,
+  candidates: GatherOptions['candidates'],
+  sequential: boolean,
+): GatherOptions {
+  const { seed, signal, onProgress, keepProbabilities } = options
+  return {
+    candidates,
+    seed,
+    sequential,
+    ...(keepProbabilities && { keepProbabilities }),
+    ...(input.targetPrompts && { targetPrompts: input.targetPrompts }),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
   }
 }
 
-/** A grid needs scores whose outcomes play no part: the router's validation rows, else rows set aside. */
-const LEAST_REFERENCE = 100
-const SET_ASIDE = 0.1
-const MOST_SET_ASIDE = 500
-
-async function withReference(
-  fresh: { readonly rows: Int32Array; readonly validation: Int32Array },
-  { target, seed }: CalibrateOptions,
-  score: Scorer,
-): Promise<{ rows: Int32Array; reference?: Float64Array; setAside: number }> {
-  const sequential = 'confidence' in target && target.confidence !== undefined
-  if (!sequential) return { rows: fresh.rows, setAside: 0 }
-  if (fresh.validation.length >= LEAST_REFERENCE) {
-    return { rows: fresh.rows, reference: await score(fresh.validation), setAside: 0 }
-  }
-  const shuffled = createRandom(deriveSeed(seed, 'grid')).shuffle(fresh.rows.slice())
-  const wanted = Math.min(MOST_SET_ASIDE, Math.round(shuffled.length * SET_ASIDE))
-  const setAside = Math.max(1, wanted)
-  return {
-    rows: shuffled.subarray(setAside).sort(),
-    reference: await score(shuffled.subarray(0, setAside)),
-    setAside,
+async function withRawRouter<T>(
+  path: string,
+  options: BundleOptions,
+  work: (router: Router, source: Bundle) => Promise<T>,
+): Promise<T> {
+  const raw: CalibrationMap = { method: 'identity' }
+  const router = await (options.openRouter?.(path, raw) ?? loadRouter(path, { calibration: raw }))
+  try {
+    return await work(router, await readBundle(router.path))
+  } finally {
+    await router.close()
   }
 }

@@ -1,22 +1,27 @@
 import { basename, dirname } from 'node:path'
 import { DATA_HASHES_FILE, encodeDataHashes, seenPrompts } from '../../models/bundle/data-hashes.ts'
 import type { Candidate } from '../../models/bundle/manifest.ts'
-import type { Bundle } from '../../models/bundle/read.ts'
+import { type Bundle, ROUTER_FILE } from '../../models/bundle/read.ts'
 import { type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
+import { calibratedGraph } from '../../models/calibration-graph.ts'
+import type { CalibrationMap } from '../../models/calibration-map.ts'
 import { WeirError } from '../../models/errors.ts'
 import type { CalibratedThreshold } from './calibrate-threshold.ts'
+import type { ProbabilityReport } from './probability/report.ts'
 
 export interface BundleChanges extends CalibratedThreshold {
   /** with the prices that the dollars were reckoned with */
   readonly candidates: Candidate[]
   /** of the calibration prompts */
   readonly hashes: readonly string[]
+  readonly map: CalibrationMap
+  readonly probability?: ProbabilityReport
 }
 
 /** A new version beside the one that was read, with the threshold, its certificate and the prompts it used. */
 export async function calibratedBundle(
   from: Bundle,
-  { threshold, certificate, candidates, hashes }: BundleChanges,
+  { threshold, certificate, candidates, hashes, map, probability }: BundleChanges,
 ): Promise<WrittenBundle> {
   const { manifest } = from
   const home = dirname(from.path)
@@ -33,12 +38,18 @@ export async function calibratedBundle(
     DATA_HASHES_FILE,
     encodeDataHashes({ ...seen, calibration: [...seen.calibration, ...hashes] }),
   )
+  files.set(ROUTER_FILE, calibratedGraph(files.get(ROUTER_FILE)!, map))
   const { format: _, version: __, created: ___, files: ____, ...kept } = manifest
   return writeBundle(dirname(home), {
     manifest: {
       ...kept,
       candidates,
-      threshold: { value: threshold, source: 'calibrated', certificate },
+      calibration: map,
+      threshold: {
+        value: threshold,
+        source: 'calibrated',
+        certificate: { ...certificate, ...(probability && { probability }) },
+      },
     },
     files,
   })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import Type from 'typebox'
 import { Expected } from './expected.ts'
+import { ProbabilityReport } from './probability/report.ts'
 import { Target } from './target.ts'
 
 /** Where the calibration rows came from, and what was left out of them. */
@@ -35,6 +36,8 @@ export const Certificate = Type.Object({
   n: Type.Integer({ minimum: 1 }),
   /** what they are worth after re-weighting towards the target prompts */
   effective_n: Type.Optional(Type.Number()),
+  /** unlabelled prompts that the shares are of */
+  unlabelled_n: Type.Optional(Type.Integer()),
   /** thresholds that passed in sequence */
   tested: Type.Optional(Type.Integer()),
   seed: Type.Integer(),
@@ -42,6 +45,10 @@ export const Certificate = Type.Object({
   /** where the dollars come from */
   cost_basis: Type.Optional(Type.String()),
   expected: Expected,
+  /** of the prompts the shares are of, evenly spaced: what `weir drift` compares with */
+  win_rate_quantiles: Type.Array(Type.Number()),
+  /** what the probability calibration made with it did */
+  probability: Type.Optional(ProbabilityReport),
   data: Type.Optional(CalibrationData),
   /** ISO 8601; not part of the bundle's version */
   date: Type.Optional(Type.String()),

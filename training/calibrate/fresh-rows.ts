@@ -11,12 +11,14 @@ export interface FreshRows {
   readonly rows: Int32Array
   /** rows the router was validated on: known to it, but good for a grid fixed in advance */
   readonly validation: Int32Array
-  readonly leftOut: { readonly train: number; readonly validation: number; readonly test: number }
+  /** `copies`: of train or validation rows, by stem; `test`: kept for `evaluate` */
+  readonly leftOut: Readonly<Record<'train' | 'validation' | 'copies' | 'test', number>>
 }
 
 /**
- * Leaves out what the router was trained or validated on (by hash) and, where the log holds its training
- * rows, what its split rule keeps for the test, so that `evaluate` still has rows nobody has chosen on.
+ * Leaves out what the router was trained or validated on (by hash), copies of it that differ in case, spacing or
+ * options, and, where the log holds its training rows, what its split rule keeps for the test, so that
+ * `evaluate` still has rows nobody has chosen on.
  */
 export function freshRows(
   dataset: Dataset,
@@ -25,22 +27,28 @@ export function freshRows(
   rule: SplitRule,
 ): FreshRows {
   const parts = Array.from(labels.prompt, (prompt) => seen.seenIn(dataset.hashes[prompt]!))
+  const stems = Array.from(labels.prompt, (prompt) => stem(dataset.prompts[prompt]!, rule.prefixes))
   const ownLog = parts.includes('train')
+  const learned = new Set(
+    stems.filter((_, row) => parts[row] === 'train' || parts[row] === 'validation'),
+  )
   const fractions = rule.fractions as SplitFractions
-  const keptForTest = (row: number): boolean => {
-    const text = stem(dataset.prompts[labels.prompt[row]!]!, rule.prefixes)
-    return SPLITS[splitOf(text, rule.seed, fractions)] === 'test'
-  }
   const rows: number[] = []
   const validation: number[] = []
-  const leftOut = { train: 0, validation: 0, test: 0 }
+  const leftOut = { train: 0, validation: 0, copies: 0, test: 0 }
   parts.forEach((part, row) => {
     if (part === 'train') leftOut.train++
     else if (part === 'validation') {
       leftOut.validation++
       validation.push(row)
-    } else if (ownLog && part === undefined && keptForTest(row)) leftOut.test++
-    else rows.push(row)
+    } else if (part === undefined && learned.has(stems[row]!)) leftOut.copies++
+    else if (
+      ownLog &&
+      part === undefined &&
+      SPLITS[splitOf(stems[row]!, rule.seed, fractions)] === 'test'
+    ) {
+      leftOut.test++
+    } else rows.push(row)
   })
   return { rows: Int32Array.from(rows), validation: Int32Array.from(validation), leftOut }
 }

@@ -16,11 +16,14 @@ export interface CalibrationRows {
   readonly weight?: Float64Array
 }
 
+/** Fewer rows say nothing worth a threshold. */
+export const LEAST_ROWS = 30
+
 /** Checks lengths, NaN and ranges. Throws `option_invalid` naming the column and the row. */
-export function checkRows(rows: CalibrationRows, least: number): void {
+export function checkRows(rows: CalibrationRows): void {
   const n = rows.winRate.length
-  if (n < least)
-    throw new WeirError('rows_too_few', { expected: least, what: 'to calibrate', got: n })
+  if (n < LEAST_ROWS)
+    throw new WeirError('rows_too_few', { expected: LEAST_ROWS, what: 'to calibrate', got: n })
   checkColumn('win rate', rows.winRate, n, 0, 1)
   checkColumn('gain', rows.gain, n, -1, 1)
   checkColumn('weak score', rows.weak, n, 0, 1)

@@ -10,10 +10,15 @@ import { encodeDataHashes } from '../../../models/bundle/data-hashes.ts'
 import type { SplitRule } from '../../../models/bundle/manifest.ts'
 import { readBundle } from '../../../models/bundle/read.ts'
 import { type WrittenBundle, writeBundle } from '../../../models/bundle/write.ts'
+import type { CalibrationMap } from '../../../models/calibration-map.ts'
 import { promptHash } from '../../../models/prompt-hash.ts'
 import { createRandom } from '../../../models/random.ts'
 import { loadRouter } from '../../../models/router.ts'
-import { calibrateBundle } from '../../../training/calibrate/calibrate-bundle.ts'
+import {
+  bundleMenu,
+  type CalibrateInput,
+  calibrateBundle,
+} from '../../../training/calibrate/calibrate-bundle.ts'
 import type { Target } from '../../../training/calibrate/target.ts'
 import { sampleDraft } from '../../models/sample-bundle.ts'
 import { loadWordEncoder, WORDS } from '../../models/word-encoder.ts'
@@ -56,11 +61,19 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-const open = (path: string) => loadRouter(path, { loadEncoder: loadWordEncoder })
-const run = (target: Target, options: { dryRun?: boolean; log?: Dataset } = {}) =>
-  calibrateBundle(trained.path, options.log ?? dataset, {
+const open = (path: string, calibration?: CalibrationMap) =>
+  loadRouter(path, { loadEncoder: loadWordEncoder, ...(calibration && { calibration }) })
+interface RunOptions {
+  readonly dryRun?: boolean
+  readonly log?: Dataset
+  readonly input?: CalibrateInput
+  readonly probabilities?: boolean
+}
+const run = (target: Target, options: RunOptions = {}) =>
+  calibrateBundle(trained.path, options.input ?? { dataset: options.log ?? dataset }, {
     target,
     seed: 1,
+    keepProbabilities: !options.probabilities,
     date: '2026-01-05T00:00:00.000Z',
     openRouter: open,
     ...(options.dryRun && { dryRun: true }),
@@ -145,5 +158,82 @@ describe('weir calibrate', () => {
     )
     expect(expected.dollars!.value).toBeLessThan(4)
     expect(certificate.cost_basis).toContain('of the mean length in the training log')
+  })
+
+  it('calibrates the win rates too, in the manifest and inside the graph, without moving a decision', async () => {
+    const target = { kind: 'strong-share', share: 0.3 } as const
+    const plain = await run(target, { dryRun: true })
+    const { bundle, probability, threshold } = await run(target, { probabilities: true })
+    expect(bundle!.manifest.calibration.method).not.toBe('identity')
+    expect(probability!.ece_after.value).toBeLessThan(probability!.ece_before.value)
+    expect(probability!.brier_after).toBeLessThan(probability!.brier_before)
+    const raw = await open(trained.path)
+    const calibrated = await open(bundle!.path)
+    const before = await raw.score(dataset.prompts)
+    const after = await calibrated.score(dataset.prompts)
+    // prompts between the same two calibration rows may fall either way: the midpoint moves with the map
+    const moved = dataset.prompts.filter(
+      (_, i) => after.winRate[i]! >= threshold !== before.winRate[i]! >= plain.threshold,
+    )
+    expect(moved.length).toBeLessThan(20)
+    // the folded head and the exported graph still say the same raw win rates
+    expect(await calibrated.parity(dataset.prompts.slice(0, 50))).toBeLessThan(1e-6)
+    await raw.close()
+    await calibrated.close()
+  })
+
+  it('takes the share on unlabelled prompts of another mix', async () => {
+    const prompts = Array.from(
+      { length: 400 },
+      (_, i) => `hello hello ${i} ${'why '.repeat(i % 9)}`,
+    )
+    const sources = [{ path: 'own.jsonl', sha256: promptHash('own'), rows: 400 }]
+    const target = { kind: 'strong-share', share: 0.3 } as const
+    const input = { dataset, unlabelled: { prompts, sources } }
+    const { threshold, expected, certificate } = await run(target, { input, dryRun: true })
+    const router = await open(trained.path)
+    const { winRate } = await router.score(prompts)
+    const share = winRate.filter((score) => score >= threshold).length / 400
+    expect(expected.share.value).toBe(share)
+    expect(Math.abs(share - 0.3)).toBeLessThan(0.1)
+    expect(certificate.unlabelled_n).toBe(400)
+    expect(expected.quality).toBeDefined()
+    await router.close()
+    const alone = { unlabelled: { prompts, sources } }
+    expect((await run(target, { input: alone, dryRun: true })).threshold).toBe(threshold)
+  })
+
+  it('re-weights towards target prompts, and refuses where nothing resembles them', async () => {
+    const near = logLines(300, 55).map((line) => JSON.parse(line).prompt as string)
+    const target = { kind: 'strong-share', share: 0.3 } as const
+    const { certificate } = await run(target, {
+      input: { dataset, targetPrompts: near },
+      dryRun: true,
+    })
+    expect(certificate.effective_n).toBeGreaterThan(0.7 * certificate.n)
+    const far = Array.from({ length: 300 }, (_, i) => `code `.repeat(60 + (i % 5)))
+    await expect(
+      run(target, { input: { dataset, targetPrompts: far }, dryRun: true }),
+    ).rejects.toMatchObject({ code: 'shift_too_large' })
+  })
+})
+
+describe('the target table', () => {
+  it('shows falling shares with rising loss bounds above what was seen', async () => {
+    const { menu } = await bundleMenu(trained.path, dataset, {
+      seed: 1,
+      confidence: 0.9,
+      keepProbabilities: true,
+      openRouter: open,
+    })
+    expect(menu.rows[0]!.expected.share.value).toBe(1)
+    expect(menu.rows.at(-1)!.expected.share.value).toBe(0)
+    let share = 2
+    for (const row of menu.rows) {
+      expect(row.expected.share.value).toBeLessThan(share)
+      expect(row.lossBound!).toBeGreaterThan(row.expected.loss!.value)
+      expect(row.expected.dollars).toBeDefined()
+      share = row.expected.share.value
+    }
   })
 })

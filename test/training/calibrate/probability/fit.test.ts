@@ -90,11 +90,11 @@ describe('the choice by cross-validated log-loss', () => {
   })
 
   it('halves the calibration error of an overconfident router, out of fold', () => {
-    const { p, y } = labelled(4000, 6, platt)
+    const { p, y } = labelled(2000, 6, platt)
     const before = calibrationError(p, y, 1)
     const after = calibrationError(crossCalibrated(p, y, { seed: 1 }), y, 1)
     expect(before.ece.low).toBeGreaterThan(0.1)
-    expect(after.ece.value).toBeLessThan(0.03)
+    expect(after.ece.value).toBeLessThan(0.04)
     expect(after.brier).toBeLessThan(before.brier)
   })
 })

@@ -1,0 +1,49 @@
+import { candidateThresholds } from './candidates.ts'
+import { type Expected, expectedAt, netLoss } from './expected.ts'
+import { upperBound } from './loss-bound.ts'
+import { shuffledRows } from './methods/learn-then-test.ts'
+import { type CalibrationRows, checkRows } from './rows.ts'
+
+export interface MenuRow {
+  readonly threshold: number
+  readonly expected: Expected
+  /** upper bound of the net loss; all rows of the menu hold together at the menu's confidence */
+  readonly lossBound?: number
+}
+
+export interface Menu {
+  readonly confidence: number
+  readonly rows: readonly MenuRow[]
+}
+
+/** Strong shares a menu shows. */
+const SHARES = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0]
+
+/**
+ * The whole choice at a glance: what each strong share would cost and keep. The loss bounds are made
+ * for picking one after having looked at all (Bonferroni over the rows of the menu).
+ */
+export function targetMenu(rows: CalibrationRows, confidence: number, seed: number): Menu {
+  checkRows(rows)
+  const { threshold, share } = candidateThresholds(rows.winRate, rows.weight)
+  const mixed = shuffledRows(rows, seed)
+  const delta = (1 - confidence) / SHARES.length
+  const points = [...new Set(SHARES.map((wanted) => nearest(share, wanted)))]
+  return {
+    confidence,
+    rows: points.map((point) => {
+      const at = threshold[point]!
+      const expected = expectedAt(rows, at)
+      if (!rows.gain || rows.weight) return { threshold: at, expected }
+      return { threshold: at, expected, lossBound: upperBound(netLoss(mixed, at), -1, delta) }
+    }),
+  }
+}
+
+function nearest(share: Float64Array, wanted: number): number {
+  let best = 0
+  for (let k = 1; k < share.length; k++) {
+    if (Math.abs(share[k]! - wanted) < Math.abs(share[best]! - wanted)) best = k
+  }
+  return best
+}

@@ -1,0 +1,55 @@
+import type { Embeddings } from '../../../models/embeddings.ts'
+import { WeirError } from '../../../models/errors.ts'
+import { sourceOdds } from './source-classifier.ts'
+
+export interface DensityRatio {
+  /** n, averaging 1: how much likelier each calibration row is among the target prompts */
+  readonly weight: Float64Array
+  /** how many equally weighted rows the weighted ones are worth */
+  readonly effective: number
+  /** rows whose ratio was cut at CLIP */
+  readonly clipped: number
+}
+
+/** No row counts for more than this many. */
+export const CLIP = 10
+/** Below this share of effective rows, or this many, the shift is too large to vouch for. */
+const LEAST_SHARE = 0.1
+const LEAST_ROWS = 50
+
+/**
+ * Weights that make the calibration rows look like the target prompts: p / (1 - p) of a classifier that
+ * tells them apart on embeddings (Sugiyama et al. 2012, ch. 4), clipped.
+ *
+ * @throws shift_too_large where too few calibration rows resemble the target prompts
+ */
+export async function densityRatio(
+  calibration: Embeddings,
+  target: Embeddings,
+  seed: number,
+  signal?: AbortSignal,
+): Promise<DensityRatio> {
+  const { first } = await sourceOdds(calibration, target, seed, signal)
+  const weight = first.map((logit) => Math.min(CLIP, Math.exp(logit)))
+  let sum = 0
+  let squares = 0
+  let clipped = 0
+  for (const value of weight) {
+    sum += value
+    squares += value * value
+    if (value >= CLIP) clipped++
+  }
+  const n = weight.length
+  const effective = (sum * sum) / squares
+  // where targets are unlike every calibration row, ratios are small everywhere: their mean should be near 1
+  const cover = sum / n
+  if (effective < Math.max(LEAST_ROWS, LEAST_SHARE * n) || cover < 0.2) {
+    throw new WeirError('shift_too_large', {
+      rows: n,
+      effective: Math.round(effective),
+      needed: Math.ceil(Math.max(LEAST_ROWS, LEAST_SHARE * n)),
+      cover: `${Math.round(100 * Math.min(1, cover))}%`,
+    })
+  }
+  return { weight: weight.map((value) => (value * n) / sum), effective, clipped }
+}
