@@ -1,7 +1,8 @@
+import { execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import type { Encoder } from '../../models/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
 import { cacheFolder } from '../cache-folder.ts'
@@ -23,6 +24,8 @@ import { openTerminal, table } from '../terminal.ts'
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
+    /** times this encoder only; the bench starts itself so, a process each, to tell their memory apart */
+    one: { type: 'string' },
     encoders: {
       type: 'string',
       default: 'lexical,lexical-dense,use-lite-static,use-lite,use-lite:fp32',
@@ -34,11 +37,18 @@ const terminal = openTerminal()
 const open = (name: string): ReturnType<typeof openForTiming> =>
   openForTiming(name, { threads: 1, onProgress: terminal.onProgress })
 
+if (options.one !== undefined) {
+  const name = options.one
+  terminal.json(await timeEncoder(name, () => open(name)))
+  process.exit(0)
+}
 const names = options.encoders.split(',')
 const timings: EncoderTiming[] = []
 for (const [done, name] of names.entries()) {
   terminal.onProgress({ stage: 'timing encoders', done, total: names.length, note: name })
-  timings.push(await timeEncoder(name, () => open(name)))
+  const own = [...process.execArgv, import.meta.filename, '--one', name]
+  const { stdout } = await promisify(execFile)(process.execPath, own)
+  timings.push(JSON.parse(stdout) as EncoderTiming)
 }
 const words = await lexicalByWords()
 const peer = await besideTfjs()
@@ -113,11 +123,15 @@ async function busyThread(): Promise<Record<string, number>> {
     workers: 1,
     cacheFolder: cacheFolder(process.env),
   })
+  const prompt = (i: number): string => tokensPrompt(20, i)
+  const inlineOne = await medianMilliseconds((text) => inline.encoder.encode([text]), prompt)
+  const thereOne = await medianMilliseconds((text) => there.encoder.encode([text]), prompt)
   const inlineMs = await latestTimer(inline.encoder)
   const workersMs = await latestTimer(there.encoder)
   await inline.encoder.close?.()
   await there.encoder.close?.()
   return {
+    worker_hop_us: (thereOne - inlineOne) * 1000,
     thread_p99_inline_ms: inlineMs,
     thread_p99_workers_ms: workersMs,
     thread_p99_inline_vs_workers: inlineMs / workersMs,
