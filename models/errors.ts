@@ -57,6 +57,9 @@ export const ERRORS = {
   budget_too_small: row(
     'a budget of ${budget} per 1,000 requests is less than always-weak costs here (${cost})',
   ),
+  not_calibrated: row(
+    '{path} has no certificate of a calibration to compare with: run weir calibrate first',
+  ),
   shift_too_large: row(
     'the target prompts are too unlike the calibration rows to vouch for: {rows} rows are worth {effective} after re-weighting (at least {needed} needed) and cover about {cover} of the target mix; collect outcomes on the new mix',
   ),

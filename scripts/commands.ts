@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/train.ts')).trainCommand(),
   async () => (await import('./commands/calibrate.ts')).calibrateCommand(),
+  async () => (await import('./commands/drift.ts')).driftCommand(),
   async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   async () => (await import('./commands/check.ts')).checkCommand(),
   async () => (await import('./commands/diff.ts')).diffCommand(),
