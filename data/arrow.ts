@@ -19,6 +19,13 @@ export interface TextColumn {
   readonly bytes: Uint8Array
 }
 
+/** Bytes of any length: row i is `bytes[offsets[i]..offsets[i+1])`. */
+export interface BlobColumn {
+  readonly kind: 'blob'
+  readonly offsets: Int32Array
+  readonly bytes: Uint8Array
+}
+
 /** `width` bytes a row. */
 export interface BytesColumn {
   readonly kind: 'bytes'
@@ -34,7 +41,7 @@ export interface VectorColumn {
 }
 
 export type NumberColumn = Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array
-export type Column = NumberColumn | TextColumn | BytesColumn | VectorColumn
+export type Column = NumberColumn | TextColumn | BlobColumn | BytesColumn | VectorColumn
 
 /** One record batch: as many rows in every column. In Float32 and Float64 columns NaN is null. */
 export interface Batch {
@@ -77,10 +84,11 @@ export async function writeArrow(
 
 function columnData(arrow: ArrowModule, column: Column, length: number): Arrow.Data {
   if ('kind' in column) {
-    if (column.kind === 'text') {
+    if (column.kind === 'text' || column.kind === 'blob') {
       const { offsets, bytes } = column
+      const type = column.kind === 'text' ? new arrow.Utf8() : new arrow.Binary()
       return arrow.makeData({
-        type: new arrow.Utf8(),
+        type: type as Arrow.Utf8,
         length,
         nullCount: 0,
         valueOffsets: offsets.subarray(0, length + 1),
@@ -144,6 +152,7 @@ export interface ReadBatch {
   has(name: string): boolean
   numbers<T extends NumberColumn>(name: string, kind: new (length: number) => T): T
   text(name: string): TextColumn
+  blob(name: string): BlobColumn
   bytes(name: string): BytesColumn
   vectors(name: string): VectorColumn
 }
@@ -187,6 +196,11 @@ function asReadBatch(path: string, batch: Arrow.RecordBatch): ReadBatch {
       const data = find(name)
       if (!(data.valueOffsets instanceof Int32Array)) return wrong(name, data)
       return { kind: 'text', offsets: data.valueOffsets, bytes: data.values as Uint8Array }
+    },
+    blob(name) {
+      const data = find(name)
+      if (!(data.valueOffsets instanceof Int32Array)) return wrong(name, data)
+      return { kind: 'blob', offsets: data.valueOffsets, bytes: data.values as Uint8Array }
     },
     bytes(name) {
       const data = find(name)

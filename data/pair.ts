@@ -14,19 +14,34 @@ export interface PairLabels {
   readonly votes: Float32Array
 }
 
+export interface PairOptions {
+  /** prompts with fewer votes (by weight) are left out; prompts with scores have one */
+  readonly minVotes?: number
+  /** only votes of judges whose name has this in it, such as `human`; leaves scores out */
+  readonly judge?: string
+  /** scores closer than this are a tie and others a win: weak labels out of a judge's margin */
+  readonly margin?: number
+}
+
 /**
  * Every prompt on which both models were observed. A prompt with both scores is labelled by them, any
  * other by its votes. Throws `model_unknown`, `models_equal`, and `rows_too_few` where there is none.
  */
-export function pairLabels(dataset: Dataset, strong: string, weak: string): PairLabels {
+export function pairLabels(
+  dataset: Dataset,
+  strong: string,
+  weak: string,
+  options: PairOptions = {},
+): PairLabels {
   const s = modelIndex(dataset, strong)
   const w = modelIndex(dataset, weak)
   if (s === w) throw new WeirError('models_equal', { model: strong })
   const n = dataset.prompts.length
   const sum = new Float64Array(n)
   const votes = new Float64Array(n)
-  addVotes(dataset, s, w, sum, votes)
-  const { outcomes } = dataset
+  addVotes(dataset, s, w, options.judge, sum, votes)
+  const outcomes = options.judge === undefined ? dataset.outcomes : undefined
+  const { minVotes = 0, margin } = options
   const models = dataset.models.length
   const rows: number[] = []
   for (let i = 0; i < n; i++) {
@@ -34,10 +49,10 @@ export function pairLabels(dataset: Dataset, strong: string, weak: string): Pair
       ? outcomes.scores[i * models + s]! - outcomes.scores[i * models + w]!
       : Number.NaN
     if (!Number.isNaN(gain)) {
-      sum[i] = (1 + gain) / 2
+      sum[i] = (1 + (margin === undefined ? gain : clearSign(gain, margin))) / 2
       votes[i] = 1
     }
-    if (votes[i]! > 0) rows.push(i)
+    if (votes[i]! > 0 && votes[i]! >= minVotes) rows.push(i)
   }
   if (rows.length === 0) {
     throw new WeirError('rows_too_few', {
@@ -88,16 +103,22 @@ function pairScores(
   return { strong, weak }
 }
 
+const clearSign = (gain: number, margin: number): number =>
+  Math.abs(gain) < margin ? 0 : Math.sign(gain)
+
 function addVotes(
   dataset: Dataset,
   strong: number,
   weak: number,
+  judge: string | undefined,
   sum: Float64Array,
   votes: Float64Array,
 ): void {
   const { preferences } = dataset
   if (!preferences) return
+  const chosen = dataset.manifest.judges.map((name) => judge === undefined || name.includes(judge))
   for (let i = 0; i < preferences.prompt.length; i++) {
+    if (judge !== undefined && !chosen[preferences.judge[i]!]) continue
     const a = preferences.modelA[i]
     const b = preferences.modelB[i]
     const forward = a === strong && b === weak

@@ -1,0 +1,231 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Embeddings } from '../models/embeddings.ts'
+import type { Encoded, Encoder, EncoderSpec } from '../models/encoder.ts'
+import { throwIfAborted } from '../models/encoders/abort.ts'
+import { WeirError } from '../models/errors.ts'
+import type { OnProgress } from '../models/progress.ts'
+import { promptHash } from '../models/prompt-hash.ts'
+import { type CachedRow, readPart, writePart } from './embedding-part.ts'
+
+/** This part of the work, of so many: `0/4` is the first of four. */
+export interface Shard {
+  readonly index: number
+  readonly of: number
+}
+
+export interface EncodeOptions {
+  /** the cache; each encoder has a folder of its own in it */
+  readonly folder: string
+  readonly shard?: Shard
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+export interface EncodeSummary {
+  /** where this encoder's parts lie */
+  readonly folder: string
+  /** prompts of this shard, and those of them that had to be encoded now */
+  readonly prompts: number
+  readonly encoded: number
+}
+
+/** Prompts handed to the encoder at once, at least; the parts they fill are written after each such batch. */
+const BATCH_PROMPTS = 1024
+
+/**
+ * Sees to it that every prompt's embedding is in the cache. A part holds the prompts whose hash starts with its
+ * name, and is written whole or not at all: what was encoded before is not encoded again, an interrupted
+ * run goes on where it was, and shards fill the same folder (or folders to be merged by copying) with
+ * the very bytes of one run.
+ */
+export async function encodeToCache(
+  prompts: readonly string[],
+  encoder: Encoder,
+  { folder, shard, signal, onProgress }: EncodeOptions,
+): Promise<EncodeSummary> {
+  const home = await openFolder(folder, encoder.spec)
+  const wanted = byPart(prompts, shard)
+  const total = [...wanted.values()].reduce((sum, part) => sum + part.size, 0)
+  let done = 0
+  let encoded = 0
+  let pending: Part[] = []
+  const encodePending = async (): Promise<void> => {
+    const texts = pending.flatMap((part) => [...part.missing.values()])
+    const rows = rowsOf(await encoder.encode(texts, signal))
+    let at = 0
+    for (const { name, known, missing } of pending) {
+      for (const hash of missing.keys()) known.set(hash, rows(at++))
+      await writePart(join(home, name), known)
+      done += missing.size
+      encoded += missing.size
+      onProgress?.({ stage: 'encoding', done, total })
+    }
+    pending = []
+  }
+  for (const [name, texts] of wanted) {
+    throwIfAborted(signal)
+    const known = await readPart(join(home, name))
+    const missing = new Map([...texts].filter(([hash]) => !known.has(hash)))
+    done += texts.size - missing.size
+    if (missing.size === 0) continue
+    pending.push({ name, known, missing })
+    if (pending.reduce((sum, part) => sum + part.missing.size, 0) >= BATCH_PROMPTS) {
+      await encodePending()
+    }
+  }
+  if (pending.length > 0) await encodePending()
+  return { folder: home, prompts: total, encoded }
+}
+
+/** The encoder, but every row it has given before comes from the cache, and every new one goes there. */
+export function withEmbeddingCache(
+  encoder: Encoder,
+  folder: string,
+  onProgress?: OnProgress,
+): Encoder {
+  return {
+    spec: encoder.spec,
+    ...(encoder.featureNames && { featureNames: (prompt) => encoder.featureNames!(prompt) }),
+    ...(encoder.close && { close: () => encoder.close!() }),
+    async encode(prompts, signal) {
+      await encodeToCache(prompts, encoder, {
+        folder,
+        ...(signal && { signal }),
+        ...(onProgress && { onProgress }),
+      })
+      return readFromCache(prompts, encoder.spec, folder)
+    },
+  }
+}
+
+/** The prompts' embeddings in their order. Throws `dataset_invalid` where one was never encoded. */
+export async function readFromCache(
+  prompts: readonly string[],
+  spec: EncoderSpec,
+  folder: string,
+): Promise<Encoded> {
+  const home = join(folder, folderName(spec.id))
+  const rows: CachedRow[] = new Array(prompts.length)
+  const places = new Map<string, number[]>()
+  prompts.forEach((text, i) => {
+    const hash = promptHash(text)
+    places.set(hash, [...(places.get(hash) ?? []), i])
+  })
+  for (const [name, texts] of byPart(prompts)) {
+    const part = await readPart(join(home, name))
+    for (const hash of texts.keys()) {
+      const row = part.get(hash)
+      if (!row) {
+        const reason = `it has no embedding of prompt ${hash.slice(0, 16)}... by ${spec.id}`
+        throw new WeirError('dataset_invalid', { path: home, reason })
+      }
+      for (const i of places.get(hash)!) rows[i] = row
+    }
+  }
+  return joined(rows, spec)
+}
+
+interface Part {
+  readonly name: string
+  readonly known: Map<string, CachedRow>
+  /** texts by hash */
+  readonly missing: ReadonlyMap<string, string>
+}
+
+/** Texts by hash, by the part they belong to, both in order. */
+function byPart(prompts: readonly string[], shard?: Shard): Map<string, Map<string, string>> {
+  const hashed = prompts.map((text) => ({ text, hash: promptHash(text) }))
+  hashed.sort((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0))
+  const parts = new Map<string, Map<string, string>>()
+  for (const { text, hash } of hashed) {
+    const prefix = hash.slice(0, 2)
+    if (shard && Number.parseInt(prefix, 16) % shard.of !== shard.index) continue
+    const name = `${prefix}.arrow`
+    const part = parts.get(name) ?? new Map<string, string>()
+    part.set(hash, text)
+    parts.set(name, part)
+  }
+  return parts
+}
+
+/** The encoder's own folder, made if need be; throws `dataset_invalid` where another encoder's lies there. */
+async function openFolder(folder: string, spec: EncoderSpec): Promise<string> {
+  const home = join(folder, folderName(spec.id))
+  await mkdir(home, { recursive: true })
+  for (const name of await readdir(home)) {
+    const pid = /\.(\d+)\.partial$/.exec(name)?.[1]
+    if (pid && !running(Number(pid))) await rm(join(home, name), { force: true })
+  }
+  const path = join(home, 'encoder.json')
+  const { id, dimension, output } = spec
+  const text = `${JSON.stringify({ format: 1, id, dimension, output }, null, 2)}\n`
+  const found = await readFile(path, 'utf8').catch(() => undefined)
+  if (found !== undefined && found !== text) {
+    const reason = `it holds embeddings of another encoder than ${id}`
+    throw new WeirError('dataset_invalid', { path: home, reason })
+  }
+  if (found === undefined) {
+    await writeFile(`${path}.${process.pid}.partial`, text)
+    await rename(`${path}.${process.pid}.partial`, path)
+  }
+  return home
+}
+
+function running(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Readable, and different for different ids. */
+function folderName(id: string): string {
+  return `${id.replace(/[^\w.-]+/g, '_').slice(0, 80)}-${promptHash(id).slice(0, 8)}`
+}
+
+function rowsOf({ embeddings, truncated }: Encoded): (i: number) => CachedRow {
+  const of = (i: number): boolean => truncated[i] === 1
+  if (embeddings.kind === 'dense') {
+    const { dimension: d, values } = embeddings
+    return (i) => ({ values: values.slice(i * d, (i + 1) * d), truncated: of(i) })
+  }
+  const { offsets, ids, weights } = embeddings
+  return (i) => ({
+    ids: ids.slice(offsets[i], offsets[i + 1]),
+    values: weights.slice(offsets[i], offsets[i + 1]),
+    truncated: of(i),
+  })
+}
+
+function joined(rows: readonly CachedRow[], { dimension, output }: EncoderSpec): Encoded {
+  const truncated = Uint8Array.from(rows, (row) => (row.truncated ? 1 : 0))
+  return {
+    embeddings: output === 'dense' ? dense(rows, dimension) : sparse(rows, dimension),
+    truncated,
+  }
+}
+
+function dense(rows: readonly CachedRow[], dimension: number): Embeddings {
+  const values = new Float32Array(rows.length * dimension)
+  rows.forEach((row, i) => {
+    values.set(row.values, i * dimension)
+  })
+  return { kind: 'dense', rows: rows.length, dimension, values }
+}
+
+function sparse(rows: readonly CachedRow[], dimension: number): Embeddings {
+  const offsets = new Uint32Array(rows.length + 1)
+  rows.forEach((row, i) => {
+    offsets[i + 1] = offsets[i]! + row.values.length
+  })
+  const ids = new Uint32Array(offsets[rows.length]!)
+  const weights = new Float32Array(ids.length)
+  rows.forEach((row, i) => {
+    ids.set(row.ids ?? [], offsets[i])
+    weights.set(row.values, offsets[i])
+  })
+  return { kind: 'sparse', rows: rows.length, dimension, offsets, ids, weights }
+}
