@@ -1,7 +1,13 @@
-import type { Manifest } from '../models/bundle/manifest.ts'
+import cluster from 'node:cluster'
+import type { FastifyInstance } from 'fastify'
+import { buildAdminApp } from '../serving/admin.ts'
+import type { RouterStatus } from '../serving/admin-backend.ts'
 import type { ServeConfig } from '../serving/config.ts'
 import type { DecisionObserver } from '../serving/decision/observer.ts'
-import { runServer } from '../serving/run-server.ts'
+import { clusterMetrics } from '../serving/metrics.ts'
+import { assertReachable, runServer } from '../serving/run-server.ts'
+import { drain, listen } from '../serving/server.ts'
+import { answerPrimary, startWorkerGroup } from '../serving/worker-group.ts'
 import { interruptSignal } from './interrupt.ts'
 
 export interface ServeProcessOptions {
@@ -21,15 +27,7 @@ export interface ServeProcessOptions {
 export interface ListeningStatus {
   readonly url: string
   readonly adminUrl: string | undefined
-  readonly routers: readonly RouterLine[]
-}
-
-export interface RouterLine {
-  readonly name: string
-  readonly version: string
-  readonly threshold: number
-  readonly strong: string
-  readonly weak: string
+  readonly routers: readonly RouterStatus[]
 }
 
 const WATCH_MS = 2000
@@ -39,6 +37,11 @@ export async function serveProcess(
   config: ServeConfig,
   options: ServeProcessOptions,
 ): Promise<void> {
+  if (options.workers > 1 && cluster.isPrimary) await servePrimary(config, options)
+  else await serveHere(config, options)
+}
+
+async function serveHere(config: ServeConfig, options: ServeProcessOptions): Promise<void> {
   const stopped = interruptSignal()
   const observers: DecisionObserver[] = []
   const lines = options.lines
@@ -55,8 +58,11 @@ export async function serveProcess(
     options.onNote(`weir: ${message}${detail}`)
     lines?.warn(message, error)
   }
+  const { adminPort, ...rest } = options
   const server = await runServer(config, {
-    ...options,
+    ...rest,
+    // with workers it is the primary's
+    ...(adminPort === undefined || cluster.isWorker ? {} : { adminPort }),
     ...(options.watch ? { watchMs: WATCH_MS } : {}),
     observers,
     onWarning: note,
@@ -67,23 +73,56 @@ export async function serveProcess(
   })
   const hangUp = (): void => server.reloader.trigger('SIGHUP')
   process.on('SIGHUP', hangUp)
-  options.onListening({
-    url: server.url,
-    adminUrl: server.adminUrl,
-    routers: [...(server.services.fleet.snapshot?.routers.values() ?? [])].map(({ router }) =>
-      routerLine(router.manifest),
-    ),
-  })
-  if (!stopped.aborted) {
-    await new Promise((resolve) => stopped.addEventListener('abort', resolve, { once: true }))
+  if (cluster.isWorker) {
+    answerPrimary(server.backend)
+  } else {
+    const routers = await server.backend.routers()
+    options.onListening({ url: server.url, adminUrl: server.adminUrl, routers })
   }
+  await aborted(stopped)
   process.off('SIGHUP', hangUp)
   await server.close()
   await lines?.close()
+  // the channel to the primary would keep a worker alive
+  if (cluster.isWorker) process.disconnect()
 }
 
-function routerLine({ name, version, threshold, candidates }: Manifest): RouterLine {
-  const model = (role: string): string =>
-    candidates.find((candidate) => candidate.role === role)?.model ?? ''
-  return { name, version, threshold: threshold.value, strong: model('strong'), weak: model('weak') }
+/** Starts the workers and passes on what concerns them all; serves nothing itself but the admin port. */
+async function servePrimary(config: ServeConfig, options: ServeProcessOptions): Promise<void> {
+  assertReachable(config, options)
+  const stopped = interruptSignal()
+  const note = (message: string, error?: unknown): void =>
+    options.onNote(`weir: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
+  const group = startWorkerGroup({
+    count: options.workers,
+    onNote: note,
+    metrics: await clusterMetrics(),
+  })
+  const { backend } = group
+  let admin: FastifyInstance | undefined
+  try {
+    const url = await group.started
+    let adminUrl: string | undefined
+    if (options.adminPort !== undefined) {
+      const onBug = (error: unknown): void => note('admin failed', error)
+      admin = buildAdminApp(backend, { metrics: undefined, onBug })
+      adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
+    }
+    process.on('SIGHUP', () => {
+      backend.reload().then(
+        () => note('all workers reloaded'),
+        (error: unknown) => note('reload refused, what was loaded serves on', error),
+      )
+    })
+    options.onListening({ url, adminUrl, routers: await backend.routers() })
+    await Promise.race([aborted(stopped), group.failed])
+  } finally {
+    await group.stop()
+    if (admin) await drain(admin)
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }

@@ -6,6 +6,9 @@ export interface RouterStatus {
   readonly name: string
   readonly version: string
   readonly path: string
+  readonly threshold: number
+  readonly strong: string
+  readonly weak: string
   /** on disk, oldest first */
   readonly versions: readonly string[]
 }
@@ -29,12 +32,18 @@ export function localBackend(
     ready: () => fleet.snapshot !== undefined,
     routers: () =>
       Promise.all(
-        [...(fleet.snapshot?.routers ?? [])].map(async ([name, { router }]) => ({
-          name,
-          version: router.manifest.version,
-          path: router.path,
-          versions: await fleet.versions(name),
-        })),
+        [...(fleet.snapshot?.routers ?? [])].map(async ([name, { router, strong }]) => {
+          const { version, threshold, candidates } = router.manifest
+          return {
+            name,
+            version,
+            path: router.path,
+            threshold: threshold.value,
+            strong,
+            weak: candidates.find(({ role }) => role === 'weak')!.model,
+            versions: await fleet.versions(name),
+          }
+        }),
       ),
     reload: () => reloader.reload(),
     rollback: (router, version) => reloader.rollback(router, version),

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import type { Registry } from 'prom-client'
 import type { DecisionEvent, DecisionObserver } from './decision/observer.ts'
 import type { LiveRouter } from './fleet/live-router.ts'
@@ -27,8 +28,14 @@ const WIN_RATES = Array.from({ length: 19 }, (_, i) => Math.round((i + 1) * 5) /
 
 /** Opens prom-client, this file being its only door. */
 export async function createMetrics(sources: MetricSources): Promise<Metrics> {
-  const { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } = await import('prom-client')
+  const { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } =
+    await import('prom-client')
   const registry = new Registry()
+  if (cluster.isWorker) {
+    // what the primary asks for: the constructor is what answers it
+    new AggregatorRegistry()
+    AggregatorRegistry.setRegistries([registry])
+  }
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
   const labelNames = ['router'] as const
@@ -97,6 +104,7 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
     name: 'weir_bundle_info',
     help: '1 for each bundle that is served.',
     labelNames: ['router', 'version', 'family', 'encoder'] as const,
+    aggregator: 'max',
     registers,
     collect() {
       this.reset()
@@ -111,6 +119,7 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
     name: 'weir_win_rate_drift_psi',
     help: 'Population stability index of recent win rates against the first thousand of this version; over 0.2 is a shift.',
     labelNames,
+    aggregator: 'max',
     registers,
     collect() {
       this.reset()
@@ -120,22 +129,28 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
       }
     },
   })
-  const gauge = (name: string, help: string, read: () => number): void => {
+  const gauge = (
+    name: string,
+    help: string,
+    aggregator: 'sum' | 'max',
+    read: () => number,
+  ): void => {
     new Gauge({
       name,
       help,
+      aggregator,
       registers,
       collect() {
         this.set(read())
       },
     })
   }
-  gauge('weir_in_flight', 'Requests under way.', sources.inFlight)
-  gauge('weir_lag_seconds', 'How late the event loop was.', () => sources.lagMs() / 1000)
-  gauge('weir_log_failing', '1 while the decision log cannot be written.', () =>
+  gauge('weir_in_flight', 'Requests under way.', 'sum', sources.inFlight)
+  gauge('weir_lag_seconds', 'How late the event loop was.', 'max', () => sources.lagMs() / 1000)
+  gauge('weir_log_failing', '1 while the decision log cannot be written.', 'max', () =>
     sources.log()?.failing ? 1 : 0,
   )
-  gauge('weir_log_dropped', 'Log lines given up.', () => sources.log()?.dropped ?? 0)
+  gauge('weir_log_dropped', 'Log lines given up.', 'sum', () => sources.log()?.dropped ?? 0)
 
   // Labels are resolved once a router version, model and reason: that is most of what prom-client costs.
   const bind = (live: LiveRouter) => {
@@ -195,4 +210,11 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
     feedback: () => feedback.inc(),
     reload: (result) => reloads.inc({ result }),
   }
+}
+
+/** In the primary: all workers' metrics added up, each time it is called. */
+export async function clusterMetrics(): Promise<() => Promise<string>> {
+  const { AggregatorRegistry } = await import('prom-client')
+  const aggregator = new AggregatorRegistry()
+  return () => aggregator.clusterMetrics()
 }

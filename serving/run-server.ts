@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { WeirError } from '../models/errors.ts'
 import { buildAdminApp } from './admin.ts'
-import { localBackend } from './admin-backend.ts'
+import { type AdminBackend, localBackend } from './admin-backend.ts'
 import { buildApp } from './app.ts'
 import type { ServeConfig } from './config.ts'
 import { type OpenServices, openServices, type ServiceOptions } from './open-services.ts'
@@ -24,6 +24,7 @@ export interface RunningServer {
   readonly url: string
   readonly adminUrl: string | undefined
   readonly services: OpenServices
+  readonly backend: AdminBackend
   readonly reloader: Reloader
   /** Takes nothing new, finishes what is under way, writes what is logged. */
   close(): Promise<void>
@@ -48,17 +49,17 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
     const app = buildApp(services)
     apps.push(app)
     const url = await listen(app, options)
+    const metrics = async (): Promise<string> => (await services.metrics?.registry.metrics()) ?? ''
+    const backend = localBackend(services.fleet, reloader, metrics)
     let adminUrl: string | undefined
     if (options.adminPort !== undefined) {
-      const metrics = async (): Promise<string> =>
-        (await services.metrics?.registry.metrics()) ?? ''
-      const admin = buildAdminApp(localBackend(services.fleet, reloader, metrics), services)
+      const admin = buildAdminApp(backend, services)
       apps.push(admin)
       // never beyond this machine: whoever reaches it changes what is served
       adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
     }
     if (options.watchMs !== undefined) reloader.watch(options.watchMs)
-    return { url, adminUrl, services, reloader, close }
+    return { url, adminUrl, services, backend, reloader, close }
   } catch (error) {
     await close()
     throw error

@@ -26,7 +26,11 @@ export async function listen(app: FastifyInstance, { host, port }: ListenOptions
     throw new WeirError('address_invalid', { address, reason: code ?? String(cause) }, { cause })
   }
   const bound = app.server.address() as AddressInfo
-  return `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`
+  return baseUrl(bound.address, bound.port)
+}
+
+export function baseUrl(address: string, port: number): string {
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
 /** Takes no new requests, lets those under way finish for `DRAIN_MS`, then cuts what is left. */

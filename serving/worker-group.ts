@@ -1,0 +1,171 @@
+import cluster, { type Worker } from 'node:cluster'
+import { WeirError } from '../models/errors.ts'
+import type { AdminBackend, RouterStatus } from './admin-backend.ts'
+import type { ReloadReport } from './fleet/fleet.ts'
+import { baseUrl } from './server.ts'
+
+/** What the primary asks of a worker, and what comes back. */
+interface Ask {
+  readonly weir: 'ask'
+  readonly id: number
+  readonly action: 'reload' | 'rollback' | 'routers'
+  readonly router?: string
+  readonly version?: string | undefined
+}
+interface Told {
+  readonly weir: 'told'
+  readonly id: number
+  readonly value?: unknown
+  readonly error?: { readonly message: string }
+}
+
+export interface WorkerGroupOptions {
+  readonly count: number
+  readonly onNote: (message: string, error?: unknown) => void
+  /** all workers' metrics in one text */
+  readonly metrics: () => Promise<string>
+}
+
+export interface WorkerGroup {
+  /** The base URL, once every worker listens. @throws workers_failed where one cannot start */
+  readonly started: Promise<string>
+  readonly backend: AdminBackend
+  /** Rejects where workers keep dying as they start. */
+  readonly failed: Promise<never>
+  /** Lets every worker drain, then ends. */
+  stop(): Promise<void>
+}
+
+/** A worker that lives less than this did not start well. */
+const QUICK_MS = 5000
+/** Quick deaths in a row after which starting another one is pointless. */
+const QUICK_LIMIT = 5
+const ANSWER_MS = 60_000
+
+/**
+ * The primary's side of `--workers`: starts them, replaces the ones that die, and passes reloads on
+ * one worker after the other, so that a bundle the first refuses is never tried on the rest.
+ */
+export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
+  const { count, onNote } = options
+  let stopping = false
+  let quickDeaths = 0
+  let asked = 0
+  let listening = 0
+  const waiting = new Map<number, (told: Told) => void>()
+  const started = deferred<string>()
+  const failed = deferred<never>()
+  failed.promise.catch(() => {})
+
+  const fork = (): void => {
+    const born = performance.now()
+    const worker = cluster.fork()
+    worker.on('message', (message: unknown) => {
+      const told = message as Told
+      if (told?.weir === 'told') waiting.get(told.id)?.(told)
+    })
+    worker.once('listening', ({ address, port }) => {
+      if (++listening === count) started.resolve(baseUrl(address, port))
+    })
+    worker.once('exit', (code, signal) => {
+      if (stopping) return
+      quickDeaths = performance.now() - born < QUICK_MS ? quickDeaths + 1 : 0
+      // its own message is on standard error by now
+      if (listening < count || quickDeaths >= QUICK_LIMIT) {
+        stopping = true
+        const error = new WeirError('workers_failed', { how: signal ?? `exit code ${code}` })
+        started.reject(error)
+        failed.reject(error)
+        return
+      }
+      onNote(
+        `worker ${worker.process.pid} ended (${signal ?? `exit code ${code}`}), starting another`,
+      )
+      fork()
+    })
+  }
+  for (let i = 0; i < count; i++) fork()
+
+  const ask = (worker: Worker, question: Omit<Ask, 'weir' | 'id'>): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const id = ++asked
+      const settle = (told: Told): void => {
+        clearTimeout(limit)
+        waiting.delete(id)
+        if (told.error) reject(new WeirError('worker_refused', { reason: told.error.message }))
+        else resolve(told.value)
+      }
+      const limit = setTimeout(
+        () => settle({ weir: 'told', id, error: { message: 'a worker does not answer' } }),
+        ANSWER_MS,
+      )
+      waiting.set(id, settle)
+      worker.send({ weir: 'ask', id, ...question } satisfies Ask)
+    })
+  const alive = (): Worker[] =>
+    Object.values(cluster.workers ?? {}).filter(
+      (worker): worker is Worker => worker?.isConnected() === true,
+    )
+  const askAll = async (question: Omit<Ask, 'weir' | 'id'>): Promise<ReloadReport> => {
+    let first: unknown
+    for (const worker of alive()) {
+      const value = await ask(worker, question)
+      first ??= value
+      // the link on disk has moved with the first one: the others only look again
+      if (question.action === 'rollback') question = { action: 'reload' }
+    }
+    return first as ReloadReport
+  }
+
+  return {
+    started: started.promise,
+    failed: failed.promise,
+    backend: {
+      ready: () => alive().length > 0,
+      routers: async () => (await ask(alive()[0]!, { action: 'routers' })) as RouterStatus[],
+      reload: () => askAll({ action: 'reload' }),
+      rollback: (router, version) => askAll({ action: 'rollback', router, version }),
+      metrics: options.metrics,
+    },
+    async stop() {
+      stopping = true
+      const ends = alive().map((worker) => {
+        const end = new Promise((resolve) => worker.once('exit', resolve))
+        worker.process.kill('SIGTERM')
+        return end
+      })
+      await Promise.all(ends)
+    },
+  }
+}
+
+/** The worker's side: answers what the primary asks. */
+export function answerPrimary(backend: AdminBackend): void {
+  process.on('message', async (message: unknown) => {
+    const ask = message as Ask
+    if (ask?.weir !== 'ask') return
+    const { id } = ask
+    try {
+      const value = await (ask.action === 'reload'
+        ? backend.reload()
+        : ask.action === 'rollback'
+          ? backend.rollback(ask.router!, ask.version)
+          : backend.routers())
+      process.send?.({ weir: 'told', id, value } satisfies Told)
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error)
+      process.send?.({ weir: 'told', id, error: { message: text } } satisfies Told)
+    }
+  })
+}
+
+/** Promise.withResolvers, which Node 20 has not. */
+function deferred<T>() {
+  let resolve!: (value: T | PromiseLike<T>) => void
+  let reject!: (reason: unknown) => void
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}
