@@ -1,92 +1,135 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { planBatches } from '../../training/engine/batches.ts'
-import { openTerminal, table } from '../terminal.ts'
+import { openTerminal } from '../terminal.ts'
+import {
+  fastest,
+  leastMemory,
+  pythonWith,
+  type Run,
+  ratio,
+  runOurs,
+  runPython,
+  runTable,
+} from './bench-run.ts'
+import { type LogisticShape, writeLogisticArrays } from './logistic-arrays.ts'
+import { measureSgemm } from './sgemm.ts'
 import { bytes, L2, LEARNING_RATE, type MfShape, SEED, writeMfArrays } from './train-arrays.ts'
 
-/** `npm run bench:train`: our engines and PyTorch on the same arrays, order and initial values. */
-interface Run {
-  readonly what: string
-  /** an epoch, the best of the run's */
-  readonly seconds: number
-  readonly cpu: number
-  readonly losses: readonly number[]
-  readonly peakMB: number
-}
-
+/**
+ * `npm run bench:train`: matrix factorization beside PyTorch and logistic regression beside scikit-learn,
+ * on the same arrays, initial values and order of rows, each run in a process of its own and each
+ * library at its best thread setting. Names given as arguments select some of the cases.
+ */
 const json = process.argv.includes('--json')
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const terminal = openTerminal()
-const SHAPES = [
+const figures: Record<string, number> = {}
+const runs: Record<string, readonly Run[]> = {}
+const torch = pythonWith('torch')
+const sklearn = pythonWith('sklearn')
+if (!torch) terminal.note('PyTorch is absent (Debian: python3-torch): mf is not compared')
+if (!sklearn) terminal.note('scikit-learn is absent (Debian: python3-sklearn): not compared')
+
+const MF: readonly MfShape[] = [
   { dimension: 1536, batchSize: 64 },
   { dimension: 384, batchSize: 64 },
   { dimension: 1536, batchSize: 2048 },
   { dimension: 384, batchSize: 2048 },
-].map((shape): MfShape => ({ pairs: 20_000, models: 64, rank: 128, epochs: 5, ...shape }))
+].map((shape) => ({ pairs: 20_000, models: 64, rank: 128, epochs: 4, ...shape }))
+const LOGISTIC: readonly LogisticShape[] = [384, 1536].map((dimension) => ({
+  rows: 50_000,
+  dimension,
+  l2: 1,
+}))
 
-const figures: Record<string, number> = {}
-const report: Record<string, readonly Run[]> = {}
-const python = torchPython()
-if (!python) terminal.note('PyTorch is not installed (Debian: python3-torch); comparing without it')
 const folder = mkdtempSync(join(tmpdir(), 'weir-bench-'))
 try {
-  for (const shape of SHAPES) await compare(shape)
+  for (const threads of [1, 2]) figures[`sgemm_gflops_${threads}`] = await measureSgemm(threads)
+  for (const shape of MF) await inFolder(`mf_${shape.dimension}_b${shape.batchSize}`, shape, mf)
+  for (const shape of LOGISTIC) await inFolder(`logistic_${shape.dimension}`, shape, logistic)
 } finally {
   rmSync(folder, { recursive: true })
 }
-if (json) terminal.json({ figures, runs: report })
-else for (const [name, value] of Object.entries(figures)) terminal.print(`${name}: ${value}`)
+if (json) terminal.json({ figures, runs })
+else {
+  terminal.print('')
+  for (const [name, value] of Object.entries(figures)) terminal.print(`${name}: ${value}`)
+}
 
-async function compare(shape: MfShape): Promise<void> {
-  const name = `mf_${shape.dimension}_b${shape.batchSize}`
+async function inFolder<Shape>(
+  name: string,
+  shape: Shape,
+  compare: (name: string, shape: Shape, at: string) => void,
+): Promise<void> {
+  if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) return
+  terminal.note(`${name}...`)
   const at = join(folder, name)
   mkdirSync(at)
+  compare(name, shape, at)
+  rmSync(at, { recursive: true })
+}
+
+function mf(name: string, shape: MfShape, at: string): void {
   writeMfArrays(at, shape)
   writeOrders(at, shape)
   const task = { folder: at, shape, learningRate: LEARNING_RATE, l2: L2 }
-  const ours = (engine: string, threads: number, epochs: number) =>
-    run(process.execPath, ['--import', 'tsx', script('train-engine.ts')], {
-      ...task,
-      shape: { ...shape, epochs },
-      engine,
-      threads,
-    })
-  const torch = (threads: number): Run[] =>
-    python ? [run(python, [script('train-torch.py')], { ...task, threads })] : []
-  // theirs before and after ours, so that a busy moment of the machine does not decide
-  const theirs = [...torch(1), ...torch(2)]
-  const onnx = [ours('onnx', 2, shape.epochs), ours('onnx', 2, shape.epochs)]
-  theirs.push(...torch(1), ...torch(2))
-  const tfjs = [ours('tfjs', 1, 1)]
-  rmSync(at, { recursive: true })
-
-  report[name] = [...onnx, ...tfjs, ...theirs]
+  const ours = (engine: string, threads: number, epochs = shape.epochs): Run =>
+    runOurs('train-engine.ts', { ...task, shape: { ...shape, epochs }, engine, threads })
+  const theirs: Run[] = []
+  const onnx: Run[] = []
+  // in turn, and twice, so that a busy moment of the machine does not decide
+  for (let round = 0; round < 2; round++) {
+    for (const threads of [1, 2]) {
+      onnx.push(ours('onnx', threads))
+      if (torch) theirs.push(runPython(torch, 'train-torch.py', { ...task, threads }))
+    }
+  }
+  const tfjs = shape.batchSize === 64 ? [ours('tfjs', 1, 1)] : []
+  runs[name] = [...onnx, ...tfjs, ...theirs]
   const best = fastest(onnx)
+  // forward and backward of the projection, which is nearly all of the arithmetic
+  const flops = 4 * shape.pairs * shape.dimension * shape.rank
+  figures[`${name}_gflops`] = Math.round(flops / best.seconds / 1e9)
   if (theirs.length > 0) {
-    figures[`${name}_vs_torch`] = round(fastest(theirs).seconds / best.seconds)
-    figures[`${name}_memory_vs_torch`] = round(
-      Math.min(...theirs.map((t) => t.peakMB)) / best.peakMB,
-    )
+    figures[`${name}_vs_torch`] = ratio(fastest(theirs).seconds, best.seconds)
+    figures[`${name}_cpu_vs_torch`] = ratio(leastCpu(theirs), leastCpu(onnx))
+    figures[`${name}_memory_vs_torch`] = ratio(leastMemory(theirs), leastMemory(onnx))
     figures[`${name}_loss_difference`] = Math.max(
-      ...best.losses.map((loss, i) => Math.abs(loss - theirs[0]!.losses[i]!)),
+      ...best.losses.map((loss, epoch) => Math.abs(loss - theirs[0]!.losses[epoch]!)),
     )
   }
-  if (json) return
-  terminal.print(`\n${name}: ${shape.pairs} pairs, ${shape.models} models, rank ${shape.rank}`)
-  terminal.print(
-    table([
-      ['', 's/epoch', 'CPU s/epoch', 'peak MB', 'loss, first epoch'],
-      ...report[name].map((r) => [
-        r.what,
-        r.seconds.toFixed(3),
-        r.cpu.toFixed(3),
-        r.peakMB.toFixed(0),
-        r.losses[0]!.toFixed(7),
-      ]),
-    ]),
-  )
+  print(name, `${shape.pairs} pairs`, runTable(runs[name], 'an epoch', 'loss, first epoch'))
+}
+
+function logistic(name: string, shape: LogisticShape, at: string): void {
+  writeLogisticArrays(at, shape)
+  const task = { folder: at, shape }
+  const ours = [runOurs('logistic-fit.ts', task)]
+  const theirs: Run[] = []
+  for (const threads of sklearn ? [1, 2] : []) {
+    const target = ours[0]!.losses[0]!
+    theirs.push(runPython(sklearn!, 'logistic-sklearn.py', { ...task, threads, target }))
+  }
+  ours.push(runOurs('logistic-fit.ts', task))
+  runs[name] = [...ours, ...theirs]
+  if (theirs.length > 0) {
+    const [best, rival] = [fastest(ours), fastest(theirs)]
+    figures[`${name}_vs_sklearn`] = ratio(rival.seconds, best.seconds)
+    figures[`${name}_cpu_vs_sklearn`] = ratio(leastCpu(theirs), leastCpu(ours))
+    figures[`${name}_memory_vs_sklearn`] = ratio(leastMemory(theirs), leastMemory(ours))
+    figures[`${name}_objective_difference`] = rival.losses[0]! / best.losses[0]! - 1
+  }
+  print(name, `${shape.rows} rows`, runTable(runs[name], 'a fit', 'objective'))
+}
+
+function leastCpu(some: readonly Run[]): number {
+  return Math.min(...some.map((run) => run.cpu))
+}
+
+function print(name: string, size: string, report: string): void {
+  if (!json) terminal.print(`\n${name}: ${size}\n${report}`)
 }
 
 /** The engines' own shuffles, for PyTorch to follow. */
@@ -96,33 +139,4 @@ function writeOrders(at: string, { pairs, batchSize, epochs }: MfShape): void {
     const { order } = planBatches(rows, batchSize, { seed: SEED, epoch })
     writeFileSync(join(at, `order${epoch}`), bytes(order.subarray(0, pairs)))
   }
-}
-
-function run(program: string, args: readonly string[], task: object): Run {
-  const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit']
-  const out = execFileSync(program, [...args, JSON.stringify(task)], { encoding: 'utf8', stdio })
-  return JSON.parse(out.trim().split('\n').at(-1)!) as Run
-}
-
-function torchPython(): string | undefined {
-  return ['python3', '/usr/bin/python3'].find((program) => {
-    try {
-      execFileSync(program, ['-c', 'import torch'], { stdio: 'ignore' })
-      return true
-    } catch {
-      return false
-    }
-  })
-}
-
-function script(name: string): string {
-  return fileURLToPath(new URL(name, import.meta.url))
-}
-
-function fastest(runs: readonly Run[]): Run {
-  return runs.reduce((a, b) => (b.seconds < a.seconds ? b : a))
-}
-
-function round(ratio: number): number {
-  return Math.round(ratio * 100) / 100
 }

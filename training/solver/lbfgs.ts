@@ -11,10 +11,10 @@ export interface MinimiseOptions {
   /** the start, and on return the minimum */
   readonly x: Float64Array
   readonly maxIterations: number
-  /** true where the point is good enough */
-  readonly converged: (value: number, gradient: Float64Array) => boolean
-  /** positive estimates of the Hessian's diagonal; scales badly scaled variables alike */
-  readonly diagonal?: Float64Array
+  /** Applies an estimate of the inverse Hessian, symmetric and positive, in place. */
+  readonly precondition: (vector: Float64Array) => void
+  /** how much of the value may be left to gain, by the estimate that the last step's model gives */
+  readonly tolerance: number
   readonly signal?: AbortSignal
   readonly onIteration?: (iteration: number, value: number) => void
 }
@@ -41,11 +41,11 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
   let trialGradient = new Float64Array(n)
   const direction = new Float64Array(n)
   const start = new Float64Array(n)
-  const history = new History(n, options.diagonal)
+  const preconditioned = new Float64Array(n)
+  const history = new History(n, options.precondition)
   let value = await objective.evaluate(x, gradient)
   let yielded = performance.now()
   for (let iteration = 0; ; iteration++) {
-    if (options.converged(value, gradient)) return { value, iterations: iteration, converged: true }
     if (iteration === options.maxIterations)
       return { value, iterations: iteration, converged: false }
     if (performance.now() - yielded > 50) {
@@ -56,9 +56,18 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
 
     history.direction(gradient, direction)
     const slope = dot(gradient, direction)
+    // half the Newton decrement, by two estimates of the Hessian: what a quadratic has left to gain
+    preconditioned.set(gradient)
+    options.precondition(preconditioned)
+    const left = Math.max(-slope, dot(gradient, preconditioned)) / 2
+    if (left <= options.tolerance * Math.abs(value)) {
+      return { value, iterations: iteration, converged: true }
+    }
+    if (iteration === options.maxIterations) {
+      return { value, iterations: iteration, converged: false }
+    }
     start.set(x)
-    // before any curvature is known, a step of unit length
-    let step = history.size > 0 || options.diagonal ? 1 : 1 / Math.sqrt(dot(gradient, gradient))
+    let step = 1
     let [low, high] = [0, Number.POSITIVE_INFINITY]
     let trial = value
     let found = false
@@ -91,25 +100,27 @@ class History {
   private readonly products = new Float64Array(MEMORY)
   private readonly alphas = new Float64Array(MEMORY)
   private readonly n: number
-  private readonly diagonal: Float64Array | undefined
+  private readonly precondition: (vector: Float64Array) => void
+  private readonly scratch: Float64Array
   private gamma = 1
 
-  constructor(n: number, diagonal: Float64Array | undefined) {
+  constructor(n: number, precondition: (vector: Float64Array) => void) {
     this.n = n
-    this.diagonal = diagonal
+    this.precondition = precondition
+    this.scratch = new Float64Array(n)
   }
 
   /** Writes minus the inverse Hessian estimate times the gradient: the two-loop recursion. */
   direction(gradient: Float64Array, out: Float64Array): void {
-    const { n, diagonal, gamma } = this
+    const { n, gamma } = this
     for (let i = 0; i < n; i++) out[i] = -gradient[i]!
     for (let k = 1; k <= this.size; k++) {
       const at = (this.next - k + MEMORY) % MEMORY
       this.alphas[at] = dot(this.steps[at]!, out) / this.products[at]!
       addScaled(out, this.changes[at]!, -this.alphas[at]!)
     }
-    if (diagonal) for (let i = 0; i < n; i++) out[i]! *= gamma / diagonal[i]!
-    else for (let i = 0; i < n; i++) out[i]! *= gamma
+    this.precondition(out)
+    for (let i = 0; i < n; i++) out[i]! *= gamma
     for (let k = this.size; k >= 1; k--) {
       const at = (this.next - k + MEMORY) % MEMORY
       const beta = dot(this.changes[at]!, out) / this.products[at]!
@@ -118,20 +129,21 @@ class History {
   }
 
   add(x: Float64Array, start: Float64Array, gradient: Float64Array, before: Float64Array): void {
-    const { n, next, diagonal } = this
+    const { n, next, scratch } = this
     this.steps[next] ??= new Float64Array(n)
     this.changes[next] ??= new Float64Array(n)
     const [s, y] = [this.steps[next], this.changes[next]]
-    let [product, length] = [0, 0]
+    let product = 0
     for (let i = 0; i < n; i++) {
       s[i] = x[i]! - start[i]!
       y[i] = gradient[i]! - before[i]!
       product += s[i]! * y[i]!
-      length += diagonal ? (y[i]! * y[i]!) / diagonal[i]! : y[i]! * y[i]!
     }
     if (!(product > 1e-300)) return // rounding left no curvature to learn from
     this.products[next] = product
-    this.gamma = product / length
+    scratch.set(y)
+    this.precondition(scratch)
+    this.gamma = product / dot(y, scratch)
     this.next = (next + 1) % MEMORY
     this.size = Math.min(this.size + 1, MEMORY)
   }

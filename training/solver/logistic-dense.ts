@@ -7,6 +7,7 @@ import {
   type LogisticProblem,
   logLoss,
 } from './logistic-problem.ts'
+import { lowRankPreconditioner } from './low-rank.ts'
 
 /** A block of rows that stays in the second-level cache between the two kernels. */
 const BLOCK_BYTES = 128 * 1024
@@ -72,19 +73,8 @@ export async function denseLogistic(
       return loss + addPenalty(point, gradient, penalty)
     },
 
-    curvature() {
-      const diagonal = new Float64Array(d + 1)
-      for (let i = 0; i < rows.length; i++) {
-        const quarter = weights[i]! / 4
-        const from = rows[i]! * d
-        for (let j = 0; j < d; j++) {
-          const value = embeddings.values[from + j]!
-          diagonal[j]! += quarter * value * value
-        }
-        diagonal[d]! += quarter
-      }
-      return diagonal
-    },
+    precision: 1e-8,
+    precondition: await lowRankPreconditioner(embeddings, problem, penalty),
   }
 }
 

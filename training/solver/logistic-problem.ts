@@ -22,10 +22,11 @@ export interface L2Range {
   readonly l2: number
 }
 
-/** The objective of a logistic problem over [w (d), bias], and its Hessian's diagonal at even odds. */
+/** The objective of a logistic problem over [w (d), bias], with an estimate of its inverse Hessian. */
 export interface LogisticObjective extends Objective {
-  /** d + 1, from data alone: sum(weight * x^2) / 4 */
-  curvature(): Float64Array
+  readonly precondition: (vector: Float64Array) => void
+  /** the relative precision of its values, below which no gain can be seen */
+  readonly precision: number
 }
 
 /** log(1 + e^z) - y z: the log-loss of a soft label at logit z, without overflow. */
@@ -42,4 +43,9 @@ export function addPenalty(x: Float64Array, gradient: Float64Array, penalty: Flo
     value += pull * x[j]!
   }
   return value / 2
+}
+
+/** The Hessian's diagonal at even odds, sum(weight * x^2) / 4 + l2, from the data's part of it. */
+export function hessianDiagonal(squares: Float64Array, penalty: Float64Array): Float64Array {
+  return squares.map((square, j) => Math.max(square / 4 + (penalty[j] ?? 0), 1e-12))
 }

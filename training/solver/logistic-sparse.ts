@@ -2,6 +2,7 @@ import type { SparseEmbeddings } from '../../models/embeddings.ts'
 import { sigmoid } from '../../models/linear-head.ts'
 import {
   addPenalty,
+  hessianDiagonal,
   type LogisticObjective,
   type LogisticProblem,
   logLoss,
@@ -15,8 +16,10 @@ export function sparseLogistic(
 ): LogisticObjective {
   const { offsets, ids, weights: values, dimension: d } = embeddings
   const { rows, labels, weights } = problem
+  const diagonal = hessianDiagonal(weightedSquares(embeddings, problem), penalty)
   return {
     size: d + 1,
+    precision: 1e-14,
     evaluate(x, gradient) {
       gradient.fill(0)
       const bias = x[d]!
@@ -35,16 +38,23 @@ export function sparseLogistic(
       gradient[d] = pull
       return loss + addPenalty(x, gradient, penalty)
     },
-    curvature() {
-      const diagonal = new Float64Array(d + 1)
-      for (let i = 0; i < rows.length; i++) {
-        const quarter = weights[i]! / 4
-        for (let k = offsets[rows[i]!]!; k < offsets[rows[i]! + 1]!; k++) {
-          diagonal[ids[k]!]! += quarter * values[k]! * values[k]!
-        }
-        diagonal[d]! += quarter
-      }
-      return diagonal
+    precondition(vector) {
+      for (let j = 0; j <= d; j++) vector[j]! /= diagonal[j]!
     },
   }
+}
+
+/** d + 1: sum of weight * x^2 over the rows, the bias as a column of ones. */
+function weightedSquares(
+  { offsets, ids, weights: values, dimension: d }: SparseEmbeddings,
+  { rows, weights }: LogisticProblem,
+): Float64Array {
+  const squares = new Float64Array(d + 1)
+  for (let i = 0; i < rows.length; i++) {
+    for (let k = offsets[rows[i]!]!; k < offsets[rows[i]! + 1]!; k++) {
+      squares[ids[k]!]! += weights[i]! * values[k]! * values[k]!
+    }
+    squares[d]! += weights[i]!
+  }
+  return squares
 }

@@ -6,7 +6,7 @@ import { sparseLogistic } from './logistic-sparse.ts'
 export interface LogisticOptions extends LogisticProblem {
   readonly init?: { readonly weights: Float32Array; readonly bias: number }
   readonly maxIterations: number
-  /** relative gap of the objective to its minimum at which to stop, by the bound below */
+  /** relative gap of the objective to its minimum at which to stop, as estimated */
   readonly tolerance: number
   readonly signal?: AbortSignal
   readonly onIteration?: (iteration: number, objective: number) => void
@@ -21,11 +21,7 @@ export interface LogisticFit {
   readonly converged: boolean
 }
 
-/**
- * Penalised logistic regression with soft labels by L-BFGS. A gradient g of an objective that curves by
- * at least h_j along variable j leaves at most sum(g_j^2 / h_j) / 2 to gain: it stops at that bound
- * with h_j the L2 strength, or where there is none a thousandth of the data's own curvature.
- */
+/** Penalised logistic regression with soft labels by preconditioned L-BFGS. */
 export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit> {
   const { embeddings, maxIterations, tolerance, signal, onIteration } = options
   const d = embeddings.dimension
@@ -34,13 +30,6 @@ export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit
     embeddings.kind === 'sparse'
       ? sparseLogistic(embeddings, options, penalty)
       : await denseLogistic(embeddings, options, penalty)
-  const diagonal = objective.curvature()
-  const floor = new Float64Array(d + 1)
-  for (let j = 0; j <= d; j++) {
-    const strength = j < d ? penalty[j]! : 0
-    floor[j] = strength > 0 ? strength : Math.max(diagonal[j]! * 1e-3, 1e-12)
-    diagonal[j] = Math.max(diagonal[j]! + strength, 1e-12)
-  }
   const x = new Float64Array(d + 1)
   if (options.init) {
     x.set(options.init.weights)
@@ -49,12 +38,8 @@ export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit
   const minimum = await minimise(objective, {
     x,
     maxIterations,
-    converged: (value, gradient) => {
-      let gap = 0
-      for (let j = 0; j <= d; j++) gap += (gradient[j]! * gradient[j]!) / floor[j]!
-      return gap / 2 <= tolerance * Math.max(value, 1e-12)
-    },
-    diagonal,
+    precondition: objective.precondition,
+    tolerance: Math.max(tolerance, objective.precision),
     ...(signal ? { signal } : {}),
     ...(onIteration ? { onIteration } : {}),
   })

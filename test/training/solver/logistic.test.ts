@@ -44,8 +44,8 @@ describe.each([
     const fit = await fitLogistic({ ...problem, embeddings, ...settings })
     const exact = newton(problem, settings.l2)
     expect(fit.converged).toBe(true)
-    expect(fit.objective / exact.objective - 1).toBeLessThan(1e-9)
-    for (const [j, w] of fit.weights.entries()) expect(w).toBeCloseTo(exact.x[j]!, 4)
+    expect(fit.objective / exact.objective - 1).toBeLessThan(1e-7)
+    for (const [j, w] of fit.weights.entries()) expect(w).toBeCloseTo(exact.x[j]!, 3)
     expect(fit.bias).toBeCloseTo(exact.x.at(-1)!, 4)
   })
 
@@ -95,6 +95,32 @@ describe.each([
     const fit = fitLogistic({ ...problem, embeddings, ...settings, signal: AbortSignal.abort() })
     await expect(fit).rejects.toMatchObject({ code: 'cancelled' })
   })
+})
+
+test('a few strong directions that no column lies along cost no more iterations', async () => {
+  const random = createRandom(4)
+  const [rows, dimension, factors] = [3000, 40, 4]
+  const directions = Float64Array.from({ length: factors * dimension }, () => random.normal())
+  const values = new Float32Array(rows * dimension)
+  for (let i = 0; i < rows; i++) {
+    const strengths = Array.from({ length: factors }, (_, k) => (30 * random.normal()) / (1 + k))
+    for (let j = 0; j < dimension; j++) {
+      const along = strengths.reduce((sum, s, k) => sum + s * directions[k * dimension + j]!, 0)
+      values[i * dimension + j] = random.normal() + along
+    }
+  }
+  const labels = Float32Array.from({ length: rows }, () => Number(random.next() < 0.4))
+  const fit = await fitLogistic({
+    embeddings: { kind: 'dense', rows, dimension, values },
+    rows: Int32Array.from({ length: rows }, (_, i) => i),
+    labels,
+    weights: new Float32Array(rows).fill(1),
+    l2: 1e-3,
+    maxIterations: 100,
+    tolerance: 1e-6,
+  })
+  expect(fit.converged).toBe(true)
+  expect(fit.iterations).toBeLessThan(15)
 })
 
 test('columns of very different scales are solved in few iterations', async () => {
