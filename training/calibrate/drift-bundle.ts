@@ -10,6 +10,7 @@ import { Certificate } from './certificate.ts'
 import { embedAll, scoreAll, type Watch } from './router-scorer.ts'
 import { LEAST_ROWS } from './rows.ts'
 import { type DriftReport, measureDrift } from './shift/drift.ts'
+import { quantiles } from './shift/two-sample.ts'
 
 export interface DriftOptions extends Watch {
   /** a log that holds the calibration prompts, for the test on embeddings */
@@ -63,7 +64,7 @@ export async function driftOfBundle(
     if (!options.recalibrate) return result
     return {
       ...result,
-      bundle: await recalibrated(source, certificate, report, options.recalibrate),
+      bundle: await recalibrated(source, certificate, report, winRate, options.recalibrate),
     }
   } finally {
     await router.close()
@@ -94,6 +95,7 @@ function recalibrated(
   source: Bundle,
   certificate: Certificate,
   { recalibrated: { threshold, share }, rows }: DriftReport,
+  winRate: Float64Array,
   { date, sources }: NonNullable<DriftOptions['recalibrate']>,
 ): Promise<WrittenBundle> {
   const { bound: _, tested: __, probability: ___, ...kept } = certificate
@@ -109,6 +111,7 @@ function recalibrated(
       assumptions: [`recalibrated on ${rows} unlabelled prompts after a drift`],
       expected,
       unlabelled_n: rows,
+      win_rate_quantiles: quantiles(winRate, certificate.win_rate_quantiles.length),
       data: {
         sources: [...sources],
         sha256: certificate.data?.sha256 ?? '',

@@ -1,9 +1,9 @@
 import { WeirError } from '../../../models/errors.ts'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom, deriveSeed } from '../../../models/random.ts'
 import type { BoundTest } from '../bounds/bound-test.ts'
 import { type PromisedLoss, promisedLoss } from '../losses.ts'
-import type { Method } from '../method.ts'
-import { type CalibrationRows, takeCalibrationRows } from '../rows.ts'
+import type { Method, Problem } from '../method.ts'
+import { type CalibrationRows, gainOf, takeCalibrationRows } from '../rows.ts'
 import { dataShort } from '../shortage.ts'
 import type { TargetKind } from '../target.ts'
 
@@ -24,15 +24,10 @@ export function learnThenTest(test: BoundTest): Method {
     name: `learn-then-test/${test.name}`,
     targets: TARGETS[test.values],
     choose(problem) {
-      const rows = shuffledRows(problem.rows, problem.seed)
+      if (test.values !== 'bounded') refuseWeights(test, problem.rows)
+      const mixed = shuffledRows(problem.rows, problem.seed)
+      const rows = test.values === 'bounded' ? mixed : wholeGains(mixed, problem)
       const loss = promisedLoss(rows, problem.target)
-      if (test.values !== 'bounded' && !whole(loss, problem.grid)) {
-        throw new WeirError('option_invalid', {
-          option: `--method ${test.name}`,
-          expected: 'outcomes of 0 and 1 and no weights',
-          got: rows.weight ? 'weights' : 'graded outcomes or ties',
-        })
-      }
       const tested = passing(test, loss, problem.grid)
       if (tested === 0) throw dataShort(loss, problem)
       return {
@@ -59,9 +54,27 @@ export function passing(test: BoundTest, loss: PromisedLoss, grid: Float64Array)
   return k
 }
 
-/** Whether the loss only ever takes whole values: seen where the most rows are sent weak. */
-function whole(loss: PromisedLoss, grid: Float64Array): boolean {
-  return loss.high === 1 && loss.at(grid.at(-1) ?? 1).every(Number.isInteger)
+function refuseWeights(test: BoundTest, rows: CalibrationRows): void {
+  if (!rows.weight) return
+  const expected = 'rows that count the same (betting takes weights)'
+  throw new WeirError('option_invalid', {
+    option: `--method ${test.name}`,
+    expected,
+    got: 'weights',
+  })
+}
+
+/**
+ * A graded gain becomes -1, 0 or 1 by a seeded coin that keeps its mean, once for all thresholds: an exact
+ * test of the rounded rows is then one of the graded rows.
+ */
+function wholeGains(rows: CalibrationRows, { target, seed }: Problem): CalibrationRows {
+  const random = createRandom(deriveSeed(seed, 'whole gains'))
+  const gain = gainOf(rows, target).map((value) => {
+    const size = Math.abs(value)
+    return Number.isInteger(value) ? value : random.next() < size ? Math.sign(value) : 0
+  })
+  return { ...rows, gain }
 }
 
 /** The same rows in a random order: logs are often sorted, and the betting test reads rows in order. */

@@ -50,7 +50,12 @@ function defaultMethod(target: Target, rows: CalibrationRows): string {
   }
 }
 
-/** Whether every row is a win, a loss or neither, and counts the same: then exact tests apply. */
+/** Share of rows that may be graded before rounding them costs more than the exact test gains. */
+const MOST_GRADED = 0.1
+
+/** Whether nearly every row is a win, a loss or neither, and counts the same: then exact tests are best. */
 function countable({ gain, weight }: CalibrationRows): boolean {
-  return !weight && (gain?.every(Number.isInteger) ?? false)
+  if (weight || !gain) return false
+  const graded = gain.reduce((rows, value) => rows + (Number.isInteger(value) ? 0 : 1), 0)
+  return graded <= MOST_GRADED * gain.length
 }

@@ -5,12 +5,13 @@ import { fitBeta, fitPlatt } from './logistic-map.ts'
 
 type MapMethod = CalibrationMap['method']
 
-/** Every way to fit a map, the simplest first: of equals it is taken. The identity is only compared with. */
+/** Every way to fit a map, the simplest first: of equals it is taken. */
 const FITS: readonly {
   readonly method: MapMethod
   fit(winRate: Float64Array, y: Float64Array): CalibrationMap
 }[] = [
-  { method: 'identity', fit: () => ({ method: 'identity' }) },
+  // win rates that need no map get Platt's at its neutral point: checked, so calibrated, and unchanged
+  { method: 'identity', fit: () => ({ method: 'platt', slope: 1, intercept: 0 }) },
   { method: 'platt', fit: fitPlatt },
   { method: 'beta', fit: fitBeta },
   { method: 'isotonic', fit: fitIsotonic },
@@ -18,6 +19,8 @@ const FITS: readonly {
 
 export interface MapFit {
   readonly map: CalibrationMap
+  /** how the map was fitted; `identity` where no fit was better than the win rates as they are */
+  readonly method: MapMethod
   /** cross-validated log-loss of each method */
   readonly logLoss: Readonly<Record<MapMethod, number>>
 }
@@ -35,14 +38,13 @@ export function fitCalibrationMap(
 ): MapFit {
   const fold = foldsOf(winRate.length, options)
   const losses = {} as Record<MapMethod, number>
-  let best = FITS[1]!
+  let best = FITS[0]!
   for (const candidate of FITS) {
     const held = outOfFold(winRate, y, fold, candidate.fit)
     losses[candidate.method] = logLoss(held, y)
-    if (candidate.method === 'identity') continue
     if (losses[candidate.method] < losses[best.method] - 1e-9) best = candidate
   }
-  return { map: best.fit(winRate, y), logLoss: losses }
+  return { map: best.fit(winRate, y), method: best.method, logLoss: losses }
 }
 
 /**

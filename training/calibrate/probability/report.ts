@@ -29,13 +29,13 @@ export function calibrateProbabilities(
   seed: number,
 ): { map: CalibrationMap; report: ProbabilityReport } {
   const y = gain.map((value) => (1 + value) / 2)
-  const { map, logLoss } = fitCalibrationMap(raw, y, { seed })
+  const { map, method, logLoss } = fitCalibrationMap(raw, y, { seed })
   const before = calibrationError(raw, y, seed)
   const after = calibrationError(crossCalibrated(raw, y, { seed }), y, seed)
   return {
     map,
     report: {
-      method: map.method,
+      method,
       rows: raw.length,
       ece_before: before.ece,
       ece_after: after.ece,

@@ -21,11 +21,25 @@ describe('methodFor', () => {
     )
   })
 
-  it('refuses the exact test on graded outcomes', () => {
-    const graded = { ...rows, gain: rows.gain!.map((gain) => gain / 2) }
+  it('takes the exact test all the same where a few rows are graded, rounding them with their mean kept', () => {
+    const target = { kind: 'max-loss', loss: 0.1, confidence: 0.9 } as const
+    const mixed = simulate({ rows: 2000, seed: 5 })
+    for (let i = 0; i < 100; i++) mixed.gain![i]! *= 0.5
+    expect(methodFor(target, mixed).name).toBe('learn-then-test/paired-exact')
+    const { threshold } = methodFor(target, mixed).choose({
+      rows: mixed,
+      target,
+      grid: Float64Array.of(0.45, 0.5, 0.55, 0.6, 0.65),
+      seed: 1,
+    })
+    expect(threshold).toBeGreaterThan(0.45)
+  })
+
+  it('refuses the exact test on weighted rows', () => {
+    const weighted = { ...rows, weight: new Float64Array(100).fill(1) }
     const target = { kind: 'max-harm', harm: 0.1, confidence: 0.9 } as const
-    const method = methodFor(target, graded, 'clopper-pearson')
-    const problem = { rows: graded, target, grid: Float64Array.of(0.5, 0.9), seed: 1 }
-    expect(() => method.choose(problem)).toThrow(/outcomes of 0 and 1/)
+    const method = methodFor(target, weighted, 'clopper-pearson')
+    const problem = { rows: weighted, target, grid: Float64Array.of(0.5, 0.9), seed: 1 }
+    expect(() => method.choose(problem)).toThrow(/expected rows that count the same/)
   })
 })

@@ -89,6 +89,13 @@ describe('the choice by cross-validated log-loss', () => {
     expect(logLoss[method]).toBeLessThan(logLoss.identity)
   })
 
+  it('leaves win rates alone that already mean what they say', () => {
+    const { p, y } = labelled(3000, 8, (score) => score)
+    const { map } = fitCalibrationMap(p, y, { seed: 1 })
+    for (const at of [0.1, 0.5, 0.9]) expect(Math.abs(calibrate(map, at) - at)).toBeLessThan(0.03)
+    expect(map.method).not.toBe('identity')
+  })
+
   it('halves the calibration error of an overconfident router, out of fold', () => {
     const { p, y } = labelled(2000, 6, platt)
     const before = calibrationError(p, y, 1)
