@@ -73,7 +73,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     onProgress: terminal.onProgress,
   })
   const encoder = await chosenEncoder(flags.encoder, terminal)
-  const { bundle, report } = await train(dataset, {
+  const { bundle, report, backend } = await train(dataset, {
     ...(encoder ? { encoder } : {}),
     strong: flags.strong,
     weak: flags.weak,
@@ -99,7 +99,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   )
   printReport(terminal, report)
   terminal.print('')
-  terminal.print(`Bundle: ${bundle.path}`)
+  terminal.print(`Bundle: ${bundle.path} (fitted by ${backend})`)
   const folder = bundle.path.replace(/\/[^/]+$/, '')
   terminal.print(
     `Until it is calibrated, half of the prompts go strong. Next: weir calibrate ${relative(folder)} ${logs.join(' ')} --strong-share 0.3`,
@@ -113,15 +113,20 @@ async function chosenEncoder(
 ): Promise<EncoderArtifact | undefined> {
   if (name === 'lexical') return undefined
   const { availableParallelism } = await import('node:os')
+  const { join } = await import('node:path')
   const { cacheFolder } = await import('../cache-folder.ts')
   const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
-  const { steadyEncoder } = await import('../../models/encoders/steady.ts')
+  const { withEmbeddingCache } = await import('../../data/embedding-cache.ts')
+  const cache = cacheFolder(process.env)
   const { encoder, files } = await makeNamedEncoder(name, {
-    cacheFolder: cacheFolder(process.env),
+    cacheFolder: cache,
     workers: availableParallelism(),
     onProgress: terminal.onProgress,
   })
-  return { encoder: steadyEncoder(encoder, terminal.onProgress), files }
+  // the table is as quick as reading what it gave before
+  if (encoder.spec.kind === 'use-lite-static') return { encoder, files }
+  const kept = withEmbeddingCache(encoder, join(cache, 'embeddings'), terminal.onProgress)
+  return { encoder: kept, files }
 }
 
 const relative = (path: string): string =>
