@@ -35,6 +35,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 beforeEach(() => {
+  vi.stubEnv('WEIR_CACHE', join(folder, 'cache'))
   vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
     out += String(text)
     return true
@@ -104,11 +105,15 @@ describe('weir train --encoder', { timeout: 90_000 }, () => {
     }
   })
 
-  it('never writes an endpoint’s key into the bundle, and needs it again to route', async () => {
+  it('asks an endpoint for nothing twice and never writes its key into the bundle', async () => {
     const server: FaultyServer = await startFaultyServer()
     try {
       vi.stubEnv('OPENAI_API_KEY', KEY)
-      expect(await train('with-openai', `openai:m?base_url=${server.baseUrl}`)).toBe(0)
+      const name = `openai:m?base_url=${server.baseUrl}`
+      expect(await train('with-openai', name)).toBe(0)
+      const asked = server.requests.length
+      expect(await train('with-openai', name)).toBe(0)
+      expect(server.requests.length).toBe(asked + 1) // the one that asks for the dimension
       const { bundle } = JSON.parse(out) as { bundle: string }
       for (const name of await readdir(bundle)) {
         expect((await readFile(join(bundle, name))).includes(KEY)).toBe(false)

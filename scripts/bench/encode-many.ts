@@ -1,0 +1,89 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { encodeToCache } from '../../data/embedding-cache.ts'
+import type { Encoder } from '../../models/encoder.ts'
+import { makeNamedEncoder } from '../../models/encoders/named.ts'
+import { cacheFolder } from '../cache-folder.ts'
+import { wordsPrompt } from '../encoder-timing.ts'
+import { openTerminal, table } from '../terminal.ts'
+
+/**
+ * `npm run bench:encode-many`: 100,000 prompts into the embedding cache, stopped once on the way and resumed,
+ * against the encoder alone on a part of them. What it may cost: a tenth of the speed, and no memory.
+ */
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    encoder: { type: 'string', default: 'use-lite' },
+    prompts: { type: 'string', default: '100000' },
+    words: { type: 'string', default: '8' },
+  },
+})
+const CHUNK = 1024
+const terminal = openTerminal()
+const n = Number(options.prompts)
+const prompts = Array.from({ length: n }, (_, i) => `${wordsPrompt(Number(options.words), i)} ${i}`)
+const { encoder } = await makeNamedEncoder(options.encoder, {
+  workers: availableParallelism(),
+  cacheFolder: cacheFolder(process.env),
+})
+const folder = await mkdtemp(join(tmpdir(), 'weir-many-'))
+try {
+  // the encoder alone before and after, so that a machine that slows down slows both
+  const before = await alone(encoder, prompts.slice(0, n / 20))
+  const stopped = await stopAt(0.4)
+  const memory = { start: process.memoryUsage().rss, most: 0 }
+  const started = performance.now()
+  const { encoded } = await encodeToCache(prompts, encoder, {
+    folder,
+    onProgress(progress) {
+      memory.most = Math.max(memory.most, process.memoryUsage().rss)
+      terminal.onProgress(progress)
+    },
+  })
+  const cached = encoded / ((performance.now() - started) / 1000)
+  const after = await alone(encoder, prompts.slice(n - n / 20))
+  const speed = (2 * before * after) / (before + after)
+  terminal.endProgress()
+  const figures = {
+    encoder_prompts_s: speed,
+    cached_prompts_s: cached,
+    cached_vs_encoder: cached / speed,
+    kept_of_stopped_run: (n - encoded) / stopped,
+    memory_growth_mb: Math.max(0, memory.most - memory.start) / 1e6,
+  }
+  if (options.json) terminal.json({ encoder: encoder.spec.id, prompts: n, figures })
+  else {
+    terminal.print(
+      table(Object.entries(figures).map(([name, value]) => [name, value.toPrecision(3)])),
+    )
+  }
+} finally {
+  await encoder.close?.()
+  await rm(folder, { recursive: true, force: true })
+}
+
+async function alone(of: Encoder, some: readonly string[]): Promise<number> {
+  const started = performance.now()
+  for (let i = 0; i < some.length; i += CHUNK) await of.encode(some.slice(i, i + CHUNK))
+  return some.length / ((performance.now() - started) / 1000)
+}
+
+/** Aborts once so much of the work is done; gives how many prompts had been said to be done. */
+async function stopAt(share: number): Promise<number> {
+  const controller = new AbortController()
+  let said = 0
+  await encodeToCache(prompts, encoder, {
+    folder,
+    signal: controller.signal,
+    onProgress({ done, total = n }) {
+      said = done
+      if (done >= share * total) controller.abort()
+    },
+  }).catch((error: unknown) => {
+    if ((error as { code?: unknown }).code !== 'cancelled') throw error
+  })
+  return said
+}
