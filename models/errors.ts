@@ -36,6 +36,13 @@ export const ERRORS = {
   ),
   models_equal: row('expected two different models, got {model} for both --strong and --weak'),
   dataset_invalid: row('expected a weir dataset at {path}: {reason}'),
+  // the hub
+  hub_denied: row(
+    '{url} answered {status}: it needs a token (HF_TOKEN) whose account accepted the terms of {repo}',
+  ),
+  hub_not_found: row('{url} answered 404: no {what} there'),
+  hub_failed: row('could not fetch {url}: {reason}'),
+  download_corrupt: row('{path} does not match what the hub says: expected {expected}, got {got}'),
   // values
   option_invalid: row('expected {expected} for {option}, got {got}', 400, 2),
   option_unknown: row('{message}', 400, 2),
@@ -67,6 +74,21 @@ export const ERRORS = {
   quality_gap_unclear: row(
     'the gap between always-strong and always-weak is not clear of 0 on {rows} rows: {gap} [{low}, {high}]; a share of it cannot be kept',
   ),
+  // the learning loop
+  ope_propensities_missing: row(
+    '{rows} of {total} decisions with an outcome were certain (propensity 1): nothing shows what another model would have done there; serve with exploration (--explore) or a split first',
+  ),
+  ope_unsupported: row(
+    'the policy sends {share} of the requests where the log never could have (at most {limit}); explore there first',
+  ),
+  ope_sample_small: row(
+    'the log is worth {effective} outcomes under this policy (at least {needed} needed): {rows} rows; log more, explore more, or ask for a policy nearer to the one that served',
+  ),
+  log_needs: row('{what} needs the prompts: serve with {option}, {path} holds text: {got}'),
+  promotion_refused: row('{candidate} is not promoted: {reason}'),
+  history_missing: row('{path} has no promotion history yet; weir promote starts one'),
+  store_unavailable: row('the feedback store {store} cannot be used: {reason}', 503),
+  state_invalid: row('{path} does not hold the state of {what}: {reason}'),
   // bundles and encoders
   bundle_invalid: row('expected a weir bundle at {path}: {reason}'),
   bundle_corrupt: row('{path} does not match its hash: expected sha256 {expected}, got {got}'),
