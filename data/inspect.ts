@@ -1,4 +1,5 @@
 import type { Dataset } from './dataset.ts'
+import type { PairOptions } from './pair.ts'
 import type { PairGain } from './pair-gain.ts'
 import { pairGain } from './pair-gain.ts'
 
