@@ -8,7 +8,7 @@ export interface DecisionLines {
 }
 
 /** Characters gathered before a write: decisions are told in clumps, at the latest every second. */
-const CLUMP = 4096
+const CLUMP = 1 << 16
 
 /** One pino line a decision, to a file or standard error. Opens pino, this file being its only door. */
 export async function openDecisionLines(file: string | undefined): Promise<DecisionLines> {
@@ -17,6 +17,7 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
     dest: file ?? 2,
     sync: false,
     minLength: CLUMP,
+    maxWrite: 2 * CLUMP,
     mkdir: true,
   })
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.epochTime }, destination)

@@ -1,8 +1,10 @@
 import cluster from 'node:cluster'
 import type { Registry } from 'prom-client'
-import type { DecisionEvent, DecisionObserver } from './decision/observer.ts'
+import type { Decision } from '../models/decision.ts'
+import type { DecisionObserver } from './decision/observer.ts'
 import type { LiveRouter } from './fleet/live-router.ts'
 import type { Snapshot } from './fleet/snapshot.ts'
+import { LeanHistogram, registerLean, type Sample } from './lean-metric.ts'
 import { WinRateDrift } from './win-rate-drift.ts'
 
 /** Numbers that live elsewhere and are read when Prometheus asks. */
@@ -28,8 +30,9 @@ const WIN_RATES = Array.from({ length: 19 }, (_, i) => Math.round((i + 1) * 5) /
 
 /** Opens prom-client, this file being its only door. */
 export async function createMetrics(sources: MetricSources): Promise<Metrics> {
-  const { AggregatorRegistry, Counter, Gauge, Histogram, Registry, collectDefaultMetrics } =
-    await import('prom-client')
+  const { AggregatorRegistry, Counter, Gauge, Registry, collectDefaultMetrics } = await import(
+    'prom-client'
+  )
   const registry = new Registry()
   if (cluster.isWorker) {
     // what the primary asks for: the constructor is what answers it
@@ -39,50 +42,79 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
   const labelNames = ['router'] as const
-  const decisions = new Counter({
-    name: 'weir_decisions_total',
-    help: 'Decisions made, by router, chosen model and reason; shadows apart.',
-    labelNames: ['router', 'model', 'reason', 'shadow'] as const,
-    registers,
-  })
-  const seconds = new Histogram({
-    name: 'weir_decision_seconds',
-    help: 'Time from the parsed request to its decision.',
-    labelNames,
-    buckets: SECONDS,
-    registers,
-  })
-  const winRates = new Histogram({
-    name: 'weir_win_rate',
-    help: 'Win rates of the strong model.',
-    labelNames,
-    buckets: WIN_RATES,
-    registers,
-  })
-  const fallbacks = new Counter({
-    name: 'weir_fallbacks_total',
-    help: 'Decisions that the router itself did not make, by why.',
-    labelNames: ['router', 'reason'] as const,
-    registers,
-  })
-  const cache = new Counter({
-    name: 'weir_cache_total',
-    help: 'Look-ups of the score cache, by result.',
-    labelNames: ['router', 'result'] as const,
-    registers,
-  })
-  const cost = new Counter({
-    name: 'weir_estimated_cost_usd_total',
-    help: 'Estimated cost of the chosen models, where the bundle knows prices.',
-    labelNames,
-    registers,
-  })
-  const saved = new Counter({
-    name: 'weir_estimated_saved_usd_total',
-    help: 'Estimated saving against always choosing the strong model.',
-    labelNames,
-    registers,
-  })
+  const bound = new Map<string, RouterCounts>()
+  const perRouter = (read: (router: string, counts: RouterCounts) => Sample[]) => (): Sample[] =>
+    [...bound].flatMap(([router, counts]) => read(router, counts))
+  const counted = (
+    name: string,
+    help: string,
+    label: string,
+    of: (counts: RouterCounts) => Map<string, { count: number }>,
+  ): void =>
+    registerLean(
+      registry,
+      name,
+      help,
+      'counter',
+      perRouter((router, counts) =>
+        [...of(counts)].map(([key, { count }]) => ({
+          labels: { router, [label]: key },
+          value: count,
+        })),
+      ),
+    )
+  registerLean(
+    registry,
+    'weir_decisions_total',
+    'Decisions made, by router, chosen model and reason; shadows apart.',
+    'counter',
+    perRouter((router, { decided }) =>
+      [...decided.values()].map(({ model, reason, shadow, count }) => ({
+        labels: { router, model, reason, shadow: String(shadow) },
+        value: count,
+      })),
+    ),
+  )
+  counted(
+    'weir_fallbacks_total',
+    'Decisions that the router itself did not make, by why.',
+    'reason',
+    (counts) => counts.fallbacks,
+  )
+  counted(
+    'weir_cache_total',
+    'Look-ups of the score cache, by result.',
+    'result',
+    (counts) => counts.cache,
+  )
+  const histogram = (name: string, help: string, of: 'seconds' | 'winRates'): void =>
+    registerLean(
+      registry,
+      name,
+      help,
+      'histogram',
+      perRouter((router, counts) => counts[of].values(name, { router })),
+    )
+  histogram('weir_decision_seconds', 'Time from the parsed request to its decision.', 'seconds')
+  histogram('weir_win_rate', 'Win rates of the strong model.', 'winRates')
+  const dollars = (name: string, help: string, of: 'cost' | 'saved'): void =>
+    registerLean(
+      registry,
+      name,
+      help,
+      'counter',
+      perRouter((router, counts) => [{ labels: { router }, value: counts[of] }]),
+    )
+  dollars(
+    'weir_estimated_cost_usd_total',
+    'Estimated cost of the chosen models, where the bundle knows prices.',
+    'cost',
+  )
+  dollars(
+    'weir_estimated_saved_usd_total',
+    'Estimated saving against always choosing the strong model.',
+    'saved',
+  )
   const refused = new Counter({
     name: 'weir_refused_total',
     help: 'Requests refused, by error code.',
@@ -152,63 +184,80 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
   )
   gauge('weir_log_dropped', 'Log lines given up.', 'sum', () => sources.log()?.dropped ?? 0)
 
-  // Labels are resolved once a router version, model and reason: that is most of what prom-client costs.
-  const bind = (live: LiveRouter) => {
-    const router = live.router.manifest.name
-    const chosen = new Map<string, { inc(): void }>()
-    const drift = new WinRateDrift()
-    drifts.set(live, drift)
-    return {
-      drift,
-      seconds: seconds.labels(router),
-      winRate: winRates.labels(router),
-      cost: cost.labels(router),
-      saved: saved.labels(router),
-      hit: cache.labels(router, 'hit'),
-      miss: cache.labels(router, 'miss'),
-      decided({ decision, shadow }: DecisionEvent) {
-        const key = `${decision.model}\n${decision.reason}${shadow ? '\n' : ''}`
-        let child = chosen.get(key)
-        if (!child) {
-          child = decisions.labels(router, decision.model, decision.reason, String(shadow))
-          chosen.set(key, child)
-        }
-        child.inc()
-      },
-    }
-  }
-  const bound = new WeakMap<LiveRouter, ReturnType<typeof bind>>()
-
   return {
     registry,
-    observe(event) {
-      const { live, decision } = event
-      let its = bound.get(live)
-      if (!its) {
-        its = bind(live)
-        bound.set(live, its)
+    observe({ live, decision, cache, seconds, shadow }) {
+      const { name } = live.router.manifest
+      let counts = bound.get(name)
+      if (!counts) {
+        counts = newCounts()
+        bound.set(name, counts)
       }
-      its.decided(event)
-      its.seconds.observe(event.seconds)
-      if (event.cache !== 'off') its[event.cache].inc()
+      countDecision(counts, decision, shadow)
+      counts.seconds.observe(seconds)
+      if (cache !== 'off') counts.cache.get(cache)!.count++
       if (decision.fallback_reason !== null) {
-        fallbacks.inc({ router: decision.router.name, reason: decision.fallback_reason })
+        const known = counts.fallbacks.get(decision.fallback_reason)
+        if (known) known.count++
+        else counts.fallbacks.set(decision.fallback_reason, { count: 1 })
       }
       if (decision.win_rate !== null) {
-        its.winRate.observe(decision.win_rate)
-        its.drift.add(decision.win_rate)
+        counts.winRates.observe(decision.win_rate)
+        let drift = drifts.get(live)
+        if (!drift) {
+          drift = new WinRateDrift()
+          drifts.set(live, drift)
+        }
+        drift.add(decision.win_rate)
       }
-      if (event.shadow) return
-      const paid = decision.candidates[0]!.est_cost_usd
-      const { strong } = live
-      const full = decision.candidates.find((candidate) => candidate.model === strong)?.est_cost_usd
-      if (paid === null || full === null || full === undefined) return
-      its.cost.inc(paid)
-      if (full > paid) its.saved.inc(full - paid)
+      if (!shadow) countDollars(counts, live, decision)
     },
     refused: (code) => refused.inc({ code }),
     feedback: () => feedback.inc(),
     reload: (result) => reloads.inc({ result }),
+  }
+}
+
+/** What is counted of one router, over all its versions: plain numbers, as this is on every request's way. */
+interface RouterCounts {
+  readonly decided: Map<string, { model: string; reason: string; shadow: boolean; count: number }>
+  readonly fallbacks: Map<string, { count: number }>
+  readonly cache: Map<string, { count: number }>
+  readonly seconds: LeanHistogram
+  readonly winRates: LeanHistogram
+  cost: number
+  saved: number
+}
+
+function newCounts(): RouterCounts {
+  return {
+    decided: new Map(),
+    fallbacks: new Map(),
+    cache: new Map([
+      ['hit', { count: 0 }],
+      ['miss', { count: 0 }],
+    ]),
+    seconds: new LeanHistogram(SECONDS),
+    winRates: new LeanHistogram(WIN_RATES),
+    cost: 0,
+    saved: 0,
+  }
+}
+
+function countDecision(counts: RouterCounts, { model, reason }: Decision, shadow: boolean): void {
+  const key = shadow ? `${model}\n${reason}\nshadow` : `${model}\n${reason}`
+  const known = counts.decided.get(key)
+  if (known) known.count++
+  else counts.decided.set(key, { model, reason, shadow, count: 1 })
+}
+
+function countDollars(counts: RouterCounts, live: LiveRouter, { candidates }: Decision): void {
+  const paid = candidates[0]!.est_cost_usd
+  if (paid === null) return
+  for (const { model, est_cost_usd: full } of candidates) {
+    if (model !== live.strong || full === null) continue
+    counts.cost += paid
+    if (full > paid) counts.saved += full - paid
   }
 }
 

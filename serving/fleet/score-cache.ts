@@ -5,29 +5,33 @@ export interface CachedScore {
   readonly truncated: boolean
 }
 
-/** The scores of one router version by prompt hash; the least recently used one makes room. */
+/**
+ * The scores of one router version by prompt hash. Two generations stand in for a list in order of use:
+ * what is asked for moves to the young one, and when that is full the old one goes as a whole. A Map that
+ * drops its oldest key at every insertion would walk over the gaps it left behind.
+ */
 export class ScoreCache {
-  private readonly entries = new Map<string, CachedScore>()
-  private readonly limit: number
+  private young = new Map<string, CachedScore>()
+  private old = new Map<string, CachedScore>()
+  private readonly half: number
 
+  /** @param limit entries kept at the most, both generations together */
   constructor(limit: number) {
-    this.limit = limit
+    this.half = Math.max(1, Math.floor(limit / 2))
   }
 
   get(hash: string): CachedScore | undefined {
-    const found = this.entries.get(hash)
-    if (found === undefined) return undefined
-    // a Map keeps the order of insertion: put it last again
-    this.entries.delete(hash)
-    this.entries.set(hash, found)
-    return found
+    const found = this.young.get(hash)
+    if (found !== undefined) return found
+    const older = this.old.get(hash)
+    if (older !== undefined) this.set(hash, older)
+    return older
   }
 
   set(hash: string, score: CachedScore): void {
-    if (this.entries.size >= this.limit) {
-      const oldest = this.entries.keys().next()
-      if (!oldest.done) this.entries.delete(oldest.value)
-    }
-    this.entries.set(hash, score)
+    this.young.set(hash, score)
+    if (this.young.size < this.half) return
+    this.old = this.young
+    this.young = new Map()
   }
 }
