@@ -40,6 +40,7 @@ async function encoderWith(options: TinyModelOptions = {}, prefix?: string): Pro
 }
 
 describeEncoderContract('hf', () => encoderWith())
+describeEncoderContract('hf with a quantised graph', () => encoderWith({ quantised: true }))
 describeEncoderContract('hf without an attention mask', () => encoderWith({ mask: false }))
 
 /** `ab` -> a ##b, as the model's word pieces are single characters. */

@@ -27,6 +27,8 @@ export interface TinyModelOptions {
   readonly outputs?: readonly ('last_hidden_state' | 'token_embeddings' | 'sentence_embedding')[]
   readonly tokenTypes?: boolean
   readonly mask?: boolean
+  /** activations in 8 bits, with one scale for the whole batch, as ONNX Runtime's quantiser writes them */
+  readonly quantised?: boolean
   readonly files?: Readonly<Record<string, unknown>>
 }
 
@@ -71,6 +73,10 @@ function graph(options: TinyModelOptions): Uint8Array {
     // a type other than 0 would show
     const table = builder.floats([...Array(WIDTH).fill(0), ...Array(WIDTH).fill(99)], [2, WIDTH])
     x = builder.node('Add', [x, builder.node('Gather', [table, types])])
+  }
+  if (options.quantised) {
+    const [bytes, scale, zero] = builder.nodeOutputs('DynamicQuantizeLinear', [x], 3)
+    x = builder.node('DequantizeLinear', [bytes!, scale!, zero!])
   }
   let mean: string
   if (masks) {
