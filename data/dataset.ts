@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import Value from 'typebox/value'
@@ -134,6 +134,12 @@ export async function openDataset(path: string): Promise<Dataset> {
     ...(counts.preferences > 0 && { preferences: await readPreferences(path, counts.preferences) }),
     ...(counts.outcomes > 0 && { outcomes: await readOutcomes(path, n, models) }),
   }
+}
+
+/** Whether there is a dataset folder at the path. */
+export async function isDataset(path: string): Promise<boolean> {
+  const info = await stat(join(path, DATASET_FILES.manifest)).catch(() => undefined)
+  return info !== undefined
 }
 
 export async function readManifest(path: string): Promise<DatasetManifest> {

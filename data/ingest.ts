@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { throwIfAborted } from '../models/encoders/abort.ts'
 import { WeirError } from '../models/errors.ts'
 import type { OnProgress, Progress } from '../models/progress.ts'
-import { type Dataset, type DatasetManifest, openDataset } from './dataset.ts'
+import { type Dataset, type DatasetManifest, isDataset, openDataset } from './dataset.ts'
 import { DatasetBuilder, type SplitOptions } from './dataset-builder.ts'
 import { expandPaths } from './expand-paths.ts'
 import { replaceFolder } from './folder.ts'
@@ -170,4 +170,14 @@ function checkRejects(rejects: RejectsFile, read: number, limit: number): void {
     rejects: rejects.path,
     first: rejects.first,
   })
+}
+
+/** A dataset folder, opened as it is, where that is the only path; otherwise the logs, read. */
+export async function openDatasetOrLogs(
+  paths: readonly string[],
+  options: Omit<IngestOptions, 'out'>,
+): Promise<Dataset> {
+  const [only] = paths
+  if (paths.length === 1 && (await isDataset(only!))) return openDataset(only!)
+  return readLogs(paths, options)
 }

@@ -98,7 +98,7 @@ function verdict(mean: number, clear: boolean, needed: number | null, test: numb
   if (mean < 0)
     return 'the model named weak is better on average: the pair may be the wrong way round'
   if (needed !== null && test < needed) {
-    return `the test split can tell a good router from chance only if it is very good: ${needed} held-out prompts would tell an APGR of .55`
+    return `too few held-out prompts to tell an APGR of .55 from chance: ${needed} would`
   }
   return 'there are enough held-out prompts to tell an APGR of .55 from chance'
 }

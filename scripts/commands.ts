@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 
 /** Every subcommand, in the order `weir --help` lists them; a file each, loaded when the program is built. */
 export const COMMANDS: readonly (() => Promise<Command>)[] = [
+  async () => (await import('./commands/data.ts')).dataCommand(),
   async () => (await import('./commands/train.ts')).trainCommand(),
   async () => (await import('./commands/calibrate.ts')).calibrateCommand(),
   async () => (await import('./commands/drift.ts')).driftCommand(),
@@ -10,5 +11,6 @@ export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/diff.ts')).diffCommand(),
   async () => (await import('./commands/route.ts')).routeCommand(),
   async () => (await import('./commands/serve.ts')).serveCommand(),
+  async () => (await import('./commands/ope.ts')).opeCommand(),
   async () => (await import('./commands/encoder.ts')).encoderCommand(),
 ]
