@@ -1,0 +1,116 @@
+import { WeirError } from '../../models/errors.ts'
+import { normalQuantile } from '../calibrate/distributions/normal.ts'
+import type { Interval } from '../evaluate/interval.ts'
+import {
+  directMethod,
+  doublyRobust,
+  type Estimate,
+  selfNormalised,
+  standardErrorOf,
+} from './estimators.ts'
+import {
+  effectiveSampleSize,
+  importanceWeights,
+  type LoggedOutcomes,
+  type PolicyProbabilities,
+  unsupportedShare,
+  WEIGHT_CLIP,
+} from './logged.ts'
+import { fitRewardModel } from './reward-model.ts'
+
+/** What a policy would have been worth on logged traffic, three ways; `doubly_robust` is the one to use. */
+export interface PolicyReport {
+  readonly rows: number
+  readonly snips: Interval
+  readonly direct: Interval
+  readonly doubly_robust: Interval
+  /** what the serving policy did earn */
+  readonly served: Interval
+  /** doubly robust, this policy minus the one that served, on the same rows */
+  readonly over_served: Interval
+  readonly effective: number
+  /** share of rows on which the policy agrees with what was done */
+  readonly agreement: number
+  /** share of rows whose weight was cut */
+  readonly clipped: number
+  readonly unsupported: number
+}
+
+/** Below this many effective outcomes there is no estimate. */
+export const LEAST_EFFECTIVE = 50
+/** Largest share of requests that may go where the log never went. */
+export const MOST_UNSUPPORTED = 0.01
+
+/**
+ * Values a policy on a log that another one made.
+ *
+ * @throws ope_propensities_missing, ope_unsupported, ope_sample_small rather than guess
+ */
+export function evaluatePolicy(log: LoggedOutcomes, policy: PolicyProbabilities): PolicyReport {
+  refuseUnsupported(log, policy)
+  const weights = importanceWeights(log, policy)
+  const effective = effectiveSampleSize(weights)
+  if (!(effective >= LEAST_EFFECTIVE)) {
+    throw new WeirError('ope_sample_small', {
+      effective: Math.floor(effective),
+      needed: LEAST_EFFECTIVE,
+      rows: log.n,
+    })
+  }
+  const model = fitRewardModel(log)
+  const robust = doublyRobust(log, policy, model)
+  const served = servedValue(log)
+  const own = doublyRobust(log, log.propensity, model)
+  const agreed = weights.reduce((sum, w) => sum + (w > 0 ? 1 : 0), 0)
+  return {
+    rows: log.n,
+    snips: intervalOf(selfNormalised(log, policy)),
+    direct: intervalOf(directMethod(log, policy, model)),
+    doubly_robust: intervalOf(robust),
+    served: intervalOf(served),
+    over_served: intervalOf(differenceOf(robust, own)),
+    effective,
+    agreement: agreed / log.n,
+    clipped: weights.reduce((sum, w) => sum + (w > WEIGHT_CLIP ? 1 : 0), 0) / log.n,
+    unsupported: unsupportedShare(log, policy),
+  }
+}
+
+/** One estimate minus another on the same rows. */
+export function differenceOf(a: Estimate, b: Estimate): Estimate {
+  return {
+    value: a.value - b.value,
+    influence: a.influence.map((x, i) => x - b.influence[i]!),
+  }
+}
+
+/** Normal interval from the estimate's influence values. */
+export function intervalOf(estimate: Estimate, level = 0.95): Interval {
+  const half = normalQuantile((1 + level) / 2) * standardErrorOf(estimate.influence)
+  return { value: estimate.value, low: estimate.value - half, high: estimate.value + half }
+}
+
+function servedValue(log: LoggedOutcomes): Estimate {
+  const value = log.reward.reduce((sum, r) => sum + r, 0) / log.n
+  return { value, influence: log.reward.map((r) => r - value) }
+}
+
+function refuseUnsupported(log: LoggedOutcomes, policy: PolicyProbabilities): void {
+  let certain = 0
+  let moved = 0
+  for (let i = 0; i < log.n; i++) {
+    const at = i * log.actions + log.action[i]!
+    if (log.propensity[at]! < 1) continue
+    certain++
+    if (policy[at]! < 1) moved++
+  }
+  const limit = MOST_UNSUPPORTED
+  if (certain === log.n && moved > limit * log.n) {
+    throw new WeirError('ope_propensities_missing', { rows: certain, total: log.n })
+  }
+  const share = unsupportedShare(log, policy)
+  if (share > limit) {
+    const percent = (x: number): string => `${(100 * x).toFixed(1)}%`
+    throw new WeirError('ope_unsupported', { share: percent(share), limit: percent(limit) })
+  }
+}

@@ -1,0 +1,153 @@
+import type { DecisionRecord } from '../../models/decision-log/record.ts'
+import { WeirError } from '../../models/errors.ts'
+import { type AnsweredLog, readAnswered } from '../../models/feedback/answered.ts'
+import type { OnProgress } from '../../models/progress.ts'
+import type { Router } from '../../models/router.ts'
+import { evaluatePolicy, type PolicyReport } from './evaluate-policy.ts'
+import type { LoggedOutcomes } from './logged.ts'
+import { STRONG, thresholdPolicy, WEAK } from './threshold-policy.ts'
+
+export interface LogPolicyReport extends PolicyReport {
+  readonly router: { readonly name: string; readonly version: string; readonly threshold: number }
+  /** share of the logged requests the policy sends strong */
+  readonly strong_share: number
+  readonly counts: AnsweredLog['counts'] & {
+    /** with an outcome, but by a model that is neither of the pair, or by a fallback without a win rate */
+    readonly left_out: number
+  }
+}
+
+export interface LogPolicyOptions {
+  /** instead of the bundle's own */
+  readonly threshold?: number | undefined
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+const CHUNK = 512
+
+/**
+ * What a router would have been worth on traffic that another one served.
+ *
+ * @throws log_needs where the prompts are not in the log, and what `evaluatePolicy` refuses
+ */
+export async function evaluateOnLog(
+  path: string,
+  router: Router,
+  options: LogPolicyOptions = {},
+): Promise<LogPolicyReport> {
+  const { manifest } = router
+  const log = await readAnswered(path, options.signal)
+  const model = (role: string): string =>
+    manifest.candidates.find((candidate) => candidate.role === role)!.model
+  const pair = [model('weak'), model('strong')]
+  const rows = log.answered.filter(
+    ({ decision }) => pair.includes(decision.model) && decision.win_rate !== null,
+  )
+  const decisions = rows.map(({ decision }) => decision)
+  const scores = await scoresOf(decisions, router, path, log.text, options)
+  const threshold = options.threshold ?? manifest.threshold.value
+  const policy = thresholdPolicy(scores.winRate, threshold)
+  const logged = loggedOutcomes(
+    decisions,
+    Float64Array.from(rows, ({ score }) => score),
+    pair,
+    scores,
+  )
+  const report = evaluatePolicy(logged, policy)
+  let strong = 0
+  for (let i = 0; i < rows.length; i++) strong += policy[2 * i + STRONG]!
+  return {
+    router: { name: manifest.name, version: manifest.version, threshold },
+    strong_share: strong / rows.length,
+    ...report,
+    counts: { ...log.counts, left_out: log.answered.length - rows.length },
+  }
+}
+
+interface PolicyScores {
+  readonly winRate: Float64Array
+  /** n x 2, weak then strong, where the router has it */
+  readonly quality: Float64Array | undefined
+}
+
+function loggedOutcomes(
+  decisions: readonly DecisionRecord[],
+  reward: Float64Array,
+  pair: readonly string[],
+  scores: PolicyScores,
+): LoggedOutcomes {
+  const n = decisions.length
+  const action = Int32Array.from(decisions, ({ model }) => pair.indexOf(model))
+  const propensity = new Float64Array(2 * n)
+  decisions.forEach((decision, i) => {
+    for (const a of [WEAK, STRONG]) {
+      const own = a === action[i] ? decision.propensity : 0
+      propensity[2 * i + a] = decision.propensities?.[pair[a]!] ?? own
+    }
+  })
+  const columns = [
+    Float64Array.from(decisions, (decision) => decision.win_rate!),
+    scores.winRate,
+    ...(scores.quality
+      ? [WEAK, STRONG].map((a) => scores.quality!.filter((_, k) => k % 2 === a))
+      : []),
+  ]
+  const features = new Float64Array(n * columns.length)
+  columns.forEach((column, j) => {
+    for (let i = 0; i < n; i++) features[i * columns.length + j] = column[i]!
+  })
+  return {
+    n,
+    actions: 2,
+    action,
+    propensity,
+    reward,
+    features,
+    featureCount: columns.length,
+    ...(scores.quality ? { prior: scores.quality } : {}),
+  }
+}
+
+/** From the prompts; or, where only the threshold is another one, from the log itself. */
+async function scoresOf(
+  decisions: readonly DecisionRecord[],
+  router: Router,
+  path: string,
+  text: AnsweredLog['text'],
+  { signal, onProgress }: LogPolicyOptions,
+): Promise<PolicyScores> {
+  const { candidates, version } = router.manifest
+  if (decisions.every((decision) => decision.version === version && !decision.fallback_reason)) {
+    return { winRate: Float64Array.from(decisions, (one) => one.win_rate!), quality: undefined }
+  }
+  if (text !== 'full' || decisions.some((decision) => decision.text === undefined)) {
+    throw new WeirError('log_needs', {
+      what: 'scoring a log with another router',
+      option: '--log-text full',
+      path,
+      got: text,
+    })
+  }
+  const winRate = new Float64Array(decisions.length)
+  let quality: Float64Array | undefined
+  const places = ['weak', 'strong'].map((role) => candidates.findIndex((one) => one.role === role))
+  for (let from = 0; from < decisions.length; from += CHUNK) {
+    const part = decisions.slice(from, from + CHUNK)
+    const scored = await router.score(
+      part.map((decision) => decision.text!),
+      signal,
+    )
+    winRate.set(scored.winRate, from)
+    if (scored.quality) {
+      quality ??= new Float64Array(2 * decisions.length)
+      for (let i = 0; i < part.length; i++) {
+        for (const a of [WEAK, STRONG]) {
+          quality[2 * (from + i) + a] = scored.quality[i * candidates.length + places[a]!]!
+        }
+      }
+    }
+    onProgress?.({ stage: 'scoring the log', done: from + part.length, total: decisions.length })
+  }
+  return { winRate, quality }
+}

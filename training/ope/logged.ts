@@ -1,0 +1,53 @@
+/** Answered requests whose outcome is known: what an off-policy estimate is made from. */
+export interface LoggedOutcomes {
+  readonly n: number
+  /** models that requests could be given */
+  readonly actions: number
+  /** n: the model that answered */
+  readonly action: Int32Array
+  /** n x actions, row-major: the probability with which the server gave the request each model */
+  readonly propensity: Float64Array
+  /** n: the outcome of the model that answered, in the units the policy is valued in */
+  readonly reward: Float64Array
+  /** n x features, row-major, no constant: what the direct method predicts outcomes from */
+  readonly features: Float64Array
+  readonly featureCount: number
+  /** n x actions: outcomes as a router already predicts them; regressions then fit what is left */
+  readonly prior?: Float64Array
+}
+
+/** A policy on the same n requests: n x actions, row-major, the probability it gives each model. */
+export type PolicyProbabilities = Float64Array
+
+/** Weights past this are cut in the doubly robust estimate. */
+export const WEIGHT_CLIP = 10
+
+/** n: how much likelier the policy was to do what was done than the server was. */
+export function importanceWeights(log: LoggedOutcomes, policy: PolicyProbabilities): Float64Array {
+  const out = new Float64Array(log.n)
+  for (let i = 0; i < log.n; i++) {
+    const at = i * log.actions + log.action[i]!
+    out[i] = policy[at]! / log.propensity[at]!
+  }
+  return out
+}
+
+/** (sum w)^2 / sum w^2: how many equally weighted outcomes the weighted ones are worth (Kish 1965). */
+export function effectiveSampleSize(weights: Float64Array): number {
+  let sum = 0
+  let squares = 0
+  for (const w of weights) {
+    sum += w
+    squares += w * w
+  }
+  return squares > 0 ? (sum * sum) / squares : 0
+}
+
+/** Share of the policy's requests that it would give a model the server could not have given them. */
+export function unsupportedShare(log: LoggedOutcomes, policy: PolicyProbabilities): number {
+  let sum = 0
+  for (let at = 0; at < log.n * log.actions; at++) {
+    if (!(log.propensity[at]! > 0)) sum += policy[at]!
+  }
+  return log.n > 0 ? sum / log.n : 0
+}
