@@ -9,6 +9,8 @@ export interface Random {
   int(n: number): number
   /** Standard normal (Box-Muller). */
   normal(): number
+  /** Draws `counts.length` integers below it with replacement: `counts[i]` becomes how often i came up. */
+  resample(counts: Uint8Array): void
   /** Fisher-Yates, in place. */
   shuffle<T extends Int32Array | Uint32Array | unknown[]>(items: T): T
 }
@@ -53,10 +55,37 @@ export function createRandom(seed: number): Random {
 
   const int = (n: number): number => Math.floor(next() * n)
 
+  // the same stream as `int`, in one loop: a bootstrap draws hundreds of millions
+  const resample = (counts: Uint8Array): void => {
+    const n = counts.length
+    counts.fill(0)
+    let s0 = state[0]! | 0
+    let s1 = state[1]! | 0
+    let s2 = state[2]! | 0
+    let s3 = state[3]! | 0
+    for (let i = 0; i < n; i++) {
+      const product = Math.imul(s1, 5)
+      const drawn = Math.imul((product << 7) | (product >>> 25), 9) >>> 0
+      const shifted = s1 << 9
+      s2 ^= s0
+      s3 ^= s1
+      s1 ^= s2
+      s0 ^= s3
+      s2 ^= shifted
+      s3 = (s3 << 11) | (s3 >>> 21)
+      counts[Math.floor((drawn / 0x1_0000_0000) * n)]! += 1
+    }
+    state[0] = s0
+    state[1] = s1
+    state[2] = s2
+    state[3] = s3
+  }
+
   return {
     next,
     int,
     normal,
+    resample,
     shuffle(items) {
       for (let i = items.length - 1; i > 0; i--) {
         const j = int(i + 1)

@@ -1,9 +1,10 @@
 import type { OnProgress } from '../../models/progress.ts'
-import { createRandom, deriveSeed, type Random } from '../../models/random.ts'
-import { CPT_LEVELS, emptyPass, measurePass } from './curve-pass.ts'
+import { createRandom, deriveSeed } from '../../models/random.ts'
+import { CPT_LEVELS, emptyPass, gatherCounts, measurePass } from './curve-pass.ts'
 import { GRID_STEPS, gainOnGrid } from './curve-points.ts'
 import type { SampleSums } from './sample-sums.ts'
 import { measureSpend, type SortedSpend, spendScratch } from './spend-pass.ts'
+import { warmUp } from './warm-up.ts'
 
 /** One router's figures over the replicates; replicate b drew the same prompts for every router. */
 export interface Replicates {
@@ -11,7 +12,7 @@ export interface Replicates {
   readonly auc: Float64Array
   /** one array a level of CPT_LEVELS */
   readonly cpt: readonly Float64Array[]
-  /** over the first SPEND_REPLICATES only */
+  /** over the first of the replicates only */
   readonly aiq: Float64Array
   readonly saving: Float64Array
   /** the curve on the grid of strong shares, one array a replicate, over the first BAND_REPLICATES; empty unless asked */
@@ -33,14 +34,10 @@ export interface BootstrapInput {
 
 /** Enough for figures that need only two digits of their intervals. */
 const SPEND_REPLICATES = 200
+/** With many prompts intervals are narrow and the hull is dear. */
+const MANY_PROMPTS = 200_000
+const SPEND_REPLICATES_OF_MANY = 50
 const BAND_REPLICATES = 200
-
-/** Draws n prompts with replacement: `counts[i]` becomes how often prompt i was drawn. */
-export function drawCounts(random: Random, counts: Uint8Array): void {
-  const n = counts.length
-  counts.fill(0)
-  for (let i = 0; i < n; i++) counts[random.int(n)]! += 1
-}
 
 /**
  * Bootstrap over prompts, paired: every router is measured on the same draws. O(n) a replicate and router, since
@@ -49,37 +46,36 @@ export function drawCounts(random: Random, counts: Uint8Array): void {
 export async function bootstrapRouters(input: BootstrapInput): Promise<Replicates[]> {
   const { routers, replicates } = input
   const n = routers[0]?.router.order.length ?? 0
+  warmUp()
   const random = createRandom(deriveSeed(input.seed, 'bootstrap'))
   const counts = new Uint8Array(n)
+  const inOrder = new Uint8Array(n)
   const scratch = spendScratch(n)
   const pass = emptyPass()
-  const results = routers.map(() => emptyReplicates(replicates, input.bands))
+  const results = routers.map(() => emptyReplicates(n, replicates, input.bands))
+  const measure = (b: number, sorted: SortedSpend, into: Replicates, sums: SampleSums): void => {
+    gatherCounts(sorted.router.order, counts, inOrder)
+    measurePass(sorted.router, inOrder, sums, pass)
+    into.apgr[b] = pass.apgr
+    into.auc[b] = pass.auc
+    for (let k = 0; k < CPT_LEVELS.length; k++) into.cpt[k]![b] = pass.cpt[k]!
+    if (b < into.aiq.length) {
+      const spend = measureSpend(sorted, inOrder, sums, scratch)
+      into.aiq[b] = spend.aiq
+      into.saving[b] = spend.saving
+    }
+    if (b < into.band.length) {
+      const unit = input.clear ? sums.gain : sums.drawn
+      gainOnGrid(sorted.router, inOrder, sums.drawn, unit, into.band[b]!)
+    }
+  }
   let breath = performance.now()
   for (let b = 0; b < replicates; b++) {
-    drawCounts(random, counts)
+    random.resample(counts)
     const sums = input.sums(counts)
-    for (let r = 0; r < routers.length; r++) {
-      const sorted = routers[r]!
-      const into = results[r]!
-      measurePass(sorted.router, counts, sums, pass)
-      into.apgr[b] = pass.apgr
-      into.auc[b] = pass.auc
-      for (let k = 0; k < CPT_LEVELS.length; k++) into.cpt[k]![b] = pass.cpt[k]!
-      if (b < into.aiq.length) {
-        const spend = measureSpend(sorted, counts, sums, scratch)
-        into.aiq[b] = spend.aiq
-        into.saving[b] = spend.saving
-      }
-      if (b < into.band.length) {
-        gainOnGrid(
-          sorted.router,
-          counts,
-          sums.drawn,
-          input.clear ? sums.gain : sums.drawn,
-          into.band[b]!,
-        )
-      }
-    }
+    routers.forEach((sorted, r) => {
+      measure(b, sorted, results[r]!, sums)
+    })
     if (performance.now() - breath < 50) continue
     input.onProgress?.({ stage: 'bootstrap', done: b + 1, total: replicates })
     await new Promise((resolve) => setImmediate(resolve))
@@ -89,8 +85,8 @@ export async function bootstrapRouters(input: BootstrapInput): Promise<Replicate
   return results
 }
 
-function emptyReplicates(replicates: number, bands: boolean): Replicates {
-  const spend = Math.min(replicates, SPEND_REPLICATES)
+function emptyReplicates(n: number, replicates: number, bands: boolean): Replicates {
+  const spend = Math.min(replicates, n > MANY_PROMPTS ? SPEND_REPLICATES_OF_MANY : SPEND_REPLICATES)
   return {
     apgr: new Float64Array(replicates),
     auc: new Float64Array(replicates),

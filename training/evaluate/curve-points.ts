@@ -65,9 +65,9 @@ export function curvePoints(
   return spend ? { ...rest, dollars } : rest
 }
 
-/** Gain at even strong shares of a weighted sample over `unit`, linear between thresholds; into `out` (GRID_STEPS + 1). */
+/** Gain at even strong shares of a weighted sample (counts in the order of the scores) over `unit`, linear between thresholds; into `out` (GRID_STEPS + 1). */
 export function gainOnGrid(
-  { order, groupEnd, gain }: SortedRouter,
+  { groupEnd, gain }: SortedRouter,
   counts: Uint8Array,
   drawn: number,
   unit: number,
@@ -77,8 +77,8 @@ export function gainOnGrid(
   let sent = 0
   let recovered = 0
   let step = 1
-  for (let i = 0, groupCount = 0, groupGain = 0; i < order.length; i++) {
-    const count = counts[order[i]!]!
+  for (let i = 0, groupCount = 0, groupGain = 0; i < gain.length; i++) {
+    const count = counts[i]!
     groupCount += count
     groupGain += count * gain[i]!
     if (groupEnd[i] === 0 || groupCount === 0) continue

@@ -43,7 +43,7 @@ export interface BundleDiff {
   readonly apgr: Difference
   /** categories by how many of their prompts change */
   readonly categories: readonly CategoryChange[]
-  /** losses first, then the largest changes of win rate */
+  /** losses first, then gains, then the largest changes of win rate */
   readonly prompts: readonly ChangedPrompt[]
 }
 
@@ -136,26 +136,38 @@ function changes(
         )
       : UNDEFINED_INTERVAL,
     categories: categoryChanges(log, step, earned),
-    prompts: rows
-      .sort(
-        (a, b) =>
-          Math.min(0, earned[a]!) - Math.min(0, earned[b]!) ||
-          distance(before, after, b) - distance(before, after, a),
-      )
-      .slice(0, SHOWN_PROMPTS)
-      .map((i) => ({
+    prompts: shownRows(rows, earned, (i) => Math.abs(after.winRate[i]! - before.winRate[i]!)).map(
+      (i) => ({
         prompt: shortened(log.prompts[i]!),
         category: log.categories[i] ?? null,
         to: step[i] === 1 ? 'strong' : 'weak',
         old_win_rate: before.winRate[i]!,
         new_win_rate: after.winRate[i]!,
         gain: earned[i]!,
-      })),
+      }),
+    ),
   }
 }
 
-const distance = (before: ScoredRouter, after: ScoredRouter, i: number): number =>
-  Math.abs(after.winRate[i]! - before.winRate[i]!)
+/** Losses, then gains, then the rest, none of the first two crowding the other out; the largest moves first. */
+function shownRows(
+  rows: readonly number[],
+  earned: Float64Array,
+  distance: (row: number) => number,
+): number[] {
+  const sorted = rows.toSorted(
+    (a, b) => Math.abs(earned[b]!) - Math.abs(earned[a]!) || distance(b) - distance(a),
+  )
+  const losses = sorted.filter((i) => earned[i]! < 0)
+  const gains = sorted.filter((i) => earned[i]! > 0)
+  const half = SHOWN_PROMPTS / 2
+  const shown = [
+    ...losses.slice(0, Math.max(half, SHOWN_PROMPTS - gains.length)),
+    ...gains.slice(0, Math.max(half, SHOWN_PROMPTS - losses.length)),
+    ...sorted.filter((i) => earned[i] === 0),
+  ]
+  return shown.slice(0, SHOWN_PROMPTS)
+}
 
 function categoryChanges(
   log: ScoredLog,

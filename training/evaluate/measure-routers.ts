@@ -53,7 +53,7 @@ export async function measureRouters(
       ? Float64Array.from(order.order, (p) => spend.strong[p]! - spend.weak[p]!)
       : new Float64Array(n).fill(1),
   }))
-  const sums = sampleSums(gain, input.weak, spend)
+  const sums = (counts: Uint8Array) => sampleSums(counts, gain, input.weak, spend)
   const draws = await bootstrapRouters({ ...input, routers: sorted, sums })
   const once = new Uint8Array(n).fill(1)
   const whole = sums(once)

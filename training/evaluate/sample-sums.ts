@@ -15,33 +15,31 @@ export interface SampleSums {
   readonly strongCost: number
 }
 
-/** Adds up any weighted sample of these prompts. */
+/** Adds up a weighted sample: `counts` holds how often each prompt was drawn. */
 export function sampleSums(
+  counts: Uint8Array,
   gain: Float64Array,
   weak: ArrayLike<number> | undefined,
   spend: Spend | undefined,
-): (counts: Uint8Array) => SampleSums {
-  return (counts) => {
-    let drawn = 0
-    let gained = 0
-    let weakQuality = 0
-    let weakCost = 0
-    let strongCost = 0
-    for (let i = 0; i < counts.length; i++) {
-      const count = counts[i]!
-      drawn += count
-      gained += count * gain[i]!
-      if (weak) weakQuality += count * weak[i]!
-      if (!spend) continue
-      weakCost += count * spend.weak[i]!
-      strongCost += count * spend.strong[i]!
-    }
-    return {
-      drawn,
-      gain: gained,
-      weakQuality: weak ? weakQuality : Number.NaN,
-      weakCost,
-      strongCost: spend ? strongCost : drawn,
-    }
+): SampleSums {
+  const drawn = total(counts)
+  return {
+    drawn,
+    gain: weightedTotal(counts, gain),
+    weakQuality: weak ? weightedTotal(counts, weak) : Number.NaN,
+    weakCost: spend ? weightedTotal(counts, spend.weak) : 0,
+    strongCost: spend ? weightedTotal(counts, spend.strong) : drawn,
   }
+}
+
+function total(counts: Uint8Array): number {
+  let sum = 0
+  for (let i = 0; i < counts.length; i++) sum += counts[i]!
+  return sum
+}
+
+function weightedTotal(counts: Uint8Array, values: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < counts.length; i++) sum += counts[i]! * values[i]!
+  return sum
 }

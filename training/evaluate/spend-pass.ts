@@ -29,21 +29,21 @@ export const spendScratch = (n: number): SpendScratch => ({
   hull: new Float64Array(2 * (n + 1)),
 })
 
-/** One weighted sample through one router's spend curve. Without dollars, `extra` is 1 a prompt: AIQ over strong share. */
+/** One weighted sample (counts in the order of the scores) through one router's spend curve. Without dollars, `extra` is 1 a prompt: AIQ over strong share. */
 export function measureSpend(
   { router, extra }: SortedSpend,
   counts: Uint8Array,
   sums: SampleSums,
   scratch: SpendScratch,
 ): SpendPass {
-  const { order, groupEnd, gain } = router
+  const { groupEnd, gain } = router
   const { x, y } = scratch
   let points = 1
   let spent = 0
   let recovered = 0
   let equal = sums.gain > 0 ? Number.NaN : Number.POSITIVE_INFINITY
-  for (let i = 0, groupCost = 0, groupGain = 0; i < order.length; i++) {
-    const count = counts[order[i]!]!
+  for (let i = 0, groupCost = 0, groupGain = 0; i < gain.length; i++) {
+    const count = counts[i]!
     groupCost += count * extra[i]!
     groupGain += count * gain[i]!
     if (groupEnd[i] === 0) continue

@@ -10,6 +10,7 @@ import {
 import {
   CPT_LEVELS,
   emptyPass,
+  gatherCounts,
   layOut,
   measurePass,
 } from '../../../training/evaluate/curve-pass.ts'
@@ -109,7 +110,7 @@ describe('the weighted pass', () => {
   const scores = Float64Array.from({ length: n }, () => random.int(40) / 40)
   const gain = Float64Array.from({ length: n }, () => random.int(3) - 0.5)
   const sorted = layOut('r', sortScores(scores), gain)
-  const sums = sampleSums(gain, undefined, undefined)
+  const sums = (counts: Uint8Array) => sampleSums(counts, gain, undefined, undefined)
   const once = new Uint8Array(n).fill(1)
 
   test('with every prompt drawn once gives the plain figures', () => {
@@ -127,7 +128,9 @@ describe('the weighted pass', () => {
     const counts = Uint8Array.from({ length: n }, () => random.int(4))
     const drawn = Array.from(counts).flatMap((count, i) => new Array<number>(count).fill(i))
     const pass = emptyPass()
-    measurePass(sorted, counts, sums(counts), pass)
+    const inOrder = new Uint8Array(n)
+    gatherCounts(sorted.order, counts, inOrder)
+    measurePass(sorted, inOrder, sums(counts), pass)
     const drawnScores = drawn.map((i) => scores[i]!)
     const drawnGain = drawn.map((i) => gain[i]!)
     const curve = curveOf(drawnScores, drawnGain)
@@ -138,7 +141,7 @@ describe('the weighted pass', () => {
 
   test('says NaN where the sample has no gap to recover', () => {
     const pass = emptyPass()
-    const whole = sampleSums(Float64Array.of(0, -1), undefined, undefined)(new Uint8Array([1, 1]))
+    const whole = sampleSums(new Uint8Array([1, 1]), Float64Array.of(0, -1), undefined, undefined)
     measurePass(layOut('r', sortScores([1, 2]), [0, -1]), new Uint8Array([1, 1]), whole, pass)
     expect(pass.apgr).toBeNaN()
     expect([...pass.cpt].every(Number.isNaN)).toBe(true)

@@ -38,7 +38,7 @@ describe('spend', () => {
     const result = measureSpend(
       { router: layOut('r', scores, gain), extra: new Float64Array(4).fill(9) },
       once,
-      sampleSums(gain, weak, spend)(once),
+      sampleSums(once, gain, weak, spend),
       spendScratch(4),
     )
     // quality rises from 1/2 to 1 over the first half of the money, then stays
