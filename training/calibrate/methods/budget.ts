@@ -1,64 +1,63 @@
 import { WeirError } from '../../../models/errors.ts'
-import { meanOf } from '../bounds/bound-test.ts'
-import { empiricalBernsteinUpper } from '../bounds/empirical-bernstein.ts'
+import { type BoundTest, meanOf } from '../bounds/bound-test.ts'
 import { costAt } from '../expected.ts'
 import type { Method, Problem } from '../method.ts'
-import { type CalibrationRows, costsOf } from '../rows.ts'
+import { costsOf } from '../rows.ts'
 import { describeTarget, targetOf } from '../target.ts'
-import { assumptions } from './learn-then-test.ts'
+import { assumptions, shuffledRows } from './learn-then-test.ts'
 
 /** How far above the largest cost seen the largest possible one is taken to be, where it is not given. */
 const CEILING_FACTOR = 2
 
 /**
  * The most strong calls whose dollars stay within a budget: thresholds fixed in advance are tested in
- * sequence from "all weak" by the empirical Bernstein bound (Maurer and Pontil 2009) at level delta, and
- * the last one before the first whose bound exceeds the budget is taken.
+ * sequence from "all weak" at level delta, and the last one before the first that may exceed the budget is
+ * taken. The betting test spends most of the budget; empirical Bernstein (Maurer and Pontil 2009) is the
+ * plain bound beside it.
  */
-export const budget: Method = {
-  name: 'budget/empirical-bernstein',
-  targets: ['budget'],
-  choose(problem) {
-    const { rows, target, grid } = problem
-    const { usd_per_1k: usd, confidence } = targetOf(target, 'budget')
-    const costs = costsOf(rows, target)
-    const ceiling = problem.costCeiling ?? CEILING_FACTOR * largest(costs.strong, costs.weak)
-    const upper = (threshold: number): number =>
-      1000 * upperCost(rows, threshold, ceiling, 1 - confidence)
-    let taken: number | undefined
-    let tested = 0
-    for (let k = grid.length - 1; k >= 0; k--) {
-      const bound = upper(grid[k]!)
-      if (bound > usd) break
-      taken = grid[k]!
-      tested++
-    }
-    if (taken === undefined) throw beyondBudget(problem, usd, ceiling, confidence)
-    return {
-      threshold: taken,
-      promise: 'confidence',
-      bound: { quantity: 'dollars per 1,000 requests', value: usd, confidence },
-      tested,
-      assumptions: [
-        ...assumptions(rows),
-        `no request costs more than $${Number(ceiling.toPrecision(4))}`,
-      ],
-    }
-  },
+export function budget(test: BoundTest): Method {
+  return {
+    name: `budget/${test.name}`,
+    targets: ['budget'],
+    choose(problem) {
+      const { target, grid } = problem
+      const { usd_per_1k: usd, confidence } = targetOf(target, 'budget')
+      const costs = costsOf(problem.rows, target)
+      const ceiling = problem.costCeiling ?? CEILING_FACTOR * largest(costs.strong, costs.weak)
+      const within = withinBudget(test, problem, usd / 1000, ceiling)
+      let tested = 0
+      while (tested < grid.length && within(grid[grid.length - 1 - tested]!)) tested++
+      if (tested === 0) throw beyondBudget(problem, usd, ceiling, confidence)
+      return {
+        threshold: grid[grid.length - tested]!,
+        promise: 'confidence',
+        bound: { quantity: 'dollars per 1,000 requests', value: usd, confidence },
+        tested,
+        assumptions: [
+          ...assumptions(problem.rows),
+          `no request costs more than $${Number(ceiling.toPrecision(4))}`,
+        ],
+      }
+    },
+  }
 }
 
-/** Upper bound of the mean dollars of a request. */
-function upperCost(
-  rows: CalibrationRows,
-  threshold: number,
+/** Whether the mean dollars of a request are within the budget at a threshold, by the test. */
+function withinBudget(
+  test: BoundTest,
+  { rows, target, seed }: Problem,
+  mean: number,
   ceiling: number,
-  delta: number,
-): number {
-  const cost = costAt(rows, threshold)!
-  const { weight } = rows
-  if (!weight) return empiricalBernsteinUpper(cost, 0, ceiling, delta)
-  const weighted = cost.map((value, i) => value * weight[i]!)
-  return empiricalBernsteinUpper(weighted, 0, ceiling * largest(weight), delta)
+): (threshold: number) => boolean {
+  const { confidence } = targetOf(target, 'budget')
+  const mixed = shuffledRows(rows, seed)
+  const { weight } = mixed
+  const most = weight ? largest(weight) : 1
+  return (threshold) => {
+    const cost = costAt(mixed, threshold)!
+    const options = { mean, low: 0, high: ceiling * most, delta: 1 - confidence }
+    return test.rejects(weight ? cost.map((value, i) => value * weight[i]!) : cost, options)
+  }
 }
 
 function beyondBudget(

@@ -1,4 +1,6 @@
 import { WeirError } from '../../../models/errors.ts'
+import { betting } from '../bounds/betting.ts'
+import { empiricalBernstein } from '../bounds/empirical-bernstein.ts'
 import { BOUND_TESTS } from '../bounds/registry.ts'
 import type { Method } from '../method.ts'
 import type { CalibrationRows } from '../rows.ts'
@@ -13,7 +15,8 @@ import { quantile } from './quantile.ts'
 export const METHODS: readonly Method[] = [
   quantile,
   plugIn,
-  budget,
+  budget(betting),
+  budget(empiricalBernstein),
   conformalRiskControl,
   ...BOUND_TESTS.map(learnThenTest),
 ]
@@ -36,7 +39,7 @@ function defaultMethod(target: Target, rows: CalibrationRows): string {
     case 'strong-share':
       return quantile.name
     case 'budget':
-      return budget.name
+      return 'budget/betting'
     case 'max-loss':
       return countable(rows) ? 'paired-exact' : 'betting'
     case 'match':
