@@ -22,7 +22,9 @@ export async function openArrowTable(path: string): Promise<Table> {
       await handle.close().catch(() => {})
     }
   }
-  const first = await batches().next()
+  const opening = batches()
+  const first = await opening.next()
+  await opening.return(undefined)
   const columns = first.done ? [] : first.value.schema.fields.map((field) => String(field.name))
   return {
     columns: new Set(columns),

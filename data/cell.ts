@@ -6,11 +6,13 @@ export type Cell<T> = { readonly value: T } | { readonly reason: string }
 /** Prompts longer than this are refused: no encoder reads them, and one of them fills a page of memory. */
 export const PROMPT_CHARACTERS_MAX = 1_000_000
 
+const LONE_SURROGATE = /\p{Surrogate}/u
+
 /** A prompt's text, or its chat messages. */
 export function promptCell(value: unknown): Cell<PromptInput> {
   if (typeof value === 'string') {
     if (value.trim() === '') return { reason: 'expected text, got an empty prompt' }
-    return withinLength(value, value.length)
+    return readable(value, value)
   }
   if (!Array.isArray(value)) {
     return { reason: `expected text or a list of messages, got ${shown(value)}` }
@@ -21,12 +23,16 @@ export function promptCell(value: unknown): Cell<PromptInput> {
   }
   const text = promptText(value as PromptInput)
   if (text.trim() === '') return { reason: 'expected text, got messages without any' }
-  return withinLength(value as PromptInput, text.length)
+  return readable(value as PromptInput, text)
 }
 
-function withinLength(value: PromptInput, length: number): Cell<PromptInput> {
-  if (length <= PROMPT_CHARACTERS_MAX) return { value }
-  return { reason: `expected at most ${PROMPT_CHARACTERS_MAX} characters, got ${length}` }
+function readable(value: PromptInput, text: string): Cell<PromptInput> {
+  if (text.length > PROMPT_CHARACTERS_MAX) {
+    return { reason: `expected at most ${PROMPT_CHARACTERS_MAX} characters, got ${text.length}` }
+  }
+  // Such a text has no UTF-8, and so no hash of its own.
+  if (LONE_SURROGATE.test(text)) return { reason: 'holds half of a surrogate pair' }
+  return { value }
 }
 
 function isMessage(value: unknown): boolean {

@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream'
-import type { CsvError, Options } from 'csv-parse'
+import type { Options } from 'csv-parse'
 import type { RawRecord, ReadRecord, RecordStream } from './reader.ts'
 
 const BATCH = 512
+/** What the parser puts for bytes that are no UTF-8. */
+const NOT_UTF8 = '\ufffd'
 
 interface ParsedRecord {
   readonly info: { readonly empty_lines: number }
@@ -26,15 +28,32 @@ export async function* readCsv(
     skip_empty_lines: true,
     max_record_size: 32 * 1024 * 1024,
   }
-  const parser = Readable.from(chunks, { objectMode: false }).pipe(parse(options))
+  const skipped: string[] = []
+  const bytes = Readable.from(chunks, { objectMode: false })
+  const parser = parse({
+    ...options,
+    skip_records_with_error: true,
+    on_skip: (error) => {
+      skipped.push(error?.message.slice(0, 200) ?? 'unreadable')
+      return undefined
+    },
+  })
+  bytes.on('error', (error) => parser.destroy(error))
+  bytes.pipe(parser)
   let header: readonly string[] | undefined
   let lines = 0
-  let line = 1
   let batch: ReadRecord[] = []
+  const place = (): number => lines + 1
+  const takeSkipped = (): void => {
+    for (const reason of skipped.splice(0)) {
+      batch.push({ line: place(), field: '(record)', reason })
+    }
+  }
   try {
     for await (const { info, record } of parser as AsyncIterable<ParsedRecord>) {
+      takeSkipped()
       // The parser's own line count takes a CRLF inside quotes for two lines.
-      line = 1 + lines + info.empty_lines
+      const line = place() + info.empty_lines
       lines += spanned(record)
       if (header === undefined) header = record
       else batch.push(asRecord(header, record, line))
@@ -43,14 +62,10 @@ export async function* readCsv(
         batch = []
       }
     }
-  } catch (error) {
-    const code = (error as CsvError).code
-    if (typeof code !== 'string' || !code.startsWith('CSV_')) throw error
-    batch.push({
-      line: line + 1,
-      field: '(record)',
-      reason: (error as Error).message.slice(0, 200),
-    })
+    takeSkipped()
+  } finally {
+    parser.destroy()
+    bytes.destroy()
   }
   if (batch.length > 0) yield batch
 }
@@ -68,6 +83,9 @@ function asRecord(header: readonly string[], cells: readonly string[], line: num
   if (cells.length !== header.length) {
     const reason = `expected ${header.length} cells as in the header, got ${cells.length}`
     return { line, field: '(record)', reason }
+  }
+  if (cells.some((cell) => cell.includes(NOT_UTF8))) {
+    return { line, field: '(record)', reason: 'not valid UTF-8' }
   }
   // No prototype, so that a column named __proto__ is a column like any other.
   const record: Record<string, unknown> = Object.create(null)

@@ -29,9 +29,17 @@ const SAMPLE_RECORDS = 100
 
 /** Recognises what a file holds by its content and opens it. Throws `format_unknown`, `column_missing`. */
 export async function openLog(source: Source, options: LogOptions = {}): Promise<Log> {
-  const { map, groupBy, scoreRange, needsTime, decisions } = options
-  const { path } = source
   const table = await openTable(source)
+  try {
+    return await recognise(table, source.path, options)
+  } catch (error) {
+    await table.close()
+    throw error
+  }
+}
+
+async function recognise(table: Table, path: string, options: LogOptions): Promise<Log> {
+  const { map, groupBy, scoreRange, needsTime, decisions } = options
   const rename = renamer(map)
   const raw = await table.sample(SAMPLE_RECORDS)
   const sample = rename ? raw.map(rename) : raw
@@ -86,22 +94,21 @@ async function openTable(source: Source): Promise<Table> {
     }
     return columnar === 'Parquet' ? openParquet(path) : openArrowTable(path)
   }
-  refuseOther(path, head)
+  const refused = refusedFormat(head)
+  if (refused) {
+    await chunks.return?.()
+    throw new WeirError('file_unreadable', { path, reason: refused })
+  }
   return openText(head, prepend(head, chunks))
 }
 
 /** Formats that people have and we do not read, each with what to do. */
-function refuseOther(path: string, head: Buffer): void {
+function refusedFormat(head: Buffer): string | undefined {
   const hex = head.toString('hex', 0, 4)
-  const reason =
-    hex.startsWith('fffe') || hex.startsWith('feff')
-      ? 'it is UTF-16; expected UTF-8'
-      : hex.startsWith('504b0304')
-        ? 'it is a zip archive; unpack it first'
-        : /^80(04|05)/.test(hex)
-          ? 'it is a Python pickle; save it as Parquet: pandas.read_pickle(path).to_parquet(...)'
-          : undefined
-  if (reason) throw new WeirError('file_unreadable', { path, reason })
+  if (hex.startsWith('fffe') || hex.startsWith('feff')) return 'it is UTF-16; expected UTF-8'
+  if (hex.startsWith('504b0304')) return 'it is a zip archive; unpack it first'
+  if (!/^80(04|05)/.test(hex)) return undefined
+  return 'it is a Python pickle; save it as Parquet: pandas.read_pickle(path).to_parquet(...)'
 }
 
 function renamed(
@@ -114,6 +121,10 @@ function renamed(
 }
 
 async function* prepend(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  yield first
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
+  try {
+    yield first
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
+  } finally {
+    await rest.return?.()
+  }
 }

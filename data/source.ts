@@ -110,8 +110,12 @@ async function fileSize(path: string): Promise<number> {
 }
 
 async function* prepend(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  yield first
-  yield* rest
+  try {
+    yield first
+    yield* rest
+  } finally {
+    await rest.return(undefined)
+  }
 }
 
 async function* gunzip(path: string, raw: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -139,6 +143,9 @@ async function* gunzip(path: string, raw: AsyncIterable<Buffer>): AsyncGenerator
     throw code === 'Z_BUF_ERROR'
       ? new WeirError('file_truncated', { path, reason }, { cause })
       : new WeirError('file_unreadable', { path, reason: `gzip: ${reason}` }, { cause })
+  } finally {
+    unzip.destroy()
+    await feeding
   }
 }
 

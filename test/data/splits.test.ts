@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { type Dataset, SPLITS } from '../../data/dataset.ts'
+import { type IngestOptions, readLogs } from '../../data/ingest.ts'
+import { findLeaks } from '../../data/leaks.ts'
+import { createRandom } from '../../models/random.ts'
+import { jsonl, refusal, scratch } from './scratch.ts'
+
+const WORDS =
+  'amber brook cedar delta ember flint grove heron ivory jetty knoll larch maple north'.split(' ')
+
+/** Prompts of random words, with a user, a topic and a day each. */
+function rowsOf(
+  n: number,
+  seed = 1,
+): { prompt: string; user: string; category: string; timestamp: number }[] {
+  const random = createRandom(seed)
+  return [...Array(n).keys()].map((i) => ({
+    prompt: `${[...Array(12)].map(() => WORDS[random.int(WORDS.length)]).join(' ')} ${i}`,
+    user: `user ${random.int(n / 4)}`,
+    category: WORDS[random.int(WORDS.length)]!,
+    timestamp: 1_700_000_000 + i * 1000,
+    scores: { m: random.int(2), n: random.int(2) },
+  }))
+}
+
+async function read(
+  rows: readonly object[],
+  options: Partial<IngestOptions> = {},
+): Promise<Dataset> {
+  const folder = await scratch({ 'log.jsonl': jsonl(rows) })
+  return readLogs([join(folder, 'log.jsonl')], { seed: 5, ...options })
+}
+
+const splitsOf = ({ prompts, split }: Dataset): Map<string, string> =>
+  new Map(prompts.map((prompt, i) => [prompt, SPLITS[split[i]!]!]))
+
+describe('splits', () => {
+  test('stay as they are when rows are appended', async () => {
+    const rows = rowsOf(400)
+    const before = splitsOf(await read(rows.slice(0, 200)))
+    const after = splitsOf(await read(rows))
+    for (const [prompt, split] of before) expect(after.get(prompt)).toBe(split)
+  })
+
+  test('keep each group whole, and a prompt that two groups share joins them', async () => {
+    const rows = rowsOf(400)
+    rows.push({ ...rows[0]!, user: rows[1]!.user })
+    const splits = splitsOf(await read(rows, { groupBy: 'user' }))
+    const seen = new Map<string, Set<string>>()
+    for (const { prompt, user } of rows) {
+      const of = seen.get(user) ?? new Set()
+      seen.set(user, of.add(splits.get(prompt)!))
+    }
+    expect([...seen.values()].every((of) => of.size === 1)).toBe(true)
+    expect(new Set(splits.values()).size).toBe(4)
+  })
+
+  test('stay as they are when a group grows', async () => {
+    const rows = rowsOf(400)
+    const before = splitsOf(await read(rows.slice(0, 200), { groupBy: 'user' }))
+    const after = splitsOf(await read(rows, { groupBy: 'user' }))
+    for (const [prompt, split] of before) expect(after.get(prompt)).toBe(split)
+  })
+
+  test('by category: the test split is whole categories that training never sees', async () => {
+    const data = await read(rowsOf(600), { testBy: 'category' })
+    const of = (test: boolean) =>
+      new Set(data.categories.filter((_, i) => (SPLITS[data.split[i]!] === 'test') === test))
+    expect([...of(true)].filter((category) => of(false).has(category))).toEqual([])
+    expect(of(true).size).toBeGreaterThan(0)
+    expect(of(false).size).toBeGreaterThan(0)
+  })
+
+  test('by date: nothing first asked before the date is tested on, everything after it is', async () => {
+    const rows = rowsOf(400)
+    const time = rows[300]!.timestamp
+    rows.push({ ...rows[10]!, timestamp: time + 5 })
+    const splits = splitsOf(await read(rows, { testAfter: time }))
+    for (const [i, { prompt }] of rows.slice(0, 400).entries()) {
+      expect(splits.get(prompt) === 'test').toBe(i >= 300)
+    }
+    const folder = await scratch({
+      'log.jsonl': jsonl(rows.map(({ timestamp: _, ...row }) => row)),
+    })
+    const rejectsPath = join(folder, 'bad.jsonl')
+    const untimed = readLogs([join(folder, 'log.jsonl')], { seed: 1, testAfter: time, rejectsPath })
+    await refusal(untimed, 'too_many_rejects')
+    expect(await readFile(rejectsPath, 'utf8')).toContain('timestamp')
+  })
+
+  test('that do not add up, or a group column that is not there, are refused', async () => {
+    const fractions = { train: 0.5, validation: 0.1, calibration: 0.1, test: 0.1 }
+    await refusal(read(rowsOf(10), { fractions }), 'option_invalid')
+    await refusal(read(rowsOf(10), { groupBy: 'team' }), 'column_missing')
+  })
+})
+
+test('the leak report finds near-duplicates across splits, and only those', async () => {
+  const rows = rowsOf(1200)
+  const clean = findLeaks(await read(rows))
+  for (const { exact, normalised, near } of Object.values(clean.splits)) {
+    expect([exact, normalised, near]).toEqual([0, 0, 0])
+  }
+  // A word changed at the start gives another stem, and so perhaps another split.
+  const changed = rows.map((row) => ({
+    ...row,
+    prompt: `now ${row.prompt} and ${'then some more '.repeat(4)}`,
+  }))
+  const copies = changed.map((row) => ({ ...row, prompt: row.prompt.replace('now', 'so') }))
+  const data = await read([...changed, ...copies])
+  const truth = new Map<string, number>()
+  const splits = splitsOf(data)
+  changed.forEach(({ prompt }, i) => {
+    const pair = [splits.get(prompt)!, splits.get(copies[i]!.prompt)!]
+    const held = pair.find((split) => split !== 'train')
+    if (held && pair.includes('train')) truth.set(held, (truth.get(held) ?? 0) + 1)
+  })
+  for (const [split, { near }] of Object.entries(findLeaks(data).splits)) {
+    expect(near).toBeGreaterThanOrEqual(0.95 * truth.get(split)!)
+    expect(near).toBeLessThanOrEqual(1.1 * truth.get(split)! + 3)
+  }
+})
