@@ -1,4 +1,4 @@
-import type { DecisionObserver } from './decision/observer.ts'
+import type { DecisionEvent, DecisionObserver } from './decision/observer.ts'
 
 export interface DecisionLines {
   readonly observe: DecisionObserver
@@ -7,47 +7,46 @@ export interface DecisionLines {
   close(): Promise<void>
 }
 
-/** Characters gathered before a write: decisions are told in clumps, at the latest every second. */
-const CLUMP = 1 << 16
+/** Lines gathered before a write; what there is is written every quarter of a second. */
+const CLUMP = 200
+const FLUSH_MS = 250
 
 /** One pino line a decision, to a file or standard error. Opens pino, this file being its only door. */
 export async function openDecisionLines(file: string | undefined): Promise<DecisionLines> {
   const { pino } = await import('pino')
-  const destination = pino.destination({
-    dest: file ?? 2,
-    sync: false,
-    minLength: CLUMP,
-    maxWrite: 2 * CLUMP,
-    mkdir: true,
-  })
+  const destination = pino.destination({ dest: file ?? 2, sync: false, mkdir: true })
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.epochTime }, destination)
-  const timer = setInterval(() => destination.flush(), 1000)
+  let clump: string[] = []
+  const flush = (): void => {
+    if (clump.length === 0) return
+    destination.write(clump.join(''))
+    clump = []
+  }
+  const timer = setInterval(flush, FLUSH_MS)
   timer.unref()
   return {
-    observe({ decision, shadow, hash }) {
-      logger.info(
-        {
-          id: decision.id,
-          router: decision.router.name,
-          version: decision.router.version,
-          model: decision.model,
-          win_rate: decision.win_rate,
-          threshold: decision.threshold,
-          reason: decision.reason,
-          ms: decision.timing_ms,
-          prompt: hash.slice(0, 16),
-          ...(shadow ? { shadow } : {}),
-        },
-        'decision',
-      )
+    observe(event) {
+      if (clump.push(decisionLine(event)) >= CLUMP) flush()
     },
     warn(message, error) {
+      flush()
       logger.warn(error instanceof Error ? { err: { message: error.message } } : {}, message)
     },
     close: () =>
       new Promise((resolve) => {
         clearInterval(timer)
+        flush()
         destination.flush(() => resolve())
       }),
   }
+}
+
+/**
+ * The line pino would write for these fields, put together by hand: as an object it costs 14
+ * microseconds a decision, like this one. What may hold any text goes through JSON.stringify.
+ */
+function decisionLine({ decision, shadow, hash, time }: DecisionEvent): string {
+  const { id, router, model, win_rate, threshold, reason, timing_ms } = decision
+  const names = `"router":${JSON.stringify(router.name)},"version":"${router.version}","model":${JSON.stringify(model)}`
+  return `{"level":30,"time":${time},"id":"${id}",${names},"win_rate":${win_rate},"threshold":${threshold},"reason":"${reason}","ms":${timing_ms},"prompt":"${hash.slice(0, 16)}"${shadow ? ',"shadow":true' : ''},"msg":"decision"}\n`
 }

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import { count, openTerminal, table } from '../terminal.ts'
 import { applyLoad, type LoadResult, onCore, SOURCE } from './load.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
@@ -24,8 +24,8 @@ const { values: options } = parseArgs({
   },
 })
 const PROMPT_CHARACTERS = 500
-/** what the server is told on top of its defaults */
-const SERVE_OPTIONS: readonly string[] = []
+/** more than the score cache holds, so that every one is encoded */
+const BODIES = 10_000
 
 interface Server {
   readonly url: string
@@ -45,11 +45,16 @@ try {
   const bundle = options.bundle ?? (await writeRouteBundle(root))
   const bodies = join(root, 'bodies.jsonl')
   const prompts = benchPrompts(PROMPT_CHARACTERS, 2000)
-  await writeFile(bodies, prompts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''))
+  const lines = Array.from({ length: BODIES }, (_, i) =>
+    JSON.stringify({ prompt: `Request ${i}: ${prompts[i % prompts.length]}` }),
+  )
+  await writeFile(bodies, `${lines.join('\n')}\n`)
+  const weirCommand = await buildCommand(root)
   const echo = await start([join(import.meta.dirname, 'echo-server.ts')])
+  // all that can be switched on to watch it
   const weir = await start([
-    join(import.meta.dirname, '../weir.ts'),
-    ...['serve', bundle, '--port', '0', '--json', ...SERVE_OPTIONS],
+    ...[weirCommand, 'serve', bundle, '--port', '0', '--json', '--spans'],
+    ...['--log', join(root, 'log'), '--lines', join(root, 'lines.log')],
   ])
   for (const server of [echo, weir]) await measure(server, bodies, 2)
   const rounds: { echo: Round[]; weir: Round[] } = { echo: [], weir: [] }
@@ -60,10 +65,21 @@ try {
     rounds.weir.push(await measure(weir, bodies, Number(options.seconds)))
   }
   const growth = await memoryGrowth(weir, bodies, Number(options['memory-seconds']))
-  report(rounds, growth, prompts)
+  report(rounds, growth, BODIES)
 } finally {
   for (const server of servers) server.process.kill('SIGTERM')
   await rm(root, { recursive: true, force: true })
+}
+
+/** Builds what users run: compiled by tsc, without a loader in between. */
+async function buildCommand(folder: string): Promise<string> {
+  const home = join(import.meta.dirname, '../..')
+  const tsc = join(home, 'node_modules/typescript/bin/tsc')
+  const build = ['-p', join(home, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
+  await promisify(execFile)(process.execPath, [tsc, ...build])
+  await symlink(join(home, 'node_modules'), join(folder, 'node_modules'))
+  await writeFile(join(folder, 'package.json'), '{"type":"module","version":"0.0.0"}')
+  return join(folder, 'dist/scripts/weir.js')
 }
 
 async function start(command: readonly string[]): Promise<Server> {
@@ -114,7 +130,7 @@ function residentMegabytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
 }
 
-function report(rounds: { echo: Round[]; weir: Round[] }, growth: number, prompts: string[]): void {
+function report(rounds: { echo: Round[]; weir: Round[] }, growth: number, bodies: number): void {
   const middle = (of: 'echo' | 'weir', field: keyof Round): number =>
     rounds[of].map((round) => round[field]).sort((a, b) => a - b)[rounds[of].length >> 1]!
   const figures = {
@@ -129,7 +145,7 @@ function report(rounds: { echo: Round[]; weir: Round[] }, growth: number, prompt
   terminal.endProgress()
   if (options.json) {
     const connections = Number(options.connections)
-    terminal.json({ figures, connections, prompts: prompts.length, rounds })
+    terminal.json({ figures, connections, prompts: bodies, rounds })
     return
   }
   const row = (of: 'echo' | 'weir', name: string): string[] => [
