@@ -16,6 +16,7 @@ import {
   wordsPrompt,
 } from '../encoder-timing.ts'
 import { openTerminal, table } from '../terminal.ts'
+import { besideTransformers } from './hf-turns.ts'
 
 /**
  * `npm run bench:encoders`: what each encoder costs on one thread, `use-lite` beside the TensorFlow.js run
@@ -52,6 +53,9 @@ for (const [done, name] of names.entries()) {
 }
 const words = await lexicalByWords()
 const peer = await besideTfjs()
+const hf = await besideTransformers((done, total) =>
+  terminal.onProgress({ stage: 'taking turns with transformers.js', done, total }),
+)
 const loop = await busyThread()
 terminal.endProgress()
 
@@ -64,6 +68,7 @@ const figures = {
   use_lite_20_ms: at('use-lite', 20),
   use_lite_128_ms: at('use-lite', 128),
   ...peer,
+  ...hf,
   ...loop,
 }
 if (options.json) terminal.json({ encoders: timings, figures })
