@@ -1,5 +1,7 @@
 import { Command } from 'commander'
+import type { Dataset } from '../../data/dataset.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
+import type { Grouping } from '../../training/evaluate/slices.ts'
 import { openTerminal } from '../terminal.ts'
 
 interface EvaluateFlags {
@@ -60,12 +62,14 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   const { bundles, logs } = await splitInputs(inputs)
   const reading = { seed, maxRejects, format: flags.format, ...watch }
   const dataset = await openLogs(logs, reading)
+  const groupings = await originsOf(logs, dataset, flags.format, watch.signal)
   const report = await evaluateBundles(bundles, dataset, {
     ...(flags.strong && { strong: flags.strong }),
     ...(flags.weak && { weak: flags.weak }),
     seed,
     replicates,
     prices,
+    groupings,
     details: true,
     latency: true,
     ...watch,
@@ -82,6 +86,20 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     if (flags.report) terminal.print(`Report: ${flags.report}`)
     terminal.print(nextStep(bundles[0]!, logs, report))
   }
+}
+
+/** Slices by file and time, where the logs are files that can be read once more. */
+async function originsOf(
+  logs: readonly string[],
+  dataset: Dataset,
+  format: string | undefined,
+  signal: AbortSignal,
+): Promise<Grouping[]> {
+  const files = dataset.manifest.sources.map(({ path }) => path)
+  // a dataset folder stands for files that may be gone, and standard input can't be read again
+  if (!logs.every((path) => files.includes(path)) || logs.includes('-')) return []
+  const { promptOrigins } = await import('../../training/evaluate/prompt-origins.ts')
+  return promptOrigins(files, dataset, { format, signal })
 }
 
 /** Charts are for drawing: a program asks for figures. */

@@ -4,13 +4,14 @@ import { closeBundles, type NamedRouter, openBundles } from './bundle-set.ts'
 import { evaluateRouters } from './evaluate-routers.ts'
 import type { EvaluationReport, Provenance } from './report.ts'
 import { type ScoreLogOptions, scoreLog } from './scored-log.ts'
+import type { Grouping } from './slices.ts'
 import type { LeftOut } from './unseen-rows.ts'
 
 export interface BundleEvaluationOptions extends ScoreLogOptions {
   readonly seed: number
   readonly replicates?: number | undefined
-  /** which of the dataset's prompts come from where, by prompt index */
-  readonly sources?: readonly (string | undefined)[] | undefined
+  /** more ways to slice, such as source and time: a name for each of the dataset's prompts */
+  readonly groupings?: readonly Grouping[] | undefined
   readonly details?: boolean | undefined
 }
 
@@ -26,9 +27,10 @@ export async function evaluateBundles(
     const report = await evaluateRouters({
       ...options,
       ...log,
-      groupings: options.sources
-        ? [{ by: 'source', names: Array.from(log.rows, (prompt) => options.sources![prompt]) }]
-        : [],
+      groupings: options.groupings?.map(({ by, names }) => ({
+        by,
+        names: Array.from(log.rows, (prompt) => names[prompt]),
+      })),
       spend: log.costs && {
         ...log.costs,
         origin: log.costs.basis === LOGGED ? 'logged' : 'estimated',
