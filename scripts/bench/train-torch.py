@@ -65,6 +65,8 @@ for epoch in range(shape["epochs"]):
     seconds.append(time.perf_counter() - began)
     cpu.append(time.process_time() - cpu_began)
     losses.append(total / pairs)
+    if sum(seconds) > task["budget"]:
+        break
 print(
     json.dumps(
         {

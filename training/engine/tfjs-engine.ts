@@ -1,16 +1,22 @@
-import type * as TfModule from '@tensorflow/tfjs'
 import type { Tensor } from '../../models/family.ts'
 import { BETA1, BETA2, stepSchedule } from './adam.ts'
 import { type Batches, MINIMUM_WEIGHT, meanLoss, planBatches } from './batches.ts'
 import { fitFingerprint } from './checkpoint.ts'
 import type { Engine, FitData, FitOptions, FitResult, FitRows, FitSpec } from './engine.ts'
 import { runEpochs } from './epochs.ts'
-import { type LoadedTfjs, loadTfjs, type Tf, type TfTensor } from './tfjs-loader.ts'
+import {
+  type LoadedTfjs,
+  loadTfjs,
+  type Tf,
+  type TfScalar,
+  type TfTensor,
+  type TfVariable,
+} from './tfjs-loader.ts'
 import { tfjsOps } from './tfjs-ops.ts'
 
 const EVALUATION_BATCH = 1024
 
-type Variables = Readonly<Record<string, TfModule.Variable>>
+type Variables = Readonly<Record<string, TfVariable>>
 type RowTensors = Readonly<Record<string, { column: TfTensor; table?: TfTensor }>>
 
 /** Trains on TensorFlow.js, batch by batch on the caller's thread: the reference for the onnx engine. */
@@ -34,9 +40,9 @@ async function fitWith(
   const { train, validation } = data
   const variables = createVariables(tf, spec)
   const names = Object.keys(spec.parameters)
-  const zeros = (name: string): TfModule.Variable => tf.variable(tf.zerosLike(variables[name]!))
+  const zeros = (name: string): TfVariable => tf.variable(tf.zerosLike(variables[name]!))
   const moments = names.map((name) => ({ first: zeros(name), second: zeros(name) }))
-  const states = names.flatMap((name, i): [string, TfModule.Variable][] => [
+  const states = names.flatMap((name, i): [string, TfVariable][] => [
     [`p:${name}`, variables[name]!],
     [`m:${name}`, moments[i]!.first],
     [`v:${name}`, moments[i]!.second],
@@ -141,7 +147,7 @@ function objective(
     for (const [name, { l2 }] of Object.entries(spec.parameters)) {
       if (l2 > 0) total = tf.add(total, tf.mul(tf.sum(tf.square(variables[name]!)), l2 / 2))
     }
-    return total as TfModule.Scalar
+    return total as TfScalar
   }, Object.values(variables))
   const result = { loss: value.dataSync()[0]!, lossSum: sum!.dataSync()[0]!, gradients: grads }
   tf.dispose([value, sum!])

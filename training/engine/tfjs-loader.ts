@@ -7,6 +7,8 @@ import { WeirError } from '../../models/errors.ts'
 /** The one door to TensorFlow.js, opened on first use. */
 export type Tf = typeof TfModule
 export type TfTensor = TfModule.Tensor
+export type TfScalar = TfModule.Scalar
+export type TfVariable = TfModule.Variable
 
 export interface LoadedTfjs {
   readonly tf: Tf
