@@ -1,7 +1,6 @@
 import { open } from 'node:fs/promises'
-import type * as Arrow from 'apache-arrow'
 import { WeirError } from '../models/errors.ts'
-import { openArrow } from './arrow.ts'
+import { openArrow, type RecordBatch } from './arrow.ts'
 import type { RawRecord, ReadRecord } from './reader.ts'
 import type { Table } from './table.ts'
 
@@ -10,11 +9,11 @@ const BATCH_ROWS = 4096
 /** Logs in Arrow IPC files or streams (Feather v2), one record batch at a time. */
 export async function openArrowTable(path: string): Promise<Table> {
   const arrow = await openArrow()
-  async function* batches(): AsyncGenerator<Arrow.RecordBatch> {
+  async function* batches(): AsyncGenerator<RecordBatch> {
     const handle = await open(path, 'r')
     try {
       const reader = await arrow.RecordBatchReader.from(handle)
-      for await (const batch of reader) yield batch as Arrow.RecordBatch
+      for await (const batch of reader) yield batch as RecordBatch
     } catch (cause) {
       const reason = `Arrow: ${(cause as Error).message}`
       throw new WeirError('file_unreadable', { path, reason }, { cause })
@@ -48,7 +47,7 @@ export async function openArrowTable(path: string): Promise<Table> {
 }
 
 function rowsOf(
-  batch: Arrow.RecordBatch,
+  batch: RecordBatch,
   columns: readonly string[],
   start: number,
   end: number,

@@ -7,6 +7,7 @@ import { WeirError } from '../models/errors.ts'
 
 /** The one door to apache-arrow: files of record batches, columns as typed arrays. */
 export type ArrowModule = typeof Arrow
+export type RecordBatch = Arrow.RecordBatch
 
 export function openArrow(): Promise<ArrowModule> {
   return import('apache-arrow')

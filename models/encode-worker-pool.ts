@@ -4,26 +4,6 @@ import type { Encoded, Encoder, EncoderSpec } from './encoder.ts'
 import { cancelled, throwIfAborted } from './encoders/abort.ts'
 import { WeirError } from './errors.ts'
 
-export interface EncodeWorkerData {
-  readonly spec: EncoderSpec
-  readonly files: ReadonlyMap<string, Uint8Array>
-  readonly threads: number
-}
-export interface EncodeBatch {
-  readonly id: number
-  readonly prompts: readonly string[]
-}
-export type EncodeReply =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'broken'; readonly reason: string }
-  | { readonly kind: 'failed'; readonly id: number; readonly reason: string }
-  | {
-      readonly kind: 'done'
-      readonly id: number
-      readonly values: Float32Array
-      readonly truncated: Uint8Array
-    }
-
 export interface EncodeWorkerOptions {
   /** threads that encode; one fewer than the cores by default, at least one */
   readonly workers?: number

@@ -1,5 +1,5 @@
 import type { Worker } from 'node:worker_threads'
-import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './encode-worker-pool.ts'
+import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './encode-messages.ts'
 import { WeirError } from './errors.ts'
 import { startWorker } from './worker-entry.ts'
 

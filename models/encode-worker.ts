@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './encode-worker-pool.ts'
+import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './encode-messages.ts'
 import type { Encoder } from './encoder.ts'
 import { openInline } from './encoders/open.ts'
 

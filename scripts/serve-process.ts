@@ -1,5 +1,4 @@
 import cluster from 'node:cluster'
-import type { FastifyInstance } from 'fastify'
 import { buildAdminApp } from '../serving/admin.ts'
 import type { RouterStatus } from '../serving/admin-backend.ts'
 import type { ServeConfig } from '../serving/config.ts'
@@ -99,7 +98,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
     metrics: await clusterMetrics(),
   })
   const { backend } = group
-  let admin: FastifyInstance | undefined
+  let admin: ReturnType<typeof buildAdminApp> | undefined
   try {
     const url = await group.started
     let adminUrl: string | undefined

@@ -43,7 +43,11 @@ describe('createRandom', () => {
   })
 })
 
-it('deriveSeed gives each purpose its own seed', () => {
-  expect(deriveSeed(1, 'a')).toBe(deriveSeed(1, 'a'))
-  expect(new Set(['a', 'b', 'c'].flatMap((p) => [deriveSeed(1, p), deriveSeed(2, p)])).size).toBe(6)
+it('deriveSeed gives each purpose its own seed, and each seed its own', () => {
+  const purposes = ['bootstrap', 'mf-init', 'mf-shuffle', 'svd', 'folds', 'shuffle 1', 'shuffle 2']
+  const seeds = purposes.flatMap((purpose) =>
+    Array.from({ length: 50 }, (_, seed) => deriveSeed(seed, purpose)),
+  )
+  expect(new Set(seeds).size).toBe(350)
+  expect(deriveSeed(1, 'svd')).toBe(deriveSeed(1, 'svd'))
 })
