@@ -33,7 +33,7 @@ export function describeLeftOut(leftOut: LeftOut): string {
     train: 'rows that a router was trained on',
     validation: 'it was validated on',
     calibration: 'it was calibrated on',
-    reserved: 'of its own log that are not test rows',
+    reserved: 'that its split rule keeps for other things than the test',
   }
   return Object.entries(leftOut)
     .filter(([, rows]) => rows > 0)
