@@ -10,6 +10,7 @@ interface CalibrateFlags extends TargetFlags {
   readonly unlabelled: readonly string[]
   readonly targetPrompts: readonly string[]
   readonly targetTable?: boolean
+  readonly report?: string
   readonly probabilities: boolean
   readonly seed: string
   readonly dryRun?: boolean
@@ -37,6 +38,7 @@ export function calibrateCommand(): Command {
       'target: this share of prompts that only strong gets right go weak',
     )
     .option('--target-table', 'the whole menu of shares, dollars and loss bounds; writes nothing')
+    .option('--report <file>', 'with --target-table: write it as an HTML page too')
     .option('--confidence <level>', 'how sure the promise must be (0.9 for budgets and losses)')
     .option('--method <name>', 'a method by name, instead of the target’s default')
     .option(
@@ -138,6 +140,10 @@ async function showMenu(
   const dataset = await openLabelled(logs, flags, options)
   const { menu, rows } = await bundleMenu(bundle, dataset, { ...options, confidence })
   terminal.endProgress()
+  if (flags.report) {
+    const { writeMenuReport } = await import('../report/menu-report.ts')
+    await writeMenuReport(flags.report, bundle, menu, rows)
+  }
   if (flags.json) terminal.json({ ...menu, n: rows.rows.winRate.length, data: rows.data })
   else printMenu(terminal, `weir calibrate ${[bundle, ...logs].join(' ')}`, menu, rows)
 }

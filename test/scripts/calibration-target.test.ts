@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import { readTarget, type TargetFlags } from '../../scripts/calibration-target.ts'
+
+describe('the target of weir calibrate', () => {
+  it.each<[TargetFlags, object]>([
+    [{ strongShare: '0.3' }, { kind: 'strong-share', share: 0.3 }],
+    [{ quality: '0.95' }, { kind: 'quality', pgr: 0.95 }],
+    [
+      { quality: '0.9', confidence: '0.8' },
+      { kind: 'quality', pgr: 0.9, confidence: 0.8 },
+    ],
+    [
+      { match: 'strong', within: '0.01' },
+      { kind: 'match', within: 0.01 },
+    ],
+    [{ budget: '2.50' }, { kind: 'budget', usd_per_1k: 2.5, confidence: 0.9 }],
+    [
+      { maxLoss: '0.02', confidence: '0.95' },
+      { kind: 'max-loss', loss: 0.02, confidence: 0.95 },
+    ],
+    [{ maxHarm: '0.05' }, { kind: 'max-harm', harm: 0.05 }],
+  ])('reads %o', (flags, target) => {
+    expect(readTarget(flags)).toEqual(target)
+  })
+
+  it.each<[TargetFlags, RegExp]>([
+    [{}, /exactly one of --strong-share.*got none/],
+    [{ strongShare: '0.3', budget: '1' }, /exactly one of .* got --strong-share and --budget/],
+    [{ strongShare: '30' }, /a number from 0 to 1 for --strong-share, got 30/],
+    [{ strongShare: '0.3', confidence: '0.9' }, /no --confidence with --strong-share/],
+    [{ match: 'gpt-4', within: '0.1' }, /expected strong for --match, got gpt-4/],
+    [{ match: 'strong' }, /--within/],
+    [{ budget: '0' }, /--budget/],
+    [{ maxLoss: 'low' }, /--max-loss, got low/],
+    [{ maxLoss: '0.02', confidence: '90' }, /--confidence, got 90/],
+  ])('refuses %o', (flags, message) => {
+    expect(() => readTarget(flags)).toThrow(message)
+  })
+})
