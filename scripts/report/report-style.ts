@@ -4,13 +4,13 @@ export const REPORT_STYLE = `
   color-scheme: light dark;
   --page: #fff; --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --card: #f6f8fa; --good: #1a7f37; --bad: #b42318;
   --series-0: #0b62c4; --series-1: #c2410c; --series-2: #0f766e; --series-3: #7c3aed;
-  --series-4: #b45309; --series-5: #be185d; --series-6: #4d7c0f; --series-7: #475569;
+  --series-4: #a21caf; --series-5: #be185d; --series-6: #4d7c0f; --series-7: #475569;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --text: #e6e8eb; --muted: #98a1ab; --line: #343a42; --card: #1d2127; --good: #56d37a; --bad: #ff8577;
     --series-0: #6aaeff; --series-1: #ff9a62; --series-2: #4fd1c2; --series-3: #b79bff;
-    --series-4: #f4c152; --series-5: #ff8bb8; --series-6: #a9d65a; --series-7: #a9b4c2;
+    --series-4: #e88bf5; --series-5: #ff8bb8; --series-6: #a9d65a; --series-7: #a9b4c2;
   }
 }
 * { box-sizing: border-box; }
@@ -45,7 +45,8 @@ figure { margin: .5rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { text-align: right; padding: .3rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 7rem; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: normal; vertical-align: bottom; }
+td .quiet { display: block; font-size: .8em; }
 tbody.free { color: var(--muted); }
 .pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0 1.5rem; }
 details { margin: .5rem 0; }
@@ -64,6 +65,7 @@ dl.source dt { color: var(--muted); } dl.source dd { margin: 0; }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 11pt; }
+  .scroll { overflow: visible; } table { font-size: 8pt; } th, td { padding: .2rem .25rem; }
   .controls input, .controls select, .controls label { display: none; }
   h2, h3 { break-after: avoid; } figure, tr, .misses li, .verdicts li { break-inside: avoid; }
   .wide { display: block; } .narrow { display: none; }
