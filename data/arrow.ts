@@ -56,31 +56,42 @@ export async function writeArrow(
   batches: Iterable<Batch> | AsyncIterable<Batch>,
 ): Promise<void> {
   const arrow = await openArrow()
+  const encode = batchEncoder(arrow)
   async function* records(): AsyncGenerator<Arrow.RecordBatch> {
-    let schema: Arrow.Schema | undefined
-    for await (const batch of batches) {
-      const data = Object.entries(batch.columns).map(
-        ([name, column]) => [name, columnData(arrow, column, batch.rows)] as const,
-      )
-      schema ??= new arrow.Schema(
-        data.map(([name, { type }]) =>
-          arrow.Field.new({ name, type, nullable: arrow.DataType.isFloat(type) }),
-        ),
-      )
-      const struct = arrow.makeData({
-        type: new arrow.Struct(schema.fields),
-        length: batch.rows,
-        nullCount: 0,
-        children: data.map(([, column]) => column),
-      })
-      yield new arrow.RecordBatch(schema, struct)
-    }
+    for await (const batch of batches) yield encode(batch)
   }
   await pipeline(
     Readable.from(records()),
     arrow.RecordBatchFileWriter.throughNode(),
     createWriteStream(path),
   )
+}
+
+/** The bytes of such a file of one batch. */
+export async function arrowBytes(batch: Batch): Promise<Uint8Array> {
+  const arrow = await openArrow()
+  return arrow.RecordBatchFileWriter.writeAll([batchEncoder(arrow)(batch)]).toUint8Array(true)
+}
+
+function batchEncoder(arrow: ArrowModule): (batch: Batch) => Arrow.RecordBatch {
+  let schema: Arrow.Schema | undefined
+  return (batch) => {
+    const data = Object.entries(batch.columns).map(
+      ([name, column]) => [name, columnData(arrow, column, batch.rows)] as const,
+    )
+    schema ??= new arrow.Schema(
+      data.map(([name, { type }]) =>
+        arrow.Field.new({ name, type, nullable: arrow.DataType.isFloat(type) }),
+      ),
+    )
+    const struct = arrow.makeData({
+      type: new arrow.Struct(schema.fields),
+      length: batch.rows,
+      nullCount: 0,
+      children: data.map(([, column]) => column),
+    })
+    return new arrow.RecordBatch(schema, struct)
+  }
 }
 
 function columnData(arrow: ArrowModule, column: Column, length: number): Arrow.Data {
@@ -158,6 +169,8 @@ export interface ReadBatch {
   vectors(name: string): VectorColumn
 }
 
+const WHOLE_BYTES = 16 << 20
+
 /** Reads an Arrow IPC file batch by batch. Throws `file_not_found`, and `dataset_invalid` for anything else. */
 export async function* readArrow(path: string): AsyncGenerator<ReadBatch> {
   const arrow = await openArrow()
@@ -165,8 +178,15 @@ export async function* readArrow(path: string): AsyncGenerator<ReadBatch> {
     throw new WeirError('file_not_found', { path }, { cause })
   })
   try {
-    const reader = await arrow.RecordBatchReader.from(handle)
-    for await (const batch of reader) yield asReadBatch(path, batch as Arrow.RecordBatch)
+    // A small file is read at once: many small reads cost more than its memory.
+    const { size } = await handle.stat()
+    if (size <= WHOLE_BYTES) {
+      const bytes = await handle.readFile()
+      for (const batch of arrow.RecordBatchReader.from(bytes)) yield asReadBatch(path, batch)
+    } else {
+      const reader = await arrow.RecordBatchReader.from(handle)
+      for await (const batch of reader) yield asReadBatch(path, batch as Arrow.RecordBatch)
+    }
   } catch (cause) {
     if (cause instanceof WeirError) throw cause
     throw new WeirError('dataset_invalid', { path, reason: (cause as Error).message }, { cause })

@@ -117,7 +117,12 @@ export function timeCell(value: unknown): Cell<number | undefined> {
     // 1e11 seconds is the year 5138, 1e11 milliseconds is 1973.
     return { value: number > 1e11 ? number / 1000 : number }
   }
-  const date = value instanceof Date ? value.getTime() : Date.parse(String(value))
+  const date =
+    value instanceof Date
+      ? value.getTime()
+      : typeof value === 'string'
+        ? Date.parse(value)
+        : Number.NaN
   if (Number.isNaN(date)) return { reason: `expected a time, got ${shown(value)}` }
   return { value: date / 1000 }
 }

@@ -1,6 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../models/encoders/abort.ts'
+import type { OnProgress } from '../models/progress.ts'
 import { type Batch, type Column, type TextColumn, writeArrow } from './arrow.ts'
 import { assignSplits, type SplitInput } from './assign-splits.ts'
 import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest } from './dataset.ts'
@@ -27,6 +28,11 @@ export interface SplitOptions {
   readonly testBy?: 'category'
   /** seconds since 1970 */
   readonly testAfter?: number
+}
+
+interface Watch {
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
 }
 
 /** Collects rows and writes a dataset's files. Texts go to disk as they come; numbers stay, in typed arrays. */
@@ -97,11 +103,11 @@ export class DatasetBuilder {
   }
 
   /** Splits the prompts and writes every file; `dataset.json` last. */
-  async finish(options: SplitOptions, signal?: AbortSignal): Promise<DatasetManifest> {
+  async finish(options: SplitOptions, watch: Watch = {}): Promise<DatasetManifest> {
     const prefixes = this.prefixes.prefixes()
-    if (prefixes.length > 0) await this.restem(prefixes, options.seed, signal)
+    if (prefixes.length > 0) await this.restem(prefixes, options.seed, watch)
     const split = assignSplits(this.splitInput(options))
-    await writeArrow(this.path('prompts'), this.promptBatches(split, signal))
+    await writeArrow(this.path('prompts'), this.promptBatches(split, watch))
     await this.prompts.close()
     await rm(join(this.folder, SPILL))
     const { names, place } = this.names.models.sorted()
@@ -170,6 +176,11 @@ export class DatasetBuilder {
     }
   }
 
+  private report(stage: string, done: number, { signal, onProgress }: Watch): void {
+    throwIfAborted(signal)
+    onProgress?.({ stage, done, total: this.prompts.size })
+  }
+
   private path(file: keyof typeof DATASET_FILES): string {
     return join(this.folder, DATASET_FILES[file])
   }
@@ -210,10 +221,10 @@ export class DatasetBuilder {
   }
 
   /** Stems once more, now that the shared prefixes are known. */
-  private async restem(prefixes: string[], seed: number, signal?: AbortSignal): Promise<void> {
+  private async restem(prefixes: string[], seed: number, watch: Watch): Promise<void> {
     const hash = new Uint32Array(2)
     for await (const { start, offsets, bytes } of this.prompts.blocks()) {
-      throwIfAborted(signal)
+      this.report('prompts split', start, watch)
       for (let i = 0; i + 1 < offsets.length; i++) {
         stemHash(bytes.toString('utf8', offsets[i], offsets[i + 1]), prefixes, seed, hash)
         this.columns.setStem(start + i, hash)
@@ -221,11 +232,11 @@ export class DatasetBuilder {
     }
   }
 
-  private async *promptBatches(split: Uint8Array, signal?: AbortSignal): AsyncGenerator<Batch> {
+  private async *promptBatches(split: Uint8Array, watch: Watch): AsyncGenerator<Batch> {
     const names = this.names.categories.list().map((name) => Buffer.from(name))
     const digests = this.prompts.digests()
     for await (const { start, offsets, bytes } of this.prompts.blocks()) {
-      throwIfAborted(signal)
+      this.report('prompts written', start, watch)
       const rows = offsets.length - 1
       const end = start + rows
       yield {

@@ -1,5 +1,5 @@
-import { rename, rm } from 'node:fs/promises'
-import { type Batch, type BlobColumn, type ReadBatch, readArrow, writeArrow } from './arrow.ts'
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { arrowBytes, type Batch, type BlobColumn, type ReadBatch, readArrow } from './arrow.ts'
 
 /** One prompt's embedding: `values` of a dense one, `ids` ascending with their `values` of a sparse one. */
 export interface CachedRow {
@@ -52,7 +52,7 @@ function rowReader(batch: ReadBatch): (i: number) => Values {
 export async function writePart(path: string, rows: PartRows): Promise<void> {
   const partial = `${path}.${process.pid}.partial`
   try {
-    await writeArrow(partial, [partBatch(rows)])
+    await writeFile(partial, await arrowBytes(partBatch(rows)))
     await rename(partial, path)
   } finally {
     await rm(partial, { force: true })

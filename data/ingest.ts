@@ -89,7 +89,7 @@ export async function ingest(
       }
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
-      return await builder.finish(split, signal)
+      return await builder.finish(split, options)
     } finally {
       await rejects.close()
       await builder.close()

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -25,7 +25,7 @@ export async function scratch(files: Record<string, string | Uint8Array> = {}): 
 export const jsonl = (rows: readonly unknown[]): string =>
   rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
-export const gzip = (text: string): Uint8Array => gzipSync(text)
+export const gzip = (text: string | Uint8Array): Uint8Array => gzipSync(text)
 
 /** The WeirError that the work is refused with. */
 export async function refusal(work: Promise<unknown>, code: ErrorCode): Promise<WeirError> {
@@ -36,4 +36,13 @@ export async function refusal(work: Promise<unknown>, code: ErrorCode): Promise<
   expect(error).toBeInstanceOf(WeirError)
   expect((error as WeirError).code).toBe(code)
   return error as WeirError
+}
+
+/** Every file of a folder, as text that two folders can be compared by. */
+export async function bytesOf(folder: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {}
+  for (const name of (await readdir(folder)).sort()) {
+    found[name] = (await readFile(join(folder, name))).toString('base64')
+  }
+  return found
 }

@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, expect, test, vi } from 'vitest'
+import { dataCommand } from '../../scripts/commands/data.ts'
+import { jsonl, refusal, scratch } from '../data/scratch.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+/** What the command prints on stdout. */
+async function weirData(...args: string[]): Promise<string> {
+  let printed = ''
+  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    printed += String(chunk)
+    return true
+  })
+  await dataCommand().parseAsync(args, { from: 'user' })
+  vi.restoreAllMocks()
+  return printed
+}
+
+const ROWS = [...Array(60).keys()].map((i) => ({
+  question: `what is ${i}`,
+  left: 'big',
+  model_b: 'small',
+  winner: i % 3 === 0 ? 'b' : 'a',
+}))
+const MAP = ['--map', 'prompt=question,model_a=left']
+
+test('weir data ingest writes a dataset, and inspect reads it back', async () => {
+  const folder = await scratch({ 'log.jsonl': jsonl(ROWS) })
+  const out = join(folder, 'dataset')
+  const printed = await weirData('ingest', join(folder, 'log.jsonl'), '--out', out, ...MAP)
+  expect(printed).toContain('60 rows read: 60 kept, 0 refused, 0 met before')
+  expect(printed).toContain(`Next: weir data inspect ${out}`)
+  const found = JSON.parse(
+    await weirData('inspect', out, '--strong', 'big', '--weak', 'small', '--leaks', '--json'),
+  )
+  expect(found.pair).toMatchObject({ prompts: 60, strong_better: 2 / 3 })
+  expect(found.leaks.splits.test).toHaveProperty('near')
+  expect(await weirData('inspect', out)).toContain('60 prompts')
+})
+
+test('weir data ingest --json prints one object', async () => {
+  const folder = await scratch({ 'log.jsonl': jsonl(ROWS) })
+  const out = join(folder, 'dataset')
+  const args = [
+    'ingest',
+    join(folder, 'log.jsonl'),
+    '--out',
+    out,
+    '--split',
+    '0.4,0.2,0.2,0.2',
+    '--json',
+    ...MAP,
+  ]
+  const summary = JSON.parse(await weirData(...args))
+  expect(summary.rows).toEqual({ read: 60, kept: 60, rejected: 0, duplicates: 0 })
+  expect(summary.split.fractions.train).toBe(0.4)
+  expect(summary.rejects).toBeNull()
+})
+
+test.each([
+  ['--split', '1,2'],
+  ['--score-range', '10-1'],
+  ['--test-by', 'mood'],
+  ['--test-after', 'soon'],
+  ['--format', 'xml'],
+  ['--max-rejects', '2'],
+])('weir data ingest refuses %s %s and writes nothing', async (option, value) => {
+  const folder = await scratch({ 'log.jsonl': jsonl(ROWS) })
+  const out = join(folder, 'dataset')
+  const error = await refusal(
+    weirData('ingest', join(folder, 'log.jsonl'), '--out', out, option, value, ...MAP),
+    'option_invalid',
+  )
+  expect(error.message).toContain(option)
+  expect(error.exitCode).toBe(2)
+  expect(await readdir(folder)).toEqual(['log.jsonl'])
+})
+
+test('weir data fetch lists the sets it knows', async () => {
+  expect(await weirData('fetch')).toContain('lmsys-arena-55k')
+})
+
+test('weir data encode refuses a shard that is none', async () => {
+  const args = ['encode', 'x', '--encoder', 'use-lite', '--shard']
+  for (const shard of ['4/4', '1', '0/1000']) {
+    await refusal(weirData(...args, shard), 'option_invalid')
+  }
+  expect(existsSync('x')).toBe(false)
+})
