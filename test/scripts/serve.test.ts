@@ -1,0 +1,248 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { encodeHead } from '../../models/bundle/head-file.ts'
+import { writeBundle } from '../../models/bundle/write.ts'
+import type { Decision } from '../../models/decision.ts'
+import { readDecisionLog } from '../../models/decision-log/read.ts'
+import { linearGraph } from '../../models/families/linear-graph.ts'
+import type { LinearHead } from '../../models/linear-head.ts'
+import { encodeOnnx } from '../../models/onnx/encode.ts'
+import { serveConfig } from '../../scripts/serve-config.ts'
+import type { ReloadReport } from '../../serving/fleet/fleet.ts'
+import { fitLexical } from '../../training/lexical/fit.ts'
+import { sampleDraft } from '../models/sample-bundle.ts'
+
+const WEIR = join(import.meta.dirname, '../../scripts/weir.ts')
+let root: string
+const started: ChildProcess[] = []
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'weir-serve-'))
+  await writeBundle(root, await lexicalDraft(0.5))
+})
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill('SIGKILL')
+})
+afterAll(() => rm(root, { recursive: true }))
+
+/** A bundle whose encoder the command can load by itself. */
+async function lexicalDraft(threshold: number) {
+  const prompts = Array.from(
+    { length: 60 },
+    (_, i) => `${i % 2 ? 'prove theorem' : 'say hello'} ${i}`,
+  )
+  const { encoder, files } = await fitLexical({ prompts })
+  const { dimension } = encoder.spec
+  const head: LinearHead = {
+    link: 'pair',
+    outputs: 1,
+    dimension,
+    weights: new Float32Array(dimension).fill(0.1),
+    bias: Float32Array.of(0.2),
+    strong: 0,
+    weak: 1,
+  }
+  const draft = sampleDraft({ name: 'cli', threshold })
+  return {
+    files: new Map([
+      ...draft.files,
+      ...files,
+      ['head.bin', encodeHead(head)],
+      ['router.onnx', encodeOnnx(linearGraph(head, { kind: encoder.spec.output, dimension }))],
+    ]),
+    manifest: {
+      ...draft.manifest,
+      encoder: encoder.spec,
+      head: { link: 'pair' as const, outputs: 1, dimension },
+    },
+  }
+}
+
+interface Served {
+  readonly child: ChildProcess
+  readonly url: string
+  readonly admin: string
+  readonly errors: () => string
+}
+
+async function serve(...options: string[]): Promise<Served> {
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', WEIR, 'serve', join(root, 'cli'), '--port', '0', '--json', ...options],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  started.push(child)
+  let errors = ''
+  child.stderr!.on('data', (chunk) => {
+    errors += chunk
+  })
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).once('line', resolve)
+    child.once('exit', (code) => reject(new Error(`ended with ${code}: ${errors}`)))
+  })
+  const { url, admin } = JSON.parse(line)
+  return { child, url, admin, errors: () => errors }
+}
+
+const post = (url: string, body: object): Promise<Response> =>
+  fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+
+/** The parsed answer. */
+async function answered(url: string, body: object): Promise<Decision & ReloadReport> {
+  return (await (await post(url, body)).json()) as Decision & ReloadReport
+}
+
+async function stop({ child }: Served): Promise<number> {
+  const end = once(child, 'exit')
+  child.kill('SIGTERM')
+  return (await end)[0]
+}
+
+test('weir serve answers, reloads on SIGHUP, writes its log and ends well', async () => {
+  const folder = join(root, 'log-one')
+  const served = await serve('--log', folder)
+  const decision = await answered(`${served.url}/route`, { prompt: 'prove theorem 3' })
+  expect(decision).toMatchObject({ object: 'routing.decision', router: { name: 'cli' } })
+  const { manifest } = await writeBundle(root, await lexicalDraft(0.9))
+  served.child.kill('SIGHUP')
+  await expect
+    .poll(async () => (await answered(`${served.url}/route`, { prompt: 'x' })).router.version, {
+      timeout: 10_000,
+    })
+    .toBe(manifest.version)
+  expect(served.errors()).toContain('serves now, in place of')
+  expect(await stop(served)).toBe(0)
+  const ids: string[] = []
+  for await (const { record } of readDecisionLog(folder)) {
+    if (record.object === 'decision') ids.push(record.id)
+  }
+  expect(ids).toContain(decision.id)
+})
+
+test('kill -9 under load loses no acknowledged feedback, and the log reads whole', async () => {
+  const folder = join(root, 'log-killed')
+  const served = await serve('--log', folder)
+  const acknowledged: string[] = []
+  let dead = false
+  const client = async (name: number): Promise<void> => {
+    for (let i = 0; !dead; i++) {
+      try {
+        const { id } = await answered(`${served.url}/route`, { prompt: `prove ${name} ${i}` })
+        const answer = await post(`${served.url}/feedback`, { decision_id: id, score: 1 })
+        if (answer.ok) acknowledged.push(id)
+      } catch {
+        // the server is gone
+      }
+      if (acknowledged.length === 100) served.child.kill('SIGKILL')
+    }
+  }
+  const clients = Array.from({ length: 16 }, (_, name) => client(name))
+  await once(served.child, 'exit')
+  dead = true
+  await Promise.all(clients)
+  const decisions = new Set<string>()
+  const feedback = new Set<string>()
+  const stats = { torn: 0, invalid: 0 }
+  for await (const { record } of readDecisionLog(folder, stats)) {
+    if (record.object === 'decision') decisions.add(record.id)
+    if (record.object === 'feedback') feedback.add(record.decision_id)
+  }
+  expect(acknowledged.length).toBeGreaterThanOrEqual(100)
+  expect(acknowledged.filter((id) => !feedback.has(id) || !decisions.has(id))).toEqual([])
+  expect(stats.invalid).toBe(0)
+  expect(stats.torn).toBeLessThanOrEqual(1)
+})
+
+test.skipIf(process.platform !== 'linux')(
+  '--workers replaces one that is killed, reloads all, adds their metrics up and drains',
+  async () => {
+    const served = await serve('--workers', '2', '--admin-port', '0')
+    for (let i = 0; i < 10; i++)
+      expect((await post(`${served.url}/route`, { prompt: `x ${i}` })).status).toBe(200)
+    const metrics = await (await fetch(`${served.admin}/metrics`)).text()
+    const counts = [...metrics.matchAll(/^weir_decisions_total\{.*\} (\d+)$/gm)].map((m) =>
+      Number(m[1]),
+    )
+    expect(counts.reduce((a, b) => a + b, 0)).toBe(10)
+    const { manifest } = await writeBundle(root, await lexicalDraft(0.8))
+    const reload = await answered(`${served.admin}/admin/reload`, {})
+    expect(reload.routers[0]).toMatchObject({ version: manifest.version })
+    const versions = new Set<string>()
+    for (let i = 0; i < 10; i++) {
+      versions.add((await answered(`${served.url}/route`, { prompt: 'v' })).router.version)
+    }
+    expect([...versions]).toEqual([manifest.version])
+    const [victim] = (await childrenOf(served.child.pid!)).slice(-1)
+    process.kill(victim!, 'SIGKILL')
+    await expect.poll(served.errors, { timeout: 10_000 }).toContain('starting another')
+    await expect
+      .poll(async () => (await childrenOf(served.child.pid!)).length, { timeout: 10_000 })
+      .toBe(2)
+    expect(await stop(served)).toBe(0)
+  },
+)
+
+test.each([
+  [{ split: ['a=b'] }, '--split'],
+  [{ alias: ['a'] }, '--alias'],
+  [{ rate: '0' }, '--rate'],
+  [{ log: 'x', logText: 'some' }, '--log-text'],
+])('weir serve refuses %j, naming the option', async (flags, named) => {
+  await expect(serveConfig(['bundle'], flags)).rejects.toMatchObject({
+    code: 'option_invalid',
+    message: expect.stringContaining(named),
+  })
+})
+
+test('weir serve refuses a configuration file with an unknown field, and no router at all', async () => {
+  const config = join(root, 'bad.json')
+  await writeFile(config, '{"routers": [{ "path": "x" }], "ratelimit": 5}')
+  await expect(serveConfig([], { config })).rejects.toThrow(
+    /bad\.json: ratelimit: expected no such field/,
+  )
+  await expect(serveConfig([], {})).rejects.toMatchObject({ code: 'config_invalid' })
+})
+
+test('flags of weir serve win over its file', async () => {
+  const config = join(root, 'good.json')
+  await writeFile(
+    config,
+    '{"deadline_ms": 9, "cache_entries": 1, "log": {"folder": "a", "text": "full"}}',
+  )
+  const flags = { config, deadline: '20', split: ['s=a:90,b:10'], log: 'b', shadow: ['a=b'] }
+  expect(await serveConfig(['bundles/a', 'bundles/b'], flags)).toEqual({
+    routers: [{ path: 'bundles/a' }, { path: 'bundles/b' }],
+    deadline_ms: 20,
+    cache_entries: 1,
+    splits: {
+      s: [
+        { router: 'a', weight: 90 },
+        { router: 'b', weight: 10 },
+      ],
+    },
+    shadows: [{ of: 'a', router: 'b' }],
+    log: { folder: 'b', text: 'full' },
+  })
+})
+
+/** Worker processes of a primary; esbuild's service is a child too. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const { readdir, readFile } = await import('node:fs/promises')
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
+    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+    if (parent === pid && command.includes('weir.ts')) found.push(Number(name))
+  }
+  return found
+}
