@@ -36,6 +36,7 @@ try {
   const stopped = await stopAt(0.4)
   const memory = { start: process.memoryUsage().rss, most: 0 }
   const started = performance.now()
+  const cpuBefore = process.cpuUsage()
   const { encoded } = await encodeToCache(prompts, encoder, {
     folder,
     onProgress(progress) {
@@ -44,13 +45,18 @@ try {
     },
   })
   const cached = encoded / ((performance.now() - started) / 1000)
+  const cachedCpu = cpuMilliseconds(cpuBefore) / encoded
   const after = await alone(encoder, prompts.slice(n - n / 20))
-  const speed = (2 * before * after) / (before + after)
+  const speed = (2 * before.perSecond * after.perSecond) / (before.perSecond + after.perSecond)
+  const cpu = (before.cpuMs + after.cpuMs) / 2
   terminal.endProgress()
   const figures = {
     encoder_prompts_s: speed,
     cached_prompts_s: cached,
     cached_vs_encoder: cached / speed,
+    encoder_cpu_ms: cpu,
+    cached_cpu_ms: cachedCpu,
+    cached_vs_encoder_cpu: cpu / cachedCpu,
     kept_of_stopped_run: (n - encoded) / stopped,
     memory_growth_mb: Math.max(0, memory.most - memory.start) / 1e6,
   }
@@ -65,10 +71,23 @@ try {
   await rm(folder, { recursive: true, force: true })
 }
 
-async function alone(of: Encoder, some: readonly string[]): Promise<number> {
+/** Milliseconds of processor time of this process, its workers included. */
+function cpuMilliseconds(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since)
+  return (user + system) / 1000
+}
+
+async function alone(
+  of: Encoder,
+  some: readonly string[],
+): Promise<{ perSecond: number; cpuMs: number }> {
   const started = performance.now()
+  const cpuBefore = process.cpuUsage()
   for (let i = 0; i < some.length; i += CHUNK) await of.encode(some.slice(i, i + CHUNK))
-  return some.length / ((performance.now() - started) / 1000)
+  return {
+    perSecond: some.length / ((performance.now() - started) / 1000),
+    cpuMs: cpuMilliseconds(cpuBefore) / some.length,
+  }
 }
 
 /** Aborts once so much of the work is done; gives how many prompts had been said to be done. */
