@@ -70,6 +70,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     replicates,
     prices,
     groupings,
+    sources: sourcesOf(groupings, dataset),
     details: true,
     latency: true,
     ...watch,
@@ -100,6 +101,13 @@ async function originsOf(
   if (!logs.every((path) => files.includes(path)) || logs.includes('-')) return []
   const { promptOrigins } = await import('../../training/evaluate/prompt-origins.ts')
   return promptOrigins(files, dataset, { format, signal })
+}
+
+/** The SHA-256 of each prompt's file, where there are several. */
+function sourcesOf(groupings: readonly Grouping[], dataset: Dataset): (string | undefined)[] {
+  const digests = new Map(dataset.manifest.sources.map(({ path, sha256 }) => [path, sha256]))
+  const paths = groupings.find(({ by }) => by === 'source')?.names ?? []
+  return paths.map((path) => (path === undefined ? undefined : digests.get(path)))
 }
 
 /** Charts are for drawing: a program asks for figures. */

@@ -19,7 +19,7 @@ export const range = ({ low, high }: Interval): string =>
 export const percent = (value: number | null | undefined): string =>
   value === null || value === undefined || !Number.isFinite(value)
     ? MISSING
-    : `${(value * 100).toFixed(1)}%`
+    : `${(value * 100).toFixed(1).replace(/^-(0\.0)$/, '$1')}%`
 
 /** $12.35, $0.0123: at least three significant digits */
 export function dollars(value: number | null | undefined): string {

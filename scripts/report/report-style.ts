@@ -4,13 +4,13 @@ export const REPORT_STYLE = `
   color-scheme: light dark;
   --page: #fff; --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --card: #f6f8fa; --good: #1a7f37; --bad: #b42318;
   --series-0: #0b62c4; --series-1: #c2410c; --series-2: #0f766e; --series-3: #7c3aed;
-  --series-4: #a21caf; --series-5: #be185d; --series-6: #4d7c0f; --series-7: #475569;
+  --series-4: #8a6d00; --series-5: #be185d; --series-6: #4d7c0f; --series-7: #475569;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --text: #e6e8eb; --muted: #98a1ab; --line: #343a42; --card: #1d2127; --good: #56d37a; --bad: #ff8577;
     --series-0: #6aaeff; --series-1: #ff9a62; --series-2: #4fd1c2; --series-3: #b79bff;
-    --series-4: #e88bf5; --series-5: #ff8bb8; --series-6: #a9d65a; --series-7: #a9b4c2;
+    --series-4: #f4c152; --series-5: #ff8bb8; --series-6: #a9d65a; --series-7: #a9b4c2;
   }
 }
 * { box-sizing: border-box; }
@@ -66,7 +66,8 @@ dl.source dt { color: var(--muted); } dl.source dd { margin: 0; }
 @media print {
   body { max-width: none; padding: 0; font-size: 11pt; }
   .scroll { overflow: visible; } table { font-size: 8pt; } th, td { padding: .2rem .25rem; }
-  .controls input, .controls select, .controls label { display: none; }
+  .controls input, .controls label { display: none; }
+  .controls select { appearance: none; border: 0; background: none; color: inherit; font-weight: 600; grid-column: 1 / -1; }
   h2, h3 { break-after: avoid; } figure, tr, .misses li, .verdicts li { break-inside: avoid; }
   .wide { display: block; } .narrow { display: none; }
 }

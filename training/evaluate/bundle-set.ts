@@ -27,7 +27,9 @@ export async function openBundles(
       const seen = await bundle.dataHashes()
       const pair = knownPair(bundle.manifest, asked)
       const router = await loadRouter(path, pair ? { pair } : {})
-      opened.push({ path, router, seen, rule: router.manifest.data.split })
+      const { split: rule, sources } = router.manifest.data
+      const known = new Set(sources.map(({ sha256 }) => sha256))
+      opened.push({ path, router, seen, rule, sources: known })
     }
   } catch (error) {
     await closeBundles(opened)

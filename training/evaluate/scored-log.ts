@@ -17,6 +17,8 @@ import { type LeftOut, unseenRows } from './unseen-rows.ts'
 export interface ScoreLogOptions extends Partial<ModelPair> {
   readonly prices?: ReadonlyMap<string, Price> | undefined
   readonly latency?: boolean | undefined
+  /** SHA-256 of the file that each of the dataset's prompts comes from, where it is known */
+  readonly sources?: readonly (string | undefined)[] | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }
@@ -53,7 +55,7 @@ export async function scoreLog(
 ): Promise<ScoredLog> {
   const pair = pairOf(bundles, options)
   const labels = pairLabels(dataset, pair.strong, pair.weak)
-  const { rows, trained, leftOut } = unseenRows(dataset, labels, bundles)
+  const { rows, trained, leftOut } = unseenRows(dataset, labels, bundles, options.sources)
   if (rows.length < MIN_UNSEEN_ROWS) throw tooFew(rows.length, leftOut)
   const chosen = Int32Array.from(rows, (row) => labels.prompt[row]!)
   const prompts = Array.from(chosen, (prompt) => dataset.prompts[prompt]!)

@@ -9,6 +9,8 @@ import type { SplitRule } from '../../models/bundle/manifest.ts'
 export interface RouterPast {
   readonly seen: DataHashes
   readonly rule: SplitRule
+  /** SHA-256 of the files it was trained on */
+  readonly sources: ReadonlySet<string>
 }
 
 export type LeftOut = Readonly<Record<SeenPart | 'reserved', number>>
@@ -23,23 +25,27 @@ export interface UnseenRows {
 }
 
 /**
- * Leaves out every row that any of the routers saw. Where the log holds a router's own training rows, only what
+ * Leaves out every row that any of the routers saw. Of a file that holds a router's own training rows, only what
  * its split rule keeps for the test stays: by stem, so that a copy of a training row which differs in case or
- * spacing goes with it, and so that figures are the same before and after a calibration.
+ * spacing goes with it, and so that figures are the same before and after a calibration. `source` is the SHA-256 of
+ * each prompt's file; a prompt without one may be of any.
  */
 export function unseenRows(
   dataset: Dataset,
   labels: PairLabels,
   past: readonly RouterPast[],
+  source: readonly (string | undefined)[] = [],
 ): UnseenRows {
   const left = new Map<number, SeenPart | 'reserved'>()
-  for (const { seen, rule } of past) {
+  for (const { seen, rule, sources } of past) {
+    const elsewhere = (prompt: number): boolean =>
+      source[prompt] !== undefined && !sources.has(source[prompt])
     const parts = Array.from(labels.prompt, (prompt) => seen.seenIn(dataset.hashes[prompt]!))
     const own = parts.includes('train')
     parts.forEach((part, row) => {
       if (part) left.set(row, firstPart(left.get(row), part))
-      else if (own && !left.has(row) && !keptForTest(dataset.prompts[labels.prompt[row]!]!, rule)) {
-        left.set(row, 'reserved')
+      else if (own && !left.has(row) && !elsewhere(labels.prompt[row]!)) {
+        if (!keptForTest(dataset.prompts[labels.prompt[row]!]!, rule)) left.set(row, 'reserved')
       }
     })
   }

@@ -1,10 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Command } from 'commander'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Dataset, SPLITS } from '../../../data/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import { loadRouter } from '../../../models/router.ts'
+import { checkCommand } from '../../../scripts/commands/check.ts'
+import { diffCommand } from '../../../scripts/commands/diff.ts'
+import { evaluateCommand } from '../../../scripts/commands/evaluate.ts'
 import { renderJunit } from '../../../scripts/report/junit.ts'
 import { renderDiff } from '../../../scripts/report/markdown-diff.ts'
 import { renderReport } from '../../../scripts/report/terminal-report.ts'
@@ -77,6 +81,17 @@ describe('evaluating bundles on the log they were trained on', () => {
     await expect(evaluate([first], leak)).rejects.toThrow(
       /expected at least 50 rows that no router has seen \(left out: [\d,]+ rows that a router was trained on\), got 0/,
     )
+  })
+
+  test('rows of a file that no router was trained on are judged on whole', async () => {
+    const sources = dataset.prompts.map((_, i) =>
+      SPLITS[dataset.split[i]!] === 'calibration'
+        ? 'another file'
+        : dataset.manifest.sources[0]!.sha256,
+    )
+    const report = await evaluate([first], dataset, { sources })
+    expect(report.provenance!.left_out.reserved).toBe(0)
+    expect(report.rows).toBe(dataset.manifest.counts.test + dataset.manifest.counts.calibration)
   })
 
   test('two bundles are judged on the same rows, and the report reads as text', async () => {
@@ -202,6 +217,68 @@ describe('weir check', () => {
     [{ bounds: { max_strong_share: 2 } }, /golden\.jsonl:1: bounds\.max_strong_share: /],
   ])('refuses %j, naming the line and the field', async (line, message) => {
     await expect(check([line, { prompt: 'ok' }])).rejects.toThrow(message)
+  })
+})
+
+describe('the commands', () => {
+  const run = async (command: Command, args: string[]) => {
+    const written: string[] = []
+    const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      written.push(String(text))
+      return true
+    })
+    try {
+      await command.exitOverride().parseAsync(args, { from: 'user' })
+    } finally {
+      spy.mockRestore()
+    }
+    const exit = process.exitCode
+    process.exitCode = undefined
+    return { exit, text: written.join('') }
+  }
+  const LOG = 'data/sample/outcomes.jsonl.gz'
+
+  test('weir evaluate --json prints one object with the promised shape, and --report a page', async () => {
+    const page = join(folder, 'report.html')
+    const { text } = await run(evaluateCommand(), [
+      first.bundle.path,
+      LOG,
+      ...['--json', '--replicates', '50', '--report', page],
+    ])
+    const report = JSON.parse(text)
+    expect(report.rows).toBe(dataset.manifest.counts.test)
+    expect(report.routers[0]).toMatchObject({
+      name: 'first',
+      apgr: { value: expect.any(Number), low: expect.any(Number), high: expect.any(Number) },
+      cpt: { 20: expect.any(Number), 50: expect.any(Number), 80: expect.any(Number) },
+    })
+    for (const name of ['random', 'prompt_length', 'oracle', 'category_prior', 'knn']) {
+      expect(report.baselines[name].apgr.value).toBeGreaterThan(0.4)
+    }
+    expect(await readFile(page, 'utf8')).toContain('first on')
+  })
+
+  test('weir check exits 1 where a rule is broken and 0 where none is', async () => {
+    const path = join(folder, 'rules.jsonl')
+    const junit = join(folder, 'check.xml')
+    await writeFile(path, '{"prompt": "hi"}\n{"bounds": {"min_strong_share": 0}}')
+    expect((await run(checkCommand(), [first.bundle.path, path])).exit).toBeUndefined()
+    await writeFile(path, '{"prompt": "hi", "max_win_rate": 0, "id": "low"}')
+    const broken = await run(checkCommand(), [first.bundle.path, path, '--junit', junit])
+    expect(broken.exit).toBe(1)
+    expect(broken.text).toMatch(/failed {2}.*rules\.jsonl:1 {2}low/)
+    expect(await readFile(junit, 'utf8')).toContain('failures="1"')
+  })
+
+  test('weir diff prints Markdown', async () => {
+    const { text } = await run(diffCommand(), [
+      first.bundle.path,
+      second.bundle.path,
+      LOG,
+      ...['--replicates', '50'],
+    ])
+    expect(text).toMatch(/^## first -> second: \d+\.\d% of \d+ prompts change route\n/)
+    expect(text).toContain('| mean score ')
   })
 })
 
