@@ -17,9 +17,19 @@ export type PromptInput = string | readonly ChatMessage[]
 /**
  * The one function, in training and in serving, that makes a conversation into the text that is encoded.
  * A single user message is its own text, so that a plain prompt and the same prompt sent as chat route
- * alike. Longer conversations keep every turn in order, each headed by its role.
+ * alike. Longer conversations keep every turn in order, each headed by its role. The names of tools, where
+ * there are any, stand in a line before all of it.
  */
-export function promptText(input: PromptInput, system?: string): string {
+export function promptText(
+  input: PromptInput,
+  system?: string,
+  tools: readonly string[] = [],
+): string {
+  const text = spokenText(input, system)
+  return tools.length > 0 ? `tools: ${tools.join(', ')}\n\n${text}` : text
+}
+
+function spokenText(input: PromptInput, system: string | undefined): string {
   if (typeof input === 'string') return system ? `system: ${system}\n\n${input}` : input
   const turns = input.map((message) => ({ role: message.role, text: contentText(message.content) }))
   if (system) turns.unshift({ role: 'system', text: system })

@@ -33,9 +33,17 @@ export function requestText(request: RouteRequest): string {
       { param },
     )
   }
-  const text = promptText(prompt ?? messages!, request.system)
+  const text = promptText(prompt ?? messages!, request.system, toolNames(request.tools))
   if (text.length > PROMPT_LIMIT) {
     throw new WeirError('prompt_too_long', { limit: PROMPT_LIMIT, got: text.length }, { param })
   }
   return text
+}
+
+/** The names of OpenAI's tool definitions; one without a name says nothing. */
+function toolNames(tools: RouteRequest['tools']): string[] {
+  return (tools ?? []).flatMap((tool) => {
+    const { name } = (tool.function ?? tool) as { name?: unknown }
+    return typeof name === 'string' ? [name] : []
+  })
 }

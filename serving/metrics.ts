@@ -1,10 +1,10 @@
 import cluster from 'node:cluster'
 import type { Registry } from 'prom-client'
-import type { Decision } from '../models/decision.ts'
 import type { DecisionObserver } from './decision/observer.ts'
 import type { LiveRouter } from './fleet/live-router.ts'
 import type { Snapshot } from './fleet/snapshot.ts'
-import { LeanHistogram, registerLean, type Sample } from './lean-metric.ts'
+import { registerLean, type Sample } from './lean-metric.ts'
+import { countDecision, countDollars, newCounts, type RouterCounts } from './router-counts.ts'
 import { WinRateDrift } from './win-rate-drift.ts'
 
 /** Numbers that live elsewhere and are read when Prometheus asks. */
@@ -23,10 +23,6 @@ export interface Metrics {
   readonly feedback: () => void
   readonly reload: (result: 'ok' | 'refused') => void
 }
-
-/** From 100 microseconds to a second. */
-const SECONDS = [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1]
-const WIN_RATES = Array.from({ length: 19 }, (_, i) => Math.round((i + 1) * 5) / 100)
 
 /** Opens prom-client, this file being its only door. */
 export async function createMetrics(sources: MetricSources): Promise<Metrics> {
@@ -215,49 +211,6 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
     refused: (code) => refused.inc({ code }),
     feedback: () => feedback.inc(),
     reload: (result) => reloads.inc({ result }),
-  }
-}
-
-/** What is counted of one router, over all its versions: plain numbers, as this is on every request's way. */
-interface RouterCounts {
-  readonly decided: Map<string, { model: string; reason: string; shadow: boolean; count: number }>
-  readonly fallbacks: Map<string, { count: number }>
-  readonly cache: Map<string, { count: number }>
-  readonly seconds: LeanHistogram
-  readonly winRates: LeanHistogram
-  cost: number
-  saved: number
-}
-
-function newCounts(): RouterCounts {
-  return {
-    decided: new Map(),
-    fallbacks: new Map(),
-    cache: new Map([
-      ['hit', { count: 0 }],
-      ['miss', { count: 0 }],
-    ]),
-    seconds: new LeanHistogram(SECONDS),
-    winRates: new LeanHistogram(WIN_RATES),
-    cost: 0,
-    saved: 0,
-  }
-}
-
-function countDecision(counts: RouterCounts, { model, reason }: Decision, shadow: boolean): void {
-  const key = shadow ? `${model}\n${reason}\nshadow` : `${model}\n${reason}`
-  const known = counts.decided.get(key)
-  if (known) known.count++
-  else counts.decided.set(key, { model, reason, shadow, count: 1 })
-}
-
-function countDollars(counts: RouterCounts, live: LiveRouter, { candidates }: Decision): void {
-  const paid = candidates[0]!.est_cost_usd
-  if (paid === null) return
-  for (const { model, est_cost_usd: full } of candidates) {
-    if (model !== live.strong || full === null) continue
-    counts.cost += paid
-    if (full > paid) counts.saved += full - paid
   }
 }
 

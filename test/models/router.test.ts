@@ -174,6 +174,30 @@ describe('route', () => {
     expect(chat.win_rate).toBe(prompt.win_rate)
   })
 
+  test('routes on the whole conversation: system prompt, earlier turns and the names of tools', async () => {
+    const router = await open()
+    const asked = async (request: RouteRequest) => (await router.route(request)).win_rate
+    const last = { role: 'user', content: 'hello' }
+    const alone = await asked({ messages: [last] })
+    const earlier = [
+      { role: 'user', content: 'prove the integral' },
+      { role: 'assistant', content: 'why' },
+    ]
+    expect(await asked({ messages: [...earlier, last] })).toBeGreaterThan(alone!)
+    expect(await asked({ messages: [last], system: 'prove it' })).toBeGreaterThan(alone!)
+    expect(await asked({ prompt: 'hello', system: 'prove it' })).toBe(
+      await asked({ messages: [{ role: 'system', content: 'prove it' }, last] }),
+    )
+    const tools = [
+      { type: 'function', function: { name: 'prove' } },
+      { name: 'integral' },
+      { function: 5 },
+    ]
+    expect(await asked({ prompt: 'hello', tools })).toBe(
+      await asked({ prompt: 'tools: prove, integral\n\nhello' }),
+    )
+  })
+
   test('says when the prompt was longer than the encoder reads', async () => {
     const router = await open()
     expect((await router.route({ prompt: `prove ${'x'.repeat(WORD_LIMIT)}` })).truncated).toBe(true)
