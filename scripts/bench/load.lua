@@ -5,7 +5,7 @@ local at = 0
 init = function(args)
   for line in io.lines(args[1]) do
     requests[#requests + 1] =
-      wrk.format('POST', '/route', { ['content-type'] = 'application/json' }, line)
+      wrk.format('POST', args[2] or '/route', { ['content-type'] = 'application/json' }, line)
   end
   -- connections of one run start at the same body, runs do not
   at = math.random(#requests)

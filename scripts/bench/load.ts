@@ -16,13 +16,15 @@ export interface LoadOptions {
   readonly seconds: number
   /** a request body a line */
   readonly bodies: string
+  /** `/route` unless told */
+  readonly path?: string
 }
 
 const run = promisify(execFile)
 
 /** Loads `POST /route` from another core: with wrk where it is installed, else with our own sockets. */
 export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
-  const { url, connections, seconds, bodies } = options
+  const { url, connections, seconds, bodies, path = '/route' } = options
   const [command, ...rest] = onCore(
     1,
     installed('wrk')
@@ -36,6 +38,7 @@ export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
           url,
           '--',
           bodies,
+          path,
         ]
       : [
           ...SOURCE,
@@ -44,6 +47,7 @@ export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
           String(connections),
           String(seconds),
           bodies,
+          path,
         ],
   )
   const { stdout } = await run(command!, rest)

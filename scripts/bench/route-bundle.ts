@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { encodeHead } from '../../models/bundle/head-file.ts'
 import { writeBundle } from '../../models/bundle/write.ts'
+import type { EncoderArtifact } from '../../models/encoder.ts'
 import { classifier } from '../../models/families/classifier.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { createRandom } from '../../models/random.ts'
@@ -25,9 +26,9 @@ export function benchPrompts(characters: number, limit: number): string[] {
   return prompts
 }
 
-/** A bundle to serve: the lexical encoder fitted on the sample, and a success head with seeded weights. */
-export async function writeRouteBundle(root: string): Promise<string> {
-  const { encoder, files } = await fitLexical({ prompts: benchPrompts(1, 5000) })
+/** A bundle to serve: the encoder (lexical, fitted on the sample, unless given) and a success head with seeded weights. */
+export async function writeRouteBundle(root: string, given?: EncoderArtifact): Promise<string> {
+  const { encoder, files } = given ?? (await fitLexical({ prompts: benchPrompts(1, 5000) }))
   const { dimension } = encoder.spec
   const random = createRandom(7)
   const weights = {
@@ -51,7 +52,7 @@ export async function writeRouteBundle(root: string): Promise<string> {
       ],
     ]),
     manifest: {
-      name: 'bench',
+      name: given ? 'bench-given' : 'bench',
       encoder: encoder.spec,
       family: { name: 'classifier', hyperparameters: {} },
       candidates: [
