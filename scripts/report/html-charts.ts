@@ -36,7 +36,7 @@ function key(name: string, colour: string, dash: string): Markup {
 function withMarker({ svg, scale }: Drawing, kind: 'curve' | 'bins', router: string): Markup {
   const [x0, x1] = scale.x
   const [y0, y1] = scale.y
-  const group = html`<g class="marker ${kind}" data-router="${router}" data-x0="${x0}" data-x1="${x1}" data-y0="${y0}" data-y1="${y1}"><line x1="-9" x2="-9" y1="${y0}" y2="20"/>${
+  const group = html`<g class="marker ${kind}" data-router="${router}" data-x0="${x0}" data-x1="${x1}" data-y0="${y0}" data-y1="${y1}"><line x1="-9" x2="-9" y1="${scale.bottom}" y2="20"/>${
     kind === 'curve' && html`<circle cx="-99" cy="-99" r="5.5"/>`
   }</g>`
   return new Markup(svg.text.replace(/<\/svg>$/, `${group}</svg>`))

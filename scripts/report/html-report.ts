@@ -85,7 +85,7 @@ function inPlainWords(
       : ''
   const kept = quality.clear
     ? `keeps ${percent(at.pgr.value)} of what ${pair?.strong ?? 'the strong model'} adds`
-    : `gives up ${score(at.loss.value)} of mean score against always-strong`
+    : `${at.loss.value! < 0 ? 'gains' : 'gives up'} ${score(Math.abs(at.loss.value!))} of mean score against always-strong`
   return html`<br><span class="quiet">At its threshold it sends ${percent(at.strong_share.value)} of the prompts to the strong model and ${kept}${money}.</span>`
 }
 

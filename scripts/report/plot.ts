@@ -12,10 +12,11 @@ export function openPlot(): Promise<PlotModule> {
   return loading
 }
 
-/** Where a linear scale puts 0 and 1, in pixels: enough for a script to place a mark. */
+/** Where linear scales put 0 and 1 and where the drawing ends below, in pixels: enough to place a mark. */
 export interface PixelScale {
   readonly x: readonly [number, number]
   readonly y: readonly [number, number]
+  readonly bottom: number
 }
 
 export interface Drawing {
@@ -38,7 +39,11 @@ export function draw(plot: PlotModule, label: string, options: Plot.PlotOptions)
   }
   return {
     svg: new Markup(figure.outerHTML.replace('<svg ', '<svg role="img" ').replace(DECIMALS, '$1')),
-    scale: { x: pixels('x'), y: pixels('y') },
+    scale: {
+      x: pixels('x'),
+      y: pixels('y'),
+      bottom: Math.max(...(figure.scale('y').range as number[])),
+    },
   }
 }
 

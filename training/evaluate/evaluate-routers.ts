@@ -9,6 +9,7 @@ import type { BaselineReport, EvaluationReport } from './report.ts'
 import { routerReports } from './router-reports.ts'
 import { meanInterval } from './sample-mean.ts'
 import { straightBaselines } from './straight-baselines.ts'
+import { gapInWords } from './verdict.ts'
 
 /** Fewer prompts than this say nothing. */
 export const MIN_EVALUATION_ROWS = 20
@@ -77,7 +78,7 @@ function baselineReports(
 }
 
 const unclear = (gap: Interval): string =>
-  `strong minus weak is ${gap.value!.toFixed(3)} [${gap.low!.toFixed(3)}, ${gap.high!.toFixed(3)}], not clear of 0: PGR, APGR and CPT are undefined on these prompts`
+  `${gapInWords(gap)}: PGR, APGR and CPT are undefined on these prompts`
 
 function scoresOf(
   name: string,

@@ -24,7 +24,7 @@ export function verdictOf(
   if (apgr.value === null || versusLength.value === null) {
     return {
       works: null,
-      words: `cannot be judged: strong minus weak is ${spread(gap)} on these ${count(rows)} prompts, not clear of 0, so there is no gap to recover`,
+      words: `cannot be judged: on these ${count(rows)} prompts ${gapInWords(gap)}`,
     }
   }
   const beatsRandom = (apgr.low ?? Number.NEGATIVE_INFINITY) > 0.5
@@ -52,6 +52,14 @@ export function verdictOf(
     works: false,
     words: `not distinguishable from ${against}: the difference from prompt length is ${spread(versusLength)}; ${power(rows, versusLength)}`,
   }
+}
+
+/** Why there is no gap to recover. */
+export function gapInWords(gap: Interval): string {
+  const size = `strong minus weak is ${spread(gap)}`
+  return gap.high !== null && gap.high < 0
+    ? `${size}: the strong model is the worse one, so there is no gap to recover`
+    : `${size}, not clear of 0, so there is no gap to recover`
 }
 
 /** In a mixed log the task's identity alone can carry most of the signal. */
