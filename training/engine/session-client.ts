@@ -36,6 +36,7 @@ export class SessionClient {
   private readonly worker: Worker
   private readonly waiting = new Map<number, PromiseWithResolvers<SessionReply['result']>>()
   private count = 0
+  private ended: WeirError | undefined
 
   constructor() {
     this.worker = startWorker('./session-worker', import.meta.url)
@@ -84,6 +85,7 @@ export class SessionClient {
     command: Command,
     moved: readonly ArrayBuffer[] = [],
   ): Promise<SessionReply['result']> {
+    if (this.ended) return Promise.reject(this.ended)
     const id = this.count++
     const call = withResolvers<SessionReply['result']>()
     this.waiting.set(id, call)
@@ -92,7 +94,8 @@ export class SessionClient {
     return call.promise
   }
 
-  private failAll(error: Error): void {
+  private failAll(error: WeirError): void {
+    this.ended ??= error
     for (const call of this.waiting.values()) call.reject(error)
     this.waiting.clear()
   }
