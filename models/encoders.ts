@@ -29,6 +29,10 @@ export const ENCODERS: Readonly<Record<string, EncoderLoader>> = {
   'use-lite-static': async (spec, folder) =>
     (await import('./encoders/use-lite/static.ts')).loadUseLiteStatic(spec, folder),
   hf: inWorkers,
+  joined: async (spec, folder, options) => {
+    const { loadJoined } = await import('./encoders/joined.ts')
+    return loadJoined(spec, (part) => loadEncoder(part, folder, options))
+  },
   openai: async (spec, _folder, { environment = process.env }) => {
     const { openOpenAi } = await import('./encoders/openai/encoder.ts')
     return openOpenAi(spec, { apiKey: environment[String(spec.options.key_env)] })

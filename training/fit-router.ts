@@ -1,6 +1,7 @@
 import { type Dataset, SPLITS } from '../data/dataset.ts'
 import { modelIndex } from '../data/pair.ts'
 import type { EncoderArtifact } from '../models/encoder.ts'
+import { joinEncoders } from '../models/encoders/joined.ts'
 import { WeirError } from '../models/errors.ts'
 import { loadFamily } from '../models/families.ts'
 import type { Family, Pair } from '../models/family.ts'
@@ -22,6 +23,8 @@ export interface FitRouterOptions {
   readonly threads: number
   /** made beforehand; without it, `lexical` is fitted on the train prompts */
   readonly encoder?: EncoderArtifact
+  /** `lexical` is fitted all the same, and the encoder's columns stand behind its own */
+  readonly besideLexical?: boolean
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Readonly<Record<string, number>>
   readonly signal?: AbortSignal
@@ -50,16 +53,13 @@ export async function fitRouter(
     strong: modelIndex(dataset, options.strong),
     weak: modelIndex(dataset, options.weak),
   }
-  const hyperparameters = withOverrides(trainer.defaults, options.hyperparameters)
-  const encoder =
-    options.encoder ??
-    (await fitLexical({
-      prompts: dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train'),
-      ...(trainer.input === 'dense'
-        ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(seed, 'svd') } }
-        : {}),
-      ...watch,
-    }))
+  const hyperparameters = withOverrides(
+    options.besideLexical && options.encoder && Object.hasOwn(trainer.defaults, 'tail')
+      ? { ...trainer.defaults, tail: options.encoder.encoder.spec.dimension }
+      : trainer.defaults,
+    options.hyperparameters,
+  )
+  const encoder = await fitEncoder(dataset, trainer.input, options)
   const train = await encodeSplit(dataset, 'train', encoder.encoder, signal)
   const validation = await encodeSplit(dataset, 'validation', encoder.encoder, signal)
   const engine = await createEngine(options.engine)
@@ -79,6 +79,32 @@ export async function fitRouter(
   } finally {
     await engine.close()
   }
+}
+
+/** The encoder as given, or `lexical` in the form the trainer reads, or both side by side. */
+async function fitEncoder(
+  dataset: Dataset,
+  input: 'dense' | 'sparse',
+  options: FitRouterOptions,
+): Promise<EncoderArtifact> {
+  const { encoder, besideLexical, seed, signal, onProgress } = options
+  if (encoder && !besideLexical) return encoder
+  if (encoder && input === 'dense') {
+    throw new WeirError('option_invalid', {
+      option: '--encoder',
+      expected: `a dense encoder alone for --router ${options.router}`,
+      got: `lexical+${encoder.encoder.spec.kind}`,
+    })
+  }
+  const lexical = await fitLexical({
+    prompts: dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train'),
+    ...(input === 'dense'
+      ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(seed, 'svd') } }
+      : {}),
+    ...(signal ? { signal } : {}),
+    ...(onProgress ? { onProgress } : {}),
+  })
+  return encoder ? joinEncoders(lexical, encoder) : lexical
 }
 
 function withOverrides(

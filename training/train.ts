@@ -36,7 +36,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const fitted = await fitRouter(dataset, options)
   const { encoder, family, pair, weights } = fitted
   const threshold = middleThreshold(
-    family.forward(weights, pair, fitted.validation.embeddings).winRate,
+    family.forward(fitted.heldOut ?? weights, pair, fitted.validation.embeddings).winRate,
   )
   const exported = await exportRouter({
     family,

@@ -42,6 +42,11 @@ export interface TrainerInput {
 
 export interface TrainerResult {
   readonly weights: HeadWeights
+  /**
+   * The same head before it was fitted again with the validation rows among the others, where it was:
+   * what validation rows are scored with, for a threshold or a comparison.
+   */
+  readonly heldOut?: HeadWeights
   /** every hyperparameter with the value it had */
   readonly hyperparameters: Readonly<Record<string, number>>
   readonly curve: readonly EpochRecord[]

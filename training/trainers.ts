@@ -4,6 +4,9 @@ import type { Trainer } from './trainer.ts'
 /** How each family is fitted; a new one is a file in trainers/, one in models/families/, and a row in both tables. */
 export const TRAINERS: Readonly<Record<string, () => Promise<Trainer>>> = {
   classifier: async () => (await import('./trainers/classifier.ts')).classifierTrainer,
+  ensemble: async () => (await import('./trainers/ensemble.ts')).ensembleTrainer,
+  knn: async () => (await import('./trainers/knn.ts')).knnTrainer,
+  sw: async () => (await import('./trainers/sw.ts')).swTrainer,
   mf: async () => (await import('./trainers/mf.ts')).mfTrainer,
 }
 

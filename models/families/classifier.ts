@@ -16,7 +16,7 @@ export const classifier: Family = {
   fold: foldClassifier,
 }
 
-function foldClassifier(weights: HeadWeights, pair: Pair): LinearHead {
+export function foldClassifier(weights: HeadWeights, pair: Pair): LinearHead {
   const [dimension = 0, outputs = 0] = weights.tensors.weights?.shape ?? []
   return {
     link: outputs === 1 ? 'pair' : 'success',

@@ -33,7 +33,7 @@ export function trainCommand(): Command {
     .option('--router <family>', 'classifier or mf', 'classifier')
     .option(
       '--encoder <encoder>',
-      'lexical, use-lite, use-lite-static, hf:<dir> or openai:<model>',
+      'lexical, use-lite, use-lite-static, hf:<dir>, openai:<model>, or lexical+ one of them',
       'lexical',
     )
     .option('--engine <engine>', 'onnx or tfjs, for families trained by gradient steps', 'onnx')
@@ -72,9 +72,13 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     signal,
     onProgress: terminal.onProgress,
   })
-  const encoder = await chosenEncoder(flags.encoder, terminal)
+  const besideLexical = flags.encoder.startsWith(LEXICAL_AND)
+  const encoder = await chosenEncoder(
+    besideLexical ? flags.encoder.slice(LEXICAL_AND.length) : flags.encoder,
+    terminal,
+  )
   const { bundle, report, backend } = await train(dataset, {
-    ...(encoder ? { encoder } : {}),
+    ...(encoder ? { encoder, besideLexical } : {}),
     strong: flags.strong,
     weak: flags.weak,
     router: flags.router,
@@ -105,6 +109,8 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     `Until it is calibrated, half of the prompts go strong. Next: weir calibrate ${relative(folder)} ${logs.join(' ')} --strong-share 0.3`,
   )
 }
+
+const LEXICAL_AND = 'lexical+'
 
 /** Nothing for `lexical`, which training fits itself. */
 async function chosenEncoder(

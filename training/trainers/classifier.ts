@@ -1,4 +1,4 @@
-import type { Embeddings } from '../../models/embeddings.ts'
+import { concatenate, type Embeddings } from '../../models/embeddings.ts'
 import { WeirError } from '../../models/errors.ts'
 import type { HeadWeights } from '../../models/family.ts'
 import { linearLogits, sigmoid } from '../../models/linear-head.ts'
@@ -10,11 +10,12 @@ import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
  * Linear heads by penalised logistic regression: from outcomes one success head a model (soft labels are
  * the scores), from preferences alone one head for the pair. The objective is convex, so it is solved by
  * L-BFGS whatever the engine; the strength of the L2 penalty is the one with the least log-loss on validation.
+ * With `refit`, the head is then fitted at that strength to train and validation rows together.
  */
 export const classifierTrainer: Trainer = {
   family: 'classifier',
   input: 'sparse',
-  defaults: { l2_min: 1, l2_max: 30, l2_steps: 4, iterations: 200 },
+  defaults: { l2_min: 0.5, l2_max: 30, l2_steps: 5, iterations: 200, refit: 1 },
 
   async fit(input) {
     const { train, validation } = input
@@ -33,9 +34,12 @@ export const classifierTrainer: Trainer = {
         ]
     const curve: EpochRecord[] = []
     const chosen: LogisticFit[] = []
+    const refitted: LogisticFit[] = []
+    const refit = input.hyperparameters.refit === 1
+    const everything = refit ? concatenate([train.embeddings, validation.embeddings]) : undefined
     const strengths = penalties(input.hyperparameters)
     for (const [index, head] of heads.entries()) {
-      let best: { fit: LogisticFit; loss: number } | undefined
+      let best: { fit: LogisticFit; loss: number; l2: number } | undefined
       for (const [step, l2] of strengths.entries()) {
         input.signal?.throwIfAborted()
         const started = performance.now()
@@ -63,12 +67,28 @@ export const classifierTrainer: Trainer = {
           note: `${head.name}: validation log-loss ${loss.toFixed(4)}`,
         })
         if (best && !(loss < best.loss)) break // weaker penalties only overfit more
-        best = { fit, loss }
+        best = { fit, loss, l2 }
       }
       chosen.push(best!.fit)
+      if (!everything) continue
+      const { fit, l2 } = best!
+      refitted.push(
+        await fitLogistic({
+          embeddings: everything,
+          ...joinTargets(head.train, head.validation, train.embeddings.rows),
+          l2,
+          maxIterations: input.hyperparameters.iterations!,
+          tolerance: 1e-5,
+          init: { weights: fit.weights, bias: fit.bias },
+          ...(input.signal ? { signal: input.signal } : {}),
+        }),
+      )
     }
+    const heldOut = joinHeads(input.models, train.embeddings.dimension, chosen)
     return {
-      weights: joinHeads(input.models, train.embeddings.dimension, chosen),
+      ...(refit
+        ? { weights: joinHeads(input.models, train.embeddings.dimension, refitted), heldOut }
+        : { weights: heldOut }),
       hyperparameters: input.hyperparameters,
       curve,
       backend: 'lbfgs',
@@ -144,6 +164,15 @@ const target = (
   labels: Float32Array.from(labels),
   weights: Float32Array.from(weights),
 })
+
+/** Two splits' targets, the second one's rows behind the first one's `rows`. */
+function joinTargets(first: Target, second: Target, rows: number): Target {
+  return target(
+    [...first.rows, ...second.rows.map((row) => row + rows)],
+    [...first.labels, ...second.labels],
+    [...first.weights, ...second.weights],
+  )
+}
 
 function meanLogLoss(
   fit: LogisticFit,

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { classifier } from '../../../models/families/classifier.ts'
+import { ensemble, ensembleWeights } from '../../../models/families/ensemble.ts'
+import { knn } from '../../../models/families/knn.ts'
 import { mf } from '../../../models/families/mf.ts'
+import { sw } from '../../../models/families/sw.ts'
 import { FAMILIES, loadFamily } from '../../../models/families.ts'
 import type { HeadWeights, Tensor } from '../../../models/family.ts'
 import { createRandom } from '../../../models/random.ts'
@@ -47,6 +50,40 @@ for (const kind of ['dense', 'sparse'] as const) {
   }))
 }
 
+const N = 60
+const D2 = 16
+/** Rows at norm 1, some of them twice; scores of 0 and 1. */
+const neighbours = (...kernel: number[]): HeadWeights => {
+  const rows = tensor(N, D2)
+  for (let i = 0; i < N; i++) {
+    const row = rows.values.subarray(i * D2, (i + 1) * D2)
+    if (i % 7 === 6) row.set(rows.values.subarray((i - 1) * D2, i * D2))
+    const norm = Math.hypot(...row)
+    for (let j = 0; j < D2; j++) row[j]! /= norm
+  }
+  const scores = {
+    shape: [N, 3],
+    values: Float32Array.from({ length: N * 3 }, () => random.int(2)),
+  }
+  const base = { shape: [3], values: Float32Array.of(0.4, 0.5, 0.7) }
+  const settings = { shape: [kernel.length], values: Float32Array.from(kernel) }
+  return { models, tensors: { rows, scores, base, kernel: settings } }
+}
+for (const kind of ['dense', 'sparse'] as const) {
+  const embeddings = randomEmbeddings(kind, 40, D)
+  const near = neighbours(20, 0.1, 0.01)
+  describeFamilyContract(`knn (${kind})`, () => ({ family: knn, weights: near, pair, embeddings }))
+  const votes = neighbours(0.5)
+  describeFamilyContract(`sw (${kind})`, () => ({ family: sw, weights: votes, pair, embeddings }))
+  const both = ensembleWeights({ classifier: heads(3), knn: near }, [0.8, 0.4])
+  describeFamilyContract(`ensemble (${kind})`, () => ({
+    family: ensemble,
+    weights: both,
+    pair,
+    embeddings,
+  }))
+}
+
 describe('mf', () => {
   it('computes eq. 6-8 of Ong et al. 2024, written out a second time', () => {
     const embeddings = randomEmbeddings('dense', 3, D)
@@ -80,6 +117,6 @@ describe('mf', () => {
 describe('the registry of families', () => {
   it('opens each by name, and names them all for one it does not have', async () => {
     for (const name of Object.keys(FAMILIES)) expect((await loadFamily(name)).name).toBe(name)
-    expect(() => loadFamily('toString')).toThrow(/it has: mf, classifier/)
+    expect(() => loadFamily('toString')).toThrow(/it has: mf, knn, sw, ensemble, classifier/)
   })
 })

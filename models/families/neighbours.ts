@@ -1,0 +1,91 @@
+import type { Embeddings } from '../embeddings.ts'
+import type { HeadWeights, Pair } from '../family.ts'
+import type { Scores } from '../scores.ts'
+import { tensorOf } from './tensor-of.ts'
+
+/**
+ * What heads that ask the training prompts themselves hold. Tensors: `rows` [n, d], each at norm 1;
+ * `scores` [n, m], what was observed of each model (its mean where nothing was); `base` [m], what a prompt
+ * without neighbours gets; `kernel`, the family's own settings.
+ */
+export interface Neighbours {
+  readonly n: number
+  readonly d: number
+  readonly m: number
+  readonly rows: Float32Array
+  readonly scores: Float32Array
+  readonly base: Float32Array
+  readonly kernel: Float32Array
+}
+
+export function neighboursOf(weights: HeadWeights, kernelSize: number): Neighbours {
+  const m = weights.models.length
+  const [n = 0, d = 0] = weights.tensors.rows?.shape ?? []
+  return {
+    n,
+    d,
+    m,
+    rows: tensorOf(weights, 'rows', [n, d]).values,
+    scores: tensorOf(weights, 'scores', [n, m]).values,
+    base: tensorOf(weights, 'base', [m]).values,
+    kernel: tensorOf(weights, 'kernel', [kernelSize]).values,
+  }
+}
+
+/** The weight of each training row by its cosine, written over the cosines; returns the prior's weight. */
+export type Kernel = (similarities: Float64Array) => number
+
+/** quality = (sum of weight x score + prior x base) / (sum of weight + prior); winRate = (1 + q_s - q_w) / 2. */
+export function scoreByNeighbours(
+  held: Neighbours,
+  kernel: Kernel,
+  pair: Pair,
+  embeddings: Embeddings,
+): Scores {
+  const { n, d, m, rows, scores, base } = held
+  const winRate = new Float64Array(embeddings.rows)
+  const quality = new Float64Array(embeddings.rows * m)
+  const query = new Float64Array(d)
+  const weight = new Float64Array(n)
+  const sum = new Float64Array(m)
+  for (let row = 0; row < embeddings.rows; row++) {
+    unitTail(embeddings, row, query)
+    for (let i = 0; i < n; i++) {
+      let dot = 0
+      const from = i * d
+      for (let j = 0; j < d; j++) dot += query[j]! * rows[from + j]!
+      weight[i] = dot
+    }
+    let total = kernel(weight)
+    for (let k = 0; k < m; k++) sum[k] = total * base[k]!
+    for (let i = 0; i < n; i++) {
+      const w = weight[i]!
+      if (w === 0) continue
+      total += w
+      for (let k = 0; k < m; k++) sum[k]! += w * scores[i * m + k]!
+    }
+    for (let k = 0; k < m; k++) quality[row * m + k] = sum[k]! / total
+    winRate[row] = (1 + quality[row * m + pair.strong]! - quality[row * m + pair.weak]!) / 2
+  }
+  return { winRate, quality }
+}
+
+/** A row's last d columns at norm 1, or zeros: of `joined` rows that is the dense encoder's part. */
+export function unitTail(embeddings: Embeddings, row: number, out: Float64Array): void {
+  const d = out.length
+  out.fill(0)
+  if (embeddings.kind === 'dense') {
+    const end = (row + 1) * embeddings.dimension
+    for (let j = 0; j < d; j++) out[j] = embeddings.values[end - d + j]!
+  } else {
+    const from = embeddings.dimension - d
+    for (let j = embeddings.offsets[row]!; j < embeddings.offsets[row + 1]!; j++) {
+      const id = embeddings.ids[j]!
+      if (id >= from) out[id - from] = embeddings.weights[j]!
+    }
+  }
+  let squares = 0
+  for (let j = 0; j < d; j++) squares += out[j]! * out[j]!
+  const scale = 1 / Math.max(Math.sqrt(squares), 1e-12)
+  for (let j = 0; j < d; j++) out[j]! *= scale
+}

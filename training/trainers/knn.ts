@@ -1,0 +1,178 @@
+import { concatenate, takeRows } from '../../models/embeddings.ts'
+import { WeirError } from '../../models/errors.ts'
+import { knn } from '../../models/families/knn.ts'
+import type { HeadWeights, Tensor } from '../../models/family.ts'
+import type { EpochRecord } from '../engine/engine.ts'
+import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
+import { neighbourTensors } from './neighbour-rows.ts'
+import { pairRows, winRateLoss } from './pair-rows.ts'
+
+const TEMPERATURES = [0.05, 0.1, 0.2]
+const PRIOR_SHARES = [0.1, 0.3, 1, 3]
+/** Validation rows that settings are compared on at the most: each asks every training row. */
+const MAX_COMPARED = 1_000
+
+/**
+ * Keeps the training rows; of a few temperatures and prior weights it takes those with the least log-loss on
+ * validation. A prior's share is of the mean kernel weight around a validation prompt.
+ */
+export const knnTrainer: Trainer = {
+  family: 'knn',
+  input: 'dense',
+  defaults: { k: 100, tail: 0, refit: 1 },
+
+  async fit(input) {
+    const { signal, onProgress, hyperparameters } = input
+    const tail = tailOf(input)
+    const tensors = neighbourTensors(input.train, input, tail)
+    const k = Math.min(hyperparameters.k!, tensors.rows!.shape[0]! - 1)
+    if (k < 1) {
+      throw new WeirError('rows_too_few', {
+        expected: 2,
+        what: 'of the pair to learn from',
+        got: k + 1,
+      })
+    }
+    const compared = compareOn(input.validation)
+    const labels = pairRows(compared, input)
+    const curve: EpochRecord[] = []
+    let best: { loss: number; kernel: number[] } | undefined
+    for (const temperature of TEMPERATURES) {
+      const mass = meanMass(tensors, input, compared, k, temperature)
+      for (const share of PRIOR_SHARES) {
+        signal?.throwIfAborted()
+        const kernel = [k, temperature, share * mass]
+        const started = performance.now()
+        const winRate = score(tensors, kernel, input, compared)
+        const loss = winRateLoss(winRate, labels)
+        const seconds = (performance.now() - started) / 1000
+        curve.push({ epoch: curve.length, trainLoss: loss, validationLoss: loss, seconds })
+        onProgress?.({
+          stage: 'fitting knn',
+          done: curve.length,
+          total: TEMPERATURES.length * PRIOR_SHARES.length,
+          note: `validation log-loss ${loss.toFixed(4)}`,
+        })
+        await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C in
+        if (!best || loss < best.loss) best = { loss, kernel }
+      }
+    }
+    const heldOut = withKernel(input.models, tensors, best!.kernel)
+    const weights =
+      hyperparameters.refit === 1
+        ? withKernel(input.models, neighbourTensors(joinRows(input), input, tail), best!.kernel)
+        : heldOut
+    return { weights, heldOut, hyperparameters, curve, backend: 'exact search' }
+  },
+}
+
+/** Of dense rows all columns; of sparse ones the last `tail`, which must be said. */
+export function tailOf({ train, hyperparameters }: TrainerInput): number {
+  const { embeddings } = train
+  if (embeddings.kind === 'dense') return embeddings.dimension
+  const tail = hyperparameters.tail!
+  if (tail >= 1 && tail <= embeddings.dimension) return tail
+  throw new WeirError('option_invalid', {
+    option: '--encoder',
+    expected: 'a dense encoder, or lexical+ one, for a family that asks neighbours',
+    got: 'sparse columns alone',
+  })
+}
+
+export function withKernel(
+  models: readonly string[],
+  tensors: Readonly<Record<string, Tensor>>,
+  kernel: readonly number[],
+): HeadWeights {
+  const values = Float32Array.from(kernel)
+  return { models, tensors: { ...tensors, kernel: { shape: [values.length], values } } }
+}
+
+/** Both splits' rows as one; preferences are renumbered. */
+export function joinRows({ train, validation }: TrainerInput): TrainingRows {
+  const embeddings = concatenate([train.embeddings, validation.embeddings])
+  const { outcomes: first, preferences: votes } = train
+  const { outcomes: second, preferences: more } = validation
+  const join = (a: Int32Array, b: Int32Array): Int32Array => Int32Array.from([...a, ...b])
+  return {
+    embeddings,
+    ...(first &&
+      second && { outcomes: { scores: Float32Array.from([...first.scores, ...second.scores]) } }),
+    ...(votes &&
+      more && {
+        preferences: {
+          prompt: join(
+            votes.prompt,
+            more.prompt.map((row) => row + train.embeddings.rows),
+          ),
+          modelA: join(votes.modelA, more.modelA),
+          modelB: join(votes.modelB, more.modelB),
+          label: Float32Array.from([...votes.label, ...more.label]),
+          weight: Float32Array.from([...votes.weight, ...more.weight]),
+        },
+      }),
+  }
+}
+
+function score(
+  tensors: Readonly<Record<string, Tensor>>,
+  kernel: readonly number[],
+  input: TrainerInput,
+  rows: TrainingRows,
+): Float64Array {
+  return knn.forward(withKernel(input.models, tensors, kernel), input, rows.embeddings).winRate
+}
+
+/** Kernel weight around a row: with prior W a base of 0 and scores of 1 give mass / (mass + W). */
+function meanMass(
+  tensors: Readonly<Record<string, Tensor>>,
+  input: TrainerInput,
+  rows: TrainingRows,
+  k: number,
+  temperature: number,
+): number {
+  const ones: Tensor = {
+    ...tensors.scores!,
+    values: new Float32Array(tensors.scores!.values.length),
+  }
+  const m = input.models.length
+  for (let i = input.strong; i < ones.values.length; i += m) ones.values[i] = 1
+  const base: Tensor = { shape: [m], values: new Float32Array(m) }
+  const probe = withKernel(input.models, { ...tensors, scores: ones, base }, [k, temperature, 1])
+  const sample = takeRows(
+    rows.embeddings,
+    Array.from({ length: Math.min(200, rows.embeddings.rows) }, (_, i) => i),
+  )
+  const { quality } = knn.forward(probe, input, sample)
+  let sum = 0
+  for (let row = 0; row < sample.rows; row++) {
+    const share = Math.min(quality![row * m + input.strong]!, 1 - 1e-9)
+    sum += share / (1 - share)
+  }
+  return Math.max(sum / Math.max(sample.rows, 1), 1e-9)
+}
+
+/** The first so many rows of a split; their order is the log's, their choice the split's hash. */
+function compareOn(split: TrainingRows): TrainingRows {
+  const { embeddings, outcomes, preferences } = split
+  if (embeddings.rows <= MAX_COMPARED) return split
+  const kept = Array.from({ length: MAX_COMPARED }, (_, i) => i)
+  const m = outcomes ? outcomes.scores.length / embeddings.rows : 0
+  return {
+    embeddings: takeRows(embeddings, kept),
+    ...(outcomes && { outcomes: { scores: outcomes.scores.subarray(0, MAX_COMPARED * m) } }),
+    ...(preferences && { preferences: firstVotes(preferences) }),
+  }
+}
+
+function firstVotes(votes: NonNullable<TrainingRows['preferences']>): typeof votes {
+  const rows = [...votes.prompt.keys()].filter((i) => votes.prompt[i]! < MAX_COMPARED)
+  const take = (column: Int32Array): Int32Array => Int32Array.from(rows, (i) => column[i]!)
+  return {
+    prompt: take(votes.prompt),
+    modelA: take(votes.modelA),
+    modelB: take(votes.modelB),
+    label: Float32Array.from(rows, (i) => votes.label[i]!),
+    weight: Float32Array.from(rows, (i) => votes.weight[i]!),
+  }
+}

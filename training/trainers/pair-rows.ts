@@ -1,0 +1,45 @@
+import type { TrainerInput, TrainingRows } from '../trainer.ts'
+
+/** Rows of a split on which the pair was observed, with y = (1 + s - w) / 2 or the pair's share of votes. */
+export interface PairRows {
+  readonly rows: Int32Array
+  readonly y: Float64Array
+}
+
+export function pairRows(
+  { embeddings, outcomes, preferences }: TrainingRows,
+  { models, strong, weak }: Pick<TrainerInput, 'models' | 'strong' | 'weak'>,
+): PairRows {
+  const m = models.length
+  const sum = new Float64Array(embeddings.rows)
+  const votes = new Float64Array(embeddings.rows)
+  for (let i = 0; i < (preferences?.prompt.length ?? 0); i++) {
+    const { modelA, modelB, label, weight, prompt } = preferences!
+    const forward = modelA[i] === strong && modelB[i] === weak
+    if (!forward && !(modelA[i] === weak && modelB[i] === strong)) continue
+    sum[prompt[i]!]! += weight[i]! * (forward ? label[i]! : 1 - label[i]!)
+    votes[prompt[i]!]! += weight[i]!
+  }
+  const rows: number[] = []
+  const y: number[] = []
+  for (let row = 0; row < embeddings.rows; row++) {
+    const gain = outcomes
+      ? outcomes.scores[row * m + strong]! - outcomes.scores[row * m + weak]!
+      : Number.NaN
+    const label = Number.isNaN(gain) ? sum[row]! / votes[row]! : (1 + gain) / 2
+    if (Number.isNaN(label)) continue
+    rows.push(row)
+    y.push(label)
+  }
+  return { rows: Int32Array.from(rows), y: Float64Array.from(y) }
+}
+
+/** Mean log-loss of win rates, a row of the split each, against the observed rows. */
+export function winRateLoss(winRate: Float64Array, { rows, y }: PairRows): number {
+  let loss = 0
+  for (let i = 0; i < rows.length; i++) {
+    const p = Math.min(Math.max(winRate[rows[i]!]!, 1e-6), 1 - 1e-6)
+    loss -= y[i]! * Math.log(p) + (1 - y[i]!) * Math.log(1 - p)
+  }
+  return rows.length > 0 ? loss / rows.length : Number.NaN
+}
