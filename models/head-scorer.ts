@@ -8,6 +8,8 @@ export interface HeadScorer {
   /** the folded head, where there is one: `explain` reads it */
   readonly linear?: LinearHead
   score(embeddings: Embeddings): Promise<Scores> | Scores
+  /** The same at once, where no session is run. */
+  scoreNow?(embeddings: Embeddings): Scores
   close(): Promise<void>
 }
 
@@ -23,6 +25,7 @@ export function linearScorer(linear: LinearHead): HeadScorer {
   return {
     linear,
     score: (embeddings) => scoreLinear(linear, embeddings),
+    scoreNow: (embeddings) => scoreLinear(linear, embeddings),
     close: async () => {},
   }
 }

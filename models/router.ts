@@ -11,6 +11,7 @@ import { WeirError } from './errors.ts'
 import { explainLinear } from './explain.ts'
 import { type HeadScorer, linearScorer, openHead } from './head-scorer.ts'
 import { requestText } from './route-request.ts'
+import type { Scores } from './scores.ts'
 
 /** What a router says of n prompts, in their order. */
 export interface RouterScores {
@@ -29,6 +30,8 @@ export interface Router {
   readonly path: string
   /** @throws score_invalid, onnx_failed, cancelled */
   score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
+  /** `score` at once, where encoder and head never leave the thread (`lexical` and a folded head). */
+  readonly scoreNow: ((prompts: readonly string[]) => RouterScores) | undefined
   /** The same by the fallback head, which always answers in time; undefined where the bundle has none. */
   readonly scoreFallback: ((prompts: readonly string[]) => Promise<RouterScores>) | undefined
   /** Largest difference between the folded head and router.onnx on these prompts; 0 without a folded head. */
@@ -91,6 +94,13 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     manifest,
     path: bundle.path,
     score,
+    scoreNow:
+      encoder.encodeNow && head.scoreNow
+        ? (prompts) => {
+            const { embeddings, truncated } = encoder.encodeNow!(prompts)
+            return checkedScores(head.scoreNow!(embeddings), truncated, manifest)
+          }
+        : undefined,
     scoreFallback: fallback
       ? (prompts) => scoreWith(fallback.encoder, fallback.head, manifest, prompts)
       : undefined,
@@ -152,15 +162,27 @@ async function scoreWith(
   signal?: AbortSignal,
 ): Promise<RouterScores> {
   const { embeddings, truncated } = await encoder.encode(prompts, signal)
-  const { winRate, quality } = await head.score(embeddings)
+  return checkedScores(await head.score(embeddings), truncated, manifest)
+}
+
+/** Calibrated, and refused where a number is none. */
+function checkedScores(
+  { winRate, quality }: Scores,
+  truncated: Uint8Array,
+  manifest: Manifest,
+): RouterScores {
   for (let i = 0; i < winRate.length; i++) {
     const value = calibrate(manifest.calibration, winRate[i]!)
     // written so that NaN fails it
     if (!(value >= 0 && value <= 1)) throw new WeirError('score_invalid', { value })
     winRate[i] = value
   }
-  if (quality && !quality.every((value) => value >= 0 && value <= 1)) {
-    throw new WeirError('score_invalid', { value: 'a quality outside it' })
+  if (quality) {
+    for (let i = 0; i < quality.length; i++) {
+      if (!(quality[i]! >= 0 && quality[i]! <= 1)) {
+        throw new WeirError('score_invalid', { value: quality[i] })
+      }
+    }
   }
   return quality ? { winRate, quality, truncated } : { winRate, truncated }
 }

@@ -59,6 +59,7 @@ function fromState(state: LexicalState, spec: EncoderSpec): Encoder {
       }
       return joinParts(parts)
     },
+    encodeNow: encodeChunk,
     featureNames: (prompt) => (projection ? new Map() : featurizer.names(prompt)),
   }
 

@@ -52,7 +52,7 @@ interface Prepared {
 export function createDecider(options: DeciderOptions): Decider {
   const { fleet, observers, now, newId, onEncoderFailure } = options
   const deadlines = new DeadlineQueue(options.deadlineMs)
-  const score = (live: LiveRouter, { text, hash }: Prepared): Promise<Scored> =>
+  const score = (live: LiveRouter, { text, hash }: Prepared): Promise<Scored> | Scored =>
     scorePrompt(live, text, hash, deadlines, onEncoderFailure)
 
   /** Holds every version it may need until `release`. */

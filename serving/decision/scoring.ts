@@ -1,4 +1,5 @@
 import { WeirError } from '../../models/errors.ts'
+import type { RouterScores } from '../../models/router.ts'
 import type { LiveRouter } from '../fleet/live-router.ts'
 import type { CachedScore } from '../fleet/score-cache.ts'
 import type { DeadlineQueue } from './deadline.ts'
@@ -20,17 +21,36 @@ export interface Scored {
 export type OnEncoderFailure = (error: unknown, router: string) => void
 
 /** Scores a prompt in time: from the cache, by the router, else by its fallback head, else not at all. */
-export async function scorePrompt(
+export function scorePrompt(
   live: LiveRouter,
   text: string,
   hash: string,
   deadlines: DeadlineQueue,
   onFailure: OnEncoderFailure,
-): Promise<Scored> {
+): Promise<Scored> | Scored {
   const { cache, router } = live
   const known = cache?.get(hash)
   if (known) return { ...known, cache: 'hit' }
   const state = cache ? 'miss' : 'off'
+  if (router.scoreNow) {
+    try {
+      return { ...kept(live, hash, router.scoreNow([text])), cache: state }
+    } catch (error) {
+      onFailure(error, router.manifest.name)
+      return fallback(live, text, 'encoder_failed', state)
+    }
+  }
+  return scoreInTime(live, text, hash, deadlines, onFailure, state)
+}
+
+async function scoreInTime(
+  live: LiveRouter,
+  text: string,
+  hash: string,
+  deadlines: DeadlineQueue,
+  onFailure: OnEncoderFailure,
+  state: 'miss' | 'off',
+): Promise<Scored> {
   let fallbackReason: FallbackReason = 'deadline'
   try {
     // not awaited alone: what misses the deadline is still kept for the next time it is asked
@@ -39,13 +59,30 @@ export async function scorePrompt(
     if (scored) return { ...scored, cache: state }
   } catch (error) {
     fallbackReason = 'encoder_failed'
-    onFailure(error, router.manifest.name)
+    onFailure(error, live.router.manifest.name)
   }
-  return { ...(await fallbackScore(live, text)), fallbackReason, cache: state }
+  return fallback(live, text, fallbackReason, state)
+}
+
+async function fallback(
+  live: LiveRouter,
+  text: string,
+  fallbackReason: FallbackReason,
+  cache: 'miss' | 'off',
+): Promise<Scored> {
+  return { ...(await fallbackScore(live, text)), fallbackReason, cache }
 }
 
 async function scoreOne(live: LiveRouter, text: string, hash: string): Promise<CachedScore> {
-  const { winRate, quality, truncated } = await live.router.score([text])
+  return kept(live, hash, await live.router.score([text]))
+}
+
+/** One prompt's scores, kept for the next time it is asked. */
+function kept(
+  live: LiveRouter,
+  hash: string,
+  { winRate, quality, truncated }: RouterScores,
+): CachedScore {
   const scored = { winRate: winRate[0]!, quality, truncated: truncated[0] === 1 }
   live.cache?.set(hash, scored)
   return scored
