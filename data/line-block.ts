@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { parseLine } from './jsonl.ts'
-import { decodeLine, type Line, NEWLINE } from './lines.ts'
+import { decodeLine, type Line, NEWLINE, validLine } from './lines.ts'
 import { createPlacer, type PlacerSpec } from './placer.ts'
 import type { LogRow, Reject } from './reader.ts'
 import { READERS } from './readers/registry.ts'
@@ -25,32 +25,35 @@ export function readLineBlock(spec: PlacerSpec, seed: number): (block: LineBlock
   const reader = READERS.find((known) => known.name === spec.format)
   if (!reader) throw new Error(`no reader named ${spec.format}`)
   const place = createPlacer(reader, spec)
-  return ({ head, bytes }) => {
-    const lines = splitLines(head, bytes)
+  return (block) => {
     const rows: (LogRow | Reject)[] = []
-    for (const line of lines) {
+    const lines = eachLine(block, (line) => {
       const record = parseLine(line)
       const row = record && place(record)
       if (row) rows.push(row)
-    }
-    return { lines: lines.length, block: packRows(rows, seed) }
+    })
+    return { lines, block: packRows(rows, seed) }
   }
 }
 
-function splitLines(head: Uint8Array, bytes: Uint8Array): Line[] {
+/** Hands over one line after another, so that none outlives its parsing; returns how many there are. */
+function eachLine({ head, bytes }: LineBlock, take: (line: Line) => void): number {
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const lines: Line[] = []
+  let lines = 0
   let start = 0
   if (head.length > 0) {
     const end = body.indexOf(NEWLINE)
     start = end < 0 ? body.length : end + 1
-    lines.push(decodeLine(Buffer.concat([head, body.subarray(0, end < 0 ? body.length : end)]), 1))
+    const rest = body.subarray(0, end < 0 ? body.length : end)
+    take(decodeLine(Buffer.concat([head, rest]), ++lines))
   }
   const valid = isUtf8(body.subarray(start))
   for (let end = body.indexOf(NEWLINE, start); end >= 0; end = body.indexOf(NEWLINE, start)) {
-    lines.push(decodeLine(body.subarray(start, end), lines.length + 1, valid))
+    take(
+      valid ? validLine(body, start, end, ++lines) : decodeLine(body.subarray(start, end), ++lines),
+    )
     start = end + 1
   }
-  if (start < body.length) lines.push(decodeLine(body.subarray(start), lines.length + 1, valid))
+  if (start < body.length) take(decodeLine(body.subarray(start), ++lines))
   return lines
 }

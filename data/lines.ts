@@ -53,14 +53,19 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   if (heldBytes > 0 || skipping) yield [finish(Buffer.alloc(0))]
 }
 
-/** One line's bytes as text; `valid`: they are known to be UTF-8. */
-export function decodeLine(bytes: Buffer, line: number, valid = false): Line {
-  let start = 0
-  let end = bytes.length
-  if (line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) start = 3
-  if (end > start && bytes[end - 1] === 0x0d) end--
-  if (!valid && !isUtf8(bytes.subarray(start, end))) return { line, reason: 'not valid UTF-8' }
-  return { line, text: bytes.toString('utf8', start, end) }
+/** One line's bytes as text, unless they are no UTF-8. */
+export function decodeLine(bytes: Buffer, line: number): Line {
+  if (!isUtf8(bytes)) return { line, reason: 'not valid UTF-8' }
+  return validLine(bytes, 0, bytes.length, line)
+}
+
+/** The same for bytes that are known to be UTF-8. */
+export function validLine(bytes: Buffer, start: number, end: number, line: number): Line {
+  const marked =
+    line === 1 && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf
+  const from = marked ? start + 3 : start
+  const to = end > from && bytes[end - 1] === 0x0d ? end - 1 : end
+  return { line, text: bytes.toString('utf8', from, to) }
 }
 
 /** A line too long to be read. */

@@ -39,24 +39,31 @@ const DOT = 46
 const COLON = 58
 
 /**
- * The same for a prompt of ASCII characters, into `out` (at least `length` + CUT long), ten times as
- * fast: ingestion reads every prompt. Returns how long it is, or -1 where `plainText` has to tell.
+ * The same for a prompt of ASCII characters, `bytes[start..stop)`, into `out` (at least `length` + CUT
+ * long), ten times as fast: ingestion reads every prompt. Returns how long it is, or -1 where
+ * `plainText` has to tell.
  */
-export function plainAscii(text: string, out: Uint8Array, length: number): number {
-  const end = Math.min(text.length, TEXT_LENGTH)
+export function plainAscii(
+  bytes: Uint8Array,
+  start: number,
+  stop: number,
+  out: Uint8Array,
+  length: number,
+): number {
+  const end = Math.min(stop, start + TEXT_LENGTH)
   const wanted = length + CUT
   let made = 0
   let lineStart = true
   let lastKept = -1
-  for (let i = 0; i < end; i++) {
+  for (let i = start; i < end; i++) {
     if (lineStart) {
-      const after = optionLineEnd(text, i, end)
+      const after = optionLineEnd(bytes, i, end)
       if (after > i) {
         i = after
         if (i >= end) break
       }
     }
-    const code = text.charCodeAt(i)
+    const code = bytes[i]!
     if (code >= 128) return -1
     lineStart = code === NEWLINE || code === RETURN
     if (code > SPACE) lastKept = i
@@ -65,38 +72,38 @@ export function plainAscii(text: string, out: Uint8Array, length: number): numbe
     out[made++] = plain
     if (made === wanted) return length
   }
-  if (endsInCue(text, lastKept)) made -= CUE.length
+  if (endsInCue(bytes, start, lastKept)) made -= CUE.length
   return made > 0 ? Math.min(made, length) : -1
 }
 
 /** Where the line that starts at `i` ends if it is an answer option, else `i`. */
-function optionLineEnd(text: string, i: number, end: number): number {
+function optionLineEnd(bytes: Uint8Array, i: number, end: number): number {
   let at = i
-  while (at < end && (text.charCodeAt(at) === SPACE || text.charCodeAt(at) === TAB)) at++
-  let code = text.charCodeAt(at)
+  while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++
+  const code = bytes[at]!
   if (code === OPEN) {
-    code = text.charCodeAt(at + 1)
-    if (!letter(code) || text.charCodeAt(at + 2) !== CLOSE) return i
+    if (!letter(bytes[at + 1]!) || bytes[at + 2] !== CLOSE) return i
     at += 3
   } else {
     if (!(code >= 65 && code <= 90)) return i
-    code = text.charCodeAt(at + 1)
-    if (code !== DOT && code !== CLOSE) return i
+    if (bytes[at + 1] !== DOT && bytes[at + 1] !== CLOSE) return i
     at += 2
   }
-  if (at >= end) return i
-  code = text.charCodeAt(at)
-  if (code !== SPACE && code !== TAB) return i
-  while (at < end && text.charCodeAt(at) !== NEWLINE && text.charCodeAt(at) !== RETURN) at++
+  if (at >= end || (bytes[at] !== SPACE && bytes[at] !== TAB)) return i
+  while (at < end && bytes[at] !== NEWLINE && bytes[at] !== RETURN) at++
   return at
 }
 
-function endsInCue(text: string, last: number): boolean {
-  const stop = text.charCodeAt(last) === COLON ? last : last + 1
-  const start = stop - CUE.length
-  if (start < 0 || text.slice(start, stop).toLowerCase() !== CUE) return false
-  const before = text.charCodeAt(start - 1)
-  return start === 0 || !(letter(before) || (before >= 48 && before <= 57) || before === 95)
+/** Whether what was kept, up to `last`, ends in "answer" or "answer:" as a word of its own. */
+function endsInCue(bytes: Uint8Array, start: number, last: number): boolean {
+  const stop = bytes[last] === COLON ? last : last + 1
+  const from = stop - CUE.length
+  if (from < start) return false
+  for (let i = 0; i < CUE.length; i++) {
+    if (PLAIN[bytes[from + i]! & 127] !== CUE.charCodeAt(i)) return false
+  }
+  const before = bytes[from - 1]!
+  return from === start || !(letter(before) || (before >= 48 && before <= 57) || before === 95)
 }
 
 const letter = (code: number): boolean => (code >= 65 && code <= 90) || (code >= 97 && code <= 122)

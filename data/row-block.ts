@@ -4,7 +4,7 @@ import { WINNERS } from './dataset.ts'
 import { hashText } from './hash64.ts'
 import { Names } from './names.ts'
 import type { LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
-import { stemHash } from './stem.ts'
+import { stemHashOfBytes } from './stem.ts'
 
 /** Rows that a block may hold of each kind; the codes of `kind`. */
 export const KIND = { preference: 0, outcome: 1 } as const
@@ -150,11 +150,6 @@ class Packer {
 
   private addText(text: string): void {
     const { at, columns, hash: words } = this
-    // As a binary string the digest costs a third of what it costs as a buffer.
-    this.digest.write(hash('sha256', text, 'binary'), at * 32, 'latin1')
-    stemHash(text, [], this.seed, words)
-    columns.stem[at * 2] = words[0]!
-    columns.stem[at * 2 + 1] = words[1]!
     // At most three bytes of UTF-8 a UTF-16 unit.
     const room = this.textBytes + text.length * 3
     if (room > this.text.length) {
@@ -162,7 +157,13 @@ class Packer {
       this.text.copy(grown, 0, 0, this.textBytes)
       this.text = grown
     }
-    this.textBytes += this.text.write(text, this.textBytes)
+    const start = this.textBytes
+    this.textBytes += this.text.write(text, start)
+    stemHashOfBytes(text, this.text, start, this.textBytes, this.seed, words)
+    columns.stem[at * 2] = words[0]!
+    columns.stem[at * 2 + 1] = words[1]!
+    // As a binary string the digest costs a third of what it costs as a buffer.
+    this.digest.write(hash('sha256', text, 'binary'), at * 32, 'latin1')
     columns.textOffset[at + 1] = this.textBytes
   }
 

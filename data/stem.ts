@@ -12,11 +12,16 @@ const STEM_LENGTH = 160
 
 /** Lower-cased letters and digits of the prompt without its answer options and closing "Answer:". */
 export function plainHead(text: string, length = HEAD_LENGTH): string {
-  const scanned = plainAscii(text, scratch, length)
+  const scanned = plainAscii(encoded, 0, encodeStart(text), scratch, length)
   return scanned >= 0 ? scratch.toString('latin1', 0, scanned) : plainText(text, length)
 }
 
 const scratch = Buffer.alloc(HEAD_LENGTH + CUT)
+const encoded = Buffer.alloc(64 * 1024)
+
+/** The text's first 16,000 characters as UTF-8 in `encoded`. */
+const encodeStart = (text: string): number =>
+  encoded.write(text.length > 16_000 ? text.slice(0, 16_000) : text, 0)
 
 /**
  * What two prompts share when they are the same question: the plain head without the longest of the
@@ -28,21 +33,28 @@ export function stem(text: string, prefixes: readonly string[]): string {
   return head.slice(start, start + STEM_LENGTH)
 }
 
-/** The stem's 64-bit hash, `hashText` of it, without making the string where the prompt is ASCII. */
+/** The stem's 64-bit hash, `hashText` of it. */
 export function stemHash(
   text: string,
   prefixes: readonly string[],
   seed: number,
   out: Uint32Array,
 ): void {
-  if (prefixes.length === 0) {
-    const length = plainAscii(text, scratch, STEM_LENGTH)
-    if (length >= 0) {
-      hashBytes(scratch, 0, length, seed, out)
-      return
-    }
-  }
   hashText(stem(text, prefixes), seed, out)
+}
+
+/** The same, without prefixes, of a text that lies as UTF-8 in `bytes[start..end)`: no string where it is ASCII. */
+export function stemHashOfBytes(
+  text: string,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  seed: number,
+  out: Uint32Array,
+): void {
+  const length = plainAscii(bytes, start, end, scratch, STEM_LENGTH)
+  if (length >= 0) hashBytes(scratch, 0, length, seed, out)
+  else stemHash(text, [], seed, out)
 }
 
 function longest(prefixes: readonly string[]): number {

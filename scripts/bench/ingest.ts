@@ -3,14 +3,13 @@
  * parses JSON, and the same rows in Parquet. Each runs in a process of its own, so that its peak memory is its own.
  */
 import { spawnSync } from 'node:child_process'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { ingest } from '../../data/ingest.ts'
 import { createRandom } from '../../models/random.ts'
 import { writePreferencesParquet } from './ingest-parquet.ts'
 
@@ -74,45 +73,16 @@ async function writeJsonLines(path: string, rows: number): Promise<void> {
   await pipeline(blocks, createWriteStream(path))
 }
 
-/** What it is measured against: every line cut out and parsed, nothing kept. */
-async function bareLoop(path: string): Promise<number> {
-  let rows = 0
-  let rest: Buffer = Buffer.alloc(0)
-  const stream = createReadStream(path, { highWaterMark: 1 << 18 })
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk
-    let start = 0
-    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-      const row = JSON.parse(bytes.toString('utf8', start, end)) as GeneratedRow
-      if (row.prompt) rows++
-      start = end + 1
-    }
-    rest = bytes.subarray(start)
-  }
-  return rows
+/** The build, because that is what runs elsewhere, and because tsx would be measured too. */
+function build(): void {
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+  spawnSync(npm, ['run', 'build'], { cwd: fileURLToPath(new URL('../..', import.meta.url)) })
 }
 
-async function child(job: string, path: string): Promise<void> {
-  const started = performance.now()
-  const cpu = process.cpuUsage()
-  if (job === 'bare') await bareLoop(path)
-  else await ingest([path], { out: `${path}.${job}.dataset`, seed: 1 })
-  const used = process.cpuUsage(cpu)
-  const run: Run = {
-    seconds: (performance.now() - started) / 1000,
-    cpuSeconds: (used.user + used.system) / 1e6,
-    peakMb: process.resourceUsage().maxRSS / 1024,
-  }
-  process.stdout.write(JSON.stringify(run))
-}
-
-function measure(job: string, path: string): Run {
-  const self = fileURLToPath(import.meta.url)
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    [...process.execArgv, self, '--child', job, '--path', path],
-    { encoding: 'utf8' },
-  )
+function measure(job: 'bare' | 'ingest', path: string): Run {
+  const child = fileURLToPath(new URL('./ingest-child.mjs', import.meta.url))
+  const args = [child, job, path, `${path}.dataset`]
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${job} failed: ${stderr}`)
   return JSON.parse(stdout) as Run
 }
@@ -123,11 +93,8 @@ async function main(): Promise<void> {
       json: { type: 'boolean', default: false },
       rows: { type: 'string', default: '1000000' },
       dir: { type: 'string' },
-      child: { type: 'string' },
-      path: { type: 'string' },
     },
   })
-  if (values.child) return child(values.child, values.path!)
   const rows = Number(values.rows)
   const folder = values.dir ?? (await mkdtemp(join(tmpdir(), 'weir-bench-')))
   await mkdir(folder, { recursive: true })
@@ -139,18 +106,20 @@ async function main(): Promise<void> {
     if (!held.includes(`rows-${rows}.parquet`)) {
       await writePreferencesParquet(parquet, generateRows(rows, 1))
     }
+    build()
     const runs: Record<string, Run> = {}
-    for (const [job, path] of [
-      ['bare', lines],
-      ['jsonl', lines],
-      ['parquet', parquet],
+    for (const [name, job, path] of [
+      ['bare', 'bare', lines],
+      ['jsonl', 'ingest', lines],
+      ['parquet', 'ingest', parquet],
     ] as const) {
-      runs[job] = measure(job, path)
+      const run = measure(job, path)
+      runs[name] = run
       if (!values.json) {
-        const { seconds, cpuSeconds, peakMb } = runs[job]
+        const { seconds, cpuSeconds, peakMb } = run
         const mb = (await stat(path)).size / 1e6
         process.stdout.write(
-          `${job.padEnd(8)} ${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(1)} s of CPU, ${Math.round(rows / seconds)} rows/s, ${Math.round(mb / seconds)} MB/s, peak ${Math.round(peakMb)} MB\n`,
+          `${name.padEnd(8)} ${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(1)} s of CPU, ${Math.round(rows / seconds)} rows/s, ${Math.round(mb / seconds)} MB/s, peak ${Math.round(peakMb)} MB\n`,
         )
       }
     }
