@@ -4,7 +4,12 @@ import { WeirError } from './errors.ts'
 import { estimateCost } from './prices.ts'
 
 /** Why a model was chosen. A closed list: it labels metrics and logs. */
-export type DecisionReason = 'win_rate_reached' | 'win_rate_below' | 'only_allowed' | 'fallback'
+export type DecisionReason =
+  | 'win_rate_reached'
+  | 'win_rate_below'
+  | 'only_allowed'
+  | 'fallback'
+  | 'explored'
 
 /** What a router said of one prompt, and what the edge adds: the clock and the id are passed in. */
 export interface DecisionInput {
@@ -24,6 +29,10 @@ export interface DecisionInput {
   readonly fallbackReason?: string | undefined
   /** probability of each candidate, in their order, where splits or exploration had a part in it */
   readonly propensities?: Float64Array | undefined
+  /** exploration: the pair's other model answers than the win rate says */
+  readonly explored?: boolean | undefined
+  /** both models should answer this request, so that they can be compared */
+  readonly audit?: boolean | undefined
 }
 
 /**
@@ -37,7 +46,7 @@ export function decide(input: DecisionInput): Decision {
   const threshold = request.threshold ?? manifest.threshold.value
   const fallback = input.fallbackReason !== undefined
   const reached = winRate === undefined || winRate >= threshold
-  const ranked = rank(input, reached)
+  const ranked = rank(input, input.explored ? !reached : reached)
   const chosen = ranked[0]
   if (!chosen?.allowed) {
     throw new WeirError(
@@ -51,9 +60,11 @@ export function decide(input: DecisionInput): Decision {
     ? 'fallback'
     : !free
       ? 'only_allowed'
-      : reached
-        ? 'win_rate_reached'
-        : 'win_rate_below'
+      : input.explored
+        ? 'explored'
+        : reached
+          ? 'win_rate_reached'
+          : 'win_rate_below'
   return {
     id: input.id,
     object: 'routing.decision',
@@ -70,6 +81,7 @@ export function decide(input: DecisionInput): Decision {
     propensity: input.propensities?.[chosen.index] ?? 1,
     timing_ms: input.elapsedMs,
     truncated: input.truncated,
+    ...(input.audit ? { audit: true } : {}),
   }
 }
 

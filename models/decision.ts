@@ -65,6 +65,9 @@ export const Decision = Type.Object({
   propensity: Type.Number(),
   timing_ms: Type.Number(),
   truncated: Type.Boolean(),
+  audit: Type.Optional(
+    Type.Boolean({ description: 'let candidates[1] answer as well, and send feedback on both' }),
+  ),
   explanation: Type.Optional(Explanation),
 })
 export type Decision = Type.Static<typeof Decision>

@@ -17,6 +17,7 @@ export interface ServeFlags {
   readonly rate?: string
   readonly log?: string
   readonly logText?: string
+  readonly explore?: string
   readonly logEmbedding?: boolean
 }
 
@@ -50,6 +51,14 @@ export async function serveConfig(
           })),
         }
       : {}),
+    ...(flags.explore === undefined
+      ? {}
+      : {
+          exploration: {
+            ...base.exploration,
+            floor: numberOption('--explore', flags.explore, { min: 0, max: 0.5 })!,
+          },
+        }),
     ...(deadline === undefined ? {} : { deadline_ms: deadline }),
     ...(cache === undefined ? {} : { cache_entries: cache }),
     ...(rate === undefined ? {} : { rate_per_minute: rate }),

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { Exploration } from '../models/online/exploration.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 
@@ -37,6 +38,8 @@ export const ServeConfig = Type.Object(
     shadows: Type.Optional(
       Type.Array(Type.Object({ of: Name, router: Name }, { additionalProperties: false })),
     ),
+    /** try the other model now and then, with a known probability; off where absent */
+    exploration: Type.Optional(Exploration),
     /** a decision not made in this time is made by the fallback; 0 waits for ever */
     deadline_ms: Type.Optional(Type.Number({ minimum: 0 })),
     /** requests under way before more are refused with 503 */

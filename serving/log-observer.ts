@@ -52,6 +52,7 @@ function toRecord({ decision, request, hash, time, shadow }: DecisionEvent): Dec
     )
   }
   if (shadow) record.shadow = true
+  if (decision.audit) record.audit = true
   if (decision.fallback_reason !== null) record.fallback_reason = decision.fallback_reason
   if (request.session_id !== undefined) record.session_id = request.session_id
   return record

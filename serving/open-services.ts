@@ -10,6 +10,7 @@ import {
   type ServeConfig,
 } from './config.ts'
 import { createDecider } from './decision/decider.ts'
+import { createExplorer } from './decision/explorer.ts'
 import type { DecisionObserver } from './decision/observer.ts'
 import { EncoderHealth } from './encoder-health.ts'
 import type { RequestFacts } from './error-body.ts'
@@ -100,6 +101,7 @@ export async function openServices(
       },
       now,
       newId: options.newId ?? randomUUID,
+      ...(config.exploration ? { explorer: createExplorer(config.exploration) } : {}),
     })
     return {
       fleet,

@@ -8,6 +8,7 @@ export function decisionLine(record: DecisionRecord): string {
   let line = `{"object":"decision","id":${quote(record.id)},"time":${record.time},"router":${quote(record.router)},"version":${quote(record.version)},"model":${quote(record.model)},"win_rate":${record.win_rate},"threshold":${record.threshold},"reason":"${record.reason}","propensity":${record.propensity},"prompt_hash":"${record.prompt_hash}"`
   if (record.propensities) line += `,"propensities":${JSON.stringify(record.propensities)}`
   if (record.shadow) line += ',"shadow":true'
+  if (record.audit) line += ',"audit":true'
   if (record.fallback_reason) line += `,"fallback_reason":${quote(record.fallback_reason)}`
   if (record.session_id !== undefined) line += `,"session_id":${quote(record.session_id)}`
   if (record.text !== undefined) line += `,"text":${quote(record.text)}`

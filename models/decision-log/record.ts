@@ -33,6 +33,8 @@ export const DecisionRecord = Type.Object({
   /** the candidates beside the chosen one, with theirs, where there was any chance in it */
   propensities: Type.Optional(Type.Record(Type.String(), Type.Number())),
   shadow: Type.Optional(Type.Literal(true)),
+  /** both models were asked for */
+  audit: Type.Optional(Type.Literal(true)),
   fallback_reason: Type.Optional(Type.String()),
   session_id: Type.Optional(Type.String()),
   text: Type.Optional(Type.String()),

@@ -34,6 +34,7 @@ export function serveCommand(): Command {
     .option('--log <folder>', 'write every decision and all feedback there')
     .option('--log-text <what>', 'keep prompts in the log: none, redacted or full (default none)')
     .option('--log-embedding', 'keep embeddings in the log')
+    .option('--explore <p>', 'try the other model with this probability, for weir ope (default 0)')
     .option('--lines [file]', 'a JSON line a decision, on standard error or in a file')
     .option('--spans', 'an OpenTelemetry span a decision, to the SDK that is registered')
     .option('--deadline <ms>', 'fall back when a decision takes longer (default 50; 0 never)')

@@ -8,6 +8,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { LiveRouter } from '../fleet/live-router.ts'
 import { resolveTarget, type Target } from '../fleet/snapshot.ts'
 import { DeadlineQueue } from './deadline.ts'
+import type { Explorer } from './explorer.ts'
 import type { DecisionObserver } from './observer.ts'
 import { type OnEncoderFailure, type Scored, scoreBatch, scorePrompt } from './scoring.ts'
 import { chooseArm, splitPropensities } from './split.ts'
@@ -20,6 +21,7 @@ export interface DeciderOptions {
   /** milliseconds since 1970 */
   readonly now: () => number
   readonly newId: () => string
+  readonly explorer?: Explorer
 }
 
 /** Who asks, as far as routing cares. */
@@ -50,7 +52,7 @@ interface Prepared {
 }
 
 export function createDecider(options: DeciderOptions): Decider {
-  const { fleet, observers, now, newId, onEncoderFailure } = options
+  const { fleet, observers, now, newId, onEncoderFailure, explorer } = options
   const deadlines = new DeadlineQueue(options.deadlineMs)
   const score = (live: LiveRouter, { text, hash }: Prepared): Promise<Scored> | Scored =>
     scorePrompt(live, text, hash, deadlines, onEncoderFailure)
@@ -84,6 +86,7 @@ export function createDecider(options: DeciderOptions): Decider {
     prepared: Prepared,
     scored: Scored,
     propensities?: Float64Array,
+    explored?: boolean,
   ): Decision =>
     decide({
       manifest: live.router.manifest,
@@ -97,6 +100,8 @@ export function createDecider(options: DeciderOptions): Decider {
       elapsedMs: Math.round((performance.now() - prepared.started) * 1000) / 1000,
       fallbackReason: scored.fallbackReason,
       propensities,
+      explored,
+      audit: explorer?.audits(prepared.id),
     })
 
   const observe = (
@@ -120,22 +125,36 @@ export function createDecider(options: DeciderOptions): Decider {
     for (const observer of observers) observer(event)
   }
 
-  /** What each arm would choose: for the propensity, the others' scores must be known too. */
+  /** What each arm would choose and how often: for the propensity, the others' scores must be known too. */
   const overArms = async (prepared: Prepared, scored: Scored): Promise<Float64Array> => {
     const { live: own, target } = prepared
     const choices = await Promise.all(
       target.arms.map(async ({ live, share }) => {
         const its = live === own ? scored : await score(live, prepared)
-        return { share, model: decideBy(live, prepared, its).model }
+        const greedy = decideBy(live, prepared, its)
+        const p = explorer?.probability(greedy, live.strong) ?? 0
+        const choice = { share: share * (1 - p), model: greedy.model }
+        return p > 0 ? [choice, { share: share * p, model: greedy.candidates[1]!.model }] : [choice]
       }),
     )
-    return splitPropensities(own.router.manifest, choices)
+    return splitPropensities(own.router.manifest, choices.flat())
+  }
+
+  const choose = async (prepared: Prepared, scored: Scored): Promise<Decision> => {
+    const { live, target } = prepared
+    if (!explorer && target.arms.length === 1) return decideBy(live, prepared, scored)
+    explorer?.begin()
+    const propensities = await overArms(prepared, scored)
+    const greedy = decideBy(live, prepared, scored, propensities)
+    const p = explorer?.probability(greedy, live.strong) ?? 0
+    return p > 0 && explorer?.takes(greedy, p, live.strong)
+      ? decideBy(live, prepared, scored, propensities, true)
+      : greedy
   }
 
   const finish = async (prepared: Prepared, scored: Scored): Promise<Decision> => {
-    const { live, request, target, text } = prepared
-    const propensities = target.arms.length > 1 ? await overArms(prepared, scored) : undefined
-    const decision = decideBy(live, prepared, scored, propensities)
+    const { live, request, text } = prepared
+    const decision = await choose(prepared, scored)
     observe(live, prepared, scored, decision, false)
     return request.explain ? explained(decision, await live.router.explain(text)) : decision
   }
