@@ -25,8 +25,9 @@ export const percent = (value: number | null | undefined): string =>
 export function dollars(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return MISSING
   if (value === 0) return '$0'
+  if (Math.abs(value) < 0.0001) return 'under $0.0001'
   const digits = Math.max(2, 2 - Math.floor(Math.log10(Math.abs(value))))
-  return `${value < 0 ? '-' : ''}$${Math.abs(value).toFixed(Math.min(digits, 8))}`
+  return `${value < 0 ? '-' : ''}$${Math.abs(value).toFixed(digits)}`
 }
 
 /** 12,345 */

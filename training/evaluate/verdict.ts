@@ -1,5 +1,6 @@
 import type { Difference } from './difference.ts'
 import type { Interval } from './interval.ts'
+import { detectableDifference, Z_95 } from './normal.ts'
 
 /** What the figures say of a router, in words. `works` is null where they cannot say. */
 export interface Verdict {
@@ -47,11 +48,10 @@ export function verdictOf(
     })
     return { works: false, words: `is worse than prompt length by ${size}` }
   }
-  const against = beatsRandom ? 'prompt length' : 'random'
-  return {
-    works: false,
-    words: `not distinguishable from ${against}: the difference from prompt length is ${spread(versusLength)}; ${power(rows, versusLength)}`,
-  }
+  const words = beatsRandom
+    ? `not distinguishable from prompt length: the difference is ${spread(versusLength)}; ${power(rows, versusLength)}`
+    : `not distinguishable from random: APGR ${spread(apgr)}, random is .5; ${power(rows, aboveRandom(apgr))}`
+  return { works: false, words }
 }
 
 /** Why there is no gap to recover. */
@@ -68,7 +68,12 @@ function butCategory(difference: Difference | undefined): string {
   return `, but does not clear the category prior: ${spread(difference)}`
 }
 
-function power(rows: number, difference: Difference): string {
+function aboveRandom({ value, low, high }: Interval): Pick<Difference, 'value' | 'detectable'> {
+  const error = low === null || high === null ? Number.NaN : (high - low) / (2 * Z_95)
+  return { value: value! - 0.5, detectable: detectableDifference(error) }
+}
+
+function power(rows: number, difference: Pick<Difference, 'value' | 'detectable'>): string {
   const detectable = difference.detectable ?? Number.NaN
   if (!(detectable > 0)) return `${count(rows)} prompts show no difference at all`
   const target = Math.max(Math.abs(difference.value!), WORTH_FINDING)

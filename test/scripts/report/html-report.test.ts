@@ -54,7 +54,7 @@ describe('the HTML report', () => {
 })
 
 describe.skipIf(!existsSync(CHROMIUM))(
-  'in Chromium (skipped: none at CHROMIUM or /usr/bin/chromium)',
+  'in Chromium (needs one at CHROMIUM or /usr/bin/chromium)',
   () => {
     let browser: Browser
     const problems: string[] = []

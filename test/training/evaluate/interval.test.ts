@@ -52,10 +52,18 @@ describe('the verdict', () => {
 
   test('does not: the difference it could have shown, and how many prompts would show this one', () => {
     const versus = { value: 0.025, low: -0.02, high: 0.07, p: 0.3, detectable: 0.07 }
-    const { works, words } = verdictOf(640, gap, { value: 0.53, low: 0.48, high: 0.58 }, versus)
+    const { works, words } = verdictOf(640, gap, apgr, versus)
     expect(works).toBe(false)
     expect(words).toBe(
-      "not distinguishable from random: the difference from prompt length is .025 [-.020, .070]; 640 prompts can't show a difference under .070; about 5,100 would show one of .025",
+      "not distinguishable from prompt length: the difference is .025 [-.020, .070]; 640 prompts can't show a difference under .070; about 5,100 would show one of .025",
+    )
+  })
+
+  test('is not clear of random: the same, against random', () => {
+    const versus = { value: 0.025, low: -0.02, high: 0.07, p: 0.3, detectable: 0.07 }
+    // standard error .1 / 3.92; detectable 2.8016 of them
+    expect(verdictOf(640, gap, { value: 0.53, low: 0.48, high: 0.58 }, versus).words).toBe(
+      "not distinguishable from random: APGR .53 [.48, .58], random is .5; 640 prompts can't show a difference under .071; about 3,700 would show one of .030",
     )
   })
 

@@ -9,7 +9,7 @@ const folder = process.env.WEIR_DATA ?? '../shared/data'
 const present = existsSync(join(folder, 'routellm-mmlu.csv.gz'))
 
 /** The figures measured on RouteLLM's own tables before this code was written; error = one standard error. */
-describe.skipIf(!present)('RouteLLM outcome tables (skipped: not in ../shared/data)', () => {
+describe.skipIf(!present)('RouteLLM outcome tables (needs ../shared/data or WEIR_DATA)', () => {
   test.each([
     { table: 'mmlu', rows: 11_332, length: 0.584, oracle: 1.28, error: 0.011 },
     { table: 'gsm8k', rows: 1_037, length: 0.598, oracle: 1.12, error: 0.021 },
