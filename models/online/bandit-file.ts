@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { WeirError } from '../errors.ts'
+import type { BanditState } from './linear-bandit.ts'
+
+const NAME = /^\d{8}\.json$/
+const KEPT = 10
+
+/**
+ * Keeps a state as the next numbered file of a folder, whole or not at all, and the ten before it.
+ *
+ * @returns its number
+ */
+export async function keepBandit(folder: string, state: BanditState): Promise<number> {
+  await mkdir(folder, { recursive: true })
+  const kept = await numbers(folder)
+  const number = (kept.at(-1) ?? 0) + 1
+  const aside = join(folder, `.${randomBytes(4).toString('hex')}`)
+  const { actions, dimension, observed } = state
+  const body = {
+    actions,
+    dimension,
+    observed,
+    gram: pack(state.gram),
+    moment: pack(state.moment),
+    coefficients: pack(state.coefficients),
+  }
+  const file = await open(aside, 'wx')
+  try {
+    await file.writeFile(JSON.stringify(body))
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(aside, pathOf(folder, number))
+  for (const old of kept.slice(0, -KEPT)) await rm(pathOf(folder, old), { force: true })
+  return number
+}
+
+/** The newest state, or undefined where there is none. @throws state_invalid */
+export async function lastBandit(folder: string): Promise<BanditState | undefined> {
+  const last = (await numbers(folder)).at(-1)
+  if (last === undefined) return undefined
+  const path = pathOf(folder, last)
+  try {
+    const body = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+    const { actions, dimension, observed } = body
+    const whole = [actions, dimension, observed].every((x) => Number.isInteger(x))
+    if (!whole) throw new TypeError('a size is missing')
+    const [a, d] = [Number(actions), Number(dimension)]
+    return {
+      actions: a,
+      dimension: d,
+      observed: Number(observed),
+      gram: unpack(body.gram, a * d * d),
+      moment: unpack(body.moment, a * d),
+      coefficients: unpack(body.coefficients, a * d),
+    }
+  } catch (cause) {
+    const reason = (cause as Error).message
+    throw new WeirError('state_invalid', { path, what: 'the online head', reason }, { cause })
+  }
+}
+
+/** Takes back the newest state: the one before it is the newest again. */
+export async function revertBandit(folder: string): Promise<void> {
+  const last = (await numbers(folder)).at(-1)
+  if (last !== undefined) await rm(pathOf(folder, last))
+}
+
+const pathOf = (folder: string, number: number): string =>
+  join(folder, `${String(number).padStart(8, '0')}.json`)
+
+async function numbers(folder: string): Promise<number[]> {
+  const names = await readdir(folder).catch(() => [])
+  return names
+    .filter((name) => NAME.test(name))
+    .map((name) => Number.parseInt(name, 10))
+    .sort((a, b) => a - b)
+}
+
+const pack = (values: Float64Array): string =>
+  Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('base64')
+
+function unpack(text: unknown, length: number): Float64Array {
+  const bytes = Buffer.from(String(text), 'base64')
+  if (bytes.length !== 8 * length) {
+    throw new TypeError(`expected ${length} numbers, got ${bytes.length / 8}`)
+  }
+  const values = new Float64Array(length)
+  new Uint8Array(values.buffer).set(bytes)
+  if (!values.every(Number.isFinite)) throw new TypeError('a number is not finite')
+  return values
+}

@@ -1,0 +1,169 @@
+export interface BanditOptions {
+  readonly actions: number
+  readonly dimension: number
+  /** pseudo-rows behind "no correction" along every direction */
+  readonly ridge?: number
+  /** weight of an observation one update later; .999 remembers about a thousand */
+  readonly forgetting?: number
+  /** most that one refresh may move an action's coefficients (Euclidean norm) */
+  readonly maxStep?: number
+  /** observations between refreshes */
+  readonly every?: number
+}
+
+/** A prediction with its posterior standard deviation, in the outcome's units. */
+export interface BanditPrediction {
+  readonly mean: number
+  readonly deviation: number
+}
+
+/** Plain numbers, to be kept and put back. */
+export interface BanditState {
+  readonly actions: number
+  readonly dimension: number
+  readonly observed: number
+  /** actions x d x d */
+  readonly gram: Float64Array
+  /** actions x d */
+  readonly moment: Float64Array
+  /** actions x d: what predictions are made with */
+  readonly coefficients: Float64Array
+}
+
+/** Standard deviation taken for one 0/1 outcome: its largest. */
+const NOISE = 0.5
+
+/**
+ * A linear correction to each action's predicted outcome, learnt from feedback: ridge regression on what
+ * the base router left over (the model of LinUCB, Li et al. 2010, and of linear Thompson sampling, Agrawal
+ * and Goyal 2013), old observations fading. Zero coefficients are the base router itself, which is
+ * what forgetting leads back to.
+ */
+export class LinearBandit {
+  private readonly options: Required<BanditOptions>
+  private gram: Float64Array
+  private moment: Float64Array
+  private coefficients: Float64Array
+  /** actions lower triangles of gram + ridge I */
+  private readonly factor: Float64Array
+  private readonly scratch: Float64Array
+  private observed = 0
+
+  constructor(options: BanditOptions) {
+    this.options = { ridge: 20, forgetting: 0.9995, maxStep: 0.5, every: 32, ...options }
+    const { actions, dimension: d } = this.options
+    this.gram = new Float64Array(actions * d * d)
+    this.moment = new Float64Array(actions * d)
+    this.coefficients = new Float64Array(actions * d)
+    this.factor = new Float64Array(actions * d * d)
+    this.scratch = new Float64Array(d)
+    this.factorise()
+  }
+
+  /** The correction to an action's outcome. @param x d numbers */
+  predict(action: number, x: ArrayLike<number>): BanditPrediction {
+    const { dimension: d } = this.options
+    let mean = 0
+    for (let j = 0; j < d; j++) mean += this.coefficients[action * d + j]! * x[j]!
+    // x' (gram + ridge I)^-1 x = |L^-1 x|^2
+    const y = this.scratch
+    const base = action * d * d
+    let variance = 0
+    for (let j = 0; j < d; j++) {
+      let sum = x[j]!
+      for (let k = 0; k < j; k++) sum -= this.factor[base + j * d + k]! * y[k]!
+      y[j] = sum / this.factor[base + j * d + j]!
+      variance += y[j]! ** 2
+    }
+    return { mean, deviation: NOISE * Math.sqrt(variance) }
+  }
+
+  /** @param left the outcome minus what the base router predicted for this action */
+  observe(action: number, x: ArrayLike<number>, left: number): void {
+    const { dimension: d, forgetting, every } = this.options
+    // everything fades alike, so an action that is not tried becomes uncertain again
+    for (let at = 0; at < this.gram.length; at++) this.gram[at]! *= forgetting
+    for (let at = 0; at < this.moment.length; at++) this.moment[at]! *= forgetting
+    const base = action * d * d
+    for (let j = 0; j < d; j++) {
+      this.moment[action * d + j]! += x[j]! * left
+      for (let k = 0; k < d; k++) this.gram[base + j * d + k]! += x[j]! * x[k]!
+    }
+    this.observed++
+    if (this.observed % every === 0) this.refresh()
+  }
+
+  /** Moves the coefficients towards the regression's, by at most `maxStep` an action. */
+  refresh(): void {
+    const { actions, dimension: d, maxStep } = this.options
+    this.factorise()
+    for (let a = 0; a < actions; a++) {
+      const target = this.solve(a)
+      let squares = 0
+      for (let j = 0; j < d; j++) squares += (target[j]! - this.coefficients[a * d + j]!) ** 2
+      const part = Math.min(1, maxStep / Math.max(1e-12, Math.sqrt(squares)))
+      for (let j = 0; j < d; j++) {
+        const at = a * d + j
+        this.coefficients[at]! += part * (target[j]! - this.coefficients[at]!)
+      }
+    }
+  }
+
+  get state(): BanditState {
+    const { actions, dimension } = this.options
+    return {
+      actions,
+      dimension,
+      observed: this.observed,
+      gram: this.gram.slice(),
+      moment: this.moment.slice(),
+      coefficients: this.coefficients.slice(),
+    }
+  }
+
+  /** Puts back a state of the same shape, such as one from before an update. */
+  restore(state: BanditState): void {
+    const { actions, dimension } = this.options
+    if (state.actions !== actions || state.dimension !== dimension) {
+      throw new RangeError(`a state of ${state.actions} x ${state.dimension} does not fit`)
+    }
+    this.gram = state.gram.slice()
+    this.moment = state.moment.slice()
+    this.coefficients = state.coefficients.slice()
+    this.observed = state.observed
+    this.factorise()
+  }
+
+  /** Cholesky of gram + ridge I. */
+  private factorise(): void {
+    const { actions, dimension: d, ridge } = this.options
+    for (let a = 0; a < actions; a++) {
+      const base = a * d * d
+      for (let j = 0; j < d; j++) {
+        for (let k = 0; k <= j; k++) {
+          let sum = this.gram[base + j * d + k]! + (j === k ? ridge : 0)
+          for (let m = 0; m < k; m++) {
+            sum -= this.factor[base + j * d + m]! * this.factor[base + k * d + m]!
+          }
+          this.factor[base + j * d + k] =
+            j === k ? Math.sqrt(Math.max(sum, 1e-12)) : sum / this.factor[base + k * d + k]!
+        }
+      }
+    }
+  }
+
+  private solve(action: number): Float64Array {
+    const { dimension: d } = this.options
+    const base = action * d * d
+    const out = this.moment.slice(action * d, (action + 1) * d)
+    for (let j = 0; j < d; j++) {
+      for (let k = 0; k < j; k++) out[j]! -= this.factor[base + j * d + k]! * out[k]!
+      out[j]! /= this.factor[base + j * d + j]!
+    }
+    for (let j = d - 1; j >= 0; j--) {
+      for (let k = j + 1; k < d; k++) out[j]! -= this.factor[base + k * d + j]! * out[k]!
+      out[j]! /= this.factor[base + j * d + j]!
+    }
+    return out
+  }
+}
