@@ -22,6 +22,8 @@ export interface Ops<T> {
   sumLast(a: T): T
   /** rows of a parameter [m, k] by the batch's index column: [batch, k] */
   gatherRows(table: T, index: T): T
+  /** gatherRows(table, a) - gatherRows(table, b), at the cost of one of them */
+  gatherDifference(table: T, a: T, b: T): T
   /** each row divided by its Euclidean norm */
   normaliseRows(a: T): T
   /** a column [batch] as [batch, 1] */

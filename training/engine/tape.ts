@@ -31,7 +31,7 @@ export interface ScaledValue {
 }
 
 /** Tables of at most this many rows are gathered as one-hot times table, so that the gradient is a Gemm. */
-const ONE_HOT_ROWS = 1024
+const ONE_HOT_ROWS = 512
 /** Keeps a zero row from dividing by zero, as in torch.nn.functional.normalize. */
 export const MINIMUM_NORM = 1e-12
 
@@ -40,6 +40,7 @@ export class Tape implements Ops<GraphValue> {
   readonly entries: TapeEntry[] = []
   readonly graph: GraphBuilder
   private readonly oneHots = new Map<string, GraphValue>()
+  private readonly identities = new Map<number, string>()
   private readonly scalars = new Map<number, string>()
 
   constructor(graph: GraphBuilder) {
@@ -147,6 +148,13 @@ export class Tape implements Ops<GraphValue> {
       const sum: Record<string, OnnxAttribute> = { reduction: { string: 'add' } }
       return [this.emit('ScatterND', [zeros, at, this.expand(gradient, shape)], table.shape, sum)]
     })
+  }
+
+  gatherDifference(table: GraphValue, a: GraphValue, b: GraphValue): GraphValue {
+    const rows = table.shape[0]!
+    if (rows > ONE_HOT_ROWS) return this.sub(this.gatherRows(table, a), this.gatherRows(table, b))
+    const signs = this.elementwise('Sub', this.oneHot(a, rows), this.oneHot(b, rows))
+    return this.matmul(signs, table)
   }
 
   normaliseRows(a: GraphValue): GraphValue {
@@ -274,15 +282,24 @@ export class Tape implements Ops<GraphValue> {
     return this.emitNamed('Reshape', [a.name, this.graph.integers(shape)], shape)
   }
 
+  /** Rows of the identity: copying them is many times faster than the OneHot operator. */
   private oneHot(index: GraphValue, depth: number): GraphValue {
     const key = `${index.name} ${depth}`
     const known = this.oneHots.get(key)
     if (known) return known
-    const size = this.graph.constant({ type: 'int32', shape: [1], data: Int32Array.of(depth) })
-    const values = this.graph.floats([0, 1], [2])
-    const made = this.emitNamed('OneHot', [index.name, size, values], [index.shape[0]!, depth])
+    const identity = this.identities.get(depth) ?? this.identity(depth)
+    const shape = [index.shape[0]!, depth]
+    const made = this.emitNamed('Gather', [identity, index.name], shape)
     this.oneHots.set(key, made)
     return made
+  }
+
+  private identity(size: number): string {
+    const values = new Float32Array(size * size)
+    for (let i = 0; i < size; i++) values[i * size + i] = 1
+    const name = this.graph.floats(values, [size, size])
+    this.identities.set(size, name)
+    return name
   }
 
   /** Sums a gradient over the axes along which an operand of shape `target` was broadcast to `full`. */

@@ -44,6 +44,10 @@ export function tfjsOps(tf: Tf): Ops<TfTensor> {
     softplus: (a) => softplus(a),
     sumLast: (a) => tf.sum(a, -1),
     gatherRows: (table, index) => tf.matMul(oneHot(index, table.shape[0]!), table),
+    gatherDifference: (table, a, b) => {
+      const rows = table.shape[0]!
+      return tf.matMul(tf.sub(oneHot(a, rows), oneHot(b, rows)), table)
+    },
     normaliseRows: (a) => normaliseRows(a),
     asColumn: (a) => tf.expandDims(a, -1),
     columnAt: (a, k) => tf.reshape(tf.slice(a, [0, k], [a.shape[0]!, 1]), [a.shape[0]!]),

@@ -9,7 +9,7 @@ export const mfLoss: RowLoss = (ops, parameters, batch) => {
   const projected = ops.matmul(batch.embedding!, parameters.projection!)
   const hidden = ops.mul(ops.add(projected, parameters.bias!), parameters.output!)
   const vectors = ops.normaliseRows(parameters.models!)
-  const apart = ops.sub(ops.gatherRows(vectors, batch.a!), ops.gatherRows(vectors, batch.b!))
+  const apart = ops.gatherDifference(vectors, batch.a!, batch.b!)
   const delta = ops.sumLast(ops.mul(hidden, apart))
   // softplus(x) - y x is the cross-entropy of sigmoid(x) with label y, without overflow
   return ops.sub(ops.softplus(delta), ops.mul(delta, batch.label!))

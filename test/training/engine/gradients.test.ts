@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { createRandom } from '../../../models/random.ts'
-import type { Engine, FitSpec } from '../../../training/engine/engine.ts'
+import type { Engine, FitSpec, RowLoss } from '../../../training/engine/engine.ts'
 import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
 import { createTfjsEngine } from '../../../training/engine/tfjs-engine.ts'
 import { preferenceProblem, successProblem } from './problems.ts'
@@ -53,6 +53,24 @@ test('a large table is gathered without one-hot and has the same gradient', asyn
   const tfjs = await engines.tfjs!.gradients(spec, train)
   for (const name of Object.keys(spec.parameters)) {
     expectClose(onnx.gradients[name]!.values, tfjs.gradients[name]!.values, 1e-5)
+  }
+})
+
+test.each([5, 700])('gatherDifference over %i rows is the difference of two gathers', async (n) => {
+  const { spec, train } = preferenceProblem(120, n)
+  const loss: RowLoss = (ops, p, batch) => {
+    const unit = ops.normaliseRows(p.vectors!)
+    const text = ops.add(ops.matmul(batch.prompt!, p.projection!), p.bias!)
+    const apart = ops.gatherDifference(unit, batch.a!, batch.b!)
+    const delta = ops.sumLast(ops.mul(ops.mul(apart, text), p.output!))
+    return ops.sub(ops.softplus(delta), ops.mul(delta, batch.label!))
+  }
+  const expected = await engines.tfjs!.gradients(spec, train)
+  for (const engine of Object.values(engines)) {
+    const { gradients } = await engine.gradients({ ...spec, loss }, train)
+    for (const name of Object.keys(spec.parameters)) {
+      expectClose(gradients[name]!.values, expected.gradients[name]!.values, 1e-5)
+    }
   }
 })
 
