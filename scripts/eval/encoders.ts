@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Embeddings } from '../../models/embeddings.ts'
+import { appendColumns } from '../../models/encoders/joined.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
 import { createEngine } from '../../training/engine/engines.ts'
 import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
@@ -24,13 +25,18 @@ const { values: options } = parseArgs({
     folds: { type: 'string', default: '5' },
     labels: { type: 'string', default: '300,1000,3000,all' },
     heads: { type: 'string', default: 'linear,mf' },
-    encoders: { type: 'string', default: 'lexical,use-lite-static,use-lite' },
+    encoders: {
+      type: 'string',
+      default: 'lexical,use-lite-static,use-lite,lexical+use-lite-static,lexical+use-lite',
+    },
     data: { type: 'string', default: '' },
   },
 })
 const seed = Number(options.seed)
 const folds = Number(options.folds)
 const list = (text: string): string[] => text.split(',').filter(Boolean)
+/** words and meaning side by side, as `weir train --encoder lexical+use-lite` reads them */
+const BESIDE = 'lexical+'
 const terminal = openTerminal()
 const signal = interruptSignal()
 
@@ -83,7 +89,8 @@ async function openSources(
       sources.set(name, (head) => (training) => lexical(pair, training, head))
       continue
     }
-    const { encoder } = await makeNamedEncoder(name, {
+    const beside = name.startsWith(BESIDE)
+    const { encoder } = await makeNamedEncoder(beside ? name.slice(BESIDE.length) : name, {
       cacheFolder: cacheFolder(process.env),
       onProgress: terminal.onProgress,
       workers: 2,
@@ -91,7 +98,11 @@ async function openSources(
     const folder = join(cacheFolder(process.env), 'eval')
     const embeddings = await storedEmbeddings(encoder, pair.prompts, folder, terminal.onProgress)
     await encoder.close?.()
-    sources.set(name, () => async () => embeddings)
+    sources.set(name, () => async (training) => {
+      if (!beside) return embeddings
+      const words = await lexical(pair, training, 'linear')
+      return words.kind === 'sparse' ? appendColumns(words, embeddings) : words
+    })
   }
   return sources
 }
@@ -117,6 +128,7 @@ async function compare(
 ): Promise<Row[]> {
   const routers: { name: string; winRate: Float64Array }[] = []
   for (const [name, sourceOf] of sources) {
+    if (head === 'mf' && name.startsWith(BESIDE)) continue // reads dense rows only
     terminal.onProgress({
       stage: `${pair.name}, ${head}, ${labels} labels`,
       done: routers.length,
