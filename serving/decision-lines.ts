@@ -8,7 +8,7 @@ export interface DecisionLines {
 }
 
 /** Lines gathered before a write; what there is is written every quarter of a second. */
-const CLUMP = 200
+const CLUMP = 1000
 const FLUSH_MS = 250
 
 /** One pino line a decision, to a file or standard error. Opens pino, this file being its only door. */

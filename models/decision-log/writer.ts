@@ -44,14 +44,14 @@ export interface LogWriter {
 }
 
 const RETRY_MS = 1000
-const WRITE_AT = 1 << 16
+const WRITE_AT = 1 << 18
 
 export async function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
   const {
     folder,
     segmentBytes = 64 << 20,
     syncMs = 1000,
-    flushMs = 20,
+    flushMs = 100,
     bufferLimit = 32 << 20,
     owner = String(process.pid),
     now = () => new Date(),

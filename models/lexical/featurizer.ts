@@ -20,15 +20,22 @@ export function createFeaturizer(state: LexicalState): Featurizer {
   const columns = state.buckets.length
   const dimension = columns + SURFACE_COUNT
   const columnOf = new Int32Array(BUCKETS).fill(-1)
-  for (let column = 0; column < columns; column++) columnOf[state.buckets[column]!] = column
+  // a bit a bucket fits the fastest cache, the columns do not: most pairs of words end here
+  const kept = new Uint32Array(BUCKETS >>> 5)
+  for (let column = 0; column < columns; column++) {
+    const bucket = state.buckets[column]!
+    columnOf[bucket] = column
+    kept[bucket >>> 5]! |= 1 << (bucket & 31)
+  }
   // scratch space, so that a request allocates only its own row
   const counts = new Uint32Array(columns)
   const touched = new Uint32Array(Math.min(columns, 2 * MAX_CHARACTERS))
   const surface = new Float64Array(SURFACE_COUNT)
   let distinct = 0
   const countGram = (hash: number): void => {
-    const column = columnOf[hash & (BUCKETS - 1)]!
-    if (column < 0) return
+    const bucket = hash & (BUCKETS - 1)
+    if ((kept[bucket >>> 5]! & (1 << (bucket & 31))) === 0) return
+    const column = columnOf[bucket]!
     if (counts[column]! === 0) touched[distinct++] = column
     counts[column]!++
   }
