@@ -9,94 +9,164 @@ import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
 /**
  * Linear heads by penalised logistic regression: from outcomes one success head a model (soft labels are
  * the scores), from preferences alone one head for the pair. The objective is convex, so it is solved by
- * L-BFGS whatever the engine; the strength of the L2 penalty is the one with the least log-loss on validation.
- * With `refit`, the head is then fitted at that strength to train and validation rows together.
+ * L-BFGS whatever the engine; the strength of the L2 penalty is the one with the least log-loss on
+ * validation or, where a head has few rows, over folds of train and validation together. With `refit`, the
+ * head is then fitted at that strength to all of them.
  */
 export const classifierTrainer: Trainer = {
   family: 'classifier',
   input: 'sparse',
-  defaults: { l2_min: 0.5, l2_max: 30, l2_steps: 5, iterations: 200, refit: 1 },
+  defaults: {
+    l2_min: 0.5,
+    l2_max: 30,
+    l2_steps: 5,
+    iterations: 200,
+    refit: 1,
+    folds: 5,
+    folds_below_rows: 3000,
+  },
 
   async fit(input) {
-    const { train, validation } = input
-    const heads = train.outcomes
-      ? input.models.map((_, model) => ({
-          name: input.models[model]!,
-          train: outcomeTarget(train, input.models.length, model),
-          validation: outcomeTarget(validation, input.models.length, model),
-        }))
-      : [
-          {
-            name: `${input.models[input.strong]} over ${input.models[input.weak]}`,
-            train: pairTarget(train, input),
-            validation: pairTarget(validation, input),
-          },
-        ]
+    const { train, validation, hyperparameters } = input
+    const rows = train.embeddings.rows
+    const all = concatenate([train.embeddings, validation.embeddings])
+    const heads = headTargets(input)
     const curve: EpochRecord[] = []
-    const chosen: LogisticFit[] = []
+    const heldOut: LogisticFit[] = []
     const refitted: LogisticFit[] = []
-    const refit = input.hyperparameters.refit === 1
-    const everything = refit ? concatenate([train.embeddings, validation.embeddings]) : undefined
-    const strengths = penalties(input.hyperparameters)
     for (const [index, head] of heads.entries()) {
-      let best: { fit: LogisticFit; loss: number; l2: number } | undefined
-      for (const [step, l2] of strengths.entries()) {
-        input.signal?.throwIfAborted()
-        const started = performance.now()
-        const fit: LogisticFit = await fitLogistic({
-          embeddings: train.embeddings,
-          ...head.train,
-          l2,
-          maxIterations: input.hyperparameters.iterations!,
-          tolerance: 1e-5,
-          // the neighbouring strength's solution is a good start
-          ...(best ? { init: { weights: best.fit.weights, bias: best.fit.bias } } : {}),
-          ...(input.signal ? { signal: input.signal } : {}),
-        })
-        const loss = meanLogLoss(fit, validation.embeddings, head.validation)
-        curve.push({
-          epoch: curve.length,
-          trainLoss: meanLogLoss(fit, train.embeddings, head.train),
-          validationLoss: loss,
-          seconds: (performance.now() - started) / 1000,
-        })
+      const everything = joinTargets(head.train, head.validation, rows)
+      const few = everything.rows.length < hyperparameters.folds_below_rows!
+      const parts = few
+        ? foldTargets(everything, hyperparameters.folds!)
+        : [{ fit: head.train, judge: { ...head.validation, rows: shifted(head.validation, rows) } }]
+      const chosen = await penaltyPath(input, all, parts, (record, step, steps) => {
+        curve.push({ epoch: curve.length, ...record })
         input.onProgress?.({
           stage: 'fitting classifier',
-          done: index * strengths.length + step + 1,
-          total: heads.length * strengths.length,
-          note: `${head.name}: validation log-loss ${loss.toFixed(4)}`,
+          done: index * steps + step + 1,
+          total: heads.length * steps,
+          note: `${head.name}: validation log-loss ${record.validationLoss.toFixed(4)}`,
         })
-        if (best && !(loss < best.loss)) break // weaker penalties only overfit more
-        best = { fit, loss, l2 }
+      })
+      heldOut.push(few ? await solve(input, all, head.train, chosen.l2) : chosen.fit)
+      if (hyperparameters.refit === 1) {
+        refitted.push(await solve(input, all, everything, chosen.l2, chosen.fit))
       }
-      chosen.push(best!.fit)
-      if (!everything) continue
-      const { fit, l2 } = best!
-      refitted.push(
-        await fitLogistic({
-          embeddings: everything,
-          ...joinTargets(head.train, head.validation, train.embeddings.rows),
-          l2,
-          maxIterations: input.hyperparameters.iterations!,
-          tolerance: 1e-5,
-          init: { weights: fit.weights, bias: fit.bias },
-          ...(input.signal ? { signal: input.signal } : {}),
-        }),
-      )
     }
-    const heldOut = joinHeads(input.models, train.embeddings.dimension, chosen)
+    const first = joinHeads(input.models, all.dimension, heldOut)
     return {
-      ...(refit
-        ? { weights: joinHeads(input.models, train.embeddings.dimension, refitted), heldOut }
-        : { weights: heldOut }),
-      hyperparameters: input.hyperparameters,
+      ...(hyperparameters.refit === 1
+        ? { weights: joinHeads(input.models, all.dimension, refitted), heldOut: first }
+        : { weights: first }),
+      hyperparameters,
       curve,
       backend: 'lbfgs',
     }
   },
 }
 
-/** Strongest first: the path ends where the validation loss starts to rise. */
+interface HeadTargets {
+  readonly name: string
+  readonly train: Target
+  readonly validation: Target
+}
+
+function headTargets(input: TrainerInput): HeadTargets[] {
+  const { models, train, validation } = input
+  if (!train.outcomes) {
+    return [
+      {
+        name: `${models[input.strong]} over ${models[input.weak]}`,
+        train: pairTarget(train, input),
+        validation: pairTarget(validation, input),
+      },
+    ]
+  }
+  return models.map((name, model) => ({
+    name,
+    train: outcomeTarget(train, models.length, model),
+    validation: outcomeTarget(validation, models.length, model),
+  }))
+}
+
+/** What is fitted and what judges it. */
+interface Part {
+  readonly fit: Target
+  readonly judge: Target
+}
+
+interface PathRecord {
+  readonly trainLoss: number
+  readonly validationLoss: number
+  readonly seconds: number
+}
+
+/** Strongest penalty first: the path ends where the judging loss starts to rise. */
+async function penaltyPath(
+  input: TrainerInput,
+  embeddings: Embeddings,
+  parts: readonly Part[],
+  onStep: (record: PathRecord, step: number, steps: number) => void,
+): Promise<{ fit: LogisticFit; l2: number }> {
+  const strengths = penalties(input.hyperparameters)
+  let best: { fits: LogisticFit[]; loss: number; l2: number } | undefined
+  for (const [step, l2] of strengths.entries()) {
+    const started = performance.now()
+    const fits: LogisticFit[] = []
+    let trainLoss = 0
+    let loss = 0
+    for (const [k, { fit: target, judge }] of parts.entries()) {
+      // the neighbouring strength's solution is a good start
+      const fit = await solve(input, embeddings, target, l2, best?.fits[k])
+      fits.push(fit)
+      trainLoss += meanLogLoss(fit, embeddings, target) / parts.length
+      loss += meanLogLoss(fit, embeddings, judge) / parts.length
+    }
+    const seconds = (performance.now() - started) / 1000
+    onStep({ trainLoss, validationLoss: loss, seconds }, step, strengths.length)
+    if (best && !(loss < best.loss)) break // weaker penalties only overfit more
+    best = { fits, loss, l2 }
+  }
+  return { fit: best!.fits[0]!, l2: best!.l2 }
+}
+
+async function solve(
+  input: TrainerInput,
+  embeddings: Embeddings,
+  target: Target,
+  l2: number,
+  init?: LogisticFit,
+): Promise<LogisticFit> {
+  input.signal?.throwIfAborted()
+  return fitLogistic({
+    embeddings,
+    ...target,
+    l2,
+    maxIterations: input.hyperparameters.iterations!,
+    tolerance: 1e-5,
+    ...(init ? { init: { weights: init.weights, bias: init.bias } } : {}),
+    ...(input.signal ? { signal: input.signal } : {}),
+  })
+}
+
+/** A prompt's rows all fall into one part: row r belongs to part r mod folds. */
+function foldTargets(everything: Target, folds: number): Part[] {
+  const pick = (keep: (row: number) => boolean): Target => {
+    const kept = [...everything.rows.keys()].filter((i) => keep(everything.rows[i]!))
+    return target(
+      kept.map((i) => everything.rows[i]!),
+      kept.map((i) => everything.labels[i]!),
+      kept.map((i) => everything.weights[i]!),
+    )
+  }
+  const parts = Array.from({ length: folds }, (_, fold) => ({
+    fit: pick((row) => row % folds !== fold),
+    judge: pick((row) => row % folds === fold),
+  }))
+  return parts.filter(({ fit, judge }) => fit.rows.length > 0 && judge.rows.length > 0)
+}
+
 function penalties(hyperparameters: Readonly<Record<string, number>>): number[] {
   const {
     l2_min: low,
@@ -110,6 +180,8 @@ function penalties(hyperparameters: Readonly<Record<string, number>>): number[] 
   if (steps <= 1) return [high]
   return Array.from({ length: steps }, (_, i) => high * (low / high) ** (i / (steps - 1)))
 }
+
+const shifted = ({ rows }: Target, by: number): Int32Array => rows.map((row) => row + by)
 
 interface Target {
   /** rows of the embeddings that have a label */
@@ -168,7 +240,7 @@ const target = (
 /** Two splits' targets, the second one's rows behind the first one's `rows`. */
 function joinTargets(first: Target, second: Target, rows: number): Target {
   return target(
-    [...first.rows, ...second.rows.map((row) => row + rows)],
+    [...first.rows, ...shifted(second, rows)],
     [...first.labels, ...second.labels],
     [...first.weights, ...second.weights],
   )

@@ -34,12 +34,15 @@ export function pairRows(
   return { rows: Int32Array.from(rows), y: Float64Array.from(y) }
 }
 
-/** Mean log-loss of win rates, a row of the split each, against the observed rows. */
-export function winRateLoss(winRate: Float64Array, { rows, y }: PairRows): number {
-  let loss = 0
-  for (let i = 0; i < rows.length; i++) {
-    const p = Math.min(Math.max(winRate[rows[i]!]!, 1e-6), 1 - 1e-6)
-    loss -= y[i]! * Math.log(p) + (1 - y[i]!) * Math.log(1 - p)
-  }
-  return rows.length > 0 ? loss / rows.length : Number.NaN
+/** Log-loss of win rates, a row of the split each, on every observed row. */
+export function winRateLosses(winRate: Float64Array, { rows, y }: PairRows): Float64Array {
+  return Float64Array.from(rows, (row, i) => {
+    const p = Math.min(Math.max(winRate[row]!, 1e-6), 1 - 1e-6)
+    return -y[i]! * Math.log(p) - (1 - y[i]!) * Math.log(1 - p)
+  })
+}
+
+export function winRateLoss(winRate: Float64Array, labels: PairRows): number {
+  const losses = winRateLosses(winRate, labels)
+  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length
 }

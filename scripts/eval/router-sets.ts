@@ -1,0 +1,148 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Dataset } from '../../data/dataset.ts'
+import { readLogs } from '../../data/ingest.ts'
+import { pairLabels } from '../../data/pair.ts'
+import { stem } from '../../data/stem.ts'
+import { createRandom, deriveSeed } from '../../models/random.ts'
+
+/** One row of the table: a log, a pair of its models, and how many labels training may see. */
+export interface RouterSet {
+  readonly name: string
+  readonly file: string
+  readonly strong: string
+  readonly weak: string
+  readonly labels?: number
+  /** APGR published for the pair (Ong et al. 2024), and what this project asks of itself */
+  readonly published?: number
+  readonly bar?: number
+}
+
+const GPT_4 = 'gpt-4-1106-preview'
+const MIXTRAL = 'mistralai/Mixtral-8x7B-Instruct-v0.1'
+const MMLU = { file: 'routellm-mmlu.csv.gz', strong: GPT_4, weak: MIXTRAL, published: 0.603 }
+
+const REAL: readonly RouterSet[] = [
+  {
+    name: 'gsm8k',
+    file: 'routellm-gsm8k.csv.gz',
+    strong: GPT_4,
+    weak: MIXTRAL,
+    published: 0.622,
+    bar: 0.62,
+  },
+  {
+    name: 'alpaca',
+    file: 'alpaca-eval-preferences.jsonl.gz',
+    strong: 'gpt4_1106_preview',
+    weak: 'claude-2',
+    bar: 0.58,
+  },
+  { name: 'mmlu_1500', ...MMLU, labels: 1500, bar: 0.64 },
+  { name: 'mmlu', ...MMLU, bar: 0.68 },
+  {
+    name: 'mmlu_pro_gpt4o',
+    file: 'mmlu-pro.jsonl.gz',
+    strong: 'gpt-4o-2024-05',
+    weak: 'Meta-Llama-3-8B-Instruct',
+    bar: 0.62,
+  },
+  {
+    name: 'mmlu_pro_gemini',
+    file: 'mmlu-pro.jsonl.gz',
+    strong: 'gemini-3.1-pro',
+    weak: 'gemini-1.5-flash-002',
+    bar: 0.62,
+  },
+]
+const SAMPLE: RouterSet = {
+  name: 'sample',
+  file: 'outcomes.jsonl.gz',
+  strong: 'big-1',
+  weak: 'small-1',
+}
+
+/** `WEIR_DATA`, else `../shared/data`, else the sample log of the project. */
+export function routerSets(only: readonly string[]): { folder: string; sets: RouterSet[] } {
+  const root = join(import.meta.dirname, '../..')
+  const folder = process.env.WEIR_DATA ?? join(root, '../shared/data')
+  const real = REAL.filter(({ file }) => existsSync(join(folder, file)))
+  const sets = real.length > 0 ? real : [SAMPLE]
+  return {
+    folder: real.length > 0 ? folder : join(root, 'data/sample'),
+    sets: sets.filter(({ name }) => only.length === 0 || only.includes(name)),
+  }
+}
+
+/** The prompts on which the pair was observed, with nothing but the pair's own outcomes and votes. */
+export async function openSet(folder: string, set: RouterSet): Promise<Dataset> {
+  const dataset = await readLogs([join(folder, set.file)], { seed: 1 })
+  const { prompt } = pairLabels(dataset, set.strong, set.weak)
+  const models = [set.strong, set.weak].sort()
+  const column = models.map((model) => dataset.models.indexOf(model))
+  const place = new Map(Array.from(prompt, (from, to) => [from, to]))
+  const { outcomes, preferences } = dataset
+  const votes = preferences
+    ? [...preferences.prompt.keys()].filter(
+        (i) =>
+          column.includes(preferences.modelA[i]!) &&
+          column.includes(preferences.modelB[i]!) &&
+          place.has(preferences.prompt[i]!),
+      )
+    : []
+  const take = (values: ArrayLike<number>): number[] => votes.map((i) => values[i]!)
+  return {
+    ...dataset,
+    models,
+    prompts: Array.from(prompt, (i) => dataset.prompts[i]!),
+    hashes: Array.from(prompt, (i) => dataset.hashes[i]!),
+    categories: Array.from(prompt, (i) => dataset.categories[i]),
+    split: new Uint8Array(prompt.length),
+    ...(outcomes && {
+      outcomes: {
+        scores: Float32Array.from(
+          [...prompt].flatMap((i) =>
+            column.map((m) => outcomes.scores[i * dataset.models.length + m]!),
+          ),
+        ),
+      },
+    }),
+    ...(preferences && {
+      preferences: {
+        prompt: Int32Array.from(take(preferences.prompt), (from) => place.get(from)!),
+        modelA: Int32Array.from(take(preferences.modelA), (m) => column.indexOf(m)),
+        modelB: Int32Array.from(take(preferences.modelB), (m) => column.indexOf(m)),
+        label: Float32Array.from(take(preferences.label)),
+        weight: Float32Array.from(take(preferences.weight)),
+        bothBad: Uint8Array.from(take(preferences.bothBad)),
+        judge: Int32Array.from(take(preferences.judge)),
+      },
+    }),
+  }
+}
+
+/** Stems fall into this many cells; a tenth of the training folds' cells stops and selects. */
+const CELLS = 1000
+const TRAIN = 0
+const VALIDATION = 1
+const UNUSED = 2
+export const HELD_OUT = 3
+
+/** The dataset as one fold sees it: held out by stem, and of the rest no more than `labels` prompts. */
+export function foldOf(
+  dataset: Dataset,
+  options: { fold: number; folds: number; seed: number; labels?: number | undefined },
+): Dataset {
+  const { fold, folds, seed, labels = Infinity } = options
+  const { prefixes } = dataset.manifest.split
+  const split = Uint8Array.from(dataset.prompts, (prompt) => {
+    const cell = createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(CELLS)
+    if (cell % folds === fold) return HELD_OUT
+    return Math.floor(cell / folds) % 10 === 0 ? VALIDATION : TRAIN
+  })
+  const given = createRandom(deriveSeed(seed, `labels ${fold}`)).shuffle(
+    [...split.keys()].filter((row) => split[row] !== HELD_OUT),
+  )
+  for (const row of given.slice(Math.min(labels, given.length))) split[row] = UNUSED
+  return { ...dataset, split }
+}

@@ -1,0 +1,227 @@
+import { parseArgs } from 'node:util'
+import type { Dataset } from '../../data/dataset.ts'
+import { pairLabels } from '../../data/pair.ts'
+import type { EncoderArtifact } from '../../models/encoder.ts'
+import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
+import type { Interval } from '../../training/evaluate/interval.ts'
+import type { EvaluationReport } from '../../training/evaluate/report.ts'
+import { fitRouter } from '../../training/fit-router.ts'
+import { type Contender, standings } from '../../training/one-standard-error.ts'
+import { pairRows, winRateLosses } from '../../training/trainers/pair-rows.ts'
+import { interruptSignal } from '../interrupt.ts'
+import { openTerminal, score, table } from '../terminal.ts'
+import { keptEncoder } from './kept-encoder.ts'
+import { foldOf, HELD_OUT, openSet, type RouterSet, routerSets } from './router-sets.ts'
+
+/**
+ * `npm run eval:routers`: mean APGR of every family, k-fold by stem. In each fold the families are fitted on
+ * the other folds alone, encoder included; `chosen` is in each fold the first of them within one standard error
+ * of the least log-loss on the validation rows inside them. Beside them what needs no training, on the same rows.
+ */
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    sets: { type: 'string', default: '' },
+    folds: { type: 'string', default: '5' },
+    seeds: { type: 'string', default: '1,2,3' },
+    routers: {
+      type: 'string',
+      default: 'classifier:lexical+use-lite,ensemble:lexical+use-lite,classifier,mf,knn:use-lite',
+    },
+    shuffle: { type: 'boolean', default: false },
+  },
+})
+const list = (text: string): string[] => text.split(',').filter(Boolean)
+const folds = Number(options.folds)
+const seeds = list(options.seeds).map(Number)
+const routers = list(options.routers)
+const terminal = openTerminal()
+const signal = interruptSignal()
+const CHOSEN = 'chosen'
+
+interface Row {
+  readonly set: string
+  readonly router: string
+  /** APGR: mean over the seeds, with the first seed's bootstrap interval around it */
+  readonly apgr: Interval
+  readonly seeds: readonly number[]
+  /** expected calibration error of raw win rates, first seed */
+  readonly ece?: number | undefined
+}
+
+const rows: Row[] = []
+const { folder, sets } = routerSets(list(options.sets))
+for (const set of sets) {
+  const dataset = options.shuffle
+    ? shuffled(await openSet(folder, set))
+    : await openSet(folder, set)
+  const measured = await measure(set, dataset)
+  rows.push(...measured)
+  terminal.endProgress()
+  terminal.note(shown(measured))
+}
+const figures = Object.fromEntries(
+  rows.filter(({ router }) => router === CHOSEN).map(({ set, apgr }) => [set, apgr.value]),
+)
+if (options.json) terminal.json({ folds, seeds, rows, figures })
+else terminal.print(shown(rows))
+
+async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
+  const encoders = new Map<string, EncoderArtifact>()
+  for (const router of routers) {
+    const name = (router.split(':')[1] ?? 'lexical').replace('lexical+', '')
+    if (name === 'lexical' || encoders.has(name)) continue
+    encoders.set(name, await keptEncoder(name, dataset.prompts, terminal.onProgress))
+  }
+  const reports: EvaluationReport[] = []
+  for (const seed of seeds) {
+    const winRates = new Map<string, Float64Array>()
+    for (const name of [...routers, CHOSEN]) {
+      winRates.set(name, new Float64Array(dataset.prompts.length))
+    }
+    for (let fold = 0; fold < folds; fold++) {
+      await scoreFold(set, foldOf(dataset, { fold, folds, seed, labels: set.labels }), {
+        encoders,
+        winRates,
+        seed,
+        note: `${set.name}, seed ${seed}, fold ${fold + 1} of ${folds}`,
+      })
+    }
+    reports.push(await judge(set, dataset, winRates, seed))
+  }
+  return [...routers, CHOSEN]
+    .map((name): Row => {
+      const all = reports.map((report) => report.routers.find((r) => r.name === name)!)
+      return {
+        ...meanRow(
+          set.name,
+          name,
+          all.map(({ apgr }) => apgr),
+        ),
+        ece: all[0]!.reliability?.ece,
+      }
+    })
+    .concat(
+      Object.entries(reports[0]!.baselines).map(([name, baseline]) =>
+        meanRow(set.name, `(${name.replace('_', ' ')})`, [baseline.apgr]),
+      ),
+    )
+}
+
+async function scoreFold(
+  set: RouterSet,
+  dataset: Dataset,
+  given: {
+    readonly encoders: ReadonlyMap<string, EncoderArtifact>
+    readonly winRates: ReadonlyMap<string, Float64Array>
+    readonly seed: number
+    readonly note: string
+  },
+): Promise<void> {
+  const held = [...dataset.split.keys()].filter((row) => dataset.split[row] === HELD_OUT)
+  const texts = held.map((row) => dataset.prompts[row]!)
+  const contenders: Contender[] = []
+  for (const [done, name] of routers.entries()) {
+    terminal.onProgress({ stage: given.note, done, total: routers.length, note: name })
+    const [family = '', encoderName = 'lexical'] = name.split(':')
+    const artifact = given.encoders.get(encoderName.replace('lexical+', ''))
+    const fitted = await fitRouter(dataset, {
+      strong: set.strong,
+      weak: set.weak,
+      router: family,
+      engine: 'onnx',
+      seed: given.seed,
+      threads: 1,
+      ...(artifact && { encoder: artifact, besideLexical: encoderName.startsWith('lexical+') }),
+      signal,
+    })
+    const { pair, validation } = fitted
+    const input = { models: dataset.models, ...pair }
+    const onValidation = fitted.family.forward(
+      fitted.heldOut ?? fitted.weights,
+      pair,
+      validation.embeddings,
+    )
+    const losses = winRateLosses(onValidation.winRate, pairRows(validation, input))
+    contenders.push({ name, losses })
+    const { embeddings } = await fitted.encoder.encoder.encode(texts)
+    const { winRate } = fitted.family.forward(fitted.weights, pair, embeddings)
+    for (const [place, row] of held.entries()) given.winRates.get(name)![row] = winRate[place]!
+  }
+  const { name } = standings(contenders).find(({ chosen }) => chosen)!
+  for (const row of held) given.winRates.get(CHOSEN)![row] = given.winRates.get(name)![row]!
+}
+
+async function judge(
+  set: RouterSet,
+  dataset: Dataset,
+  winRates: ReadonlyMap<string, Float64Array>,
+  seed: number,
+): Promise<EvaluationReport> {
+  const { label, strong, weak } = pairLabels(dataset, set.strong, set.weak)
+  return evaluateRouters({
+    routers: Array.from(winRates, ([name, winRate]) => ({ name, winRate })),
+    prompts: dataset.prompts,
+    categories: dataset.categories,
+    labels: { y: label, ...(strong && weak && { strong, weak }) },
+    replicates: 500,
+    seed,
+    signal,
+  })
+}
+
+function meanRow(set: string, router: string, apgrs: readonly Interval[]): Row {
+  const values = apgrs.map(({ value }) => value ?? Number.NaN)
+  const value = values.reduce((sum, v) => sum + v, 0) / values.length
+  const { low, high } = apgrs[0]!
+  const shift = value - values[0]!
+  return {
+    set,
+    router,
+    apgr: {
+      value,
+      low: low === null ? null : low + shift,
+      high: high === null ? null : high + shift,
+    },
+    seeds: values,
+  }
+}
+
+/** The pair's labels dealt to other prompts: what is left to learn is nothing. */
+function shuffled(dataset: Dataset): Dataset {
+  const n = dataset.prompts.length
+  const order = Array.from({ length: n }, (_, i) => (i * 7919 + 13) % n)
+  const { outcomes, preferences } = dataset
+  return {
+    ...dataset,
+    ...(outcomes && {
+      outcomes: {
+        scores: Float32Array.from(
+          order.flatMap((row) => [outcomes.scores[2 * row]!, outcomes.scores[2 * row + 1]!]),
+        ),
+      },
+    }),
+    ...(preferences && {
+      preferences: { ...preferences, prompt: preferences.prompt.map((row) => order[row]!) },
+    }),
+  }
+}
+
+function shown(some: readonly Row[]): string {
+  const bar = new Map(sets.map((set) => [set.name, set]))
+  return table([
+    ['set', 'router', 'APGR', '95% interval', 'by seed', 'ECE', 'published', 'bar'],
+    ...some.map(({ set, router, apgr, seeds: each, ece }) => [
+      set,
+      router,
+      score(apgr.value ?? Number.NaN),
+      apgr.low === null ? '' : `[${score(apgr.low)}, ${score(apgr.high ?? Number.NaN)}]`,
+      each.length > 1 ? each.map(score).join(' ') : '',
+      ece === undefined ? '' : score(ece),
+      scored(bar.get(set)?.published),
+      scored(bar.get(set)?.bar),
+    ]),
+  ])
+}
+
+const scored = (value: number | undefined): string => (value === undefined ? '' : score(value))
