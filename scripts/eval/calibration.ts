@@ -8,6 +8,7 @@ import { calibrateProbabilities } from '../../training/calibrate/probability/rep
 import { openTerminal, table } from '../terminal.ts'
 import { budgetOnSplits } from './budget-splits.ts'
 import { type ScoredTable, scoredTables } from './calibration-data.ts'
+import { blendedWithCategory } from './category-blend.ts'
 import { type KnownWorld, promiseInWorld } from './known-world.ts'
 import { promiseOnSplits, type SplitOptions } from './promise-splits.ts'
 import { shareError, shiftedShareErrors } from './share-errors.ts'
@@ -45,12 +46,13 @@ const METHODS: readonly (readonly [string, BoundTest | 'plug-in', 'max-loss' | '
   ['plug_in', 'plug-in', 'max-loss'],
 ]
 
-function promises({ name, rows }: ScoredTable): void {
+/** Two rows of figures: what the router alone scores, and what it scores beside its prompts' categories. */
+function promises(name: string, rows: ScoredTable['rows'], told: string, prefix: string): void {
   const validationRows = Math.min(1000, Math.floor(rows.winRate.length / 4))
   const calibrationRows = validationRows
   const lines: string[][] = [['method', 'violated 2%', 'weak', 'violated 5%', 'weak']]
   // duplicates of a prompt are averaged: the few graded rows are rounded for the exact tests
-  const whole = { ...rows, gain: rows.gain.map(Math.round) }
+  const whole = { winRate: rows.winRate, gain: rows.gain.map(Math.round) }
   for (const [method, test, kind] of METHODS) {
     const at = (limit: number) => {
       const target =
@@ -69,16 +71,14 @@ function promises({ name, rows }: ScoredTable): void {
       percent(five.violations),
       percent(five.weakShare),
     ])
-    figures[`${method}_violation_rate`] = Math.max(two.violations, five.violations)
-    figures[`${method}_weak_share_2`] = two.weakShare
-    figures[`${method}_weak_share_5`] = five.weakShare
-  }
-  // the default on 0/1 outcomes
-  for (const figure of ['violation_rate', 'weak_share_2', 'weak_share_5']) {
-    figures[figure] = figures[`paired_exact_${figure}`]!
+    // the exact test is the default on 0/1 outcomes
+    const key = `${prefix}${test === pairedExact ? '' : `${method}_`}`
+    figures[`${key}violation_rate`] = Math.max(two.violations, five.violations)
+    figures[`${key}weak_share_2`] = two.weakShare
+    figures[`${key}weak_share_5`] = five.weakShare
   }
   section(
-    `${name}: net loss promised at 90% on ${calibrationRows} rows, ${runs} random splits`,
+    `${name}, scores of ${told}: net loss promised at 90% on ${calibrationRows} rows, ${runs} random splits`,
     lines,
   )
 }
@@ -197,7 +197,13 @@ const tables = await scoredTables({
     }),
 })
 const first = tables[0]!
-promises(first)
+const router = `the ${options.router}`
+if (first.categories.some((category) => category !== undefined)) {
+  const { winRate, gain } = first.rows
+  const blended = blendedWithCategory(winRate, gain, first.categories, seed)
+  promises(first.name, { ...first.rows, winRate: blended }, `${router} and the category prior`, '')
+  promises(first.name, first.rows, `${router} alone`, 'text_only_')
+} else promises(first.name, first.rows, `${router} alone`, '')
 worlds()
 shares(first)
 probabilities(tables)
