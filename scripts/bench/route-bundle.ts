@@ -27,7 +27,11 @@ export function benchPrompts(characters: number, limit: number): string[] {
 }
 
 /** A bundle to serve: the encoder (lexical, fitted on the sample, unless given) and a success head with seeded weights. */
-export async function writeRouteBundle(root: string, given?: EncoderArtifact): Promise<string> {
+export async function writeRouteBundle(
+  root: string,
+  given?: EncoderArtifact,
+  threshold = 0.5,
+): Promise<string> {
   const { encoder, files } = given ?? (await fitLexical({ prompts: benchPrompts(1, 5000) }))
   const { dimension } = encoder.spec
   const random = createRandom(7)
@@ -61,7 +65,7 @@ export async function writeRouteBundle(root: string, given?: EncoderArtifact): P
       ],
       head: { link: 'success', outputs: 2, dimension },
       calibration: { method: 'identity' },
-      threshold: { value: 0.5, source: 'default' },
+      threshold: { value: threshold, source: 'default' },
       data: { sources: [], split: { seed: 0, fractions: {}, prefixes: [] }, counts: {} },
       metrics: {},
       libraries: {},

@@ -118,7 +118,8 @@ describe('reload', () => {
     expect(closed).toEqual([old])
   })
 
-  test('a hundred reloads under load lose no request and mix no versions', async () => {
+  // a hundred of them: scripts/bench/reload.ts
+  test('reloads under load lose no request and mix no versions', async () => {
     sample = await sampleApp()
     const thresholds = new Map([[sample.router.manifest.version, 0.5]])
     let done = false
@@ -132,7 +133,7 @@ describe('reload', () => {
       }
     }
     const clients = Array.from({ length: 8 }, client)
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 15; i++) {
       const threshold = 0.1 + (i % 7) / 10
       const { manifest } = await writeBundle(sample.root, sampleDraft({ threshold }))
       thresholds.set(manifest.version, threshold)
@@ -141,7 +142,7 @@ describe('reload', () => {
     done = true
     await Promise.all(clients)
     expect(wrong).toEqual([])
-    expect(answered).toBeGreaterThan(200)
+    expect(answered).toBeGreaterThan(50)
   })
 })
 
