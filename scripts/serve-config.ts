@@ -18,6 +18,7 @@ export interface ServeFlags {
   readonly log?: string
   readonly logText?: string
   readonly explore?: string
+  readonly store?: string
   readonly logEmbedding?: boolean
 }
 
@@ -59,6 +60,7 @@ export async function serveConfig(
             floor: numberOption('--explore', flags.explore, { min: 0, max: 0.5 })!,
           },
         }),
+    ...(flags.store === undefined ? {} : { store: flags.store }),
     ...(deadline === undefined ? {} : { deadline_ms: deadline }),
     ...(cache === undefined ? {} : { cache_entries: cache }),
     ...(rate === undefined ? {} : { rate_per_minute: rate }),

@@ -1,5 +1,5 @@
 import type { Decision, RouteRequest } from '../models/decision.ts'
-import type { Feedback } from '../models/decision-log/record.ts'
+import type { FeedbackBody as Feedback } from '../models/feedback/body.ts'
 
 export type { Decision, Feedback, RouteRequest }
 

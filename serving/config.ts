@@ -64,6 +64,8 @@ export const ServeConfig = Type.Object(
         ),
       ),
     ),
+    /** where feedback goes instead of the log: `postgres://...`, shared by replicas, or a folder */
+    store: Type.Optional(Type.String({ minLength: 1 })),
     log: Type.Optional(
       Type.Object(
         {

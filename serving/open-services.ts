@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { LogWriter } from '../models/decision-log/writer.ts'
 import { openLogWriter } from '../models/decision-log/writer.ts'
 import { WeirError } from '../models/errors.ts'
+import { openFeedbackStore } from '../models/feedback/open-store.ts'
+import { segmentStore } from '../models/feedback/segment-store.ts'
+import type { FeedbackStore } from '../models/feedback/store.ts'
 import type { Router } from '../models/router.ts'
 import {
   DEFAULT_DEADLINE_MS,
@@ -53,6 +56,7 @@ export async function openServices(
   })
   const encoders = new EncoderHealth(now)
   let log: LogWriter | undefined
+  let feedback: FeedbackStore | undefined
   const metrics = await createMetrics({
     snapshot: () => fleet.snapshot,
     inFlight: () => gate.inFlight,
@@ -87,7 +91,9 @@ export async function openServices(
           ),
       })
       observers.push(logObserver(log, holds))
+      feedback = segmentStore(log, config.log.folder)
     }
+    if (config.store) feedback = await openFeedbackStore(config.store)
     observers.push(({ decision }) => {
       if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
     })
@@ -112,18 +118,21 @@ export async function openServices(
       ratePerMinute: config.rate_per_minute,
       keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
       log,
+      feedback,
       metrics,
       now,
       onBug: options.onBug,
       async close() {
         gate.close()
         fleet.close()
+        await feedback?.close()
         await log?.close()
       },
     }
   } catch (error) {
     gate.close()
     fleet.close()
+    await feedback?.close()
     await log?.close()
     throw error
   }

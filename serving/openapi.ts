@@ -1,5 +1,5 @@
 import { Decision, RouteRequest } from '../models/decision.ts'
-import { Feedback } from '../models/decision-log/record.ts'
+import { FeedbackBody } from '../models/feedback/body.ts'
 import { ErrorBody } from './error-body.ts'
 import { BatchRequest, BatchResponse } from './routes/batch.ts'
 import { FeedbackAnswer } from './routes/feedback.ts'
@@ -39,7 +39,7 @@ export function openApiDocument(): Record<string, unknown> {
         post: {
           operationId: 'feedback',
           summary: 'Records how good the answer to a decision was. Answered once it is on disk.',
-          requestBody: body(Feedback, {
+          requestBody: body(FeedbackBody, {
             decision_id: DECISION_EXAMPLE.id,
             score: 1,
             source: 'user',

@@ -1,4 +1,5 @@
 import type { LogWriter } from '../models/decision-log/writer.ts'
+import type { FeedbackStore } from '../models/feedback/store.ts'
 import type { Decider } from './decision/decider.ts'
 import type { EncoderHealth } from './encoder-health.ts'
 import type { RequestFacts } from './error-body.ts'
@@ -19,6 +20,8 @@ export interface Services {
   readonly ratePerMinute: number | undefined
   readonly keys: KeyRing | undefined
   readonly log: LogWriter | undefined
+  /** where feedback goes: a store of its own, else the log */
+  readonly feedback: FeedbackStore | undefined
   readonly metrics: Metrics | undefined
   /** milliseconds since 1970 */
   readonly now: () => number

@@ -64,7 +64,12 @@ export type Feedback = Type.Static<typeof Feedback>
 
 export const FeedbackRecord = Type.Interface([Feedback], {
   object: Type.Literal('feedback'),
+  /** when it was said, milliseconds since 1970 */
   time: Type.Number(),
+  /** how the score was given, where not as one: thumbs, preference, correction, verdict */
+  kind: Type.Optional(Type.String()),
+  /** the other model of a preference, or the one that corrected */
+  against: Type.Optional(Type.String()),
 })
 export type FeedbackRecord = Type.Static<typeof FeedbackRecord>
 

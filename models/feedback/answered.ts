@@ -1,5 +1,6 @@
 import { type LogReadStats, readDecisionLog } from '../decision-log/read.ts'
 import type { DecisionRecord, FeedbackRecord } from '../decision-log/record.ts'
+import { feedbackKey } from './last-words.ts'
 
 /** A decision and what came of it. */
 export interface AnsweredDecision {
@@ -38,7 +39,7 @@ export interface AnsweredLog {
 export async function readAnswered(
   path: string,
   signal?: AbortSignal,
-  more: Iterable<FeedbackRecord> = [],
+  more: AsyncIterable<FeedbackRecord> | Iterable<FeedbackRecord> = [],
 ): Promise<AnsweredLog> {
   const stats: LogReadStats = { torn: 0, invalid: 0 }
   const decisions = new Map<string, DecisionRecord>()
@@ -61,7 +62,7 @@ export async function readAnswered(
       if (TEXTS.indexOf(record.text) < TEXTS.indexOf(text)) text = record.text
     } else if (!record.shadow) decisions.set(record.id, record)
   }
-  for (const record of more) hear(record)
+  for await (const record of more) hear(record)
   let orphaned = 0
   const answered: AnsweredDecision[] = []
   for (const [id, about] of words) {
@@ -81,10 +82,6 @@ export async function readAnswered(
 }
 
 const TEXTS = ['none', 'redacted', 'full'] as const
-
-/** One source has one last word on one model's answer to one request. */
-export const feedbackKey = ({ model, source }: Pick<FeedbackRecord, 'model' | 'source'>): string =>
-  `${model ?? ''}\n${source ?? ''}`
 
 function answeredBy(
   decision: DecisionRecord,

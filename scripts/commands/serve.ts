@@ -35,6 +35,10 @@ export function serveCommand(): Command {
     .option('--log-text <what>', 'keep prompts in the log: none, redacted or full (default none)')
     .option('--log-embedding', 'keep embeddings in the log')
     .option('--explore <p>', 'try the other model with this probability, for weir ope (default 0)')
+    .option(
+      '--store <where>',
+      'keep feedback there: postgres://... for several replicas, or a folder',
+    )
     .option('--lines [file]', 'a JSON line a decision, on standard error or in a file')
     .option('--spans', 'an OpenTelemetry span a decision, to the SDK that is registered')
     .option('--deadline <ms>', 'fall back when a decision takes longer (default 50; 0 never)')

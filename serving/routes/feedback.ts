@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
-import { Feedback, type FeedbackRecord } from '../../models/decision-log/record.ts'
 import { WeirError } from '../../models/errors.ts'
+import { FeedbackBody, feedbackRecord } from '../../models/feedback/body.ts'
 import type { Services } from '../services.ts'
 
 export const FeedbackAnswer = Type.Object({
@@ -11,17 +11,17 @@ export const FeedbackAnswer = Type.Object({
 
 /** `POST /feedback`: what came of a decision. Answered once it is on disk. */
 export function addFeedbackRoute(app: FastifyInstance, services: Services): void {
-  app.post<{ Body: Feedback }>(
+  app.post<{ Body: FeedbackBody }>(
     '/feedback',
-    { schema: { body: Feedback, response: { 200: FeedbackAnswer } } },
+    { schema: { body: FeedbackBody, response: { 200: FeedbackAnswer } } },
     async (request) => {
-      const { log, metrics, now } = services
-      if (!log) {
-        throw new WeirError('log_unavailable', { reason: 'the server was started without --log' })
+      const { feedback, metrics, now } = services
+      if (!feedback) {
+        throw new WeirError('log_unavailable', {
+          reason: 'the server was started without --log or --store',
+        })
       }
-      const record: FeedbackRecord = { object: 'feedback', time: now(), ...request.body }
-      log.append(JSON.stringify(record))
-      await log.flushed()
+      await feedback.record(feedbackRecord(request.body, now()))
       metrics?.feedback()
       return { object: 'routing.feedback' as const, decision_id: request.body.decision_id }
     },

@@ -1,0 +1,16 @@
+import type { FeedbackRecord } from '../decision-log/record.ts'
+
+/** One source has one last word on one model's answer to one request. */
+export const feedbackKey = ({ model, source }: Pick<FeedbackRecord, 'model' | 'source'>): string =>
+  `${model ?? ''}\n${source ?? ''}`
+
+/** The last word of each source on each answer; of two said at the same time, the one that came later. */
+export function lastWords(records: Iterable<FeedbackRecord>): FeedbackRecord[] {
+  const words = new Map<string, FeedbackRecord>()
+  for (const record of records) {
+    const key = `${record.decision_id}\n${feedbackKey(record)}`
+    const before = words.get(key)
+    if (!before || before.time <= record.time) words.set(key, record)
+  }
+  return [...words.values()].sort((a, b) => a.time - b.time)
+}
