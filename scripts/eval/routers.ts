@@ -224,4 +224,6 @@ function shown(some: readonly Row[]): string {
   ])
 }
 
-const scored = (value: number | undefined): string => (value === undefined ? '' : score(value))
+function scored(value: number | undefined): string {
+  return value === undefined ? '' : score(value)
+}

@@ -14,13 +14,18 @@ const hashes = (text: string): number[] => {
 
 describe('eachGram', () => {
   it('gives each word and each pair of neighbours', () => {
-    expect(grams('the cat, sat')).toEqual(['the', 'cat', 'the cat', 'sat', 'cat, sat'])
+    expect(grams('the cat sat')).toEqual(['the', 'cat', 'the cat', 'sat', 'cat sat'])
+  })
+
+  it('takes each ASCII punctuation mark as a word', () => {
+    expect(grams('x = y')).toEqual(['x', '=', 'x =', 'y', '= y'])
+    expect(grams('ab_c,')).toEqual(['ab_c', ',', 'ab_c,'])
   })
 
   it('hashes the same words alike wherever they stand', () => {
     const [cat] = hashes('cat')
     expect(hashes('a cat')[1]).toBe(cat)
-    expect(hashes('...cat!')[0]).toBe(cat)
+    expect(hashes('\n—cat!')[0]).toBe(cat)
   })
 
   it('tells a pair from its reverse and from its words run together', () => {
@@ -33,9 +38,9 @@ describe('eachGram', () => {
     expect(grams('café')).toEqual(['café'])
   })
 
-  it('finds nothing in an empty text or in punctuation', () => {
+  it('finds nothing in an empty text or in blanks', () => {
     expect(grams('')).toEqual([])
-    expect(grams(' ... \n\t—!')).toEqual([])
+    expect(grams(' \n\t—')).toEqual([])
   })
 
   it('spreads words over buckets: 20,000 words meet about as often as chance says', () => {
