@@ -1,4 +1,5 @@
-import type { GraphValue, ScaledValue, Tape } from './tape.ts'
+import type { Tape } from './tape.ts'
+import type { GraphValue, ScaledValue } from './value-graph.ts'
 
 /**
  * Reverse-mode differentiation of a tape (Griewank and Walther 2008, ch. 3): the gradients of

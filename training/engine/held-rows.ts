@@ -1,5 +1,5 @@
+import { INPUT } from './batch-loss.ts'
 import type { FitRows } from './engine.ts'
-import { INPUT } from './epoch-graph.ts'
 import type { SessionClient, WireTensor } from './session-client.ts'
 
 /** Graph input -> the name under which the worker holds its values. */
