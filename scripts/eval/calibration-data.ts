@@ -5,13 +5,16 @@ import { pairLabels } from '../../data/pair.ts'
 import { estimateCost } from '../../models/prices.ts'
 import { createRandom, deriveSeed } from '../../models/random.ts'
 import type { CalibrationRows } from '../../training/calibrate/rows.ts'
-import { outOfFoldWinRates } from './out-of-fold.ts'
+import { outOfFoldWinRates, stemCells } from './out-of-fold.ts'
 
 export interface ScoredTable {
   readonly name: string
   /** win rates out of fold; dollars from list prices and simulated answer lengths, since the tables have none */
   readonly rows: CalibrationRows & { readonly gain: Float64Array }
   readonly categories: readonly (string | undefined)[]
+  readonly prompts: readonly string[]
+  /** by stem */
+  readonly fold: Int32Array
 }
 
 export interface TableOptions {
@@ -44,6 +47,7 @@ export async function scoredTables(options: TableOptions): Promise<ScoredTable[]
       weak,
       onFold: (fold) => options.onFold?.(name, fold),
     })
+    const cells = stemCells(dataset, options.seed)
     const labels = pairLabels(dataset, strong, weak)
     const random = createRandom(deriveSeed(options.seed, 'answer lengths'))
     const column = (value: (prompt: number, label: number) => number): Float64Array =>
@@ -62,6 +66,8 @@ export async function scoredTables(options: TableOptions): Promise<ScoredTable[]
         weakCost: cost(WEAK_PRICE),
       },
       categories: Array.from(labels.prompt, (prompt) => dataset.categories[prompt]),
+      prompts: Array.from(labels.prompt, (prompt) => dataset.prompts[prompt]!),
+      fold: labels.prompt.map((prompt) => cells[prompt]! % options.folds),
     })
   }
   return tables

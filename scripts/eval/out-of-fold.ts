@@ -17,6 +17,14 @@ export interface OutOfFoldOptions {
 /** Stems fall into this many cells; a tenth of the training folds' cells stops and selects. */
 const CELLS = 1000
 
+/** The fold of every prompt, by its stem, so that copies of a question share one. */
+export function stemCells(dataset: Dataset, seed: number): Int32Array {
+  const { prefixes } = dataset.manifest.split
+  return Int32Array.from(dataset.prompts, (prompt) =>
+    createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(CELLS),
+  )
+}
+
 /**
  * The win rate of every prompt from a router that was not trained on it: for each fold a whole fit, encoder
  * included, on the other folds. Folds are by stem, so copies of a question share one.
@@ -27,13 +35,10 @@ export async function outOfFoldWinRates(
 ): Promise<Float64Array> {
   const { folds, seed } = options
   const winRate = new Float64Array(dataset.prompts.length).fill(Number.NaN)
-  const { prefixes } = dataset.manifest.split
-  const cell = dataset.prompts.map((prompt) =>
-    createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(CELLS),
-  )
+  const cells = stemCells(dataset, seed)
   for (let fold = 0; fold < folds; fold++) {
     options.onFold?.(fold)
-    const split = Uint8Array.from(cell, (at) => {
+    const split = Uint8Array.from(cells, (at) => {
       if (at % folds === fold) return 3
       return Math.floor(at / folds) % 10 === 0 ? 1 : 0
     })
