@@ -1,6 +1,6 @@
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { Readable } from 'node:stream'
+import { open, writeFile } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import type * as Arrow from 'apache-arrow'
 import { WeirError } from '../models/errors.ts'
@@ -50,21 +50,61 @@ export interface Batch {
   readonly columns: Readonly<Record<string, Column>>
 }
 
-/** Writes an Arrow IPC file (Feather v2), one batch in memory at a time. */
+/** An Arrow IPC file (Feather v2) being written, a batch at a time. */
+export interface ArrowWriter {
+  /** To be awaited: it waits while the disk is behind. */
+  write(batch: Batch): Promise<void>
+  /** Ends the file. Without a batch it is empty, and no Arrow file. */
+  close(): Promise<void>
+  /** Closes the file as it is; does nothing after `close`. */
+  abandon(): Promise<void>
+}
+
+/** Throws `file_unwritable` where the disk refuses. */
+export async function openArrowWriter(path: string): Promise<ArrowWriter> {
+  const arrow = await openArrow()
+  const encode = batchEncoder(arrow)
+  const stream = arrow.RecordBatchFileWriter.throughNode()
+  let failure: WeirError | undefined
+  let done: Promise<void> | undefined
+  const start = (): Promise<void> =>
+    pipeline(stream, createWriteStream(path)).catch((cause: Error) => {
+      failure = new WeirError('file_unwritable', { path, reason: cause.message }, { cause })
+    })
+  const end = async (): Promise<void> => {
+    // Arrow's writer has no end without a beginning, and breaks when it is torn off.
+    if (done === undefined) return
+    stream.end()
+    await done
+  }
+  return {
+    async write(batch) {
+      done ??= start()
+      if (failure) throw failure
+      if (!stream.write(encode(batch))) await Promise.race([once(stream, 'drain'), done])
+      if (failure) throw failure
+    },
+    async close() {
+      if (done === undefined) await writeFile(path, '')
+      await end()
+      if (failure) throw failure
+    },
+    abandon: end,
+  }
+}
+
+/** Writes a whole file, one batch in memory at a time. */
 export async function writeArrow(
   path: string,
   batches: Iterable<Batch> | AsyncIterable<Batch>,
 ): Promise<void> {
-  const arrow = await openArrow()
-  const encode = batchEncoder(arrow)
-  async function* records(): AsyncGenerator<Arrow.RecordBatch> {
-    for await (const batch of batches) yield encode(batch)
+  const writer = await openArrowWriter(path)
+  try {
+    for await (const batch of batches) await writer.write(batch)
+    await writer.close()
+  } finally {
+    await writer.abandon()
   }
-  await pipeline(
-    Readable.from(records()),
-    arrow.RecordBatchFileWriter.throughNode(),
-    createWriteStream(path),
-  )
 }
 
 /** The bytes of such a file of one batch. */
@@ -180,6 +220,7 @@ export async function* readArrow(path: string): AsyncGenerator<ReadBatch> {
   try {
     // A small file is read at once: many small reads cost more than its memory.
     const { size } = await handle.stat()
+    if (size === 0) return
     if (size <= WHOLE_BYTES) {
       const bytes = await handle.readFile()
       for (const batch of arrow.RecordBatchReader.from(bytes)) yield asReadBatch(path, batch)

@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../models/encoders/abort.ts'
 import type { OnProgress } from '../models/progress.ts'
@@ -17,7 +17,6 @@ import { KIND, type RowBlock } from './row-block.ts'
 import { SPLITS, type SplitFractions } from './split.ts'
 import { stemHash } from './stem.ts'
 
-const SPILL = 'prompts.spill'
 const BATCH_ROWS = 65_536
 
 export interface SplitOptions {
@@ -62,7 +61,7 @@ export class DatasetBuilder {
   }
 
   static async create(folder: string): Promise<DatasetBuilder> {
-    return new DatasetBuilder(folder, await PromptStore.create(join(folder, SPILL)))
+    return new DatasetBuilder(folder, await PromptStore.create(join(folder, DATASET_FILES.prompts)))
   }
 
   /** To be awaited, one block after another. */
@@ -104,12 +103,12 @@ export class DatasetBuilder {
 
   /** Splits the prompts and writes every file; `dataset.json` last. */
   async finish(options: SplitOptions, watch: Watch = {}): Promise<DatasetManifest> {
+    await this.prompts.finish()
     const prefixes = this.prefixes.prefixes()
     if (prefixes.length > 0) await this.restem(prefixes, options.seed, watch)
     const split = assignSplits(this.splitInput(options))
-    await writeArrow(this.path('prompts'), this.promptBatches(split, watch))
-    await this.prompts.close()
-    await rm(join(this.folder, SPILL))
+    await writeArrow(this.path('splits'), this.splitBatches(split))
+    watch.onProgress?.({ stage: 'writing the votes and scores', done: 0 })
     const { names, place } = this.names.models.sorted()
     if (this.preferences.length > 0) {
       await writeArrow(this.path('preferences'), this.preferences.batches(place))
@@ -121,7 +120,7 @@ export class DatasetBuilder {
   }
 
   async close(): Promise<void> {
-    await this.prompts.close().catch(() => {})
+    await this.prompts.abandon()
   }
 
   private manifest(
@@ -223,29 +222,24 @@ export class DatasetBuilder {
   /** Stems once more, now that the shared prefixes are known. */
   private async restem(prefixes: string[], seed: number, watch: Watch): Promise<void> {
     const hash = new Uint32Array(2)
-    for await (const { start, offsets, bytes } of this.prompts.blocks()) {
+    for await (const { start, offsets, bytes } of this.prompts.batches()) {
       this.report('prompts split', start, watch)
       for (let i = 0; i + 1 < offsets.length; i++) {
-        stemHash(bytes.toString('utf8', offsets[i], offsets[i + 1]), prefixes, seed, hash)
+        stemHash(utf8(bytes, offsets[i]!, offsets[i + 1]!), prefixes, seed, hash)
         this.columns.setStem(start + i, hash)
       }
     }
   }
 
-  private async *promptBatches(split: Uint8Array, watch: Watch): AsyncGenerator<Batch> {
+  private *splitBatches(split: Uint8Array): Generator<Batch> {
     const names = this.names.categories.list().map((name) => Buffer.from(name))
-    const digests = this.prompts.digests()
-    for await (const { start, offsets, bytes } of this.prompts.blocks()) {
-      this.report('prompts written', start, watch)
-      const rows = offsets.length - 1
-      const end = start + rows
+    for (let start = 0; start < split.length; start += BATCH_ROWS) {
+      const end = Math.min(start + BATCH_ROWS, split.length)
       yield {
-        rows,
+        rows: end - start,
         columns: {
-          hash: { kind: 'bytes', width: 32, bytes: digests.subarray(start * 32, end * 32) },
-          text: { kind: 'text', offsets, bytes },
-          category: texts(this.columns.allCategories().subarray(start, end), names),
           split: split.subarray(start, end),
+          category: texts(this.columns.allCategories().subarray(start, end), names),
         },
       }
     }
@@ -269,13 +263,11 @@ export class DatasetBuilder {
 
 type Numbers = Readonly<Record<keyof RowBlock['names'], Int32Array>>
 
-function textOf({ text, textOffset }: RowBlock, i: number): string {
-  return Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString(
-    'utf8',
-    textOffset[i],
-    textOffset[i + 1],
-  )
-}
+const textOf = ({ text, textOffset }: RowBlock, i: number): string =>
+  utf8(text, textOffset[i]!, textOffset[i + 1]!)
+
+const utf8 = (bytes: Uint8Array, start: number, end: number): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end)
 
 /** A text a row out of a few; none is the empty text. */
 function texts(numbers: Int32Array, names: readonly Buffer[]): TextColumn {

@@ -13,7 +13,10 @@ export const DATASET_FORMAT = 1
 /** Files of a dataset folder. */
 export const DATASET_FILES = {
   manifest: 'dataset.json',
+  /** hash and text */
   prompts: 'prompts.arrow',
+  /** split and category of each prompt */
+  splits: 'splits.arrow',
   preferences: 'preferences.arrow',
   outcomes: 'outcomes.arrow',
 } as const
@@ -105,23 +108,26 @@ export async function openDataset(path: string): Promise<Dataset> {
   const categories: (string | undefined)[] = []
   const split = new Uint8Array(n)
   for await (const batch of readArrow(join(path, DATASET_FILES.prompts))) {
-    split.set(batch.numbers('split', Uint8Array), prompts.length)
     const text = batch.text('text')
     const bytes = Buffer.from(text.bytes.buffer, text.bytes.byteOffset, text.bytes.byteLength)
     const digests = Buffer.from(batch.bytes('hash').bytes)
-    const category = batch.text('category')
-    const names = Buffer.from(category.bytes)
     for (let i = 0; i < batch.rows; i++) {
       prompts.push(bytes.toString('utf8', text.offsets[i], text.offsets[i + 1]))
       hashes.push(digests.toString('hex', i * 32, (i + 1) * 32))
-      const name = names.toString('utf8', category.offsets[i], category.offsets[i + 1])
+    }
+  }
+  expectRows(path, DATASET_FILES.prompts, n, prompts.length)
+  for await (const batch of readArrow(join(path, DATASET_FILES.splits))) {
+    if (categories.length + batch.rows > n) break
+    split.set(batch.numbers('split', Uint8Array), categories.length)
+    const { offsets, bytes } = batch.text('category')
+    const names = Buffer.from(bytes)
+    for (let i = 0; i < batch.rows; i++) {
+      const name = names.toString('utf8', offsets[i], offsets[i + 1])
       categories.push(name === '' ? undefined : name)
     }
   }
-  if (prompts.length !== n) {
-    const reason = `its manifest says ${n} prompts, prompts.arrow holds ${prompts.length}`
-    throw new WeirError('dataset_invalid', { path, reason })
-  }
+  expectRows(path, DATASET_FILES.splits, n, categories.length)
   const { models, counts } = manifest
   return {
     path,
@@ -134,6 +140,12 @@ export async function openDataset(path: string): Promise<Dataset> {
     ...(counts.preferences > 0 && { preferences: await readPreferences(path, counts.preferences) }),
     ...(counts.outcomes > 0 && { outcomes: await readOutcomes(path, n, models) }),
   }
+}
+
+function expectRows(path: string, file: string, expected: number, got: number): void {
+  if (expected === got) return
+  const reason = `its manifest says ${expected} rows of ${file}, which holds ${got}`
+  throw new WeirError('dataset_invalid', { path, reason })
 }
 
 /** Whether there is a dataset folder at the path. */
@@ -183,10 +195,7 @@ async function readPreferences(path: string, rows: number): Promise<DatasetPrefe
     }
     at += batch.rows
   }
-  if (at !== rows) {
-    const reason = `its manifest says ${rows} preferences, preferences.arrow holds ${at}`
-    throw new WeirError('dataset_invalid', { path, reason })
-  }
+  expectRows(path, DATASET_FILES.preferences, rows, at)
   return { prompt, modelA, modelB, label, weight, bothBad, judge }
 }
 

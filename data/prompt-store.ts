@@ -1,49 +1,48 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import { Growable } from './growable.ts'
+import { type ArrowWriter, openArrowWriter, readArrow } from './arrow.ts'
 import { HashIndex } from './hash-index.ts'
 import type { RowBlock } from './row-block.ts'
 
-const FLUSH_BYTES = 4 << 20
-const BLOCK_BYTES = 8 << 20
-const BLOCK_ROWS = 16_384
+/** A record batch is full with so much text or so many prompts, wherever the blocks of rows begin and end. */
+const BATCH_BYTES = 4 << 20
+const BATCH_ROWS = 16_384
 
 /** Consecutive prompts: text i is `bytes[offsets[i]..offsets[i+1])`, UTF-8. */
-export interface PromptBlock {
+export interface PromptBatch {
   /** number of the first prompt */
   readonly start: number
   readonly offsets: Int32Array
-  readonly bytes: Buffer
+  readonly bytes: Uint8Array
 }
 
-/** Distinct prompts in the order they are met; texts lie in a file, only their digests in memory. */
+/** Distinct prompts in the order they are met: texts go to their file as they come, digests stay in memory. */
 export class PromptStore {
+  private readonly path: string
   private readonly index = new HashIndex()
-  private readonly lengths = new Growable(Uint32Array)
-  private readonly file: FileHandle
-  private pending = Buffer.allocUnsafe(FLUSH_BYTES * 2)
-  private pendingBytes = 0
+  private readonly writer: ArrowWriter
+  /** full batches that wait to be written */
+  private readonly full: PromptBatch[] = []
+  private start = 0
+  private bytes = Buffer.allocUnsafe(BATCH_BYTES)
+  private offsets = new Int32Array(BATCH_ROWS + 1)
 
-  private constructor(file: FileHandle) {
-    this.file = file
+  private constructor(path: string, writer: ArrowWriter) {
+    this.path = path
+    this.writer = writer
   }
 
   static async create(path: string): Promise<PromptStore> {
-    return new PromptStore(await open(path, 'w+'))
+    return new PromptStore(path, await openArrowWriter(path))
   }
 
   get size(): number {
     return this.index.size
   }
 
-  /** SHA-256 digests of all prompts in order, 32 bytes each. */
-  digests(): Uint8Array {
-    return this.index.bytes()
-  }
-
   /** The number of row i's prompt, the same for the same exact text. Call `flush` between blocks. */
   add({ digest, text, textOffset }: RowBlock, i: number): number {
+    const next = this.index.size
     const entry = this.index.add(digest, i * 32)
-    if (entry === this.lengths.length) this.append(text, textOffset[i]!, textOffset[i + 1]!)
+    if (entry === next) this.append(text, textOffset[i]!, textOffset[i + 1]!)
     return entry
   }
 
@@ -52,55 +51,65 @@ export class PromptStore {
     return this.index.keyOf(entry)
   }
 
-  /** Writes what is held in memory, once there is enough of it. */
-  async flush(all = false): Promise<void> {
-    if (this.pendingBytes === 0 || (this.pendingBytes < FLUSH_BYTES && !all)) return
-    await this.file.writev([this.pending.subarray(0, this.pendingBytes)])
-    this.pendingBytes = 0
-  }
-
-  /** Every prompt in order, block by block. */
-  async *blocks(): AsyncGenerator<PromptBlock> {
-    await this.flush(true)
-    let position = 0
-    for (let start = 0; start < this.size; ) {
-      let end = start
-      let length = 0
-      while (
-        end < this.size &&
-        end - start < BLOCK_ROWS &&
-        (end === start || length < BLOCK_BYTES)
-      ) {
-        length += this.lengths.at(end++)
-      }
-      const offsets = new Int32Array(end - start + 1)
-      for (let i = start; i < end; i++)
-        offsets[i - start + 1] = offsets[i - start]! + this.lengths.at(i)
-      const bytes = Buffer.allocUnsafe(length)
-      for (let at = 0; at < length; ) {
-        const { bytesRead } = await this.file.read(bytes, at, length - at, position + at)
-        if (bytesRead === 0) throw new Error('the prompt spill file ends early')
-        at += bytesRead
-      }
-      yield { start, offsets, bytes }
-      position += length
-      start = end
+  /** Writes the batches that are full. */
+  async flush(): Promise<void> {
+    for (const batch of this.full.splice(0)) {
+      const { start, offsets, bytes } = batch
+      const rows = offsets.length - 1
+      const digests = this.index.bytes().slice(start * 32, (start + rows) * 32)
+      await this.writer.write({
+        rows,
+        columns: {
+          hash: { kind: 'bytes', width: 32, bytes: digests },
+          text: { kind: 'text', offsets, bytes },
+        },
+      })
     }
   }
 
-  close(): Promise<void> {
-    return this.file.close()
+  /** Writes the rest; to be awaited before `batches`. */
+  async finish(): Promise<void> {
+    this.seal()
+    await this.flush()
+    await this.writer.close()
+  }
+
+  /** Every prompt in order, read back from the file. */
+  async *batches(): AsyncGenerator<PromptBatch> {
+    let start = 0
+    for await (const batch of readArrow(this.path)) {
+      const { offsets, bytes } = batch.text('text')
+      yield { start, offsets: offsets.subarray(0, batch.rows + 1), bytes }
+      start += batch.rows
+    }
+  }
+
+  /** Lets go of the file, whole or not. */
+  abandon(): Promise<void> {
+    return this.writer.abandon()
   }
 
   private append(text: Uint8Array, start: number, end: number): void {
-    const room = this.pendingBytes + end - start
-    if (room > this.pending.length) {
-      const grown = Buffer.allocUnsafe(Math.max(room, this.pending.length * 2))
-      this.pending.copy(grown, 0, 0, this.pendingBytes)
-      this.pending = grown
+    const at = this.size - 1 - this.start
+    const from = this.offsets[at]!
+    const to = from + end - start
+    if (to > this.bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(to, this.bytes.length * 2))
+      this.bytes.copy(grown, 0, 0, from)
+      this.bytes = grown
     }
-    this.pending.set(text.subarray(start, end), this.pendingBytes)
-    this.pendingBytes = room
-    this.lengths.push(end - start)
+    this.bytes.set(text.subarray(start, end), from)
+    this.offsets[at + 1] = to
+    if (to >= BATCH_BYTES || at + 1 === BATCH_ROWS) this.seal()
+  }
+
+  private seal(): void {
+    const rows = this.size - this.start
+    if (rows === 0) return
+    const offsets = this.offsets.slice(0, rows + 1)
+    this.full.push({ start: this.start, offsets, bytes: this.bytes.subarray(0, offsets[rows]) })
+    this.start = this.size
+    this.bytes = Buffer.allocUnsafe(BATCH_BYTES)
+    this.offsets[0] = 0
   }
 }

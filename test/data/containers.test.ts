@@ -215,7 +215,7 @@ test('a large log read on several threads is the same bytes as its Parquet, and 
   await ingest([out('b.parquet')], { out: out('two'), seed: 1 })
   expect(first.manifest.rows).toEqual({ read: 24_000, kept: 23_999, rejected: 1, duplicates: 0 })
   expect(JSON.parse(await readFile(first.rejectsPath!, 'utf8')).line).toBe(15_001)
-  for (const file of ['prompts.arrow', 'preferences.arrow']) {
+  for (const file of ['prompts.arrow', 'splits.arrow', 'preferences.arrow']) {
     const one = await readFile(join(out('one'), file))
     expect(one.equals(await readFile(join(out('two'), file)))).toBe(true)
   }
