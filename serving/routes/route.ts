@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Decision, RouteRequest } from '../../models/decision.ts'
+import { sendDecision } from '../decision-json.ts'
 import type { Services } from '../services.ts'
 
 /** `POST /route`: one request in, one decision out. */
@@ -8,12 +9,12 @@ export function addRouteRoute(app: FastifyInstance, services: Services): void {
   app.post<{ Body: RouteRequest }>(
     '/route',
     { schema: { body: RouteRequest, response: { 200: Decision } } },
-    async (request) => {
+    async (request, reply) => {
       gate.inFlight++
       try {
         const room = log?.room()
         if (room) await room
-        return await decider.route(request.body, request.caller)
+        sendDecision(reply, await decider.route(request.body, request.caller))
       } finally {
         gate.inFlight--
       }

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest'
+import { Decision } from '../../models/decision.ts'
+import { decisionJson } from '../../serving/decision-json.ts'
+
+const whole: Decision = {
+  id: 'an "odd" id',
+  object: 'routing.decision',
+  created: 1_700_000_000,
+  router: { name: 'r\n', version: '0123' },
+  model: 'vendor/\u2028model',
+  win_rate: 0.1 + 0.2,
+  threshold: 1e-7,
+  calibrated: true,
+  candidates: [
+    {
+      model: 'vendor/\u2028model',
+      score: 1,
+      eligible: true,
+      reason: 'chosen',
+      est_cost_usd: 1e-9,
+      propensity: 0.9,
+    },
+    {
+      model: 'b',
+      score: 0,
+      eligible: false,
+      reason: 'not_allowed',
+      est_cost_usd: null,
+      propensity: 0.1,
+    },
+  ],
+  reason: 'fallback',
+  fallback: true,
+  fallback_reason: 'deadline',
+  propensity: 0.9,
+  timing_ms: 0.061,
+  truncated: false,
+  audit: true,
+  explanation: {
+    features: [{ name: '"word"', contribution: -0.25 }],
+    flip: { threshold: 0.3, when: 'above', model: 'b' },
+  },
+}
+
+test('a decision by hand is the decision JSON would write, every field of its schema', () => {
+  expect(Object.keys(whole).sort()).toEqual(Object.keys(Decision.properties).sort())
+  expect(JSON.parse(decisionJson(whole))).toEqual(whole)
+})
+
+test('fields that are absent or null stay so', () => {
+  const { audit: _, explanation: __, ...least } = whole
+  const empty = { ...least, win_rate: null, fallback_reason: null, candidates: [] }
+  expect(JSON.parse(decisionJson(empty))).toEqual(empty)
+})
