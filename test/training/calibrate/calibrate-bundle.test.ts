@@ -19,6 +19,7 @@ import {
   type CalibrateInput,
   calibrateBundle,
 } from '../../../training/calibrate/calibrate-bundle.ts'
+import { driftOfBundle } from '../../../training/calibrate/drift-bundle.ts'
 import type { Target } from '../../../training/calibrate/target.ts'
 import { sampleDraft } from '../../models/sample-bundle.ts'
 import { loadWordEncoder, WORDS } from '../../models/word-encoder.ts'
@@ -235,5 +236,39 @@ describe('the target table', () => {
       expect(row.expected.dollars).toBeDefined()
       share = row.expected.share.value
     }
+  })
+})
+
+describe('weir drift', () => {
+  const recent = (seed: number) =>
+    logLines(400, seed).map((line) => JSON.parse(line).prompt as string)
+  const far = Array.from({ length: 400 }, (_, i) => `prove integral ${'prove '.repeat(i % 20)}`)
+  const drift = (path: string, prompts: readonly string[], options = {}) =>
+    driftOfBundle(path, prompts, { seed: 1, openRouter: open, ...options })
+
+  it('calls traffic of the calibrated mix stable, and its share what was calibrated', async () => {
+    const { bundle } = await run({ kind: 'strong-share', share: 0.3 })
+    const report = await drift(bundle!.path, recent(41), { reference: dataset })
+    expect(report.verdict).toBe('stable')
+    expect(report.classifier!.p).toBeGreaterThan(0.01)
+    expect(report.share.now.low).toBeLessThan(0.3)
+    expect(report.share.now.high).toBeGreaterThan(0.3)
+  })
+
+  it('sees another mix, and writes a version that gives it the calibrated share, promising no more', async () => {
+    const { bundle } = await run({ kind: 'max-loss', loss: 0.1, confidence: 0.9 })
+    const recalibrate = { date: '2026-02-01T00:00:00.000Z', sources: [] }
+    const report = await drift(bundle!.path, far, { recalibrate })
+    expect(report.verdict).toBe('shifted')
+    const { manifest } = report.bundle!
+    expect(manifest.version).not.toBe(bundle!.manifest.version)
+    expect(manifest.threshold.value).toBe(report.recalibrated.threshold)
+    expect(manifest.threshold.certificate).toMatchObject({ promise: 'estimate' })
+    expect(manifest.threshold.certificate).not.toHaveProperty('bound')
+    expect((await drift(report.bundle!.path, far)).verdict).toBe('stable')
+  })
+
+  it('needs a calibrated bundle', async () => {
+    await expect(drift(trained.path, far)).rejects.toMatchObject({ code: 'not_calibrated' })
   })
 })
