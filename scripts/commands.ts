@@ -12,5 +12,8 @@ export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/route.ts')).routeCommand(),
   async () => (await import('./commands/serve.ts')).serveCommand(),
   async () => (await import('./commands/ope.ts')).opeCommand(),
+  async () => (await import('./commands/promote.ts')).promoteCommand(),
+  async () => (await import('./commands/history.ts')).historyCommand(),
+  async () => (await import('./commands/rollback.ts')).rollbackCommand(),
   async () => (await import('./commands/encoder.ts')).encoderCommand(),
 ]

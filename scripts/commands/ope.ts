@@ -5,6 +5,8 @@ import { count, openTerminal, percent, score, table } from '../terminal.ts'
 
 interface OpeFlags {
   readonly policy: string
+  readonly store?: string
+  readonly strongPrice?: string
   readonly json?: boolean
 }
 
@@ -14,6 +16,8 @@ export function opeCommand(): Command {
     .description('value a router on logged traffic that another one served')
     .argument('<log>', 'decision log with feedback: a folder of segments, or one')
     .requiredOption('--policy <bundle[@threshold]>', 'the router to value')
+    .option('--store <where>', 'feedback kept elsewhere: postgres://... or a folder')
+    .option('--strong-price <score>', 'score units that a strong call is charged (default 0)')
     .option('--json', 'print the report as one JSON object')
     .addHelpText(
       'after',
@@ -35,10 +39,16 @@ async function run(log: string, flags: OpeFlags): Promise<void> {
   const terminal = openTerminal()
   const signal = interruptSignal()
   const { path, threshold } = await policyOption(flags.policy)
+  const { numberOption } = await import('../options.ts')
+  const strongPrice = numberOption('--strong-price', flags.strongPrice, { min: 0, max: 1 })
+  const { openFeedbackStore } = await import('../../models/feedback/open-store.ts')
+  const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const router = await loadRouter(path)
   try {
     const report = await evaluateOnLog(log, router, {
       threshold,
+      strongPrice,
+      ...(store ? { feedback: store.read(signal) } : {}),
       signal,
       onProgress: terminal.onProgress,
     })
@@ -47,6 +57,7 @@ async function run(log: string, flags: OpeFlags): Promise<void> {
     else terminal.print(render(report, log, path))
   } finally {
     await router.close()
+    await store?.close()
   }
 }
 

@@ -2,11 +2,12 @@ import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { pointCurrent } from '../../models/bundle/write.ts'
 import { WeirError } from '../../models/errors.ts'
+import { readRollout } from '../../models/rollout.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { DEFAULT_CACHE_ENTRIES, type ServeConfig } from '../config.ts'
 import { checkRouter } from './bundle-check.ts'
 import { LiveRouter } from './live-router.ts'
-import { buildSnapshot, type Snapshot } from './snapshot.ts'
+import { buildSnapshot, type Snapshot, type StagedRouter } from './snapshot.ts'
 
 /** What a reload did, for the log and for who asked. */
 export interface ReloadReport {
@@ -59,15 +60,21 @@ export function createFleet(config: ServeConfig, options: FleetOptions = {}): Fl
     const fresh: LiveRouter[] = []
     const nextByPath = new Map<string, LiveRouter>()
     const routers = new Map<string, LiveRouter>()
+    const staged = new Map<string, StagedRouter>()
     try {
       for (const { path, golden } of config.routers) {
         const folder = await versionFolder(path)
-        let live = byPath.get(folder)
-        if (!live) {
-          live = new LiveRouter(await load(folder), cacheEntries)
-          fresh.push(live)
-          await checkRouter(live.router, { golden, parity: snapshot !== undefined })
+        const open = async (at: string): Promise<LiveRouter> => {
+          const known = nextByPath.get(at) ?? byPath.get(at)
+          const live = known ?? new LiveRouter(await load(at), cacheEntries)
+          if (!known) {
+            fresh.push(live)
+            await checkRouter(live.router, { golden, parity: snapshot !== undefined })
+          }
+          nextByPath.set(at, live)
+          return live
         }
+        const live = await open(folder)
         const { name } = live.router.manifest
         if (routers.has(name)) {
           throw new WeirError('config_invalid', {
@@ -76,16 +83,19 @@ export function createFleet(config: ServeConfig, options: FleetOptions = {}): Fl
             got: `${name} twice`,
           })
         }
-        nextByPath.set(folder, live)
         routers.set(name, live)
+        const rollout = await stagedAt(path)
+        if (rollout && rollout.version !== live.router.manifest.version) {
+          const next = await open(join(dirname(folder), rollout.version))
+          staged.set(name, { live: next, rollout })
+        }
       }
-      const next = buildSnapshot(routers, config)
+      const next = buildSnapshot(routers, config, staged)
       const old = snapshot
       snapshot = next
       byPath = nextByPath
-      for (const live of old?.routers.values() ?? []) {
-        if (routers.get(live.router.manifest.name) !== live) live.retire()
-      }
+      const kept = new Set(livesOf(next))
+      for (const live of old ? livesOf(old) : []) if (!kept.has(live)) live.retire()
       return report(old, next)
     } catch (error) {
       for (const live of fresh) live.retire()
@@ -131,10 +141,22 @@ export function createFleet(config: ServeConfig, options: FleetOptions = {}): Fl
     versions,
     async changed() {
       const folders = await Promise.all(config.routers.map(({ path }) => versionFolder(path)))
-      return folders.filter((folder) => !byPath.has(folder))
+      const served = new Set(snapshot?.routers.values())
+      const moved = folders.filter((folder) => {
+        const live = byPath.get(folder)
+        return !live || !served.has(live)
+      })
+      const rollouts = await Promise.all(config.routers.map(({ path }) => stagedAt(path)))
+      const now = [...(snapshot?.staged.values() ?? [])].map(({ rollout }) =>
+        JSON.stringify(rollout),
+      )
+      const then = rollouts.flatMap((rollout, i) =>
+        rollout && rollout.version !== basename(folders[i]!) ? [JSON.stringify(rollout)] : [],
+      )
+      return now.sort().join() === then.sort().join() ? moved : [...moved, `rollout ${then.join()}`]
     },
     close() {
-      for (const live of snapshot?.routers.values() ?? []) live.retire()
+      for (const live of snapshot ? livesOf(snapshot) : []) live.retire()
     },
   }
 }
@@ -144,6 +166,16 @@ async function versionFolder(path: string): Promise<string> {
   const current = join(resolve(path), 'current')
   return realpath(current).catch(() => resolve(path))
 }
+
+/** What is on its way there; a path that names one version has nothing to be on its way to. */
+async function stagedAt(path: string): Promise<Awaited<ReturnType<typeof readRollout>>> {
+  return readRollout(resolve(path))
+}
+
+const livesOf = ({ routers, staged }: Snapshot): LiveRouter[] => [
+  ...routers.values(),
+  ...[...staged.values()].map(({ live }) => live),
+]
 
 async function keptVersions(folder: string): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => /^[0-9a-f]{16}$/.test(name))

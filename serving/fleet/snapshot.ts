@@ -1,4 +1,5 @@
 import { WeirError } from '../../models/errors.ts'
+import type { Rollout } from '../../models/rollout.ts'
 import type { ServeConfig } from '../config.ts'
 import type { LiveRouter } from './live-router.ts'
 
@@ -22,12 +23,21 @@ export interface Snapshot {
   readonly routers: ReadonlyMap<string, LiveRouter>
   /** by router name, alias and split name; `default` is always there */
   readonly targets: ReadonlyMap<string, Target>
+  /** by router name, the version that is on its way to take its place */
+  readonly staged: ReadonlyMap<string, StagedRouter>
+}
+
+/** A version at shadow or canary. */
+export interface StagedRouter {
+  readonly live: LiveRouter
+  readonly rollout: Rollout
 }
 
 /** @throws config_invalid where a name stands for nothing, or for two things */
 export function buildSnapshot(
   routers: ReadonlyMap<string, LiveRouter>,
   config: Pick<ServeConfig, 'default' | 'aliases' | 'splits' | 'shadows'>,
+  staged: ReadonlyMap<string, StagedRouter> = new Map(),
 ): Snapshot {
   const need = (name: string, where: string): LiveRouter => {
     const live = routers.get(name)
@@ -44,7 +54,18 @@ export function buildSnapshot(
     targets.set(name, target)
   }
   for (const [name, live] of routers) {
-    add(name, { name, arms: [{ live, share: 1 }], shadows: shadowsOf(name) })
+    const next = staged.get(name)
+    const canary = next?.rollout.stage === 'canary' ? (next.rollout.share ?? 0) : 0
+    add(name, {
+      name,
+      arms: canary
+        ? [
+            { live, share: 1 - canary },
+            { live: next!.live, share: canary },
+          ]
+        : [{ live, share: 1 }],
+      shadows: next?.rollout.stage === 'shadow' ? [...shadowsOf(name), next.live] : shadowsOf(name),
+    })
   }
   for (const [name, arms] of Object.entries(config.splits ?? {})) {
     const total = arms.reduce((sum, arm) => sum + arm.weight, 0)
@@ -71,7 +92,7 @@ export function buildSnapshot(
     if (!target) throw invalid('default', 'the name of a router, split or alias', name)
     targets.set('default', target)
   }
-  return { routers, targets }
+  return { routers, targets, staged }
 }
 
 /** `router-NAME-THRESHOLD`, as RouteLLM's clients put a router and its threshold in one name. */

@@ -1,4 +1,4 @@
-import type { DecisionRecord } from '../../models/decision-log/record.ts'
+import type { DecisionRecord, FeedbackRecord } from '../../models/decision-log/record.ts'
 import { WeirError } from '../../models/errors.ts'
 import { type AnsweredLog, readAnswered } from '../../models/feedback/answered.ts'
 import type { OnProgress } from '../../models/progress.ts'
@@ -20,6 +20,10 @@ export interface LogPolicyReport extends PolicyReport {
 export interface LogPolicyOptions {
   /** instead of the bundle's own */
   readonly threshold?: number | undefined
+  /** score units a strong call is charged; 0 values quality alone */
+  readonly strongPrice?: number | undefined
+  /** feedback kept elsewhere than in the log */
+  readonly feedback?: AsyncIterable<FeedbackRecord>
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
@@ -37,7 +41,7 @@ export async function evaluateOnLog(
   options: LogPolicyOptions = {},
 ): Promise<LogPolicyReport> {
   const { manifest } = router
-  const log = await readAnswered(path, options.signal)
+  const log = await readAnswered(path, options.signal, options.feedback)
   const model = (role: string): string =>
     manifest.candidates.find((candidate) => candidate.role === role)!.model
   const pair = [model('weak'), model('strong')]
@@ -53,6 +57,7 @@ export async function evaluateOnLog(
     Float64Array.from(rows, ({ score }) => score),
     pair,
     scores,
+    options.strongPrice ?? 0,
   )
   const report = evaluatePolicy(logged, policy)
   let strong = 0
@@ -76,6 +81,7 @@ function loggedOutcomes(
   reward: Float64Array,
   pair: readonly string[],
   scores: PolicyScores,
+  price: number,
 ): LoggedOutcomes {
   const n = decisions.length
   const action = Int32Array.from(decisions, ({ model }) => pair.indexOf(model))
@@ -102,10 +108,12 @@ function loggedOutcomes(
     actions: 2,
     action,
     propensity,
-    reward,
+    reward: reward.map((r, i) => (action[i] === STRONG ? r - price : r)),
     features,
     featureCount: columns.length,
-    ...(scores.quality ? { prior: scores.quality } : {}),
+    ...(scores.quality
+      ? { prior: scores.quality.map((q, k) => (k % 2 === STRONG ? q - price : q)) }
+      : {}),
   }
 }
 

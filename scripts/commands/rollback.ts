@@ -1,0 +1,32 @@
+import { Command } from 'commander'
+import { openTerminal } from '../terminal.ts'
+
+interface RollbackFlags {
+  readonly to?: string
+  readonly reason?: string
+  readonly json?: boolean
+}
+
+/** `weir rollback <bundle>`: takes back what is on its way, or the last promotion. */
+export function rollbackCommand(): Command {
+  return new Command('rollback')
+    .description('take back a shadow or canary, or the last promotion')
+    .argument('<bundle>', 'the NAME folder, such as bundles/demo')
+    .option('--to <version>', 'a kept version, instead of the one that served before')
+    .option('--reason <text>', 'kept in the history')
+    .option('--json', 'print the result as one JSON object')
+    .addHelpText('after', '\nExample:\n  weir rollback bundles/demo --reason "more complaints"')
+    .action(run)
+}
+
+async function run(home: string, flags: RollbackFlags): Promise<void> {
+  const { rollBack } = await import('../../training/loop/promote.ts')
+  const terminal = openTerminal()
+  const { from, to, stage } = await rollBack(home, {
+    ...(flags.to === undefined ? {} : { version: flags.to }),
+    ...(flags.reason === undefined ? {} : { reason: flags.reason }),
+  })
+  if (flags.json) terminal.json({ from, to, stage })
+  else if (stage === 'all') terminal.print(`${to} serves again, in place of ${from}`)
+  else terminal.print(`${from} is no ${stage} any more; ${to} serves`)
+}

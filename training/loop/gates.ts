@@ -1,0 +1,155 @@
+import type { Dataset } from '../../data/dataset.ts'
+import { pairLabels } from '../../data/pair.ts'
+import { type Bundle, readBundle } from '../../models/bundle/read.ts'
+import { canonicalJson } from '../../models/bundle/version.ts'
+import { loadRouter, type Router } from '../../models/router.ts'
+import { checkGolden } from '../evaluate/check-golden.ts'
+import { readGolden } from '../evaluate/golden.ts'
+import type { Interval } from '../evaluate/interval.ts'
+import { intervalOf } from '../ope/evaluate-policy.ts'
+import { evaluateOnLog } from '../ope/log-policy.ts'
+
+export interface GateResult {
+  readonly gate: string
+  readonly passed: boolean
+  readonly found: string
+}
+
+/** What a candidate is judged on; a held-out log of outcomes, or served traffic, or both. */
+export interface Evidence {
+  readonly outcomes?: Dataset
+  /** decision log with feedback */
+  readonly log?: string
+  readonly golden?: string
+  /** score units a strong call must be worth; the serving threshold's own rate where absent */
+  readonly strongPrice?: number
+  readonly signal?: AbortSignal
+  /** tests pass one with an encoder of their own */
+  readonly load?: (path: string) => Promise<Router>
+}
+
+/** Prompts on which a graph and its folded head are compared. */
+const PROBES = ['hi', 'Prove that there are infinitely many primes.', '日本語 🙂', 'x'.repeat(5000)]
+const PARITY_LIMIT = 1e-6
+const LEAST_ROWS = 100
+
+/** Every gate's finding; all must pass. Bundles are read whole, so hashes are checked. */
+export async function checkGates(
+  candidatePath: string,
+  servingPath: string,
+  evidence: Evidence,
+): Promise<GateResult[]> {
+  const [candidate, serving] = [await readBundle(candidatePath), await readBundle(servingPath)]
+  const results = [samePair(candidate, serving), sameCertificate(candidate, serving)]
+  if (results.some(({ passed }) => !passed)) return results
+  const load = evidence.load ?? loadRouter
+  const router = await load(candidatePath)
+  const current = await load(servingPath)
+  try {
+    const difference = await router.parity(PROBES)
+    results.push({
+      gate: 'parity',
+      passed: difference <= PARITY_LIMIT,
+      found: `folded head and graph differ by ${difference.toExponential(1)}`,
+    })
+    if (evidence.golden) results.push(await golden(router, evidence.golden, evidence.signal))
+    const price = evidence.strongPrice ?? Math.max(0, 2 * serving.manifest.threshold.value - 1)
+    if (evidence.outcomes) {
+      results.push(
+        await beatsOnOutcomes(router, current, candidate, serving, evidence.outcomes, price),
+      )
+    }
+    if (evidence.log) {
+      const report = await evaluateOnLog(evidence.log, router, {
+        strongPrice: price,
+        ...(evidence.signal ? { signal: evidence.signal } : {}),
+      })
+      results.push(beats('served traffic', report.over_served, report.rows))
+    }
+    return results
+  } finally {
+    await router.close()
+    await current.close()
+  }
+}
+
+function samePair(candidate: Bundle, serving: Bundle): GateResult {
+  const pair = ({ manifest }: Bundle): string => {
+    const model = (role: string): string => manifest.candidates.find((c) => c.role === role)!.model
+    return `${manifest.name}: ${model('strong')} over ${model('weak')}`
+  }
+  const [mine, its] = [pair(candidate), pair(serving)]
+  return {
+    gate: 'name and pair',
+    passed: mine === its,
+    found: mine === its ? mine : `${mine}; serving is ${its}`,
+  }
+}
+
+/** A promise that is kept today must be kept tomorrow: the same target, certified anew. */
+function sameCertificate(candidate: Bundle, serving: Bundle): GateResult {
+  const gate = 'certificate'
+  const its = serving.manifest.threshold.certificate
+  const mine = candidate.manifest.threshold.certificate
+  if (!its) return { gate, passed: true, found: 'the serving router has none' }
+  if (!mine) return { gate, passed: false, found: 'the serving router has one, the candidate none' }
+  const same =
+    canonicalJson(mine.target) === canonicalJson(its.target) && mine.promise === its.promise
+  return {
+    gate,
+    passed: same,
+    found: same
+      ? `the same promise: ${canonicalJson(mine.target)}`
+      : `${canonicalJson(mine.target)} instead of ${canonicalJson(its.target)}`,
+  }
+}
+
+async function golden(router: Router, path: string, signal?: AbortSignal): Promise<GateResult> {
+  const result = await checkGolden(router, await readGolden(path, signal), signal)
+  return {
+    gate: 'golden prompts',
+    passed: result.failed === 0,
+    found: `${result.passed} of ${result.cases.length} passed`,
+  }
+}
+
+/** Net value at each router's own threshold, paired, on prompts that neither was made from. */
+async function beatsOnOutcomes(
+  candidate: Router,
+  serving: Router,
+  candidateBundle: Bundle,
+  servingBundle: Bundle,
+  dataset: Dataset,
+  price: number,
+): Promise<GateResult> {
+  const model = (role: string): string =>
+    candidate.manifest.candidates.find((one) => one.role === role)!.model
+  const labels = pairLabels(dataset, model('strong'), model('weak'))
+  const seen = [await candidateBundle.dataHashes(), await servingBundle.dataHashes()]
+  const rows = Array.from(labels.prompt.keys()).filter((row) =>
+    seen.every((hashes) => !hashes.seenIn(dataset.hashes[labels.prompt[row]!]!)),
+  )
+  if (rows.length < LEAST_ROWS) {
+    const found = `${rows.length} prompts that neither router was made from (at least ${LEAST_ROWS})`
+    return { gate: 'beats the serving router', passed: false, found }
+  }
+  const prompts = rows.map((row) => dataset.prompts[labels.prompt[row]!]!)
+  const [mine, its] = [await candidate.score(prompts), await serving.score(prompts)]
+  const gains = Float64Array.from(rows, (row, i) => {
+    const gain = 2 * labels.label[row]! - 1 - price
+    const up = mine.winRate[i]! >= candidate.manifest.threshold.value ? gain : 0
+    return up - (its.winRate[i]! >= serving.manifest.threshold.value ? gain : 0)
+  })
+  const value = gains.reduce((sum, gain) => sum + gain, 0) / gains.length
+  const interval = intervalOf({ value, influence: gains.map((gain) => gain - value) })
+  return beats('held-out outcomes', interval, rows.length)
+}
+
+function beats(on: string, { value, low, high }: Interval, rows: number): GateResult {
+  const text = [value, low, high].map((x) => x!.toFixed(4))
+  return {
+    gate: `beats the serving router on ${on}`,
+    passed: low! > 0,
+    found: `net value ${text[0]} over it (${text[1]} to ${text[2]}) on ${rows} rows`,
+  }
+}

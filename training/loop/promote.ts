@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto'
+import { cp, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { readBundle } from '../../models/bundle/read.ts'
+import { pointCurrent } from '../../models/bundle/write.ts'
+import { WeirError } from '../../models/errors.ts'
+import { readAnswered } from '../../models/feedback/answered.ts'
+import {
+  type HistoryEvent,
+  readHistory,
+  readRollout,
+  recordEvent,
+  writeRollout,
+} from '../../models/rollout.ts'
+import { checkGates, type Evidence, type GateResult } from './gates.ts'
+
+export const STAGES = ['shadow', 'canary', 'all'] as const
+export type Stage = (typeof STAGES)[number]
+
+export interface PromoteOptions extends Evidence {
+  /** the stage after the one it is at, where absent */
+  readonly to?: Stage
+  /** share of the sessions a canary answers */
+  readonly share?: number
+  /** skips the stages in between */
+  readonly atOnce?: boolean
+  readonly now?: Date
+}
+
+export interface Promotion {
+  readonly stage: Stage
+  readonly version: string
+  readonly serving: string
+  readonly gates: readonly GateResult[]
+}
+
+const DEFAULT_SHARE = 0.05
+const LEAST_CANARY = 30
+
+/**
+ * Takes a candidate one stage further, once every gate lets it through; each step is recorded in the
+ * serving bundle's folder, refusals too.
+ *
+ * @param home the serving bundle's NAME folder
+ * @throws promotion_refused and what reading bundles and evidence throws
+ */
+export async function promote(
+  candidate: string,
+  home: string,
+  options: PromoteOptions,
+): Promise<Promotion> {
+  const time = (options.now ?? new Date()).toISOString()
+  const { manifest, path } = await readBundle(candidate)
+  const { version } = manifest
+  const serving = basename(await realpath(join(home, 'current')))
+  const refuse = async (reason: string, gates?: readonly GateResult[]): Promise<never> => {
+    const event = { time, event: 'refused', version, serving, reason } as const
+    await recordEvent(home, gates ? { ...event, gates: [...gates] } : event)
+    throw new WeirError('promotion_refused', { candidate: `${manifest.name} ${version}`, reason })
+  }
+  if (version === serving) return refuse('it serves already')
+  const rollout = await readRollout(home)
+  const at = rollout?.version === version ? STAGES.indexOf(rollout.stage) : -1
+  const stage = options.to ?? STAGES[at + 1]!
+  if (STAGES.indexOf(stage) > at + 1 && !options.atOnce) {
+    return refuse(
+      `it is ${at < 0 ? 'at no stage' : `at ${STAGES[at]}`} yet; ${STAGES[at + 1]} comes before ${stage}`,
+    )
+  }
+  if (!options.outcomes && !options.log) {
+    return refuse('nothing shows that it is better: give held-out outcomes or a decision log')
+  }
+  const gates = await checkGates(path, home, options)
+  if (stage === 'all' && at === 1 && options.log)
+    gates.push(await canaryHolds(options.log, version, serving))
+  const failed = gates.filter(({ passed }) => !passed)
+  if (failed.length > 0) {
+    return refuse(failed.map(({ gate, found }) => `${gate}: ${found}`).join('; '), gates)
+  }
+  await bringHome(path, home, version)
+  const share = options.share ?? DEFAULT_SHARE
+  if (stage === 'all') {
+    await pointCurrent(resolve(home), version)
+    await writeRollout(home, undefined)
+  } else await writeRollout(home, { version, stage, ...(stage === 'canary' ? { share } : {}) })
+  await recordEvent(home, {
+    time,
+    event: stage,
+    version,
+    serving,
+    gates,
+    ...(stage === 'canary' ? { share } : {}),
+  })
+  return { stage, version, serving, gates }
+}
+
+/**
+ * Takes back what is on its way; where nothing is, the version that served before serves again.
+ *
+ * @throws history_missing, version_unknown
+ */
+export async function rollBack(
+  home: string,
+  options: { readonly version?: string; readonly reason?: string; readonly now?: Date } = {},
+): Promise<{ readonly from: string; readonly to: string; readonly stage: Stage }> {
+  const serving = basename(await realpath(join(home, 'current')))
+  const rollout = await readRollout(home)
+  const event = (version: string): HistoryEvent => ({
+    time: (options.now ?? new Date()).toISOString(),
+    event: 'rollback',
+    version,
+    serving,
+    ...(options.reason === undefined ? {} : { reason: options.reason }),
+  })
+  if (rollout && options.version === undefined) {
+    await writeRollout(home, undefined)
+    await recordEvent(home, event(serving))
+    return { from: rollout.version, to: serving, stage: rollout.stage }
+  }
+  const history = await readHistory(home)
+  const last = history.findLast((one) => one.event === 'all' && one.version === serving)
+  const version = options.version ?? last?.serving
+  if (version === undefined) throw new WeirError('history_missing', { path: home })
+  const known = (await readdir(home)).filter((name) => /^[0-9a-f]{16}$/.test(name))
+  if (!known.includes(version)) {
+    throw new WeirError('version_unknown', { router: basename(resolve(home)), version, known })
+  }
+  await readBundle(join(home, version))
+  await pointCurrent(resolve(home), version)
+  await writeRollout(home, undefined)
+  await recordEvent(home, event(version))
+  return { from: serving, to: version, stage: 'all' }
+}
+
+/** The canary's own outcomes beside the serving version's: not clearly worse. */
+async function canaryHolds(log: string, version: string, serving: string): Promise<GateResult> {
+  const { answered } = await readAnswered(log)
+  const of = (wanted: string) => {
+    const scores = answered
+      .filter(({ decision }) => decision.version === wanted)
+      .map((one) => one.score)
+    const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length
+    const squares = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0)
+    return { n: scores.length, mean, variance: squares / scores.length ** 2 }
+  }
+  const [mine, its] = [of(version), of(serving)]
+  const gate = 'canary'
+  if (mine.n < LEAST_CANARY || its.n < LEAST_CANARY) {
+    const found = `${mine.n} outcomes of the canary and ${its.n} of the serving version (at least ${LEAST_CANARY} each)`
+    return { gate, passed: false, found }
+  }
+  const difference = mine.mean - its.mean
+  const high = difference + 1.96 * Math.sqrt(mine.variance + its.variance)
+  const found = `mean score ${mine.mean.toFixed(3)} on ${mine.n} outcomes, ${its.mean.toFixed(3)} on ${its.n} of the serving version`
+  return { gate, passed: high >= 0, found }
+}
+
+/** Copies a version beside the serving one, whole or not at all. */
+async function bringHome(path: string, home: string, version: string): Promise<void> {
+  const target = join(resolve(home), version)
+  if (await stat(target).catch(() => undefined)) return
+  const aside = join(resolve(home), `.${version}-${randomBytes(4).toString('hex')}`)
+  try {
+    await cp(path, aside, { recursive: true })
+    await rename(aside, target)
+  } catch (cause) {
+    await rm(aside, { recursive: true, force: true })
+    throw cause
+  }
+  await readBundle(target)
+}
