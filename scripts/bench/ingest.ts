@@ -41,16 +41,21 @@ export function* generateRows(rows: number, seed: number): Generator<GeneratedRo
     for (let i = 1; i < words; i++) made += ` ${WORDS[random.int(WORDS.length)]!}`
     return made
   }
+  // Made from a stock, or making a million rows would take longer than reading them.
+  const stock = Array.from({ length: 5000 }, () => text(55))
+  const piece = (): string => stock[random.int(stock.length)]!
   const recent: string[] = []
   for (let i = 0; i < rows; i++) {
     const fresh = i < 100 || random.next() > 0.25
-    const prompt = fresh ? `${text(8 + random.int(80))}?` : recent[random.int(recent.length)]!
+    const prompt = fresh
+      ? `${piece().slice(0, 30 + random.int(250))} ${i} ${piece().slice(0, random.int(200))}?`
+      : recent[random.int(recent.length)]!
     if (fresh) recent[recent.length < 1000 ? recent.length : random.int(1000)] = prompt
     const a = random.int(20)
     yield {
       prompt,
-      response_a: text(55),
-      response_b: text(55),
+      response_a: piece(),
+      response_b: piece(),
       model_a: `model-${a}`,
       model_b: `model-${(a + 1 + random.int(19)) % 20}`,
       winner: ['model_a', 'model_b', 'tie', 'tie (bothbad)'][random.int(4)]!,
