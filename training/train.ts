@@ -5,6 +5,7 @@ import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
 import { WeirError } from '../models/errors.ts'
 import { scoreLinear } from '../models/linear-head.ts'
 import type { Price } from '../models/prices.ts'
+import { AUTO, type AutoChoice, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
 import { evaluateRouters, MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { EvaluationReport } from './evaluate/report.ts'
@@ -24,6 +25,8 @@ export interface TrainResult {
   readonly bundle: WrittenBundle
   readonly report: EvaluationReport
   readonly backend: string
+  /** how the families stood, where `--router auto` compared them */
+  readonly auto?: AutoChoice
 }
 
 /** Prompts with both models observed that each split needs: fewer teach nothing, stop nothing, judge nothing. */
@@ -33,7 +36,9 @@ const PROBES = 256
 /** From a dataset to a bundle: fit the encoder and the head on train, stop on validation, judge on test, export. */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const labels = checkedLabels(dataset, options)
-  const fitted = await fitRouter(dataset, options)
+  const auto = options.router === AUTO ? await chooseFamily(dataset, options) : undefined
+  const router = auto?.family ?? options.router
+  const fitted = await fitRouter(dataset, { ...options, router })
   const { encoder, family, pair, weights } = fitted
   const threshold = middleThreshold(
     family.forward(fitted.heldOut ?? weights, pair, fitted.validation.embeddings).winRate,
@@ -54,7 +59,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const scored = exported.linear
     ? scoreLinear(exported.linear, test.embeddings)
     : family.forward(weights, pair, test.embeddings)
-  const report = await evaluateOnTest(dataset, options, labels, test, scored.winRate)
+  const report = await evaluateOnTest(dataset, { ...options, router }, labels, test, scored.winRate)
   const bundle = await writeBundle(options.out, {
     manifest: {
       name: options.name,
@@ -72,6 +77,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       metrics: {
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
+        ...(auto ? { auto: auto.rows } : {}),
         export_difference: exported.difference,
         // without the seconds: the same seed gives the same bundle
         curve: fitted.curve.map(({ epoch, trainLoss, validationLoss }) => ({
@@ -84,7 +90,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     },
     files: exported.files,
   })
-  return { bundle, report, backend: fitted.backend }
+  return { bundle, report, backend: fitted.backend, ...(auto ? { auto } : {}) }
 }
 
 function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLabels {

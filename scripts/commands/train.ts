@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { EncoderArtifact } from '../../models/encoder.ts'
 import type { Price } from '../../models/prices.ts'
+import type { AutoChoice } from '../../training/auto.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
 import { openTerminal, score, type Terminal, table } from '../terminal.ts'
 
@@ -30,7 +31,11 @@ export function trainCommand(): Command {
     .argument('<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder')
     .requiredOption('--strong <model>', 'the model that costs more and is better on average')
     .requiredOption('--weak <model>', 'the model that would answer the rest')
-    .option('--router <family>', 'classifier or mf', 'classifier')
+    .option(
+      '--router <family>',
+      'classifier, knn, sw, mf, ensemble (with --encoder lexical+...), or auto',
+      'classifier',
+    )
     .option(
       '--encoder <encoder>',
       'lexical, use-lite, use-lite-static, hf:<dir>, openai:<model>, or lexical+ one of them',
@@ -77,7 +82,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     besideLexical ? flags.encoder.slice(LEXICAL_AND.length) : flags.encoder,
     terminal,
   )
-  const { bundle, report, backend } = await train(dataset, {
+  const { bundle, report, backend, auto } = await train(dataset, {
     ...(encoder ? { encoder, besideLexical } : {}),
     strong: flags.strong,
     weak: flags.weak,
@@ -94,13 +99,19 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   }).finally(() => encoder?.encoder.close?.())
   terminal.endProgress()
   if (flags.json) {
-    terminal.json({ ...report, bundle: bundle.path, version: bundle.manifest.version })
+    terminal.json({
+      ...report,
+      ...(auto ? { auto } : {}),
+      bundle: bundle.path,
+      version: bundle.manifest.version,
+    })
     return
   }
   const { counts } = dataset.manifest
   terminal.print(
     `${counts.prompts} prompts: ${counts.train} train, ${counts.validation} validation, ${counts.calibration} calibration, ${counts.test} test`,
   )
+  if (auto) printAuto(terminal, auto)
   printReport(terminal, report)
   terminal.print('')
   terminal.print(`Bundle: ${bundle.path} (fitted by ${backend})`)
@@ -137,6 +148,25 @@ async function chosenEncoder(
 
 const relative = (path: string): string =>
   path.startsWith(`${process.cwd()}/`) ? path.slice(process.cwd().length + 1) : path
+
+/** Log-loss and APGR of each family on validation rows that tuned none of them. */
+function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): void {
+  terminal.print('\nFamilies, simplest first, on half of validation')
+  terminal.print(
+    table([
+      ['', 'log-loss', 'above the best', 'APGR', '95% interval', ''],
+      ...rows.map(({ name, loss, above, error, apgr, chosen }) => [
+        name,
+        loss.toFixed(4),
+        above === 0 ? 'best' : `${above.toFixed(4)} ± ${error.toFixed(4)}`,
+        apgr.value === null ? '' : score(apgr.value),
+        apgr.low === null || apgr.high === null ? '' : `[${score(apgr.low)}, ${score(apgr.high)}]`,
+        chosen ? 'chosen' : '',
+      ]),
+    ]),
+  )
+  for (const { name, reason } of skipped) terminal.print(`${name}: left out, ${reason}`)
+}
 
 /** The held-out split's APGR with its interval, beside the baselines'. */
 function printReport(terminal: Terminal, report: EvaluationReport): void {
