@@ -19,7 +19,7 @@ const TABLE_FILE = 'encoder/use-lite-static.bin'
 const VOCABULARY_FILE = 'encoder/use-lite-vocabulary.json'
 
 /** Part of the cached file's name: raise it when the table changes. */
-const CONVERTER = 2
+const CONVERTER = 3
 const ROWS_A_RUN = 100
 /** Pieces read of a prompt, head and tail; about 6,000 words. */
 const MAX_PIECES = 8192
@@ -33,8 +33,8 @@ export interface UseLiteStaticOptions {
 
 /**
  * `use-lite` distilled to a table (as model2vec does: Tulkens and van Dongen 2024): each piece's own
- * sentence embedding, in 8 bits; a prompt is the mean of its pieces' rows, at norm 1. Word order is lost,
- * and a prompt costs microseconds instead of milliseconds.
+ * sentence embedding, centred and weighted, in 8 bits. A prompt is the sum of its pieces' rows, at norm 1:
+ * word order is lost, and a prompt costs microseconds instead of milliseconds.
  *
  * @throws encoder_unavailable where the weights' package is not installed
  */
@@ -91,26 +91,34 @@ async function distil(weights: NamedWeights, onProgress?: OnProgress): Promise<U
   } finally {
     await session.release()
   }
-  centre(rows, weights, d)
+  weigh(rows, weights, d)
   const { bytes, scales, zero } = quantiseRows(rows, pieces, d)
   return encodeArrays({ rows: Int8Array.from(bytes, (byte) => byte - zero), scales })
 }
 
+/** Pieces whose text frequency is unknown (control symbols, a few without a score) count as common ones. */
+const UNKNOWN_FREQUENCY = 0.01
+const SMOOTHING = 1e-3
+
 /**
- * Takes the mean row off, each piece counting as often as the unigram model expects it in text: what all
- * prompts share says nothing and makes heads slow to fit.
+ * Takes the mean row off, each piece counting as often as the unigram model expects it in text, and weights each
+ * row by a / (a + frequency) with a = 1e-3 (SIF: Arora et al. 2017, as model2vec does). Without it 98% of what
+ * MMLU's prompts' rows hold is the same in all of them; on 1,000 labels of MMLU it took APGR from .610 to .627.
  */
-function centre(rows: Float32Array, { vocabulary }: NamedWeights, d: number): void {
+function weigh(rows: Float32Array, { vocabulary }: NamedWeights, d: number): void {
   const mean = new Float64Array(d)
   let total = 0
-  for (const [id, [, score]] of vocabulary.entries()) {
-    // control symbols and the few pieces without a score
-    if (!score) continue
-    const probability = Math.exp(score)
-    total += probability
-    for (let j = 0; j < d; j++) mean[j]! += probability * rows[id * d + j]!
+  const weights = vocabulary.map(([, score], id) => {
+    const frequency = score ? Math.exp(score) : UNKNOWN_FREQUENCY
+    const weight = SMOOTHING / (SMOOTHING + frequency)
+    if (!score) return weight
+    total += frequency * weight
+    for (let j = 0; j < d; j++) mean[j]! += frequency * weight * rows[id * d + j]!
+    return weight
+  })
+  for (let i = 0; i < rows.length; i++) {
+    rows[i] = weights[Math.floor(i / d)]! * (rows[i]! - mean[i % d]! / total)
   }
-  for (let i = 0; i < rows.length; i++) rows[i]! -= mean[i % d]! / total
 }
 
 function fromFiles(spec: EncoderSpec, files: ReadonlyMap<string, Uint8Array>): Encoder {

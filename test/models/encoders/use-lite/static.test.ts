@@ -31,17 +31,21 @@ describe.skipIf(!installed)(`use-lite-static${skip}`, () => {
 
   describeEncoderContract('use-lite-static', async () => made.encoder)
 
-  it('keeps of each piece what use-lite gives it as a text, less what all pieces share', async () => {
+  it('keeps of each piece what use-lite gives it as a text, weighted, less what all pieces share', async () => {
     const full = await makeUseLite({ precision: 'fp32', cacheFolder: folder })
     const { embeddings } = await full.encoder.encode(['the', 'interest'])
     const { values, dimension: d } = embeddings as DenseEmbeddings
     const { rows, scales } = decodeArrays(made.files.get('encoder/use-lite-static.bin')!, 'it')
     const vocabulary = new TextDecoder().decode(made.files.get('encoder/use-lite-vocabulary.json'))
-    const pieces = (JSON.parse(vocabulary) as [string, number][]).map(([piece]) => piece)
-    const [the, interest] = [pieces.indexOf('▁the'), pieces.indexOf('▁interest')]
+    const pieces = JSON.parse(vocabulary) as [string, number][]
+    const at = (text: string): number => pieces.findIndex(([piece]) => piece === text)
+    const [the, interest] = [at('▁the'), at('▁interest')]
+    const weight = (id: number): number => 1e-3 / (1e-3 + Math.exp(pieces[id]![1]))
+    expect(weight(the)).toBeLessThan(weight(interest) / 5)
     for (let j = 0; j < d; j++) {
       const kept =
-        rows![the * d + j]! * scales![the]! - rows![interest * d + j]! * scales![interest]!
+        (rows![the * d + j]! * scales![the]!) / weight(the) -
+        (rows![interest * d + j]! * scales![interest]!) / weight(interest)
       expect(kept).toBeCloseTo(values[j]! - values[d + j]!, 2)
     }
   })
