@@ -26,8 +26,11 @@ export interface Encoder {
   readonly spec: EncoderSpec
   /** Rows in the order of the prompts. Throws `cancelled` once the signal is aborted. */
   encode(prompts: readonly string[], signal?: AbortSignal): Promise<Encoded>
-  /** The same at once, for encoders that never leave the thread: a request saves its waits. */
-  encodeNow?(prompts: readonly string[]): Encoded
+  /**
+   * One prompt's row at once, for encoders that never leave the thread: a request saves its waits. What
+   * it returns is good until the next call.
+   */
+  encodeNow?(prompt: string): Encoded
   /** Names of the embedding's dimensions where they mean something to a person (for `explain`). */
   featureNames?(prompt: string): ReadonlyMap<number, string>
   close?(): Promise<void>

@@ -30,8 +30,8 @@ export interface Router {
   readonly path: string
   /** @throws score_invalid, onnx_failed, cancelled */
   score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
-  /** `score` at once, where encoder and head never leave the thread (`lexical` and a folded head). */
-  readonly scoreNow: ((prompts: readonly string[]) => RouterScores) | undefined
+  /** `score` of one prompt at once (good until the next call), where encoder and head never leave the thread (`lexical` and a folded head). */
+  readonly scoreNow: ((prompt: string) => RouterScores) | undefined
   /** The same by the fallback head, which always answers in time; undefined where the bundle has none. */
   readonly scoreFallback: ((prompts: readonly string[]) => Promise<RouterScores>) | undefined
   /** Largest difference between the folded head and router.onnx on these prompts; 0 without a folded head. */
@@ -96,8 +96,8 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     score,
     scoreNow:
       encoder.encodeNow && head.scoreNow
-        ? (prompts) => {
-            const { embeddings, truncated } = encoder.encodeNow!(prompts)
+        ? (prompt) => {
+            const { embeddings, truncated } = encoder.encodeNow!(prompt)
             return checkedScores(head.scoreNow!(embeddings), truncated, manifest)
           }
         : undefined,

@@ -1,3 +1,4 @@
+import { LineBuffer } from '../models/decision-log/line-buffer.ts'
 import type { DecisionEvent, DecisionObserver } from './decision/observer.ts'
 
 export interface DecisionLines {
@@ -7,8 +8,8 @@ export interface DecisionLines {
   close(): Promise<void>
 }
 
-/** Lines gathered before a write; what there is is written every quarter of a second. */
-const CLUMP = 1000
+/** Bytes gathered before a write; what there is is written every quarter of a second. */
+const CLUMP = 1 << 18
 const FLUSH_MS = 250
 
 /** One pino line a decision, to a file or standard error. Opens pino, this file being its only door. */
@@ -16,17 +17,16 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
   const { pino } = await import('pino')
   const destination = pino.destination({ dest: file ?? 2, sync: false, mkdir: true })
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.epochTime }, destination)
-  let clump: string[] = []
+  const clump = new LineBuffer()
   const flush = (): void => {
-    if (clump.length === 0) return
-    destination.write(clump.join(''))
-    clump = []
+    if (clump.lines > 0) destination.write(clump.take().toString())
   }
   const timer = setInterval(flush, FLUSH_MS)
   timer.unref()
   return {
     observe(event) {
-      if (clump.push(decisionLine(event)) >= CLUMP) flush()
+      clump.add(decisionLine(event))
+      if (clump.length >= CLUMP) flush()
     },
     warn(message, error) {
       flush()
@@ -48,5 +48,5 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
 function decisionLine({ decision, shadow, hash, time }: DecisionEvent): string {
   const { id, router, model, win_rate, threshold, reason, timing_ms } = decision
   const names = `"router":${JSON.stringify(router.name)},"version":"${router.version}","model":${JSON.stringify(model)}`
-  return `{"level":30,"time":${time},"id":"${id}",${names},"win_rate":${win_rate},"threshold":${threshold},"reason":"${reason}","ms":${timing_ms},"prompt":"${hash.slice(0, 16)}"${shadow ? ',"shadow":true' : ''},"msg":"decision"}\n`
+  return `{"level":30,"time":${time},"id":"${id}",${names},"win_rate":${win_rate},"threshold":${threshold},"reason":"${reason}","ms":${timing_ms},"prompt":"${hash.slice(0, 16)}"${shadow ? ',"shadow":true' : ''},"msg":"decision"}`
 }

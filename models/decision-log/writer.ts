@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from '../errors.ts'
+import { LineBuffer } from './line-buffer.ts'
 import type { LogHeader } from './record.ts'
 
 export interface LogWriterOptions {
@@ -13,7 +14,7 @@ export interface LogWriterOptions {
   readonly syncMs?: number
   /** milliseconds that lines may wait in memory */
   readonly flushMs?: number
-  /** characters that may wait in memory before writers must */
+  /** bytes that may wait in memory before writers must */
   readonly bufferLimit?: number
   /** tells segments of one folder apart: the process id, and the worker's where there are several */
   readonly owner?: string
@@ -62,8 +63,8 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
   let file: Pick<FileHandle, 'write' | 'datasync' | 'close'>
   let written = 0
   let segment = 0
-  let lines: string[] = []
-  let waitingCharacters = 0
+  const lines = new LineBuffer()
+  let waitingBytes = 0
   /** bytes of a chunk that the disk has not taken yet */
   let rest: Buffer = Buffer.alloc(0)
   let appended = 0
@@ -101,14 +102,13 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
   /** One round: what waits is written, then synced where someone waits for it or it is time. */
   const round = async (): Promise<void> => {
     const upTo = appended
-    if (lines.length > 0) {
-      rest = Buffer.concat([rest, Buffer.from(`${lines.join('\n')}\n`)])
-      lines = []
+    if (lines.lines > 0) {
+      const taken = lines.take()
+      rest = rest.length > 0 ? Buffer.concat([rest, taken]) : taken
     }
     await writeRest()
-    waitingCharacters = 0
-    for (const line of lines) waitingCharacters += line.length
-    if (waitingCharacters < bufferLimit) for (const wake of roomers.splice(0)) wake()
+    waitingBytes = lines.length
+    if (waitingBytes < bufferLimit) for (const wake of roomers.splice(0)) wake()
     if (dirty && (syncers.length > 0 || closed || performance.now() - lastSync >= syncMs)) {
       await file.datasync()
       dirty = false
@@ -157,9 +157,9 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
   }
   const schedule = (): void => {
     if (timer !== undefined || working || closed) return
-    const waiting = lines.length > 0 || rest.length > 0
+    const waiting = lines.lines > 0 || rest.length > 0
     if (!waiting && !dirty && syncers.length === 0) return
-    const soon = syncers.length > 0 || waitingCharacters >= WRITE_AT
+    const soon = syncers.length > 0 || waitingBytes >= WRITE_AT
     const delay = failure ? RETRY_MS : soon ? 0 : waiting ? flushMs : syncMs
     timer = setTimeout(run, delay)
     timer.unref()
@@ -168,15 +168,16 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
   await openSegment()
   return {
     append(line) {
-      if (failure && waitingCharacters > bufferLimit) {
+      if (failure && waitingBytes > bufferLimit) {
         dropped++
         return
       }
-      lines.push(line)
+      const before = lines.length
+      lines.add(line)
       appended++
-      waitingCharacters += line.length
-      if (timer === undefined || waitingCharacters >= WRITE_AT) {
-        if (waitingCharacters >= WRITE_AT && !working && !failure) void run()
+      waitingBytes += lines.length - before
+      if (timer === undefined || waitingBytes >= WRITE_AT) {
+        if (waitingBytes >= WRITE_AT && !working && !failure) void run()
         else schedule()
       }
     },
@@ -192,7 +193,7 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
       })
     },
     room() {
-      if (waitingCharacters < bufferLimit || failure) return undefined
+      if (waitingBytes < bufferLimit || failure) return undefined
       return new Promise((resolve) => roomers.push(resolve))
     },
     get failing() {
@@ -206,7 +207,7 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
       clearTimeout(timer)
       await working
       await work()
-      if (failure) dropped += lines.length
+      if (failure) dropped += lines.lines
       await file.close().catch(() => {})
     },
   }

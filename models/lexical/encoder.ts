@@ -59,7 +59,11 @@ function fromState(state: LexicalState, spec: EncoderSpec): Encoder {
       }
       return joinParts(parts)
     },
-    encodeNow: encodeChunk,
+    encodeNow(prompt) {
+      const encoded = featurizer.featurizeNow(prompt)
+      if (!projection) return encoded
+      return { ...encoded, embeddings: project(encoded.embeddings, projection) }
+    },
     featureNames: (prompt) => (projection ? new Map() : featurizer.names(prompt)),
   }
 

@@ -12,6 +12,8 @@ export interface Featurizer {
   readonly dimension: number
   /** Sparse rows, and 1 for each prompt that was cut. */
   featurize(prompts: readonly string[]): { embeddings: SparseEmbeddings; truncated: Uint8Array }
+  /** One prompt's row in arrays of its own making, good until the next call: a request makes no arrays. */
+  featurizeNow(prompt: string): { embeddings: SparseEmbeddings; truncated: Uint8Array }
   /** What each of the prompt's columns stands for. */
   names(prompt: string): Map<number, string>
 }
@@ -31,6 +33,10 @@ export function createFeaturizer(state: LexicalState): Featurizer {
   const counts = new Uint32Array(columns)
   const touched = new Uint32Array(Math.min(columns, 2 * MAX_CHARACTERS))
   const surface = new Float64Array(SURFACE_COUNT)
+  const ownIds = new Uint32Array(touched.length + SURFACE_COUNT)
+  const ownWeights = new Float32Array(ownIds.length)
+  const ownOffsets = new Uint32Array(2)
+  const ownTruncated = new Uint8Array(1)
   let distinct = 0
   const countGram = (hash: number): void => {
     const bucket = hash & (BUCKETS - 1)
@@ -66,13 +72,7 @@ export function createFeaturizer(state: LexicalState): Featurizer {
         weights = grownWeights
       }
       at = writeGrams(ids, weights, at)
-      surfaceFeatures(text, surface)
-      surface[0] = Math.log(prompt.length + 1)
-      for (let feature = 0; feature < SURFACE_COUNT; feature++) {
-        ids[at] = columns + feature
-        weights[at++] =
-          (surface[feature]! - state.surfaceMean[feature]!) * state.surfaceScale[feature]!
-      }
+      at = writeSurface(ids, weights, at, prompt, text)
       offsets[row + 1] = at
     }
     return {
@@ -86,6 +86,44 @@ export function createFeaturizer(state: LexicalState): Featurizer {
       },
       truncated,
     }
+  }
+
+  function featurizeNow(prompt: string): { embeddings: SparseEmbeddings; truncated: Uint8Array } {
+    const text = truncatePrompt(prompt)
+    ownTruncated[0] = text.length < prompt.length ? 1 : 0
+    distinct = 0
+    eachGram(text.toLowerCase(), countGram)
+    const grams = writeGrams(ownIds, ownWeights, 0)
+    ownOffsets[1] = writeSurface(ownIds, ownWeights, grams, prompt, text)
+    return {
+      embeddings: {
+        kind: 'sparse',
+        rows: 1,
+        dimension,
+        offsets: ownOffsets,
+        ids: ownIds,
+        weights: ownWeights,
+      },
+      truncated: ownTruncated,
+    }
+  }
+
+  function writeSurface(
+    ids: Uint32Array,
+    weights: Float32Array,
+    from: number,
+    prompt: string,
+    text: string,
+  ): number {
+    let at = from
+    surfaceFeatures(text, surface)
+    surface[0] = Math.log(prompt.length + 1)
+    for (let feature = 0; feature < SURFACE_COUNT; feature++) {
+      ids[at] = columns + feature
+      weights[at++] =
+        (surface[feature]! - state.surfaceMean[feature]!) * state.surfaceScale[feature]!
+    }
+    return at
   }
 
   function writeGrams(ids: Uint32Array, weights: Float32Array, from: number): number {
@@ -120,7 +158,7 @@ export function createFeaturizer(state: LexicalState): Featurizer {
     return named
   }
 
-  return { dimension, featurize, names }
+  return { dimension, featurize, featurizeNow, names }
 }
 
 /** The text the encoder reads: the whole of it, or its head and tail with a line break between. */

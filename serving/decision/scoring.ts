@@ -34,7 +34,7 @@ export function scorePrompt(
   const state = cache ? 'miss' : 'off'
   if (router.scoreNow) {
     try {
-      return { ...kept(live, hash, router.scoreNow([text])), cache: state }
+      return { ...kept(live, hash, router.scoreNow(text)), cache: state }
     } catch (error) {
       onFailure(error, router.manifest.name)
       return fallback(live, text, 'encoder_failed', state)
