@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { Exploration } from '../models/online/exploration.ts'
+import { Alarms } from './alarms/config.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 
@@ -40,6 +41,8 @@ export const ServeConfig = Type.Object(
     ),
     /** try the other model now and then, with a known probability; off where absent */
     exploration: Type.Optional(Exploration),
+    /** watch traffic and feedback; nothing is watched where absent */
+    alarms: Type.Optional(Alarms),
     /** a decision not made in this time is made by the fallback; 0 waits for ever */
     deadline_ms: Type.Optional(Type.Number({ minimum: 0 })),
     /** requests under way before more are refused with 503 */

@@ -50,7 +50,7 @@ export function registerLean(
   registry: Registry,
   name: string,
   help: string,
-  type: 'counter' | 'histogram',
+  type: 'counter' | 'gauge' | 'histogram',
   read: () => Sample[],
 ): void {
   const metric = {

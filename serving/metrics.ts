@@ -22,6 +22,15 @@ export interface Metrics {
   readonly refused: (code: string) => void
   readonly feedback: () => void
   readonly reload: (result: 'ok' | 'refused') => void
+  /** shows alarms as well */
+  readonly watch: (alarms: AlarmNumbers) => void
+}
+
+/** What the alarms come to. */
+export interface AlarmNumbers {
+  readonly raised: ReadonlyMap<string, { router: string; alarm: string; count: number }>
+  readonly stale: ReadonlySet<string>
+  levels(): { router: string; alarm: string; level: number }[]
 }
 
 /** Opens prom-client, this file being its only door. */
@@ -210,6 +219,7 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
     },
     refused: (code) => refused.inc({ code }),
     feedback: () => feedback.inc(),
+    watch: (alarms) => watchAlarms(registry, alarms),
     reload: (result) => reloads.inc({ result }),
   }
 }
@@ -219,4 +229,30 @@ export async function clusterMetrics(): Promise<() => Promise<string>> {
   const { AggregatorRegistry } = await import('prom-client')
   const aggregator = new AggregatorRegistry()
   return () => aggregator.clusterMetrics()
+}
+
+function watchAlarms(registry: Registry, alarms: AlarmNumbers): void {
+  registerLean(registry, 'weir_alarms_total', 'Alarms that went off.', 'counter', () =>
+    [...alarms.raised.values()].map(({ router, alarm, count }) => ({
+      labels: { router, alarm },
+      value: count,
+    })),
+  )
+  registerLean(
+    registry,
+    'weir_alarm_level',
+    'How near an alarm is to going off, 0 to 1.',
+    'gauge',
+    () =>
+      alarms
+        .levels()
+        .map(({ router, alarm, level }) => ({ labels: { router, alarm }, value: level })),
+  )
+  registerLean(
+    registry,
+    'weir_certificate_stale',
+    '1 where traffic no longer looks like what the router was certified on.',
+    'gauge',
+    () => [...alarms.stale].map((router) => ({ labels: { router }, value: 1 })),
+  )
 }

@@ -6,6 +6,7 @@ import { openFeedbackStore } from '../models/feedback/open-store.ts'
 import { segmentStore } from '../models/feedback/segment-store.ts'
 import type { FeedbackStore } from '../models/feedback/store.ts'
 import type { Router } from '../models/router.ts'
+import { AlarmWatcher } from './alarms/watcher.ts'
 import {
   DEFAULT_DEADLINE_MS,
   DEFAULT_MAX_IN_FLIGHT,
@@ -94,6 +95,13 @@ export async function openServices(
       feedback = segmentStore(log, config.log.folder)
     }
     if (config.store) feedback = await openFeedbackStore(config.store)
+    const alarms = config.alarms
+      ? new AlarmWatcher({ config: config.alarms, fleet, now, onWarning: options.onWarning })
+      : undefined
+    if (alarms) {
+      observers.push(alarms.observe)
+      metrics.watch(alarms)
+    }
     observers.push(({ decision }) => {
       if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
     })
@@ -119,11 +127,13 @@ export async function openServices(
       keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
       log,
       feedback,
+      alarms,
       metrics,
       now,
       onBug: options.onBug,
       async close() {
         gate.close()
+        await alarms?.settled()
         fleet.close()
         await feedback?.close()
         await log?.close()

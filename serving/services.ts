@@ -1,5 +1,6 @@
 import type { LogWriter } from '../models/decision-log/writer.ts'
 import type { FeedbackStore } from '../models/feedback/store.ts'
+import type { AlarmWatcher } from './alarms/watcher.ts'
 import type { Decider } from './decision/decider.ts'
 import type { EncoderHealth } from './encoder-health.ts'
 import type { RequestFacts } from './error-body.ts'
@@ -22,6 +23,7 @@ export interface Services {
   readonly log: LogWriter | undefined
   /** where feedback goes: a store of its own, else the log */
   readonly feedback: FeedbackStore | undefined
+  readonly alarms: AlarmWatcher | undefined
   readonly metrics: Metrics | undefined
   /** milliseconds since 1970 */
   readonly now: () => number

@@ -14,14 +14,18 @@ export interface CategoryAlarmOptions {
  * their shares, of whatever kind. Each value multiplies the evidence by its recent share over its
  * reference share, the recent shares learnt from the values before it only: a bet whose expectation is 1
  * while nothing has changed, summed as in Shiryaev-Roberts, so false alarms are at least `runLength` apart on
- * average. Recent shares are pulled towards the reference, so that noise is not bet on.
+ * average. Recent shares are pulled towards the reference, so that noise is not bet on. A reference that was
+ * counted on few rows is itself off: it goes on learning from every value, weighed by its rows, so that its
+ * own error is not taken for a change (checked by simulation; exact where the reference is).
  */
 export class CategoryAlarm {
   readonly limit: number
   private readonly reference: Float64Array
   private readonly recent: Float64Array
   private readonly fading: number
-  private readonly weight: number
+  /** added to the reference by each value, as a share of its rows; 0 where it is exact */
+  private readonly learning: number
+  private seen = 1
   private total = 0
   private evidence = 0
 
@@ -33,20 +37,21 @@ export class CategoryAlarm {
     this.reference = Float64Array.from(options.reference, (q) => (q + smooth) / (1 + k * smooth))
     this.recent = new Float64Array(k)
     this.fading = 1 - 1 / memory
-    // a reference counted on few rows is itself off: bets smaller than that are not made
-    this.weight = 1 / (1 + memory / referenceRows)
+    this.learning = 1 / referenceRows
     this.limit = options.runLength
   }
 
   /** @returns whether the alarm goes off now; the evidence then starts anew */
   add(category: number): boolean {
-    const q = this.reference[category]!
+    const q = this.reference[category]! / this.seen
     // as if a memory's worth of reference values had been seen as well
     const prior = 1 / (1 - this.fading)
     const p = (this.recent[category]! + prior * q) / (this.total + prior)
-    this.evidence = (1 + this.evidence) * (1 + this.weight * (p / q - 1))
+    this.evidence = (1 + this.evidence) * (p / q)
     for (let k = 0; k < this.recent.length; k++) this.recent[k]! *= this.fading
     this.recent[category]! += 1
+    this.reference[category]! += this.learning
+    this.seen += this.learning
     this.total = this.total * this.fading + 1
     if (this.evidence < this.limit) return false
     this.evidence = 0

@@ -15,13 +15,15 @@ export function addFeedbackRoute(app: FastifyInstance, services: Services): void
     '/feedback',
     { schema: { body: FeedbackBody, response: { 200: FeedbackAnswer } } },
     async (request) => {
-      const { feedback, metrics, now } = services
+      const { feedback, metrics, alarms, now } = services
       if (!feedback) {
         throw new WeirError('log_unavailable', {
           reason: 'the server was started without --log or --store',
         })
       }
-      await feedback.record(feedbackRecord(request.body, now()))
+      const record = feedbackRecord(request.body, now())
+      await feedback.record(record)
+      alarms?.feedback(record)
       metrics?.feedback()
       return { object: 'routing.feedback' as const, decision_id: request.body.decision_id }
     },

@@ -1,0 +1,205 @@
+import { dirname } from 'node:path'
+import type { FeedbackRecord } from '../../models/decision-log/record.ts'
+import { MeanAlarm } from '../../models/drift/mean-alarm.ts'
+import { feedbackKey } from '../../models/feedback/last-words.ts'
+import { readHistory, readRollout, recordEvent, writeRollout } from '../../models/rollout.ts'
+import type { DecisionEvent, DecisionObserver } from '../decision/observer.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import { type Alarms, DEFAULT_RUN_LENGTH, DEFAULT_SHIFT } from './config.ts'
+import { RouterWatch, type WatchName } from './router-watch.ts'
+
+export interface Alarm {
+  readonly alarm: WatchName | 'quality'
+  readonly router: string
+  readonly version: string
+  /** ISO 8601 */
+  readonly time: string
+  /** the certificate's data no longer look like traffic */
+  readonly certificate_stale: boolean
+}
+
+export interface WatcherOptions {
+  readonly config: Alarms
+  readonly fleet: Fleet
+  readonly now: () => number
+  readonly onWarning: (message: string, error?: unknown) => void
+  /** posts an alarm; tests pass their own */
+  readonly post?: (url: string, alarm: Alarm) => Promise<void>
+}
+
+interface Remembered {
+  readonly router: string
+  readonly version: string
+  readonly model: string
+  /** who has spoken of it */
+  readonly heard: Set<string>
+}
+
+/** Decisions remembered, so that feedback finds the version it is about. */
+const REMEMBERED = 100_000
+
+/** Watches decisions and feedback, tells of alarms, and takes back what quality fell under. */
+export class AlarmWatcher {
+  private readonly options: WatcherOptions
+  private readonly watches = new Map<string, RouterWatch>()
+  private readonly quality = new Map<string, MeanAlarm>()
+  private readonly about = new Map<string, Remembered>()
+  /** alarms so far, by router and name */
+  readonly raised = new Map<string, { router: string; alarm: string; count: number }>()
+  readonly stale = new Set<string>()
+  /** what is still being told or taken back */
+  private work: Promise<unknown> = Promise.resolve()
+
+  constructor(options: WatcherOptions) {
+    this.options = options
+  }
+
+  readonly observe: DecisionObserver = (event) => {
+    const { decision, shadow, live } = event
+    if (shadow) return
+    const { name: router, version } = decision.router
+    this.about.set(decision.id, { router, version, model: decision.model, heard: new Set() })
+    if (this.about.size > REMEMBERED) this.about.delete(this.about.keys().next().value!)
+    if (decision.fallback || decision.win_rate === null) return
+    const watch = this.watchOf(event)
+    const strong = decision.win_rate >= decision.threshold
+    for (const name of watch.decision(decision.win_rate, strong)) this.raise(name, router, version)
+    if (live.router.manifest.encoder.output !== 'dense') return
+    live.router.embed([event.text]).then(
+      (embeddings) => {
+        if (embeddings.kind !== 'dense') return
+        for (const name of watch.embedding(embeddings.values)) this.raise(name, router, version)
+      },
+      // an encoder that fails is told of where it decides
+      () => {},
+    )
+  }
+
+  feedback(record: FeedbackRecord): void {
+    const about = this.about.get(record.decision_id)
+    // the first word of a source on an answer is what is watched; a repeated one is no news
+    if (!about || about.heard.has(feedbackKey(record))) return
+    about.heard.add(feedbackKey(record))
+    const { router, version } = about
+    const watch = this.watches.get(`${router}\n${version}`)
+    if (record.cost_usd !== undefined && watch) {
+      for (const name of watch.cost(record.cost_usd)) this.raise(name, router, version)
+    }
+    const { quality } = this.options.config
+    if (!quality || (quality.model ?? about.model) !== (record.model ?? about.model)) return
+    const key = `${router}\n${version}`
+    let alarm = this.quality.get(key)
+    if (!alarm) {
+      alarm = new MeanAlarm({
+        reference: quality.reference,
+        ...(quality.rows === undefined ? {} : { referenceRows: quality.rows }),
+        shift: quality.shift ?? DEFAULT_SHIFT,
+        direction: 'fall',
+        runLength: this.options.config.run_length ?? DEFAULT_RUN_LENGTH,
+      })
+      this.quality.set(key, alarm)
+    }
+    if (alarm.add(record.score)) this.raise('quality', router, version)
+  }
+
+  /** By router: how near each alarm of the versions that answer now is to going off. */
+  levels(): { router: string; alarm: string; level: number }[] {
+    const { snapshot } = this.options.fleet
+    return [...(snapshot?.routers ?? [])].flatMap(([router, live]) => {
+      const key = `${router}\n${live.router.manifest.version}`
+      const quality = this.quality.get(key)
+      const levels: [string, number][] = this.watches.get(key)?.levels() ?? []
+      return [...levels, ...(quality ? [['quality', quality.level] as [string, number]] : [])].map(
+        ([alarm, level]) => ({ router, alarm, level }),
+      )
+    })
+  }
+
+  /** Resolves once every alarm so far has been told and acted on. */
+  async settled(): Promise<void> {
+    await this.work
+  }
+
+  private watchOf({ decision, live }: DecisionEvent): RouterWatch {
+    const key = `${decision.router.name}\n${decision.router.version}`
+    let watch = this.watches.get(key)
+    if (!watch) {
+      const { certificate } = live.router.manifest.threshold
+      const values = certificate?.win_rate_quantiles
+      const rows = Number(certificate?.unlabelled_n ?? certificate?.n)
+      const known = Array.isArray(values) && values.every((x) => typeof x === 'number') && rows > 0
+      watch = new RouterWatch(this.options.config, known ? { values, rows } : undefined)
+      this.watches.set(key, watch)
+    }
+    return watch
+  }
+
+  private raise(name: Alarm['alarm'], router: string, version: string): void {
+    const key = `${router}\n${name}`
+    const before = this.raised.get(key)
+    this.raised.set(key, { router, alarm: name, count: (before?.count ?? 0) + 1 })
+    const certified = this.certified(router)
+    const stale = certified && (name === 'win_rate' || name === 'embedding' || name === 'quality')
+    if (stale) this.stale.add(router)
+    const alarm: Alarm = {
+      alarm: name,
+      router,
+      version,
+      time: new Date(this.options.now()).toISOString(),
+      certificate_stale: stale,
+    }
+    this.options.onWarning(
+      `alarm: ${name} of ${router} ${version} has changed${stale ? '; its certificate is stale' : ''}`,
+    )
+    this.work = this.work
+      .then(() => this.tell(alarm))
+      .catch((error: unknown) => {
+        this.options.onWarning('an alarm could not be acted on', error)
+      })
+  }
+
+  private certified(router: string): boolean {
+    const live = this.options.fleet.snapshot?.routers.get(router)
+    return live?.router.manifest.threshold.certificate !== undefined
+  }
+
+  private async tell(alarm: Alarm): Promise<void> {
+    const { config, fleet } = this.options
+    const live = fleet.snapshot?.routers.get(alarm.router)
+    if (live) {
+      const home = dirname(live.router.path)
+      const serving = live.router.manifest.version
+      const { version, time } = alarm
+      const reason = `${alarm.alarm} has changed${alarm.certificate_stale ? '; the certificate is stale' : ''}`
+      await recordEvent(home, { time, event: 'alarm', version, serving, reason })
+      if (config.rollback && alarm.alarm === 'quality') await this.takeBack(home, alarm, serving)
+    }
+    if (config.webhook) await (this.options.post ?? postAlarm)(config.webhook, alarm)
+  }
+
+  /** What is on its way, else the last promotion; a version that was never promoted stays. */
+  private async takeBack(home: string, { router, time }: Alarm, serving: string): Promise<void> {
+    const reason = 'alarm: quality'
+    if (await readRollout(home)) {
+      await writeRollout(home, undefined)
+      await recordEvent(home, { time, event: 'rollback', version: serving, serving, reason })
+      await this.options.fleet.reload()
+      return
+    }
+    const history = await readHistory(home)
+    const last = history.findLast((one) => one.event === 'all' && one.version === serving)
+    if (!last) return
+    await this.options.fleet.rollback(router, last.serving)
+    await recordEvent(home, { time, event: 'rollback', version: last.serving, serving, reason })
+  }
+}
+
+async function postAlarm(url: string, alarm: Alarm): Promise<void> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(alarm),
+    signal: AbortSignal.timeout(5000),
+  })
+  if (!response.ok) throw new Error(`the webhook answered ${response.status}`)
+}
