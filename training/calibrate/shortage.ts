@@ -18,7 +18,7 @@ export function dataShort(loss: PromisedLoss, { rows, grid, target }: Problem): 
   return Number.isFinite(needed)
     ? new WeirError('calibration_data_short', {
         ...message,
-        more: Math.max(needed - n, roundUp(n / 4)),
+        more: roundUp(Math.max(needed - n, n / 4)),
       })
     : new WeirError('calibration_impossible', message)
 }
@@ -38,13 +38,15 @@ export function rowsNeeded(loss: PromisedLoss, grid: Float64Array): number {
   let squares = 0
   for (const value of values) squares += (value - mean) ** 2
   const spread = normalQuantile(1 - delta) + normalQuantile(POWER)
-  const normal = (squares / values.length) * (spread / distance) ** 2
+  // few rows may show no loss at all: at the limit itself they would vary by about as much as it allows
+  const variance = Math.max(squares / values.length, loss.allowed * loss.high)
+  const normal = variance * (spread / distance) ** 2
   const flawless = Math.log(1 / delta) / Math.log1p(distance / (loss.high - loss.allowed))
   return OVERHEAD * Math.max(normal, flawless)
 }
 
 /** Up to two leading digits. */
-function roundUp(value: number): number {
+export function roundUp(value: number): number {
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1)
   return Math.ceil(value / unit) * unit
 }

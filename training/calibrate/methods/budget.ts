@@ -3,6 +3,7 @@ import { type BoundTest, meanOf } from '../bounds/bound-test.ts'
 import { costAt } from '../expected.ts'
 import type { Method, Problem } from '../method.ts'
 import { costsOf } from '../rows.ts'
+import { roundUp } from '../shortage.ts'
 import { describeTarget, targetOf } from '../target.ts'
 import { assumptions, shuffledRows } from './learn-then-test.ts'
 
@@ -88,7 +89,7 @@ function beyondBudget(
   return new WeirError('calibration_data_short', {
     target: describeTarget(target),
     rows: n,
-    more: Math.ceil(Math.max(needed - n, n / 4)),
+    more: roundUp(Math.max(needed - n, n / 4)),
   })
 }
 

@@ -2,6 +2,7 @@ import { WeirError } from '../../../models/errors.ts'
 import { candidateThresholds } from '../candidates.ts'
 import type { Method } from '../method.ts'
 import { gainOf } from '../rows.ts'
+import { roundUp } from '../shortage.ts'
 import { describeTarget, targetOf } from '../target.ts'
 import { assumptions } from './learn-then-test.ts'
 
@@ -48,7 +49,7 @@ export const conformalRiskControl: Method = {
       throw new WeirError('calibration_data_short', {
         target: describeTarget(target),
         rows: gain.length,
-        more: Math.ceil(Math.max(1 / limit - gain.length, gain.length / 4)),
+        more: roundUp(Math.max(1 / limit - gain.length, gain.length / 4)),
       })
     }
     return {

@@ -55,10 +55,12 @@ function defaultMethod(target: Target, rows: CalibrationRows): string {
 
 /** Share of rows that may be graded before rounding them costs more than the exact test gains. */
 const MOST_GRADED = 0.1
+/** On more rows the exact cut takes seconds, and the betting test is as good. */
+const MOST_EXACT_ROWS = 50_000
 
 /** Whether nearly every row is a win, a loss or neither, and counts the same: then exact tests are best. */
 function countable({ gain, weight }: CalibrationRows): boolean {
-  if (weight || !gain) return false
+  if (weight || !gain || gain.length > MOST_EXACT_ROWS) return false
   const graded = gain.reduce((rows, value) => rows + (Number.isInteger(value) ? 0 : 1), 0)
   return graded <= MOST_GRADED * gain.length
 }

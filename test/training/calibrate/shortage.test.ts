@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { WeirError } from '../../../models/errors.ts'
+import { calibrateThreshold } from '../../../training/calibrate/calibrate-threshold.ts'
+import { simulate } from './simulated.ts'
+
+const target = { kind: 'max-loss', loss: 0.01, confidence: 0.99 } as const
+
+/** Whether the promise can be made on this many rows of the same world. */
+function promised(rows: number, seed: number): boolean | string {
+  const reference = simulate({ rows: 1000, seed: 1 }).winRate
+  try {
+    calibrateThreshold({ rows: simulate({ rows, seed }), target, reference, seed: 1 })
+    return true
+  } catch (error) {
+    if (error instanceof WeirError && error.code === 'calibration_data_short') return error.message
+    throw error
+  }
+}
+
+it('a promise that is refused says how many more rows would do, and with those it can mostly be made', () => {
+  const message = promised(60, 2)
+  const more = Number(/about (\d+) more rows/.exec(String(message))?.[1])
+  expect(more).toBeGreaterThan(100)
+  expect(more).toBeLessThan(3000)
+  let made = 0
+  for (let seed = 10; seed < 30; seed++) if (promised(60 + more, seed) === true) made++
+  expect(made).toBeGreaterThanOrEqual(12)
+})
