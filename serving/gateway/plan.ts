@@ -4,9 +4,9 @@ import type { ChatBody } from '../upstreams/upstream.ts'
 
 /** One chat request, as policies and strategies see it. */
 export interface GatewayRequest {
-  /** names it in headers and logs; also the decision's id where the learned router made one */
+  /** names it in headers and logs; a decision of the learned router has an id of its own */
   readonly id: string
-  /** untouched: `model` is what the client asked for */
+  /** as it came, without `weir`: `model` is what the client asked for */
   readonly body: ChatBody
   readonly caller: KeyHolder
   /** lower-case names; only for policies, never passed on */

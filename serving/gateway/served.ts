@@ -1,4 +1,4 @@
-import type { Usage } from '../upstreams/upstream.ts'
+import type { Endpoint, Usage } from '../upstreams/upstream.ts'
 import type { GatewayRequest, Plan } from './plan.ts'
 
 /** One question to one upstream, for whatever came of it. */
@@ -16,6 +16,7 @@ export interface Attempt {
 
 /** A request that has ended, its last byte sent or given up. Told once a request. */
 export interface Served {
+  readonly endpoint: Endpoint
   readonly request: GatewayRequest
   readonly plan: Plan
   /** the model that answered; undefined where none did */

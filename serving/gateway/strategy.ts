@@ -1,4 +1,4 @@
-import type { ChatBody, UpstreamAnswer } from '../upstreams/upstream.ts'
+import type { PassedBody, UpstreamAnswer } from '../upstreams/upstream.ts'
 import type { GatewayRequest, ServePlan, Target } from './plan.ts'
 
 /** An answer and the target that gave it. */
@@ -11,7 +11,7 @@ export interface Answer {
 
 export interface SendOptions {
   /** instead of the request's body: a judge's question, `stream: false` for a check; the target is laid over it */
-  readonly body?: ChatBody
+  readonly body?: PassedBody
   /** aborts this call alone, beside the request's own signal */
   readonly signal?: AbortSignal
 }

@@ -1,0 +1,123 @@
+import type { BreakerConfig } from './config.ts'
+
+export type BreakerState = 'closed' | 'open' | 'half_open'
+
+const WINDOW = 20
+const FAILURES = 5
+const SHARE = 0.5
+const OPEN_MS = 5_000
+const LONGEST = 16
+
+/** What came of an attempt that a breaker let through. Told once; `dropped` says nothing of the upstream. */
+export interface Permit {
+  succeeded(): void
+  failed(): void
+  /** given up by us: the client went, or another answer came first */
+  dropped(): void
+}
+
+/**
+ * A circuit breaker. It opens after so many failures in a row, or when so large a share of the last
+ * twenty failed; while open nothing is asked; then one request alone is let through (half-open), which
+ * closes it or opens it for twice as long. A permit of an earlier state has no say in a later one.
+ */
+export class Breaker {
+  private readonly failuresToOpen: number
+  private readonly shareToOpen: number
+  private readonly openMs: number
+  private readonly now: () => number
+  private phase: BreakerState = 'closed'
+  /** counts changes of phase, so that late news of an earlier phase is known */
+  private epoch = 0
+  private inRow = 0
+  private recent: boolean[] = []
+  private until = 0
+  private factor = 1
+  private probing = false
+
+  /** @param now milliseconds, never going back */
+  constructor(config: BreakerConfig, now: () => number) {
+    this.failuresToOpen = config.failures ?? FAILURES
+    this.shareToOpen = config.share ?? SHARE
+    this.openMs = config.open_ms ?? OPEN_MS
+    this.now = now
+  }
+
+  get state(): BreakerState {
+    if (this.phase === 'open' && this.now() >= this.until) return 'half_open'
+    return this.phase
+  }
+
+  /** Whether `enter` would let one through. */
+  get ready(): boolean {
+    const { state } = this
+    return state === 'closed' || (state === 'half_open' && !this.probing)
+  }
+
+  /** Call only where `ready`. */
+  enter(): Permit {
+    if (this.state === 'half_open') {
+      if (this.phase === 'open') this.change('half_open')
+      this.probing = true
+    }
+    const { epoch } = this
+    let told = false
+    const once = (act: () => void) => (): void => {
+      if (told) return
+      told = true
+      if (epoch === this.epoch) act()
+    }
+    return {
+      succeeded: once(() => this.good()),
+      failed: once(() => this.bad()),
+      dropped: once(() => {
+        this.probing = false
+      }),
+    }
+  }
+
+  private good(): void {
+    this.inRow = 0
+    if (this.phase === 'half_open') {
+      this.factor = 1
+      this.change('closed')
+    } else {
+      this.remember(true)
+    }
+  }
+
+  private bad(): void {
+    this.inRow++
+    if (this.phase === 'half_open') {
+      this.factor = Math.min(this.factor * 2, LONGEST)
+      this.open()
+      return
+    }
+    this.remember(false)
+    const failed = this.recent.filter((worked) => !worked).length
+    if (
+      this.inRow >= this.failuresToOpen ||
+      (this.recent.length >= WINDOW && failed >= this.shareToOpen * WINDOW)
+    ) {
+      this.open()
+    }
+  }
+
+  private open(): void {
+    this.until = this.now() + this.openMs * this.factor
+    this.change('open')
+  }
+
+  private change(phase: BreakerState): void {
+    this.phase = phase
+    this.epoch++
+    this.inRow = 0
+    this.recent = []
+    this.probing = false
+  }
+
+  private remember(worked: boolean): void {
+    this.recent.push(worked)
+    if (this.recent.length > WINDOW) this.recent.shift()
+  }
+}

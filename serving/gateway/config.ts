@@ -1,0 +1,117 @@
+import Type from 'typebox'
+import { Price } from '../../models/prices.ts'
+
+const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
+/** models are named with slashes and colons */
+const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/@-]*$' })
+const Milliseconds = Type.Number({ minimum: 1, maximum: 2_147_483_647 })
+
+/** A header that may pass from the client to an upstream: never one that says who asks, or how it is sent. */
+const HeaderName = Type.String({
+  pattern:
+    '^(?!(authorization|cookie|host|connection|content-length|content-type|transfer-encoding|proxy-.*|x-api-key|api-key|te|trailer|upgrade|expect|keep-alive|accept-encoding)$)[a-z0-9-]+$',
+})
+
+export const UpstreamConfig = Type.Object(
+  {
+    /** which API it speaks; `openai` unless told */
+    kind: Type.Optional(Type.Union([Type.Literal('openai'), Type.Literal('anthropic')])),
+    /** with the version, as clients take it: `https://api.openai.com/v1`, `http://127.0.0.1:11434/v1` */
+    base_url: Type.String({ minLength: 1 }),
+    /** the environment variable that holds its key; none is sent where absent */
+    key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
+    /** sent with every request */
+    headers: Type.Optional(Type.Record(HeaderName, Type.String())),
+    connect_timeout_ms: Type.Optional(Milliseconds),
+    /** until a whole answer has come */
+    answer_timeout_ms: Type.Optional(Milliseconds),
+    first_token_timeout_ms: Type.Optional(Milliseconds),
+    /** between two packets of a stream */
+    idle_timeout_ms: Type.Optional(Milliseconds),
+    connections: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
+  { additionalProperties: false },
+)
+export type UpstreamConfig = Type.Static<typeof UpstreamConfig>
+
+export const ModelConfig = Type.Object(
+  {
+    /** who answers for it; several are balanced */
+    upstreams: Type.Array(
+      Type.Object(
+        {
+          upstream: Name,
+          /** what that upstream calls it, where that is another name */
+          model: Type.Optional(Type.String({ minLength: 1 })),
+          /** its share of the load beside the others; 1 unless told */
+          weight: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+        },
+        { additionalProperties: false },
+      ),
+      { minItems: 1 },
+    ),
+    /** what was served is billed by it */
+    price: Type.Optional(Price),
+    /** any scale, the same for all: failover climbs it. Prices stand in where it is missing */
+    quality: Type.Optional(Type.Number()),
+  },
+  { additionalProperties: false },
+)
+export type ModelConfig = Type.Static<typeof ModelConfig>
+
+export const BreakerConfig = Type.Object(
+  {
+    /** failures in a row that open it */
+    failures: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** share of failures among the last 20 answers that opens it */
+    share: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+    /** milliseconds until one request may try again; doubled each time that fails, up to 16 times */
+    open_ms: Type.Optional(Milliseconds),
+  },
+  { additionalProperties: false },
+)
+export type BreakerConfig = Type.Static<typeof BreakerConfig>
+
+/** The `gateway` section of a server's configuration. */
+export const GatewayConfig = Type.Object(
+  {
+    upstreams: Type.Record(Name, UpstreamConfig),
+    models: Type.Record(ModelName, ModelConfig),
+    /** hosts (`name` or `name:port`) that upstreams may be on; any, where absent */
+    allow_hosts: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
+    /** the client's headers that go on to upstreams, in lower case */
+    forward_headers: Type.Optional(Type.Array(HeaderName)),
+    /** until a whole answer or the first token of a stream, all retries with it */
+    deadline_ms: Type.Optional(Milliseconds),
+    /** longest a stream may last */
+    stream_limit_ms: Type.Optional(Milliseconds),
+    /** attempts at one model before the next is tried */
+    attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
+    /** retries allowed for each request served, over time: 0.2 lets one in five be retried */
+    retry_budget: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    /** where the better model fails, the lesser one may answer */
+    allow_down: Type.Optional(Type.Boolean()),
+    /** asks the next model or upstream as well where the first has been silent for so long */
+    hedge_after_ms: Type.Optional(Milliseconds),
+    balance: Type.Optional(Type.Union([Type.Literal('least_loaded'), Type.Literal('weighted')])),
+    breaker: Type.Optional(BreakerConfig),
+  },
+  { additionalProperties: false },
+)
+export type GatewayConfig = Type.Static<typeof GatewayConfig>
+
+export const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
+export const DEFAULT_ANSWER_TIMEOUT_MS = 120_000
+export const DEFAULT_FIRST_TOKEN_TIMEOUT_MS = 60_000
+export const DEFAULT_IDLE_TIMEOUT_MS = 60_000
+export const DEFAULT_CONNECTIONS = 1024
+export const DEFAULT_REQUEST_DEADLINE_MS = 180_000
+export const DEFAULT_STREAM_LIMIT_MS = 1_800_000
+export const DEFAULT_ATTEMPTS = 3
+export const DEFAULT_RETRY_BUDGET = 0.2
+export const DEFAULT_FORWARD_HEADERS = [
+  'openai-beta',
+  'anthropic-beta',
+  'traceparent',
+  'tracestate',
+]

@@ -1,0 +1,134 @@
+import { WeirError } from '../../models/errors.ts'
+import type { Endpoint } from '../upstreams/upstream.ts'
+import type { ModelDispatcher } from './dispatcher.ts'
+import { sendFirst } from './failover.ts'
+import { Ledger } from './ledger.ts'
+import type { GatewayRequest, ServePlan, Target } from './plan.ts'
+import type { Answer, SendOptions, StrategyCall } from './strategy.ts'
+
+export interface ExchangeOptions {
+  readonly endpoint: Endpoint
+  readonly request: GatewayRequest
+  readonly dispatcher: ModelDispatcher
+  /** sent on to every upstream */
+  readonly headers: Readonly<Record<string, string>>
+  readonly deadlineMs: number
+  /** milliseconds, never going back */
+  readonly now: () => number
+}
+
+/** One request under way: its deadline, its one signal, and what it has cost so far. */
+export class Exchange {
+  readonly request: GatewayRequest
+  readonly endpoint: Endpoint
+  readonly ledger: Ledger
+  readonly started: number
+  private readonly options: ExchangeOptions
+  private readonly controller = new AbortController()
+  private deadlineMs: number
+  private timer: NodeJS.Timeout
+  private sends = 0
+
+  constructor(options: ExchangeOptions) {
+    this.options = options
+    this.request = options.request
+    this.endpoint = options.endpoint
+    this.started = options.now()
+    this.deadlineMs = options.deadlineMs
+    this.ledger = new Ledger((model) => options.dispatcher.models.get(model)?.price)
+    this.timer = this.countdown(this.deadlineMs)
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal
+  }
+
+  get milliseconds(): number {
+    return this.options.now() - this.started
+  }
+
+  remainingMs = (): number => Math.max(0, this.deadlineMs - this.milliseconds)
+
+  /** A plan may shorten the deadline, never lengthen it. */
+  shorten(deadlineMs: number): void {
+    if (deadlineMs >= this.deadlineMs) return
+    this.deadlineMs = deadlineMs
+    clearTimeout(this.timer)
+    this.timer = this.countdown(this.remainingMs())
+  }
+
+  /** The first token has come: from here the limit of whole streams holds. */
+  streaming(limitMs: number): void {
+    clearTimeout(this.timer)
+    this.timer = this.countdown(limitMs)
+  }
+
+  /** The client has gone, or nobody waits any more. */
+  cancel(): void {
+    clearTimeout(this.timer)
+    this.controller.abort(new WeirError('cancelled', { signal: 'the client' }))
+  }
+
+  end(): void {
+    clearTimeout(this.timer)
+  }
+
+  /** What a strategy works with. */
+  call(plan: ServePlan): StrategyCall {
+    const { request, signal, remainingMs, options } = this
+    return {
+      request,
+      plan,
+      signal,
+      remainingMs,
+      send: (target, sendOptions = {}) =>
+        this.send(plan, target, false, sendOptions, joined(signal, sendOptions.signal)),
+      sendFirst: (targets, sendOptions = {}) =>
+        sendFirst(targets, {
+          dispatcher: options.dispatcher,
+          stream: (sendOptions.body ?? request.body).stream === true,
+          allowDown: plan.allowDown ?? false,
+          hedgeAfterMs: plan.hedgeAfterMs,
+          maxLatencyMs: maxLatency(plan, request),
+          signal: joined(signal, sendOptions.signal),
+          send: (target, moreToTry, own) => this.send(plan, target, moreToTry, sendOptions, own),
+        }),
+    }
+  }
+
+  private send(
+    plan: ServePlan,
+    target: Target,
+    moreToTry: boolean,
+    { body = this.request.body }: SendOptions,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { request, endpoint, ledger, remainingMs, options } = this
+    // retries of one send are one question, so that an upstream that knows the header bills it once
+    const headers = { ...options.headers, 'idempotency-key': `${request.id}-${++this.sends}` }
+    return options.dispatcher.send({
+      endpoint,
+      target,
+      body,
+      headers,
+      signal,
+      ledger,
+      remainingMs,
+      maxLatencyMs: maxLatency(plan, request),
+      moreToTry,
+    })
+  }
+
+  private countdown(milliseconds: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      const deadline = Math.round(this.deadlineMs)
+      this.controller.abort(new WeirError('gateway_deadline', { deadline }))
+    }, milliseconds)
+  }
+}
+
+const joined = (signal: AbortSignal, own: AbortSignal | undefined): AbortSignal =>
+  own ? AbortSignal.any([signal, own]) : signal
+
+const maxLatency = (plan: ServePlan, request: GatewayRequest): number | undefined =>
+  plan.maxLatencyMs ?? request.hints.max_latency_ms

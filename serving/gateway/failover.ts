@@ -1,0 +1,116 @@
+import { WeirError } from '../../models/errors.ts'
+import { UpstreamError } from '../upstreams/failure.ts'
+import type { ModelDispatcher, ServedModel } from './dispatcher.ts'
+import type { Target } from './plan.ts'
+import type { Answer } from './strategy.ts'
+
+export interface FailoverOptions {
+  readonly dispatcher: ModelDispatcher
+  readonly stream: boolean
+  readonly allowDown: boolean
+  readonly hedgeAfterMs: number | undefined
+  readonly maxLatencyMs: number | undefined
+  readonly signal: AbortSignal
+  /** `moreToTry` says that another could follow */
+  readonly send: (target: Target, moreToTry: boolean, signal: AbortSignal) => Promise<Answer>
+}
+
+/**
+ * Asks targets in order until one answers. What is of lower quality than the first is skipped unless that
+ * is allowed; what cannot be asked now, or is too slow, comes last.
+ */
+export async function sendFirst(
+  targets: readonly Target[],
+  options: FailoverOptions,
+): Promise<Answer> {
+  const order = inOrder(targets, options)
+  let last: unknown
+  for (const [i, target] of order.entries()) {
+    try {
+      return await hedged(target, order[i + 1], options)
+    } catch (error) {
+      if (!goesOn(error)) throw error
+      last = error
+    }
+  }
+  throw last
+}
+
+/** The targets that may answer, the first one's equals and betters alone unless down is allowed. */
+export function inOrder(targets: readonly Target[], options: FailoverOptions): Target[] {
+  const { dispatcher, stream, maxLatencyMs, allowDown } = options
+  const first = targets[0]!
+  const best = dispatcher.model(first.model)
+  const allowed = targets.filter(
+    (target, i) => i === 0 || allowDown || asGood(dispatcher.model(target.model), best),
+  )
+  if (allowed.length === 1) return allowed
+  const ready = (target: Target): boolean => dispatcher.ready(target.model, stream, maxLatencyMs)
+  return [...allowed.filter(ready), ...allowed.filter((target) => !ready(target))]
+}
+
+/** By the quality that was configured, else by price: the strong one costs more. Not where neither is known. */
+function asGood(other: ServedModel, first: ServedModel): boolean {
+  if (other.name === first.name) return true
+  if (other.quality !== undefined && first.quality !== undefined) {
+    return other.quality >= first.quality
+  }
+  if (!other.price || !first.price) return false
+  return other.price.input + other.price.output >= first.price.input + first.price.output
+}
+
+function goesOn(error: unknown): boolean {
+  if (error instanceof UpstreamError) return error.retryable
+  return error instanceof WeirError && error.code === 'upstream_unavailable'
+}
+
+/** Asks the next as well once the first has been silent for so long; the first answer wins, the other is given up. */
+async function hedged(
+  target: Target,
+  next: Target | undefined,
+  options: FailoverOptions,
+): Promise<Answer> {
+  const { hedgeAfterMs, send, signal, dispatcher } = options
+  if (hedgeAfterMs === undefined) return send(target, next !== undefined, signal)
+  const second = next ?? target
+  if (!next && dispatcher.model(target.model).backends.length < 2) {
+    return send(target, false, signal)
+  }
+  const racers: AbortController[] = []
+  const race = (runner: Target): Promise<Answer> => {
+    const own = new AbortController()
+    racers.push(own)
+    return send(runner, next !== undefined, AbortSignal.any([signal, own.signal]))
+  }
+  const first = race(target)
+  let timer: NodeJS.Timeout | undefined
+  const silent = new Promise<'silent'>((resolve) => {
+    timer = setTimeout(resolve, hedgeAfterMs, 'silent')
+  })
+  const early = await Promise.race([first, silent]).finally(() => clearTimeout(timer))
+  if (early !== 'silent' || !dispatcher.takeHedge()) return first
+  return firstOf([first, race(second)], racers)
+}
+
+/** The first that answers; those that come later are cancelled. Fails as the first one did where none answers. */
+async function firstOf(
+  running: readonly Promise<Answer>[],
+  racers: readonly AbortController[],
+): Promise<Answer> {
+  let winner: number | undefined
+  const watched = running.map(async (answer, i) => {
+    const came = await answer
+    if (winner === undefined) {
+      winner = i
+      for (const [other, racer] of racers.entries()) if (other !== i) racer.abort()
+    } else if (came.answer.kind === 'stream') {
+      came.answer.cancel()
+    }
+    return came
+  })
+  try {
+    return await Promise.any(watched)
+  } catch (error) {
+    throw (error as AggregateError).errors[0]
+  }
+}

@@ -1,0 +1,107 @@
+import type { Decision, RouteRequest } from '../../models/decision.ts'
+import { WeirError } from '../../models/errors.ts'
+import type { ChatMessage } from '../../models/messages.ts'
+import type { Decider } from '../decision/decider.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import { resolveTarget } from '../fleet/snapshot.ts'
+import type { ChatTurn } from '../upstreams/upstream.ts'
+import type { GatewayRequest, Policy, ServePlan } from './plan.ts'
+
+export interface LearnedPolicyOptions {
+  readonly decider: Decider
+  readonly fleet: Fleet
+  /** names of `gateway.models` */
+  readonly models: ReadonlySet<string>
+  readonly allowDown: boolean
+  readonly hedgeAfterMs: number | undefined
+}
+
+/**
+ * The default policy: a model that is named is asked; else the learned router picks, and its candidates
+ * are the fallback order.
+ */
+export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
+  const { decider, fleet, models, allowDown, hedgeAfterMs } = options
+  const common = {
+    kind: 'serve',
+    strategy: { kind: 'single' },
+    allowDown,
+    ...(hedgeAfterMs === undefined ? {} : { hedgeAfterMs }),
+  } as const
+
+  return {
+    async plan(request): Promise<ServePlan> {
+      const { model } = request.body
+      if (models.has(model)) {
+        // a key that is held to routers does not get round them by naming a model
+        if (request.caller.routers) {
+          throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
+        }
+        const deciding = { step: 'model_named', reason: 'model_named' }
+        return { ...common, targets: [{ model }], deciding, propensity: 1 }
+      }
+      const router = routerName(model)
+      const asked = routeRequest(request, router)
+      let decision: Decision
+      try {
+        decision = await decider.route(asked, request.caller)
+      } catch (error) {
+        if (error instanceof WeirError && error.code === 'router_unknown') {
+          const known = [...models, ...(fleet.snapshot?.targets.keys() ?? [])]
+          throw new WeirError('model_not_served', { model, known }, { param: 'model' })
+        }
+        if (!(error instanceof WeirError && error.code === 'prompt_empty')) throw error
+        // nothing to route on, such as an image alone: unsure fails toward quality
+        const target = fleet.snapshot && resolveTarget(fleet.snapshot, router)
+        const strong = target?.arms[0]?.live.strong
+        if (strong === undefined || !models.has(strong)) throw error
+        const deciding = { step: 'fallback', reason: 'no_text' }
+        return { ...common, targets: [{ model: strong }], deciding, propensity: 1 }
+      }
+      return {
+        ...common,
+        targets: targetsOf(decision, models),
+        deciding: { step: 'learned', reason: decision.reason },
+        decision,
+        propensity: decision.propensity,
+      }
+    },
+  }
+}
+
+/** `weir/NAME` names a router, alias or split; `weir` alone the default one. Other names stand as they are. */
+export function routerName(model: string): string | undefined {
+  if (model === 'weir' || model === 'weir/auto') return undefined
+  return model.startsWith('weir/') ? model.slice('weir/'.length) : model
+}
+
+/** What the learned router is asked about a chat request. */
+export function routeRequest(request: GatewayRequest, router: string | undefined): RouteRequest {
+  const { hints, body } = request
+  const { deadline_ms: _, max_latency_ms: __, models, ...rest } = hints
+  return {
+    ...rest,
+    ...(models ? { models: [...models] } : {}),
+    messages: body.messages.map(toMessage),
+    ...(Array.isArray(body.tools) ? { tools: body.tools } : {}),
+    ...(router === undefined ? {} : { router }),
+  }
+}
+
+function toMessage({ role, content }: ChatTurn): ChatMessage {
+  if (typeof content === 'string') return { role, content }
+  // calls of tools have no content; parts other than text have no text
+  return { role, content: content ? content.map(({ type, text }) => part(type, text)) : null }
+}
+
+const part = (type: string, text: string | undefined): { type: string; text?: string } =>
+  text === undefined ? { type } : { type, text }
+
+/** The decision's candidates that may be used and are served, in its order. */
+export function targetsOf(decision: Decision, models: ReadonlySet<string>): ServePlan['targets'] {
+  const targets = decision.candidates
+    .filter(({ eligible, model }) => eligible && models.has(model))
+    .map(({ model, score }) => ({ model, score }))
+  if (targets.length > 0) return targets
+  throw new WeirError('model_not_served', { model: decision.model, known: [...models] })
+}

@@ -1,0 +1,52 @@
+import type { Price } from '../../models/prices.ts'
+import type { Usage } from '../upstreams/upstream.ts'
+import type { Attempt } from './served.ts'
+
+/** US dollars of tokens that were billed. */
+export function usageCost(price: Price, { inputTokens, outputTokens }: Usage): number {
+  return (inputTokens * price.input + outputTokens * price.output) / 1e6
+}
+
+/** What one request asked of upstreams and what that cost: each attempt once, whatever came of it. */
+export class Ledger {
+  readonly attempts: Attempt[] = []
+  private readonly price: (model: string) => Price | undefined
+
+  constructor(price: (model: string) => Price | undefined) {
+    this.price = price
+  }
+
+  add(attempt: Omit<Attempt, 'costUsd'>): void {
+    const price = this.price(attempt.model)
+    const costUsd = price && attempt.usage ? usageCost(price, attempt.usage) : undefined
+    this.attempts.push({ ...attempt, costUsd })
+  }
+
+  /** US dollars of all attempts; undefined where one that answered has no price or no count. */
+  get costUsd(): number | undefined {
+    let sum = 0
+    let answered = false
+    for (const { outcome, costUsd } of this.attempts) {
+      if (costUsd !== undefined) sum += costUsd
+      else if (outcome === 'answered') return undefined
+      if (outcome === 'answered') answered = true
+    }
+    return answered ? sum : undefined
+  }
+
+  /** What the dearest of these models would have cost for the tokens that `model` was asked, less what was spent. */
+  savedUsd(model: string, instead: readonly string[]): number | undefined {
+    const { costUsd } = this
+    const usage = this.attempts.findLast(
+      (attempt) => attempt.model === model && attempt.outcome === 'answered',
+    )?.usage
+    if (costUsd === undefined || !usage) return undefined
+    let dearest: number | undefined
+    for (const name of instead) {
+      const price = this.price(name)
+      if (!price) continue
+      dearest = Math.max(dearest ?? 0, usageCost(price, usage))
+    }
+    return dearest === undefined ? undefined : dearest - costUsd
+  }
+}

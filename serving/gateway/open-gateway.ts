@@ -1,0 +1,177 @@
+import { WeirError } from '../../models/errors.ts'
+import { createRandom } from '../../models/random.ts'
+import type { Decider } from '../decision/decider.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import { anthropicDialect } from '../upstreams/anthropic-dialect.ts'
+import { upstreamUrl } from '../upstreams/host-list.ts'
+import { openHttpUpstream } from '../upstreams/http-upstream.ts'
+import { openAiDialect } from '../upstreams/openai-dialect.ts'
+import type { Upstream } from '../upstreams/upstream.ts'
+import { Backend } from './backend.ts'
+import { Breaker } from './breaker.ts'
+import {
+  DEFAULT_ANSWER_TIMEOUT_MS,
+  DEFAULT_ATTEMPTS,
+  DEFAULT_CONNECT_TIMEOUT_MS,
+  DEFAULT_CONNECTIONS,
+  DEFAULT_FIRST_TOKEN_TIMEOUT_MS,
+  DEFAULT_FORWARD_HEADERS,
+  DEFAULT_IDLE_TIMEOUT_MS,
+  DEFAULT_REQUEST_DEADLINE_MS,
+  DEFAULT_RETRY_BUDGET,
+  DEFAULT_STREAM_LIMIT_MS,
+  type GatewayConfig,
+  type UpstreamConfig,
+} from './config.ts'
+import { ModelDispatcher, type ServedModel } from './dispatcher.ts'
+import { createGateway, type Gateway } from './gateway.ts'
+import { createLearnedPolicy } from './learned-policy.ts'
+import type { Policy } from './plan.ts'
+import { RetryBudget } from './retry-budget.ts'
+import type { ServedObserver } from './served.ts'
+import type { Strategy } from './strategy.ts'
+
+export interface OpenGatewayOptions {
+  readonly fleet: Fleet
+  readonly decider: Decider
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly observers?: readonly ServedObserver[]
+  readonly strategies?: readonly Strategy[]
+  /** another policy than the default, which it is given to build on */
+  readonly policy?: (learned: Policy, models: ReadonlyMap<string, ServedModel>) => Policy
+  /** tests pass fakes */
+  readonly openUpstream?: (name: string, config: UpstreamConfig) => Promise<Upstream>
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  /** of load balancing and jitter: different in each process, so that they do not move in step */
+  readonly seed: number
+}
+
+export interface OpenGateway extends Gateway {
+  /** by upstream */
+  readonly breakers: ReadonlyMap<string, Breaker>
+  close(): Promise<void>
+}
+
+/** The gateway of a configuration. @throws config_invalid */
+export async function openGateway(
+  config: GatewayConfig,
+  options: OpenGatewayOptions,
+): Promise<OpenGateway> {
+  const clock = (): number => performance.now()
+  const random = createRandom(options.seed)
+  const upstreams = new Map<string, Upstream>()
+  const breakers = new Map<string, Breaker>()
+  const close = async (): Promise<void> => {
+    await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))
+  }
+  try {
+    for (const [name, its] of Object.entries(config.upstreams)) {
+      const opened = options.openUpstream
+        ? await options.openUpstream(name, its)
+        : await openUpstream(name, its, config, options)
+      upstreams.set(name, opened)
+      breakers.set(name, new Breaker(config.breaker ?? {}, clock))
+    }
+    const models = servedModels(config, upstreams, breakers, clock)
+    assertCandidatesServed(options.fleet, models)
+    const dispatcher = new ModelDispatcher({
+      models,
+      balance: config.balance ?? 'least_loaded',
+      attempts: config.attempts ?? DEFAULT_ATTEMPTS,
+      budget: new RetryBudget(config.retry_budget ?? DEFAULT_RETRY_BUDGET),
+      now: clock,
+      random: () => random.next(),
+    })
+    const learned = createLearnedPolicy({
+      decider: options.decider,
+      fleet: options.fleet,
+      models: new Set(models.keys()),
+      allowDown: config.allow_down ?? false,
+      hedgeAfterMs: config.hedge_after_ms,
+    })
+    const gateway = createGateway({
+      dispatcher,
+      policy: options.policy?.(learned, models) ?? learned,
+      strategies: options.strategies ?? [],
+      observers: options.observers ?? [],
+      deadlineMs: config.deadline_ms ?? DEFAULT_REQUEST_DEADLINE_MS,
+      streamLimitMs: config.stream_limit_ms ?? DEFAULT_STREAM_LIMIT_MS,
+      forwardHeaders: config.forward_headers ?? DEFAULT_FORWARD_HEADERS,
+      now: clock,
+    })
+    return { ...gateway, breakers, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function openUpstream(
+  name: string,
+  its: UpstreamConfig,
+  config: GatewayConfig,
+  { environment, now }: OpenGatewayOptions,
+): Promise<Upstream> {
+  const where = `gateway.upstreams.${name}`
+  const key = its.key_env === undefined ? undefined : environment[its.key_env]
+  if (its.key_env !== undefined && !key) {
+    throw new WeirError('config_invalid', {
+      where: `${where}.key_env`,
+      expected: 'an environment variable that holds the key',
+      got: `${its.key_env}, which is not set`,
+    })
+  }
+  return openHttpUpstream({
+    name,
+    url: upstreamUrl(its.base_url, `${where}.base_url`, config.allow_hosts),
+    dialect: its.kind === 'anthropic' ? anthropicDialect(now) : openAiDialect,
+    key,
+    headers: its.headers ?? {},
+    connectTimeoutMs: its.connect_timeout_ms ?? DEFAULT_CONNECT_TIMEOUT_MS,
+    answerTimeoutMs: its.answer_timeout_ms ?? DEFAULT_ANSWER_TIMEOUT_MS,
+    firstTokenTimeoutMs: its.first_token_timeout_ms ?? DEFAULT_FIRST_TOKEN_TIMEOUT_MS,
+    idleTimeoutMs: its.idle_timeout_ms ?? DEFAULT_IDLE_TIMEOUT_MS,
+    connections: its.connections ?? DEFAULT_CONNECTIONS,
+    now,
+  })
+}
+
+function servedModels(
+  config: GatewayConfig,
+  upstreams: ReadonlyMap<string, Upstream>,
+  breakers: ReadonlyMap<string, Breaker>,
+  clock: () => number,
+): Map<string, ServedModel> {
+  const models = new Map<string, ServedModel>()
+  for (const [name, { upstreams: behind, price, quality }] of Object.entries(config.models)) {
+    const backends = behind.map((entry, i) => {
+      const upstream = upstreams.get(entry.upstream)
+      if (upstream) {
+        const breaker = breakers.get(entry.upstream)!
+        return new Backend(upstream, entry.model ?? name, entry.weight ?? 1, breaker, clock)
+      }
+      throw new WeirError('config_invalid', {
+        where: `gateway.models.${name}.upstreams[${i}]`,
+        expected: `one of gateway.upstreams (${[...upstreams.keys()].join(', ')})`,
+        got: entry.upstream,
+      })
+    })
+    models.set(name, { name, backends, price, quality })
+  }
+  return models
+}
+
+/** A router that picks what nobody answers for would fail at the first request. */
+function assertCandidatesServed(fleet: Fleet, models: ReadonlyMap<string, ServedModel>): void {
+  for (const [router, live] of fleet.snapshot?.routers ?? []) {
+    for (const { model, role } of live.router.manifest.candidates) {
+      if (role === 'other' || models.has(model)) continue
+      throw new WeirError('config_invalid', {
+        where: 'gateway.models',
+        expected: `${model}, the ${role} model of the router ${router}`,
+        got: [...models.keys()].join(', '),
+      })
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import type { Dispatcher } from 'undici'
+import { WeirError } from '../../models/errors.ts'
+import type { AttemptWatch } from './attempt-watch.ts'
+import { AnsweredError, MalformedAnswer } from './dialect.ts'
+import { type FailureKind, UpstreamError } from './failure.ts'
+import { retryAfterMs } from './retry-after.ts'
+
+/** Most of an error's body that is read, in bytes. */
+const REFUSAL_LIMIT = 64 * 1024
+
+/** The failure that a status other than 2xx means. Reads the body, so that the connection can be used again. */
+export async function refusalOf(
+  upstream: string,
+  response: Dispatcher.ResponseData,
+  now: number,
+): Promise<UpstreamError> {
+  const { statusCode: status, headers } = response
+  const body = await firstBytes(response.body)
+  const wait = retryAfterMs(headers, now)
+  const kind = kindOf(status)
+  return new UpstreamError(kind, {
+    upstream,
+    // its words may quote our key, so only a refusal that is about the client's request passes them on
+    reason: kind === 'rejected' ? said(body, status) : `HTTP ${status}`,
+    status,
+    ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    ...(kind === 'rejected' ? { body } : {}),
+  })
+}
+
+function kindOf(status: number): FailureKind {
+  if (status === 429) return 'rate_limited'
+  if (status >= 500 || status === 408 || status === 409 || status === 425) return 'server_error'
+  // a redirect is not followed: it could lead anywhere
+  if (status < 400 || status === 401 || status === 403 || status === 404) return 'misconfigured'
+  return 'rejected'
+}
+
+async function firstBytes(body: AsyncIterable<Buffer>): Promise<string> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const part of body) {
+    parts.push(part)
+    size += part.length
+    if (size > REFUSAL_LIMIT) break
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+function said(body: string, status: number): string {
+  try {
+    const { error } = JSON.parse(body) as { error?: { message?: unknown } }
+    if (typeof error?.message === 'string') return error.message.slice(0, 300)
+  } catch {
+    // not JSON
+  }
+  return `HTTP ${status}`
+}
+
+/**
+ * Whatever an attempt threw, classified.
+ *
+ * @param begun some of the answer had come
+ */
+export function failureOf(
+  error: unknown,
+  upstream: string,
+  watch: AttemptWatch,
+  begun = false,
+): Error {
+  if (error instanceof WeirError) return error
+  const { givenUp, late } = watch
+  if (givenUp !== undefined) {
+    return givenUp instanceof WeirError
+      ? givenUp
+      : new WeirError('cancelled', { signal: 'the client' }, { cause: error })
+  }
+  const fail = (kind: FailureKind, reason: string): UpstreamError =>
+    new UpstreamError(kind, { upstream, reason, cause: error })
+  if (late !== undefined) {
+    return fail(begun ? 'broken' : 'timeout', `silent for ${Math.round(late)} ms`)
+  }
+  const { message } = error as Error
+  if (error instanceof MalformedAnswer || error instanceof RangeError) {
+    return fail(begun ? 'broken' : 'malformed', message)
+  }
+  if (error instanceof AnsweredError) return fail(begun ? 'broken' : 'server_error', message)
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (UNCONNECTED.has(code)) return fail('unreachable', code)
+  return fail('broken', code || message)
+}
+
+/** What means that no request was sent at all. */
+const UNCONNECTED = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+])
