@@ -5,6 +5,7 @@ export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/data.ts')).dataCommand(),
   async () => (await import('./commands/train.ts')).trainCommand(),
   async () => (await import('./commands/calibrate.ts')).calibrateCommand(),
+  async () => (await import('./commands/onboard.ts')).onboardCommand(),
   async () => (await import('./commands/drift.ts')).driftCommand(),
   async () => (await import('./commands/evaluate.ts')).evaluateCommand(),
   async () => (await import('./commands/check.ts')).checkCommand(),

@@ -1,0 +1,145 @@
+import { basename, dirname } from 'node:path'
+import type { Dataset } from '../../data/dataset.ts'
+import { modelIndex } from '../../data/pair.ts'
+import { DATA_HASHES_FILE, encodeDataHashes, seenPrompts } from '../../models/bundle/data-hashes.ts'
+import { encodeHead, HEAD_FILE } from '../../models/bundle/head-file.ts'
+import { type Bundle, ROUTER_FILE } from '../../models/bundle/read.ts'
+import { type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
+import { calibratedGraph } from '../../models/calibration-graph.ts'
+import type { Encoder } from '../../models/encoder.ts'
+import { WeirError } from '../../models/errors.ts'
+import { linearGraph } from '../../models/families/linear-graph.ts'
+import { type LinearHead, scoreLinear } from '../../models/linear-head.ts'
+import { encodeOnnx } from '../../models/onnx/encode.ts'
+import type { Price } from '../../models/prices.ts'
+import { fitModel, withColumn } from './fit-model.ts'
+import { knownLogits } from './known-logits.ts'
+import { chooseProbes } from './probes.ts'
+
+/** Fewer answers than this say less of a model than the known ones do. */
+export const MIN_PROBES = 10
+/** Prompts that probes are chosen among at the most. */
+const MAX_POOL = 5_000
+
+export interface OnboardOptions {
+  readonly model: string
+  readonly price?: Price
+  readonly signal?: AbortSignal
+}
+
+export interface Onboarded {
+  readonly bundle: WrittenBundle
+  readonly probes: number
+  /** mean success on the probes, and what the router predicted of it, in the end */
+  readonly observed: number
+  readonly predicted: number
+}
+
+/**
+ * A new version of the bundle that knows one more model, fitted to the log's outcomes of it; all else stays.
+ *
+ * @throws option_invalid where the bundle has no success heads or knows the model already; rows_too_few
+ */
+export async function onboard(
+  bundle: Bundle,
+  encoder: Encoder,
+  dataset: Dataset,
+  { model, price, signal }: OnboardOptions,
+): Promise<Onboarded> {
+  const head = await successHead(bundle)
+  const { manifest } = bundle
+  if (manifest.candidates.some((candidate) => candidate.model === model)) {
+    const expected = `a model that ${manifest.name} does not know yet`
+    throw new WeirError('option_invalid', { option: '--model', expected, got: model })
+  }
+  const column = modelIndex(dataset, model)
+  const m = dataset.models.length
+  const scoreOf = (row: number): number => dataset.outcomes?.scores[row * m + column] ?? Number.NaN
+  const rows = [...dataset.prompts.keys()].filter((row) => !Number.isNaN(scoreOf(row)))
+  if (rows.length < MIN_PROBES) {
+    const what = `with an outcome of ${model}`
+    throw new WeirError('rows_too_few', { expected: MIN_PROBES, what, got: rows.length })
+  }
+  const { embeddings } = await encoder.encode(
+    rows.map((row) => dataset.prompts[row]!),
+    signal,
+  )
+  const scores = Float32Array.from(rows, scoreOf)
+  const grown = withColumn(head, await fitModel(head, embeddings, scores, signal))
+  const { quality } = scoreLinear(grown, embeddings)
+  const predicted = rows.map((_, i) => quality![i * grown.outputs + head.outputs]!)
+  return {
+    bundle: await grownBundle(
+      bundle,
+      grown,
+      model,
+      price,
+      rows.map((row) => dataset.hashes[row]!),
+    ),
+    probes: rows.length,
+    observed: mean(scores),
+    predicted: mean(predicted),
+  }
+}
+
+/** Prompts of the log to ask a new model first, the most telling first. */
+export async function suggestProbes(
+  bundle: Bundle,
+  encoder: Encoder,
+  dataset: Dataset,
+  count: number,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const head = await successHead(bundle)
+  const step = Math.ceil(dataset.prompts.length / MAX_POOL)
+  const pool = dataset.prompts.filter((_, row) => row % step === 0)
+  const { embeddings } = await encoder.encode(pool, signal)
+  return chooseProbes(knownLogits(head, embeddings), head.outputs + 1, count).map((i) => pool[i]!)
+}
+
+async function successHead(bundle: Bundle): Promise<LinearHead> {
+  const head = await bundle.head()
+  if (head?.link === 'success') return head
+  throw new WeirError('option_invalid', {
+    option: 'the bundle',
+    expected: 'success heads (weir train --router classifier on outcomes)',
+    got: `${bundle.manifest.family.name} with ${head ? `a ${head.link} head` : 'no linear head'}`,
+  })
+}
+
+async function grownBundle(
+  bundle: Bundle,
+  head: LinearHead,
+  model: string,
+  price: Price | undefined,
+  hashes: readonly string[],
+): Promise<WrittenBundle> {
+  const { manifest } = bundle
+  const home = dirname(bundle.path)
+  if (basename(home) !== manifest.name) {
+    throw new WeirError('bundle_invalid', {
+      path: bundle.path,
+      reason: `its folder lies in ${basename(home)}/, expected ${manifest.name}/; a new version has no place beside it`,
+    })
+  }
+  const files = new Map<string, Uint8Array>()
+  for (const name of Object.keys(manifest.files)) files.set(name, await bundle.file(name))
+  const { dimension, output: kind } = manifest.encoder
+  const graph = encodeOnnx(linearGraph(head, { kind, dimension }))
+  const seen = seenPrompts(files.get(DATA_HASHES_FILE) ?? new Uint8Array(0))
+  files.set(ROUTER_FILE, calibratedGraph(graph, manifest.calibration))
+  files.set(HEAD_FILE, encodeHead(head))
+  files.set(DATA_HASHES_FILE, encodeDataHashes({ ...seen, train: [...seen.train, ...hashes] }))
+  const { format: _, version: __, created: ___, files: ____, fallback: _____, ...kept } = manifest
+  return writeBundle(dirname(home), {
+    manifest: {
+      ...kept,
+      candidates: [...manifest.candidates, { model, role: 'other', ...(price ? { price } : {}) }],
+      head: { link: head.link, outputs: head.outputs, dimension: head.dimension },
+    },
+    files,
+  })
+}
+
+const mean = (values: ArrayLike<number>): number =>
+  Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
