@@ -86,6 +86,13 @@ const ROWS: readonly Row[] = [
     runs: 'over HTTP',
     about: 'any OpenAI-compatible /v1/embeddings; its key from the environment',
   },
+  {
+    name: 'lexical+<encoder>',
+    dimension: 'both',
+    size: 'both',
+    runs: 'as they do',
+    about: 'lexical and one of the others side by side, for linear heads',
+  },
 ]
 
 async function list(options: { json?: boolean }): Promise<void> {

@@ -68,6 +68,7 @@ describe('weir encoder', () => {
       'use-lite',
       'hf:<dir>',
       'openai:<model>',
+      'lexical+<encoder>',
     ])
   })
 
