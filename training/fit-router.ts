@@ -27,6 +27,8 @@ export interface FitRouterOptions {
   readonly besideLexical?: boolean
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Readonly<Record<string, number>>
+  /** a file for families trained by gradient steps: a killed run goes on from it */
+  readonly checkpoint?: string
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
@@ -73,6 +75,7 @@ export async function fitRouter(
       seed,
       engine,
       threads: options.threads,
+      ...(options.checkpoint ? { checkpoint: options.checkpoint } : {}),
       ...watch,
     })
     return { ...fitted, family, pair, encoder, train, validation }

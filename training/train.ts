@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { type Dataset, SPLITS, type Split } from '../data/dataset.ts'
 import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
 import type { Candidate } from '../models/bundle/manifest.ts'
@@ -27,6 +28,8 @@ export interface TrainResult {
   readonly backend: string
   /** how the families stood, where `--router auto` compared them */
   readonly auto?: AutoChoice
+  /** true where the signal ended the fitting early */
+  readonly stopped?: boolean
 }
 
 /** Prompts with both models observed that each split needs: fewer teach nothing, stop nothing, judge nothing. */
@@ -38,7 +41,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const labels = checkedLabels(dataset, options)
   const auto = options.router === AUTO ? await chooseFamily(dataset, options) : undefined
   const router = auto?.family ?? options.router
-  const fitted = await fitRouter(dataset, { ...options, router })
+  const checkpoint = join(options.out, `.${options.name}.checkpoint`)
+  const fitted = await fitRouter(dataset, { ...options, router, checkpoint })
+  // Ctrl-C ended the fitting: the best so far is still judged and written
+  const { signal: _, ...unwatched } = options
+  const rest: TrainOptions = fitted.stopped ? unwatched : options
   const { encoder, family, pair, weights } = fitted
   const threshold = middleThreshold(
     family.forward(fitted.heldOut ?? weights, pair, fitted.validation.embeddings).winRate,
@@ -55,11 +62,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       validation: hashesOf(dataset, fitted.validation),
     },
   })
-  const test = await encodeSplit(dataset, 'test', encoder.encoder, options.signal)
+  const test = await encodeSplit(dataset, 'test', encoder.encoder, rest.signal)
   const scored = exported.linear
     ? scoreLinear(exported.linear, test.embeddings)
     : family.forward(weights, pair, test.embeddings)
-  const report = await evaluateOnTest(dataset, { ...options, router }, labels, test, scored.winRate)
+  const report = await evaluateOnTest(dataset, { ...rest, router }, labels, test, scored.winRate)
   const bundle = await writeBundle(options.out, {
     manifest: {
       name: options.name,
@@ -78,6 +85,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
         ...(auto ? { auto: auto.rows } : {}),
+        ...(fitted.stopped ? { stopped: true } : {}),
         export_difference: exported.difference,
         // without the seconds: the same seed gives the same bundle
         curve: fitted.curve.map(({ epoch, trainLoss, validationLoss }) => ({
@@ -90,7 +98,13 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     },
     files: exported.files,
   })
-  return { bundle, report, backend: fitted.backend, ...(auto ? { auto } : {}) }
+  return {
+    bundle,
+    report,
+    backend: fitted.backend,
+    ...(auto ? { auto } : {}),
+    ...(fitted.stopped ? { stopped: true } : {}),
+  }
 }
 
 function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLabels {

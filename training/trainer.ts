@@ -36,6 +36,8 @@ export interface TrainerInput {
   readonly seed: number
   readonly engine: Engine
   readonly threads: number
+  /** where families trained by gradient steps keep how far they are, so that a killed run goes on */
+  readonly checkpoint?: string
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
@@ -51,6 +53,8 @@ export interface TrainerResult {
   readonly hyperparameters: Readonly<Record<string, number>>
   readonly curve: readonly EpochRecord[]
   readonly backend: string
+  /** true where the signal stopped it early and this is the best so far */
+  readonly stopped?: boolean
 }
 
 /** How a family is fitted; its forward pass is the family of the same name in models/. */

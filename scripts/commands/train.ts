@@ -82,7 +82,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     besideLexical ? flags.encoder.slice(LEXICAL_AND.length) : flags.encoder,
     terminal,
   )
-  const { bundle, report, backend, auto } = await train(dataset, {
+  const { bundle, report, backend, auto, stopped } = await train(dataset, {
     ...(encoder ? { encoder, besideLexical } : {}),
     strong: flags.strong,
     weak: flags.weak,
@@ -114,6 +114,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   if (auto) printAuto(terminal, auto)
   printReport(terminal, report)
   terminal.print('')
+  if (stopped) terminal.print('Stopped early: this is the best so far.')
   terminal.print(`Bundle: ${bundle.path} (fitted by ${backend})`)
   const folder = bundle.path.replace(/\/[^/]+$/, '')
   terminal.print(
@@ -190,7 +191,14 @@ function printReport(terminal: Terminal, report: EvaluationReport): void {
         .map(([name, baseline]) => line(name.replace('_', ' '), baseline)),
     ]),
   )
-  for (const router of report.routers) terminal.print(`${router.name}: ${router.verdict}`)
+  for (const { name, verdict, apgr } of report.routers) {
+    terminal.print(`${name}: ${verdict}`)
+    if (apgr.low !== null && apgr.low <= 0.5) {
+      terminal.print(
+        'No signal: on these prompts the router is no better than a coin at telling which model does better.',
+      )
+    }
+  }
   for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
 }
 

@@ -48,6 +48,7 @@ export const mfTrainer: Trainer = {
         patience: settings.patience!,
         seed: deriveSeed(input.seed, 'mf-shuffle'),
         threads: input.threads,
+        ...(input.checkpoint ? { checkpoint: input.checkpoint } : {}),
         ...(input.signal ? { signal: input.signal } : {}),
         ...(input.onProgress ? { onProgress: input.onProgress } : {}),
       },
@@ -57,6 +58,7 @@ export const mfTrainer: Trainer = {
       hyperparameters: settings,
       curve: result.epochs,
       backend: result.backend,
+      stopped: result.stopped,
     }
   },
 }
