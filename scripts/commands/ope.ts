@@ -71,7 +71,7 @@ function render(report: LogPolicyReport, log: string, bundle: string): string {
   const { low, high } = report.over_served
   const verdict =
     low! > 0
-      ? `Better than what served. Next: weir promote ${bundle} --log ${log}`
+      ? `Better than what served. Next: weir promote ${bundle} --over SERVING --log ${log}`
       : high! < 0
         ? 'Worse than what served.'
         : 'Not told apart from what served: log more, or explore more.'

@@ -22,7 +22,8 @@ export interface RewardModel {
 /**
  * Least squares rather than a logistic curve: an estimate needs its mean right where the policy goes, and
  * outcomes that have a price taken off are not in [0, 1]. Where the log has a
- * prior, the regression fits what it leaves over, shrunk towards it.
+ * prior, the regression fits what it leaves over, shrunk towards it. Where it has none, rows are weighed by
+ * 1 / propensity: a line fitted where a model mostly served says too little of where it did not.
  */
 export function fitRewardModel(log: LoggedOutcomes): RewardModel {
   const { n, actions, featureCount } = log
@@ -40,9 +41,10 @@ export function fitRewardModel(log: LoggedOutcomes): RewardModel {
   for (let i = 0; i < n; i++) {
     const x = design(i)
     const a = log.action[i]!
+    const weight = weightOf(log, i)
     for (let j = 0; j < d; j++) {
-      moment[a]![j]! += x[j]! * (log.reward[i]! - (log.prior?.[i * actions + a] ?? 0))
-      for (let k = 0; k < d; k++) gram[a]!.set(j, k, gram[a]!.get(j, k) + x[j]! * x[k]!)
+      moment[a]![j]! += weight * x[j]! * (log.reward[i]! - (log.prior?.[i * actions + a] ?? 0))
+      for (let k = 0; k < d; k++) gram[a]!.set(j, k, gram[a]!.get(j, k) + weight * x[j]! * x[k]!)
     }
   }
   const inverses = gram.map((matrix) => {
@@ -83,11 +85,15 @@ export function fitRewardModel(log: LoggedOutcomes): RewardModel {
         const a = log.action[i]!
         let along = 0
         for (let j = 0; j < d; j++) along += x[j]! * direction[a]![j]!
-        influence[i]! += n * along * (log.reward[i]! - predicted[i * actions + a]!)
+        influence[i]! +=
+          weightOf(log, i) * n * along * (log.reward[i]! - predicted[i * actions + a]!)
       }
     },
   }
 }
+
+const weightOf = (log: LoggedOutcomes, i: number): number =>
+  log.prior ? 1 : 1 / log.propensity[i * log.actions + log.action[i]!]!
 
 /** Each column moved to mean 0 and standard deviation 1; a constant column becomes 0. */
 function standardised(features: Float64Array, n: number, columns: number): Float64Array {
