@@ -7,6 +7,8 @@ import fastify, {
 import { WeirError } from '../models/errors.ts'
 import { docsPage } from './docs-page.ts'
 import { type ErrorAnswer, errorAnswer, requestFacts } from './error-body.ts'
+import { addChatRoute } from './gateway/routes/chat.ts'
+import { addPassedRoute } from './gateway/routes/passed.ts'
 import { BODY_LIMIT, parseJsonBody } from './json-body.ts'
 import type { KeyHolder } from './keys.ts'
 import { openApiDocument } from './openapi.ts'
@@ -52,6 +54,11 @@ export function buildApp(services: Services): FastifyInstance {
   addBatchRoute(app, services)
   addFeedbackRoute(app, services)
   addModelsRoute(app, services)
+  if (services.gateway) {
+    addChatRoute(app, services, services.gateway)
+    addPassedRoute(app, services, services.gateway, 'responses')
+    addPassedRoute(app, services, services.gateway, 'embeddings')
+  }
   addHealthRoutes(app, services)
   addMetricsRoute(app, services)
   const document = openApiDocument()

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { Exploration } from '../models/online/exploration.ts'
 import { Alarms } from './alarms/config.ts'
+import { GatewayConfig } from './gateway/config.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 
@@ -67,6 +68,8 @@ export const ServeConfig = Type.Object(
         ),
       ),
     ),
+    /** answer chats as well: upstreams, models, prices; routes decisions alone where absent */
+    gateway: Type.Optional(GatewayConfig),
     /** where feedback goes instead of the log: `postgres://...`, shared by replicas, or a folder */
     store: Type.Optional(Type.String({ minLength: 1 })),
     log: Type.Optional(

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import type { LogWriter } from '../models/decision-log/writer.ts'
 import { openLogWriter } from '../models/decision-log/writer.ts'
 import { WeirError } from '../models/errors.ts'
@@ -19,6 +19,9 @@ import type { DecisionObserver } from './decision/observer.ts'
 import { EncoderHealth } from './encoder-health.ts'
 import type { RequestFacts } from './error-body.ts'
 import { createFleet } from './fleet/fleet.ts'
+import { gatewayMetrics } from './gateway/metrics.ts'
+import { type OpenGateway, openGateway } from './gateway/open-gateway.ts'
+import type { ServedObserver } from './gateway/served.ts'
 import { createKeyRing } from './keys.ts'
 import { LoadGate } from './load-gate.ts'
 import { logObserver } from './log-observer.ts'
@@ -36,6 +39,10 @@ export interface ServiceOptions {
   readonly onBug: (error: unknown, request: RequestFacts) => void
   /** told of what an operator should know: encoders that fail, a log that cannot be written */
   readonly onWarning: (message: string, error?: unknown) => void
+  /** where keys of upstreams are looked up; the process's own unless told */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** further watchers of what the gateway served */
+  readonly servedObservers?: readonly ServedObserver[]
   /** names this process among several that write one log */
   readonly logOwner?: string
 }
@@ -57,6 +64,7 @@ export async function openServices(
   })
   const encoders = new EncoderHealth(now)
   let log: LogWriter | undefined
+  let gateway: OpenGateway | undefined
   let feedback: FeedbackStore | undefined
   const metrics = await createMetrics({
     snapshot: () => fleet.snapshot,
@@ -117,9 +125,21 @@ export async function openServices(
       newId: options.newId ?? randomUUID,
       ...(config.exploration ? { explorer: createExplorer(config.exploration) } : {}),
     })
+    if (config.gateway) {
+      const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
+      gateway = await openGateway(config.gateway, {
+        fleet,
+        decider,
+        environment: options.environment ?? process.env,
+        observers: [...(options.servedObservers ?? []), count],
+        now,
+        seed: randomInt(2 ** 31),
+      })
+    }
     return {
       fleet,
       decider,
+      gateway,
       gate,
       encoders,
       rateLimit: new RateLimit(),
@@ -135,6 +155,7 @@ export async function openServices(
         gate.close()
         await alarms?.settled()
         fleet.close()
+        await gateway?.close()
         await feedback?.close()
         await log?.close()
       },
@@ -142,6 +163,7 @@ export async function openServices(
   } catch (error) {
     gate.close()
     fleet.close()
+    await gateway?.close()
     await feedback?.close()
     await log?.close()
     throw error

@@ -5,6 +5,7 @@ import type { Decider } from './decision/decider.ts'
 import type { EncoderHealth } from './encoder-health.ts'
 import type { RequestFacts } from './error-body.ts'
 import type { Fleet } from './fleet/fleet.ts'
+import type { OpenGateway } from './gateway/open-gateway.ts'
 import type { KeyHolder, KeyRing } from './keys.ts'
 import type { LoadGate } from './load-gate.ts'
 import type { Metrics } from './metrics.ts'
@@ -25,6 +26,8 @@ export interface Services {
   readonly feedback: FeedbackStore | undefined
   readonly alarms: AlarmWatcher | undefined
   readonly metrics: Metrics | undefined
+  /** answers chats; absent where the configuration has no such section */
+  readonly gateway: OpenGateway | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
   /** where a failure that is our own fault is told; the client learns only that it happened */

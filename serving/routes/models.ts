@@ -14,11 +14,19 @@ export const ModelList = Type.Object({
   ),
 })
 
-/** `GET /v1/models`: the router names that a request may give, as OpenAI clients list models. */
+/** `GET /v1/models`: router names, and the gateway's models, that a request may give, as OpenAI clients list them. */
 export function addModelsRoute(app: FastifyInstance, services: Services): void {
   app.get('/v1/models', { schema: { response: { 200: ModelList } } }, (request) => {
     const { routers } = request.caller
     const targets = [...(services.fleet.snapshot?.targets ?? [])]
+    // a key that is held to routers may name no model
+    const models = routers ? [] : [...(services.gateway?.dispatcher.models.keys() ?? [])]
+    const served = models.map((id) => ({
+      id,
+      object: 'model' as const,
+      created: 0,
+      owned_by: 'gateway',
+    }))
     return {
       object: 'list' as const,
       data: targets
@@ -28,7 +36,8 @@ export function addModelsRoute(app: FastifyInstance, services: Services): void {
           object: 'model' as const,
           created: Math.floor(Date.parse(target.arms[0]!.live.router.manifest.created) / 1000),
           owned_by: 'weir',
-        })),
+        }))
+        .concat(served),
     }
   })
 }

@@ -1,0 +1,41 @@
+import type { Outcome } from './gateway.ts'
+
+/** What the client is told beside the answer: who served, why, and what it cost where that is known yet. */
+export function outcomeHeaders({ answer, plan, exchange }: Outcome): Record<string, string> {
+  const { deciding } = plan
+  const headers: Record<string, string> = {
+    'x-weir-id': exchange.request.id,
+    'x-weir-step': deciding.step,
+    'x-weir-reason': deciding.reason,
+  }
+  if (deciding.name !== undefined) headers['x-weir-rule'] = headerText(deciding.name)
+  if (answer) {
+    headers['x-weir-model'] = headerText(answer.target.model)
+    headers['x-weir-upstream'] = headerText(answer.upstream)
+    const first = plan.kind === 'serve' ? plan.targets[0]?.model : undefined
+    // another one than the decision's answered
+    if (first !== undefined && first !== answer.target.model) {
+      headers['x-weir-failover-from'] = headerText(first)
+    }
+  }
+  if (plan.kind === 'serve' && plan.decision) {
+    const { id, router, win_rate, threshold } = plan.decision
+    headers['x-weir-decision'] = id
+    headers['x-weir-router'] = `${router.name}@${router.version}`
+    if (win_rate !== null) headers['x-weir-win-rate'] = String(win_rate)
+    headers['x-weir-threshold'] = String(threshold)
+  }
+  const { ledger } = exchange
+  headers['x-weir-attempts'] = String(
+    ledger.attempts.length + (answer?.answer.kind === 'stream' ? 1 : 0),
+  )
+  // a stream's tokens are counted when it ends
+  if (answer?.answer.kind === 'complete' && ledger.costUsd !== undefined) {
+    headers['x-weir-cost-usd'] = ledger.costUsd.toFixed(8)
+  }
+  return headers
+}
+
+/** Names may hold any letters; headers may not. */
+const headerText = (text: string): string =>
+  /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text)
