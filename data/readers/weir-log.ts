@@ -69,8 +69,8 @@ function outcome(
     kind: 'outcome',
     origin,
     prompt: decision.text,
-    // One source judges one decision once; a repeated delivery is the same event.
-    id: `${feedback.decision_id}\n${feedback.source ?? ''}`,
+    // One source judges one model's answer once; a repeated delivery is the same event.
+    id: `${feedback.decision_id}\n${feedback.source ?? ''}\n${model}`,
     timestamp: decision.time,
     scores: new Map([[model, feedback.score]]),
     ...(cost_usd !== undefined && { costs: new Map([[model, cost_usd]]) }),
