@@ -35,6 +35,9 @@ interface Remembered {
   readonly heard: Set<string>
 }
 
+/** One decision in so many is encoded again for its embedding: encoding is what a request costs. */
+const EMBED_EVERY = 10
+
 /** Decisions remembered, so that feedback finds the version it is about. */
 const REMEMBERED = 100_000
 
@@ -47,6 +50,7 @@ export class AlarmWatcher {
   /** alarms so far, by router and name */
   readonly raised = new Map<string, { router: string; alarm: string; count: number }>()
   readonly stale = new Set<string>()
+  private seen = 0
   /** what is still being told or taken back */
   private work: Promise<unknown> = Promise.resolve()
 
@@ -65,6 +69,7 @@ export class AlarmWatcher {
     const strong = decision.win_rate >= decision.threshold
     for (const name of watch.decision(decision.win_rate, strong)) this.raise(name, router, version)
     if (live.router.manifest.encoder.output !== 'dense') return
+    if (this.seen++ % EMBED_EVERY !== 0) return
     live.router.embed([event.text]).then(
       (embeddings) => {
         if (embeddings.kind !== 'dense') return
