@@ -5,6 +5,12 @@ import { type Encoded, type Encoder, type EncoderArtifact, EncoderSpec } from '.
 import { WeirError } from '../errors.ts'
 
 /**
+ * What the dense values count beside words of unit length: with one L2 penalty for all columns, a whole one
+ * crowds the words out (docs/routers.md).
+ */
+export const DENSE_WEIGHT = 0.5
+
+/**
  * `joined`: a sparse encoder's columns with a dense encoder's behind them, as sparse rows. A linear head
  * reads words and meaning at once; a family that wants the dense part reads the last columns.
  */
@@ -64,7 +70,7 @@ function fromParts(spec: EncoderSpec, sparse: Encoder, dense: Encoder): Encoder 
   }
 }
 
-/** Sparse rows with the dense rows' values in the columns behind their own. */
+/** Sparse rows with the dense rows' values, times DENSE_WEIGHT, in the columns behind their own. */
 export function appendColumns(sparse: SparseEmbeddings, dense: DenseEmbeddings): SparseEmbeddings {
   const { rows } = sparse
   const d = dense.dimension
@@ -78,8 +84,10 @@ export function appendColumns(sparse: SparseEmbeddings, dense: DenseEmbeddings):
     ids.set(sparse.ids.subarray(from, to), at)
     weights.set(sparse.weights.subarray(from, to), at)
     at += to - from
-    weights.set(dense.values.subarray(row * d, (row + 1) * d), at)
-    for (let k = 0; k < d; k++) ids[at++] = sparse.dimension + k
+    for (let k = 0; k < d; k++) {
+      weights[at] = DENSE_WEIGHT * dense.values[row * d + k]!
+      ids[at++] = sparse.dimension + k
+    }
     offsets[row + 1] = at
   }
   return { kind: 'sparse', rows, dimension: sparse.dimension + d, offsets, ids, weights }

@@ -51,7 +51,7 @@ describe('the joined encoder', () => {
     if (embeddings.kind !== 'sparse') throw new Error('sparse')
     expect([...embeddings.offsets]).toEqual([0, 2, 5])
     expect([...embeddings.ids]).toEqual([3, 4, 1, 3, 4])
-    expect([...embeddings.weights]).toEqual([0, -1, 3, 3, -1])
+    expect([...embeddings.weights]).toEqual([0, -0.5, 3, 1.5, -0.5])
     expect(embeddings.dimension).toBe(5)
     expect([...truncated]).toEqual([1, 1])
   })
