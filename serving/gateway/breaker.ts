@@ -17,7 +17,7 @@ export interface Permit {
 }
 
 /**
- * A circuit breaker. It opens after so many failures in a row, or when so large a share of the last
+ * A circuit breaker. It opens after so many failures in a row, or when more than a share of the last
  * twenty failed; while open nothing is asked; then one request alone is let through (half-open), which
  * closes it or opens it for twice as long. A permit of an earlier state has no say in a later one.
  */
@@ -97,7 +97,7 @@ export class Breaker {
     const failed = this.recent.filter((worked) => !worked).length
     if (
       this.inRow >= this.failuresToOpen ||
-      (this.recent.length >= WINDOW && failed >= this.shareToOpen * WINDOW)
+      (this.recent.length >= WINDOW && failed > this.shareToOpen * WINDOW)
     ) {
       this.open()
     }

@@ -63,7 +63,7 @@ export const BreakerConfig = Type.Object(
   {
     /** failures in a row that open it */
     failures: Type.Optional(Type.Integer({ minimum: 1 })),
-    /** share of failures among the last 20 answers that opens it */
+    /** more failures than this share of the last 20 answers open it; 1 never does */
     share: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
     /** milliseconds until one request may try again; doubled each time that fails, up to 16 times */
     open_ms: Type.Optional(Milliseconds),

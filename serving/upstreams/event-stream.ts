@@ -86,9 +86,16 @@ async function* decoded(
     if (packet.done) break
     let out = ''
     let last = false
-    for (const event of parser.push(text.decode(packet.value, { stream: true }))) {
-      out += decoder.event(event)
-      last ||= event.data === '[DONE]'
+    const begun = decoder.begun
+    try {
+      for (const event of parser.push(text.decode(packet.value, { stream: true }))) {
+        out += decoder.event(event)
+        last ||= event.data === '[DONE]'
+      }
+    } catch (error) {
+      // what came whole before it goes out, unless all of it can still be asked for elsewhere
+      if (begun && out !== '') yield out
+      throw error
     }
     yield out
     if (last) return

@@ -1,8 +1,8 @@
 import OpenAI from 'openai'
 import type { ServeConfig } from '../../../serving/config.ts'
-import type { GatewayConfig } from '../../../serving/gateway/config.ts'
+import type { GatewayConfig, UpstreamConfig } from '../../../serving/gateway/config.ts'
 import type { Served } from '../../../serving/gateway/served.ts'
-import { listen } from '../../../serving/server.ts'
+import { drain, listen } from '../../../serving/server.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'
 import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
 
@@ -22,6 +22,7 @@ export const EASY = 'hello'
 export async function gatewayApp(
   gateway: Partial<GatewayConfig> = {},
   config: Partial<ServeConfig> = {},
+  limits: Partial<UpstreamConfig> = {},
 ): Promise<GatewayApp> {
   const [small, big] = await Promise.all([scriptedUpstream('small'), scriptedUpstream('big')])
   const served: Served[] = []
@@ -30,8 +31,8 @@ export async function gatewayApp(
       ...config,
       gateway: {
         upstreams: {
-          little: { base_url: small.url, key_env: 'LITTLE_KEY' },
-          large: { base_url: big.url },
+          little: { base_url: small.url, key_env: 'LITTLE_KEY', ...limits },
+          large: { base_url: big.url, ...limits },
         },
         models: {
           small: { upstreams: [{ upstream: 'little' }], price: { input: 1, output: 2 } },
@@ -57,6 +58,8 @@ export async function gatewayApp(
     big,
     served,
     async close() {
+      // the client may hold connections that it never asked anything on: Node takes those for busy
+      await drain(sample.app, 100)
       await sample.close()
       await Promise.all([small.close(), big.close()])
     },

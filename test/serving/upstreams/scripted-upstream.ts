@@ -195,6 +195,9 @@ function completion(name: string, body: Record<string, unknown>): unknown {
   }
 }
 
+/** So that what ends a stream comes in a packet of its own. */
+const PACKET_MS = 20
+
 function stream(
   response: ServerResponse,
   name: string,
@@ -210,15 +213,18 @@ function stream(
   switch (end) {
     case 'cut':
       // what was written goes out first
-      setImmediate(() => response.destroy())
+      setTimeout(() => response.destroy(), PACKET_MS)
       return
     case 'stall':
       return
     case 'error':
-      response.end(`data: ${JSON.stringify({ error: { message: 'overloaded' } })}\n\n`)
+      setTimeout(
+        () => response.end(`data: ${JSON.stringify({ error: { message: 'overloaded' } })}\n\n`),
+        PACKET_MS,
+      )
       return
     case 'malformed':
-      response.end('data: {"choices": [{"del\n\n')
+      setTimeout(() => response.end('data: {"choices": [{"del\n\n'), PACKET_MS)
       return
     case 'whole': {
       response.write(chunk({}, 'stop'))
