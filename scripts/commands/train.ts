@@ -195,7 +195,7 @@ function printReport(terminal: Terminal, report: EvaluationReport): void {
     terminal.print(`${name}: ${verdict}`)
     if (apgr.low !== null && apgr.low <= 0.5) {
       terminal.print(
-        'No signal: on these prompts the router is no better than a coin at telling which model does better.',
+        'No signal found: on the held-out prompts this router cannot be told from a coin.',
       )
     }
   }
