@@ -1,5 +1,6 @@
 import type { Dataset } from '../../data/dataset.ts'
 import { stem } from '../../data/stem.ts'
+import type { EncoderArtifact } from '../../models/encoder.ts'
 import { createRandom, deriveSeed } from '../../models/random.ts'
 import { fitRouter } from '../../training/fit-router.ts'
 
@@ -11,6 +12,8 @@ export interface OutOfFoldOptions {
   readonly seed: number
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Readonly<Record<string, number>>
+  /** fits the encoder on a fold's training prompts; `lexical` at its defaults without it */
+  readonly fitEncoder?: (prompts: readonly string[]) => Promise<EncoderArtifact>
   readonly onFold?: (fold: number) => void
 }
 
@@ -43,7 +46,9 @@ export async function outOfFoldWinRates(
       return Math.floor(at / folds) % 10 === 0 ? 1 : 0
     })
     const folded: Dataset = { ...dataset, split }
+    const own = dataset.prompts.filter((_, i) => split[i] === 0)
     const { family, weights, pair, encoder } = await fitRouter(folded, {
+      ...(options.fitEncoder && { encoder: await options.fitEncoder(own) }),
       strong: options.strong,
       weak: options.weak,
       router: options.router,
