@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest'
 import { Matrix, SingularValueDecomposition } from 'ml-matrix'
+import { expect, it } from 'vitest'
 import type { SparseEmbeddings } from '../../../models/embeddings.ts'
 import { createRandom } from '../../../models/random.ts'
 import { orthonormalise } from '../../../training/lexical/orthogonal.ts'
