@@ -3,9 +3,13 @@ local requests = {}
 local at = 0
 
 init = function(args)
+  local headers = { ['content-type'] = 'application/json' }
+  for i = 3, #args do
+    local name, value = args[i]:match('^([^:]+): (.*)$')
+    headers[name] = value
+  end
   for line in io.lines(args[1]) do
-    requests[#requests + 1] =
-      wrk.format('POST', args[2] or '/route', { ['content-type'] = 'application/json' }, line)
+    requests[#requests + 1] = wrk.format('POST', args[2] or '/route', headers, line)
   end
   -- connections of one run start at the same body, runs do not
   at = math.random(#requests)

@@ -18,13 +18,15 @@ export interface LoadOptions {
   readonly bodies: string
   /** `/route` unless told */
   readonly path?: string
+  /** `name: value`, beside the content type */
+  readonly headers?: readonly string[]
 }
 
 const run = promisify(execFile)
 
 /** Loads `POST /route` from another core: with wrk where it is installed, else with our own sockets. */
 export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
-  const { url, connections, seconds, bodies, path = '/route' } = options
+  const { url, connections, seconds, bodies, path = '/route', headers = [] } = options
   const [command, ...rest] = onCore(
     1,
     installed('wrk')
@@ -39,6 +41,7 @@ export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
           '--',
           bodies,
           path,
+          ...headers,
         ]
       : [
           ...SOURCE,
@@ -48,6 +51,7 @@ export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
           String(seconds),
           bodies,
           path,
+          ...headers,
         ],
   )
   const { stdout } = await run(command!, rest)

@@ -4,13 +4,14 @@ import { connect } from 'node:net'
 /**
  * A load generator for machines without wrk: keep-alive sockets, one request under way on each,
  * written and read as bytes, which costs a tenth of an HTTP client. Run as a process of its own:
- * `socket-load.ts <port> <connections> <seconds> <bodies file> [path]`; prints one line of JSON.
+ * `socket-load.ts <port> <connections> <seconds> <bodies file> [path] [header: value ...]`; prints one line of JSON.
  */
-const [port, connections, seconds, file, path = '/route'] = process.argv.slice(2)
+const [port, connections, seconds, file, path = '/route', ...headers] = process.argv.slice(2)
+const more = headers.map((line) => `${line}\r\n`).join('')
 const bodies = readFileSync(file!, 'utf8').trimEnd().split('\n')
 const requests = bodies.map((body) =>
   Buffer.from(
-    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n${more}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   ),
 )
 const latencies: number[] = []

@@ -1,0 +1,44 @@
+import { Pool } from 'undici'
+
+/**
+ * Streams at once, a process of its own: `streams.ts <url> <streams> <body>`. Prints the median and 99th
+ * percentile of the time to the first token, and how many streams came whole, as one line of JSON.
+ */
+const [url, streams, body] = process.argv.slice(2)
+const count = Number(streams)
+const pool = new Pool(url!, { connections: count })
+
+async function once(): Promise<number | undefined> {
+  const started = performance.now()
+  const { body: answer } = await pool.request({
+    method: 'POST',
+    path: '/v1/chat/completions',
+    headers: { 'content-type': 'application/json' },
+    body: body!,
+  })
+  let first: number | undefined
+  let tail = ''
+  for await (const packet of answer) {
+    tail = (tail + String(packet)).slice(-200)
+    if (first === undefined && tail.includes('word')) first = performance.now() - started
+  }
+  return tail.includes('[DONE]') ? first : undefined
+}
+
+// connections first, so that opening them is not what is measured
+await Promise.all(Array.from({ length: count }, once))
+const times: number[] = []
+// spread over the pace of the tokens, as callers are
+const all = await Promise.all(
+  Array.from({ length: count }, async (_, i) => {
+    await new Promise((resolve) => setTimeout(resolve, i * 5))
+    return once()
+  }),
+)
+for (const time of all) if (time !== undefined) times.push(time)
+times.sort((a, b) => a - b)
+const at = (share: number): number => times[Math.floor(times.length * share)] ?? Number.NaN
+await pool.close()
+process.stdout.write(
+  `${JSON.stringify({ whole: times.length, p50Ms: at(0.5), p99Ms: at(0.99) })}\n`,
+)

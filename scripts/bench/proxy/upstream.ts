@@ -1,0 +1,62 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/**
+ * The upstream of `bench:proxy`, a process of its own: answers a chat at once, or streams so many tokens
+ * at such a pace, in OpenAI's shape. Prints its address as JSON.
+ */
+const TOKENS = Number(process.argv[2] ?? 30)
+const PACE_MS = Number(process.argv[3] ?? 20)
+
+const whole = Buffer.from(
+  JSON.stringify({
+    id: 'chatcmpl-bench',
+    object: 'chat.completion',
+    created: 1_700_000_000,
+    model: 'bench',
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: 'word '.repeat(120) },
+        finish_reason: 'stop',
+      },
+    ],
+    usage: { prompt_tokens: 125, completion_tokens: 120, total_tokens: 245 },
+  }),
+)
+const chunk = (delta: object, reason: string | null = null): string =>
+  `data: ${JSON.stringify({ id: 'chatcmpl-bench', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'bench', choices: [{ index: 0, delta, finish_reason: reason }] })}\n\n`
+const first = chunk({ role: 'assistant', content: '' }) + chunk({ content: 'word ' })
+const token = chunk({ content: 'word ' })
+const last = `${chunk({}, 'stop')}data: [DONE]\n\n`
+
+const server = createServer((request, response) => {
+  const parts: Buffer[] = []
+  request.on('data', (part: Buffer) => parts.push(part))
+  request.on('end', () => {
+    if (!Buffer.concat(parts).includes('"stream":true')) {
+      response.writeHead(200, {
+        'content-type': 'application/json',
+        'content-length': whole.length,
+      })
+      response.end(whole)
+      return
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(first)
+    let left = TOKENS
+    const timer = setInterval(() => {
+      if (left-- > 0) response.write(token)
+      else {
+        clearInterval(timer)
+        response.end(last)
+      }
+    }, PACE_MS)
+    response.on('close', () => clearInterval(timer))
+  })
+})
+server.keepAliveTimeout = 60_000
+server.listen(0, '127.0.0.1', () => {
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  process.stdout.write(`${JSON.stringify({ url, pid: process.pid })}\n`)
+})
