@@ -41,6 +41,8 @@ interface Round extends LoadResult {
 const PATH = '/v1/chat/completions'
 const PROMPT_CHARACTERS = 500
 const BODIES = 10_000
+/** Share of requests that may be refused before a run counts for nothing. */
+const FAILED_LIMIT = 0.05
 const terminal = openTerminal()
 const root = await mkdtemp(join(tmpdir(), 'weir-bench-'))
 const children: ChildProcess[] = []
@@ -154,8 +156,8 @@ async function measure(
   seconds: number,
 ): Promise<Round> {
   const load = await applyLoad({ url, connections, seconds, bodies, path: PATH, headers })
-  if (load.failed > load.requests * 0.01) {
-    throw new Error(`${load.failed} of ${load.requests} requests to ${url} failed`)
+  if (load.failed > load.requests * FAILED_LIMIT) {
+    throw new Error(`${load.failed} of ${load.requests} requests to ${url}${PATH} failed`)
   }
   return { ...load, perSecond: load.requests / load.seconds }
 }
