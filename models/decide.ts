@@ -31,6 +31,8 @@ export interface DecisionInput {
   readonly propensities?: Float64Array | undefined
   /** exploration: the pair's other model answers than the win rate says */
   readonly explored?: boolean | undefined
+  /** the win rate is no longer the calibrated one: online updates moved it */
+  readonly corrected?: boolean | undefined
   /** both models should answer this request, so that they can be compared */
   readonly audit?: boolean | undefined
 }
@@ -65,7 +67,7 @@ export function decide(input: DecisionInput): Decision {
         : reached
           ? 'win_rate_reached'
           : 'win_rate_below'
-  return {
+  const decision: Decision = {
     id: input.id,
     object: 'routing.decision',
     created: Math.floor(input.now / 1000),
@@ -73,7 +75,7 @@ export function decide(input: DecisionInput): Decision {
     model: chosen.candidate.model,
     win_rate: winRate ?? null,
     threshold,
-    calibrated: manifest.calibration.method !== 'identity',
+    calibrated: manifest.calibration.method !== 'identity' && !input.corrected,
     candidates: ranked.map((entry, index) => toCandidate(entry, index === 0, input)),
     reason,
     fallback,
@@ -81,8 +83,9 @@ export function decide(input: DecisionInput): Decision {
     propensity: input.propensities?.[chosen.index] ?? 1,
     timing_ms: input.elapsedMs,
     truncated: input.truncated,
-    ...(input.audit ? { audit: true } : {}),
   }
+  if (input.audit) decision.audit = true
+  return decision
 }
 
 interface Ranked {

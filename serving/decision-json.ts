@@ -21,8 +21,10 @@ export function sendDecision(reply: FastifyReply, decision: Decision): void {
   const body = decisionJson(decision)
   reply.hijack()
   const response: ServerResponse = reply.raw
-  response.writeHead(200, [...HEADERS, String(Buffer.byteLength(body))])
-  response.end(body)
+  const bytes = Buffer.byteLength(body)
+  response.writeHead(200, [...HEADERS, String(bytes)])
+  // where a character is a byte there is nothing to encode
+  response.end(body, bytes === body.length ? 'latin1' : 'utf8')
 }
 
 /**

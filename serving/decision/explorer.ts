@@ -10,8 +10,12 @@ import { promptHash } from '../../models/prompt-hash.ts'
 export interface Explorer {
   /** Once a request. */
   begin(): void
-  /** Probability with which this choice is turned into the pair's other model. */
-  probability(greedy: Decision, strong: string): number
+  /**
+   * Probability with which this choice is turned into the pair's other model.
+   *
+   * @param turn what Thompson sampling alone would turn it with
+   */
+  probability(greedy: Decision, strong: string, turn?: number): number
   /** Whether it is, for this request; what is taken counts against the allowance. */
   takes(greedy: Decision, probability: number, strong: string): boolean
   /** Whether both models should answer this request. */
@@ -23,11 +27,12 @@ export function createExplorer(exploration: Exploration): Explorer {
   const allowance = most === undefined ? undefined : new StrongAllowance(most)
   return {
     begin: () => allowance?.accrue(),
-    probability(greedy, strong) {
+    probability(greedy, strong, turn = 0) {
       const other = greedy.candidates[1]
       // only a choice of the router's own, between two models that the request allows
       if (greedy.fallback || greedy.win_rate === null || !other?.eligible) return 0
-      const p = flipProbability(exploration, greedy.win_rate, greedy.threshold)
+      const flip = flipProbability(exploration, greedy.win_rate, greedy.threshold)
+      const p = flip + turn - 2 * flip * turn
       return allowance && other.model === strong ? p * allowance.scale : p
     },
     takes(greedy, probability, strong) {

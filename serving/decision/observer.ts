@@ -16,6 +16,8 @@ export interface DecisionEvent {
   readonly time: number
   /** decided beside another router and not answered with */
   readonly shadow: boolean
+  /** the router's own win rate, where online updates had a part in the decision's */
+  readonly baseWinRate?: number | undefined
 }
 
 /** Watches decisions. Called on the request path: returns at once, never throws. */

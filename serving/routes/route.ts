@@ -1,23 +1,55 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Decision, RouteRequest } from '../../models/decision.ts'
 import { sendDecision } from '../decision-json.ts'
+import type { KeyHolder } from '../keys.ts'
 import type { Services } from '../services.ts'
+import { TurnQueue } from '../turn-queue.ts'
+
+interface Asked {
+  readonly body: RouteRequest
+  readonly caller: KeyHolder
+  readonly reply: FastifyReply
+  decision: Decision | undefined
+}
 
 /** `POST /route`: one request in, one decision out. */
 export function addRouteRoute(app: FastifyInstance, services: Services): void {
   const { decider, gate, log } = services
+  const answer = ({ reply }: Asked, decision: Decision): void => {
+    gate.inFlight--
+    sendDecision(reply, decision)
+  }
+  const refuse = ({ reply }: Asked, error: unknown): void => {
+    gate.inFlight--
+    reply.send(error)
+  }
+  /** The decision where it is made at once; else it is answered when it comes. */
+  const decideNow = (asked: Asked): Decision | undefined => {
+    try {
+      const decision = decider.route(asked.body, asked.caller)
+      if (!(decision instanceof Promise)) return decision
+      decision.then(
+        (late) => answer(asked, late),
+        (error: unknown) => refuse(asked, error),
+      )
+    } catch (error) {
+      refuse(asked, error)
+    }
+    return undefined
+  }
+  const queue = new TurnQueue<Asked>((items) => {
+    for (const asked of items) asked.decision = decideNow(asked)
+    for (const asked of items) if (asked.decision) answer(asked, asked.decision)
+  })
   app.post<{ Body: RouteRequest }>(
     '/route',
     { schema: { body: RouteRequest, response: { 200: Decision } } },
-    async (request, reply) => {
+    (request, reply) => {
       gate.inFlight++
-      try {
-        const room = log?.room()
-        if (room) await room
-        sendDecision(reply, await decider.route(request.body, request.caller))
-      } finally {
-        gate.inFlight--
-      }
+      const asked = { body: request.body, caller: request.caller, reply, decision: undefined }
+      const room = log?.room()
+      if (room) void room.then(() => queue.add(asked))
+      else queue.add(asked)
     },
   )
 }
