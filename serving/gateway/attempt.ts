@@ -3,7 +3,7 @@ import { UpstreamError } from '../upstreams/failure.ts'
 import type { PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
 import type { Backend } from './backend.ts'
 import type { Permit } from './breaker.ts'
-import type { Dispatch } from './dispatcher.ts'
+import type { Dispatch } from './dispatch.ts'
 import type { Target } from './plan.ts'
 import type { Answer } from './strategy.ts'
 

@@ -2,12 +2,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../models/errors.ts'
 import type { Price } from '../../models/prices.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
-import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import { attemptOnce } from './attempt.ts'
 import type { Backend } from './backend.ts'
 import { type BalanceOptions, chooseBackend, usable, withinLatency } from './balancer.ts'
-import type { Ledger } from './ledger.ts'
-import type { Target } from './plan.ts'
+import type { Dispatch } from './dispatch.ts'
 import { backoffMs, type RetryBudget } from './retry-budget.ts'
 import type { Answer } from './strategy.ts'
 
@@ -23,20 +21,6 @@ export interface DispatcherOptions extends BalanceOptions {
   readonly models: ReadonlyMap<string, ServedModel>
   readonly attempts: number
   readonly budget: RetryBudget
-}
-
-/** One `send` of one request. */
-export interface Dispatch {
-  readonly endpoint: Endpoint
-  readonly target: Target
-  readonly body: PassedBody
-  readonly headers: Readonly<Record<string, string>>
-  readonly signal: AbortSignal
-  readonly ledger: Ledger
-  readonly remainingMs: () => number
-  readonly maxLatencyMs: number | undefined
-  /** another target can be tried after this one: some of the time is kept for it */
-  readonly moreToTry: boolean
 }
 
 /** Of the time that is left, what an attempt may take where another could follow it. */

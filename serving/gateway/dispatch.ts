@@ -1,0 +1,17 @@
+import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
+import type { Ledger } from './ledger.ts'
+import type { Target } from './plan.ts'
+
+/** One `send` of one request. */
+export interface Dispatch {
+  readonly endpoint: Endpoint
+  readonly target: Target
+  readonly body: PassedBody
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+  readonly ledger: Ledger
+  readonly remainingMs: () => number
+  readonly maxLatencyMs: number | undefined
+  /** another target can be tried after this one: some of the time is kept for it */
+  readonly moreToTry: boolean
+}
