@@ -6,8 +6,6 @@ export type Cell<T> = { readonly value: T } | { readonly reason: string }
 /** Prompts longer than this are refused: no encoder reads them, and one of them fills a page of memory. */
 export const PROMPT_CHARACTERS_MAX = 1_000_000
 
-const LONE_SURROGATE = /\p{Surrogate}/u
-
 /** A prompt's text, or its chat messages. */
 export function promptCell(value: unknown): Cell<PromptInput> {
   if (typeof value === 'string') {
@@ -31,9 +29,13 @@ function readable(value: PromptInput, text: string): Cell<PromptInput> {
     return { reason: `expected at most ${PROMPT_CHARACTERS_MAX} characters, got ${text.length}` }
   }
   // Such a text has no UTF-8, and so no hash of its own.
-  if (LONE_SURROGATE.test(text)) return { reason: 'holds half of a surrogate pair' }
+  if (!wellFormed(text)) return { reason: 'holds half of a surrogate pair' }
   return { value }
 }
+
+/** `String.prototype.isWellFormed`, which Node 20 has and the library of ES2023 lacks. */
+const wellFormed = (text: string): boolean =>
+  (text as string & { isWellFormed(): boolean }).isWellFormed()
 
 function isMessage(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false

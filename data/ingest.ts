@@ -11,7 +11,8 @@ import { replaceFolder } from './folder.ts'
 import { readLinesInThreads } from './line-pool.ts'
 import { type Log, type LogOptions, openLog } from './log.ts'
 import { RejectsFile } from './rejects-file.ts'
-import { packRows, type RowBlock } from './row-block.ts'
+import type { RowBlock } from './row-block.ts'
+import { RowPacker } from './row-packer.ts'
 import { openSource, type Source } from './source.ts'
 import { SourceDigests } from './source-digests.ts'
 import { DEFAULT_FRACTIONS, SPLITS, type SplitFractions } from './split.ts'
@@ -119,9 +120,13 @@ async function* blocksOf(
     yield* readLinesInThreads(source, log.spec, seed)
     return
   }
+  const packer = new RowPacker(seed)
   for await (const batch of log.rows()) {
     throwIfAborted(signal)
-    yield packRows(batch, seed)
+    for (const row of batch) packer.add(row)
+    const block = packer.finish()
+    yield block
+    packer.takeBack(block.text.buffer as ArrayBuffer)
   }
 }
 

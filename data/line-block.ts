@@ -1,15 +1,17 @@
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import { parseLine } from './jsonl.ts'
 import { decodeLine, type Line, NEWLINE, validLine } from './lines.ts'
 import { createPlacer, type PlacerSpec } from './placer.ts'
-import type { LogRow, Reject } from './reader.ts'
 import { READERS } from './readers/registry.ts'
-import { packRows, type RowBlock } from './row-block.ts'
+import type { RowBlock } from './row-block.ts'
+import { RowPacker } from './row-packer.ts'
 
 /** Whole lines: `head` (what the block before left over) and then `bytes`, to its last newline. */
 export interface LineBlock {
   readonly head: Uint8Array
   readonly bytes: Uint8Array
+  /** the buffer of a block of rows that was read, to be filled again */
+  readonly spent?: ArrayBuffer
 }
 
 /** Lines are numbered from 1 within the block; rejects say so too. */
@@ -25,14 +27,16 @@ export function readLineBlock(spec: PlacerSpec, seed: number): (block: LineBlock
   const reader = READERS.find((known) => known.name === spec.format)
   if (!reader) throw new Error(`no reader named ${spec.format}`)
   const place = createPlacer(reader, spec)
+  const packer = new RowPacker(seed)
   return (block) => {
-    const rows: (LogRow | Reject)[] = []
+    if (block.spent) packer.takeBack(block.spent)
+    // Packed at once, a line's row and record die young.
     const lines = eachLine(block, (line) => {
       const record = parseLine(line)
       const row = record && place(record)
-      if (row) rows.push(row)
+      if (row) packer.add(row)
     })
-    return { lines, block: packRows(rows, seed) }
+    return { lines, block: packer.finish() }
   }
 }
 
@@ -47,10 +51,13 @@ function eachLine({ head, bytes }: LineBlock, take: (line: Line) => void): numbe
     const rest = body.subarray(0, end < 0 ? body.length : end)
     take(decodeLine(Buffer.concat([head, rest]), ++lines))
   }
-  const valid = isUtf8(body.subarray(start))
+  const ascii = isAscii(body.subarray(start))
+  const valid = ascii || isUtf8(body.subarray(start))
   for (let end = body.indexOf(NEWLINE, start); end >= 0; end = body.indexOf(NEWLINE, start)) {
     take(
-      valid ? validLine(body, start, end, ++lines) : decodeLine(body.subarray(start, end), ++lines),
+      valid
+        ? validLine(body, start, end, ++lines, ascii ? 'latin1' : 'utf8')
+        : decodeLine(body.subarray(start, end), ++lines),
     )
     start = end + 1
   }

@@ -5,7 +5,8 @@ import type { LineBlock, PackedBlock } from './line-block.ts'
 import { LINE_BYTES_MAX, NEWLINE, overlongLine } from './lines.ts'
 import type { PlacerSpec } from './placer.ts'
 import type { Reject } from './reader.ts'
-import { packRows, type RowBlock } from './row-block.ts'
+import type { RowBlock } from './row-block.ts'
+import { packRows } from './row-packer.ts'
 import type { Buffers, Source } from './source.ts'
 
 /** More threads than this wait for the one that merges what they read. */
@@ -29,26 +30,30 @@ export async function* readLinesInThreads(
     { length: Math.min(THREADS_MAX, availableParallelism()) },
     () => new LineThread(spec, seed),
   )
-  const queue: Promise<PackedBlock>[] = []
+  const queue: { readonly packed: Promise<PackedBlock>; readonly thread?: LineThread }[] = []
   let lines = 0
-  const next = async (): Promise<RowBlock> => {
-    const packed = await queue.shift()!
+  async function* next(): AsyncGenerator<RowBlock> {
+    const { packed: waiting, thread } = queue.shift()!
+    const packed = await waiting
     const block = shiftRejects(packed.block, lines)
     lines += packed.lines
     if (packed.spent?.byteLength === BLOCK_BYTES) free.push(packed.spent)
-    return block
+    yield block
+    thread?.takeBack(block.text.buffer as ArrayBuffer)
   }
   let sent = 0
   try {
     for await (const part of cutAtLines(source.chunks(buffers), spec.path, seed)) {
-      queue.push(
-        'packed' in part ? Promise.resolve(part.packed) : pool[sent++ % pool.length]!.read(part),
-      )
-      if (queue.length > pool.length * 3) yield await next()
+      if ('packed' in part) queue.push({ packed: Promise.resolve(part.packed) })
+      else {
+        const thread = pool[sent++ % pool.length]!
+        queue.push({ packed: thread.read(part), thread })
+      }
+      if (queue.length > pool.length * 3) yield* next()
     }
-    while (queue.length > 0) yield await next()
+    while (queue.length > 0) yield* next()
   } finally {
-    for (const promise of queue) promise.catch(() => {})
+    for (const { packed } of queue) packed.catch(() => {})
     await Promise.all(pool.map((thread) => thread.close()))
   }
 }
@@ -61,6 +66,8 @@ class LineThread {
     readonly reject: (error: unknown) => void
   }[] = []
   private failure: unknown
+  /** buffers of blocks of rows that were read, on their way back to the thread that fills them */
+  private readonly spent: ArrayBuffer[] = []
 
   constructor(spec: PlacerSpec, seed: number) {
     this.worker = startWorker('./line-worker', import.meta.url, {
@@ -79,8 +86,15 @@ class LineThread {
     if (this.failure) return Promise.reject(this.failure)
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject })
-      this.worker.postMessage(block, [block.bytes.buffer as ArrayBuffer])
+      const spent = this.spent.pop()
+      const bytes = block.bytes.buffer as ArrayBuffer
+      if (spent) this.worker.postMessage({ ...block, spent }, [bytes, spent])
+      else this.worker.postMessage(block, [bytes])
     })
+  }
+
+  takeBack(spent: ArrayBuffer): void {
+    this.spent.push(spent)
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { type LineBlock, type PackedBlock, readLineBlock } from './line-block.ts'
 import type { PlacerSpec } from './placer.ts'
-import { transferList } from './row-block.ts'
 
 /** A thread of `LinePool`: a block of lines in, its rows as columns out. */
 const { spec, seed } = workerData as { spec: PlacerSpec; seed: number }
@@ -10,5 +9,5 @@ const read = readLineBlock(spec, seed)
 parentPort?.on('message', (block: LineBlock) => {
   const spent = block.bytes.buffer as ArrayBuffer
   const packed: PackedBlock = { ...read(block), spent }
-  parentPort?.postMessage(packed, [...transferList(packed.block), spent])
+  parentPort?.postMessage(packed, [packed.block.text.buffer as ArrayBuffer, spent])
 })

@@ -23,11 +23,14 @@ export function plainText(text: string, length: number): string {
 }
 
 /** For each ASCII character its lower-cased letter or digit, else 0. */
-const PLAIN = Uint8Array.from({ length: 128 }, (_, code) =>
-  /[a-z0-9]/i.test(String.fromCharCode(code))
+const PLAIN = Uint8Array.from({ length: 256 }, (_, code) =>
+  code < 128 && /[a-z0-9]/i.test(String.fromCharCode(code))
     ? String.fromCharCode(code).toLowerCase().charCodeAt(0)
     : 0,
 )
+
+/** How many bytes each leaves: without a branch on it, which no processor could foresee. */
+const KEPT = PLAIN.map((plain) => (plain === 0 ? 0 : 1))
 
 const TAB = 9
 const NEWLINE = 10
@@ -54,7 +57,6 @@ export function plainAscii(
   const wanted = length + CUT
   let made = 0
   let lineStart = true
-  let lastKept = -1
   for (let i = start; i < end; i++) {
     if (lineStart) {
       const after = optionLineEnd(bytes, i, end)
@@ -66,14 +68,27 @@ export function plainAscii(
     const code = bytes[i]!
     if (code >= 128) return -1
     lineStart = code === NEWLINE || code === RETURN
-    if (code > SPACE) lastKept = i
-    const plain = PLAIN[code]!
-    if (plain === 0) continue
-    out[made++] = plain
+    out[made] = PLAIN[code]!
+    made += KEPT[code]!
     if (made === wanted) return length
   }
-  if (endsInCue(bytes, start, lastKept)) made -= CUE.length
+  if (isCue(out, made - CUE.length) && endsInCue(bytes, start, lastKept(bytes, start, end))) {
+    made -= CUE.length
+  }
   return made > 0 ? Math.min(made, length) : -1
+}
+
+/** Where the last character stands that is no blank and in no answer option. */
+function lastKept(bytes: Uint8Array, start: number, end: number): number {
+  let last = -1
+  let lineStart = true
+  for (let i = start; i < end; i++) {
+    if (lineStart) i = optionLineEnd(bytes, i, end)
+    const code = bytes[i]!
+    lineStart = code === NEWLINE || code === RETURN
+    if (i < end && code > SPACE) last = i
+  }
+  return last
 }
 
 /** Where the line that starts at `i` ends if it is an answer option, else `i`. */
@@ -100,10 +115,15 @@ function endsInCue(bytes: Uint8Array, start: number, last: number): boolean {
   const from = stop - CUE.length
   if (from < start) return false
   for (let i = 0; i < CUE.length; i++) {
-    if (PLAIN[bytes[from + i]! & 127] !== CUE.charCodeAt(i)) return false
+    if (PLAIN[bytes[from + i]!] !== CUE.charCodeAt(i)) return false
   }
   const before = bytes[from - 1]!
   return from === start || !(letter(before) || (before >= 48 && before <= 57) || before === 95)
+}
+
+function isCue(out: Uint8Array, from: number): boolean {
+  for (let i = 0; i < CUE.length; i++) if (out[from + i] !== CUE.charCodeAt(i)) return false
+  return true
 }
 
 const letter = (code: number): boolean => (code >= 65 && code <= 90) || (code >= 97 && code <= 122)

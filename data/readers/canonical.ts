@@ -64,12 +64,16 @@ export function readPreference(record: RawRecord, origin: RowOrigin): LogRow | R
   if ('reason' in judge) return reject(origin, 'judge', judge.reason)
   const weight = amountCell(record.weight)
   if ('reason' in weight) return reject(origin, 'weight', weight.reason)
-  return {
+  const row: LogRow = {
     kind: 'preference',
     ...base,
     modelA: modelA.value,
     modelB: modelB.value,
     winner,
+  }
+  if (judge.value === undefined && weight.value === undefined) return row
+  return {
+    ...row,
     ...(judge.value !== undefined && { judge: judge.value }),
     ...(weight.value !== undefined && { weight: weight.value }),
   }
@@ -116,9 +120,12 @@ export function readBase(record: RawRecord, origin: RowOrigin): Base | Reject {
   if ('reason' in category) return reject(origin, 'category', category.reason)
   const timestamp = timeCell(record.timestamp)
   if ('reason' in timestamp) return reject(origin, 'timestamp', timestamp.reason)
+  const base = { origin, prompt: prompt.value }
+  if (id.value === undefined && category.value === undefined && timestamp.value === undefined) {
+    return base
+  }
   return {
-    origin,
-    prompt: prompt.value,
+    ...base,
     ...(id.value !== undefined && { id: id.value }),
     ...(category.value !== undefined && { category: category.value }),
     ...(timestamp.value !== undefined && { timestamp: timestamp.value }),
