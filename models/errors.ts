@@ -62,7 +62,7 @@ export const ERRORS = {
     'cannot promise {target}: on these {rows} calibration rows no threshold keeps it, and more rows would not change that',
   ),
   budget_too_small: row(
-    'a budget of ${budget} per 1,000 requests is less than always-weak costs here (${cost})',
+    'a budget of {budget} dollars per 1,000 requests is less than the {cost} that always-weak costs here',
   ),
   not_calibrated: row(
     '{path} has no certificate of a calibration to compare with: run weir calibrate first',
