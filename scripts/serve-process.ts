@@ -1,4 +1,5 @@
 import cluster from 'node:cluster'
+import { WeirError } from '../models/errors.ts'
 import { buildAdminApp } from '../serving/admin.ts'
 import type { RouterStatus } from '../serving/admin-backend.ts'
 import type { ServeConfig } from '../serving/config.ts'
@@ -89,6 +90,10 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
 /** Starts the workers and passes on what concerns them all; serves nothing itself but the admin port. */
 async function servePrimary(config: ServeConfig, options: ServeProcessOptions): Promise<void> {
   assertReachable(config, options)
+  if (config.online) {
+    const got = `--workers ${options.workers}`
+    throw new WeirError('config_invalid', { where: 'online', expected: 'one process', got })
+  }
   const stopped = interruptSignal()
   const note = (message: string, error?: unknown): void =>
     options.onNote(`weir: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
@@ -114,11 +119,29 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
       )
     })
     options.onListening({ url, adminUrl, routers: await backend.routers() })
+    for (const line of countedApart(config, options.workers)) note(line)
     await Promise.race([aborted(stopped), group.failed])
   } finally {
     await group.stop()
     if (admin) await drain(admin)
   }
+}
+
+/** What each worker counts by itself, so that nobody takes it for all of them together. */
+function countedApart(config: ServeConfig, workers: number): string[] {
+  const most = config.exploration?.max_strong_per_1000
+  return [
+    ...(config.alarms
+      ? [
+          `alarms: each of ${workers} workers watches its own share of the traffic; one takes ${workers} times as many requests to go off`,
+        ]
+      : []),
+    ...(most === undefined
+      ? []
+      : [
+          `exploration: each of ${workers} workers adds at most ${most} strong calls to a thousand of its own requests, and may save up for 100 of them`,
+        ]),
+  ]
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

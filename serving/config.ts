@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { Exploration } from '../models/online/exploration.ts'
 import { Alarms } from './alarms/config.ts'
 import { GatewayConfig } from './gateway/config.ts'
+import { Online } from './online/config.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 
@@ -42,6 +43,8 @@ export const ServeConfig = Type.Object(
     ),
     /** try the other model now and then, with a known probability; off where absent */
     exploration: Type.Optional(Exploration),
+    /** correct win rates by what feedback says, within a budget; off where absent */
+    online: Type.Optional(Online),
     /** watch traffic and feedback; nothing is watched where absent */
     alarms: Type.Optional(Alarms),
     /** a decision not made in this time is made by the fallback; 0 waits for ever */

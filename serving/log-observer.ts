@@ -32,7 +32,14 @@ export function logObserver(
   }
 }
 
-function toRecord({ decision, request, hash, time, shadow }: DecisionEvent): DecisionRecord {
+function toRecord({
+  decision,
+  request,
+  hash,
+  time,
+  shadow,
+  baseWinRate,
+}: DecisionEvent): DecisionRecord {
   const record: DecisionRecord = {
     object: 'decision',
     id: decision.id,
@@ -51,6 +58,7 @@ function toRecord({ decision, request, hash, time, shadow }: DecisionEvent): Dec
       decision.candidates.map(({ model, propensity }) => [model, propensity]),
     )
   }
+  if (baseWinRate !== undefined) record.base_win_rate = baseWinRate
   if (shadow) record.shadow = true
   if (decision.audit) record.audit = true
   if (decision.fallback_reason !== null) record.fallback_reason = decision.fallback_reason

@@ -26,6 +26,7 @@ import { createKeyRing } from './keys.ts'
 import { LoadGate } from './load-gate.ts'
 import { logObserver } from './log-observer.ts'
 import { createMetrics } from './metrics.ts'
+import { OnlineLearner } from './online/learner.ts'
 import { RateLimit } from './rate-limit.ts'
 import type { Services } from './services.ts'
 
@@ -47,6 +48,9 @@ export interface ServiceOptions {
   readonly logOwner?: string
 }
 
+/** How soon an online state that was taken back on disk is taken back here. */
+const FOLLOW_MS = 2000
+
 export interface OpenServices extends Services {
   close(): Promise<void>
 }
@@ -66,6 +70,7 @@ export async function openServices(
   let log: LogWriter | undefined
   let gateway: OpenGateway | undefined
   let feedback: FeedbackStore | undefined
+  let following: NodeJS.Timeout | undefined
   const metrics = await createMetrics({
     snapshot: () => fleet.snapshot,
     inFlight: () => gate.inFlight,
@@ -113,6 +118,22 @@ export async function openServices(
     observers.push(({ decision }) => {
       if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
     })
+    let online: OnlineLearner | undefined
+    if (config.online) {
+      if (!feedback) {
+        throw new WeirError('config_invalid', {
+          where: 'online',
+          expected: 'log or store, where the feedback it learns from is kept',
+          got: 'neither',
+        })
+      }
+      online = new OnlineLearner({ config: config.online, onWarning: options.onWarning })
+      for (const live of fleet.snapshot?.routers.values() ?? []) await online.ready(live)
+      following = setInterval(() => void online?.follow(), FOLLOW_MS)
+      following.unref()
+    }
+    // Thompson sampling turns choices as exploration does
+    const exploration = config.exploration ?? (online ? { floor: 0 } : undefined)
     const decider = createDecider({
       fleet,
       deadlineMs: config.deadline_ms ?? DEFAULT_DEADLINE_MS,
@@ -123,7 +144,8 @@ export async function openServices(
       },
       now,
       newId: options.newId ?? randomUUID,
-      ...(config.exploration ? { explorer: createExplorer(config.exploration) } : {}),
+      ...(exploration ? { explorer: createExplorer(exploration) } : {}),
+      ...(online ? { online } : {}),
     })
     if (config.gateway) {
       const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
@@ -148,12 +170,15 @@ export async function openServices(
       log,
       feedback,
       alarms,
+      online,
       metrics,
       now,
       onBug: options.onBug,
       async close() {
         gate.close()
+        clearInterval(following)
         await alarms?.settled()
+        await online?.close()
         fleet.close()
         await gateway?.close()
         await feedback?.close()
@@ -161,6 +186,7 @@ export async function openServices(
       },
     }
   } catch (error) {
+    clearInterval(following)
     gate.close()
     fleet.close()
     await gateway?.close()

@@ -9,6 +9,7 @@ import type { OpenGateway } from './gateway/open-gateway.ts'
 import type { KeyHolder, KeyRing } from './keys.ts'
 import type { LoadGate } from './load-gate.ts'
 import type { Metrics } from './metrics.ts'
+import type { OnlineLearner } from './online/learner.ts'
 import type { RateLimit } from './rate-limit.ts'
 
 /** What the endpoints work with; made in one place (`open-services.ts`), passed to each. */
@@ -25,6 +26,7 @@ export interface Services {
   /** where feedback goes: a store of its own, else the log */
   readonly feedback: FeedbackStore | undefined
   readonly alarms: AlarmWatcher | undefined
+  readonly online: OnlineLearner | undefined
   readonly metrics: Metrics | undefined
   /** answers chats; absent where the configuration has no such section */
   readonly gateway: OpenGateway | undefined

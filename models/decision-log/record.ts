@@ -25,6 +25,8 @@ export const DecisionRecord = Type.Object({
   model: Type.String(),
   /** null where the router did not answer and had no fallback head */
   win_rate: Type.Unsafe<number | null>({ type: ['number', 'null'] }),
+  /** the router's own win rate, where online updates corrected it */
+  base_win_rate: Type.Optional(Type.Number()),
   threshold: Type.Number(),
   reason: Type.String(),
   /** probability that this request was given this model */

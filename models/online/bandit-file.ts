@@ -4,6 +4,14 @@ import { join } from 'node:path'
 import { WeirError } from '../errors.ts'
 import type { BanditState } from './linear-bandit.ts'
 
+/** A bandit's state, and what a server keeps beside it. */
+export interface KeptBandit extends BanditState {
+  /** mean outcome of a router that predicts differences alone, and the outcomes it was learnt from */
+  readonly level?: { readonly mean: number; readonly count: number }
+  /** where the budget stands */
+  readonly pacer?: { readonly dual: number; readonly ahead: number }
+}
+
 const NAME = /^\d{8}\.json$/
 const KEPT = 10
 
@@ -12,13 +20,15 @@ const KEPT = 10
  *
  * @returns its number
  */
-export async function keepBandit(folder: string, state: BanditState): Promise<number> {
+export async function keepBandit(folder: string, state: KeptBandit): Promise<number> {
   await mkdir(folder, { recursive: true })
   const kept = await numbers(folder)
   const number = (kept.at(-1) ?? 0) + 1
   const aside = join(folder, `.${randomBytes(4).toString('hex')}`)
-  const { actions, dimension, observed } = state
+  const { actions, dimension, observed, level, pacer } = state
   const body = {
+    ...(level ? { level } : {}),
+    ...(pacer ? { pacer } : {}),
     actions,
     dimension,
     observed,
@@ -39,7 +49,7 @@ export async function keepBandit(folder: string, state: BanditState): Promise<nu
 }
 
 /** The newest state, or undefined where there is none. @throws state_invalid */
-export async function lastBandit(folder: string): Promise<BanditState | undefined> {
+export async function lastBandit(folder: string): Promise<KeptBandit | undefined> {
   const last = (await numbers(folder)).at(-1)
   if (last === undefined) return undefined
   const path = pathOf(folder, last)
@@ -53,6 +63,8 @@ export async function lastBandit(folder: string): Promise<BanditState | undefine
       actions: a,
       dimension: d,
       observed: Number(observed),
+      ...(body.level === undefined ? {} : { level: pairOf(body.level, 'mean', 'count') }),
+      ...(body.pacer === undefined ? {} : { pacer: pairOf(body.pacer, 'dual', 'ahead') }),
       gram: unpack(body.gram, a * d * d),
       moment: unpack(body.moment, a * d),
       coefficients: unpack(body.coefficients, a * d),
@@ -63,10 +75,16 @@ export async function lastBandit(folder: string): Promise<BanditState | undefine
   }
 }
 
-/** Takes back the newest state: the one before it is the newest again. */
-export async function revertBandit(folder: string): Promise<void> {
+/** The newest state's number; 0 where there is none. */
+export async function newestBandit(folder: string): Promise<number> {
+  return (await numbers(folder)).at(-1) ?? 0
+}
+
+/** Takes back the newest state: the one before it is the newest again. @returns its number */
+export async function revertBandit(folder: string): Promise<number | undefined> {
   const last = (await numbers(folder)).at(-1)
   if (last !== undefined) await rm(pathOf(folder, last))
+  return last
 }
 
 const pathOf = (folder: string, number: number): string =>
@@ -78,6 +96,19 @@ async function numbers(folder: string): Promise<number[]> {
     .filter((name) => NAME.test(name))
     .map((name) => Number.parseInt(name, 10))
     .sort((a, b) => a - b)
+}
+
+function pairOf<A extends string, B extends string>(
+  value: unknown,
+  a: A,
+  b: B,
+): Record<A | B, number> {
+  const found = value as Record<string, unknown>
+  const both = { [a]: found?.[a], [b]: found?.[b] } as Record<A | B, number>
+  if (!Number.isFinite(both[a]) || !Number.isFinite(both[b])) {
+    throw new TypeError(`expected numbers ${a} and ${b}`)
+  }
+  return both
 }
 
 const pack = (values: Float64Array): string =>

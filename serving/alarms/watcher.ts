@@ -67,7 +67,9 @@ export class AlarmWatcher {
     if (decision.fallback || decision.win_rate === null) return
     const watch = this.watchOf(event)
     const strong = decision.win_rate >= decision.threshold
-    for (const name of watch.decision(decision.win_rate, strong)) this.raise(name, router, version)
+    // the router's own win rates: what online updates make of them changes by design
+    const winRate = event.baseWinRate ?? decision.win_rate
+    for (const name of watch.decision(winRate, strong)) this.raise(name, router, version)
     if (live.router.manifest.encoder.output !== 'dense') return
     if (this.seen++ % EMBED_EVERY !== 0) return
     live.router.embed([event.text]).then(

@@ -15,7 +15,7 @@ export function addFeedbackRoute(app: FastifyInstance, services: Services): void
     '/feedback',
     { schema: { body: FeedbackBody, response: { 200: FeedbackAnswer } } },
     async (request) => {
-      const { feedback, metrics, alarms, now } = services
+      const { feedback, metrics, alarms, online, now } = services
       if (!feedback) {
         throw new WeirError('log_unavailable', {
           reason: 'the server was started without --log or --store',
@@ -24,6 +24,7 @@ export function addFeedbackRoute(app: FastifyInstance, services: Services): void
       const record = feedbackRecord(request.body, now())
       await feedback.record(record)
       alarms?.feedback(record)
+      online?.feedback(record)
       metrics?.feedback()
       return { object: 'routing.feedback' as const, decision_id: request.body.decision_id }
     },

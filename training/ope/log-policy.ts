@@ -127,7 +127,10 @@ async function scoresOf(
 ): Promise<PolicyScores> {
   const { candidates, version } = router.manifest
   if (decisions.every((decision) => decision.version === version && !decision.fallback_reason)) {
-    return { winRate: Float64Array.from(decisions, (one) => one.win_rate!), quality: undefined }
+    return {
+      winRate: Float64Array.from(decisions, (one) => one.base_win_rate ?? one.win_rate!),
+      quality: undefined,
+    }
   }
   if (text !== 'full' || decisions.some((decision) => decision.text === undefined)) {
     throw new WeirError('log_needs', {

@@ -1,0 +1,42 @@
+import type { Embeddings } from '../embeddings.ts'
+import { deriveSeed } from '../random.ts'
+
+/**
+ * One row in few numbers: each of its coordinates is added to one of `size` places with a sign, both by a
+ * hash of its number (count sketch, Charikar et al. 2002; Weinberger et al. 2009), after the row is scaled to length 1. Inner
+ * products are kept on average, so a linear head on the sketch sees what one on the embedding would, blurred.
+ *
+ * @param out `size` numbers from `at` on; overwritten
+ */
+export function sketchRow(
+  embeddings: Embeddings,
+  row: number,
+  out: Float32Array,
+  at: number,
+  size: number,
+): void {
+  out.fill(0, at, at + size)
+  let squares = 0
+  const add = (coordinate: number, value: number): void => {
+    squares += value * value
+    const hash = deriveSeed(coordinate, 'sketch')
+    out[at + ((hash >>> 1) % size)]! += hash & 1 ? value : -value
+  }
+  if (embeddings.kind === 'dense') {
+    const { dimension: d, values } = embeddings
+    // where it fits there is nothing to blur
+    if (d <= size) {
+      for (let j = 0; j < d; j++) {
+        const value = values[row * d + j]!
+        squares += value * value
+        out[at + j] = value
+      }
+    } else for (let j = 0; j < d; j++) add(j, values[row * d + j]!)
+  } else {
+    const { offsets, ids, weights } = embeddings
+    for (let k = offsets[row]!; k < offsets[row + 1]!; k++) add(ids[k]!, weights[k]!)
+  }
+  if (squares === 0) return
+  const scale = 1 / Math.sqrt(squares)
+  for (let j = at; j < at + size; j++) out[j]! *= scale
+}
