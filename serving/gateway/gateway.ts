@@ -31,10 +31,12 @@ export interface Outcome {
 
 /** A refusal that is an error, with what it must tell the client. */
 export class Refusal extends WeirError {
+  override readonly status: number
   readonly plan: RefusePlan
 
   constructor(plan: RefusePlan) {
     super('policy_refused', { message: plan.message }, retry(plan))
+    this.status = plan.status ?? 403
     this.plan = plan
   }
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, WeirError } from '../../models/errors.ts'
+import { ERRORS, type ErrorCode, WeirError } from '../../models/errors.ts'
 
 /** How an upstream failed, which says what may be done about it. */
 export type FailureKind =
@@ -44,6 +44,7 @@ export interface FailureFacts {
 
 /** One attempt that failed. */
 export class UpstreamError extends WeirError {
+  override readonly status: number
   readonly kind: FailureKind
   readonly upstream: string
   readonly upstreamStatus: number | undefined
@@ -60,6 +61,8 @@ export class UpstreamError extends WeirError {
         ...(retryAfterMs === undefined ? {} : { retryAfter: Math.ceil(retryAfterMs / 1000) }),
       },
     )
+    // a refusal of the request is the client's to understand, so it keeps the upstream's status
+    this.status = kind === 'rejected' && status !== undefined ? status : ERRORS[CODES[kind]].status
     this.kind = kind
     this.upstream = upstream
     this.upstreamStatus = status
