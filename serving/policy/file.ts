@@ -1,0 +1,140 @@
+import Type from 'typebox'
+
+const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
+const ModelName = Type.String({ minLength: 1, maxLength: 200 })
+const Words = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })
+const closed = { additionalProperties: false } as const
+
+/** What a rule asks of a request: every field that is given must hold. */
+export const Condition = Type.Object(
+  {
+    /** whole words or phrases of the last user message, in any case; one is enough */
+    keywords: Type.Optional(Words),
+    /** RE2 patterns searched in the last user message, in linear time; one is enough */
+    regex: Type.Optional(Words),
+    /** `metadata` of the request: the value, or one of a list */
+    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    /** one of the request's tags (`metadata.tags`, or the header x-weir-tags) */
+    tags: Type.Optional(Words),
+    /** the tier of the key, from `keys` */
+    tier: Type.Optional(Words),
+    /** names of API keys */
+    key: Type.Optional(Words),
+    /** of the whole conversation */
+    characters: Type.Optional(
+      Type.Object(
+        {
+          min: Type.Optional(Type.Integer({ minimum: 0 })),
+          max: Type.Optional(Type.Integer({ minimum: 0 })),
+        },
+        closed,
+      ),
+    ),
+    tools: Type.Optional(Type.Boolean()),
+    images: Type.Optional(Type.Boolean()),
+  },
+  { ...closed, minProperties: 1 },
+)
+export type Condition = Type.Static<typeof Condition>
+
+const Parameters = Type.Record(Type.String(), Type.Unknown())
+
+/** Who answers, as what: a specialist has a system prompt and parameters of its own. */
+export const RouteFile = Type.Object(
+  {
+    description: Type.Optional(Type.String()),
+    /** in the order they are tried */
+    models: Type.Array(ModelName, { minItems: 1 }),
+    system: Type.Optional(Type.String({ minLength: 1 })),
+    parameters: Type.Optional(Parameters),
+    allow_down: Type.Optional(Type.Boolean()),
+    hedge_after_ms: Type.Optional(Type.Number({ minimum: 1 })),
+    deadline_ms: Type.Optional(Type.Number({ minimum: 1 })),
+    max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
+  },
+  closed,
+)
+export type RouteFile = Type.Static<typeof RouteFile>
+
+/** What hard limits know of a model. What is not said is not there: no context given is any context. */
+export const ModelFacts = Type.Object(
+  {
+    /** may see sensitive requests */
+    private: Type.Optional(Type.Boolean()),
+    /** tokens of prompt and answer together */
+    context: Type.Optional(Type.Integer({ minimum: 1 })),
+    vision: Type.Optional(Type.Boolean()),
+    tools: Type.Optional(Type.Boolean()),
+    /** tokens an answer is taken to have where the request has no max_tokens */
+    output_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
+  closed,
+)
+export type ModelFacts = Type.Static<typeof ModelFacts>
+
+/** A policy file, YAML or JSON. */
+export const PolicyFile = Type.Object(
+  {
+    version: Type.Literal(1),
+    models: Type.Record(ModelName, ModelFacts),
+    routes: Type.Optional(Type.Record(Name, RouteFile)),
+    keys: Type.Optional(
+      Type.Record(
+        Name,
+        Type.Object({ tier: Type.Optional(Type.String()), models: Type.Optional(Words) }, closed),
+      ),
+    ),
+    privacy: Type.Optional(
+      Type.Object(
+        {
+          tags: Type.Optional(Words),
+          /** e-mail addresses, numbers of cards, accounts and telephones, keys: what `--log-text redacted` takes out */
+          detect: Type.Optional(Type.Boolean()),
+          patterns: Type.Optional(Words),
+        },
+        closed,
+      ),
+    ),
+    /** refused with a stated message */
+    guardrails: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Name,
+            when: Condition,
+            message: Type.String({ minLength: 1 }),
+            as: Type.Optional(Type.Union([Type.Literal('error'), Type.Literal('answer')])),
+          },
+          closed,
+        ),
+      ),
+    ),
+    rules: Type.Optional(
+      Type.Array(Type.Object({ name: Name, when: Condition, route: Name }, closed)),
+    ),
+    sticky: Type.Optional(
+      Type.Object(
+        {
+          /** a session changes its model only where the win rate is so far from the threshold; 1 never */
+          margin: Type.Number({ minimum: 0, maximum: 1 }),
+          minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+          sessions: Type.Optional(Type.Integer({ minimum: 1 })),
+        },
+        closed,
+      ),
+    ),
+    learned: Type.Optional(
+      Type.Object(
+        {
+          router: Type.Optional(Type.String({ minLength: 1 })),
+          threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+        },
+        closed,
+      ),
+    ),
+    /** the route of everything that no step decided */
+    default: Name,
+  },
+  closed,
+)
+export type PolicyFile = Type.Static<typeof PolicyFile>
