@@ -54,6 +54,7 @@ export class DatasetBuilder {
   private readonly scores = new OutcomeTable()
   private readonly costs = new OutcomeTable()
   private readonly tokens = new OutcomeTable()
+  private readonly propensities = new OutcomeTable()
 
   private constructor(folder: string, prompts: PromptStore) {
     this.folder = folder
@@ -216,6 +217,8 @@ export class DatasetBuilder {
       if (!Number.isNaN(cost)) this.costs.add(prompt, model, cost)
       const tokens = block.entryTokens[at]!
       if (!Number.isNaN(tokens)) this.tokens.add(prompt, model, tokens)
+      const propensity = block.entryPropensity[at]!
+      if (!Number.isNaN(propensity)) this.propensities.add(prompt, model, propensity)
     }
   }
 
@@ -250,7 +253,7 @@ export class DatasetBuilder {
     for (let start = 0; start < this.prompts.size; start += BATCH_ROWS) {
       const end = Math.min(start + BATCH_ROWS, this.prompts.size)
       const columns: Record<string, Column> = {}
-      for (const kind of ['scores', 'costs', 'tokens'] as const) {
+      for (const kind of ['scores', 'costs', 'tokens', 'propensities'] as const) {
         if (this[kind].empty) continue
         for (const name of names) {
           columns[`${kind}/${name}`] = this[kind].means(met.get(name)!, start, end)

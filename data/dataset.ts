@@ -74,6 +74,8 @@ export interface DatasetPreferences {
   readonly bothBad: Uint8Array
   /** index into the manifest's judges, -1 where none is named */
   readonly judge: Int32Array
+  /** probability with which a server gave the prompt model a, NaN where not known; of Weir's own logs */
+  readonly propensity?: Float32Array
 }
 
 /** Matrices are prompts x models, row-major; NaN where not observed. */
@@ -81,9 +83,23 @@ export interface DatasetOutcomes {
   readonly scores: Float32Array
   readonly costs?: Float32Array
   readonly tokens?: Float32Array
+  /** probability with which a server gave the prompt that model (the mean over its decisions); of Weir's own logs */
+  readonly propensities?: Float32Array
+}
+
+/** Which votes and scores label a pair of models. */
+export interface PairOptions {
+  /** prompts with fewer votes (by weight) are left out; prompts with scores have one */
+  readonly minVotes?: number
+  /** only votes of judges whose name has this in it, such as `human`; leaves scores out */
+  readonly judge?: string
+  /** scores closer than this are a tie and others a win: weak labels out of a judge's margin */
+  readonly margin?: number
 }
 
 export interface Dataset {
+  /** which votes and scores label a pair, where it was said when the dataset was opened */
+  readonly labelled?: PairOptions
   readonly path: string
   readonly manifest: DatasetManifest
   /** sorted */
@@ -180,6 +196,7 @@ async function readPreferences(path: string, rows: number): Promise<DatasetPrefe
   const weight = new Float32Array(rows)
   const bothBad = new Uint8Array(rows)
   const judge = new Int32Array(rows)
+  let propensity: Float32Array | undefined
   let at = 0
   for await (const batch of readArrow(join(path, DATASET_FILES.preferences))) {
     prompt.set(batch.numbers('prompt', Int32Array), at)
@@ -187,6 +204,10 @@ async function readPreferences(path: string, rows: number): Promise<DatasetPrefe
     modelB.set(batch.numbers('model_b', Int32Array), at)
     weight.set(batch.numbers('weight', Float32Array), at)
     judge.set(batch.numbers('judge', Int32Array), at)
+    if (batch.has('propensity')) {
+      propensity ??= new Float32Array(rows).fill(Number.NaN)
+      propensity.set(batch.numbers('propensity', Float32Array), at)
+    }
     const winner = batch.numbers('winner', Uint8Array)
     for (let i = 0; i < batch.rows; i++) {
       const code = winner[i]!
@@ -196,18 +217,21 @@ async function readPreferences(path: string, rows: number): Promise<DatasetPrefe
     at += batch.rows
   }
   expectRows(path, DATASET_FILES.preferences, rows, at)
-  return { prompt, modelA, modelB, label, weight, bothBad, judge }
+  const table = { prompt, modelA, modelB, label, weight, bothBad, judge }
+  return propensity ? { ...table, propensity } : table
 }
+
+const OUTCOME_COLUMNS = ['scores', 'costs', 'tokens', 'propensities'] as const
 
 async function readOutcomes(
   path: string,
   rows: number,
   models: readonly string[],
 ): Promise<DatasetOutcomes> {
-  const found: Partial<Record<'scores' | 'costs' | 'tokens', Float32Array>> = {}
+  const found: Partial<Record<(typeof OUTCOME_COLUMNS)[number], Float32Array>> = {}
   let at = 0
   for await (const batch of readArrow(join(path, DATASET_FILES.outcomes))) {
-    for (const name of ['scores', 'costs', 'tokens'] as const) {
+    for (const name of OUTCOME_COLUMNS) {
       if (!batch.has(`${name}/${models[0]}`)) continue
       found[name] ??= new Float32Array(rows * models.length)
       for (let m = 0; m < models.length; m++) {
@@ -225,5 +249,6 @@ async function readOutcomes(
     scores: found.scores,
     ...(found.costs && { costs: found.costs }),
     ...(found.tokens && { tokens: found.tokens }),
+    ...(found.propensities && { propensities: found.propensities }),
   }
 }

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import type { FeedbackRecord } from '../models/decision-log/record.ts'
 import { throwIfAborted } from '../models/encoders/abort.ts'
 import { WeirError } from '../models/errors.ts'
 import type { OnProgress, Progress } from '../models/progress.ts'
@@ -10,6 +12,8 @@ import { expandPaths } from './expand-paths.ts'
 import { replaceFolder } from './folder.ts'
 import { readLinesInThreads } from './line-pool.ts'
 import { type Log, type LogOptions, openLog } from './log.ts'
+import type { Decisions } from './reader.ts'
+import { feedbackRow } from './readers/weir-log.ts'
 import { RejectsFile } from './rejects-file.ts'
 import type { RowBlock } from './row-block.ts'
 import { RowPacker } from './row-packer.ts'
@@ -28,6 +32,8 @@ export interface IngestOptions extends LogOptions {
   readonly testAfter?: number
   /** the part of the rows that may be refused; 0.01 by default */
   readonly maxRejects?: number
+  /** feedback on the logs' decisions that is kept elsewhere, such as in a store shared by replicas */
+  readonly feedback?: AsyncIterable<FeedbackRecord>
   /** where refused rows go; `<out>.rejects.jsonl` by default */
   readonly rejectsPath?: string
   readonly signal?: AbortSignal
@@ -61,7 +67,8 @@ export async function ingest(
     await rejects.start()
     const builder = await DatasetBuilder.create(folder)
     const seen = new SourceDigests(sources)
-    const settings = { ...options, needsTime: split.testAfter !== undefined, decisions: new Map() }
+    const decisions: Decisions = new Map()
+    const settings = { ...options, needsTime: split.testAfter !== undefined, decisions }
     let done = 0
     try {
       for (const source of sources) {
@@ -88,6 +95,10 @@ export async function ingest(
         }
         done += source.size
       }
+      if (options.feedback) {
+        const source = await addFeedback(builder, options.feedback, decisions, rejects, split.seed)
+        builder.endSource(source)
+      }
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
       return await builder.finish(split, options)
@@ -97,6 +108,36 @@ export async function ingest(
     }
   })
   return { manifest, ...(rejects.count > 0 && { rejectsPath: rejects.path }) }
+}
+
+const FEEDBACK_ROWS = 1024
+
+/** Feedback of a store, joined with the decisions of the logs before it. */
+async function addFeedback(
+  builder: DatasetBuilder,
+  feedback: AsyncIterable<FeedbackRecord>,
+  decisions: Decisions,
+  rejects: RejectsFile,
+  seed: number,
+): Promise<DatasetManifest['sources'][number]> {
+  const path = '(feedback store)'
+  const before = builder.rows.read
+  const digest = createHash('sha256')
+  const packer = new RowPacker(seed)
+  let line = 0
+  const flush = async (): Promise<void> => {
+    const block = packer.finish()
+    for (const reject of block.rejects) await rejects.write(reject)
+    await builder.add(block)
+  }
+  for await (const record of feedback) {
+    digest.update(`${JSON.stringify(record)}\n`)
+    packer.add(feedbackRow(record, { path, line: ++line }, decisions))
+    if (line % FEEDBACK_ROWS === 0) await flush()
+  }
+  await flush()
+  const rows = builder.rows.read - before
+  return { path, sha256: digest.digest('hex'), rows, format: 'weir-log' }
 }
 
 /** In rows, their total guessed from the part of the bytes that is read. */

@@ -1,5 +1,4 @@
-import type { Dataset } from './dataset.ts'
-import type { PairOptions } from './pair.ts'
+import type { Dataset, PairOptions } from './dataset.ts'
 import type { PairGain } from './pair-gain.ts'
 import { pairGain } from './pair-gain.ts'
 

@@ -1,5 +1,6 @@
+import type { PairOptions } from './dataset.ts'
 import { type Dataset, SPLITS, type Split } from './dataset.ts'
-import { type PairOptions, pairLabels } from './pair.ts'
+import { pairLabels } from './pair.ts'
 
 const Z95 = 1.96
 

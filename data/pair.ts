@@ -1,5 +1,5 @@
 import { WeirError } from '../models/errors.ts'
-import { type Dataset, SPLITS, type Split } from './dataset.ts'
+import { type Dataset, type PairOptions, SPLITS, type Split } from './dataset.ts'
 
 /** What a dataset says of one pair of models, a row a prompt. */
 export interface PairLabels {
@@ -14,15 +14,6 @@ export interface PairLabels {
   readonly votes: Float32Array
 }
 
-export interface PairOptions {
-  /** prompts with fewer votes (by weight) are left out; prompts with scores have one */
-  readonly minVotes?: number
-  /** only votes of judges whose name has this in it, such as `human`; leaves scores out */
-  readonly judge?: string
-  /** scores closer than this are a tie and others a win: weak labels out of a judge's margin */
-  readonly margin?: number
-}
-
 /**
  * Every prompt on which both models were observed. A prompt with both scores is labelled by them, any
  * other by its votes. Throws `model_unknown`, `models_equal`, and `rows_too_few` where there is none.
@@ -31,7 +22,7 @@ export function pairLabels(
   dataset: Dataset,
   strong: string,
   weak: string,
-  options: PairOptions = {},
+  options: PairOptions = dataset.labelled ?? {},
 ): PairLabels {
   const s = modelIndex(dataset, strong)
   const w = modelIndex(dataset, weak)

@@ -11,12 +11,15 @@ interface Columns {
   weight: Float32Array
   judge: Int32Array
   timestamp: Float64Array
+  propensity: Float32Array
 }
 
-/** Every preference kept, 29 bytes each. */
+/** Every preference kept, 33 bytes each. */
 export class PreferenceTable {
   private columns = allocate(4096)
   length = 0
+  /** whether any row has a propensity: without one the file has no such column */
+  private propensities = false
 
   /** Row i of a block; `models` and `judges` are what the block's numbers stand for here. */
   add(prompt: number, block: RowBlock, i: number, models: Int32Array, judges: Int32Array): void {
@@ -31,6 +34,9 @@ export class PreferenceTable {
     columns.weight[at] = block.weight[i]!
     columns.judge[at] = judge < 0 ? judge : judges[judge]!
     columns.timestamp[at] = block.timestamp[i]!
+    const propensity = block.propensity[i]!
+    columns.propensity[at] = propensity
+    if (!Number.isNaN(propensity)) this.propensities = true
   }
 
   /** `place`: what each model's number is in the file. */
@@ -48,6 +54,7 @@ export class PreferenceTable {
           weight: columns.weight.subarray(start, end),
           judge: columns.judge.subarray(start, end),
           timestamp: columns.timestamp.subarray(start, end),
+          ...(this.propensities && { propensity: columns.propensity.subarray(start, end) }),
         },
       }
     }
@@ -69,5 +76,6 @@ function allocate(rows: number): Columns {
     weight: new Float32Array(rows),
     judge: new Int32Array(rows),
     timestamp: new Float64Array(rows),
+    propensity: new Float32Array(rows),
   }
 }

@@ -36,6 +36,8 @@ export interface PreferenceRow extends RowBase {
   readonly winner: Winner
   readonly judge?: string
   readonly weight?: number
+  /** probability with which the server that logged it gave the prompt model a */
+  readonly propensity?: number
 }
 
 /** Scores in [0, 1] of models' answers to one prompt; a model that was not observed is absent. */
@@ -45,6 +47,8 @@ export interface OutcomeRow extends RowBase {
   readonly costs?: ReadonlyMap<string, number>
   /** answer lengths in tokens */
   readonly tokens?: ReadonlyMap<string, number>
+  /** probability with which the server that logged it gave the prompt that model */
+  readonly propensities?: ReadonlyMap<string, number>
 }
 
 export type LogRow = PreferenceRow | OutcomeRow
@@ -79,7 +83,12 @@ export type ReadRow = (record: RawRecord, origin: RowOrigin) => LogRow | Reject 
 /** Decisions met so far, by id, waiting for what came of them. */
 export type Decisions = Map<
   string,
-  { readonly model: string; readonly time: number; readonly text?: string }
+  {
+    readonly model: string
+    readonly time: number
+    readonly propensity: number
+    readonly text?: string
+  }
 >
 
 /** What the person asked for that changes how a row is read. */

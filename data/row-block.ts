@@ -35,11 +35,14 @@ export interface RowBlock {
   readonly winner: Uint8Array
   readonly weight: Float32Array
   readonly judge: Int32Array
-  /** scores of outcome row i: entries `entryOffset[i]..entryOffset[i+1]` of the next four */
+  /** NaN for none; of outcome rows too, whose entries have their own */
+  readonly propensity: Float32Array
+  /** scores of outcome row i: entries `entryOffset[i]..entryOffset[i+1]` of the next five */
   readonly entryOffset: Int32Array
   readonly entryModel: Int32Array
   readonly entryScore: Float64Array
   readonly entryCost: Float64Array
   readonly entryTokens: Float64Array
+  readonly entryPropensity: Float64Array
   readonly names: Readonly<Record<'models' | 'categories' | 'groups' | 'judges', readonly string[]>>
 }

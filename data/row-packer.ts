@@ -137,6 +137,7 @@ export class RowPacker {
     rows.winner[at] = WINNERS.indexOf(row.winner)
     rows.weight[at] = row.weight ?? 1
     rows.judge[at] = row.judge === undefined ? -1 : names.judges.add(row.judge)
+    rows.propensity[at] = row.propensity ?? Number.NaN
   }
 
   private addOutcome(row: OutcomeRow): void {
@@ -151,11 +152,13 @@ export class RowPacker {
     rows.winner[at] = 0
     rows.weight[at] = 0
     rows.judge[at] = 0
+    rows.propensity[at] = Number.NaN
     for (const [model, score] of row.scores) {
       entries.entryModel[this.entry] = this.names.models.add(model)
       entries.entryScore[this.entry] = score
       entries.entryCost[this.entry] = row.costs?.get(model) ?? Number.NaN
       entries.entryTokens[this.entry] = row.tokens?.get(model) ?? Number.NaN
+      entries.entryPropensity[this.entry] = row.propensities?.get(model) ?? Number.NaN
       this.entry++
     }
   }
@@ -176,6 +179,7 @@ const rowColumns = (rows: number) => ({
   winner: new Uint8Array(rows),
   weight: new Float32Array(rows),
   judge: new Int32Array(rows),
+  propensity: new Float32Array(rows),
   entryOffset: new Int32Array(rows + 1),
 })
 
@@ -184,6 +188,7 @@ const entryColumns = (entries: number) => ({
   entryScore: new Float64Array(entries),
   entryCost: new Float64Array(entries),
   entryTokens: new Float64Array(entries),
+  entryPropensity: new Float64Array(entries),
 })
 
 type Columns = ReturnType<typeof rowColumns> & ReturnType<typeof entryColumns> & { text: Buffer }
@@ -195,7 +200,8 @@ function lengthsOf(rows: number, entries: number, text: number): Record<keyof Co
     ...{ kind: rows, id: pair, digest: rows * 32, stem: pair, textOffset: offsets, category: rows },
     ...{ group: rows, timestamp: rows, modelA: rows, modelB: rows, winner: rows, weight: rows },
     ...{ judge: rows, entryOffset: offsets, entryModel: entries, entryScore: entries },
-    ...{ entryCost: entries, entryTokens: entries, text },
+    ...{ entryCost: entries, entryTokens: entries, entryPropensity: entries },
+    ...{ propensity: rows, text },
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
+import type { PairOptions } from '../data/dataset.ts'
 import type { IngestOptions } from '../data/ingest.ts'
 import { WeirError } from '../models/errors.ts'
 import { keyValue } from './key-value.ts'
 import { numberOption } from './options.ts'
 
-/** Options of every command that reads logs as they are. */
-export interface ReadFlags {
-  readonly seed: string
+/** Options of every command that reads logs as they are, beside its own `--seed`. */
+export interface LogFlags {
   readonly format?: string
   readonly map: readonly string[]
   readonly scoreRange?: string
@@ -18,23 +18,55 @@ export interface ReadFlags {
   readonly rejects?: string
 }
 
+export interface ReadFlags extends LogFlags {
+  readonly seed: string
+}
+
+/** Which votes and scores label a pair. */
+export interface PairFlags {
+  readonly judge?: string
+  readonly minVotes?: string
+  readonly margin?: string
+}
+
 const collect = (value: string, previous: readonly string[]): string[] => [
   ...previous,
   ...value.split(','),
 ]
 
 export function addReadFlags(command: Command): Command {
+  return addLogFlags(command).option('--seed <number>', 'seed of the splits', '1')
+}
+
+export function addPairFlags(command: Command): Command {
+  return command
+    .option('--judge <name>', 'only votes of judges with this in their name, such as human')
+    .option('--min-votes <number>', 'only prompts with as many votes')
+    .option('--margin <score>', 'take closer scores for a tie and others for a win')
+}
+
+export function addLogFlags(command: Command): Command {
   return command
     .option('--format <layout>', 'the logs’ layout, instead of recognising it')
     .option('--map <ours=theirs,...>', 'columns with other names: prompt=question', collect, [])
     .option('--score-range <low-high>', 'rescale scores, such as a judge’s 1-10')
-    .option('--seed <number>', 'seed of the splits', '1')
     .option('--split <fractions>', 'train,validation,calibration,test, such as 0.7,0.1,0.1,0.1')
     .option('--group-by <column>', 'keep rows with one value (a user, a conversation) in one split')
     .option('--test-by <what>', 'test on categories that training never sees: category')
     .option('--test-after <date>', 'test on prompts first asked then or later')
     .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
     .option('--rejects <file>', 'where refused rows go')
+}
+
+/** The flags as `pairLabels` takes them. Throws `option_invalid`. */
+export function pairOptions(flags: PairFlags): PairOptions {
+  const minVotes = numberOption('--min-votes', flags.minVotes, { min: 0 })
+  const margin = numberOption('--margin', flags.margin, { min: 0, max: 1 })
+  return {
+    ...(flags.judge !== undefined && { judge: flags.judge }),
+    ...(minVotes !== undefined && { minVotes }),
+    ...(margin !== undefined && { margin }),
+  }
 }
 
 /** The flags as `ingest` takes them. Throws `option_invalid`. */

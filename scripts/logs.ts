@@ -1,8 +1,7 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { type Dataset, openDataset } from '../data/dataset.ts'
-import { readLogs } from '../data/ingest.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { type IngestOptions, openDatasetOrLogs } from '../data/ingest.ts'
 import type { OnProgress } from '../models/progress.ts'
+import { type LogFlags, type PairFlags, pairOptions, readOptions } from './data-flags.ts'
 
 export interface LogOptions {
   readonly seed: number
@@ -13,20 +12,23 @@ export interface LogOptions {
 }
 
 /** What a command is given as its logs: one dataset folder, opened as it is, or files to read. */
-export async function openLogs(paths: readonly string[], options: LogOptions): Promise<Dataset> {
-  const only = paths.length === 1 ? paths[0]! : undefined
-  if (only && (await exists(join(only, 'dataset.json')))) return openDataset(only)
-  return readLogs(paths, {
-    seed: options.seed,
-    ...(options.maxRejects === undefined ? {} : { maxRejects: options.maxRejects }),
-    ...(options.format === undefined ? {} : { format: options.format }),
-    ...(options.signal ? { signal: options.signal } : {}),
-    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+export function openLogs(paths: readonly string[], options: LogOptions): Promise<Dataset> {
+  const { maxRejects, format, ...rest } = options
+  return openDatasetOrLogs(paths, {
+    ...rest,
+    ...(maxRejects !== undefined && { maxRejects }),
+    ...(format !== undefined && { format }),
   })
 }
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
+/** The same with all that the command's flags say of reading and labelling. Throws `option_invalid`. */
+export async function openFlaggedLogs(
+  paths: readonly string[],
+  flags: LogFlags & PairFlags,
+  options: Pick<IngestOptions, 'seed' | 'signal' | 'onProgress'>,
+): Promise<Dataset> {
+  const labelled = pairOptions(flags)
+  const reading = readOptions({ ...flags, seed: String(options.seed) })
+  const dataset = await openDatasetOrLogs(paths, { ...reading, ...options })
+  return Object.keys(labelled).length > 0 ? { ...dataset, labelled } : dataset
+}

@@ -37,8 +37,9 @@ function readLine(
     }
     // What a shadow would have done was done for nobody.
     if (!record.shadow) {
-      const { model, text, time } = record
-      decisions.set(record.id, { model, time: time / 1000, ...(text !== undefined && { text }) })
+      const { model, text, time, propensity } = record
+      const known = { model, time: time / 1000, propensity }
+      decisions.set(record.id, text === undefined ? known : { ...known, text })
     }
     return undefined
   }
@@ -46,10 +47,11 @@ function readLine(
     const [error] = isFeedback.Errors(record)
     return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no feedback')
   }
-  return outcome(record, origin, decisions)
+  return feedbackRow(record, origin, decisions)
 }
 
-function outcome(
+/** A word on a decision as a row: an outcome of the model, or a preference between two. */
+export function feedbackRow(
   feedback: FeedbackRecord,
   origin: RowOrigin,
   decisions: Decisions,
@@ -65,6 +67,22 @@ function outcome(
   }
   const model = feedback.model ?? decision.model
   const { cost_usd, output_tokens } = feedback
+  // what was asked for besides (an audit, a correction) came without a draw of the server's
+  const propensity = model === decision.model ? decision.propensity : undefined
+  if (feedback.kind === 'preference' && feedback.against !== undefined) {
+    return {
+      kind: 'preference',
+      origin,
+      prompt: decision.text,
+      id: `${feedback.decision_id}\n${feedback.source ?? ''}\n${model}\n${feedback.against}`,
+      timestamp: decision.time,
+      modelA: model,
+      modelB: feedback.against,
+      winner: feedback.score === 1 ? 'a' : feedback.score === 0 ? 'b' : 'tie',
+      ...(feedback.source !== undefined && { judge: feedback.source }),
+      ...(propensity !== undefined && { propensity }),
+    }
+  }
   return {
     kind: 'outcome',
     origin,
@@ -75,6 +93,7 @@ function outcome(
     scores: new Map([[model, feedback.score]]),
     ...(cost_usd !== undefined && { costs: new Map([[model, cost_usd]]) }),
     ...(output_tokens !== undefined && { tokens: new Map([[model, output_tokens]]) }),
+    ...(propensity !== undefined && { propensities: new Map([[model, propensity]]) }),
   }
 }
 

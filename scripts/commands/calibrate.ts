@@ -2,9 +2,10 @@ import { Command } from 'commander'
 import type { Dataset } from '../../data/dataset.ts'
 import type { BundleOptions } from '../../training/calibrate/calibrate-bundle.ts'
 import type { TargetFlags } from '../calibration-target.ts'
+import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
 import { openTerminal, type Terminal } from '../terminal.ts'
 
-interface CalibrateFlags extends TargetFlags {
+interface CalibrateFlags extends TargetFlags, LogFlags, PairFlags {
   readonly method?: string
   readonly price: readonly string[]
   readonly unlabelled: readonly string[]
@@ -14,8 +15,6 @@ interface CalibrateFlags extends TargetFlags {
   readonly probabilities: boolean
   readonly seed: string
   readonly dryRun?: boolean
-  readonly format?: string
-  readonly maxRejects?: string
   readonly json?: boolean
 }
 
@@ -23,7 +22,7 @@ const collect = (value: string, previous: readonly string[]): string[] => [...pr
 
 /** `weir calibrate <bundle> <logs...>`: a threshold that meets one stated target, in a new version. */
 export function calibrateCommand(): Command {
-  return new Command('calibrate')
+  const command = new Command('calibrate')
     .description('choose the threshold that meets a target on rows the router has not seen')
     .argument('<bundle>', 'bundle folder, such as bundles/demo')
     .argument('[logs...]', 'log files (.jsonl, .csv; .gz), or one dataset folder')
@@ -57,8 +56,7 @@ export function calibrateCommand(): Command {
     .option('--no-probabilities', 'keep the probability calibration as it is')
     .option('--seed <number>', 'seed of the order in which rows are read', '1')
     .option('--dry-run', 'report only; write no new version')
-    .option('--format <format>', 'the logs’ layout, instead of recognising it')
-    .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
+  return addPairFlags(addLogFlags(command))
     .option('--json', 'print the result as one JSON object')
     .addHelpText(
       'after',
@@ -153,10 +151,8 @@ async function openLabelled(
   flags: CalibrateFlags,
   { seed, signal, onProgress }: Options,
 ): Promise<Dataset> {
-  const { openLogs } = await import('../logs.ts')
-  const { numberOption } = await import('../options.ts')
-  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
-  return openLogs(logs, { seed, maxRejects, format: flags.format, signal, onProgress })
+  const { openFlaggedLogs } = await import('../logs.ts')
+  return openFlaggedLogs(logs, flags, { seed, signal, onProgress })
 }
 
 async function refuseNoLogs(): Promise<never> {

@@ -2,17 +2,16 @@ import { Command } from 'commander'
 import type { Dataset } from '../../data/dataset.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
 import type { Grouping } from '../../training/evaluate/slices.ts'
+import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
 import { openTerminal } from '../terminal.ts'
 
-interface EvaluateFlags {
+interface EvaluateFlags extends LogFlags, PairFlags {
   readonly strong?: string
   readonly weak?: string
   readonly report?: string
   readonly replicates?: string
   readonly price: readonly string[]
   readonly seed: string
-  readonly format?: string
-  readonly maxRejects?: string
   readonly json?: boolean
 }
 
@@ -20,7 +19,7 @@ const collect = (value: string, previous: readonly string[]): string[] => [...pr
 
 /** `weir evaluate <bundles...> <logs...>`: routers side by side on prompts that none of them has seen. */
 export function evaluateCommand(): Command {
-  return new Command('evaluate')
+  const command = new Command('evaluate')
     .description('judge one or more routers on logs they have not seen, beside the free baselines')
     .argument('<bundles...> <logs...>', 'bundle folders, then log files (.jsonl, .csv; .gz)')
     .option(
@@ -32,8 +31,7 @@ export function evaluateCommand(): Command {
     .option('--replicates <number>', 'bootstrap replicates (1000; 200 past 200,000 prompts)')
     .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
     .option('--seed <number>', 'seed of the bootstrap and the random baselines', '1')
-    .option('--format <format>', 'the logs’ layout, instead of recognising it')
-    .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
+  return addPairFlags(addLogFlags(command))
     .option('--json', 'print the report as one JSON object')
     .addHelpText(
       'after',
@@ -46,13 +44,12 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
   const { parsePrice } = await import('../key-value.ts')
-  const { openLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../logs.ts')
   const { splitInputs } = await import('../bundle-inputs.ts')
   const { evaluateBundles } = await import('../../training/evaluate/evaluate-bundles.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
-  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
   const replicates = numberOption('--replicates', flags.replicates, {
     min: 50,
     max: 100_000,
@@ -60,9 +57,8 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   })
   const prices = new Map(flags.price.map((pair) => parsePrice('--price', pair)))
   const { bundles, logs } = await splitInputs(inputs)
-  const reading = { seed, maxRejects, format: flags.format, ...watch }
-  const dataset = await openLogs(logs, reading)
-  const groupings = await originsOf(logs, dataset, flags.format, watch.signal)
+  const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
+  const groupings = await originsOf(logs, dataset, flags, watch.signal)
   const report = await evaluateBundles(bundles, dataset, {
     ...(flags.strong && { strong: flags.strong }),
     ...(flags.weak && { weak: flags.weak }),
@@ -93,14 +89,15 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
 async function originsOf(
   logs: readonly string[],
   dataset: Dataset,
-  format: string | undefined,
+  flags: EvaluateFlags,
   signal: AbortSignal,
 ): Promise<Grouping[]> {
   const files = dataset.manifest.sources.map(({ path }) => path)
   // a dataset folder stands for files that may be gone, and standard input can't be read again
   if (!logs.every((path) => files.includes(path)) || logs.includes('-')) return []
+  const { readOptions } = await import('../data-flags.ts')
   const { promptOrigins } = await import('../../training/evaluate/prompt-origins.ts')
-  return promptOrigins(files, dataset, { format, signal })
+  return promptOrigins(files, dataset, { ...readOptions(flags), signal })
 }
 
 /** The SHA-256 of each prompt's file, where there are several. */

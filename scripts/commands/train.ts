@@ -3,9 +3,10 @@ import type { EncoderArtifact } from '../../models/encoder.ts'
 import type { Price } from '../../models/prices.ts'
 import type { AutoChoice } from '../../training/auto.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
+import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
 import { openTerminal, score, type Terminal, table } from '../terminal.ts'
 
-interface TrainFlags {
+interface TrainFlags extends LogFlags, PairFlags {
   readonly strong: string
   readonly weak: string
   readonly router: string
@@ -17,8 +18,6 @@ interface TrainFlags {
   readonly threads: string
   readonly set: readonly string[]
   readonly price: readonly string[]
-  readonly format?: string
-  readonly maxRejects?: string
   readonly json?: boolean
 }
 
@@ -26,7 +25,7 @@ const collect = (value: string, previous: readonly string[]): string[] => [...pr
 
 /** `weir train <logs...>`: from preference or outcome logs to a bundle. */
 export function trainCommand(): Command {
-  return new Command('train')
+  const command = new Command('train')
     .description('learn a router from preference or outcome logs and write it as a bundle')
     .argument('<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder')
     .requiredOption('--strong <model>', 'the model that costs more and is better on average')
@@ -48,8 +47,7 @@ export function trainCommand(): Command {
     .option('--threads <number>', 'threads of the training engine', '2')
     .option('--set <key=value>', 'a hyperparameter of the family; repeatable', collect, [])
     .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
-    .option('--format <format>', 'the logs’ layout, instead of recognising it')
-    .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
+  return addPairFlags(addLogFlags(command))
     .option('--json', 'print the report as one JSON object')
     .addHelpText(
       'after',
@@ -61,19 +59,16 @@ export function trainCommand(): Command {
 async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
-  const { openLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../logs.ts')
   const { train } = await import('../../training/train.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
   const threads = numberOption('--threads', flags.threads, { min: 1, max: 256, integer: true })!
-  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
   const hyperparameters = await settings(flags.set)
   const prices = await priceTable(flags.price)
-  const dataset = await openLogs(logs, {
+  const dataset = await openFlaggedLogs(logs, flags, {
     seed,
-    maxRejects,
-    format: flags.format,
     signal,
     onProgress: terminal.onProgress,
   })

@@ -1,11 +1,11 @@
 import type { Dataset } from '../../data/dataset.ts'
-import { openLog } from '../../data/log.ts'
+import { type LogOptions, openLog } from '../../data/log.ts'
 import { openSource } from '../../data/source.ts'
 import { promptText } from '../../models/messages.ts'
 import { promptHash } from '../../models/prompt-hash.ts'
 import type { Grouping } from './slices.ts'
 
-export interface OriginOptions {
+export interface OriginOptions extends Pick<LogOptions, 'map' | 'scoreRange'> {
   /** a layout's name, instead of recognising it */
   readonly format?: string | undefined
   readonly signal?: AbortSignal | undefined
@@ -18,7 +18,7 @@ export interface OriginOptions {
 export async function promptOrigins(
   paths: readonly string[],
   dataset: Dataset,
-  { format, signal }: OriginOptions,
+  { format, signal, map, scoreRange }: OriginOptions,
 ): Promise<Grouping[]> {
   const index = new Map(dataset.hashes.map((hash, i) => [hash, i]))
   const source = new Array<string | undefined>(dataset.prompts.length)
@@ -27,6 +27,8 @@ export async function promptOrigins(
     const log = await openLog(await openSource(path, signal), {
       decisions: new Map(),
       ...(format && { format }),
+      ...(map && { map }),
+      ...(scoreRange && { scoreRange }),
     })
     try {
       for await (const batch of log.rows()) {
