@@ -36,6 +36,7 @@ interface Server {
 
 interface Round extends LoadResult {
   readonly perSecond: number
+  readonly cpuMicroseconds: number
 }
 
 const PATH = '/v1/chat/completions'
@@ -150,16 +151,28 @@ function chatBodies(): string {
 }
 
 async function measure(
-  { url, headers }: Server,
+  { url, pid, headers }: Server,
   bodies: string,
   connections: number,
   seconds: number,
 ): Promise<Round> {
+  const before = cpuSeconds(pid)
   const load = await applyLoad({ url, connections, seconds, bodies, path: PATH, headers })
   if (load.failed > load.requests * FAILED_LIMIT) {
     throw new Error(`${load.failed} of ${load.requests} requests to ${url}${PATH} failed`)
   }
-  return { ...load, perSecond: load.requests / load.seconds }
+  return {
+    ...load,
+    perSecond: load.requests / load.seconds,
+    cpuMicroseconds: ((cpuSeconds(pid) - before) / load.requests) * 1e6,
+  }
+}
+
+/** User and system time of a process and its threads, from /proc (100 ticks a second). */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 interface Streams {
@@ -218,6 +231,11 @@ function report(rounds: Rounds, alone: Rounds, streams: Streams): void {
     proxy_vs_portkey: middle(rounds, 'weir', 'perSecond') / middle(rounds, 'portkey', 'perSecond'),
     requests_per_second: middle(rounds, 'weir', 'perSecond'),
     portkey_requests_per_second: middle(rounds, 'portkey', 'perSecond'),
+    /** processor time does not suffer from what else runs on the machine */
+    proxy_cpu_vs_portkey:
+      middle(rounds, 'portkey', 'cpuMicroseconds') / middle(rounds, 'weir', 'cpuMicroseconds'),
+    cpu_us: middle(rounds, 'weir', 'cpuMicroseconds'),
+    portkey_cpu_us: middle(rounds, 'portkey', 'cpuMicroseconds'),
     /** at 32 connections, where requests wait for each other */
     added_p50_ms: added(rounds, 'weir', 'p50Ms'),
     added_p99_ms: added(rounds, 'weir', 'p99Ms'),
@@ -237,13 +255,14 @@ function report(rounds: Rounds, alone: Rounds, streams: Streams): void {
   const row = (of: keyof Rounds, name: string): string[] => [
     name,
     count(Math.round(middle(rounds, of, 'perSecond'))),
+    middle(rounds, of, 'cpuMicroseconds').toFixed(0),
     middle(rounds, of, 'p50Ms').toFixed(1),
     middle(rounds, of, 'p99Ms').toFixed(1),
     middle(alone, of, 'p50Ms').toFixed(2),
   ]
   terminal.print(
     table([
-      ['', 'requests/s', 'p50 ms', 'p99 ms', 'p50 ms alone'],
+      ['', 'requests/s', 'CPU us', 'p50 ms', 'p99 ms', 'p50 ms alone'],
       row('direct', 'the upstream itself'),
       row('weir', 'weir serve'),
       row('portkey', '@portkey-ai/gateway'),
