@@ -5,6 +5,7 @@ import { count, openTerminal, type Terminal } from '../terminal.ts'
 
 interface IngestFlags extends ReadFlags {
   readonly out: string
+  readonly store?: string
   readonly json?: boolean
 }
 
@@ -22,6 +23,7 @@ export function dataIngestCommand(): Command {
       'datasets/logs',
     )
   return addReadFlags(command)
+    .option('--store <where>', 'feedback on the logs’ decisions: postgres://... or a folder')
     .option('--json', 'print the summary as one JSON object')
     .addHelpText(
       'after',
@@ -35,12 +37,17 @@ async function run(logs: readonly string[], flags: IngestFlags): Promise<void> {
   const { readOptions } = await import('../data-flags.ts')
   const { ingest } = await import('../../data/ingest.ts')
   const terminal = openTerminal()
+  const { openFeedbackStore } = await import('../../models/feedback/open-store.ts')
+  const options = readOptions(flags)
+  const signal = interruptSignal()
+  const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const summary = await ingest(logs, {
-    ...readOptions(flags),
+    ...options,
+    ...(store ? { feedback: store.read(signal) } : {}),
     out: flags.out,
-    signal: interruptSignal(),
+    signal,
     onProgress: terminal.onProgress,
-  })
+  }).finally(() => store?.close())
   terminal.endProgress()
   const { rejectsPath, manifest } = summary
   if (flags.json) terminal.json({ dataset: flags.out, ...manifest, rejects: rejectsPath ?? null })

@@ -6,6 +6,7 @@ interface PromoteFlags {
   readonly over: string
   readonly data: readonly string[]
   readonly log?: string
+  readonly store?: string
   readonly golden?: string
   readonly to?: string
   readonly share?: string
@@ -24,6 +25,7 @@ export function promoteCommand(): Command {
     .requiredOption('--over <bundle>', 'the NAME folder that serves, such as bundles/demo')
     .option('--data <log>', 'held-out outcomes; repeatable', often, [])
     .option('--log <log>', 'decision log with feedback, served with exploration')
+    .option('--store <where>', 'feedback on --log kept elsewhere: postgres://... or a folder')
     .option('--golden <file>', 'prompts with the model they must go to')
     .option('--to <stage>', 'shadow, canary or all; else the next one')
     .option('--share <share>', 'share of the sessions of a canary (default 0.05)')
@@ -57,7 +59,15 @@ async function run(candidate: string, flags: PromoteFlags): Promise<void> {
       ? await openLogs(flags.data, { seed: 1, signal, onProgress: terminal.onProgress })
       : undefined
   terminal.endProgress()
+  if (flags.store !== undefined && flags.log === undefined) {
+    const { WeirError } = await import('../../models/errors.ts')
+    const expected = '--log, whose decisions it is about, beside it'
+    throw new WeirError('option_invalid', { option: '--store', expected, got: 'none' })
+  }
+  const { openFeedbackStore } = await import('../../models/feedback/open-store.ts')
+  const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const result = await promote(candidate, flags.over, {
+    ...(store ? { feedback: () => store.read(signal) } : {}),
     ...(outcomes ? { outcomes } : {}),
     ...(flags.log === undefined ? {} : { log: flags.log }),
     ...(flags.golden === undefined ? {} : { golden: flags.golden }),
@@ -66,7 +76,7 @@ async function run(candidate: string, flags: PromoteFlags): Promise<void> {
     ...(strongPrice === undefined ? {} : { strongPrice }),
     atOnce: flags.atOnce ?? false,
     signal,
-  })
+  }).finally(() => store?.close())
   if (flags.json) terminal.json(result)
   else terminal.print(render(result, candidate, flags.over))
 }

@@ -2,6 +2,7 @@ import type { Dataset } from '../../data/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { type Bundle, readBundle } from '../../models/bundle/read.ts'
 import { canonicalJson } from '../../models/bundle/version.ts'
+import type { FeedbackRecord } from '../../models/decision-log/record.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { checkGolden } from '../evaluate/check-golden.ts'
 import { readGolden } from '../evaluate/golden.ts'
@@ -20,6 +21,8 @@ export interface Evidence {
   readonly outcomes?: Dataset
   /** decision log with feedback */
   readonly log?: string
+  /** feedback on the log's decisions kept elsewhere; read anew by each gate that needs it */
+  readonly feedback?: () => AsyncIterable<FeedbackRecord>
   readonly golden?: string
   /** score units a strong call must be worth; the serving threshold's own rate where absent */
   readonly strongPrice?: number
@@ -61,6 +64,7 @@ export async function checkGates(
     }
     if (evidence.log) {
       const report = await evaluateOnLog(evidence.log, router, {
+        ...(evidence.feedback ? { feedback: evidence.feedback() } : {}),
         strongPrice: price,
         ...(evidence.signal ? { signal: evidence.signal } : {}),
       })

@@ -3,6 +3,7 @@ import { cp, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { readBundle } from '../../models/bundle/read.ts'
 import { pointCurrent } from '../../models/bundle/write.ts'
+import type { FeedbackRecord } from '../../models/decision-log/record.ts'
 import { WeirError } from '../../models/errors.ts'
 import { readAnswered } from '../../models/feedback/answered.ts'
 import {
@@ -72,7 +73,7 @@ export async function promote(
   }
   const gates = await checkGates(path, home, options)
   if (stage === 'all' && at === 1 && options.log)
-    gates.push(await canaryHolds(options.log, version, serving))
+    gates.push(await canaryHolds(options.log, version, serving, options.feedback?.()))
   const failed = gates.filter(({ passed }) => !passed)
   if (failed.length > 0) {
     return refuse(failed.map(({ gate, found }) => `${gate}: ${found}`).join('; '), gates)
@@ -133,8 +134,13 @@ export async function rollBack(
 }
 
 /** The canary's own outcomes beside the serving version's: not clearly worse. */
-async function canaryHolds(log: string, version: string, serving: string): Promise<GateResult> {
-  const { answered } = await readAnswered(log)
+async function canaryHolds(
+  log: string,
+  version: string,
+  serving: string,
+  feedback?: AsyncIterable<FeedbackRecord>,
+): Promise<GateResult> {
+  const { answered } = await readAnswered(log, undefined, feedback)
   const of = (wanted: string) => {
     const scores = answered
       .filter(({ decision }) => decision.version === wanted)

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Dataset } from '../../../data/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import { writeBundle } from '../../../models/bundle/write.ts'
+import type { FeedbackRecord } from '../../../models/decision-log/record.ts'
 import { readHistory, readRollout } from '../../../models/rollout.ts'
 import { loadRouter } from '../../../models/router.ts'
 import { promote, rollBack } from '../../../training/loop/promote.ts'
@@ -116,4 +117,37 @@ test('a rollback takes back what is on its way first, and knows when there is no
   await expect(rollBack(join(root, 'fresh/sample'))).rejects.toMatchObject({
     code: 'history_missing',
   })
+})
+
+test('feedback of a store is evidence like the log’s own', async () => {
+  const home = join(root, 'again/sample')
+  await writeBundle(join(root, 'again'), sampleDraft({ threshold: 0.99 }))
+  const header = { object: 'log', format: 1, created: '2026-01-01', text: 'full', embedding: false }
+  const feedback: FeedbackRecord[] = []
+  const decisions = Array.from({ length: 1200 }, (_, i) => {
+    const [strong, proof] = [i % 3 === 0, i % 2 === 0]
+    const score = strong || !proof ? 1 : 0
+    feedback.push({ object: 'feedback', decision_id: `d${i}`, score, time: i })
+    const [big, small] = [1 / 3, 2 / 3]
+    return {
+      ...{ object: 'decision', id: `d${i}`, time: i, router: 'sample', version: 'x' },
+      ...{ model: strong ? 'big' : 'small', win_rate: proof ? 0.8 : 0.2, threshold: 0.99 },
+      ...{ reason: 'explored', propensity: strong ? big : small, propensities: { big, small } },
+      ...{ prompt_hash: `h${i}`, text: proof ? 'prove it' : 'hello there' },
+    }
+  })
+  const log = join(root, 'served.jsonl')
+  await writeFile(log, [header, ...decisions].map((line) => `${JSON.stringify(line)}\n`).join(''))
+  const candidate = join(root, 'next/sample')
+  await expect(promote(candidate, home, { log, load, strongPrice: 0.1 })).rejects.toThrow()
+  const stored = async function* () {
+    yield* feedback
+  }
+  const { stage } = await promote(candidate, home, {
+    log,
+    load,
+    strongPrice: 0.1,
+    feedback: stored,
+  })
+  expect(stage).toBe('shadow')
 })

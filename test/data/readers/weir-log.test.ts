@@ -1,0 +1,99 @@
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readLogs } from '../../../data/ingest.ts'
+import type { FeedbackRecord } from '../../../models/decision-log/record.ts'
+import { jsonl, scratch } from '../scratch.ts'
+
+const header = { object: 'log', format: 1, created: '2026-01-01', text: 'full', embedding: false }
+const decision = (id: string, model: string, propensity: number, text: string): object => ({
+  object: 'decision',
+  id,
+  time: 1_700_000_000_000,
+  router: 'demo',
+  version: 'v',
+  model,
+  win_rate: 0.4,
+  threshold: 0.5,
+  reason: 'win_rate_below',
+  propensity,
+  prompt_hash: 'h',
+  text,
+})
+const said = (decision_id: string, score: number, more: object = {}): FeedbackRecord => ({
+  object: 'feedback',
+  decision_id,
+  score,
+  time: 1_700_000_000_001,
+  ...more,
+})
+
+async function read(lines: object[], stored?: readonly FeedbackRecord[]) {
+  const folder = await scratch({ 'log.jsonl': jsonl([header, ...lines]) })
+  return readLogs([join(folder, 'log.jsonl')], {
+    seed: 1,
+    rejectsPath: join(folder, 'rejects.jsonl'),
+    maxRejects: 1,
+    ...(stored
+      ? {
+          feedback: (async function* () {
+            yield* stored
+          })(),
+        }
+      : {}),
+  })
+}
+
+test('outcomes of a decision log keep the probability with which their model was given', async () => {
+  const { outcomes, models, prompts } = await read([
+    decision('d1', 'small', 0.95, 'one'),
+    decision('d2', 'big', 0.05, 'two'),
+    said('d1', 1),
+    said('d2', 0),
+    // the audited other model answered without a draw
+    said('d2', 1, { model: 'small' }),
+  ])
+  expect(models).toEqual(['big', 'small'])
+  expect(prompts).toEqual(['one', 'two'])
+  const nan = Number.NaN
+  expect([...outcomes!.scores]).toEqual([nan, 1, 0, 1])
+  expect([...outcomes!.propensities!]).toEqual([nan, Math.fround(0.95), Math.fround(0.05), nan])
+})
+
+test('preferences between two answers become votes, with their propensity', async () => {
+  const { preferences, outcomes, manifest } = await read([
+    decision('d1', 'small', 0.75, 'one'),
+    said('d1', 0, { kind: 'preference', against: 'big', source: 'user' }),
+    said('d1', 0.5, { kind: 'preference', against: 'big', source: 'judge' }),
+  ])
+  expect([...preferences!.label]).toEqual([0, 0.5])
+  expect([...preferences!.propensity!]).toEqual([0.75, 0.75])
+  expect(manifest.models[preferences!.modelA[0]!]).toBe('small')
+  expect(manifest.judges).toEqual(['user', 'judge'])
+  expect(outcomes).toBeUndefined()
+})
+
+test('feedback of a store is joined with the log’s decisions; what is in both counts once', async () => {
+  const { outcomes, manifest } = await read(
+    [decision('d1', 'small', 0.9, 'one'), decision('d2', 'big', 1, 'two'), said('d1', 1)],
+    [said('d1', 1), said('d2', 0.25), said('nobody', 1)],
+  )
+  expect([...outcomes!.scores]).toEqual([Number.NaN, 1, 0.25, Number.NaN])
+  expect(manifest.rows).toEqual({ read: 4, kept: 2, rejected: 1, duplicates: 1 })
+  expect(manifest.sources.map(({ path, rows }) => [path.split('/').at(-1), rows])).toEqual([
+    ['log.jsonl', 1],
+    ['(feedback store)', 3],
+  ])
+})
+
+test('other logs have no propensities', async () => {
+  const folder = await scratch({
+    'a.jsonl': jsonl([{ prompt: 'x', scores: { big: 1 } }]),
+    'b.jsonl': jsonl([{ prompt: 'x', model_a: 'big', model_b: 'small', winner: 'a' }]),
+  })
+  const { outcomes, preferences } = await readLogs(
+    [join(folder, 'a.jsonl'), join(folder, 'b.jsonl')],
+    { seed: 1 },
+  )
+  expect(outcomes!.propensities).toBeUndefined()
+  expect(preferences!.propensity).toBeUndefined()
+})
