@@ -11,6 +11,7 @@ import { between } from './calibrate/candidates.ts'
 import { evaluateRouters, MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { EvaluationReport } from './evaluate/report.ts'
 import { exportRouter } from './export.ts'
+import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
 import { libraryVersions } from './library-versions.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
@@ -47,9 +48,17 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const { signal: _, ...unwatched } = options
   const rest: TrainOptions = fitted.stopped ? unwatched : options
   const { encoder, family, pair, weights } = fitted
-  const threshold = middleThreshold(
-    family.forward(fitted.heldOut ?? weights, pair, fitted.validation.embeddings).winRate,
-  )
+  const validated = family.forward(fitted.heldOut ?? weights, pair, fitted.validation.embeddings)
+  const threshold = middleThreshold(validated.winRate)
+  const fallback = needsFallback(encoder.encoder.spec)
+    ? await fitFallback(dataset, {
+        labels,
+        winRate: validated.winRate,
+        validation: fitted.validation.prompts,
+        signal: rest.signal,
+        onProgress: rest.onProgress,
+      })
+    : undefined
   const exported = await exportRouter({
     family,
     weights,
@@ -74,6 +83,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       family: { name: family.name, hyperparameters: fitted.hyperparameters },
       candidates: candidates(dataset, options, exported.linear?.outputs ?? dataset.models.length),
       ...(exported.head ? { head: exported.head } : {}),
+      ...(fallback ? { fallback: fallback.manifest } : {}),
       calibration: { method: 'identity' },
       threshold: { value: threshold, source: 'default' },
       data: {
@@ -96,7 +106,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       },
       libraries: { ...libraryVersions(), engine: fitted.backend },
     },
-    files: exported.files,
+    files: new Map([...exported.files, ...(fallback?.files ?? [])]),
   })
   return {
     bundle,
