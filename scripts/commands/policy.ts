@@ -60,8 +60,26 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
   const terminal = openTerminal()
   const checked = checkPolicy(await readText(path), path)
   const router = options.bundle === undefined ? undefined : await loadRouter(options.bundle)
+  const semantic = checked.file.semantic
+  const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+  const { buildSemanticIndex } = await import('../../serving/policy/semantic.ts')
+  const { cacheFolder } = await import('../cache-folder.ts')
+  const encoder = semantic
+    ? (await makeNamedEncoder(semantic.encoder, { cacheFolder: cacheFolder(process.env) })).encoder
+    : undefined
   try {
-    const policy = createPolicy(checked, router ? { route: (asked) => router.route(asked) } : {})
+    const index =
+      semantic && encoder
+        ? await buildSemanticIndex(
+            semantic.routes,
+            semantic.none_of_these ?? [],
+            async (texts) => (await encoder.encode(texts)).embeddings,
+          )
+        : undefined
+    const policy = createPolicy(checked, {
+      ...(router ? { route: (asked) => router.route(asked) } : {}),
+      ...(index ? { semantic: index } : {}),
+    })
     const plan = await policy.plan(
       {
         id: 'explain',
@@ -84,6 +102,7 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
     if (!router && checked.file.learned)
       terminal.note('without --bundle, the learned step is passed')
   } finally {
+    await encoder?.close?.()
     await router?.close()
   }
 }

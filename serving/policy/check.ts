@@ -97,6 +97,16 @@ function meaningFaults(file: PolicyFile, source: Source): PolicyFault[] {
   }
   for (const [i, rule] of (file.rules ?? []).entries())
     oneOf(['rules', i, 'route'], targets, rule.route)
+  for (const [i, route] of (file.semantic?.routes ?? []).entries()) {
+    oneOf(['semantic', 'routes', i, 'route'], targets, route.route)
+  }
+  if (file.privacy && file.semantic?.encoder.startsWith('openai:')) {
+    fault(
+      ['semantic', 'encoder'],
+      'an encoder on this machine beside privacy',
+      file.semantic.encoder,
+    )
+  }
   oneOf(['default'], targets, file.default)
   return faults
 }

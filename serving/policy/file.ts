@@ -112,6 +112,32 @@ export const PolicyFile = Type.Object(
     rules: Type.Optional(
       Type.Array(Type.Object({ name: Name, when: Condition, route: Name }, closed)),
     ),
+    /** by meaning: a description and examples each, embedded; served with `learned` or not */
+    semantic: Type.Optional(
+      Type.Object(
+        {
+          /** as `weir train --encoder` takes it, dense: `use-lite`, `hf:<dir>` */
+          encoder: Type.String({ minLength: 1 }),
+          routes: Type.Array(
+            Type.Object(
+              {
+                name: Name,
+                route: Name,
+                description: Type.Optional(Type.String({ minLength: 1 })),
+                examples: Type.Array(Type.String({ minLength: 1 }), { minItems: 2 }),
+                /** a cosine; fitted to the examples where absent */
+                threshold: Type.Optional(Type.Number({ minimum: -1, maximum: 1 })),
+              },
+              closed,
+            ),
+            { minItems: 2 },
+          ),
+          /** prompts that belong to none of the routes: they sharpen the thresholds */
+          none_of_these: Type.Optional(Words),
+        },
+        closed,
+      ),
+    ),
     sticky: Type.Optional(
       Type.Object(
         {

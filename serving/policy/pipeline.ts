@@ -6,15 +6,18 @@ import type { CheckedPolicy } from './check.ts'
 import { compileCondition } from './condition.ts'
 import type { RouteFile } from './file.ts'
 import { compileLimits } from './limits.ts'
+import type { SemanticIndex } from './semantic.ts'
 import { StickySessions } from './sticky.ts'
 import { traitsOf } from './traits.ts'
 
 export interface PolicyNeeds {
   /** the learned router; without one, that step is passed */
   readonly route?: (request: RouteRequest, caller: Caller) => Promise<Decision>
+  /** built from the file's `semantic` section; without one, that step is passed */
+  readonly semantic?: SemanticIndex
 }
 
-/** Hard limits, guardrails, a named model or route, rules, sticky sessions, learned router, default. */
+/** Hard limits, guardrails, a named model or route, rules, semantic routes, sticky sessions, learned router, default. */
 export function createPolicy({ file, source }: CheckedPolicy, needs: PolicyNeeds): Policy {
   const limits = compileLimits(file)
   const compile = <T extends { readonly when: Parameters<typeof compileCondition>[0] }>(
@@ -83,6 +86,15 @@ export function createPolicy({ file, source }: CheckedPolicy, needs: PolicyNeeds
           ? serve(routeOf(route), { step: 'rule', reason: 'matched', name })
           : undefined
         if (plan) return plan
+      }
+      const near = traits.question === '' ? undefined : await needs.semantic?.match(traits.question)
+      const meant = file.semantic?.routes.find(({ name }) => name === near?.name)
+      if (meant && near) {
+        const deciding = { step: 'semantic', reason: 'near_examples', name: near.name }
+        const plan = serve(routeOf(meant.route), deciding)
+        if (plan) {
+          return { ...plan, targets: plan.targets.map((one) => ({ ...one, score: near.score })) }
+        }
       }
       if (file.learned && needs.route) {
         const decision = await needs.route(

@@ -111,3 +111,10 @@ describe('checkPolicy', () => {
     expect(faulty('version: 1', 'version: [')).toThrow(/^p\.yaml:\d+: expected YAML/)
   })
 })
+
+it('takes every policy under docs/examples', async () => {
+  const { readdir } = await import('node:fs/promises')
+  const names = (await readdir('docs/examples')).filter((name) => name.endsWith('.yaml'))
+  for (const name of names) checkPolicy(await readFile(`docs/examples/${name}`, 'utf8'), name)
+  expect(names.length).toBeGreaterThanOrEqual(2)
+})
