@@ -13,6 +13,7 @@ export const COMMANDS: readonly (() => Promise<Command>)[] = [
   async () => (await import('./commands/route.ts')).routeCommand(),
   async () => (await import('./commands/serve.ts')).serveCommand(),
   async () => (await import('./commands/policy.ts')).policyCommand(),
+  async () => (await import('./commands/replay.ts')).replayCommand(),
   async () => (await import('./commands/ope.ts')).opeCommand(),
   async () => (await import('./commands/promote.ts')).promoteCommand(),
   async () => (await import('./commands/history.ts')).historyCommand(),
