@@ -133,7 +133,7 @@ function countedApart(config: ServeConfig, workers: number): string[] {
   return [
     ...(config.alarms
       ? [
-          `alarms: each of ${workers} workers watches its own share of the traffic; one takes ${workers} times as many requests to go off`,
+          `alarms: each of ${workers} workers watches its own share of the traffic; one takes up to ${workers} times as many requests to go off`,
         ]
       : []),
     ...(most === undefined

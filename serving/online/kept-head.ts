@@ -10,6 +10,8 @@ export class KeptHead {
   /** of the state that the head goes on from; 0 is the router itself */
   private number: number
   private unkept = 0
+  /** something has happened that no state holds yet */
+  private moved = false
   private work: Promise<void> = Promise.resolve()
 
   private constructor(folder: string, options: OnlineHeadOptions, number: number) {
@@ -26,14 +28,23 @@ export class KeptHead {
     return kept
   }
 
+  /** Counts a request: where the budget stands is kept as well, at the latest at the end. */
+  spend(dollars: number): void {
+    this.moved = true
+    this.head.spend(dollars)
+  }
+
   /** Counts an outcome; every so many are kept as a state of their own. */
   learnt(keepEvery: number, onFailure: (error: unknown) => void): void {
+    this.moved = true
     if (++this.unkept >= keepEvery) this.keep().catch(onFailure)
   }
 
   /** Writes what was learnt since the last state, unless that has been taken back meanwhile. */
   keep(): Promise<void> {
     this.unkept = 0
+    if (!this.moved) return this.work
+    this.moved = false
     return this.inTurn(async () => {
       if (await this.reverted()) await this.adopt()
       else this.number = await keepBandit(this.folder, this.head.state)
@@ -66,6 +77,7 @@ export class KeptHead {
     }
     this.head = head
     this.unkept = 0
+    this.moved = false
   }
 
   private inTurn(work: () => Promise<void>): Promise<void> {

@@ -137,7 +137,7 @@ export class OnlineLearner {
     const kept = this.open.get(keyOf(live))
     if (!kept) return
     const estimated = decision.candidates[0]?.est_cost_usd ?? 0
-    kept.head.spend(estimated)
+    kept.spend(estimated)
     const { id, model } = decision
     const base = baseOf(live, scored)
     this.about.set(id, {
