@@ -112,16 +112,28 @@ async function measure(server: Server, bodies: string, seconds: number): Promise
   }
 }
 
-/** Megabytes of resident memory after the given time under load, over what it was at the start of it. */
+/**
+ * Megabytes that resident memory grew by under load for the given time. It goes up and down with the
+ * collector, so the least of the second half is held against the least of the first.
+ */
 async function memoryGrowth(server: Server, bodies: string, seconds: number): Promise<number> {
   if (seconds === 0) return Number.NaN
-  const before = residentMegabytes(server.pid)
-  const step = Math.min(10, seconds)
-  for (let done = 0; done < seconds; done += step) {
-    terminal.onProgress({ stage: 'watching memory, seconds', done, total: seconds })
-    await measure(server, bodies, step)
+  const floors = [Infinity, Infinity]
+  const started = performance.now()
+  const sampler = setInterval(() => {
+    const half = performance.now() - started < seconds * 500 ? 0 : 1
+    floors[half] = Math.min(floors[half]!, residentMegabytes(server.pid))
+  }, 100)
+  try {
+    const step = Math.min(10, seconds)
+    for (let done = 0; done < seconds; done += step) {
+      terminal.onProgress({ stage: 'watching memory, seconds', done, total: seconds })
+      await measure(server, bodies, step)
+    }
+  } finally {
+    clearInterval(sampler)
   }
-  return residentMegabytes(server.pid) - before
+  return floors[1]! - floors[0]!
 }
 
 /** User and system time of a process and its children's threads, from /proc (100 ticks a second). */
