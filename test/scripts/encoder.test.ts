@@ -116,8 +116,11 @@ describe('weir train --encoder', { timeout: 90_000 }, () => {
       expect(await train('with-openai', name)).toBe(0)
       expect(server.requests.length).toBe(asked + 1) // the one that asks for the dimension
       const { bundle } = JSON.parse(out) as { bundle: string }
-      for (const name of await readdir(bundle)) {
-        expect((await readFile(join(bundle, name))).includes(KEY)).toBe(false)
+      const entries = await readdir(bundle, { recursive: true, withFileTypes: true })
+      const files = entries.filter((entry) => entry.isFile())
+      expect(files.length).toBeGreaterThan(3)
+      for (const { parentPath, name } of files) {
+        expect((await readFile(join(parentPath, name))).includes(KEY)).toBe(false)
       }
       const router = await loadRouter(bundle)
       expect((await router.score(['hello there'])).winRate).toHaveLength(1)
