@@ -89,7 +89,10 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
         hints: { metadata: { tags: options.tag ?? [] } },
         time: Date.now(),
       },
-      new AbortController().signal,
+      {
+        signal: new AbortController().signal,
+        send: () => Promise.reject(new Error('no models are asked here')),
+      },
     )
     if (options.json) {
       terminal.json(plan)

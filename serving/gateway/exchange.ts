@@ -4,6 +4,7 @@ import type { ModelDispatcher } from './dispatcher.ts'
 import { sendFirst } from './failover.ts'
 import { Ledger } from './ledger.ts'
 import type { GatewayRequest, ServePlan, Target } from './plan.ts'
+import type { Planning } from './policy.ts'
 import type { Answer, SendOptions, StrategyCall } from './strategy.ts'
 
 export interface ExchangeOptions {
@@ -73,6 +74,16 @@ export class Exchange {
     clearTimeout(this.timer)
   }
 
+  /** What a policy works with, before there is a plan. */
+  planning(): Planning {
+    const { signal } = this
+    return {
+      signal,
+      send: (target, sendOptions) =>
+        this.send(undefined, target, false, sendOptions, joined(signal, sendOptions.signal)),
+    }
+  }
+
   /** What a strategy works with. */
   call(plan: ServePlan): StrategyCall {
     const { request, signal, remainingMs, options } = this
@@ -97,7 +108,7 @@ export class Exchange {
   }
 
   private send(
-    plan: ServePlan,
+    plan: ServePlan | undefined,
     target: Target,
     moreToTry: boolean,
     { body = this.request.body }: SendOptions,
@@ -130,5 +141,7 @@ export class Exchange {
 const joined = (signal: AbortSignal, own: AbortSignal | undefined): AbortSignal =>
   own ? AbortSignal.any([signal, own]) : signal
 
-const maxLatency = (plan: ServePlan, request: GatewayRequest): number | undefined =>
-  plan.maxLatencyMs ?? request.hints.max_latency_ms
+const maxLatency = (
+  plan: ServePlan | undefined,
+  request: GatewayRequest,
+): number | undefined => plan?.maxLatencyMs ?? request.hints.max_latency_ms

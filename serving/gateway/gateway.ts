@@ -2,7 +2,8 @@ import { WeirError } from '../../models/errors.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
 import { Exchange } from './exchange.ts'
-import type { GatewayRequest, Plan, Policy, RefusePlan } from './plan.ts'
+import type { GatewayRequest, Plan, RefusePlan } from './plan.ts'
+import type { Policy } from './policy.ts'
 import type { ServedObserver } from './served.ts'
 import type { Answer, Strategy } from './strategy.ts'
 
@@ -134,7 +135,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       const exchange = open('chat', request, cancelled)
       let plan: Plan
       try {
-        plan = await policy.plan(request, exchange.signal)
+        plan = await policy.plan(request, exchange.planning())
       } catch (error) {
         exchange.end()
         throw error

@@ -5,7 +5,8 @@ import type { Decider } from '../decision/decider.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { resolveTarget } from '../fleet/snapshot.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
-import type { GatewayRequest, Policy, ServePlan } from './plan.ts'
+import type { GatewayRequest, ServePlan } from './plan.ts'
+import type { Policy } from './policy.ts'
 
 export interface LearnedPolicyOptions {
   readonly decider: Decider

@@ -26,7 +26,7 @@ import {
 import { ModelDispatcher, type ServedModel } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
-import type { Policy } from './plan.ts'
+import type { Policy } from './policy.ts'
 import { RetryBudget } from './retry-budget.ts'
 import type { ServedObserver } from './served.ts'
 import type { Strategy } from './strategy.ts'

@@ -95,8 +95,3 @@ export interface RefusePlan {
 }
 
 export type Plan = ServePlan | RefusePlan
-
-/** Decides what is done with a request. One that throws WeirError refuses with that error. */
-export interface Policy {
-  plan(request: GatewayRequest, signal: AbortSignal): Promise<Plan>
-}

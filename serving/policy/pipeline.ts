@@ -1,7 +1,8 @@
 import type { Decision, RouteRequest } from '../../models/decision.ts'
 import type { ChatMessage } from '../../models/messages.ts'
 import type { Caller } from '../decision/decider.ts'
-import type { Deciding, GatewayRequest, Plan, Policy, ServePlan } from '../gateway/plan.ts'
+import type { Deciding, GatewayRequest, Plan, ServePlan } from '../gateway/plan.ts'
+import type { Policy } from '../gateway/policy.ts'
 import type { CheckedPolicy } from './check.ts'
 import { compileCondition } from './condition.ts'
 import type { RouteFile } from './file.ts'
@@ -33,7 +34,7 @@ export function createPolicy({ file, source }: CheckedPolicy, needs: PolicyNeeds
   const isTarget = (name: string): boolean => name in file.models || name in (file.routes ?? {})
 
   return {
-    async plan(request, signal): Promise<Plan> {
+    async plan(request, { signal }): Promise<Plan> {
       const traits = traitsOf(request)
       const closed = limits(request, traits)
       for (const { name, message, as, holds } of guardrails) {

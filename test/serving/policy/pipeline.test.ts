@@ -51,7 +51,10 @@ const ask = (content: string, more: Partial<GatewayRequest> = {}, model = 'auto'
       time: 0,
       ...more,
     },
-    new AbortController().signal,
+    {
+      signal: new AbortController().signal,
+      send: () => Promise.reject(new Error('not asked here')),
+    },
   )
 const short = (plan: Plan) =>
   plan.kind === 'serve' ? [plan.deciding.step, plan.targets[0]?.model] : [plan.deciding.step]
