@@ -141,7 +141,5 @@ export class Exchange {
 const joined = (signal: AbortSignal, own: AbortSignal | undefined): AbortSignal =>
   own ? AbortSignal.any([signal, own]) : signal
 
-const maxLatency = (
-  plan: ServePlan | undefined,
-  request: GatewayRequest,
-): number | undefined => plan?.maxLatencyMs ?? request.hints.max_latency_ms
+const maxLatency = (plan: ServePlan | undefined, request: GatewayRequest): number | undefined =>
+  plan?.maxLatencyMs ?? request.hints.max_latency_ms
