@@ -2,22 +2,21 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../models/encoders/abort.ts'
 import type { OnProgress } from '../models/progress.ts'
-import { type Batch, type Column, type TextColumn, writeArrow } from './arrow.ts'
+import { writeArrow } from './arrow.ts'
 import { assignSplits, type SplitInput } from './assign-splits.ts'
-import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest } from './dataset.ts'
+import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest } from './dataset-manifest.ts'
 import { EventIds } from './event-ids.ts'
 import { Growable } from './growable.ts'
 import { Names } from './names.ts'
-import { OutcomeTable } from './outcome-table.ts'
+import { OutcomeTables } from './outcome-tables.ts'
 import { PreferenceTable } from './preference-table.ts'
 import { PrefixSample } from './prefix-sample.ts'
 import { PromptColumns } from './prompt-columns.ts'
 import { PromptStore } from './prompt-store.ts'
 import { KIND, type RowBlock } from './row-block.ts'
 import { SPLITS, type SplitFractions } from './split.ts'
+import { splitBatches } from './split-batches.ts'
 import { stemHash } from './stem.ts'
-
-const BATCH_ROWS = 65_536
 
 export interface SplitOptions {
   readonly seed: number
@@ -51,10 +50,7 @@ export class DatasetBuilder {
   private readonly columns = new PromptColumns()
   private readonly groups = { prompt: new Growable(Int32Array), group: new Growable(Int32Array) }
   private readonly preferences = new PreferenceTable()
-  private readonly scores = new OutcomeTable()
-  private readonly costs = new OutcomeTable()
-  private readonly tokens = new OutcomeTable()
-  private readonly propensities = new OutcomeTable()
+  private readonly outcomes = new OutcomeTables()
 
   private constructor(folder: string, prompts: PromptStore) {
     this.folder = folder
@@ -87,7 +83,7 @@ export class DatasetBuilder {
       const prompt = this.addPrompt(block, i, numbers)
       if (block.kind[i] === KIND.preference) {
         this.preferences.add(prompt, block, i, numbers.models, numbers.judges)
-      } else this.addOutcome(prompt, block, i, numbers)
+      } else this.outcomes.add(prompt, block, i, numbers.models)
     }
     await this.prompts.flush()
   }
@@ -108,13 +104,20 @@ export class DatasetBuilder {
     const prefixes = this.prefixes.prefixes()
     if (prefixes.length > 0) await this.restem(prefixes, options.seed, watch)
     const split = assignSplits(this.splitInput(options))
-    await writeArrow(this.path('splits'), this.splitBatches(split))
+    const { categories, models } = this.names
+    await writeArrow(
+      this.path('splits'),
+      splitBatches(split, this.columns.allCategories(), categories.list()),
+    )
     watch.onProgress?.({ stage: 'writing the votes and scores', done: 0 })
-    const { names, place } = this.names.models.sorted()
+    const { names, place } = models.sorted()
     if (this.preferences.length > 0) {
       await writeArrow(this.path('preferences'), this.preferences.batches(place))
     }
-    if (!this.scores.empty) await writeArrow(this.path('outcomes'), this.outcomeBatches(names))
+    if (!this.outcomes.empty) {
+      const batches = this.outcomes.batches(this.prompts.size, models, names)
+      await writeArrow(this.path('outcomes'), batches)
+    }
     const manifest = this.manifest(names, prefixes, split, options)
     await writeFile(this.path('manifest'), `${JSON.stringify(manifest, null, 2)}\n`)
     return manifest
@@ -146,7 +149,7 @@ export class DatasetBuilder {
       counts: {
         prompts: this.prompts.size,
         preferences: this.preferences.length,
-        outcomes: this.scores.observed(this.prompts.size),
+        outcomes: this.outcomes.observed(this.prompts.size),
         train: bySplit[0]!,
         validation: bySplit[1]!,
         calibration: bySplit[2]!,
@@ -209,19 +212,6 @@ export class DatasetBuilder {
     return entry
   }
 
-  private addOutcome(prompt: number, block: RowBlock, i: number, numbers: Numbers): void {
-    for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
-      const model = numbers.models[block.entryModel[at]!]!
-      this.scores.add(prompt, model, block.entryScore[at]!)
-      const cost = block.entryCost[at]!
-      if (!Number.isNaN(cost)) this.costs.add(prompt, model, cost)
-      const tokens = block.entryTokens[at]!
-      if (!Number.isNaN(tokens)) this.tokens.add(prompt, model, tokens)
-      const propensity = block.entryPropensity[at]!
-      if (!Number.isNaN(propensity)) this.propensities.add(prompt, model, propensity)
-    }
-  }
-
   /** Stems once more, now that the shared prefixes are known. */
   private async restem(prefixes: string[], seed: number, watch: Watch): Promise<void> {
     const hash = new Uint32Array(2)
@@ -233,35 +223,6 @@ export class DatasetBuilder {
       }
     }
   }
-
-  private *splitBatches(split: Uint8Array): Generator<Batch> {
-    const names = this.names.categories.list().map((name) => Buffer.from(name))
-    for (let start = 0; start < split.length; start += BATCH_ROWS) {
-      const end = Math.min(start + BATCH_ROWS, split.length)
-      yield {
-        rows: end - start,
-        columns: {
-          split: split.subarray(start, end),
-          category: texts(this.columns.allCategories().subarray(start, end), names),
-        },
-      }
-    }
-  }
-
-  private *outcomeBatches(names: readonly string[]): Generator<Batch> {
-    const met = new Map(this.names.models.list().map((name, number) => [name, number]))
-    for (let start = 0; start < this.prompts.size; start += BATCH_ROWS) {
-      const end = Math.min(start + BATCH_ROWS, this.prompts.size)
-      const columns: Record<string, Column> = {}
-      for (const kind of ['scores', 'costs', 'tokens', 'propensities'] as const) {
-        if (this[kind].empty) continue
-        for (const name of names) {
-          columns[`${kind}/${name}`] = this[kind].means(met.get(name)!, start, end)
-        }
-      }
-      yield { rows: end - start, columns }
-    }
-  }
 }
 
 type Numbers = Readonly<Record<keyof RowBlock['names'], Int32Array>>
@@ -271,17 +232,3 @@ const textOf = ({ text, textOffset }: RowBlock, i: number): string =>
 
 const utf8 = (bytes: Uint8Array, start: number, end: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end)
-
-/** A text a row out of a few; none is the empty text. */
-function texts(numbers: Int32Array, names: readonly Buffer[]): TextColumn {
-  const offsets = new Int32Array(numbers.length + 1)
-  numbers.forEach((number, i) => {
-    offsets[i + 1] = offsets[i]! + (names[number]?.length ?? 0)
-  })
-  const bytes = new Uint8Array(offsets[numbers.length]!)
-  numbers.forEach((number, i) => {
-    const name = names[number]
-    if (name) bytes.set(name, offsets[i])
-  })
-  return { kind: 'text', offsets, bytes }
-}

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { WeirError } from '../models/errors.ts'
-import { DATASET_FILES } from './dataset.ts'
+import { DATASET_FILES } from './dataset-manifest.ts'
 
 /**
  * Fills a folder beside `out` and moves it there when it is whole, so that nobody ever sees half of one;

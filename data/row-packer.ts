@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { promptText } from '../models/messages.ts'
-import { WINNERS } from './dataset.ts'
+import { WINNERS } from './dataset-manifest.ts'
 import { hashText } from './hash64.ts'
 import { Names } from './names.ts'
 import type { LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'

@@ -1,4 +1,4 @@
-import type { DatasetManifest } from './dataset.ts'
+import type { DatasetManifest } from './dataset-manifest.ts'
 import type { Source } from './source.ts'
 
 type SourceRecord = DatasetManifest['sources'][number]

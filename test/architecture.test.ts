@@ -23,6 +23,14 @@ const DOORS: readonly (readonly [library: RegExp, door: string])[] = [
   [/^(hyparquet|hyparquet-compressors|hyparquet-writer|parquet-wasm)/, 'data/parquet.ts'],
   [/^@tensorflow\//, 'training/engine/tfjs-loader.ts'],
   [/^fastify$|^@fastify\//, 'serving/'],
+  [/^prom-client$/, 'serving/'],
+  [/^undici$/, 'serving/upstreams/'],
+  [/^re2js$/, 'serving/policy/pattern.ts'],
+  [/^yaml$/, 'serving/policy/source.ts'],
+  [/^pg$/, 'models/feedback/postgres-store.ts'],
+  [/^fzstd$/, 'data/zstd.ts'],
+  [/^@huggingface\/tokenizers$/, 'models/encoders/hf/tokenizer.ts'],
+  [/^@observablehq\/plot$/, 'scripts/report/plot.ts'],
 ]
 
 interface Import {
