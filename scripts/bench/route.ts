@@ -1,13 +1,14 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
 import { count, openTerminal, table } from '../terminal.ts'
 import { applyLoad, type LoadResult, onCore, SOURCE } from './load.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
+import { buildCommand } from './weir-build.ts'
 
 /**
  * `npm run bench:route`: `weir serve` on one core, load from the other, against a bare fastify echo
@@ -71,17 +72,6 @@ try {
 } finally {
   for (const server of servers) server.process.kill('SIGTERM')
   await rm(root, { recursive: true, force: true })
-}
-
-/** Builds what users run: compiled by tsc, without a loader in between. */
-async function buildCommand(folder: string): Promise<string> {
-  const home = join(import.meta.dirname, '../..')
-  const tsc = join(home, 'node_modules/typescript/bin/tsc')
-  const build = ['-p', join(home, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
-  await promisify(execFile)(process.execPath, [tsc, ...build])
-  await symlink(join(home, 'node_modules'), join(folder, 'node_modules'))
-  await writeFile(join(folder, 'package.json'), '{"type":"module","version":"0.0.0"}')
-  return join(folder, 'dist/scripts/weir.js')
 }
 
 async function start(command: readonly string[]): Promise<Server> {

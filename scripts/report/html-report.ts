@@ -2,11 +2,11 @@ import type { EvaluationReport, RouterReport } from '../../training/evaluate/rep
 import { spread } from '../../training/evaluate/verdict.ts'
 import { controls, curveFigure, scoreFigures } from './html-charts.ts'
 import { comparisonTable, curveTable, operatingTable, sliceTables } from './html-tables.ts'
-import { html, Markup, scriptJson } from './markup.ts'
+import { html, type Markup, scriptJson } from './markup.ts'
 import { count, dollars, percent, score } from './number-format.ts'
+import { page } from './page.ts'
 import { openPlot, type PlotModule } from './plot.ts'
 import { REPORT_SCRIPT } from './report-script.ts'
-import { REPORT_STYLE } from './report-style.ts'
 import { writeWhole } from './write-whole.ts'
 
 /** Writes the report as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
@@ -17,19 +17,7 @@ export async function writeHtmlReport(path: string, report: EvaluationReport): P
 /** The whole page. The report must have been made with `details`. */
 export function renderHtml(plot: PlotModule, report: EvaluationReport): string {
   const names = report.routers.map(({ name }) => name).join(', ')
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>Evaluation of ${names}</title>
-<style>${new Markup(REPORT_STYLE)}</style>
-</head>
-<body>
-<main>
-${heading(report)}
+  const main = html`${heading(report)}
 <section aria-labelledby="curve"><h2 id="curve">Cost and quality</h2>
 ${controls(report)}
 ${curveFigure(plot, report)}</section>
@@ -51,14 +39,9 @@ ${report.routers.map((router) => html`<h3>${router.name}</h3>${sliceTables(route
 <section aria-labelledby="misses"><h2 id="misses">Prompts to read</h2>
 <p class="quiet">Sent to the weak model, and only the strong one did well: the dearest and surest mistakes first.</p>
 ${report.routers.map(missList)}</section>
-${sources(report)}
-</main>
-<script type="application/json" id="report-data">${scriptJson(sliderData(report))}</script>
-<script>${new Markup(REPORT_SCRIPT)}</script>
-</body>
-</html>
-`
-  return page.text
+${sources(report)}`
+  const script = { json: scriptJson(sliderData(report)), code: REPORT_SCRIPT }
+  return page({ title: `Evaluation of ${names}`, main, script })
 }
 
 function heading(report: EvaluationReport): Markup {

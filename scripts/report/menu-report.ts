@@ -1,8 +1,8 @@
 import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
 import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
-import { html, Markup } from './markup.ts'
-import { REPORT_STYLE } from './report-style.ts'
+import { html, type Markup } from './markup.ts'
+import { page } from './page.ts'
 import { writeWhole } from './write-whole.ts'
 
 const share = (x: number): string => `${(100 * x).toFixed(1)}%`
@@ -34,19 +34,7 @@ export function renderMenu(bundle: string, menu: Menu, { rows, costBasis }: Gath
     interval
       ? html`<td>${format(interval.value)}<br><span class="quiet">${format(interval.low)} to ${format(interval.high)}</span></td>`
       : html`<td>-</td>`
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>Targets of ${bundle}</title>
-<style>${new Markup(REPORT_STYLE)}</style>
-</head>
-<body>
-<main>
-<h1>What each threshold of ${bundle} costs and keeps</h1>
+  const main = html`<h1>What each threshold of ${bundle} costs and keeps</h1>
 <p class="quiet">On ${rows.winRate.length} prompts that the router had not seen; small print: 95% intervals. “Loss at most” bounds
 the net quality loss against always-strong for all rows together at ${share(menu.confidence)} confidence, so any may be picked after looking.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Thresholds"><table>
@@ -56,10 +44,6 @@ the net quality loss against always-strong for all rows together at ${share(menu
       html`<tr><td>${threshold.toFixed(4)}</td>${cell(expected.share, share)}${cell(expected.quality, units)}${cell(expected.pgr, share)}${cell(expected.loss, units)}<td>${lossBound === undefined ? '-' : lossBound.toFixed(3)}</td>${cell(expected.dollars, dollars)}</tr>`,
   )}</tbody>
 </table></div>
-${costBasis && html`<p class="quiet">Dollars: ${costBasis}.</p>`}
-</main>
-</body>
-</html>
-`
-  return page.text
+${costBasis && html`<p class="quiet">Dollars: ${costBasis}.</p>`}`
+  return page({ title: `Targets of ${bundle}`, main })
 }
