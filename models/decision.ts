@@ -33,9 +33,51 @@ export const DecisionCandidate = Type.Object({
 })
 export type DecisionCandidate = Type.Static<typeof DecisionCandidate>
 
-/** What moved the win rate: additive contributions to the log-odds or the difference of success rates. */
+/** A training prompt that was asked what to do with this one. */
+export const Neighbour = Type.Object({
+  prompt_hash: Type.String({ description: 'first 16 hex digits of the prompt’s SHA-256' }),
+  similarity: Type.Number({ description: 'cosine of the embeddings' }),
+  weight: Type.Number({ description: 'its share of all that counted, 0 to 1' }),
+  win_rate: Type.Number({
+    description: 'what was observed: (1 + strong - weak) / 2, or the votes',
+  }),
+  strong: Type.Optional(Type.Number()),
+  weak: Type.Optional(Type.Number()),
+  text: Type.Optional(Type.String({ description: 'its start, where weir train kept it' })),
+})
+export type Neighbour = Type.Static<typeof Neighbour>
+
+/** A step that had a say beside the score, or that was asked and had none. */
+export const RuleHit = Type.Object({
+  step: Type.String(),
+  name: Type.Optional(Type.String()),
+  matched: Type.Boolean(),
+  reason: Type.Optional(Type.String()),
+})
+export type RuleHit = Type.Static<typeof RuleHit>
+
+const Part = { weight: Type.Number(), win_rate: Type.Number() }
+
+/**
+ * What moved the win rate: of a linear head its features, with additive contributions to the log-odds or
+ * the difference of success rates; of a head that asks training prompts, those; and what decided beside it.
+ */
 export const Explanation = Type.Object({
   features: Type.Array(Type.Object({ name: Type.String(), contribution: Type.Number() })),
+  /** the ones that counted most */
+  neighbours: Type.Optional(Type.Array(Neighbour)),
+  /** sum of weight x win rate over neighbours, others and prior, before calibration or mixing */
+  neighbourhood: Type.Optional(
+    Type.Object({
+      win_rate: Type.Number(),
+      others: Type.Object({ count: Type.Integer(), ...Part }),
+      prior: Type.Object(Part),
+    }),
+  ),
+  /** why there is less here than might be expected */
+  note: Type.Optional(Type.String()),
+  /** what decided beside the score */
+  rules: Type.Optional(Type.Array(RuleHit)),
   /** the threshold at which the other one of the pair would have been chosen */
   flip: Type.Optional(
     Type.Object({

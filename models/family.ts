@@ -21,6 +21,17 @@ export interface Pair {
   readonly weak: number
 }
 
+/** Training rows as a head holds them, and what a prompt far from all of them gets. */
+export interface HeldRows {
+  readonly rows: number
+  /** rows x models: what was observed of each, its mean where nothing was */
+  readonly scores: Float32Array
+  /** models */
+  readonly base: Float32Array
+  /** the weight that `base` counts beside the rows' weights */
+  readonly prior: number
+}
+
 /**
  * A router family's forward pass. The learned state comes from training/; this says what it computes,
  * plainly (`forward`), as an ONNX graph (`graph`), and, where the head is linear, folded (`fold`).
@@ -36,6 +47,8 @@ export interface Family {
    * [n, l], padded with id 0 at weight 0. Outputs: `win_rate` float32 [n], and `quality` [n, m] where there is one.
    */
   graph(weights: HeadWeights, pair: Pair, input: GraphInput): OnnxModel
+  /** What a head holds that asks training rows; its graph then gives `NEIGHBOUR_OUTPUTS` as well. */
+  neighbours?(weights: HeadWeights): HeldRows
   /** The same head as one linear map and a link, where it is one. */
   fold?(weights: HeadWeights, pair: Pair): LinearHead
 }

@@ -1,6 +1,7 @@
 import { type Bundle, ROUTER_FILE } from './bundle/read.ts'
 import type { Embeddings } from './embeddings.ts'
 import { type LinearHead, scoreLinear } from './linear-head.ts'
+import type { NeighbourWeights } from './onnx/graph-head.ts'
 import type { Scores } from './scores.ts'
 
 /** A bundle's head, ready to score embeddings; which way it does so is nobody else's business. */
@@ -10,6 +11,8 @@ export interface HeadScorer {
   score(embeddings: Embeddings): Promise<Scores> | Scores
   /** The same at once, where no session is run. */
   scoreNow?(embeddings: Embeddings): Scores
+  /** What training rows count for the first prompt, where the head asks them and can say so. */
+  neighbours?(embeddings: Embeddings): Promise<NeighbourWeights | undefined>
   close(): Promise<void>
 }
 

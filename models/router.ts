@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Manifest } from './bundle/manifest.ts'
-import { ROUTER_FILE, readBundle } from './bundle/read.ts'
+import {
+  decodeNeighbours,
+  decodeNeighbourTexts,
+  NEIGHBOURS_FILE,
+  NEIGHBOURS_TEXT_FILE,
+} from './bundle/neighbours-file.ts'
+import { type Bundle, ROUTER_FILE, readBundle } from './bundle/read.ts'
 import { type ModelPair, withPair } from './bundle/with-pair.ts'
 import { type CalibrationMap, calibrate } from './calibration-map.ts'
 import { decide, flipOf } from './decide.ts'
@@ -9,6 +15,7 @@ import type { Embeddings } from './embeddings.ts'
 import type { Encoder, EncoderSpec } from './encoder.ts'
 import { WeirError } from './errors.ts'
 import { explainLinear } from './explain.ts'
+import { explainNeighbours } from './explain-neighbours.ts'
 import { type HeadScorer, linearScorer, openHead } from './head-scorer.ts'
 import { requestText } from './route-request.ts'
 import type { Scores } from './scores.ts'
@@ -40,7 +47,7 @@ export interface Router {
   route(request: RouteRequest): Promise<Decision>
   /** The encoder's own rows, which is what drift is watched on and what a log may keep. */
   embed(prompts: readonly string[]): Promise<Embeddings>
-  /** What moved the win rate of one text; empty where the head is not linear. */
+  /** What moved the win rate of one text: features of a linear head, else neighbours, else a note why not. */
   explain(prompt: string): Promise<Explanation>
   close(): Promise<void>
 }
@@ -84,10 +91,21 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
   const score = (prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores> =>
     scoreWith(encoder, head, manifest, prompts, signal)
 
+  let known: ReturnType<typeof readNeighbours> | undefined
   const explain = async (prompt: string): Promise<Explanation> => {
-    if (!head.linear) return { features: [] }
+    if (!head.linear && !bundle.manifest.files[NEIGHBOURS_FILE])
+      return { features: [], note: NO_NEIGHBOURS }
     const { embeddings } = await encoder.encode([prompt])
-    return explainLinear(head.linear, embeddings, encoder.featureNames?.(prompt))
+    if (head.linear) return explainLinear(head.linear, embeddings, encoder.featureNames?.(prompt))
+    const weights = await head.neighbours?.(embeddings)
+    if (!weights) return { features: [], note: NO_NEIGHBOURS }
+    known ??= readNeighbours(bundle)
+    const { rows, texts } = await known
+    if (rows.hashes.length !== weights.weight.length) {
+      const reason = `${NEIGHBOURS_FILE} has ${rows.hashes.length} rows, the graph ${weights.weight.length}`
+      throw new WeirError('bundle_invalid', { path: bundle.path, reason })
+    }
+    return { features: [], ...explainNeighbours(weights, rows, texts) }
   }
 
   return {
@@ -152,6 +170,18 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
       await fallback?.encoder.close?.()
     },
   }
+}
+
+const NO_NEIGHBOURS =
+  'this bundle does not say which training prompts are its neighbours: train it again to have them'
+
+/** Read on the first explanation, then kept: the files of a version do not change. */
+async function readNeighbours(bundle: Bundle) {
+  const rows = decodeNeighbours(await bundle.file(NEIGHBOURS_FILE), bundle.path)
+  const texts = bundle.manifest.files[NEIGHBOURS_TEXT_FILE]
+    ? decodeNeighbourTexts(await bundle.file(NEIGHBOURS_TEXT_FILE), rows.hashes.length, bundle.path)
+    : undefined
+  return { rows, texts }
 }
 
 async function scoreWith(

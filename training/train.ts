@@ -14,6 +14,7 @@ import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
 import { libraryVersions } from './library-versions.ts'
+import { neighbourFiles } from './neighbour-files.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
 
 export interface TrainOptions extends FitRouterOptions {
@@ -21,6 +22,8 @@ export interface TrainOptions extends FitRouterOptions {
   readonly out: string
   readonly name: string
   readonly prices?: ReadonlyMap<string, Price>
+  /** a head that asks training prompts keeps the start of each, for `explain` */
+  readonly keepText?: boolean
 }
 
 export interface TrainResult {
@@ -106,7 +109,11 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       },
       libraries: { ...libraryVersions(), engine: fitted.backend },
     },
-    files: new Map([...exported.files, ...(fallback?.files ?? [])]),
+    files: new Map([
+      ...exported.files,
+      ...(fallback?.files ?? []),
+      ...neighbourFiles(dataset, { ...fitted, keepText: options.keepText ?? false }),
+    ]),
   })
   return {
     bundle,

@@ -36,6 +36,7 @@ export const ensemble: Family = {
     )
     return { winRate, quality }
   },
+  neighbours: (weights) => knn.neighbours!(memberWeights(weights, 'knn')),
   graph(weights, pair, input: GraphInput) {
     const mix = mixOf(weights)
     const builder = new GraphBuilder()
@@ -59,6 +60,7 @@ export const ensemble: Family = {
       ])
       declareOutputs(builder, { winRate, quality }, weights.models.length)
     }
+    near.declareNeighbours()
     return { graph: builder.finish('weir_router') }
   },
 }

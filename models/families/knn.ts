@@ -1,8 +1,20 @@
 import type { Family, GraphInput, HeadWeights } from '../family.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
 import { declareInput, type InputNames } from './graph-input.ts'
-import { type Kernel, type Neighbours, neighboursOf, scoreByNeighbours } from './neighbours.ts'
-import { cosines, declareOutputs, doubles, weighScores } from './neighbours-graph.ts'
+import {
+  heldRows,
+  type Kernel,
+  type Neighbours,
+  neighboursOf,
+  scoreByNeighbours,
+} from './neighbours.ts'
+import {
+  cosines,
+  declareNeighbours,
+  declareOutputs,
+  doubles,
+  weighScores,
+} from './neighbours-graph.ts'
 
 /**
  * k nearest neighbours by cosine, exact, with an exponential kernel and a Beta prior (arXiv 2505.12601):
@@ -16,10 +28,15 @@ export const knn: Family = {
     const held = neighboursOf(weights, 3)
     return scoreByNeighbours(held, nearest(held), pair, embeddings)
   },
+  neighbours(weights) {
+    const held = neighboursOf(weights, 3)
+    return heldRows(held, held.kernel[2]!)
+  },
   graph(weights, pair, input: GraphInput) {
     const builder = new GraphBuilder()
     const head = appendKnn(builder, weights, pair, declareInput(builder, input))
     declareOutputs(builder, head, weights.models.length)
+    head.declareNeighbours()
     return { graph: builder.finish('weir_router') }
   },
 }
@@ -39,13 +56,16 @@ function nearest({ n, kernel: [k = 1, temperature = 1, prior = 0] }: Neighbours)
   }
 }
 
-/** Adds the head to a graph: double `winRate` [batch] and `quality` [batch, m]. */
+/**
+ * Adds the head to a graph: double `winRate` [batch] and `quality` [batch, m]. `declareNeighbours` renames
+ * values, so it is called last.
+ */
 export function appendKnn(
   builder: GraphBuilder,
   weights: HeadWeights,
   pair: { readonly strong: number; readonly weak: number },
   input: InputNames,
-): { winRate: string; quality: string } {
+): { winRate: string; quality: string; declareNeighbours: () => void } {
   const held = neighboursOf(weights, 3)
   const [k = 1, temperature = 1, prior = 0] = held.kernel
   const all = cosines(builder, held, input)
@@ -61,5 +81,8 @@ export function appendKnn(
   // above the edge the difference is positive, at it and below it is cut to 0
   const above = builder.node('Sub', [exponential(all), exponential(edge)])
   const weight = builder.node('Max', [above, doubles(builder, [0])])
-  return weighScores(builder, held, pair, weight, doubles(builder, [prior]))
+  return {
+    ...weighScores(builder, held, pair, weight, doubles(builder, [prior])),
+    declareNeighbours: () => declareNeighbours(builder, { similarity: all, weight }, held.n),
+  }
 }

@@ -1,5 +1,6 @@
 import type { Pair } from '../family.ts'
 import type { GraphBuilder } from '../onnx/builder.ts'
+import { NEIGHBOUR_OUTPUTS } from '../onnx/neighbour-outputs.ts'
 import type { InputNames } from './graph-input.ts'
 import type { Neighbours } from './neighbours.ts'
 
@@ -39,6 +40,17 @@ export function weighScores(
   const gain = builder.node('Sub', [one(pair.strong), one(pair.weak)])
   const shifted = builder.node('Add', [gain, doubles(builder, [1])])
   return { winRate: builder.node('Mul', [shifted, doubles(builder, [0.5])]), quality }
+}
+
+/** Declares cosines and kernel weights [batch, n] of the held rows, in their order, as double values. */
+export function declareNeighbours(
+  builder: GraphBuilder,
+  values: { readonly similarity: string; readonly weight: string },
+  rows: number,
+): void {
+  for (const key of ['similarity', 'weight'] as const) {
+    builder.outputAs(values[key], 'float64', ['batch', rows], NEIGHBOUR_OUTPUTS[key])
+  }
 }
 
 /** Declares `win_rate` and `quality` from double values. */

@@ -1,5 +1,5 @@
 import type { Embeddings } from '../embeddings.ts'
-import type { HeadWeights, Pair } from '../family.ts'
+import type { HeadWeights, HeldRows, Pair } from '../family.ts'
 import type { Scores } from '../scores.ts'
 import { tensorOf } from './tensor-of.ts'
 
@@ -31,6 +31,13 @@ export function neighboursOf(weights: HeadWeights, kernelSize: number): Neighbou
     kernel: tensorOf(weights, 'kernel', [kernelSize]).values,
   }
 }
+
+export const heldRows = ({ n, scores, base }: Neighbours, prior: number): HeldRows => ({
+  rows: n,
+  scores,
+  base,
+  prior,
+})
 
 /** The weight of each training row by its cosine, written over the cosines; returns the prior's weight. */
 export type Kernel = (similarities: Float64Array) => number

@@ -1,8 +1,14 @@
 import type { Family, GraphInput } from '../family.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
 import { declareInput } from './graph-input.ts'
-import { type Kernel, neighboursOf, scoreByNeighbours } from './neighbours.ts'
-import { cosines, declareOutputs, doubles, weighScores } from './neighbours-graph.ts'
+import { heldRows, type Kernel, neighboursOf, scoreByNeighbours } from './neighbours.ts'
+import {
+  cosines,
+  declareNeighbours,
+  declareOutputs,
+  doubles,
+  weighScores,
+} from './neighbours-graph.ts'
 
 const GAMMA = 10
 
@@ -18,6 +24,10 @@ export const sw: Family = {
     const held = neighboursOf(weights, 1)
     return scoreByNeighbours(held, similarityWeights(held.kernel[0]!), pair, embeddings)
   },
+  neighbours(weights) {
+    const held = neighboursOf(weights, 1)
+    return heldRows(held, held.kernel[0]!)
+  },
   graph(weights, pair, input: GraphInput) {
     const held = neighboursOf(weights, 1)
     const builder = new GraphBuilder()
@@ -28,6 +38,7 @@ export const sw: Family = {
     const weight = builder.node('Mul', [power, doubles(builder, [GAMMA])])
     const outputs = weighScores(builder, held, pair, weight, doubles(builder, [held.kernel[0]!]))
     declareOutputs(builder, outputs, held.m)
+    declareNeighbours(builder, { similarity: all, weight }, held.n)
     return { graph: builder.finish('weir_router') }
   },
 }

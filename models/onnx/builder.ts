@@ -80,6 +80,22 @@ export class GraphBuilder {
     return outputs
   }
 
+  /** Gives a node's output a name of its own, without a node that copies it, and declares it as an output. */
+  outputAs(
+    value: string,
+    type: ElementType,
+    shape: readonly (number | string)[],
+    name: string,
+  ): string {
+    const renamed = (values: readonly string[]): string[] =>
+      values.map((each) => (each === value ? name : each))
+    this.nodes.forEach((node, i) => {
+      this.nodes[i] = { ...node, inputs: renamed(node.inputs), outputs: renamed(node.outputs) }
+    })
+    this.outputs.push({ name, type, shape })
+    return name
+  }
+
   finish(name: string): OnnxGraph {
     return {
       name,

@@ -1,13 +1,30 @@
 import { type Embeddings, type SparseEmbeddings, takeRows } from '../embeddings.ts'
 import { WeirError } from '../errors.ts'
 import type { Scores } from '../scores.ts'
-import { createSession, type OrtModule, type OrtSession, openOrt } from './session.ts'
+import { NEIGHBOUR_OUTPUTS } from './neighbour-outputs.ts'
+import {
+  createSession,
+  type OrtModule,
+  type OrtSession,
+  type OrtTensor,
+  openOrt,
+} from './session.ts'
 
 /** Rows a run: bounds the padded matrices of sparse rows to tens of megabytes. */
 const CHUNK = 256
 
+/** What training rows count for one prompt, in the order the head holds them. */
+export interface NeighbourWeights {
+  /** cosine; n */
+  readonly similarity: Float64Array
+  /** the kernel's weight, 0 or more; n */
+  readonly weight: Float64Array
+}
+
 export interface GraphHead {
   score(embeddings: Embeddings): Promise<Scores>
+  /** Of one row; undefined where the graph does not give them. */
+  neighbours(embeddings: Embeddings): Promise<NeighbourWeights | undefined>
   close(): Promise<void>
 }
 
@@ -15,6 +32,11 @@ export interface GraphHead {
 export async function openGraphHead(model: Uint8Array, threads: number): Promise<GraphHead> {
   const ort = await openOrt()
   const session = await createSession(model, { threads })
+  // a calibrated graph gives the raw win rate beside: the map is applied once, by the router
+  const winRateName = session.outputNames.includes(RAW) ? RAW : 'win_rate'
+  // by name, so that what only `explain` reads is not fetched
+  const scored = [winRateName, 'quality'].filter((name) => session.outputNames.includes(name))
+  const explained = Object.values(NEIGHBOUR_OUTPUTS)
   return {
     async score(embeddings) {
       const winRate = new Float64Array(embeddings.rows)
@@ -28,43 +50,53 @@ export async function openGraphHead(model: Uint8Array, threads: number): Promise
                 embeddings,
                 Array.from({ length: rows }, (_, i) => start + i),
               )
-        const outputs = await run(ort, session, part)
-        winRate.set(outputs.winRate, start)
-        if (outputs.quality) {
-          const width = outputs.quality.length / rows
+        const outputs = await run(ort, session, part, scored)
+        const rates = outputs[winRateName]?.data
+        if (!(rates instanceof Float32Array) || rates.length !== rows) {
+          const reason = `expected an output win_rate of ${rows} numbers`
+          throw new WeirError('onnx_failed', { action: 'score the prompts', reason })
+        }
+        winRate.set(rates, start)
+        const values = outputs.quality?.data
+        if (values instanceof Float32Array) {
+          const width = values.length / rows
           quality ??= new Float64Array(embeddings.rows * width)
-          quality.set(outputs.quality, start * width)
+          quality.set(values, start * width)
         }
       }
       return quality ? { winRate, quality } : { winRate }
+    },
+    async neighbours(embeddings) {
+      if (!explained.every((name) => session.outputNames.includes(name))) return undefined
+      const outputs = await run(ort, session, takeRows(embeddings, [0]), explained)
+      const similarity = outputs[NEIGHBOUR_OUTPUTS.similarity]?.data
+      const weight = outputs[NEIGHBOUR_OUTPUTS.weight]?.data
+      if (!(similarity instanceof Float64Array && weight instanceof Float64Array)) {
+        const reason = `expected outputs ${explained.join(' and ')} of double numbers`
+        throw new WeirError('onnx_failed', { action: 'weigh the neighbours', reason })
+      }
+      return { similarity, weight }
     },
     close: () => session.release(),
   }
 }
 
+const RAW = 'win_rate_raw'
+
 async function run(
   ort: OrtModule,
   session: OrtSession,
   embeddings: Embeddings,
-): Promise<{ winRate: Float32Array; quality?: Float32Array }> {
+  fetches: readonly string[],
+): Promise<Record<string, OrtTensor>> {
+  const { rows, dimension } = embeddings
   try {
-    const outputs = await session.run(
+    return await session.run(
       embeddings.kind === 'dense'
-        ? {
-            embedding: new ort.Tensor('float32', embeddings.values, [
-              embeddings.rows,
-              embeddings.dimension,
-            ]),
-          }
+        ? { embedding: new ort.Tensor('float32', embeddings.values, [rows, dimension]) }
         : paddedTensors(ort, embeddings),
+      fetches,
     )
-    // a calibrated graph gives the raw win rate beside: the map is applied once, by the router
-    const winRate = (outputs.win_rate_raw ?? outputs.win_rate)?.data
-    if (!(winRate instanceof Float32Array) || winRate.length !== embeddings.rows) {
-      throw new Error(`expected an output win_rate of ${embeddings.rows} numbers`)
-    }
-    const quality = outputs.quality?.data
-    return quality instanceof Float32Array ? { winRate, quality } : { winRate }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new WeirError('onnx_failed', { action: 'score the prompts', reason }, { cause })

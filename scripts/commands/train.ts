@@ -18,6 +18,7 @@ interface TrainFlags extends LogFlags, PairFlags {
   readonly threads: string
   readonly set: readonly string[]
   readonly price: readonly string[]
+  readonly keepText?: boolean
   readonly json?: boolean
 }
 
@@ -47,6 +48,10 @@ export function trainCommand(): Command {
     .option('--threads <number>', 'threads of the training engine', '2')
     .option('--set <key=value>', 'a hyperparameter of the family; repeatable', collect, [])
     .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option(
+      '--keep-text',
+      'the bundle of knn, sw and ensemble keeps the start of each training prompt, for explain',
+    )
   return addPairFlags(addLogFlags(command))
     .option('--json', 'print the report as one JSON object')
     .addHelpText(
@@ -89,6 +94,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     threads,
     hyperparameters,
     prices,
+    ...(flags.keepText ? { keepText: true } : {}),
     signal,
     onProgress: terminal.onProgress,
   }).finally(() => encoder?.encoder.close?.())

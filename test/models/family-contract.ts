@@ -1,6 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import type { NeighbourRows } from '../../models/bundle/neighbours-file.ts'
 import type { Embeddings } from '../../models/embeddings.ts'
 import { takeRows } from '../../models/embeddings.ts'
+import { explainLinear } from '../../models/explain.ts'
+import { explainNeighbours } from '../../models/explain-neighbours.ts'
 import type { Family, HeadWeights, Pair } from '../../models/family.ts'
 import { scoreLinear } from '../../models/linear-head.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
@@ -13,6 +16,8 @@ export interface FamilyCase {
   readonly weights: HeadWeights
   readonly pair: Pair
   readonly embeddings: Embeddings
+  /** the neighbours' own win rate of one row, where the family's is made of more */
+  readonly neighbourRate?: (row: Embeddings) => number
 }
 
 /** Seeded rows for a head of the given input. */
@@ -89,6 +94,62 @@ export function describeFamilyContract(name: string, make: () => FamilyCase): vo
       try {
         const graph = await session.score(given.embeddings)
         expectClose(graph, scores)
+      } finally {
+        await session.close()
+      }
+    })
+
+    it('can be explained: by features where it folds, else by neighbours whose weights give the win rate', async () => {
+      const { family, weights, pair, embeddings } = given
+      const held = family.neighbours?.(weights)
+      expect([family.fold !== undefined, held !== undefined].filter(Boolean)).toHaveLength(1)
+      if (!held) {
+        const head = family.fold!(weights, pair)
+        const { features } = explainLinear(head, takeRows(embeddings, [1]), undefined)
+        expect(features.length).toBeGreaterThan(0)
+        return
+      }
+      const { kind, dimension } = embeddings
+      const session = await openGraphHead(
+        encodeOnnx(family.graph(weights, pair, { kind, dimension })),
+        1,
+      )
+      try {
+        for (const row of [1, 2, 3]) {
+          const one = takeRows(embeddings, [row])
+          const found = (await session.neighbours(one))!
+          expect(found.weight).toHaveLength(held.rows)
+          // the shares of what counted, written out again from the raw weights
+          const total = found.weight.reduce((sum, each) => sum + each, held.prior)
+          const m = weights.models.length
+          let gain = (held.prior * (held.base[pair.strong]! - held.base[pair.weak]!)) / total
+          found.weight.forEach((weight, i) => {
+            const [s, w] = [held.scores[i * m + pair.strong]!, held.scores[i * m + pair.weak]!]
+            gain += (weight * (s - w)) / total
+          })
+          const near = given.neighbourRate?.(one) ?? family.forward(weights, pair, one).winRate[0]!
+          expect((1 + gain) / 2).toBeCloseTo(near, 6)
+          const rows: NeighbourRows = {
+            observed: 'outcomes',
+            prior: {
+              weight: held.prior,
+              win_rate: (1 + held.base[pair.strong]! - held.base[pair.weak]!) / 2,
+            },
+            hashes: Array.from({ length: held.rows }, (_, i) => String(i)),
+            scores: Float32Array.from(
+              { length: 2 * held.rows },
+              (_, i) => held.scores[(i >> 1) * m + (i % 2 === 0 ? pair.strong : pair.weak)]!,
+            ),
+          }
+          const said = explainNeighbours(found, rows, undefined)
+          expect(said.neighbours!.length).toBe(10)
+          expect(said.neighbourhood!.win_rate).toBeCloseTo(near, 6)
+          const most = [...found.weight.keys()].reduce((a, b) =>
+            found.weight[b]! > found.weight[a]! ? b : a,
+          )
+          expect(said.neighbours![0]!.prompt_hash).toBe(String(most))
+          expect(said.neighbours![0]!.similarity).toBe(found.similarity[most])
+        }
       } finally {
         await session.close()
       }

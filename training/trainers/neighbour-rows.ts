@@ -15,12 +15,8 @@ export function neighbourTensors(
   tail: number,
 ): HeadWeights['tensors'] {
   const m = input.models.length
-  const scores = split.outcomes ? split.outcomes.scores : voteShares(split, input)
-  const kept: number[] = []
-  for (let row = 0; row < split.embeddings.rows; row++) {
-    const gain = scores[row * m + input.strong]! - scores[row * m + input.weak]!
-    if (!Number.isNaN(gain)) kept.push(row)
-  }
+  const scores = observedScores(split, input)
+  const kept = observedRows(split, input)
   const base = Float32Array.from({ length: m }, (_, model) => meanOf(scores, kept, m, model))
   const rows = new Float32Array(kept.length * tail)
   const taken = new Float32Array(kept.length * m)
@@ -39,6 +35,24 @@ export function neighbourTensors(
     base: { shape: [m], values: base },
   }
 }
+
+/** Rows of a split on which the pair was observed: the ones that are kept, in their order. */
+export function observedRows(
+  split: TrainingRows,
+  input: Pick<TrainerInput, 'models' | keyof Pair>,
+): number[] {
+  const m = input.models.length
+  const scores = observedScores(split, input)
+  const rows = Array.from({ length: split.embeddings.rows }, (_, row) => row)
+  return rows.filter(
+    (row) => !Number.isNaN(scores[row * m + input.strong]! - scores[row * m + input.weak]!),
+  )
+}
+
+const observedScores = (
+  split: TrainingRows,
+  input: Pick<TrainerInput, 'models' | keyof Pair>,
+): Float32Array => split.outcomes?.scores ?? voteShares(split, input)
 
 function voteShares(
   split: TrainingRows,

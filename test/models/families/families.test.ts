@@ -81,6 +81,7 @@ for (const kind of ['dense', 'sparse'] as const) {
     weights: both,
     pair,
     embeddings,
+    neighbourRate: (row) => knn.forward(near, pair, row).winRate[0]!,
   }))
 }
 
