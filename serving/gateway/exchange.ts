@@ -6,6 +6,7 @@ import { Ledger } from './ledger.ts'
 import type { GatewayRequest, ServePlan, Target } from './plan.ts'
 import type { Planning } from './policy.ts'
 import type { Answer, SendOptions, StrategyCall } from './strategy.ts'
+import { Trail } from './trail.ts'
 
 export interface ExchangeOptions {
   readonly endpoint: Endpoint
@@ -23,6 +24,7 @@ export class Exchange {
   readonly request: GatewayRequest
   readonly endpoint: Endpoint
   readonly ledger: Ledger
+  readonly trail = new Trail()
   readonly started: number
   private readonly options: ExchangeOptions
   private readonly controller = new AbortController()
@@ -86,11 +88,12 @@ export class Exchange {
 
   /** What a strategy works with. */
   call(plan: ServePlan): StrategyCall {
-    const { request, signal, remainingMs, options } = this
+    const { request, signal, trail, remainingMs, options } = this
     return {
       request,
       plan,
       signal,
+      trail,
       remainingMs,
       send: (target, sendOptions = {}) =>
         this.send(plan, target, false, sendOptions, joined(signal, sendOptions.signal)),

@@ -99,6 +99,7 @@ export function createGateway(options: GatewayOptions): Gateway {
           model,
           upstream: answer?.upstream,
           attempts: ledger.attempts,
+          trail: exchange.trail,
           costUsd: ledger.costUsd,
           savedUsd: model === undefined ? undefined : ledger.savedUsd(model, instead(plan)),
           milliseconds: exchange.milliseconds,

@@ -1,8 +1,10 @@
 import type { Outcome } from './gateway.ts'
+import type { Trail } from './trail.ts'
 
 /** What the client is told beside the answer: who served, why, and what it cost where that is known yet. */
 export function outcomeHeaders({ answer, plan, exchange }: Outcome): Record<string, string> {
   const { deciding } = plan
+  const kind = plan.kind === 'serve' ? plan.strategy.kind : 'single'
   const headers: Record<string, string> = {
     'x-weir-id': exchange.request.id,
     'x-weir-step': deciding.step,
@@ -13,8 +15,8 @@ export function outcomeHeaders({ answer, plan, exchange }: Outcome): Record<stri
     headers['x-weir-model'] = headerText(answer.target.model)
     headers['x-weir-upstream'] = headerText(answer.upstream)
     const first = plan.kind === 'serve' ? plan.targets[0]?.model : undefined
-    // another one than the decision's answered
-    if (first !== undefined && first !== answer.target.model) {
+    // another one than the decision's answered; which one does is a strategy's own business
+    if (kind === 'single' && first !== undefined && first !== answer.target.model) {
       headers['x-weir-failover-from'] = headerText(first)
     }
   }
@@ -25,16 +27,18 @@ export function outcomeHeaders({ answer, plan, exchange }: Outcome): Record<stri
     if (win_rate !== null) headers['x-weir-win-rate'] = String(win_rate)
     headers['x-weir-threshold'] = String(threshold)
   }
-  const { ledger } = exchange
-  headers['x-weir-attempts'] = String(
-    ledger.attempts.length + (answer?.answer.kind === 'stream' ? 1 : 0),
-  )
+  const { ledger, trail } = exchange
+  if (kind !== 'single') headers['x-weir-strategy'] = [kind, ...notes(trail)].join('; ')
+  const running = answer?.answer.kind === 'stream' && !answer.answer.fromWhole
+  headers['x-weir-attempts'] = String(ledger.attempts.length + (running ? 1 : 0))
   // a stream's tokens are counted when it ends
-  if (answer?.answer.kind === 'complete' && ledger.costUsd !== undefined) {
+  if (answer && !running && ledger.costUsd !== undefined) {
     headers['x-weir-cost-usd'] = ledger.costUsd.toFixed(8)
   }
   return headers
 }
+
+const notes = ({ notes }: Trail): string[] => [...notes].map((pair) => pair.join('='))
 
 /** Names may hold any letters; headers may not. */
 const headerText = (text: string): string =>

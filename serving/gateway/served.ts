@@ -1,5 +1,6 @@
 import type { Endpoint, Usage } from '../upstreams/upstream.ts'
 import type { GatewayRequest, Plan } from './plan.ts'
+import type { Trail } from './trail.ts'
 
 /** One question to one upstream, for whatever came of it. */
 export interface Attempt {
@@ -23,6 +24,8 @@ export interface Served {
   readonly model: string | undefined
   readonly upstream: string | undefined
   readonly attempts: readonly Attempt[]
+  /** what the strategy did, check by check */
+  readonly trail: Trail
   /** of all attempts together */
   readonly costUsd: number | undefined
   /** what the most expensive of the router's pair would have cost for the same tokens, less `costUsd` */

@@ -1,5 +1,6 @@
 import type { PassedBody, UpstreamAnswer } from '../upstreams/upstream.ts'
 import type { GatewayRequest, ServePlan, Target } from './plan.ts'
+import type { Trail } from './trail.ts'
 
 /** An answer and the target that gave it. */
 export interface Answer {
@@ -22,6 +23,7 @@ export interface StrategyCall {
   readonly plan: ServePlan
   /** aborted when the client has gone or the deadline has passed */
   readonly signal: AbortSignal
+  readonly trail: Trail
   /** milliseconds left of the request's deadline */
   remainingMs(): number
   /**

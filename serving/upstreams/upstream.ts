@@ -66,6 +66,8 @@ export interface StreamAnswer {
   readonly usage: () => Usage | undefined
   /** gives the connection back or closes it; safe to call at any time, any number of times */
   readonly cancel: () => void
+  /** written out from a whole answer, whose attempt has ended and was counted */
+  readonly fromWhole?: true
 }
 
 export type UpstreamAnswer = CompleteAnswer | StreamAnswer
