@@ -12,6 +12,12 @@ export const EncoderSpec = Type.Object({
 })
 export type EncoderSpec = Type.Static<typeof EncoderSpec>
 
+/** Whether prompts are sent to another machine to be encoded, by the encoder or by a part of it. */
+export function isRemote({ kind, options }: Pick<EncoderSpec, 'kind' | 'options'>): boolean {
+  const parts = Array.isArray(options.parts) ? (options.parts as EncoderSpec[]) : []
+  return kind === 'openai' || parts.some(isRemote)
+}
+
 export interface Encoded {
   readonly embeddings: Embeddings
   /** 1 where the prompt was longer than the encoder reads and its middle was left out; one a row. */

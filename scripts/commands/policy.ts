@@ -56,10 +56,19 @@ async function check(path: string, options: { readonly json?: boolean }): Promis
 async function explain(path: string, prompt: string, options: ExplainOptions): Promise<void> {
   const { checkPolicy } = await import('../../serving/policy/check.ts')
   const { createPolicy } = await import('../../serving/policy/pipeline.ts')
+  const { assertPolicyFits } = await import('../../serving/policy/fit.ts')
+  const { isRemote } = await import('../../models/encoder.ts')
   const { loadRouter } = await import('../../models/router.ts')
   const terminal = openTerminal()
   const checked = checkPolicy(await readText(path), path)
   const router = options.bundle === undefined ? undefined : await loadRouter(options.bundle)
+  if (router) {
+    const { name, candidates } = router.manifest
+    const its = (wanted: string): string => candidates.find(({ role }) => role === wanted)!.model
+    assertPolicyFits(checked, {
+      pairs: [{ router: name, strong: its('strong'), weak: its('weak') }],
+    })
+  }
   const semantic = checked.file.semantic
   const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
   const { buildSemanticIndex } = await import('../../serving/policy/semantic.ts')
@@ -73,11 +82,20 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
         ? await buildSemanticIndex(
             semantic.routes,
             semantic.none_of_these ?? [],
-            async (texts) => (await encoder.encode(texts)).embeddings,
+            async (texts, signal) => (await encoder.encode(texts, signal)).embeddings,
+            { remote: isRemote(encoder.spec) },
           )
         : undefined
     const policy = createPolicy(checked, {
-      ...(router ? { route: (asked) => router.route(asked) } : {}),
+      ...(router
+        ? {
+            learned: {
+              route: (asked) => router.route(asked),
+              has: (name) => name === router.manifest.name,
+              remote: () => isRemote(router.manifest.encoder),
+            },
+          }
+        : {}),
       ...(index ? { semantic: index } : {}),
     })
     const plan = await policy.plan(
@@ -97,6 +115,10 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
     if (options.json) {
       terminal.json(plan)
       return
+    }
+    for (const { step, matched, name, reason } of plan.steps ?? []) {
+      const why = reason === undefined ? '' : ` (${reason})`
+      terminal.print(`${step.padEnd(12)}${matched ? (name ?? 'matched') : '-'}${why}`)
     }
     const { step, reason, name } = plan.deciding
     terminal.print(`decided by: ${step}${name ? ` ${name}` : ''} (${reason})`)

@@ -29,6 +29,8 @@ export interface RequestHints {
   readonly max_latency_ms?: number
   /** tags, user tier and so on, for rules */
   readonly metadata?: Readonly<Record<string, unknown>>
+  /** say in a header what each step of the policy said */
+  readonly explain?: boolean
 }
 
 /** One model to ask, as what. */
@@ -50,6 +52,8 @@ export interface Target {
 export interface StrategyPlan {
   readonly kind: string
   readonly settings?: unknown
+  /** models that hard limits leave to this request, for those that a strategy asks beside the targets; all, where absent */
+  readonly open?: readonly string[]
 }
 
 /** Which step decided and why. `step` labels metrics, so both come from short closed lists. */
@@ -59,6 +63,16 @@ export interface Deciding {
   readonly reason: string
   /** the rule's or route's own name */
   readonly name?: string
+}
+
+/** What one step of a policy said of a request. */
+export interface StepVerdict {
+  readonly step: string
+  /** it had something to say, though hard limits may have closed what it asked for */
+  readonly matched: boolean
+  /** the rule's or route's own name */
+  readonly name?: string
+  readonly reason?: string
 }
 
 /** What the policy says of a request that is to be answered. */
@@ -80,6 +94,8 @@ export interface ServePlan {
   readonly propensity: number
   /** for logs and audit: policy hash, steps passed, budget state */
   readonly notes?: Readonly<Record<string, string | number>>
+  /** each step's word, in their order, up to the one that decided */
+  readonly steps?: readonly StepVerdict[]
 }
 
 /** What the policy says of a request that is not to be answered by any model. */
@@ -92,6 +108,8 @@ export interface RefusePlan {
   readonly status?: 400 | 402 | 403 | 413 | 429
   readonly retryAfter?: number
   readonly deciding: Deciding
+  readonly notes?: Readonly<Record<string, string | number>>
+  readonly steps?: readonly StepVerdict[]
 }
 
 export type Plan = ServePlan | RefusePlan

@@ -1,34 +1,88 @@
 import { redact } from '../../models/redaction.ts'
-import type { GatewayRequest } from '../gateway/plan.ts'
-import type { PolicyFile } from './file.ts'
+import type { GatewayRequest, RefusePlan } from '../gateway/plan.ts'
+import type { ModelFacts, PolicyFile } from './file.ts'
 import { compilePattern } from './pattern.ts'
 import type { Traits } from './traits.ts'
 
-/** Each model that this request must not go to, and why: no later step gets past it. */
-export type Limits = (request: GatewayRequest, traits: Traits) => ReadonlyMap<string, string>
+/** Why a request must not go to a model. */
+export interface Closed {
+  readonly reason: string
+  /** of the refusal, where all models are closed for the like; 403 unless told */
+  readonly status?: NonNullable<RefusePlan['status']>
+  /** seconds after which it may be open again */
+  readonly retryAfter?: number
+}
 
-export function compileLimits(file: PolicyFile): Limits {
-  const { privacy } = file
+/** What hard limits leave of a policy's models. No later step gets past it. */
+export interface Limited {
+  readonly closed: ReadonlyMap<string, Closed>
+  /** never in `closed`; in the file's order */
+  readonly open: readonly string[]
+  /** what is in it may go to private models only: to no other machine, whatever for */
+  readonly sensitive: boolean
+}
+
+export interface LimitState {
+  readonly request: GatewayRequest
+  readonly traits: Traits
+  readonly sensitive: boolean
+}
+
+/** One hard limit: why this model is closed to this request, or undefined. Called for each model; never waits. */
+export type ModelLimit = (model: string, facts: ModelFacts, state: LimitState) => Closed | undefined
+
+export type Limits = (request: GatewayRequest, traits: Traits) => Limited
+
+/** The file's own limits, then `more`; the first that closes a model says why. */
+export function compileLimits(file: PolicyFile, more: readonly ModelLimit[] = []): Limits {
+  const isSensitive = compileSensitive(file)
+  const limits = [privateLimit, keyLimit(file), requestLimit, capabilityLimit, ...more]
+  return (request, traits) => {
+    const state = { request, traits, sensitive: isSensitive(traits) }
+    const closed = new Map<string, Closed>()
+    const open: string[] = []
+    for (const [model, facts] of Object.entries(file.models)) {
+      let why: Closed | undefined
+      for (const limit of limits) {
+        why = limit(model, facts, state)
+        if (why) break
+      }
+      if (why) closed.set(model, why)
+      else open.push(model)
+    }
+    return { closed, open, sensitive: state.sensitive }
+  }
+}
+
+function compileSensitive({ privacy }: PolicyFile): (traits: Traits) => boolean {
   const patterns = (privacy?.patterns ?? []).map(compilePattern)
-  const sensitive = ({ text, tags }: Traits): boolean =>
+  return ({ text, tags }) =>
     (privacy?.tags ?? []).some((tag) => tags.includes(tag)) ||
     patterns.some((pattern) => pattern.test(text)) ||
     (privacy?.detect === true && redact(text) !== text)
-  return (request, traits) => {
-    const closed = new Map<string, string>()
-    const isSensitive = sensitive(traits)
-    const ofKey = file.keys?.[request.caller.name]?.models
-    for (const [model, facts] of Object.entries(file.models)) {
-      if (isSensitive && !facts.private)
-        closed.set(model, 'sensitive, and the model is not private')
-      else if (ofKey && !ofKey.includes(model)) closed.set(model, 'not allowed for this key')
-      else if (request.hints.models && !request.hints.models.includes(model)) {
-        closed.set(model, 'not allowed by the request')
-      } else if (traits.tokens > (facts.context ?? Infinity)) {
-        closed.set(model, `about ${traits.tokens} tokens, and its context is ${facts.context}`)
-      } else if (traits.images && !facts.vision) closed.set(model, 'images, and it reads none')
-      else if (traits.tools && !facts.tools) closed.set(model, 'tools, and it calls none')
-    }
-    return closed
+}
+
+const privateLimit: ModelLimit = (_, facts, { sensitive }) =>
+  sensitive && !facts.private ? { reason: 'sensitive, and the model is not private' } : undefined
+
+const keyLimit =
+  ({ keys }: PolicyFile): ModelLimit =>
+  (model, _, { request }) => {
+    const allowed = keys?.[request.caller.name]?.models
+    return allowed && !allowed.includes(model) ? { reason: 'not allowed for this key' } : undefined
   }
+
+const requestLimit: ModelLimit = (model, _, { request: { hints } }) =>
+  hints.models && !hints.models.includes(model)
+    ? { reason: 'not allowed by the request', status: 400 }
+    : undefined
+
+const capabilityLimit: ModelLimit = (_, facts, { traits }) => {
+  if (traits.tokens > (facts.context ?? Infinity)) {
+    const reason = `about ${traits.tokens} tokens, and its context is ${facts.context}`
+    return { reason, status: 413 }
+  }
+  if (traits.images && !facts.vision) return { reason: 'images, and it reads none', status: 400 }
+  if (traits.tools && !facts.tools) return { reason: 'tools, and it calls none', status: 400 }
+  return undefined
 }

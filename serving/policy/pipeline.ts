@@ -1,140 +1,119 @@
-import type { Decision, RouteRequest } from '../../models/decision.ts'
-import type { ChatMessage } from '../../models/messages.ts'
-import type { Caller } from '../decision/decider.ts'
-import type { Deciding, GatewayRequest, Plan, ServePlan } from '../gateway/plan.ts'
-import type { Policy } from '../gateway/policy.ts'
+import type { Decision } from '../../models/decision.ts'
+import { WeirError } from '../../models/errors.ts'
+import type { GatewayRequest, Plan, RefusePlan, StepVerdict } from '../gateway/plan.ts'
+import type { Planning, Policy } from '../gateway/policy.ts'
 import type { CheckedPolicy } from './check.ts'
-import { compileCondition } from './condition.ts'
-import type { RouteFile } from './file.ts'
+import type { PolicyFile, RouteFile } from './file.ts'
+import { askLearned, isNamed } from './learned-router.ts'
 import { compileLimits } from './limits.ts'
-import type { SemanticIndex } from './semantic.ts'
-import { StickySessions } from './sticky.ts'
+import type { PolicyNeeds } from './needs.ts'
+import type { Pass } from './pass.ts'
+import { routePlan } from './route-plan.ts'
+import type { Step, StepFactory, StepState } from './step.ts'
+import { defaultStep } from './steps/default.ts'
+import { fallbackStep } from './steps/fallback.ts'
+import { guardrailStep } from './steps/guardrail.ts'
+import { hardLimitStep } from './steps/hard-limit.ts'
+import { learnedStep } from './steps/learned.ts'
+import { namedStep } from './steps/named.ts'
+import { ruleStep } from './steps/rule.ts'
+import { semanticStep } from './steps/semantic.ts'
+import { stickyStep } from './steps/sticky.ts'
 import { traitsOf } from './traits.ts'
 
-export interface PolicyNeeds {
-  /** the learned router; without one, that step is passed */
-  readonly route?: (request: RouteRequest, caller: Caller) => Promise<Decision>
-  /** built from the file's `semantic` section; without one, that step is passed */
-  readonly semantic?: SemanticIndex
-}
+/** In the order they are asked. The last one always has an answer: it is asked only where a model is open. */
+export const STEPS: readonly StepFactory[] = [
+  hardLimitStep,
+  guardrailStep,
+  namedStep,
+  ruleStep,
+  semanticStep,
+  stickyStep,
+  learnedStep,
+  defaultStep,
+  fallbackStep,
+]
 
-/** Hard limits, guardrails, a named model or route, rules, semantic routes, sticky sessions, learned router, default. */
-export function createPolicy({ file, source }: CheckedPolicy, needs: PolicyNeeds): Policy {
-  const limits = compileLimits(file)
-  const compile = <T extends { readonly when: Parameters<typeof compileCondition>[0] }>(
-    rule: T,
-  ) => ({
-    ...rule,
-    holds: compileCondition(rule.when, file.keys),
-  })
-  const guardrails = (file.guardrails ?? []).map(compile)
-  const rules = (file.rules ?? []).map(compile)
-  const sticky = file.sticky ? new StickySessions(file.sticky) : undefined
-  const routeOf = (name: string): RouteFile => file.routes?.[name] ?? { models: [name] }
-  const isTarget = (name: string): boolean => name in file.models || name in (file.routes ?? {})
-
+/** A policy file at work. @throws WeirError `model_not_served` (in `plan`): a name that is nobody's */
+export function createPolicy(policy: CheckedPolicy, needs: PolicyNeeds): Policy {
+  const steps = STEPS.flatMap((factory) => factory(policy, needs) ?? [])
+  const stateOf = stateMaker(policy.file, needs)
   return {
-    async plan(request, { signal }): Promise<Plan> {
-      const traits = traitsOf(request)
-      const closed = limits(request, traits)
-      for (const { name, message, as, holds } of guardrails) {
-        if (!holds(request, traits)) continue
-        const deciding = { step: 'guardrail', reason: 'matched', name }
-        return { kind: 'refuse', message, as: as ?? 'error', deciding }
-      }
-      const open = Object.keys(file.models).filter((model) => !closed.has(model))
-      const refused = (): Plan => ({
-        kind: 'refuse',
-        as: 'error',
-        message: `no model may take this request: ${[...closed].map((pair) => pair.join(': ')).join('; ')}`,
-        deciding: { step: 'hard_limit', reason: 'no_model_left' },
-      })
-      if (open.length === 0) return refused()
-
-      /** Undefined where hard limits leave none of the route's models. */
-      const serve = (route: RouteFile, deciding: Deciding): ServePlan | undefined => {
-        const models = route.models.filter((model) => open.includes(model))
-        if (models.length === 0) return undefined
-        const maxLatencyMs = request.hints.max_latency_ms ?? route.max_latency_ms
-        const deadlineMs = request.hints.deadline_ms ?? route.deadline_ms
-        return {
-          kind: 'serve',
-          targets: models.map((model) => ({
-            model,
-            ...(route.system === undefined ? {} : { system: route.system }),
-            ...(route.parameters ? { parameters: route.parameters } : {}),
-          })),
-          strategy: { kind: 'single' },
-          deciding,
-          ...(route.allow_down === undefined ? {} : { allowDown: route.allow_down }),
-          ...(route.hedge_after_ms === undefined ? {} : { hedgeAfterMs: route.hedge_after_ms }),
-          ...(deadlineMs === undefined ? {} : { deadlineMs }),
-          ...(maxLatencyMs === undefined ? {} : { maxLatencyMs }),
-          propensity: 1,
-          notes: { policy: source.hash, ...(closed.size > 0 ? { closed: closed.size } : {}) },
-        }
-      }
-
-      const named = request.body.model.replace(/^weir\//, '')
-      if (isTarget(named)) {
-        return (
-          serve(routeOf(named), { step: 'model_named', reason: 'asked_for', name: named }) ??
-          refused()
-        )
-      }
-      for (const { name, route, holds } of rules) {
-        const plan = holds(request, traits)
-          ? serve(routeOf(route), { step: 'rule', reason: 'matched', name })
-          : undefined
-        if (plan) return plan
-      }
-      const near = traits.question === '' ? undefined : await needs.semantic?.match(traits.question)
-      const meant = file.semantic?.routes.find(({ name }) => name === near?.name)
-      if (meant && near) {
-        const deciding = { step: 'semantic', reason: 'near_examples', name: near.name }
-        const plan = serve(routeOf(meant.route), deciding)
-        if (plan) {
-          return { ...plan, targets: plan.targets.map((one) => ({ ...one, score: near.score })) }
-        }
-      }
-      if (file.learned && needs.route) {
-        const decision = await needs.route(
-          learnedRequest(request, file.learned, open),
-          request.caller,
-        )
-        signal.throwIfAborted()
-        const kept = sticky?.keep(request, decision, open)
-        const scored = decision.candidates.map(({ model }) => model)
-        const models = kept ? [kept, ...scored.filter((model) => model !== kept)] : scored
-        const plan = serve(
-          { models },
-          kept
-            ? { step: 'sticky', reason: 'within_margin' }
-            : { step: 'learned', reason: decision.reason },
-        )
-        if (plan) {
-          sticky?.remember(request, plan.targets[0]!.model)
-          return { ...plan, decision, propensity: kept ? 1 : decision.propensity }
-        }
-      }
-      const usual = serve(routeOf(file.default), { step: 'default', reason: 'no_step_decided' })
-      return usual ?? serve({ models: open }, { step: 'fallback', reason: 'default_closed' })!
+    async plan(request, planning) {
+      const plan = await runSteps(steps, stateOf(request, planning))
+      return { ...plan, notes: { policy: policy.source.hash } }
     },
   }
 }
 
-function learnedRequest(
-  { body, hints }: GatewayRequest,
-  learned: { readonly router?: string; readonly threshold?: number },
-  models: string[],
-): RouteRequest {
-  const messages = body.messages.map(({ role, content }) => ({ role, content: content ?? null }))
-  const threshold = hints.threshold ?? learned.threshold
-  return {
-    messages: messages as ChatMessage[],
-    models,
-    ...(learned.router === undefined ? {} : { router: learned.router }),
-    ...(threshold === undefined ? {} : { threshold }),
-    ...(hints.session_id === undefined ? {} : { session_id: hints.session_id }),
+/** The first plan, with every step's word up to it. @throws the signal's reason */
+export async function runSteps(steps: readonly Step[], state: StepState): Promise<Plan> {
+  const verdicts: StepVerdict[] = []
+  for (const step of steps) {
+    state.signal.throwIfAborted()
+    const result = await step.decide(state)
+    verdicts.push(verdictOf(step, result))
+    if (!result || result.kind === 'pass') continue
+    state.signal.throwIfAborted()
+    if (result.kind === 'serve') for (const each of steps) each.decided?.(state, result)
+    return { ...result, steps: verdicts }
   }
+  throw new Error('no step decided, and the last one always should')
+}
+
+function verdictOf({ name: step }: Step, result: Plan | Pass | undefined): StepVerdict {
+  if (!result) return { step, matched: false }
+  const { reason, name } = result.kind === 'pass' ? result : result.deciding
+  const matched = result.kind !== 'pass' || name !== undefined
+  return { step, matched, ...(name === undefined ? {} : { name }), reason }
+}
+
+/** What steps see of a request. */
+export function stateMaker(
+  file: PolicyFile,
+  needs: PolicyNeeds,
+): (request: GatewayRequest, planning: Planning) => StepState {
+  const limits = compileLimits(file, needs.limits)
+  const route = (name: string): RouteFile | undefined =>
+    Object.hasOwn(file.routes ?? {}, name)
+      ? file.routes?.[name]
+      : Object.hasOwn(file.models, name)
+        ? { models: [name] }
+        : undefined
+  return (request, { signal, send }) => {
+    const traits = traitsOf(request)
+    const limited = limits(request, traits)
+    let asked: Promise<Decision | Pass | RefusePlan> | undefined
+    return {
+      ...limited,
+      request,
+      traits,
+      signal,
+      send,
+      named: namedIn(request.body.model, route, file, needs),
+      route,
+      serve: (its, deciding, options = {}) =>
+        routePlan(its, limited.open, request, deciding, options, needs),
+      learned: () => {
+        asked ??= askLearned(request, limited, file, needs.learned)
+        return asked
+      },
+    }
+  }
+}
+
+function namedIn(
+  model: string,
+  route: StepState['route'],
+  file: PolicyFile,
+  { learned }: PolicyNeeds,
+): StepState['named'] {
+  // a model's own name may begin like that
+  for (const name of [model, model.replace(/^weir\//, '')]) {
+    const its = route(name)
+    if (its) return { name, route: its }
+  }
+  if (isNamed(model, file.learned ? learned : undefined)) return undefined
+  const known = ['weir', ...Object.keys(file.routes ?? {}), ...Object.keys(file.models)]
+  throw new WeirError('model_not_served', { model, known }, { param: 'model' })
 }

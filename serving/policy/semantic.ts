@@ -2,7 +2,7 @@ import { type DenseEmbeddings, type Embeddings, takeRows } from '../../models/em
 import { WeirError } from '../../models/errors.ts'
 
 /** Rows of an encoder that is loaded, dense. */
-export type Embed = (texts: readonly string[]) => Promise<Embeddings>
+export type Embed = (texts: readonly string[], signal?: AbortSignal) => Promise<Embeddings>
 
 export interface SemanticRoute {
   readonly name: string
@@ -21,8 +21,10 @@ export interface SemanticMatch {
 
 export interface SemanticIndex {
   readonly thresholds: ReadonlyMap<string, number>
+  /** texts are sent to another machine to be embedded */
+  readonly remote: boolean
   /** Undefined where the text is near enough to no route. */
-  match(text: string): Promise<SemanticMatch | undefined>
+  match(text: string, signal?: AbortSignal): Promise<SemanticMatch | undefined>
 }
 
 /** Examples whose cosines are averaged: one odd example does not decide alone. */
@@ -37,6 +39,7 @@ export async function buildSemanticIndex(
   routes: readonly SemanticRoute[],
   none: readonly string[],
   embed: Embed,
+  { remote = false, signal }: { readonly remote?: boolean; readonly signal?: AbortSignal } = {},
 ): Promise<SemanticIndex> {
   const texts: string[] = []
   const owners: number[] = []
@@ -50,7 +53,7 @@ export async function buildSemanticIndex(
     texts.push(text)
     owners.push(-1)
   }
-  const rows = unitRows(await embed(texts))
+  const rows = unitRows(await embed(texts, signal))
   const score = (rowsOf: DenseEmbeddings, row: number, route: number, except = -1): number => {
     const cosines: number[] = []
     for (let j = 0; j < owners.length; j++) {
@@ -70,8 +73,9 @@ export async function buildSemanticIndex(
   })
   return {
     thresholds: new Map(routes.map(({ name }, i) => [name, thresholds[i]!])),
-    async match(text) {
-      const asked = unitRows(await embed([text]))
+    remote,
+    async match(text, stop) {
+      const asked = unitRows(await embed([text], stop))
       let best: SemanticMatch | undefined
       for (const [i, { name }] of routes.entries()) {
         const found = { name, score: score(asked, 0, i), threshold: thresholds[i]! }

@@ -7,7 +7,7 @@ export interface StickyOptions {
   readonly sessions?: number
 }
 
-/** The model of each session's last answer, kept while the win rate stays near the threshold. */
+/** The model of each session's last answer. */
 export class StickySessions {
   readonly #options: StickyOptions
   readonly #last = new Map<string, { readonly model: string; readonly time: number }>()
@@ -16,14 +16,17 @@ export class StickySessions {
     this.#options = options
   }
 
-  /** The session's model, where the decision would change it and is not clear enough to. */
-  keep(request: GatewayRequest, decision: Decision, open: readonly string[]): string | undefined {
+  /** The model that the client says, or that this process remembers. */
+  last(request: GatewayRequest): string | undefined {
+    if (request.hints.previous_model !== undefined) return request.hints.previous_model
     const last = this.#last.get(keyOf(request))
     const fresh = last && request.time - last.time < (this.#options.minutes ?? 30) * 60_000
-    const model = request.hints.previous_model ?? (fresh ? last.model : undefined)
-    if (model === undefined || model === decision.model || !open.includes(model)) return undefined
-    const distance = Math.abs((decision.win_rate ?? 1) - decision.threshold)
-    return distance <= this.#options.margin ? model : undefined
+    return fresh ? last.model : undefined
+  }
+
+  /** Whether a decision is too near its threshold to change a session's model. */
+  within({ win_rate, threshold }: Decision): boolean {
+    return Math.abs((win_rate ?? 1) - threshold) <= this.#options.margin
   }
 
   remember(request: GatewayRequest, model: string): void {

@@ -39,7 +39,9 @@ const route = async ({ models }: RouteRequest): Promise<Decision> => {
     truncated: false,
   }
 }
-const policy = createPolicy(checkPolicy(text, EXAMPLE), { route })
+const policy = createPolicy(checkPolicy(text, EXAMPLE), {
+  learned: { route, has: (name) => name === 'r', remote: () => false },
+})
 const ask = (content: string, more: Partial<GatewayRequest> = {}, model = 'auto'): Promise<Plan> =>
   policy.plan(
     {

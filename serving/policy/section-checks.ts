@@ -1,0 +1,101 @@
+import type { FaultFinder, SectionCheck } from './fault.ts'
+import type { Condition } from './file.ts'
+import { compilePattern } from './pattern.ts'
+
+/** Each section's own check. A section of another folder adds its own here. */
+export const SECTION_CHECKS: readonly SectionCheck[] = [
+  routesCheck,
+  keysCheck,
+  privacyCheck,
+  guardrailsCheck,
+  rulesCheck,
+  semanticCheck,
+  defaultCheck,
+]
+
+function routesCheck(...[file, find]: Parameters<SectionCheck>): void {
+  for (const [name, route] of Object.entries(file.routes ?? {})) {
+    if (name in file.models) find.fault(['routes', name], 'a name that is no model’s', name)
+    find.models(['routes', name, 'models'], route.models)
+    for (const key of ['model', 'messages', 'stream']) {
+      if (key in (route.parameters ?? {})) {
+        find.fault(['routes', name, 'parameters', key], 'any parameter but this', key)
+      }
+    }
+  }
+}
+
+function keysCheck(...[file, find]: Parameters<SectionCheck>): void {
+  for (const [name, key] of Object.entries(file.keys ?? {})) {
+    find.models(['keys', name, 'models'], key.models)
+  }
+}
+
+function privacyCheck(...[{ privacy, models, semantic }, find]: Parameters<SectionCheck>): void {
+  if (!privacy) return
+  patternsCheck(['privacy', 'patterns'], privacy.patterns, find)
+  if (!Object.values(models).some((model) => model.private)) {
+    find.fault(['privacy'], 'at least one model with private: true', 'none')
+  }
+  if (semantic?.encoder.startsWith('openai:')) {
+    const expected = 'an encoder on this machine beside privacy'
+    find.fault(['semantic', 'encoder'], expected, semantic.encoder)
+  }
+}
+
+function guardrailsCheck(...[{ guardrails = [] }, find]: Parameters<SectionCheck>): void {
+  find.unique(
+    ['guardrails'],
+    guardrails.map(({ name }) => name),
+  )
+  for (const [i, { when }] of guardrails.entries()) conditionCheck(['guardrails', i], when, find)
+}
+
+function rulesCheck(...[{ rules = [] }, find]: Parameters<SectionCheck>): void {
+  find.unique(
+    ['rules'],
+    rules.map(({ name }) => name),
+  )
+  for (const [i, { when, route }] of rules.entries()) {
+    conditionCheck(['rules', i], when, find)
+    find.oneOf(['rules', i, 'route'], find.targets, route)
+  }
+}
+
+function semanticCheck(...[{ semantic }, find]: Parameters<SectionCheck>): void {
+  if (!semantic) return
+  find.unique(
+    ['semantic', 'routes'],
+    semantic.routes.map(({ name }) => name),
+  )
+  for (const [i, { route }] of semantic.routes.entries()) {
+    find.oneOf(['semantic', 'routes', i, 'route'], find.targets, route)
+  }
+}
+
+function defaultCheck(...[file, find]: Parameters<SectionCheck>): void {
+  find.oneOf(['default'], find.targets, file.default)
+}
+
+function conditionCheck(
+  at: readonly (string | number)[],
+  { regex }: Condition,
+  find: FaultFinder,
+): void {
+  patternsCheck([...at, 'when', 'regex'], regex, find)
+}
+
+function patternsCheck(
+  at: readonly (string | number)[],
+  patterns: readonly string[] = [],
+  find: FaultFinder,
+): void {
+  for (const [i, text] of patterns.entries()) {
+    try {
+      compilePattern(text)
+    } catch (error) {
+      const expected = 'an RE2 pattern (no look-around, no back-references)'
+      find.fault([...at, i], expected, (error as Error).message)
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import type { Decision } from '../../models/decision.ts'
+import type { Deciding, GatewayRequest, Plan, RefusePlan, ServePlan } from '../gateway/plan.ts'
+import type { Planning } from '../gateway/policy.ts'
+import type { CheckedPolicy } from './check.ts'
+import type { RouteFile } from './file.ts'
+import type { Limited } from './limits.ts'
+import type { PolicyNeeds } from './needs.ts'
+import type { Pass } from './pass.ts'
+import type { Traits } from './traits.ts'
+
+/** `undefined` where the step has nothing to say of the request. */
+export type StepResult = Plan | Pass | undefined
+
+/** What a served request gets beside its route. */
+export interface ServeOptions {
+  readonly decision?: Decision
+  /** 1 unless told */
+  readonly propensity?: number
+  /** a score of every target, such as a cosine */
+  readonly score?: number
+}
+
+/** One request on its way through the steps. Nothing a step does to it reaches the next one. */
+export interface StepState extends Limited {
+  readonly request: GatewayRequest
+  readonly traits: Traits
+  /** aborted when nobody waits any more */
+  readonly signal: AbortSignal
+  /** asks a model something of the step's own; see `Planning` */
+  readonly send: Planning['send']
+  /** the route or model that the client named */
+  readonly named: { readonly name: string; readonly route: RouteFile } | undefined
+  /** the route of that name, or the model of that name as a route of its own; undefined where there is none */
+  route(name: string): RouteFile | undefined
+  /** The only way to a plan that serves: closed models are left out. Undefined where none is left. */
+  serve(route: RouteFile, deciding: Deciding, options?: ServeOptions): ServePlan | undefined
+  /** The learned router's decision over the open models, asked once a request; or why there is none. */
+  learned(): Promise<Decision | Pass | RefusePlan>
+}
+
+/**
+ * One way of deciding. The pipeline asks the steps in order, and the first plan is the request's. A step
+ * says its name in `deciding.step`, serves no closed model, decides the same of the same request, and
+ * throws for no request, however odd. `test/serving/policy/step-contract.ts` holds it to that.
+ */
+export interface Step {
+  readonly name: string
+  decide(state: StepState): StepResult | Promise<StepResult>
+  /** what was decided in the end, by whichever step: for those that remember */
+  decided?(state: StepState, plan: ServePlan): void
+}
+
+/** A step of a policy file; undefined where the file has no use for it. */
+export type StepFactory = (policy: CheckedPolicy, needs: PolicyNeeds) => Step | undefined

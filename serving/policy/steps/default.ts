@@ -1,0 +1,12 @@
+import { pass } from '../pass.ts'
+import type { StepFactory } from '../step.ts'
+
+const STEP = 'default'
+
+/** The route of everything that no step decided. */
+export const defaultStep: StepFactory = ({ file }) => ({
+  name: STEP,
+  decide: ({ route, serve }) =>
+    serve(route(file.default)!, { step: STEP, reason: 'no_step_decided' }) ??
+    pass('models_closed', file.default),
+})

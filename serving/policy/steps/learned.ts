@@ -1,0 +1,20 @@
+import { pass } from '../pass.ts'
+import type { StepFactory } from '../step.ts'
+
+const STEP = 'learned'
+
+/** The learned router's order, as far as hard limits leave it. */
+export const learnedStep: StepFactory = ({ file }) => {
+  if (!file.learned) return undefined
+  return {
+    name: STEP,
+    async decide({ learned, serve }) {
+      const decision = await learned()
+      if ('kind' in decision) return decision
+      const models = decision.candidates.map(({ model }) => model)
+      const { reason, propensity } = decision
+      const plan = serve({ models }, { step: STEP, reason }, { decision, propensity })
+      return plan ?? pass('models_closed')
+    },
+  }
+}

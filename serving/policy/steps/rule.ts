@@ -1,0 +1,27 @@
+import { compileCondition } from '../condition.ts'
+import { pass } from '../pass.ts'
+import type { StepFactory } from '../step.ts'
+
+const STEP = 'rule'
+
+/** The first rule that holds and whose route has a model that is open. */
+export const ruleStep: StepFactory = ({ file }) => {
+  const rules = (file.rules ?? []).map((rule) => ({
+    ...rule,
+    holds: compileCondition(rule.when, file.keys),
+  }))
+  if (rules.length === 0) return undefined
+  return {
+    name: STEP,
+    decide({ request, traits, route, serve }) {
+      let closed: string | undefined
+      for (const { name, route: target, holds } of rules) {
+        if (!holds(request, traits)) continue
+        const plan = serve(route(target)!, { step: STEP, reason: 'matched', name })
+        if (plan) return plan
+        closed ??= name
+      }
+      return closed === undefined ? undefined : pass('models_closed', closed)
+    },
+  }
+}
