@@ -9,8 +9,9 @@ import type { OnProgress } from '../models/progress.ts'
 import { deriveSeed } from '../models/random.ts'
 import { createEngine } from './engine/engines.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
+import { checkSetting, type Settings } from './settings.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
-import type { TrainerResult } from './trainer.ts'
+import type { Trainer, TrainerResult, TrainingRows } from './trainer.ts'
 import { loadTrainer } from './trainers.ts'
 
 export interface FitRouterOptions {
@@ -26,20 +27,24 @@ export interface FitRouterOptions {
   /** `lexical` is fitted all the same, and the encoder's columns stand behind its own */
   readonly besideLexical?: boolean
   /** overrides of the family's hyperparameters */
-  readonly hyperparameters?: Readonly<Record<string, number>>
+  readonly hyperparameters?: Settings
   /** a file for families trained by gradient steps: a killed run goes on from it */
   readonly checkpoint?: string
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
 
-/** A fitted router before it is exported, with the splits it was fitted on. */
-export interface FittedRouter extends TrainerResult {
-  readonly family: Family
-  readonly pair: Pair
+/** The rows that a family is fitted on, encoded; several fits may share them. */
+export interface PreparedRows {
   readonly encoder: EncoderArtifact
   readonly train: EncodedSplit
   readonly validation: EncodedSplit
+}
+
+/** A fitted router before it is exported, with the splits it was fitted on. */
+export interface FittedRouter extends TrainerResult, PreparedRows {
+  readonly family: Family
+  readonly pair: Pair
 }
 
 /** Fits the encoder on the train prompts and the head on their labels; validation only stops and selects. */
@@ -47,23 +52,36 @@ export async function fitRouter(
   dataset: Dataset,
   options: FitRouterOptions,
 ): Promise<FittedRouter> {
-  const { signal, onProgress, seed } = options
-  const watch = { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) }
+  const { input } = await loadTrainer(options.router)
+  return fitHead(dataset, await prepareRows(dataset, input, options), options)
+}
+
+/** Fits the encoder on the train prompts, in the form that a trainer reads, and encodes train and validation. */
+export async function prepareRows(
+  dataset: Dataset,
+  input: Trainer['input'],
+  options: FitRouterOptions,
+): Promise<PreparedRows> {
+  const encoder = await fitEncoder(dataset, input, options)
+  const train = await encodeSplit(dataset, 'train', encoder.encoder, options.signal)
+  const validation = await encodeSplit(dataset, 'validation', encoder.encoder, options.signal)
+  return { encoder, train, validation }
+}
+
+export async function fitHead(
+  dataset: Dataset,
+  prepared: PreparedRows,
+  options: FitRouterOptions,
+): Promise<FittedRouter> {
+  const { signal, onProgress, seed, checkpoint } = options
   const trainer = await loadTrainer(options.router)
   const family = await loadFamily(options.router)
   const pair = {
     strong: modelIndex(dataset, options.strong),
     weak: modelIndex(dataset, options.weak),
   }
-  const hyperparameters = withOverrides(
-    options.besideLexical && options.encoder && Object.hasOwn(trainer.defaults, 'tail')
-      ? { ...trainer.defaults, tail: options.encoder.encoder.spec.dimension }
-      : trainer.defaults,
-    options.hyperparameters,
-  )
-  const encoder = await fitEncoder(dataset, trainer.input, options)
-  const train = await encodeSplit(dataset, 'train', encoder.encoder, signal)
-  const validation = await encodeSplit(dataset, 'validation', encoder.encoder, signal)
+  const { train, validation } = prepared
+  const hyperparameters = settingsFor(trainer, train, dataset.models.length, options)
   const engine = await createEngine(options.engine)
   try {
     const fitted = await trainer.fit({
@@ -75,10 +93,11 @@ export async function fitRouter(
       seed,
       engine,
       threads: options.threads,
-      ...(options.checkpoint ? { checkpoint: options.checkpoint } : {}),
-      ...watch,
+      ...(checkpoint ? { checkpoint } : {}),
+      ...(signal ? { signal } : {}),
+      ...(onProgress ? { onProgress } : {}),
     })
-    return { ...fitted, family, pair, encoder, train, validation }
+    return { ...fitted, ...prepared, family, pair }
   } finally {
     await engine.close()
   }
@@ -110,15 +129,22 @@ async function fitEncoder(
   return encoder ? joinEncoders(lexical, encoder) : lexical
 }
 
-function withOverrides(
-  defaults: Readonly<Record<string, number>>,
-  overrides: Readonly<Record<string, number>> = {},
-): Readonly<Record<string, number>> {
-  for (const key of Object.keys(overrides)) {
-    if (!Object.hasOwn(defaults, key)) {
-      const expected = `one of ${Object.keys(defaults).join(', ')}`
-      throw new WeirError('option_invalid', { option: '--set', expected, got: key })
-    }
+/** The family's defaults, those that go with the data's size, and over them what was asked for. */
+export function settingsFor(
+  trainer: Trainer,
+  { embeddings, preferences }: TrainingRows,
+  models: number,
+  { besideLexical, encoder, hyperparameters = {} }: FitRouterOptions,
+): Settings {
+  for (const [name, value] of Object.entries(hyperparameters)) {
+    checkSetting(trainer.settings, name, value, '--set')
   }
-  return { ...defaults, ...overrides }
+  const votes = preferences?.prompt.length ?? 0
+  const tailed = besideLexical && encoder && Object.hasOwn(trainer.defaults, 'tail')
+  return {
+    ...trainer.defaults,
+    ...trainer.sized?.({ prompts: embeddings.rows, votes, models }),
+    ...(tailed ? { tail: encoder.encoder.spec.dimension } : {}),
+    ...hyperparameters,
+  } as Settings
 }

@@ -1,7 +1,9 @@
+import type { TObject } from 'typebox'
 import type { Embeddings } from '../models/embeddings.ts'
 import type { HeadWeights } from '../models/family.ts'
 import type { OnProgress } from '../models/progress.ts'
 import type { Engine, EpochRecord } from './engine/engine.ts'
+import type { Settings } from './settings.ts'
 
 /** Preferences on the prompts of one split, as columns. */
 export interface PreferenceColumns {
@@ -26,13 +28,13 @@ export interface TrainingRows {
   readonly outcomes?: OutcomeColumns
 }
 
-export interface TrainerInput {
+export interface TrainerInput<S extends Settings = Settings> {
   readonly models: readonly string[]
   readonly strong: number
   readonly weak: number
   readonly train: TrainingRows
   readonly validation: TrainingRows
-  readonly hyperparameters: Readonly<Record<string, number>>
+  readonly hyperparameters: S
   readonly seed: number
   readonly engine: Engine
   readonly threads: number
@@ -50,18 +52,32 @@ export interface TrainerResult {
    */
   readonly heldOut?: HeadWeights
   /** every hyperparameter with the value it had */
-  readonly hyperparameters: Readonly<Record<string, number>>
+  readonly hyperparameters: Settings
   readonly curve: readonly EpochRecord[]
   readonly backend: string
   /** true where the signal stopped it early and this is the best so far */
   readonly stopped?: boolean
+  /** epochs that a killed run's checkpoint had done before this one went on, where there was one */
+  readonly resumedAfter?: number
+}
+
+/** How much there is to learn from: defaults may depend on it. */
+export interface DataSize {
+  /** of the train split */
+  readonly prompts: number
+  readonly votes: number
+  readonly models: number
 }
 
 /** How a family is fitted; its forward pass is the family of the same name in models/. */
-export interface Trainer {
+export interface Trainer<S extends Settings = Settings> {
   readonly family: string
   /** which embeddings it reads */
   readonly input: 'dense' | 'sparse'
-  readonly defaults: Readonly<Record<string, number>>
-  fit(input: TrainerInput): Promise<TrainerResult>
+  /** every hyperparameter: its default, its bounds, a sentence, and where `--tune` looks */
+  readonly settings: TObject
+  readonly defaults: S
+  /** the defaults that go with the data's size, where they do */
+  sized?(size: DataSize): Partial<S>
+  fit(input: TrainerInput<S>): Promise<TrainerResult>
 }

@@ -47,7 +47,12 @@ export function trainCommand(): Command {
     .option('--seed <number>', 'seed of splits, initial weights and shuffles', '1')
     .option('--threads <number>', 'threads of the training engine', '2')
     .option('--set <key=value>', 'a hyperparameter of the family; repeatable', collect, [])
-    .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option(
+      '--price <model=in/out>',
+      'US dollars per million tokens, or prices.json; repeatable',
+      collect,
+      [],
+    )
     .option(
       '--keep-text',
       'the bundle of knn, sw and ensemble keeps the start of each training prompt, for explain',
@@ -203,18 +208,19 @@ function printReport(terminal: Terminal, report: EvaluationReport): void {
   for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
 }
 
-async function settings(pairs: readonly string[]): Promise<Record<string, number>> {
-  const { numberOption } = await import('../options.ts')
+/** A value that reads as a number is one; the family's schema says which it wants. */
+async function settings(pairs: readonly string[]): Promise<Record<string, number | string>> {
   const { keyValue } = await import('../key-value.ts')
   return Object.fromEntries(
     pairs.map((pair) => {
       const [key, value] = keyValue('--set', pair)
-      return [key, numberOption(`--set ${key}`, value)!]
+      const number = value.trim() === '' ? Number.NaN : Number(value)
+      return [key, Number.isNaN(number) ? value : number]
     }),
   )
 }
 
 async function priceTable(pairs: readonly string[]): Promise<Map<string, Price>> {
-  const { parsePrice } = await import('../key-value.ts')
-  return new Map(pairs.map((pair) => parsePrice('--price', pair)))
+  const { priceOption } = await import('../price-option.ts')
+  return priceOption(pairs)
 }

@@ -3,7 +3,7 @@ import { classifier } from '../../models/families/classifier.ts'
 import { mf } from '../../models/families/mf.ts'
 import { createRandom, deriveSeed } from '../../models/random.ts'
 import type { Engine } from '../../training/engine/engine.ts'
-import type { TrainingRows } from '../../training/trainer.ts'
+import type { Trainer, TrainingRows } from '../../training/trainer.ts'
 import { classifierTrainer } from '../../training/trainers/classifier.ts'
 import { mfTrainer } from '../../training/trainers/mf.ts'
 import type { PairTable } from './encoder-data.ts'
@@ -36,7 +36,7 @@ export async function outOfFold(
   const { seed, folds, engine, signal } = options
   const winRate = new Float64Array(table.prompts.length)
   const family = head === 'mf' ? mf : classifier
-  const trainer = head === 'mf' ? mfTrainer : classifierTrainer
+  const trainer: Trainer = head === 'mf' ? mfTrainer : classifierTrainer
   for (let fold = 0; fold < folds; fold++) {
     const order = createRandom(deriveSeed(seed, `fold ${fold}`)).shuffle(
       Array.from(table.fold.keys()).filter((row) => table.fold[row] !== fold),

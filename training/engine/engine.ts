@@ -90,6 +90,8 @@ export interface FitOptions {
    * from there, to the same bytes as one that was never stopped; a finished run removes it.
    */
   readonly checkpoint?: string
+  /** APGR on validation of the parameters after an epoch: shown and recorded, never decided by */
+  readonly validationApgr?: (parameters: Readonly<Record<string, Tensor>>) => number | undefined
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
@@ -98,6 +100,7 @@ export interface EpochRecord {
   readonly epoch: number
   readonly trainLoss: number
   readonly validationLoss: number
+  readonly validationApgr?: number
   readonly seconds: number
 }
 
@@ -108,6 +111,8 @@ export interface FitResult {
   readonly bestEpoch: number
   /** true where the signal stopped it early; the parameters are the best so far */
   readonly stopped: boolean
+  /** epochs that a checkpoint of an earlier, killed run had done; 0 without one */
+  readonly resumedAfter: number
   /** which backend ran, its version and its threads */
   readonly backend: string
 }

@@ -40,25 +40,39 @@ export async function runEpochs(
     const began = performance.now()
     const trainLoss = finite(await runner.train(epoch), epoch)
     const validationLoss = finite(await runner.validate(), epoch)
+    const seconds = (performance.now() - began) / 1000
     const better = validationLoss < bestLoss()
-    epochs.push({ epoch, trainLoss, validationLoss, seconds: (performance.now() - began) / 1000 })
-    if (better) best = { epoch, parameters: await runner.parameters() }
+    const parameters = better || options.validationApgr ? await runner.parameters() : undefined
+    const apgr = parameters && options.validationApgr?.(parameters)
+    epochs.push({
+      epoch,
+      trainLoss,
+      validationLoss,
+      ...(apgr === undefined ? {} : { validationApgr: apgr }),
+      seconds,
+    })
+    if (better) best = { epoch, parameters: parameters! }
     if (checkpoint && best) {
       const state = await runner.state()
-      const { epoch: bestEpoch, parameters } = best
-      await writeCheckpoint(checkpoint, { fingerprint, epochs, bestEpoch, state, best: parameters })
+      const { epoch: bestEpoch, parameters: bestSoFar } = best
+      await writeCheckpoint(checkpoint, { fingerprint, epochs, bestEpoch, state, best: bestSoFar })
     }
     options.onProgress?.({
       stage: 'training',
       done: epoch,
       total: options.epochs,
-      note: `loss ${trainLoss.toFixed(4)}, validation ${validationLoss.toFixed(4)} (best ${bestLoss().toFixed(4)} at ${best?.epoch})`,
+      note: [
+        `loss ${trainLoss.toFixed(4)}`,
+        `validation ${validationLoss.toFixed(4)} (best ${bestLoss().toFixed(4)} at ${best?.epoch})`,
+        ...(apgr === undefined ? [] : [`APGR ${apgr.toFixed(3)}`]),
+      ].join(', '),
     })
   }
   if (!best) throw new WeirError('cancelled', { signal: 'request' })
   const stopped = signal?.aborted ?? false
   if (checkpoint && !stopped) await removeCheckpoint(checkpoint)
-  return { parameters: best.parameters, epochs, bestEpoch: best.epoch, stopped }
+  const resumedAfter = saved?.epochs.length ?? 0
+  return { parameters: best.parameters, epochs, bestEpoch: best.epoch, stopped, resumedAfter }
 }
 
 function finite(loss: number, epoch: number): number {

@@ -1,10 +1,42 @@
-import { concatenate, type Embeddings } from '../../models/embeddings.ts'
-import { WeirError } from '../../models/errors.ts'
+import Type, { type Static } from 'typebox'
+import { concatenate } from '../../models/embeddings.ts'
 import type { HeadWeights } from '../../models/family.ts'
-import { linearLogits, sigmoid } from '../../models/linear-head.ts'
 import type { EpochRecord } from '../engine/engine.ts'
-import { fitLogistic, type LogisticFit } from '../solver/logistic.ts'
-import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
+import { defaultsOf, real, whole } from '../settings.ts'
+import type { LogisticFit } from '../solver/logistic.ts'
+import type { Trainer } from '../trainer.ts'
+import { CLASS_WEIGHT, withClassWeight } from './class-weights.ts'
+import { penaltyPath, solveHead } from './penalty-path.ts'
+import { SMOOTHING, withShrunkVotes } from './shrunk-votes.ts'
+import { foldTargets, type HeadTargets, headTargets, joinTargets, shiftRows } from './targets.ts'
+
+export const CLASSIFIER_SETTINGS = Type.Object({
+  l2_min: real(0.5, 'the weakest L2 penalty that is tried', {
+    exclusiveMinimum: 0,
+    search: { from: 0.05, to: 3, scale: 'log' },
+  }),
+  l2_max: real(30, 'the strongest L2 penalty that is tried, first', {
+    exclusiveMinimum: 0,
+    search: { from: 5, to: 300, scale: 'log' },
+  }),
+  l2_steps: whole(5, 'penalties tried between the two', {
+    minimum: 1,
+    maximum: 100,
+    search: { among: [4, 6, 8] },
+  }),
+  iterations: whole(200, 'L-BFGS iterations at the most', { minimum: 1, maximum: 100_000 }),
+  refit: whole(1, '1: fit again with the validation rows among the others at the end', {
+    minimum: 0,
+    maximum: 1,
+  }),
+  folds: whole(5, 'folds that choose the penalty where rows are few', { minimum: 2, maximum: 50 }),
+  folds_below_rows: whole(3000, 'with fewer rows a head, folds choose and not validation alone', {
+    minimum: 0,
+  }),
+  class_weight: CLASS_WEIGHT,
+  smoothing: SMOOTHING,
+})
+export type ClassifierSettings = Static<typeof CLASSIFIER_SETTINGS>
 
 /**
  * Linear heads by penalised logistic regression: from outcomes one success head a model (soft labels are
@@ -13,34 +45,32 @@ import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
  * validation or, where a head has few rows, over folds of train and validation together. With `refit`, the
  * head is then fitted at that strength to all of them.
  */
-export const classifierTrainer: Trainer = {
+export const classifierTrainer: Trainer<ClassifierSettings> = {
   family: 'classifier',
   input: 'sparse',
-  defaults: {
-    l2_min: 0.5,
-    l2_max: 30,
-    l2_steps: 5,
-    iterations: 200,
-    refit: 1,
-    folds: 5,
-    folds_below_rows: 3000,
-  },
+  settings: CLASSIFIER_SETTINGS,
+  defaults: defaultsOf(CLASSIFIER_SETTINGS),
 
   async fit(input) {
-    const { train, validation, hyperparameters } = input
+    const { train, validation, hyperparameters: settings, signal } = input
     const rows = train.embeddings.rows
     const all = concatenate([train.embeddings, validation.embeddings])
-    const heads = headTargets(input)
+    const path = { embeddings: all, settings, signal }
+    const heads = headTargets({
+      ...input,
+      train: withShrunkVotes(train, settings.smoothing),
+      validation: withShrunkVotes(validation, settings.smoothing),
+    }).map((head) => weighted(head, settings))
     const curve: EpochRecord[] = []
     const heldOut: LogisticFit[] = []
     const refitted: LogisticFit[] = []
     for (const [index, head] of heads.entries()) {
       const everything = joinTargets(head.train, head.validation, rows)
-      const few = everything.rows.length < hyperparameters.folds_below_rows!
+      const few = everything.rows.length < settings.folds_below_rows
       const parts = few
-        ? foldTargets(everything, hyperparameters.folds!)
-        : [{ fit: head.train, judge: { ...head.validation, rows: shifted(head.validation, rows) } }]
-      const chosen = await penaltyPath(input, all, parts, (record, step, steps) => {
+        ? foldTargets(everything, settings.folds)
+        : [{ fit: head.train, judge: shiftRows(head.validation, rows) }]
+      const chosen = await penaltyPath(path, parts, (record, step, steps) => {
         curve.push({ epoch: curve.length, ...record })
         input.onProgress?.({
           stage: 'fitting classifier',
@@ -49,228 +79,30 @@ export const classifierTrainer: Trainer = {
           note: `${head.name}: validation log-loss ${record.validationLoss.toFixed(4)}`,
         })
       })
-      heldOut.push(few ? await solve(input, all, head.train, chosen.l2) : chosen.fit)
-      if (hyperparameters.refit === 1) {
-        refitted.push(await solve(input, all, everything, chosen.l2, chosen.fit))
+      heldOut.push(few ? await solveHead(path, head.train, chosen.l2) : chosen.fit)
+      if (settings.refit === 1) {
+        refitted.push(await solveHead(path, everything, chosen.l2, chosen.fit))
       }
     }
     const first = joinHeads(input.models, all.dimension, heldOut)
     return {
-      ...(hyperparameters.refit === 1
+      ...(settings.refit === 1
         ? { weights: joinHeads(input.models, all.dimension, refitted), heldOut: first }
         : { weights: first }),
-      hyperparameters,
+      hyperparameters: settings,
       curve,
       backend: 'lbfgs',
     }
   },
 }
 
-interface HeadTargets {
-  readonly name: string
-  readonly train: Target
-  readonly validation: Target
-}
-
-function headTargets(input: TrainerInput): HeadTargets[] {
-  const { models, train, validation } = input
-  if (!train.outcomes) {
-    return [
-      {
-        name: `${models[input.strong]} over ${models[input.weak]}`,
-        train: pairTarget(train, input),
-        validation: pairTarget(validation, input),
-      },
-    ]
+/** Validation is judged by the same loss, else the penalty would be chosen for another one. */
+function weighted(head: HeadTargets, { class_weight }: ClassifierSettings): HeadTargets {
+  return {
+    name: head.name,
+    train: withClassWeight(head.train, class_weight),
+    validation: withClassWeight(head.validation, class_weight),
   }
-  return models.map((name, model) => ({
-    name,
-    train: outcomeTarget(train, models.length, model),
-    validation: outcomeTarget(validation, models.length, model),
-  }))
-}
-
-/** What is fitted and what judges it. */
-interface Part {
-  readonly fit: Target
-  readonly judge: Target
-}
-
-interface PathRecord {
-  readonly trainLoss: number
-  readonly validationLoss: number
-  readonly seconds: number
-}
-
-/** Strongest penalty first: the path ends where the judging loss starts to rise. */
-async function penaltyPath(
-  input: TrainerInput,
-  embeddings: Embeddings,
-  parts: readonly Part[],
-  onStep: (record: PathRecord, step: number, steps: number) => void,
-): Promise<{ fit: LogisticFit; l2: number }> {
-  const strengths = penalties(input.hyperparameters)
-  let best: { fits: LogisticFit[]; loss: number; l2: number } | undefined
-  for (const [step, l2] of strengths.entries()) {
-    const started = performance.now()
-    const fits: LogisticFit[] = []
-    let trainLoss = 0
-    let loss = 0
-    for (const [k, { fit: target, judge }] of parts.entries()) {
-      // the neighbouring strength's solution is a good start
-      const fit = await solve(input, embeddings, target, l2, best?.fits[k])
-      fits.push(fit)
-      trainLoss += meanLogLoss(fit, embeddings, target) / parts.length
-      loss += meanLogLoss(fit, embeddings, judge) / parts.length
-    }
-    const seconds = (performance.now() - started) / 1000
-    onStep({ trainLoss, validationLoss: loss, seconds }, step, strengths.length)
-    if (best && !(loss < best.loss)) break // weaker penalties only overfit more
-    best = { fits, loss, l2 }
-  }
-  return { fit: best!.fits[0]!, l2: best!.l2 }
-}
-
-async function solve(
-  input: TrainerInput,
-  embeddings: Embeddings,
-  target: Target,
-  l2: number,
-  init?: LogisticFit,
-): Promise<LogisticFit> {
-  input.signal?.throwIfAborted()
-  return fitLogistic({
-    embeddings,
-    ...target,
-    l2,
-    maxIterations: input.hyperparameters.iterations!,
-    tolerance: 1e-5,
-    ...(init ? { init: { weights: init.weights, bias: init.bias } } : {}),
-    ...(input.signal ? { signal: input.signal } : {}),
-  })
-}
-
-/** A prompt's rows all fall into one part: row r belongs to part r mod folds. */
-function foldTargets(everything: Target, folds: number): Part[] {
-  const pick = (keep: (row: number) => boolean): Target => {
-    const kept = [...everything.rows.keys()].filter((i) => keep(everything.rows[i]!))
-    return target(
-      kept.map((i) => everything.rows[i]!),
-      kept.map((i) => everything.labels[i]!),
-      kept.map((i) => everything.weights[i]!),
-    )
-  }
-  const parts = Array.from({ length: folds }, (_, fold) => ({
-    fit: pick((row) => row % folds !== fold),
-    judge: pick((row) => row % folds === fold),
-  }))
-  return parts.filter(({ fit, judge }) => fit.rows.length > 0 && judge.rows.length > 0)
-}
-
-function penalties(hyperparameters: Readonly<Record<string, number>>): number[] {
-  const {
-    l2_min: low,
-    l2_max: high,
-    l2_steps: steps,
-  } = hyperparameters as {
-    l2_min: number
-    l2_max: number
-    l2_steps: number
-  }
-  if (steps <= 1) return [high]
-  return Array.from({ length: steps }, (_, i) => high * (low / high) ** (i / (steps - 1)))
-}
-
-const shifted = ({ rows }: Target, by: number): Int32Array => rows.map((row) => row + by)
-
-interface Target {
-  /** rows of the embeddings that have a label */
-  readonly rows: Int32Array
-  readonly labels: Float32Array
-  readonly weights: Float32Array
-}
-
-function outcomeTarget(split: TrainingRows, models: number, model: number): Target {
-  const scores = split.outcomes!.scores
-  const rows: number[] = []
-  const labels: number[] = []
-  for (let row = 0; row < split.embeddings.rows; row++) {
-    const score = scores[row * models + model]!
-    if (Number.isNaN(score)) continue
-    rows.push(row)
-    labels.push(score)
-  }
-  return target(rows, labels, new Float32Array(rows.length).fill(1))
-}
-
-/** The pair's own votes, seen from the strong model's side. */
-function pairTarget(split: TrainingRows, { strong, weak, models }: TrainerInput): Target {
-  const rows: number[] = []
-  const labels: number[] = []
-  const weights: number[] = []
-  const { preferences } = split
-  for (let i = 0; i < (preferences?.prompt.length ?? 0); i++) {
-    const { modelA, modelB, label, weight, prompt } = preferences!
-    const forward = modelA[i] === strong && modelB[i] === weak
-    if (!forward && !(modelA[i] === weak && modelB[i] === strong)) continue
-    rows.push(prompt[i]!)
-    labels.push(forward ? label[i]! : 1 - label[i]!)
-    weights.push(weight[i]!)
-  }
-  if (rows.length === 0) {
-    throw new WeirError('rows_too_few', {
-      expected: 1,
-      what: `comparing ${models[strong]} with ${models[weak]} (--router mf learns from all pairs)`,
-      got: 0,
-    })
-  }
-  return target(rows, labels, weights)
-}
-
-const target = (
-  rows: readonly number[],
-  labels: readonly number[],
-  weights: ArrayLike<number>,
-): Target => ({
-  rows: Int32Array.from(rows),
-  labels: Float32Array.from(labels),
-  weights: Float32Array.from(weights),
-})
-
-/** Two splits' targets, the second one's rows behind the first one's `rows`. */
-function joinTargets(first: Target, second: Target, rows: number): Target {
-  return target(
-    [...first.rows, ...shifted(second, rows)],
-    [...first.labels, ...second.labels],
-    [...first.weights, ...second.weights],
-  )
-}
-
-function meanLogLoss(
-  fit: LogisticFit,
-  embeddings: Embeddings,
-  { rows, labels, weights }: Target,
-): number {
-  const head = {
-    link: 'pair',
-    outputs: 1,
-    dimension: embeddings.dimension,
-    weights: fit.weights,
-    bias: Float32Array.of(fit.bias),
-    strong: 0,
-    weak: 0,
-  } as const
-  const logit = new Float64Array(1)
-  let loss = 0
-  let total = 0
-  for (let i = 0; i < rows.length; i++) {
-    linearLogits(head, embeddings, rows[i]!, logit)
-    const p = Math.min(Math.max(sigmoid(logit[0]!), 1e-12), 1 - 1e-12)
-    const y = labels[i]!
-    loss -= weights[i]! * (y * Math.log(p) + (1 - y) * Math.log(1 - p))
-    total += weights[i]!
-  }
-  return total > 0 ? loss / total : Number.NaN
 }
 
 function joinHeads(

@@ -1,31 +1,34 @@
+import Type, { type Static } from 'typebox'
 import { classifier } from '../../models/families/classifier.ts'
 import { clippedLogit, ensembleWeights } from '../../models/families/ensemble.ts'
 import { knn } from '../../models/families/knn.ts'
 import { sigmoid } from '../../models/linear-head.ts'
+import { defaultsOf } from '../settings.ts'
 import type { Trainer } from '../trainer.ts'
-import { classifierTrainer } from './classifier.ts'
-import { knnTrainer } from './knn.ts'
+import { CLASSIFIER_SETTINGS, classifierTrainer } from './classifier.ts'
+import { KNN_SETTINGS, knnTrainer } from './knn.ts'
 import { pairRows, winRateLoss } from './pair-rows.ts'
 
 /** What the neighbours' logit may count beside the classifier's 1. */
 const SHARES = [0, 0.1, 0.2, 0.35, 0.5, 0.75, 1]
 const SCALES = [0.6, 0.8, 1, 1.2]
 
+const ENSEMBLE_SETTINGS = Type.Object({
+  ...CLASSIFIER_SETTINGS.properties,
+  ...KNN_SETTINGS.properties,
+})
+
 /** Fits a classifier and knn on the same rows and mixes their logits by the least log-loss on validation. */
-export const ensembleTrainer: Trainer = {
+export const ensembleTrainer: Trainer<Static<typeof ENSEMBLE_SETTINGS>> = {
   family: 'ensemble',
   input: 'sparse',
-  defaults: { ...classifierTrainer.defaults, k: 100, tail: 0 },
+  settings: ENSEMBLE_SETTINGS,
+  defaults: defaultsOf(ENSEMBLE_SETTINGS),
 
   async fit(input) {
     const { validation, hyperparameters } = input
-    const only = (keys: Readonly<Record<string, number>>) =>
-      Object.fromEntries(Object.keys(keys).map((key) => [key, hyperparameters[key]!]))
-    const linear = await classifierTrainer.fit({
-      ...input,
-      hyperparameters: only(classifierTrainer.defaults),
-    })
-    const near = await knnTrainer.fit({ ...input, hyperparameters: only(knnTrainer.defaults) })
+    const linear = await classifierTrainer.fit(input)
+    const near = await knnTrainer.fit(input)
     const labels = pairRows(validation, input)
     const logits = [
       classifier.forward(linear.heldOut ?? linear.weights, input, validation.embeddings),

@@ -1,8 +1,10 @@
+import Type, { type Static } from 'typebox'
 import { concatenate, takeRows } from '../../models/embeddings.ts'
 import { WeirError } from '../../models/errors.ts'
 import { knn } from '../../models/families/knn.ts'
 import type { HeadWeights, Tensor } from '../../models/family.ts'
 import type { EpochRecord } from '../engine/engine.ts'
+import { defaultsOf, whole } from '../settings.ts'
 import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
 import { neighbourTensors } from './neighbour-rows.ts'
 import { pairRows, winRateLoss } from './pair-rows.ts'
@@ -12,20 +14,40 @@ const PRIOR_SHARES = [0.1, 0.3, 1, 3]
 /** Validation rows that settings are compared on at the most: each asks every training row. */
 const MAX_COMPARED = 1_000
 
+export const KNN_SETTINGS = Type.Object({
+  k: whole(100, 'neighbours that are asked', {
+    minimum: 1,
+    maximum: 10_000,
+    search: { among: [30, 60, 100, 200] },
+  }),
+  tail: whole(
+    0,
+    'of sparse rows, how many of the last columns are the dense ones; set by --encoder',
+    {
+      minimum: 0,
+    },
+  ),
+  refit: whole(1, '1: the validation rows are kept among the neighbours at the end', {
+    minimum: 0,
+    maximum: 1,
+  }),
+})
+
 /**
  * Keeps the training rows; of a few temperatures and prior weights it takes those with the least log-loss on
  * validation. A prior's share is of the mean kernel weight around a validation prompt.
  */
-export const knnTrainer: Trainer = {
+export const knnTrainer: Trainer<Static<typeof KNN_SETTINGS>> = {
   family: 'knn',
   input: 'dense',
-  defaults: { k: 100, tail: 0, refit: 1 },
+  settings: KNN_SETTINGS,
+  defaults: defaultsOf(KNN_SETTINGS),
 
   async fit(input) {
     const { signal, onProgress, hyperparameters } = input
     const tail = tailOf(input)
     const tensors = neighbourTensors(input.train, input, tail)
-    const k = Math.min(hyperparameters.k!, tensors.rows!.shape[0]! - 1)
+    const k = Math.min(hyperparameters.k, tensors.rows!.shape[0]! - 1)
     if (k < 1) {
       throw new WeirError('rows_too_few', {
         expected: 2,
@@ -67,10 +89,13 @@ export const knnTrainer: Trainer = {
 }
 
 /** Of dense rows all columns; of sparse ones the last `tail`, which must be said. */
-export function tailOf({ train, hyperparameters }: TrainerInput): number {
+export function tailOf({
+  train,
+  hyperparameters,
+}: TrainerInput<{ readonly tail: number }>): number {
   const { embeddings } = train
   if (embeddings.kind === 'dense') return embeddings.dimension
-  const tail = hyperparameters.tail!
+  const tail = hyperparameters.tail
   if (tail >= 1 && tail <= embeddings.dimension) return tail
   throw new WeirError('option_invalid', {
     option: '--encoder',

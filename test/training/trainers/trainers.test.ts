@@ -30,7 +30,7 @@ function rowsOf(seed: number, rows: number, label?: (need: boolean) => number[])
 const inputOf = (
   train: TrainingRows,
   validation: TrainingRows,
-  hyperparameters: Readonly<Record<string, number>>,
+  hyperparameters: TrainerInput['hyperparameters'],
 ): TrainerInput => ({
   models: ['strong', 'weak'],
   strong: 0,

@@ -1,0 +1,103 @@
+import Type, { type TObject, type TSchema } from 'typebox'
+import { Check } from 'typebox/value'
+import { WeirError } from '../models/errors.ts'
+import { describeValue } from '../models/schema-fault.ts'
+
+/** A family's hyperparameters, by name: numbers, and words where the schema lists them. */
+export type Settings = Readonly<Record<string, number | string>>
+
+/** Where `--tune` looks for better values: between two numbers, or among some. */
+export type Search =
+  | { readonly from: number; readonly to: number; readonly scale: 'linear' | 'log' }
+  | { readonly among: readonly (number | string)[] }
+
+interface Bounds {
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly exclusiveMinimum?: number
+  readonly search?: Search
+}
+
+/** A number with its default and one sentence on what it does. */
+export const real = (initial: number, description: string, bounds: Bounds = {}) =>
+  Type.Number({ default: initial, description, ...bounds })
+
+export const whole = (initial: number, description: string, bounds: Bounds = {}) =>
+  Type.Integer({ default: initial, description, ...bounds })
+
+/** One of some words, the first being the default. */
+export const word = <const Word extends string>(
+  words: readonly Word[],
+  description: string,
+  more: { readonly search?: Search } = {},
+) => Type.Unsafe<Word>({ type: 'string', enum: words, default: words[0], description, ...more })
+
+/** One of some words or a number above 0. */
+export const wordOrNumber = <const Word extends string>(
+  words: readonly Word[],
+  description: string,
+) =>
+  Type.Unsafe<Word | number>({
+    anyOf: [{ enum: words }, { type: 'number', exclusiveMinimum: 0 }],
+    default: words[0],
+    description,
+  })
+
+/** What a hyperparameter's schema says of it. */
+export interface SettingSchema extends Bounds {
+  readonly type?: 'number' | 'integer' | 'string'
+  readonly enum?: readonly string[]
+  readonly anyOf?: readonly [{ readonly enum: readonly string[] }, Bounds]
+  readonly default: number | string
+  readonly description: string
+}
+
+/** The members of a family's schema, in the order they are declared. */
+export const settingSchemas = (schema: TObject): readonly (readonly [string, SettingSchema])[] =>
+  Object.entries(schema.properties as Record<string, SettingSchema & TSchema>)
+
+export function defaultsOf<Schema extends TObject>(schema: Schema): Type.Static<Schema> {
+  const entries = settingSchemas(schema).map(([name, { default: value }]) => [name, value])
+  // a schema made of the four kinds above always has defaults of its own types
+  return Object.fromEntries(entries) as Type.Static<Schema>
+}
+
+/**
+ * Refuses a name that the family does not have and a value out of bounds.
+ *
+ * @param where names the option, or the file and line, that gave the value
+ * @throws option_invalid
+ */
+export function checkSetting(
+  schema: TObject,
+  name: string,
+  value: unknown,
+  where: string,
+): asserts value is number | string {
+  const known = settingSchemas(schema)
+  const found = known.find(([key]) => key === name)?.[1]
+  if (!found) {
+    const expected = `one of ${known.map(([key]) => key).join(', ')}`
+    throw new WeirError('option_invalid', { option: where, expected, got: name })
+  }
+  if (Check(found as TSchema, value) && !(typeof value === 'number' && !Number.isFinite(value))) {
+    return
+  }
+  throw new WeirError('option_invalid', {
+    option: `${where} ${name}`,
+    expected: describeSetting(found),
+    got: describeValue(value),
+  })
+}
+
+/** `a whole number from 1 to 4096`, `pairwise or success` */
+export function describeSetting(schema: SettingSchema): string {
+  if (schema.enum) return schema.enum.join(' or ')
+  if (schema.anyOf) return `${schema.anyOf[0].enum.join(', ')} or a number above 0`
+  const kind = schema.type === 'integer' ? 'a whole number' : 'a number'
+  const { minimum, maximum, exclusiveMinimum } = schema
+  const low = exclusiveMinimum === undefined ? minimum : exclusiveMinimum
+  if (low === undefined) return kind
+  if (maximum !== undefined) return `${kind} from ${low} to ${maximum}`
+  return exclusiveMinimum === undefined ? `${kind} of at least ${low}` : `${kind} above ${low}`
+}
