@@ -27,109 +27,141 @@ export const SURFACE_FEATURES = [
 
 export const SURFACE_COUNT = SURFACE_FEATURES.length
 
-const CLASS = { other: 0, lower: 1, upper: 2, digit: 3, space: 4, line: 5 } as const
-const KIND = new Uint8Array(128)
-const CODE = new Uint8Array(128)
-const MATHS = new Uint8Array(128)
-const PUNCTUATION = new Uint8Array(128)
-const QUOTE = new Uint8Array(128)
-for (let code = 0; code < 128; code++) {
-  const character = String.fromCharCode(code)
-  if (/[a-z]/.test(character)) KIND[code] = CLASS.lower
-  else if (/[A-Z]/.test(character)) KIND[code] = CLASS.upper
-  else if (/[0-9]/.test(character)) KIND[code] = CLASS.digit
-  else if (character === '\n') KIND[code] = CLASS.line
-  else if (/\s/.test(character)) KIND[code] = CLASS.space
-  if ('{}[]();=<>`_'.includes(character)) CODE[code] = 1
-  if ('+-*/^=\\$%'.includes(character)) MATHS[code] = 1
-  if ('.,;:!?'.includes(character)) PUNCTUATION[code] = 1
-  if ('"\''.includes(character)) QUOTE[code] = 1
+/** Characters beyond ASCII count as one: a letter, and `wide`. */
+const WIDE = 128
+const SIZE = 129
+
+const codesOf = (pattern: RegExp): readonly number[] =>
+  Array.from({ length: 128 }, (_, code) => code).filter((code) =>
+    pattern.test(String.fromCharCode(code)),
+  )
+const DIGITS = codesOf(/[0-9]/)
+const CAPITALS = codesOf(/[A-Z]/)
+const SMALL = codesOf(/[a-z]/)
+const CODE = codesOf(/[{}[\]();=<>`_]/)
+const MATHS = codesOf(/[-+*/^=\\$%]/)
+const PUNCTUATION = codesOf(/[.,;:!?]/)
+const QUOTES = codesOf(/["']/)
+const LINE_BREAK = 10
+
+/**
+ * What a character is, and, in `AFTER`, which of that counts in the next one: a letter after none starts a
+ * word, a space after a full stop ends a sentence, `_` after `_` is a blank to fill in.
+ */
+const LETTER = 1
+const DIGIT = 1 << 16
+const SPACE = 2
+const BLANK = 4
+const FENCE = 8
+const LINE = 16
+const IS = new Int32Array(SIZE)
+const AFTER = new Int32Array(SIZE).fill(LETTER | DIGIT | LINE)
+const setBits = (table: Int32Array, codes: readonly number[], bits: number): void => {
+  for (const code of codes) table[code]! |= bits
+}
+const clearBits = (table: Int32Array, codes: readonly number[], bits: number): void => {
+  for (const code of codes) table[code]! &= ~bits
+}
+const LETTERS = [...SMALL, ...CAPITALS, ...DIGITS, WIDE]
+setBits(IS, LETTERS, LETTER)
+setBits(IS, DIGITS, DIGIT)
+setBits(IS, codesOf(/[^\S\n]/), SPACE)
+setBits(IS, [LINE_BREAK], LINE)
+setBits(IS, codesOf(/_/), BLANK)
+setBits(IS, codesOf(/`/), FENCE)
+clearBits(AFTER, LETTERS, LETTER)
+clearBits(AFTER, DIGITS, DIGIT)
+setBits(AFTER, codesOf(/[.?!]/), SPACE)
+setBits(AFTER, codesOf(/_/), BLANK)
+setBits(AFTER, codesOf(/`/), FENCE)
+const STARTS = LETTER | DIGIT
+
+/** A word longer than 8 characters is long. */
+const LONG_AT = 9
+/** Words and numbers are counted in the two halves of one integer, which is emptied before they meet. */
+const CHUNK = 1 << 14
+/** How often each character is there: scratch space, so that a request allocates nothing. */
+const seen = new Uint32Array(SIZE)
+const sumOf = (codes: readonly number[]): number => {
+  let sum = 0
+  for (let k = 0; k < codes.length; k++) sum += seen[codes[k]!]!
+  return sum
 }
 
-const LONG_WORD = 8
-
-/** Writes the prompt's features into `out` at `at` (SURFACE_COUNT numbers). One pass, no allocation. */
+/**
+ * Writes the prompt's features into `out` at `at` (SURFACE_COUNT numbers). One pass, no allocation, and no
+ * branch that depends on where words end: a processor guesses those wrong, and that was most of the time.
+ */
 export function surfaceFeatures(text: string, out: Float64Array, at = 0): void {
   const length = text.length
   let words = 0
-  let longWords = 0
-  let wordCharacters = 0
-  let lines = 1
-  let digits = 0
-  let capitals = 0
-  let code = 0
-  let maths = 0
-  let punctuation = 0
-  let wide = 0
-  let questions = 0
   let numbers = 0
+  let longWords = 0
+  let lines = 1
   let longestLine = 0
   let marks = 0
-  let quotes = 0
   let firstLine = -1
   let blanks = 0
   let sentences = 0
   let fences = 0
-  let wordLength = 0
-  let inNumber = false
   let lineStart = 0
-  let previous = 0
-  for (let i = 0; i <= length; i++) {
-    const unit = i < length ? text.charCodeAt(i) : 10
-    const kind = unit < 128 ? KIND[unit]! : CLASS.lower
-    const letter = kind === CLASS.lower || kind === CLASS.upper || kind === CLASS.digit
-    if (letter) wordLength++
-    else if (wordLength > 0) {
-      words++
-      wordCharacters += wordLength
-      if (wordLength > LONG_WORD) longWords++
-      wordLength = 0
+  let after = AFTER[0]!
+  let inWord = 0
+  seen.fill(0)
+  for (let from = 0; from < length; from += CHUNK) {
+    const to = Math.min(from + CHUNK, length)
+    let starts = 0
+    for (let i = from; i < to; i++) {
+      const unit = text.charCodeAt(i)
+      const code = unit < WIDE ? unit : WIDE
+      const is = IS[code]!
+      const hit = is & after
+      after = AFTER[code]!
+      seen[code]!++
+      starts += hit & STARTS
+      inWord = (inWord + 1) & -(is & LETTER)
+      longWords += ((inWord ^ LONG_AT) - 1) >>> 31
+      if (hit > LETTER && (hit & ~STARTS) !== 0) {
+        if (hit & SPACE) sentences++
+        else if (hit & BLANK) blanks++
+        else if (hit & FENCE) fences++
+        else {
+          const line = i - lineStart
+          if (line > longestLine) longestLine = line
+          if (firstLine < 0) firstLine = line
+          if (isListed(text, lineStart, i)) marks++
+          lineStart = i + 1
+          lines++
+        }
+      }
     }
-    if (kind === CLASS.digit) {
-      digits++
-      if (!inNumber) numbers++
-      inNumber = true
-    } else inNumber = false
-    if (kind === CLASS.line) {
-      const line = i - lineStart
-      if (line > longestLine) longestLine = line
-      if (firstLine < 0) firstLine = line
-      if (isListed(text, lineStart, i)) marks++
-      lineStart = i + 1
-      if (i < length) lines++
-    }
-    if (i === length) break
-    if (unit >= 128) wide++
-    else {
-      if (kind === CLASS.upper) capitals++
-      code += CODE[unit]!
-      maths += MATHS[unit]!
-      punctuation += PUNCTUATION[unit]!
-      quotes += QUOTE[unit]!
-      if (unit === 63) questions++
-      if (unit === 95 && previous === 95) blanks++
-      if (unit === 96 && previous === 96) fences++
-      if (kind === CLASS.space && (previous === 46 || previous === 63 || previous === 33))
-        sentences++
-    }
-    previous = unit
+    words += starts & 0xffff
+    numbers += starts >>> 16
   }
+  const line = length - lineStart
+  if (line > longestLine) longestLine = line
+  if (firstLine < 0) firstLine = line
+  if (isListed(text, lineStart, length)) marks++
+  const digits = sumOf(DIGITS)
+  const capitals = sumOf(CAPITALS)
+  const wide = seen[WIDE]!
+  const wordCharacters = digits + capitals + wide + sumOf(SMALL)
   const per = 1 / (length + 1)
   out[at] = Math.log(length + 1)
   out[at + 1] = Math.log(words + 1)
   out[at + 2] = Math.log(lines)
   out[at + 3] = digits * per
   out[at + 4] = capitals * per
-  out[at + 5] = code * per
-  out[at + 6] = maths * per
-  out[at + 7] = punctuation * per
+  out[at + 5] = sumOf(CODE) * per
+  out[at + 6] = sumOf(MATHS) * per
+  out[at + 7] = sumOf(PUNCTUATION) * per
   out[at + 8] = wide * per
   out[at + 9] = words > 0 ? wordCharacters / words : 0
-  out[at + 10] = Math.log1p(questions)
+  out[at + 10] = Math.log1p(seen[63]!)
   out[at + 11] = Math.log1p(numbers)
   out[at + 12] = Math.log1p(longestLine)
   out[at + 13] = Math.log1p(marks)
-  out[at + 14] = quotes * per
+  out[at + 14] = sumOf(QUOTES) * per
   out[at + 15] = Math.log1p(firstLine)
   out[at + 16] = words > 0 ? longWords / words : 0
   out[at + 17] = Math.log1p(blanks)
@@ -144,10 +176,12 @@ function isListed(text: string, from: number, to: number): boolean {
   let unit = text.charCodeAt(i)
   if (unit === 45 || unit === 42) return text.charCodeAt(i + 1) === 32
   if (unit === 40) unit = text.charCodeAt(++i)
-  const kind = unit < 128 ? KIND[unit]! : CLASS.other
-  if (kind !== CLASS.digit && kind !== CLASS.upper && kind !== CLASS.lower) return false
+  const kind = unit < WIDE ? IS[unit]! : 0
+  if ((kind & LETTER) === 0) return false
   i++
-  if (kind === CLASS.digit) while (i < to && KIND[text.charCodeAt(i)] === CLASS.digit) i++
+  if (kind & DIGIT) while (i < to && isDigit(text.charCodeAt(i))) i++
   const mark = text.charCodeAt(i)
   return i < to && (mark === 46 || mark === 41) && (i + 1 >= to || text.charCodeAt(i + 1) === 32)
 }
+
+const isDigit = (unit: number): boolean => unit >= 48 && unit <= 57

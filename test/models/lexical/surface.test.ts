@@ -1,15 +1,75 @@
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import {
   SURFACE_COUNT,
   SURFACE_FEATURES,
   surfaceFeatures,
 } from '../../../models/lexical/surface.ts'
+import { createRandom, type Random } from '../../../models/random.ts'
+import { slowSurfaceFeatures } from './slow-surface.ts'
 
 const of = (text: string): Record<string, number> => {
   const out = new Float64Array(SURFACE_COUNT)
   surfaceFeatures(text, out)
   return Object.fromEntries(SURFACE_FEATURES.map((name, i) => [name, out[i]!]))
 }
+
+/** Each character class, borders of ASCII and beyond it, and runs of them. */
+function randomText(random: Random): string {
+  const alphabets = [
+    'abcxyz',
+    'AZ09',
+    ' \t\r\v\f\n',
+    '.?!,;: ',
+    '__``--*()',
+    '\0\x7f\x80\xa0é日\u2028🙂"\'\\',
+  ]
+  const length = random.int(random.int(10) === 0 ? 40_000 : 300)
+  let text = ''
+  while (text.length < length) {
+    const letters = alphabets[random.int(alphabets.length)]!
+    const run = 1 + random.int(12)
+    for (let i = 0; i < run; i++) text += letters[random.int(letters.length)]
+    if (random.int(40) === 0) text += String.fromCharCode(random.int(65_536))
+  }
+  return text
+}
+
+function expectEqual(text: string): void {
+  const [quick, slow] = [new Float64Array(SURFACE_COUNT), new Float64Array(SURFACE_COUNT)]
+  surfaceFeatures(text, quick)
+  slowSurfaceFeatures(text, slow)
+  if (quick.some((value, i) => !Object.is(value, slow[i]))) {
+    expect([JSON.stringify(text.slice(0, 300)), ...quick]).toEqual(['', ...slow])
+  }
+}
+
+describe('the quick features', () => {
+  it('equal the plain ones to the last bit on random text', () => {
+    const random = createRandom(9)
+    for (let i = 0; i < 1_000; i++) expectEqual(randomText(random))
+  })
+
+  it('equal them on each character alone, and on each pair of ASCII characters', () => {
+    for (let code = 0; code < 65_536; code += code < 1_000 ? 1 : 13)
+      expectEqual(String.fromCharCode(code))
+    for (let a = 0; a < 128; a++) {
+      for (let b = 0; b < 128; b++) expectEqual(String.fromCharCode(a, b))
+    }
+  })
+
+  it('equal them on the sample’s prompts', async () => {
+    const file = resolve(import.meta.dirname, '../../../data/sample/outcomes.jsonl.gz')
+    const lines = gunzipSync(await readFile(file))
+      .toString()
+      .trim()
+      .split('\n')
+    for (const line of lines) expectEqual((JSON.parse(line) as { prompt: string }).prompt)
+    expect(lines.length).toBeGreaterThan(1_000)
+  })
+})
 
 describe('surfaceFeatures', () => {
   it('measures length, words and lines on a log scale', () => {
