@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import type { Decision, RouteRequest } from '../../../models/decision.ts'
 import type { GatewayRequest, Plan } from '../../../serving/gateway/plan.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
+import { assertPolicyFits } from '../../../serving/policy/fit.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
+import { fakeRouter } from './fake-router.ts'
+import { HEAD, requestOf } from './step-contract.ts'
 
 const EXAMPLE = 'docs/examples/policy.yaml'
 const text = await readFile(EXAMPLE, 'utf8')
@@ -11,53 +13,15 @@ const STRONG = 'gpt-4-1106-preview'
 const WEAK = 'mixtral-8x7b'
 let winRate = 0.9
 
-const route = async ({ models }: RouteRequest): Promise<Decision> => {
-  const pair = winRate >= 0.5 ? [STRONG, WEAK] : [WEAK, STRONG]
-  const candidates = pair.map((model) => ({
-    model,
-    score: winRate,
-    eligible: models?.includes(model) ?? true,
-    reason: 'next',
-    est_cost_usd: null,
-    propensity: 1,
-  }))
-  return {
-    id: 'd',
-    object: 'routing.decision',
-    created: 0,
-    router: { name: 'r', version: 'v' },
-    model: pair[0]!,
-    win_rate: winRate,
-    threshold: 0.5,
-    calibrated: true,
-    candidates,
-    reason: winRate >= 0.5 ? 'win_rate_reached' : 'win_rate_below',
-    fallback: false,
-    fallback_reason: null,
-    propensity: 1,
-    timing_ms: 0,
-    truncated: false,
-  }
-}
 const policy = createPolicy(checkPolicy(text, EXAMPLE), {
-  learned: { route, has: (name) => name === 'r', remote: () => false },
+  learned: fakeRouter({ strong: STRONG, weak: WEAK, winRate: () => winRate }),
 })
+const planning = {
+  signal: new AbortController().signal,
+  send: () => Promise.reject(new Error('not asked here')),
+}
 const ask = (content: string, more: Partial<GatewayRequest> = {}, model = 'auto'): Promise<Plan> =>
-  policy.plan(
-    {
-      id: 'q',
-      body: { model, messages: [{ role: 'user', content }] },
-      caller: { name: 'key' },
-      headers: {},
-      hints: {},
-      time: 0,
-      ...more,
-    },
-    {
-      signal: new AbortController().signal,
-      send: () => Promise.reject(new Error('not asked here')),
-    },
-  )
+  policy.plan(requestOf({ text: content, model, ...more }), planning)
 const short = (plan: Plan) =>
   plan.kind === 'serve' ? [plan.deciding.step, plan.targets[0]?.model] : [plan.deciding.step]
 
@@ -99,6 +63,81 @@ describe('the policy of docs/examples', () => {
     ])
     winRate = 0.3
     expect(short(await ask('next', session))).toEqual(['learned', WEAK])
+  })
+})
+
+describe('a policy with a learned router', () => {
+  const planBy = (
+    router: Parameters<typeof fakeRouter>[0],
+    more: Parameters<typeof requestOf>[0],
+  ) =>
+    createPolicy(checkPolicy(`${HEAD}\nlearned: {}\ndefault: both`, 'p.yaml'), {
+      learned: fakeRouter(router),
+    }).plan(requestOf(more), planning)
+  const secret = { metadata: { tags: ['secret'] } }
+
+  it('goes on to the default where the router knows none of the models that are left', async () => {
+    const plan = await planBy({}, { text: 'hello', hints: secret })
+    expect(short(plan)).toEqual(['default', 'private'])
+    expect(plan.steps).toContainEqual({
+      step: 'learned',
+      matched: false,
+      reason: 'no_candidate_left',
+    })
+  })
+
+  it('does not send what is sensitive to an encoder on another machine', async () => {
+    const seen: unknown[] = []
+    const router = { remote: true, weak: 'private', onRoute: (asked: unknown) => seen.push(asked) }
+    const plan = await planBy(router, { text: 'hello', hints: secret })
+    expect(short(plan)).toEqual(['default', 'private'])
+    expect(plan.steps?.at(-2)?.reason).toBe('sensitive_and_encoder_remote')
+    expect(seen).toEqual([])
+    expect(short(await planBy(router, { text: 'hello' }))).toEqual(['learned', 'strong'])
+    expect(seen).toHaveLength(1)
+  })
+
+  it('goes on to the default where there is no text to route on', async () => {
+    expect(short(await planBy({}, {}))).toEqual(['default', 'strong'])
+    expect((await planBy({}, {})).steps?.at(-2)?.reason).toBe('no_text')
+  })
+
+  it('says what each step said, in order', async () => {
+    expect((await planBy({}, { text: 'hello' })).steps).toEqual([
+      { step: 'hard_limit', matched: false },
+      { step: 'model_named', matched: false },
+      { step: 'learned', matched: true, reason: 'win_rate_reached' },
+    ])
+  })
+
+  it('takes a router by its name, and no name that is nobody’s', async () => {
+    const asked: unknown[] = []
+    await planBy({ onRoute: ({ router }) => asked.push(router) }, { text: 'hi', model: 'weir/r' })
+    expect(asked).toEqual(['r'])
+    await expect(planBy({}, { text: 'hi', model: 'gpt-9' })).rejects.toMatchObject({
+      code: 'model_not_served',
+    })
+  })
+
+  it('lets no key that is held to routers name a model', async () => {
+    const caller = { name: 'k', routers: new Set(['r']) }
+    const plan = await planBy({}, { text: 'hi', model: 'strong', caller })
+    expect(plan).toMatchObject({ kind: 'refuse', deciding: { reason: 'router_forbidden' } })
+  })
+})
+
+describe('assertPolicyFits', () => {
+  const policy = checkPolicy(`${HEAD}\nlearned: {}\ndefault: both`, 'p.yaml')
+  const pairs = [{ router: 'r', strong: 'strong', weak: 'tiny' }]
+  it('refuses a router whose models the policy does not know', () => {
+    expect(() => assertPolicyFits(policy, { pairs })).toThrow(
+      'p.yaml:7: learned: expected tiny, the weak model of the router r, among the models, got strong, weak, private',
+    )
+  })
+  it('refuses a model that nobody answers for, and a router that is not served', () => {
+    const models = ['strong', 'weak']
+    expect(() => assertPolicyFits(policy, { models, pairs })).toThrow('models.private')
+    expect(() => assertPolicyFits(policy, { pairs: [] })).toThrow('a router that is served')
   })
 })
 
