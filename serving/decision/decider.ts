@@ -1,5 +1,5 @@
 import { decide } from '../../models/decide.ts'
-import type { Decision, RouteRequest } from '../../models/decision.ts'
+import type { Decision, Explanation, RouteRequest } from '../../models/decision.ts'
 import { WeirError } from '../../models/errors.ts'
 import { promptHash } from '../../models/prompt-hash.ts'
 import { requestText } from '../../models/route-request.ts'
@@ -11,6 +11,7 @@ import type { OnlineLearner } from '../online/learner.ts'
 import { DeadlineQueue } from './deadline.ts'
 import type { Explorer } from './explorer.ts'
 import type { DecisionObserver } from './observer.ts'
+import { ruleHits } from './rule-hits.ts'
 import { type OnEncoderFailure, type Scored, scoreBatch, scorePrompt } from './scoring.ts'
 import { chooseArm, splitPropensities } from './split.ts'
 
@@ -48,6 +49,8 @@ export interface Decider {
 
 /** A request that has been checked, with the version that answers it and the others of its split. */
 interface Prepared {
+  /** as the caller asked it; `request` is that with the threshold of the router's name */
+  readonly asked: RouteRequest
   readonly request: RouteRequest
   readonly id: string
   readonly text: string
@@ -81,7 +84,7 @@ export function createDecider(options: DeciderOptions): Decider {
     const { live } = chooseArm(target, request.session_id ?? id)
     for (const arm of target.arms) arm.live.acquire()
     for (const shadow of target.shadows) shadow.acquire()
-    return { request, id, text, hash: promptHash(text), target, live, started }
+    return { asked, request, id, text, hash: promptHash(text), target, live, started }
   }
   const release = ({ target }: Prepared): void => {
     for (const arm of target.arms) arm.live.release()
@@ -184,7 +187,17 @@ export function createDecider(options: DeciderOptions): Decider {
     const { live, request, text } = prepared
     const decision = await choose(prepared, scored)
     observe(live, prepared, scored, decision, false)
-    return request.explain ? explained(decision, await live.router.explain(text)) : decision
+    if (!request.explain) return decision
+    const rules = ruleHits({
+      decision,
+      request: prepared.asked,
+      target: prepared.target,
+      scored,
+      threshold: live.router.manifest.threshold.value,
+      explores: explorer !== undefined,
+      online: online !== undefined,
+    })
+    return explained(decision, { ...(await explanation(live, text)), rules })
   }
 
   const finishLater = async (
@@ -269,6 +282,15 @@ export function createDecider(options: DeciderOptions): Decider {
       }
       return prepared.map((item) => (item instanceof WeirError ? item : decisions.get(item)!))
     },
+  }
+}
+
+/** A decision that stands is not lost because it cannot be explained. */
+async function explanation(live: LiveRouter, text: string): Promise<Explanation> {
+  try {
+    return await live.router.explain(text)
+  } catch (error) {
+    return { features: [], note: known(error).message }
   }
 }
 
