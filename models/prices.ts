@@ -5,6 +5,10 @@ export const Price = Type.Object(
   {
     input: Type.Number({ minimum: 0 }),
     output: Type.Number({ minimum: 0 }),
+    /** of prompt tokens that the provider read from its cache; `input` where absent */
+    cached_input: Type.Optional(Type.Number({ minimum: 0 })),
+    /** of prompt tokens that it wrote to its cache; `input` where absent */
+    cache_write: Type.Optional(Type.Number({ minimum: 0 })),
   },
   { additionalProperties: false },
 )

@@ -14,7 +14,8 @@ export function parsePrice(option: string, text: string): [string, Price] {
   const input = Number(match?.[2])
   const output = Number(match?.[3])
   if (!match || !Number.isFinite(input) || !Number.isFinite(output)) {
-    const expected = 'model=in/out in US dollars per million tokens, such as gpt-4o=2.5/10'
+    const expected =
+      'model=in/out in US dollars per million tokens, such as gpt-4o=2.5/10, or a .json file'
     throw new WeirError('option_invalid', { option, expected, got: text })
   }
   return [match[1]!, { input, output }]

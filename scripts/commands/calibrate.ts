@@ -52,7 +52,12 @@ export function calibrateCommand(): Command {
       collect,
       [],
     )
-    .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option(
+      '--price <model=in/out>',
+      'US dollars per million tokens, or prices.json; repeatable',
+      collect,
+      [],
+    )
     .option('--no-probabilities', 'keep the probability calibration as it is')
     .option('--seed <number>', 'seed of the order in which rows are read', '1')
     .option('--dry-run', 'report only; write no new version')
@@ -67,13 +72,13 @@ export function calibrateCommand(): Command {
 
 async function run(bundle: string, logs: readonly string[], flags: CalibrateFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
-  const { parsePrice } = await import('../key-value.ts')
+  const { priceOption } = await import('../price-option.ts')
   const { interruptSignal } = await import('../interrupt.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
   const options = {
-    prices: new Map(flags.price.map((pair) => parsePrice('--price', pair))),
+    prices: await priceOption(flags.price),
     seed,
     ...(!flags.probabilities && { keepProbabilities: true }),
     ...watch,

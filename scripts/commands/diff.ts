@@ -24,7 +24,12 @@ export function diffCommand(): Command {
     .option('--strong <model>', 'the log’s name for the strong model, where the bundle’s differs')
     .option('--weak <model>', 'the log’s name for the weak model')
     .option('--replicates <number>', 'bootstrap replicates for the difference of APGR', '1000')
-    .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option(
+      '--price <model=in/out>',
+      'US dollars per million tokens, or prices.json; repeatable',
+      collect,
+      [],
+    )
     .option('--seed <number>', 'seed of the bootstrap', '1')
     .option('--format <format>', 'the logs’ layout, instead of recognising it')
     .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
@@ -41,7 +46,7 @@ async function run(
 ): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
-  const { parsePrice } = await import('../key-value.ts')
+  const { priceOption } = await import('../price-option.ts')
   const { openLogs } = await import('../logs.ts')
   const { diffBundles } = await import('../../training/evaluate/diff-bundles.ts')
   const terminal = openTerminal()
@@ -50,7 +55,7 @@ async function run(
   const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
   const range = { min: 50, max: 100_000, integer: true }
   const replicates = numberOption('--replicates', flags.replicates, range)
-  const prices = new Map(flags.price.map((pair) => parsePrice('--price', pair)))
+  const prices = await priceOption(flags.price)
   const dataset = await openLogs(logs, { seed, maxRejects, format: flags.format, ...watch })
   const diff = await diffBundles(before, after, dataset, {
     ...(flags.strong && { strong: flags.strong }),

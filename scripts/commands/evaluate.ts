@@ -29,7 +29,12 @@ export function evaluateCommand(): Command {
     .option('--weak <model>', 'with --strong')
     .option('--report <file>', 'also write the report as one HTML file')
     .option('--replicates <number>', 'bootstrap replicates (1000; 200 past 200,000 prompts)')
-    .option('--price <model=in/out>', 'US dollars per million tokens; repeatable', collect, [])
+    .option(
+      '--price <model=in/out>',
+      'US dollars per million tokens, or prices.json; repeatable',
+      collect,
+      [],
+    )
     .option('--seed <number>', 'seed of the bootstrap and the random baselines', '1')
   return addPairFlags(addLogFlags(command))
     .option('--json', 'print the report as one JSON object')
@@ -43,7 +48,7 @@ export function evaluateCommand(): Command {
 async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
-  const { parsePrice } = await import('../key-value.ts')
+  const { priceOption } = await import('../price-option.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { splitInputs } = await import('../bundle-inputs.ts')
   const { evaluateBundles } = await import('../../training/evaluate/evaluate-bundles.ts')
@@ -55,7 +60,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     max: 100_000,
     integer: true,
   })
-  const prices = new Map(flags.price.map((pair) => parsePrice('--price', pair)))
+  const prices = await priceOption(flags.price)
   const { bundles, logs } = await splitInputs(inputs)
   const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
   const groupings = await originsOf(logs, dataset, flags, watch.signal)

@@ -3,8 +3,16 @@ import type { Usage } from '../upstreams/upstream.ts'
 import type { Attempt } from './served.ts'
 
 /** US dollars of tokens that were billed. */
-export function usageCost(price: Price, { inputTokens, outputTokens }: Usage): number {
-  return (inputTokens * price.input + outputTokens * price.output) / 1e6
+export function usageCost(price: Price, usage: Usage): number {
+  const { inputTokens, outputTokens, cachedInputTokens = 0, cacheWriteTokens = 0 } = usage
+  const { input, output, cached_input = input, cache_write = input } = price
+  return (
+    (inputTokens * input +
+      cachedInputTokens * (cached_input - input) +
+      cacheWriteTokens * (cache_write - input) +
+      outputTokens * output) /
+    1e6
+  )
 }
 
 /** What one request asked of upstreams and what that cost: each attempt once, whatever came of it. */

@@ -50,12 +50,13 @@ export function toCompletion(
 export function anthropicUsage(value: unknown): Usage | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const counts = value as Record<string, unknown>
+  const read = tokenCount(counts.cache_read_input_tokens)
+  const written = tokenCount(counts.cache_creation_input_tokens)
   return {
-    inputTokens:
-      tokenCount(counts.input_tokens) +
-      tokenCount(counts.cache_read_input_tokens) +
-      tokenCount(counts.cache_creation_input_tokens),
+    inputTokens: tokenCount(counts.input_tokens) + read + written,
     outputTokens: tokenCount(counts.output_tokens),
+    ...(read > 0 ? { cachedInputTokens: read } : {}),
+    ...(written > 0 ? { cacheWriteTokens: written } : {}),
   }
 }
 

@@ -70,6 +70,8 @@ export function anthropicDecoder({ body }: UpstreamCall, created: number): Strea
           id = event.message?.id ?? ''
           model = event.message?.model ?? model
           usage = anthropicUsage(event.message?.usage)
+          // its answer's tokens are those of its first word
+          if (usage) usage = { ...usage, partial: true }
           return delta({ role: 'assistant', content: '' })
         case 'content_block_start':
           return started(event)
@@ -79,7 +81,10 @@ export function anthropicDecoder({ body }: UpstreamCall, created: number): Strea
           // a stop without a word is an answer as well
           begun = true
           const outputTokens = event.usage?.output_tokens
-          if (usage && outputTokens !== undefined) usage = { ...usage, outputTokens }
+          if (usage && outputTokens !== undefined) {
+            const { partial: _, ...counted } = usage
+            usage = { ...counted, outputTokens }
+          }
           return delta({}, finishReason(event.delta?.stop_reason))
         }
         case 'message_stop':

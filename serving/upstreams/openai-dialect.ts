@@ -124,9 +124,17 @@ function saysSomething(delta: object | undefined): boolean {
 function usageOf(value: unknown): Usage | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const counts = value as Record<string, unknown>
+  const inputTokens = tokenCount(counts.prompt_tokens ?? counts.input_tokens)
+  const details = counts.prompt_tokens_details ?? counts.input_tokens_details
+  // DeepSeek's word for it is the second one
+  const cached = tokenCount(
+    (details as { cached_tokens?: unknown } | null | undefined)?.cached_tokens ??
+      counts.prompt_cache_hit_tokens,
+  )
   return {
-    inputTokens: tokenCount(counts.prompt_tokens ?? counts.input_tokens),
+    inputTokens,
     outputTokens: tokenCount(counts.completion_tokens ?? counts.output_tokens),
+    ...(cached > 0 ? { cachedInputTokens: Math.min(cached, inputTokens) } : {}),
   }
 }
 

@@ -21,8 +21,15 @@ export interface ContentPart {
 
 /** Tokens that were billed, as the upstream counted them. */
 export interface Usage {
+  /** all of the prompt, cached or not */
   readonly inputTokens: number
   readonly outputTokens: number
+  /** of the prompt, what was read from the provider's cache, where it says so */
+  readonly cachedInputTokens?: number
+  /** of the prompt, what was written to it */
+  readonly cacheWriteTokens?: number
+  /** the answer was still growing when this was counted */
+  readonly partial?: true
 }
 
 /** The paths of OpenAI's API that are passed on; `chat` alone is routed. */

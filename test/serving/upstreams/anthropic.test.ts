@@ -99,7 +99,7 @@ test('an answer becomes a chat completion with its tool calls and tokens', () =>
     usage: { input_tokens: 10, cache_read_input_tokens: 5, output_tokens: 7 },
   })
   const { body, usage } = dialect.answer(call({}), text)
-  expect(usage).toEqual({ inputTokens: 15, outputTokens: 7 })
+  expect(usage).toEqual({ inputTokens: 15, cachedInputTokens: 5, outputTokens: 7 })
   expect(body).toMatchObject({
     object: 'chat.completion',
     created: 1_700_000_000,

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { usageCost } from '../../../serving/gateway/ledger.ts'
+import { anthropicUsage } from '../../../serving/upstreams/anthropic-answer.ts'
+import { anthropicDecoder } from '../../../serving/upstreams/anthropic-stream.ts'
+import { openAiDialect } from '../../../serving/upstreams/openai-dialect.ts'
+import type { UpstreamCall } from '../../../serving/upstreams/upstream.ts'
+
+const call: UpstreamCall = {
+  endpoint: 'chat',
+  body: { model: 'm', messages: [] },
+  headers: {},
+  remainingMs: 1000,
+}
+const price = { input: 4, output: 10, cached_input: 1, cache_write: 5 }
+
+test('tokens that OpenAI read from its cache are billed at their own price', () => {
+  const usage = {
+    prompt_tokens: 1_000_000,
+    completion_tokens: 100_000,
+    prompt_tokens_details: { cached_tokens: 600_000 },
+  }
+  const answer = openAiDialect.answer(call, JSON.stringify({ choices: [], usage }))
+  expect(answer.usage).toMatchObject({ inputTokens: 1_000_000, cachedInputTokens: 600_000 })
+  // 400,000 at 4, 600,000 at 1, 100,000 at 10
+  expect(usageCost(price, answer.usage!)).toBeCloseTo(1.6 + 0.6 + 1, 9)
+  expect(usageCost({ input: 4, output: 10 }, answer.usage!)).toBeCloseTo(4 + 1, 9)
+})
+
+test('what Anthropic read from and wrote to its cache has prices of its own', () => {
+  const usage = anthropicUsage({
+    input_tokens: 100_000,
+    cache_read_input_tokens: 500_000,
+    cache_creation_input_tokens: 200_000,
+    output_tokens: 10_000,
+  })!
+  expect(usage.inputTokens).toBe(800_000)
+  expect(usageCost(price, usage)).toBeCloseTo(0.4 + 0.5 + 1 + 0.1, 9)
+})
+
+test('a stream of Anthropic’s that was cut says that its count is not the last', () => {
+  const decoder = anthropicDecoder(call, 0)
+  const event = (value: object) => decoder.event({ event: undefined, data: JSON.stringify(value) })
+  event({ type: 'message_start', message: { usage: { input_tokens: 9, output_tokens: 1 } } })
+  expect(decoder.usage).toEqual({ inputTokens: 9, outputTokens: 1, partial: true })
+  event({
+    type: 'message_delta',
+    delta: { stop_reason: 'end_turn' },
+    usage: { output_tokens: 70 },
+  })
+  expect(decoder.usage).toEqual({ inputTokens: 9, outputTokens: 70 })
+})
