@@ -114,10 +114,13 @@ export class Exchange {
     plan: ServePlan | undefined,
     target: Target,
     moreToTry: boolean,
-    { body = this.request.body }: SendOptions,
+    { body = this.request.body, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const { request, endpoint, ledger, remainingMs, options } = this
+    const { request, endpoint, ledger, options } = this
+    const until = options.now() + withinMs
+    const remainingMs = (): number =>
+      Math.max(0, Math.min(this.remainingMs(), until - options.now()))
     // retries of one send are one question, so that an upstream that knows the header bills it once
     const headers = { ...options.headers, 'idempotency-key': `${request.id}-${++this.sends}` }
     return options.dispatcher.send({

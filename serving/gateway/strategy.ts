@@ -15,6 +15,8 @@ export interface SendOptions {
   readonly body?: PassedBody
   /** aborts this call alone, beside the request's own signal */
   readonly signal?: AbortSignal
+  /** least of this and the deadline is the time it has, in milliseconds: past it, its upstream has failed */
+  readonly withinMs?: number
 }
 
 /** What a strategy works with. Tokens and dollars of every `send` are counted by the gateway itself. */
