@@ -141,7 +141,14 @@ export const ERRORS = {
   upstream_broken: row('{upstream} broke off its answer: {reason}', 502),
   upstream_unavailable: row('no upstream of {model} may be asked now: {reason}', 503),
   gateway_deadline: row('no answer within the deadline of {deadline} ms', 504),
+  answers_too_few: row(
+    'expected answers of at least {expected} of {members} models or samples, got {got}',
+    502,
+  ),
+  answer_unchecked: row('no answer passed its checks: {checks}', 502),
   policy_refused: row('{message}', 403),
+  budget_spent: row('the budget {budget} of {limit} {reason}', 402),
+  model_over_budget: row('{model} is closed: the budget {budget} of {limit} {reason}', 402),
   keys_needed: row(
     'expected API keys (keys in --config) or --insecure to listen on {host}, which others can reach',
     500,

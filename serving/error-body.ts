@@ -82,6 +82,8 @@ function fromFastify(error: unknown, request: RequestFacts): WeirError | undefin
 function errorType(status: number): string {
   if (status === 401) return 'authentication_error'
   if (status === 403) return 'permission_error'
+  // OpenAI's word for money that has run out
+  if (status === 402) return 'insufficient_quota'
   if (status === 429) return 'rate_limit_error'
   return status < 500 ? 'invalid_request_error' : 'server_error'
 }

@@ -1,6 +1,7 @@
 import { WeirError } from '../../models/errors.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
+import type { Hold } from './admission.ts'
 import type { Backend } from './backend.ts'
 import type { Permit } from './breaker.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -16,6 +17,7 @@ export async function attemptOnce(
   backend: Backend,
   remainingMs: number,
   now: () => number,
+  hold?: Hold,
 ): Promise<Answer> {
   const { endpoint, target, headers, signal, ledger } = dispatch
   const permit = backend.breaker.enter()
@@ -30,6 +32,7 @@ export async function attemptOnce(
     const { name: upstream } = backend.upstream
     const milliseconds = now() - started
     ledger.add({ model: target.model, upstream, milliseconds, outcome, usage })
+    hold?.settle(outcome, usage)
   }
   const stream = dispatch.body.stream === true
   try {

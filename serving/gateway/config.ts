@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { Price } from '../../models/prices.ts'
+import { Budgets, SpendSettings } from '../money/settings.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 /** models are named with slashes and colons */
@@ -52,6 +53,10 @@ export const ModelConfig = Type.Object(
     ),
     /** what was served is billed by it */
     price: Type.Optional(Price),
+    /** tokens of prompt and answer together: what budgets bound a question by */
+    context: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** most tokens of an answer; `context` where absent */
+    output_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
     /** any scale, the same for all: failover climbs it. Prices stand in where it is missing */
     quality: Type.Optional(Type.Number()),
   },
@@ -95,6 +100,11 @@ export const GatewayConfig = Type.Object(
     hedge_after_ms: Type.Optional(Milliseconds),
     balance: Type.Optional(Type.Union([Type.Literal('least_loaded'), Type.Literal('weighted')])),
     breaker: Type.Optional(BreakerConfig),
+    /** a JSON file of prices; a model's own `price` comes before it */
+    prices: Type.Optional(Type.String({ minLength: 1 })),
+    /** what may be spent; those of policy files beside them */
+    budgets: Type.Optional(Budgets),
+    spend: Type.Optional(SpendSettings),
   },
   { additionalProperties: false },
 )

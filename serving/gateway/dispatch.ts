@@ -1,10 +1,13 @@
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import type { Ledger } from './ledger.ts'
-import type { Target } from './plan.ts'
+import type { GatewayRequest, ServePlan, Target } from './plan.ts'
 
 /** One `send` of one request. */
 export interface Dispatch {
   readonly endpoint: Endpoint
+  readonly request: GatewayRequest
+  /** undefined while the policy still plans */
+  readonly plan: ServePlan | undefined
   readonly target: Target
   readonly body: PassedBody
   readonly headers: Readonly<Record<string, string>>

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../models/errors.ts'
 import type { Price } from '../../models/prices.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
+import { type Admit, NOT_SENT } from './admission.ts'
 import { attemptOnce } from './attempt.ts'
 import type { Backend } from './backend.ts'
 import { type BalanceOptions, chooseBackend, usable, withinLatency } from './balancer.ts'
@@ -21,6 +22,8 @@ export interface DispatcherOptions extends BalanceOptions {
   readonly models: ReadonlyMap<string, ServedModel>
   readonly attempts: number
   readonly budget: RetryBudget
+  /** has a say before every attempt */
+  readonly admit?: Admit | undefined
 }
 
 /** Of the time that is left, what an attempt may take where another could follow it. */
@@ -73,14 +76,23 @@ export class ModelDispatcher {
     budget.earn()
     let last: UpstreamError | undefined
     for (let attempt = 1; ; attempt++) {
+      let hold = this.options.admit?.(dispatch)
+      if (hold instanceof Promise) {
+        hold = await hold
+        if (signal.aborted) hold?.settle(NOT_SENT, undefined)
+        signal.throwIfAborted()
+      }
       const backend = chooseBackend(backends, this.options, { stream, maxLatencyMs, tried })
-      if (!backend) throw last ?? this.unavailable(target.model, backends)
+      if (!backend) {
+        hold?.settle(NOT_SENT, undefined)
+        throw last ?? this.unavailable(target.model, backends)
+      }
       tried.add(backend)
       const fresh = (): boolean =>
         backends.some((other) => !tried.has(other) && usable(other, now()))
       const share = dispatch.moreToTry || fresh() ? ATTEMPT_SHARE : 1
       try {
-        return await attemptOnce(dispatch, backend, dispatch.remainingMs() * share, now)
+        return await attemptOnce(dispatch, backend, dispatch.remainingMs() * share, now, hold)
       } catch (error) {
         if (!(error instanceof UpstreamError) || !error.retryable) throw error
         last = error

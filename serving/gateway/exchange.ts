@@ -125,6 +125,8 @@ export class Exchange {
     const headers = { ...options.headers, 'idempotency-key': `${request.id}-${++this.sends}` }
     return options.dispatcher.send({
       endpoint,
+      request,
+      plan,
       target,
       body,
       headers,

@@ -25,11 +25,14 @@ export async function sendFirst(
 ): Promise<Answer> {
   const order = inOrder(targets, options)
   let last: unknown
+  // grows while it is gone through
   for (const [i, target] of order.entries()) {
     try {
       return await hedged(target, order[i + 1], options)
     } catch (error) {
       if (!goesOn(error)) throw error
+      // what costs less may answer, however good it is
+      if (isOverBudget(error)) order.push(...targets.filter((other) => !order.includes(other)))
       last = error
     }
   }
@@ -61,8 +64,13 @@ function asGood(other: ServedModel, first: ServedModel): boolean {
 
 function goesOn(error: unknown): boolean {
   if (error instanceof UpstreamError) return error.retryable
-  return error instanceof WeirError && error.code === 'upstream_unavailable'
+  return (
+    isOverBudget(error) || (error instanceof WeirError && error.code === 'upstream_unavailable')
+  )
 }
+
+const isOverBudget = (error: unknown): boolean =>
+  error instanceof WeirError && error.code === 'model_over_budget'
 
 /** Asks the next as well once the first has been silent for so long; the first answer wins, the other is given up. */
 async function hedged(

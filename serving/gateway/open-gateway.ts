@@ -7,6 +7,7 @@ import { upstreamUrl } from '../upstreams/host-list.ts'
 import { openHttpUpstream } from '../upstreams/http-upstream.ts'
 import { openAiDialect } from '../upstreams/openai-dialect.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
+import type { Admit } from './admission.ts'
 import { Backend } from './backend.ts'
 import { Breaker } from './breaker.ts'
 import {
@@ -39,6 +40,8 @@ export interface OpenGatewayOptions {
   readonly strategies?: readonly Strategy[]
   /** another policy than the default, which it is given to build on */
   readonly policy?: (learned: Policy, models: ReadonlyMap<string, ServedModel>) => Policy
+  /** has a say before every attempt */
+  readonly admit?: Admit | undefined
   /** tests pass fakes */
   readonly openUpstream?: (name: string, config: UpstreamConfig) => Promise<Upstream>
   /** milliseconds since 1970 */
@@ -82,6 +85,7 @@ export async function openGateway(
       budget: new RetryBudget(config.retry_budget ?? DEFAULT_RETRY_BUDGET),
       now: clock,
       random: () => random.next(),
+      admit: options.admit,
     })
     const learned = createLearnedPolicy({
       decider: options.decider,
