@@ -71,7 +71,8 @@ export function linearLogits(
   }
 }
 
-function linkWinRate(head: LinearHead, logits: Float64Array): number {
+/** The win rate of a row from its logits. */
+export function linkWinRate(head: LinearHead, logits: Float64Array): number {
   if (head.link === 'pair') return sigmoid(logits[0]!)
   const strong = logits[head.strong]!
   const weak = logits[head.weak]!

@@ -173,7 +173,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
 }
 
 const NO_NEIGHBOURS =
-  'this bundle does not say which training prompts are its neighbours: train it again to have them'
+  'nothing to name: the head is neither linear nor made of training prompts, or its bundle is older than the file that names them (train it again to have it)'
 
 /** Read on the first explanation, then kept: the files of a version do not change. */
 async function readNeighbours(bundle: Bundle) {

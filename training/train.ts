@@ -34,6 +34,8 @@ export interface TrainResult {
   readonly auto?: AutoChoice
   /** true where the signal ended the fitting early */
   readonly stopped?: boolean
+  /** epochs of a killed run that this one went on from */
+  readonly resumedAfter?: number
 }
 
 /** Prompts with both models observed that each split needs: fewer teach nothing, stop nothing, judge nothing. */
@@ -101,11 +103,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         ...(fitted.stopped ? { stopped: true } : {}),
         export_difference: exported.difference,
         // without the seconds: the same seed gives the same bundle
-        curve: fitted.curve.map(({ epoch, trainLoss, validationLoss }) => ({
-          epoch,
-          trainLoss,
-          validationLoss,
-        })),
+        curve: fitted.curve.map(({ seconds: _, ...record }) => record),
       },
       libraries: { ...libraryVersions(), engine: fitted.backend },
     },
@@ -121,6 +119,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     backend: fitted.backend,
     ...(auto ? { auto } : {}),
     ...(fitted.stopped ? { stopped: true } : {}),
+    ...(fitted.resumedAfter ? { resumedAfter: fitted.resumedAfter } : {}),
   }
 }
 

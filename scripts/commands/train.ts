@@ -33,7 +33,7 @@ export function trainCommand(): Command {
     .requiredOption('--weak <model>', 'the model that would answer the rest')
     .option(
       '--router <family>',
-      'classifier, knn, sw, mf, ensemble (with --encoder lexical+...), or auto',
+      'classifier, mlp, knn, sw, mf, ensemble (with --encoder lexical+...), or auto',
       'classifier',
     )
     .option(
@@ -87,7 +87,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     besideLexical ? flags.encoder.slice(LEXICAL_AND.length) : flags.encoder,
     terminal,
   )
-  const { bundle, report, backend, auto, stopped } = await train(dataset, {
+  const { bundle, report, backend, auto, stopped, resumedAfter } = await train(dataset, {
     ...(encoder ? { encoder, besideLexical } : {}),
     strong: flags.strong,
     weak: flags.weak,
@@ -120,6 +120,9 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   if (auto) printAuto(terminal, auto)
   printReport(terminal, report)
   terminal.print('')
+  if (resumedAfter) {
+    terminal.print(`Went on after epoch ${resumedAfter} of an earlier run that was ended.`)
+  }
   if (stopped) terminal.print('Stopped early: this is the best so far.')
   terminal.print(`Bundle: ${bundle.path} (fitted by ${backend})`)
   const folder = bundle.path.replace(/\/[^/]+$/, '')

@@ -34,7 +34,8 @@ export function headTargets(input: TrainerInput): HeadTargets[] {
   }))
 }
 
-function outcomeTarget(split: TrainingRows, models: number, model: number): Target {
+/** A model's scores, where it was observed. */
+export function outcomeTarget(split: TrainingRows, models: number, model: number): Target {
   const scores = split.outcomes!.scores
   const rows: number[] = []
   const labels: number[] = []

@@ -3,6 +3,7 @@ import { classifier } from '../../../models/families/classifier.ts'
 import { ensemble, ensembleWeights } from '../../../models/families/ensemble.ts'
 import { knn } from '../../../models/families/knn.ts'
 import { mf } from '../../../models/families/mf.ts'
+import { mlp } from '../../../models/families/mlp.ts'
 import { sw } from '../../../models/families/sw.ts'
 import { FAMILIES, loadFamily } from '../../../models/families.ts'
 import type { HeadWeights, Tensor } from '../../../models/family.ts'
@@ -35,6 +36,37 @@ describeFamilyContract('mf', () => ({
   pair,
   embeddings: randomEmbeddings('dense', 40, D),
 }))
+const mfSuccess: HeadWeights = {
+  models,
+  tensors: { ...mfWeights.tensors, form: { shape: [1], values: Float32Array.of(1) } },
+}
+describeFamilyContract('mf (success form)', () => ({
+  family: mf,
+  weights: mfSuccess,
+  pair,
+  embeddings: randomEmbeddings('dense', 40, D),
+}))
+const layers = (outputs: number): HeadWeights => ({
+  models,
+  tensors: {
+    hidden: tensor(D, 10),
+    hidden_bias: tensor(10),
+    weights: tensor(10, outputs),
+    bias: tensor(outputs),
+  },
+})
+for (const [heads, outputs] of [
+  ['success heads', 3],
+  ['pair head', 1],
+] as const) {
+  describeFamilyContract(`mlp (${heads})`, () => ({
+    family: mlp,
+    weights: layers(outputs),
+    pair,
+    unexplained: 'a hidden layer mixes the columns, and those of a dense encoder have no names',
+    embeddings: randomEmbeddings('dense', 40, D),
+  }))
+}
 for (const kind of ['dense', 'sparse'] as const) {
   describeFamilyContract(`classifier (success heads, ${kind})`, () => ({
     family: classifier,
@@ -108,6 +140,30 @@ describe('mf', () => {
     }
   })
 
+  it('computes the success form of EmbedLLM, written out a second time', () => {
+    const embeddings = randomEmbeddings('dense', 3, D)
+    if (embeddings.kind !== 'dense') throw new Error('dense')
+    const at = (name: string, i: number): number => mfSuccess.tensors[name]!.values[i]!
+    const { winRate, quality } = mf.forward(mfSuccess, pair, embeddings)
+    for (let row = 0; row < 3; row++) {
+      const chance = models.map((_, m) => {
+        let delta = 0
+        for (let k = 0; k < 8; k++) {
+          let hidden = at('bias', k)
+          for (let j = 0; j < D; j++) {
+            hidden += at('projection', j * 8 + k) * embeddings.values[row * D + j]!
+          }
+          delta += at('output', k) * at('models', m * 8 + k) * hidden
+        }
+        return 1 / (1 + Math.exp(-delta))
+      })
+      chance.forEach((p, m) => {
+        expect(quality![row * 3 + m]).toBeCloseTo(p, 10)
+      })
+      expect(winRate[row]).toBeCloseTo(0.5 + (chance[2]! - chance[0]!) / 2, 10)
+    }
+  })
+
   it('names the tensor that a damaged bundle lacks', () => {
     const { models: _, ...tensors } = mfWeights.tensors
     const embeddings = randomEmbeddings('dense', 1, D)
@@ -118,6 +174,6 @@ describe('mf', () => {
 describe('the registry of families', () => {
   it('opens each by name, and names them all for one it does not have', async () => {
     for (const name of Object.keys(FAMILIES)) expect((await loadFamily(name)).name).toBe(name)
-    expect(() => loadFamily('toString')).toThrow(/it has: mf, knn, sw, ensemble, classifier/)
+    expect(() => loadFamily('toString')).toThrow(/it has: mf, mlp, knn, sw, ensemble, classifier/)
   })
 })

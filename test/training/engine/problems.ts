@@ -1,7 +1,9 @@
 import { createRandom } from '../../../models/random.ts'
 import type { FitRows, FitSpec, Parameter } from '../../../training/engine/engine.ts'
+import { mfSuccessLoss } from '../../../training/trainers/mf.ts'
+import { pairLoss, successLossOf } from '../../../training/trainers/mlp.ts'
 
-/** Two losses of the shapes the families have, on data drawn from a known truth. */
+/** Losses of the shapes the families have, on data drawn from a known truth. */
 export interface Problem {
   readonly spec: FitSpec
   readonly train: FitRows
@@ -112,4 +114,66 @@ export function successProblem(rows = 130): Problem {
     return { rows: n, columns, lookups: { prompt: { table, index } }, weight: float(() => 1) }
   }
   return { spec, train: draw(rows), validation: draw(50) }
+}
+
+const normals = (seed: number) => {
+  const random = createRandom(seed)
+  return (shape: number[], scale: number, l2 = 0): Parameter => ({
+    shape,
+    values: Float32Array.from(
+      { length: shape.reduce((a, b) => a * b, 1) },
+      () => random.normal() * scale,
+    ),
+    l2,
+  })
+}
+
+/** Rows of embeddings with scores of `outputs` models, a fifth of them not seen; for one, its label a column. */
+function scoredRows(outputs: number, rows = 90): FitRows {
+  const random = createRandom(14)
+  const draw = normals(15)
+  const index = Int32Array.from({ length: rows }, () => random.int(rows))
+  const float = (value: () => number) => Float32Array.from({ length: rows * outputs }, value)
+  const label = float(() => random.int(3) / 2)
+  const embedding = { table: draw([rows, DIMENSION], 1), index }
+  const weight = Float32Array.from({ length: rows }, () => 0.5 + random.next())
+  if (outputs === 1) return { rows, columns: { label }, lookups: { embedding }, weight }
+  const score = { table: { shape: [rows, outputs], values: label }, index }
+  const seen = {
+    table: { shape: [rows, outputs], values: float(() => Number(random.next() < 0.8)) },
+    index,
+  }
+  return { rows, columns: {}, lookups: { embedding, score, seen }, weight }
+}
+
+/** The loss of `mlp` itself. */
+export function mlpProblem(outputs: number): Problem {
+  const draw = normals(16)
+  const spec: FitSpec = {
+    name: 'mlp',
+    loss: outputs === 1 ? pairLoss : successLossOf(outputs),
+    parameters: {
+      hidden: draw([DIMENSION, WIDTH], 0.3, 0.01),
+      hidden_bias: draw([WIDTH], 0.3),
+      weights: draw([WIDTH, outputs], 0.4, 0.01),
+      bias: draw([outputs], 0.2),
+    },
+  }
+  return { spec, train: scoredRows(outputs), validation: scoredRows(outputs) }
+}
+
+/** The loss of `mf` in its success form. */
+export function vectorProblem(): Problem {
+  const draw = normals(17)
+  const spec: FitSpec = {
+    name: 'mf success',
+    loss: mfSuccessLoss(MODELS),
+    parameters: {
+      models: draw([MODELS, WIDTH], 1),
+      projection: draw([DIMENSION, WIDTH], 0.3, 0.01),
+      bias: draw([WIDTH], 0.2),
+      output: draw([WIDTH], 0.4, 0.01),
+    },
+  }
+  return { spec, train: scoredRows(MODELS), validation: scoredRows(MODELS) }
 }
