@@ -10,7 +10,7 @@ import { type ErrorAnswer, errorAnswer, requestFacts } from './error-body.ts'
 import { addChatRoute } from './gateway/routes/chat.ts'
 import { addPassedRoute } from './gateway/routes/passed.ts'
 import { BODY_LIMIT, parseJsonBody } from './json-body.ts'
-import type { KeyHolder } from './keys.ts'
+import { ANYONE, type KeyHolder } from './keys.ts'
 import { openApiDocument } from './openapi.ts'
 import { addBatchRoute } from './routes/batch.ts'
 import { addFeedbackRoute } from './routes/feedback.ts'
@@ -23,7 +23,6 @@ import { compileValidator } from './validator.ts'
 
 /** What anyone may ask without a key: whether the server lives, and how it is called. */
 const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
-const ANYONE: KeyHolder = { name: 'anyone' }
 
 /** The HTTP application, not yet listening; tests call it through `inject()`. */
 export function buildApp(services: Services): FastifyInstance {

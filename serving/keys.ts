@@ -9,6 +9,9 @@ export interface KeyHolder extends Caller {
   readonly ratePerMinute?: number
 }
 
+/** Who asks where no keys are asked for. */
+export const ANYONE: KeyHolder = { name: 'anyone' }
+
 /** The keys of a server, as hashes. */
 export interface KeyRing {
   /** @throws key_missing, key_unknown */

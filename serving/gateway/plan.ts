@@ -65,6 +65,13 @@ export interface Deciding {
   readonly name?: string
 }
 
+/** The policy file that a plan comes from. */
+export interface PolicyName {
+  readonly name: string
+  /** SHA-256 of its text, the first 12 hex digits */
+  readonly hash: string
+}
+
 /** What one step of a policy said of a request. */
 export interface StepVerdict {
   readonly step: string
@@ -92,8 +99,9 @@ export interface ServePlan {
   readonly maxLatencyMs?: number
   /** probability that this request was given `targets[0]` */
   readonly propensity: number
-  /** for logs and audit: policy hash, steps passed, budget state */
+  /** for logs and audit, such as the state of a budget */
   readonly notes?: Readonly<Record<string, string | number>>
+  readonly policy?: PolicyName
   /** each step's word, in their order, up to the one that decided */
   readonly steps?: readonly StepVerdict[]
 }
@@ -109,6 +117,7 @@ export interface RefusePlan {
   readonly retryAfter?: number
   readonly deciding: Deciding
   readonly notes?: Readonly<Record<string, string | number>>
+  readonly policy?: PolicyName
   readonly steps?: readonly StepVerdict[]
 }
 

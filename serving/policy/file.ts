@@ -118,6 +118,8 @@ export const PolicyFile = Type.Object(
         {
           /** as `weir train --encoder` takes it, dense: `use-lite`, `hf:<dir>` */
           encoder: Type.String({ minLength: 1 }),
+          /** longest wait for a question's embedding; what is late decides nothing */
+          deadline_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 60_000 })),
           routes: Type.Array(
             Type.Object(
               {

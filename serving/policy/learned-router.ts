@@ -11,6 +11,8 @@ import { type Pass, pass } from './pass.ts'
 export interface LearnedRouter {
   /** @throws WeirError what is wrong with the request */
   route(request: RouteRequest, caller: Caller): Promise<Decision> | Decision
+  /** The same without leaving a trace in logs; undefined where its chances cannot be known so. */
+  preview?(request: RouteRequest, caller: Caller): Promise<Decision | undefined>
   has(router: string): boolean
   /** its encoder sends prompts to another machine, or that of a router that decides beside it */
   remote(router: string | undefined): boolean
@@ -38,12 +40,13 @@ const PASSED: Partial<Record<ErrorCode, string>> = {
   prompt_too_long: 'too_long',
 }
 
-/** Asks the router over the models that hard limits left. */
+/** Asks the router over the models that hard limits left. `ask` is its `route` or `preview`. */
 export async function askLearned(
   request: GatewayRequest,
   { open, sensitive }: Limited,
   file: PolicyFile,
   learned: LearnedRouter | undefined,
+  ask: LearnedRouter['route'],
 ): Promise<Decision | Pass | RefusePlan> {
   if (!file.learned || !learned) return pass('no_router')
   const router = routerOf(request.body.model, file)
@@ -55,7 +58,7 @@ export async function askLearned(
     ...(threshold === undefined ? {} : { threshold }),
   }
   try {
-    return await learned.route(asked, request.caller)
+    return await ask(asked, request.caller)
   } catch (error) {
     if (!(error instanceof WeirError)) throw error
     const reason = PASSED[error.code]

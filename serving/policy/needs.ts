@@ -10,6 +10,8 @@ export interface PolicyNeeds {
   readonly semantic?: SemanticIndex
   /** further hard limits, such as what is left of a budget */
   readonly limits?: readonly ModelLimit[]
+  /** told what an operator should know, such as an encoder that fails */
+  readonly onWarning?: (message: string, error?: unknown) => void
   /** of routes that say nothing else */
   readonly allowDown?: boolean
   readonly hedgeAfterMs?: number

@@ -1,15 +1,14 @@
 import type { Decision } from '../../models/decision.ts'
 import { WeirError } from '../../models/errors.ts'
-import type { GatewayRequest, Plan, RefusePlan, StepVerdict } from '../gateway/plan.ts'
-import type { Planning, Policy } from '../gateway/policy.ts'
+import type { GatewayRequest, Plan, StepVerdict } from '../gateway/plan.ts'
+import type { Policy } from '../gateway/policy.ts'
+import { addPlan, type Chances } from './chances.ts'
 import type { CheckedPolicy } from './check.ts'
-import type { PolicyFile, RouteFile } from './file.ts'
-import { askLearned, isNamed } from './learned-router.ts'
-import { compileLimits } from './limits.ts'
+import { Draws, everyFall } from './draws.ts'
+import type { LearnedRouter } from './learned-router.ts'
 import type { PolicyNeeds } from './needs.ts'
-import type { Pass } from './pass.ts'
-import { routePlan } from './route-plan.ts'
-import type { Step, StepFactory, StepState } from './step.ts'
+import { stateMaker } from './state.ts'
+import type { Step, StepFactory, StepResult, StepState } from './step.ts'
 import { defaultStep } from './steps/default.ts'
 import { fallbackStep } from './steps/fallback.ts'
 import { guardrailStep } from './steps/guardrail.ts'
@@ -19,7 +18,7 @@ import { namedStep } from './steps/named.ts'
 import { ruleStep } from './steps/rule.ts'
 import { semanticStep } from './steps/semantic.ts'
 import { stickyStep } from './steps/sticky.ts'
-import { traitsOf } from './traits.ts'
+import { unitOf } from './unit.ts'
 
 /** In the order they are asked. The last one always has an answer: it is asked only where a model is open. */
 export const STEPS: readonly StepFactory[] = [
@@ -34,20 +33,86 @@ export const STEPS: readonly StepFactory[] = [
   fallbackStep,
 ]
 
-/** A policy file at work. @throws WeirError `model_not_served` (in `plan`): a name that is nobody's */
-export function createPolicy(policy: CheckedPolicy, needs: PolicyNeeds): Policy {
+/** A policy file at work. `plan` throws `model_not_served` for a name that is nobody's. */
+export interface FilePolicy extends Policy {
+  /**
+   * The chance of each model to be asked first, over all ways that percentage splits could have fallen;
+   * undefined where that cannot be known without asking a model. Leaves no trace.
+   */
+  chances(request: GatewayRequest, signal: AbortSignal): Promise<Chances | undefined>
+}
+
+export function createPolicy(policy: CheckedPolicy, needs: PolicyNeeds): FilePolicy {
   const steps = STEPS.flatMap((factory) => factory(policy, needs) ?? [])
   const stateOf = stateMaker(policy.file, needs)
+
+  /** @param real the request's own run: what it has asked is not asked again */
+  const chances = async (
+    request: GatewayRequest,
+    signal: AbortSignal,
+    real?: { readonly state: StepState; readonly decision: Decision | undefined },
+  ): Promise<Chances | undefined> => {
+    const all: Chances = new Map()
+    const known = await everyFall(unitOf(request), async (draws) => {
+      const trial = trialOf(needs.learned, real?.decision)
+      const options = { draws, ask: trial.ask, ...(real ? { from: real.state } : {}) }
+      const state = stateOf(request, { signal, send: trial.send }, options)
+      const { plan } = await firstPlan(steps, state)
+      addPlan(all, plan, draws.probability)
+      return !trial.unknown
+    })
+    return known ? all : undefined
+  }
+
   return {
+    chances: (request, signal) => chances(request, signal),
     async plan(request, planning) {
-      const plan = await runSteps(steps, stateOf(request, planning))
-      return { ...plan, notes: { policy: policy.source.hash } }
+      const draws = new Draws(unitOf(request))
+      let decision: Decision | undefined
+      const ask: LearnedRouter['route'] = async (asked, caller) => {
+        decision = await needs.learned!.route(asked, caller)
+        return decision
+      }
+      const state = stateOf(request, planning, { draws, ask })
+      const plan = await runSteps(steps, state)
+      if (plan.kind === 'refuse' || draws.drawn.length === 0) return plan
+      const all = await chances(request, planning.signal, { state, decision })
+      // where it is not known what the other falls would have come to: at least this
+      const least = draws.probability * plan.propensity
+      return { ...plan, propensity: all?.get(plan.targets[0]!.model) ?? least }
     },
   }
 }
 
-/** The first plan, with every step's word up to it. @throws the signal's reason */
+/** Stands in for what costs money or leaves a trace, and knows when that makes the outcome a guess. */
+function trialOf(learned: LearnedRouter | undefined, known: Decision | undefined) {
+  const trial = {
+    unknown: false,
+    send: (): Promise<never> => {
+      trial.unknown = true
+      return Promise.reject(new WeirError('upstream_unavailable', { model: '', reason: 'a trial' }))
+    },
+    ask: (async (request, caller) => {
+      const decision = known ?? (await learned?.preview?.(request, caller))
+      if (decision) return decision
+      trial.unknown = true
+      throw new WeirError('candidates_empty', { models: request.models, known: [] })
+    }) satisfies LearnedRouter['route'],
+  }
+  return trial
+}
+
+/** The first plan, with every step's word up to it; remembered by those that do. @throws the signal's reason */
 export async function runSteps(steps: readonly Step[], state: StepState): Promise<Plan> {
+  const { plan, verdicts } = await firstPlan(steps, state)
+  if (plan.kind === 'serve') for (const step of steps) step.decided?.(state, plan)
+  return { ...plan, steps: verdicts }
+}
+
+async function firstPlan(
+  steps: readonly Step[],
+  state: StepState,
+): Promise<{ readonly plan: Plan; readonly verdicts: readonly StepVerdict[] }> {
   const verdicts: StepVerdict[] = []
   for (const step of steps) {
     state.signal.throwIfAborted()
@@ -55,65 +120,14 @@ export async function runSteps(steps: readonly Step[], state: StepState): Promis
     verdicts.push(verdictOf(step, result))
     if (!result || result.kind === 'pass') continue
     state.signal.throwIfAborted()
-    if (result.kind === 'serve') for (const each of steps) each.decided?.(state, result)
-    return { ...result, steps: verdicts }
+    return { plan: result, verdicts }
   }
   throw new Error('no step decided, and the last one always should')
 }
 
-function verdictOf({ name: step }: Step, result: Plan | Pass | undefined): StepVerdict {
+function verdictOf({ name: step }: Step, result: StepResult): StepVerdict {
   if (!result) return { step, matched: false }
   const { reason, name } = result.kind === 'pass' ? result : result.deciding
   const matched = result.kind !== 'pass' || name !== undefined
   return { step, matched, ...(name === undefined ? {} : { name }), reason }
-}
-
-/** What steps see of a request. */
-export function stateMaker(
-  file: PolicyFile,
-  needs: PolicyNeeds,
-): (request: GatewayRequest, planning: Planning) => StepState {
-  const limits = compileLimits(file, needs.limits)
-  const route = (name: string): RouteFile | undefined =>
-    Object.hasOwn(file.routes ?? {}, name)
-      ? file.routes?.[name]
-      : Object.hasOwn(file.models, name)
-        ? { models: [name] }
-        : undefined
-  return (request, { signal, send }) => {
-    const traits = traitsOf(request)
-    const limited = limits(request, traits)
-    let asked: Promise<Decision | Pass | RefusePlan> | undefined
-    return {
-      ...limited,
-      request,
-      traits,
-      signal,
-      send,
-      named: namedIn(request.body.model, route, file, needs),
-      route,
-      serve: (its, deciding, options = {}) =>
-        routePlan(its, limited.open, request, deciding, options, needs),
-      learned: () => {
-        asked ??= askLearned(request, limited, file, needs.learned)
-        return asked
-      },
-    }
-  }
-}
-
-function namedIn(
-  model: string,
-  route: StepState['route'],
-  file: PolicyFile,
-  { learned }: PolicyNeeds,
-): StepState['named'] {
-  // a model's own name may begin like that
-  for (const name of [model, model.replace(/^weir\//, '')]) {
-    const its = route(name)
-    if (its) return { name, route: its }
-  }
-  if (isNamed(model, file.learned ? learned : undefined)) return undefined
-  const known = ['weir', ...Object.keys(file.routes ?? {}), ...Object.keys(file.models)]
-  throw new WeirError('model_not_served', { model, known }, { param: 'model' })
 }

@@ -6,6 +6,7 @@ import type { RouteFile } from './file.ts'
 import type { Limited } from './limits.ts'
 import type { PolicyNeeds } from './needs.ts'
 import type { Pass } from './pass.ts'
+import type { SemanticMatch } from './semantic.ts'
 import type { Traits } from './traits.ts'
 
 /** `undefined` where the step has nothing to say of the request. */
@@ -26,7 +27,7 @@ export interface StepState extends Limited {
   readonly traits: Traits
   /** aborted when nobody waits any more */
   readonly signal: AbortSignal
-  /** asks a model something of the step's own; see `Planning` */
+  /** asks a model something of the step's own; see `Planning`. It may only be what `open` holds */
   readonly send: Planning['send']
   /** the route or model that the client named */
   readonly named: { readonly name: string; readonly route: RouteFile } | undefined
@@ -36,12 +37,17 @@ export interface StepState extends Limited {
   serve(route: RouteFile, deciding: Deciding, options?: ServeOptions): ServePlan | undefined
   /** The learned router's decision over the open models, asked once a request; or why there is none. */
   learned(): Promise<Decision | Pass | RefusePlan>
+  /** The semantic route that the question is nearest to, embedded once a request; or why there is none. */
+  near(): Promise<SemanticMatch | Pass | undefined>
+  /** Whether the request falls into this share (0 to 1) of the split: by its session, key or id, always the same. */
+  draw(split: string, share: number): boolean
 }
 
 /**
  * One way of deciding. The pipeline asks the steps in order, and the first plan is the request's. A step
  * says its name in `deciding.step`, serves no closed model, decides the same of the same request, and
- * throws for no request, however odd. `test/serving/policy/step-contract.ts` holds it to that.
+ * throws for no request, however odd. Steps are also asked what they would have decided, had a percentage
+ * split fallen otherwise: so they leave no trace in `decide`, only in `decided`. `test/serving/policy/step-contract.ts` holds it to that.
  */
 export interface Step {
   readonly name: string

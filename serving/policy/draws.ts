@@ -1,0 +1,57 @@
+import { placeIn } from './unit.ts'
+
+/** One percentage split that a request came past, and how it fell. */
+export interface Draw {
+  readonly share: number
+  readonly taken: boolean
+}
+
+/** Decides percentage splits, and remembers which ones there were. */
+export class Draws {
+  readonly drawn: Draw[] = []
+  readonly #unit: string
+  readonly #forced: readonly boolean[] | undefined
+
+  /** @param forced how the first ones fall, and all after them do not; by the unit's hash where absent */
+  constructor(unit: string, forced?: readonly boolean[]) {
+    this.#unit = unit
+    this.#forced = forced
+  }
+
+  take(name: string, share: number): boolean {
+    const taken = this.#forced
+      ? (this.#forced[this.drawn.length] ?? false)
+      : placeIn(name, this.#unit) < share
+    this.drawn.push({ share, taken })
+    return taken
+  }
+
+  /** Of all splits falling as they did. */
+  get probability(): number {
+    return this.drawn.reduce((p, { share, taken }) => p * (taken ? share : 1 - share), 1)
+  }
+}
+
+/** More splits than this on one path are not enumerated: each doubles the paths. */
+const MOST_SPLITS = 6
+
+/**
+ * Every way that splits can fall, each once: `run` is asked with the first falls forced, and the others
+ * are flipped one by one from what it came past.
+ *
+ * @param run gives false where its outcome cannot be known
+ * @returns false where an outcome could not be known
+ */
+export async function everyFall(
+  unit: string,
+  run: (draws: Draws) => Promise<boolean>,
+): Promise<boolean> {
+  const waiting: boolean[][] = [[]]
+  for (let prefix = waiting.pop(); prefix; prefix = waiting.pop()) {
+    const draws = new Draws(unit, prefix)
+    if (!(await run(draws)) || draws.drawn.length > MOST_SPLITS) return false
+    const falls = draws.drawn.map(({ taken }) => taken)
+    for (let i = prefix.length; i < falls.length; i++) waiting.push([...falls.slice(0, i), true])
+  }
+  return true
+}
