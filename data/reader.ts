@@ -88,6 +88,8 @@ export type Decisions = Map<
     readonly time: number
     readonly propensity: number
     readonly text?: string
+    /** another model answered than was decided: a failover, a cascade */
+    readonly answered?: string
   }
 >
 

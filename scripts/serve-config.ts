@@ -20,6 +20,7 @@ export interface ServeFlags {
   readonly explore?: string
   readonly store?: string
   readonly logEmbedding?: boolean
+  readonly logMetadata?: boolean
 }
 
 const check = Compile(ServeConfig)
@@ -72,6 +73,7 @@ export async function serveConfig(
               ? {}
               : { text: choiceOption('--log-text', flags.logText, ['none', 'redacted', 'full']) }),
             ...(flags.logEmbedding ? { embedding: true } : {}),
+            ...(flags.logMetadata ? { metadata: true } : {}),
           },
         }
       : {}),

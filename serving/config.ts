@@ -83,6 +83,8 @@ export const ServeConfig = Type.Object(
             Type.Union([Type.Literal('none'), Type.Literal('redacted'), Type.Literal('full')]),
           ),
           embedding: Type.Optional(Type.Boolean()),
+          /** metadata and tags of the gateway's requests, which rules read */
+          metadata: Type.Optional(Type.Boolean()),
           /** milliseconds between fsyncs: what a power cut may take */
           sync_ms: Type.Optional(Type.Number({ minimum: 1 })),
           segment_mb: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),

@@ -1,5 +1,5 @@
 import { decisionLine } from '../models/decision-log/line.ts'
-import type { DecisionRecord, LogHeader } from '../models/decision-log/record.ts'
+import type { DecisionRecord, LogContents } from '../models/decision-log/record.ts'
 import type { LogWriter } from '../models/decision-log/writer.ts'
 import { redact } from '../models/redaction.ts'
 import type { DecisionEvent, DecisionObserver } from './decision/observer.ts'
@@ -7,7 +7,7 @@ import type { DecisionEvent, DecisionObserver } from './decision/observer.ts'
 /** Writes every decision to the log: by default its prompt's hash alone, the rest as switched on. */
 export function logObserver(
   writer: LogWriter,
-  holds: Pick<LogHeader, 'text' | 'embedding'>,
+  holds: Pick<LogContents, 'text' | 'embedding'>,
 ): DecisionObserver {
   return (event) => {
     const record = toRecord(event)

@@ -21,6 +21,7 @@ import type { RequestFacts } from './error-body.ts'
 import { createFleet } from './fleet/fleet.ts'
 import { gatewayMetrics } from './gateway/metrics.ts'
 import { type OpenGateway, openGateway } from './gateway/open-gateway.ts'
+import { requestLog } from './gateway/request-log.ts'
 import type { ServedObserver } from './gateway/served.ts'
 import { createKeyRing } from './keys.ts'
 import { LoadGate } from './load-gate.ts'
@@ -80,8 +81,13 @@ export async function openServices(
   try {
     await fleet.reload()
     const observers = [...(options.observers ?? []), metrics.observe]
+    const servedObservers = [...(options.servedObservers ?? [])]
     if (config.log) {
-      const holds = { text: config.log.text ?? 'none', embedding: config.log.embedding ?? false }
+      const holds = {
+        text: config.log.text ?? 'none',
+        embedding: config.log.embedding ?? false,
+        ...(config.log.metadata ? { metadata: true } : {}),
+      }
       for (const [name, live] of fleet.snapshot?.routers ?? []) {
         if (!holds.embedding || live.router.manifest.encoder.output === 'dense') continue
         throw new WeirError('config_invalid', {
@@ -105,6 +111,7 @@ export async function openServices(
           ),
       })
       observers.push(logObserver(log, holds))
+      servedObservers.push(requestLog(log, holds))
       feedback = segmentStore(log, config.log.folder)
     }
     if (config.store) feedback = await openFeedbackStore(config.store)
@@ -153,7 +160,7 @@ export async function openServices(
         fleet,
         decider,
         environment: options.environment ?? process.env,
-        observers: [...(options.servedObservers ?? []), count],
+        observers: [...servedObservers, count],
         now,
         seed: randomInt(2 ** 31),
       })

@@ -1,11 +1,13 @@
 import { Compile } from 'typebox/compile'
+import { GatewayRecord } from '../../models/decision-log/gateway-record.ts'
 import { DecisionRecord, FeedbackRecord } from '../../models/decision-log/record.ts'
 import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../reader.ts'
 import { reject } from './canonical.ts'
 
-const OBJECTS: ReadonlySet<unknown> = new Set(['log', 'decision', 'feedback'])
+const OBJECTS: ReadonlySet<unknown> = new Set(['log', 'decision', 'gateway', 'feedback'])
 
 const isDecision = Compile(DecisionRecord)
+const isGateway = Compile(GatewayRecord)
 const isFeedback = Compile(FeedbackRecord)
 
 /**
@@ -43,11 +45,38 @@ function readLine(
     }
     return undefined
   }
+  if (record.object === 'gateway') {
+    if (!isGateway.Check(record)) {
+      const [error] = isGateway.Errors(record)
+      return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no gateway request')
+    }
+    takeAnswer(record, decisions)
+    return undefined
+  }
   if (!isFeedback.Check(record)) {
     const [error] = isFeedback.Errors(record)
     return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no feedback')
   }
   return feedbackRow(record, origin, decisions)
+}
+
+/** Who answered a gateway's request: feedback names it by its own id or by that of its decision. */
+function takeAnswer(record: GatewayRecord, decisions: Decisions): void {
+  const { id, decision_id, model, targets, time, propensity, text } = record
+  if (model === null) return
+  const decided = decision_id === undefined ? undefined : decisions.get(decision_id)
+  if (decision_id !== undefined && decided) {
+    const known = { ...decided, ...(model === decided.model ? {} : { answered: model }) }
+    decisions.set(decision_id, known)
+    decisions.set(id, known)
+    return
+  }
+  const known = { model: targets[0] ?? model, time: time / 1000, propensity }
+  decisions.set(id, {
+    ...known,
+    ...(model === known.model ? {} : { answered: model }),
+    ...(text === undefined ? {} : { text }),
+  })
 }
 
 /** A word on a decision as a row: an outcome of the model, or a preference between two. */
@@ -65,7 +94,7 @@ export function feedbackRow(
     const reason = `decision ${feedback.decision_id} was logged without its text (serve with the log's text on)`
     return reject(origin, 'text', reason)
   }
-  const model = feedback.model ?? decision.model
+  const model = feedback.model ?? decision.answered ?? decision.model
   const { cost_usd, output_tokens } = feedback
   // what was asked for besides (an audit, a correction) came without a draw of the server's
   const propensity = model === decision.model ? decision.propensity : undefined

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../errors.ts'
+import { GatewayRecord } from './gateway-record.ts'
 import { DecisionRecord, FeedbackRecord, LogHeader, type LogRecord } from './record.ts'
 
 export interface LogLine {
@@ -25,6 +26,7 @@ const checks = {
   log: Compile(LogHeader),
   decision: Compile(DecisionRecord),
   feedback: Compile(FeedbackRecord),
+  gateway: Compile(GatewayRecord),
 }
 
 /**
@@ -73,8 +75,9 @@ function parseRecord(text: string): LogRecord | undefined {
     return undefined
   }
   const { object } = (value ?? {}) as { object?: unknown }
-  if (object !== 'log' && object !== 'decision' && object !== 'feedback') return undefined
-  return checks[object].Check(value) ? value : undefined
+  if (typeof object !== 'string' || !Object.hasOwn(checks, object)) return undefined
+  const check = checks[object as keyof typeof checks]
+  return check.Check(value) ? value : undefined
 }
 
 /** Lines without their newline; `whole` says whether it was there. */

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import type { GatewayRecord } from './gateway-record.ts'
 
 /**
  * Lines of a decision log. Every segment file starts with a `log` line that says what the lines after
@@ -11,6 +12,8 @@ export const LogHeader = Type.Object({
   /** `none` (the hash only), `redacted` or `full` */
   text: Type.Union([Type.Literal('none'), Type.Literal('redacted'), Type.Literal('full')]),
   embedding: Type.Boolean(),
+  /** of gateway requests: what rules read beside the text */
+  metadata: Type.Optional(Type.Boolean()),
 })
 export type LogHeader = Type.Static<typeof LogHeader>
 
@@ -75,4 +78,7 @@ export const FeedbackRecord = Type.Interface([Feedback], {
 })
 export type FeedbackRecord = Type.Static<typeof FeedbackRecord>
 
-export type LogRecord = LogHeader | DecisionRecord | FeedbackRecord
+export type LogRecord = LogHeader | DecisionRecord | GatewayRecord | FeedbackRecord
+
+/** What the lines of a segment hold of requests. */
+export type LogContents = Omit<LogHeader, 'object' | 'format' | 'created'>

@@ -2,12 +2,12 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from '../errors.ts'
 import { LineBuffer } from './line-buffer.ts'
-import type { LogHeader } from './record.ts'
+import type { LogContents, LogHeader } from './record.ts'
 
 export interface LogWriterOptions {
   readonly folder: string
   /** what the lines hold; written first in every segment */
-  readonly header: Pick<LogHeader, 'text' | 'embedding'>
+  readonly header: LogContents
   /** bytes after which the next segment is begun */
   readonly segmentBytes?: number
   /** milliseconds between fsyncs: what a power cut may take. A crash of the process takes `flushMs` of it. */

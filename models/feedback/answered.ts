@@ -31,7 +31,8 @@ export interface AnsweredLog {
 
 /**
  * Joins a decision log with its feedback by decision id. Feedback may come late, repeatedly, and in
- * another worker's segment than its decision; shadows answered nobody and are left out.
+ * another worker's segment than its decision; shadows answered nobody and are left out. Where the gateway let
+ * another model answer than was decided (a failover, a cascade), what is said is said of that one.
  *
  * @param more feedback kept elsewhere, such as in a store shared by replicas
  * @throws file_not_found
@@ -43,6 +44,10 @@ export async function readAnswered(
 ): Promise<AnsweredLog> {
   const stats: LogReadStats = { torn: 0, invalid: 0 }
   const decisions = new Map<string, DecisionRecord>()
+  /** by decision: who answered, where the gateway asked a model */
+  const answers = new Map<string, string>()
+  /** by the gateway's own id, which feedback may name instead: the decision */
+  const requests = new Map<string, string>()
   const words = new Map<string, Map<string, FeedbackRecord>>()
   let feedback = 0
   let repeated = 0
@@ -60,16 +65,26 @@ export async function readAnswered(
     if (record.object === 'feedback') hear(record)
     else if (record.object === 'log') {
       if (TEXTS.indexOf(record.text) < TEXTS.indexOf(text)) text = record.text
+    } else if (record.object === 'gateway') {
+      const { id: own, decision_id: id, model } = record
+      if (id !== undefined) requests.set(own, id)
+      if (id !== undefined && model !== null) answers.set(id, model)
     } else if (!record.shadow) decisions.set(record.id, record)
   }
   for await (const record of more) hear(record)
+  for (const [request, decision] of requests) {
+    const about = words.get(request)
+    if (!about) continue
+    words.set(decision, new Map([...about, ...(words.get(decision) ?? [])]))
+    words.delete(request)
+  }
   let orphaned = 0
   const answered: AnsweredDecision[] = []
   for (const [id, about] of words) {
     const decision = decisions.get(id)
     if (!decision) orphaned += about.size
     else {
-      const one = answeredBy(decision, [...about.values()])
+      const one = answeredBy(decision, answers.get(id) ?? decision.model, [...about.values()])
       if (one) answered.push(one)
     }
   }
@@ -85,13 +100,14 @@ const TEXTS = ['none', 'redacted', 'full'] as const
 
 function answeredBy(
   decision: DecisionRecord,
+  answered: string,
   about: readonly FeedbackRecord[],
 ): AnsweredDecision | undefined {
   const own: number[] = []
   const others = new Map<string, number>()
   let costUsd: number | undefined
-  for (const { model, score, cost_usd: cost } of about) {
-    if (model !== undefined && model !== decision.model) others.set(model, score)
+  for (const { model = answered, score, cost_usd: cost } of about) {
+    if (model !== decision.model) others.set(model, score)
     else {
       own.push(score)
       costUsd ??= cost

@@ -34,6 +34,7 @@ export function serveCommand(): Command {
     .option('--log <folder>', 'write every decision and all feedback there')
     .option('--log-text <what>', 'keep prompts in the log: none, redacted or full (default none)')
     .option('--log-embedding', 'keep embeddings in the log')
+    .option('--log-metadata', 'keep metadata and tags of the gateway’s requests in the log')
     .option('--explore <p>', 'try the other model with this probability, for weir ope (default 0)')
     .option(
       '--store <where>',
