@@ -1,0 +1,67 @@
+import type { Answer } from '../gateway/strategy.ts'
+import type { ChatBody, PassedBody } from '../upstreams/upstream.ts'
+import type { WholeAnswer } from './chat-answer.ts'
+
+/** The request's body, asked for as a whole answer: what is to be checked must be there. */
+export function wholeBody(body: ChatBody): PassedBody & ChatBody {
+  const { stream: _, stream_options: __, ...rest } = body
+  return rest as PassedBody & ChatBody
+}
+
+/** A whole answer as the client asked for it: as it is, or written out as a stream; no log-probabilities unasked. */
+export function asAsked(whole: WholeAnswer, body: ChatBody): Answer {
+  const { stream, stream_options: options } = body
+  const answer = body.logprobs === true ? whole : withoutLogprobs(whole)
+  if (stream !== true) return answer
+  const counts = (options as { include_usage?: unknown } | undefined)?.include_usage === true
+  const { usage } = answer.answer
+  return {
+    ...answer,
+    answer: {
+      kind: 'stream',
+      fromWhole: true,
+      chunks: events(answer.answer.body, counts),
+      usage: () => usage,
+      cancel() {},
+    },
+  }
+}
+
+function withoutLogprobs(whole: WholeAnswer): WholeAnswer {
+  const { body } = whole.answer
+  const choices = (body.choices ?? []) as readonly Choice[]
+  if (!choices.some(({ logprobs }) => logprobs)) return whole
+  const without = { ...body, choices: choices.map((choice) => ({ ...choice, logprobs: null })) }
+  return { ...whole, answer: { ...whole.answer, body: without, text: undefined } }
+}
+
+interface Choice {
+  readonly index?: number
+  readonly message?: Readonly<Record<string, unknown>>
+  readonly finish_reason?: unknown
+  readonly logprobs?: unknown
+}
+
+/** The events that OpenAI would have sent: the role, what is said, why it ended, and the counts where asked for. */
+async function* events(
+  body: Readonly<Record<string, unknown>>,
+  counts: boolean,
+): AsyncGenerator<string> {
+  const { choices, usage, object: _, ...head } = body
+  const event = (its: readonly object[], more: object = counts ? { usage: null } : {}): string =>
+    `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices: its, ...more })}\n\n`
+  for (const [i, choice] of ((choices ?? []) as readonly Choice[]).entries()) {
+    const { index = i, message = {}, finish_reason: reason = 'stop', logprobs = null } = choice
+    const { role = 'assistant', tool_calls: calls, ...said } = message
+    const one = (delta: object, its: unknown = null, finish: unknown = null): string =>
+      event([{ index, delta, logprobs: its, finish_reason: finish }])
+    yield one({ role, content: '' })
+    const delta = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== null))
+    if (Object.keys(delta).length > 0) yield one(delta, logprobs)
+    if (Array.isArray(calls)) {
+      yield one({ tool_calls: calls.map((call, nth) => ({ index: nth, ...call })) })
+    }
+    yield one({}, null, reason)
+  }
+  if (counts) yield event([], { usage: usage ?? null })
+}

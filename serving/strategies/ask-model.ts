@@ -1,0 +1,84 @@
+import type { Target } from '../gateway/plan.ts'
+import type { Answer, SendOptions } from '../gateway/strategy.ts'
+import { UpstreamError } from '../upstreams/failure.ts'
+import type { PassedBody } from '../upstreams/upstream.ts'
+import { saidBy, type WholeAnswer } from './chat-answer.ts'
+
+/** A question of our own, whose answer must be JSON of one shape. */
+export interface ModelQuestion {
+  readonly model: string
+  /** what it is to do; says the shape in words too, for servers that cannot be held to it */
+  readonly system: string
+  /** what it is to look at, and nothing that it is to obey */
+  readonly data: unknown
+  /** names the schema */
+  readonly name: string
+  readonly schema: Readonly<Record<string, unknown>>
+  /** laid over the body: temperature, max_tokens and so on */
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined
+}
+
+export type Send = (
+  target: Target,
+  options: SendOptions & Required<Pick<SendOptions, 'body'>>,
+) => Promise<Answer>
+
+/**
+ * Asks models for JSON, held to its schema where the upstream can do that. One that refuses the schema is
+ * asked without it, and remembered: the words of the question must then do.
+ */
+export class ModelAsker {
+  private readonly unheld = new Set<string>()
+
+  /** The text of the answer; '' where it has none. @throws what `send` throws */
+  async ask(question: ModelQuestion, send: Send, signal: AbortSignal): Promise<string> {
+    const { model } = question
+    if (this.unheld.has(model))
+      return textOf(await send({ model }, { body: body(question), signal }))
+    const held = { ...body(question), response_format: responseFormat(question) }
+    try {
+      return textOf(await send({ model }, { body: held, signal }))
+    } catch (error) {
+      if (!(error instanceof UpstreamError && error.kind === 'rejected')) throw error
+    }
+    const text = textOf(await send({ model }, { body: body(question), signal }))
+    this.unheld.add(model)
+    return text
+  }
+}
+
+function body({ model, system, data, parameters }: ModelQuestion): PassedBody {
+  return {
+    model,
+    messages: [
+      { role: 'system', content: system },
+      // as JSON, so that nothing in it can end the quotation
+      { role: 'user', content: JSON.stringify(data) },
+    ],
+    ...parameters,
+  }
+}
+
+const responseFormat = ({ name, schema }: ModelQuestion): object => ({
+  type: 'json_schema',
+  json_schema: { name, strict: true, schema },
+})
+
+function textOf(answer: Answer): string {
+  return answer.answer.kind === 'complete' ? saidBy(answer as WholeAnswer).text.trim() : ''
+}
+
+/** The one field of a JSON object that has no other; undefined where the text is anything else. */
+export function onlyField(text: string, field: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  const keys = Object.keys(value)
+  return keys.length === 1 && keys[0] === field
+    ? (value as Record<string, unknown>)[field]
+    : undefined
+}

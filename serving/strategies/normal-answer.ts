@@ -1,0 +1,53 @@
+import type { Pattern } from '../policy/pattern.ts'
+import { type Said, saysNothing, type ToolCall } from './chat-answer.ts'
+
+/**
+ * What two answers must share to count as the same: their words and numbers, or those of what the pattern
+ * captures, and the tools they call. Undefined where an answer has no say: it is empty, or the pattern is
+ * not in it.
+ */
+export function answerKey(said: Said, pattern: Pattern | undefined): string | undefined {
+  if (saysNothing(said)) return undefined
+  if (said.calls.length > 0) return JSON.stringify(said.calls.map(callKey))
+  const text = pattern ? pattern.capture(said.text) : said.text
+  if (text === undefined) return undefined
+  const normal = normalText(text)
+  return normal === '' ? undefined : normal
+}
+
+/** Numbers with their sign, and runs of letters and digits. */
+const WORDS = /(?<![\p{L}\p{N}])[+\-−]?\d+(?:,\d{3})*(?:\.\d+)?|[\p{L}\p{M}\p{N}]+/gu
+/** Longer ones would lose digits as a JavaScript number. */
+const LONGEST_NUMBER = 15
+
+/** Lower case, without punctuation; 1,000 and 1000.0 are one number. Text of signs alone stays as it is. */
+export function normalText(text: string): string {
+  const plain = text.normalize('NFKC').toLowerCase()
+  const words = plain.match(WORDS)
+  return words ? words.map(normalWord).join(' ') : plain.trim()
+}
+
+function normalWord(word: string): string {
+  const digits = word.replace('−', '-').replaceAll(',', '')
+  const isNumber = /^[+-]?\d+(\.\d+)?$/.test(digits) && digits.length <= LONGEST_NUMBER
+  return isNumber ? String(Number(digits)) : digits
+}
+
+/** Arguments that say the same in another order of fields or with other spaces are the same. */
+function callKey({ name, arguments: given }: ToolCall): [string, unknown] {
+  try {
+    return [name, sorted(JSON.parse(given))]
+  } catch {
+    return [name, given]
+  }
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, its]) => [key, sorted(its)]),
+  )
+}
