@@ -19,7 +19,7 @@ export async function attemptOnce(
   now: () => number,
   hold?: Hold,
 ): Promise<Answer> {
-  const { endpoint, target, headers, signal, ledger } = dispatch
+  const { endpoint, target, headers, cancellation, ledger } = dispatch
   const permit = backend.breaker.enter()
   const started = now()
   backend.inFlight++
@@ -38,7 +38,7 @@ export async function attemptOnce(
   try {
     const body = bodyFor(target, dispatch.body, backend.model)
     const call = { endpoint, body, headers, remainingMs }
-    const answer = await backend.upstream.complete(call, signal)
+    const answer = await backend.upstream.complete(call, cancellation)
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream
     if (answer.kind === 'stream') {

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import type { Ledger } from './ledger.ts'
 import type { GatewayRequest, ServePlan, Target } from './plan.ts'
@@ -11,7 +12,7 @@ export interface Dispatch {
   readonly target: Target
   readonly body: PassedBody
   readonly headers: Readonly<Record<string, string>>
-  readonly signal: AbortSignal
+  readonly cancellation: Cancellation
   readonly ledger: Ledger
   readonly remainingMs: () => number
   readonly maxLatencyMs: number | undefined

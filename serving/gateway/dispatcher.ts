@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../models/errors.ts'
 import type { Price } from '../../models/prices.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
+import { cancelled } from '../upstreams/http-failure.ts'
 import { type Admit, NOT_SENT } from './admission.ts'
 import { attemptOnce } from './attempt.ts'
 import type { Backend } from './backend.ts'
@@ -69,7 +70,7 @@ export class ModelDispatcher {
   /** @throws UpstreamError of the last attempt, upstream_unavailable, model_not_served, the signal's reason */
   async send(dispatch: Dispatch): Promise<Answer> {
     const { attempts, budget, random, now } = this.options
-    const { target, signal, maxLatencyMs } = dispatch
+    const { target, cancellation, maxLatencyMs } = dispatch
     const { backends } = this.model(target.model)
     const stream = dispatch.body.stream === true
     const tried = new Set<Backend>()
@@ -79,8 +80,10 @@ export class ModelDispatcher {
       let hold = this.options.admit?.(dispatch)
       if (hold instanceof Promise) {
         hold = await hold
-        if (signal.aborted) hold?.settle(NOT_SENT, undefined)
-        signal.throwIfAborted()
+        if (cancellation.cancelled) {
+          hold?.settle(NOT_SENT, undefined)
+          throw cancelled(cancellation.reason)
+        }
       }
       const backend = chooseBackend(backends, this.options, { stream, maxLatencyMs, tried })
       if (!backend) {
@@ -104,7 +107,7 @@ export class ModelDispatcher {
       // what would come too late, or could be asked elsewhere meanwhile, is not waited for
       if (pause >= dispatch.remainingMs() || (dispatch.moreToTry && pause > PATIENCE_MS)) throw last
       if (!budget.take()) throw last
-      if (pause > 0) await pauseFor(pause, signal)
+      if (pause > 0) await pauseFor(pause, cancellation.signal)
     }
   }
 

@@ -1,4 +1,5 @@
 import { WeirError } from '../../models/errors.ts'
+import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint } from '../upstreams/upstream.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
 import { sendFirst } from './failover.ts'
@@ -27,7 +28,7 @@ export class Exchange {
   readonly trail = new Trail()
   readonly started: number
   private readonly options: ExchangeOptions
-  private readonly controller = new AbortController()
+  private readonly cancellation = new Cancellation()
   private deadlineMs: number
   private timer: NodeJS.Timeout
   private sends = 0
@@ -43,7 +44,7 @@ export class Exchange {
   }
 
   get signal(): AbortSignal {
-    return this.controller.signal
+    return this.cancellation.signal
   }
 
   get milliseconds(): number {
@@ -69,7 +70,7 @@ export class Exchange {
   /** The client has gone, or nobody waits any more. */
   cancel(): void {
     clearTimeout(this.timer)
-    this.controller.abort(new WeirError('cancelled', { signal: 'the client' }))
+    this.cancellation.cancel(new WeirError('cancelled', { signal: 'the client' }))
   }
 
   end(): void {
@@ -78,25 +79,29 @@ export class Exchange {
 
   /** What a policy works with, before there is a plan. */
   planning(): Planning {
-    const { signal } = this
+    const { cancellation } = this
     return {
-      signal,
+      get signal() {
+        return cancellation.signal
+      },
       send: (target, sendOptions) =>
-        this.send(undefined, target, false, sendOptions, joined(signal, sendOptions.signal)),
+        this.send(undefined, target, false, sendOptions, this.cancellable(sendOptions)),
     }
   }
 
   /** What a strategy works with. */
   call(plan: ServePlan): StrategyCall {
-    const { request, signal, trail, remainingMs, options } = this
+    const { request, cancellation, trail, remainingMs, options } = this
     return {
       request,
       plan,
-      signal,
+      get signal() {
+        return cancellation.signal
+      },
       trail,
       remainingMs,
       send: (target, sendOptions = {}) =>
-        this.send(plan, target, false, sendOptions, joined(signal, sendOptions.signal)),
+        this.send(plan, target, false, sendOptions, this.cancellable(sendOptions)),
       sendFirst: (targets, sendOptions = {}) =>
         sendFirst(targets, {
           dispatcher: options.dispatcher,
@@ -104,10 +109,14 @@ export class Exchange {
           allowDown: plan.allowDown ?? false,
           hedgeAfterMs: plan.hedgeAfterMs,
           maxLatencyMs: maxLatency(plan, request),
-          signal: joined(signal, sendOptions.signal),
+          cancellation: this.cancellable(sendOptions),
           send: (target, moreToTry, own) => this.send(plan, target, moreToTry, sendOptions, own),
         }),
     }
+  }
+
+  private cancellable({ signal }: SendOptions): Cancellation {
+    return signal ? this.cancellation.child(signal) : this.cancellation
   }
 
   private send(
@@ -115,7 +124,7 @@ export class Exchange {
     target: Target,
     moreToTry: boolean,
     { body = this.request.body, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
-    signal: AbortSignal,
+    cancellation: Cancellation,
   ): Promise<Answer> {
     const { request, endpoint, ledger, options } = this
     const until = options.now() + withinMs
@@ -130,7 +139,7 @@ export class Exchange {
       target,
       body,
       headers,
-      signal,
+      cancellation,
       ledger,
       remainingMs,
       maxLatencyMs: maxLatency(plan, request),
@@ -141,13 +150,10 @@ export class Exchange {
   private countdown(milliseconds: number): NodeJS.Timeout {
     return setTimeout(() => {
       const deadline = Math.round(this.deadlineMs)
-      this.controller.abort(new WeirError('gateway_deadline', { deadline }))
+      this.cancellation.cancel(new WeirError('gateway_deadline', { deadline }))
     }, milliseconds)
   }
 }
-
-const joined = (signal: AbortSignal, own: AbortSignal | undefined): AbortSignal =>
-  own ? AbortSignal.any([signal, own]) : signal
 
 const maxLatency = (plan: ServePlan | undefined, request: GatewayRequest): number | undefined =>
   plan?.maxLatencyMs ?? request.hints.max_latency_ms

@@ -1,4 +1,5 @@
 import { WeirError } from '../../models/errors.ts'
+import type { Cancellation } from '../upstreams/cancellation.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { ModelDispatcher, ServedModel } from './dispatcher.ts'
 import type { Target } from './plan.ts'
@@ -10,9 +11,9 @@ export interface FailoverOptions {
   readonly allowDown: boolean
   readonly hedgeAfterMs: number | undefined
   readonly maxLatencyMs: number | undefined
-  readonly signal: AbortSignal
+  readonly cancellation: Cancellation
   /** `moreToTry` says that another could follow */
-  readonly send: (target: Target, moreToTry: boolean, signal: AbortSignal) => Promise<Answer>
+  readonly send: (target: Target, moreToTry: boolean, cancellation: Cancellation) => Promise<Answer>
 }
 
 /**
@@ -78,17 +79,17 @@ async function hedged(
   next: Target | undefined,
   options: FailoverOptions,
 ): Promise<Answer> {
-  const { hedgeAfterMs, send, signal, dispatcher } = options
-  if (hedgeAfterMs === undefined) return send(target, next !== undefined, signal)
+  const { hedgeAfterMs, send, cancellation, dispatcher } = options
+  if (hedgeAfterMs === undefined) return send(target, next !== undefined, cancellation)
   const second = next ?? target
   if (!next && dispatcher.model(target.model).backends.length < 2) {
-    return send(target, false, signal)
+    return send(target, false, cancellation)
   }
-  const racers: AbortController[] = []
+  const racers: Cancellation[] = []
   const race = (runner: Target): Promise<Answer> => {
-    const own = new AbortController()
+    const own = cancellation.child()
     racers.push(own)
-    return send(runner, next !== undefined, AbortSignal.any([signal, own.signal]))
+    return send(runner, next !== undefined, own)
   }
   const first = race(target)
   let timer: NodeJS.Timeout | undefined
@@ -100,17 +101,20 @@ async function hedged(
   return firstOf([first, race(second)], racers)
 }
 
+/** Why the slower one of a hedge is given up. */
+const OVERTAKEN = new WeirError('cancelled', { signal: 'a faster answer' })
+
 /** The first that answers; those that come later are cancelled. Fails as the first one did where none answers. */
 async function firstOf(
   running: readonly Promise<Answer>[],
-  racers: readonly AbortController[],
+  racers: readonly Cancellation[],
 ): Promise<Answer> {
   let winner: number | undefined
   const watched = running.map(async (answer, i) => {
     const came = await answer
     if (winner === undefined) {
       winner = i
-      for (const [other, racer] of racers.entries()) if (other !== i) racer.abort()
+      for (const [other, racer] of racers.entries()) if (other !== i) racer.cancel(OVERTAKEN)
     } else if (came.answer.kind === 'stream') {
       came.answer.cancel()
     }

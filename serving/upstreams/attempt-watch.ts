@@ -1,42 +1,35 @@
+import type { Cancellation } from './cancellation.ts'
+
 /**
- * The one timer and the one signal of an attempt: aborted when the caller's signal is, or when nothing
- * came for too long. Says afterwards which it was.
+ * Closes an attempt when the caller gives up, or when nothing came for too long, and says afterwards
+ * which it was. One timer at a time.
  */
 export class AttemptWatch {
   /** the limit that was passed, in milliseconds; undefined while none was */
   late: number | undefined
-  private readonly controller = new AbortController()
-  private readonly outer: AbortSignal
-  private readonly stop: () => void
+  private readonly outer: Cancellation
+  private readonly close: () => void
   private timer: NodeJS.Timeout | undefined
+  private ended = false
 
-  constructor(outer: AbortSignal, limitMs: number) {
+  /** @param close closes the connection, if it is open; called once at most */
+  constructor(outer: Cancellation, limitMs: number, close: () => void) {
     this.outer = outer
-    this.stop = () => this.abort()
-    if (outer.aborted) this.controller.abort()
-    else outer.addEventListener('abort', this.stop, { once: true })
+    this.close = close
+    outer.listen(this.abort)
     this.restart(limitMs)
-  }
-
-  get signal(): AbortSignal {
-    return this.controller.signal
   }
 
   /** why the caller gave up, where it did */
   get givenUp(): unknown {
-    return this.outer.aborted ? (this.outer.reason ?? true) : undefined
+    return this.outer.cancelled ? (this.outer.reason ?? true) : undefined
   }
 
   /** Something came: from now on `limitMs` may pass before the next. */
   restart(limitMs: number): void {
     clearTimeout(this.timer)
-    this.timer = setTimeout(
-      () => {
-        this.late = limitMs
-        this.abort()
-      },
-      Math.max(0, limitMs),
-    )
+    if (this.ended) return
+    this.timer = setTimeout(this.passed, Math.max(0, limitMs), limitMs)
   }
 
   /** The same limit again, without a new timer. */
@@ -44,15 +37,26 @@ export class AttemptWatch {
     this.timer?.refresh()
   }
 
-  /** Closes the connection, if it is open. */
-  abort(): void {
+  /** Nothing is expected until `restart`. */
+  pause(): void {
+    clearTimeout(this.timer)
+  }
+
+  readonly abort = (): void => {
+    if (this.ended) return
     this.end()
-    this.controller.abort()
+    this.close()
   }
 
   /** All is well: nothing is watched any more. */
   end(): void {
+    this.ended = true
     clearTimeout(this.timer)
-    this.outer.removeEventListener('abort', this.stop)
+    this.outer.unlisten(this.abort)
+  }
+
+  private readonly passed = (limitMs: number): void => {
+    this.late = limitMs
+    this.abort()
   }
 }

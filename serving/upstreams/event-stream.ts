@@ -1,106 +1,123 @@
-import type { Dispatcher } from 'undici'
-import type { AttemptWatch } from './attempt-watch.ts'
+import { StringDecoder } from 'node:string_decoder'
 import { MalformedAnswer, type StreamDecoder } from './dialect.ts'
-import { failureOf } from './http-failure.ts'
 import { EventParser } from './sse.ts'
-import type { StreamAnswer } from './upstream.ts'
 
-export interface EventStreamOptions {
-  readonly upstream: string
-  readonly response: Dispatcher.ResponseData
+/** Text that may wait for a slow client, in UTF-16 units, before the upstream is told to wait as well. */
+const HIGH_WATER = 256 * 1024
+
+/**
+ * One stream between an upstream that pushes packets and a reader who takes events, in OpenAI's shape.
+ * What came between two reads is read at once.
+ */
+export class EventStream implements AsyncIterableIterator<string, undefined> {
+  /** the answer is whole: nothing of it is still to come */
+  over = false
   readonly decoder: StreamDecoder
-  readonly watch: AttemptWatch
-  /** longest silence once it has begun, in milliseconds */
-  readonly idleMs: number
-}
+  private readonly parser = new EventParser()
+  private readonly text = new StringDecoder('utf8')
+  private readonly onDrained: () => void
+  private readonly onDropped: () => void
+  private unread = ''
+  private failure: Error | undefined
+  private reader: { resolve: (next: Next) => void; reject: (error: Error) => void } | undefined
 
-/** How long an upstream may take to end a stream that it has said is whole, in milliseconds. */
-const LAST_BYTES_MS = 1000
-
-/** Reads a stream up to the first token; what fails until then can still be asked elsewhere. */
-export async function openEventStream(options: EventStreamOptions): Promise<StreamAnswer> {
-  const { upstream, response, decoder, watch, idleMs } = options
-  const type = String(response.headers['content-type'] ?? '')
-  if (!type.startsWith('text/event-stream')) {
-    throw new MalformedAnswer(`expected text/event-stream, got ${type || 'no content-type'}`)
-  }
-  const packets = response.body[Symbol.asyncIterator]()
-  const texts = decoded(packets, decoder)
-  let head = ''
-  while (!decoder.begun) {
-    const next = await texts.next()
-    if (next.done) {
-      throw new MalformedAnswer('the stream ended before it said anything')
-    }
-    head += next.value
-  }
-  watch.restart(idleMs)
-  return {
-    kind: 'stream',
-    chunks: rest(head),
-    usage: () => decoder.usage,
-    cancel: () => watch.abort(),
+  /**
+   * @param onDrained called when what waited has been read, each time it was `full`
+   * @param onDropped called when the reader wants no more
+   */
+  constructor(decoder: StreamDecoder, onDrained: () => void, onDropped: () => void) {
+    this.decoder = decoder
+    this.onDrained = onDrained
+    this.onDropped = onDropped
   }
 
-  async function* rest(first: string): AsyncGenerator<string> {
-    let whole = false
-    try {
-      if (first !== '') yield first
-      for (;;) {
-        const next = await texts.next()
-        if (next.done) break
-        watch.refresh()
-        if (next.value !== '') yield next.value
-      }
-      whole = true
-    } catch (error) {
-      throw failureOf(error, upstream, watch, true)
-    } finally {
-      if (whole) {
-        watch.restart(LAST_BYTES_MS)
-        // so that the connection can be used again
-        readOut(packets).then(
-          () => watch.end(),
-          () => watch.abort(),
-        )
-      } else {
-        watch.abort()
-      }
-    }
+  /** Whether some of the answer itself has come. */
+  get begun(): boolean {
+    return this.decoder.begun
   }
-}
 
-async function readOut(packets: AsyncIterator<Buffer>): Promise<void> {
-  while (!(await packets.next()).done);
-}
+  /** Whether the reader is so far behind that no more should be pushed. */
+  get full(): boolean {
+    return this.unread.length > HIGH_WATER
+  }
 
-/** What is sent on, packet by packet. Ends where the answer is whole; throws where it is not and no more comes. */
-async function* decoded(
-  packets: AsyncIterator<Buffer>,
-  decoder: StreamDecoder,
-): AsyncGenerator<string> {
-  const parser = new EventParser()
-  const text = new TextDecoder()
-  for (;;) {
-    const packet = await packets.next()
-    if (packet.done) break
+  /** @throws MalformedAnswer, AnsweredError, RangeError where the stream must not be read on */
+  push(packet: Buffer): void {
+    if (this.over || this.failure) return
+    const { begun } = this
     let out = ''
-    let last = false
-    const begun = decoder.begun
     try {
-      for (const event of parser.push(text.decode(packet.value, { stream: true }))) {
-        out += decoder.event(event)
-        last ||= event.data === '[DONE]'
+      for (const event of this.parser.push(this.text.write(packet))) {
+        out += this.decoder.event(event)
+        if (event.data === '[DONE]') this.over = true
       }
     } catch (error) {
       // what came whole before it goes out, unless all of it can still be asked for elsewhere
-      if (begun && out !== '') yield out
+      if (begun) this.add(out)
       throw error
     }
-    yield out
-    if (last) return
+    this.add(out)
+    if (this.over) this.finish()
   }
-  if (!decoder.finished || !parser.atBoundary) {
-    throw new MalformedAnswer('the stream ended in the middle')
+
+  /** The upstream has ended it. @throws MalformedAnswer where that is too early */
+  end(): void {
+    if (this.over || this.failure) return
+    if (!this.decoder.finished || !this.parser.atBoundary) {
+      throw new MalformedAnswer('the stream ended in the middle')
+    }
+    this.over = true
+    this.finish()
+  }
+
+  /** What came is still read, then this is thrown. */
+  fail(failure: Error): void {
+    if (this.over || this.failure) return
+    this.failure = failure
+    this.reader?.reject(failure)
+    this.reader = undefined
+  }
+
+  next(): Promise<Next> {
+    const { unread, full } = this
+    if (unread !== '') {
+      this.unread = ''
+      if (full) this.onDrained()
+      return Promise.resolve({ value: unread, done: false })
+    }
+    if (this.failure) return Promise.reject(this.failure)
+    if (this.over) return Promise.resolve(END)
+    return new Promise((resolve, reject) => {
+      this.reader = { resolve, reject }
+    })
+  }
+
+  return(): Promise<Next> {
+    this.onDropped()
+    return Promise.resolve(END)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  private add(text: string): void {
+    if (text === '') return
+    const { reader } = this
+    if (!reader) {
+      this.unread += text
+      return
+    }
+    this.reader = undefined
+    reader.resolve({ value: text, done: false })
+  }
+
+  private finish(): void {
+    if (!this.begun) throw new MalformedAnswer('the stream ended before it said anything')
+    this.reader?.resolve(END)
+    this.reader = undefined
   }
 }
+
+type Next = IteratorResult<string, undefined>
+const END = { value: undefined, done: true } as const

@@ -1,21 +1,16 @@
-import type { Dispatcher } from 'undici'
 import { WeirError } from '../../models/errors.ts'
 import type { AttemptWatch } from './attempt-watch.ts'
 import { AnsweredError, MalformedAnswer } from './dialect.ts'
 import { type FailureKind, UpstreamError } from './failure.ts'
 import { retryAfterMs } from './retry-after.ts'
 
-/** Most of an error's body that is read, in bytes. */
-const REFUSAL_LIMIT = 64 * 1024
-
-/** The failure that a status other than 2xx means. Reads the body, so that the connection can be used again. */
-export async function refusalOf(
+/** The failure that a status other than 2xx means. */
+export function refusalOf(
   upstream: string,
-  response: Dispatcher.ResponseData,
+  { status, headers }: AnswerHead,
+  body: string,
   now: number,
-): Promise<UpstreamError> {
-  const { statusCode: status, headers } = response
-  const body = await firstBytes(response.body)
+): UpstreamError {
   const wait = retryAfterMs(headers, now)
   const kind = kindOf(status)
   return new UpstreamError(kind, {
@@ -28,23 +23,18 @@ export async function refusalOf(
   })
 }
 
+/** How an answer begins. */
+export interface AnswerHead {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+}
+
 function kindOf(status: number): FailureKind {
   if (status === 429) return 'rate_limited'
   if (status >= 500 || status === 408 || status === 409 || status === 425) return 'server_error'
   // a redirect is not followed: it could lead anywhere
   if (status < 400 || status === 401 || status === 403 || status === 404) return 'misconfigured'
   return 'rejected'
-}
-
-async function firstBytes(body: AsyncIterable<Buffer>): Promise<string> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const part of body) {
-    parts.push(part)
-    size += part.length
-    if (size > REFUSAL_LIMIT) break
-  }
-  return Buffer.concat(parts).toString('utf8')
 }
 
 function said(body: string, status: number): string {
@@ -70,11 +60,7 @@ export function failureOf(
 ): Error {
   if (error instanceof WeirError) return error
   const { givenUp, late } = watch
-  if (givenUp !== undefined) {
-    return givenUp instanceof WeirError
-      ? givenUp
-      : new WeirError('cancelled', { signal: 'the client' }, { cause: error })
-  }
+  if (givenUp !== undefined) return cancelled(givenUp)
   const fail = (kind: FailureKind, reason: string): UpstreamError =>
     new UpstreamError(kind, { upstream, reason, cause: error })
   if (late !== undefined) {
@@ -88,6 +74,13 @@ export function failureOf(
   const code = (error as NodeJS.ErrnoException).code ?? ''
   if (UNCONNECTED.has(code)) return fail('unreachable', code)
   return fail('broken', code || message)
+}
+
+/** What is thrown where the caller gave up for this reason. */
+export function cancelled(reason: unknown): WeirError {
+  return reason instanceof WeirError
+    ? reason
+    : new WeirError('cancelled', { signal: 'the client' }, { cause: reason })
 }
 
 /** What means that no request was sent at all. */

@@ -1,11 +1,9 @@
-import type { Dispatcher } from 'undici'
-import { AttemptWatch } from './attempt-watch.ts'
+import { AnswerReader } from './answer-reader.ts'
 import { type Dialect, UntranslatableRequest } from './dialect.ts'
-import { openEventStream } from './event-stream.ts'
 import { UpstreamError } from './failure.ts'
 import { guardedLookup } from './host-list.ts'
-import { failureOf, refusalOf } from './http-failure.ts'
-import type { CompleteAnswer, Upstream, UpstreamAnswer, UpstreamCall } from './upstream.ts'
+import { cancelled } from './http-failure.ts'
+import type { Upstream, UpstreamAnswer, UpstreamCall } from './upstream.ts'
 
 export interface HttpUpstreamOptions {
   readonly name: string
@@ -34,7 +32,7 @@ const ANSWER_LIMIT = 64 * 1024 * 1024
 /** Opens undici, this file being its only door: its pool costs a fifth of what global `fetch` does. */
 export async function openHttpUpstream(options: HttpUpstreamOptions): Promise<Upstream> {
   const { Pool } = await import('undici')
-  const { name, url, dialect } = options
+  const { name, url, dialect, now } = options
   const pool = new Pool(url.origin, {
     connections: options.connections,
     maxResponseSize: ANSWER_LIMIT,
@@ -49,6 +47,14 @@ export async function openHttpUpstream(options: HttpUpstreamOptions): Promise<Up
     ...dialect.headers(options.key),
     ...options.headers,
   }
+  const fixedList = Object.entries(fixed).flat()
+
+  /** Names and values in a row; what is fixed cannot be overridden. */
+  const headerList = (given: UpstreamCall['headers']): string[] => {
+    const list = [...fixedList]
+    for (const header in given) if (!(header in fixed)) list.push(header, given[header]!)
+    return list
+  }
 
   const payload = (call: UpstreamCall): string => {
     try {
@@ -60,60 +66,34 @@ export async function openHttpUpstream(options: HttpUpstreamOptions): Promise<Up
     }
   }
 
-  const whole = async (
-    call: UpstreamCall,
-    response: Dispatcher.ResponseData,
-  ): Promise<CompleteAnswer> => {
-    const text = await response.body.text()
-    const { body, usage, verbatim } = dialect.answer(call, text)
-    return { kind: 'complete', body, text: verbatim ? text : undefined, usage }
-  }
-
   return {
     name,
-    async complete(call, signal): Promise<UpstreamAnswer> {
-      const path = dialect.path(call.endpoint)
-      if (path === undefined) {
-        const reason = `it has no endpoint for ${call.endpoint}`
-        throw new UpstreamError('misconfigured', { upstream: name, reason })
-      }
-      const body = payload(call)
-      const stream = call.body.stream === true
-      const limit = stream ? options.firstTokenTimeoutMs : options.answerTimeoutMs
-      const watch = new AttemptWatch(signal, Math.min(limit, call.remainingMs))
-      try {
-        const response = await pool.request({
-          method: 'POST',
-          path: `${base}${path}`,
-          headers: { ...call.headers, ...fixed },
-          body,
-          signal: watch.signal,
-        })
-        // without a listener a cut connection would end the process
-        response.body.on('error', ignore)
-        if (response.statusCode < 200 || response.statusCode > 299) {
-          throw await refusalOf(name, response, options.now())
+    complete: (call, cancellation) =>
+      new Promise<UpstreamAnswer>((resolve, reject) => {
+        if (cancellation.cancelled) throw cancelled(cancellation.reason)
+        const path = dialect.path(call.endpoint)
+        if (path === undefined) {
+          const reason = `it has no endpoint for ${call.endpoint}`
+          throw new UpstreamError('misconfigured', { upstream: name, reason })
         }
-        if (!stream) {
-          const answer = await whole(call, response)
-          watch.end()
-          return answer
-        }
-        return await openEventStream({
+        const { firstTokenTimeoutMs, answerTimeoutMs, idleTimeoutMs: idleMs } = options
+        const limit = call.body.stream === true ? firstTokenTimeoutMs : answerTimeoutMs
+        const limitMs = Math.min(limit, call.remainingMs)
+        const body = payload(call)
+        const headers = headerList(call.headers)
+        const reader = new AnswerReader({
           upstream: name,
-          response,
-          decoder: dialect.stream(call),
-          watch,
-          idleMs: options.idleTimeoutMs,
+          dialect,
+          call,
+          cancellation,
+          limitMs,
+          idleMs,
+          now,
+          resolve,
+          reject,
         })
-      } catch (error) {
-        const failure = failureOf(error, name, watch)
-        watch.abort()
-        throw failure
-      }
-    },
+        pool.dispatch({ method: 'POST', path: `${base}${path}`, headers, body }, reader)
+      }),
     close: () => pool.destroy(),
   }
 }
-
-const ignore = (): void => {}

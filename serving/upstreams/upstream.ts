@@ -1,3 +1,5 @@
+import type { Cancellation } from './cancellation.ts'
+
 /** The body of a chat completion, as the client sent it: what we do not know is passed on untouched. */
 export interface ChatBody {
   readonly model: string
@@ -85,8 +87,8 @@ export interface Upstream {
   /**
    * Asks once: no retries here. `body.stream` says which kind of answer comes.
    *
-   * @throws UpstreamError, classified; WeirError `cancelled` where the signal was aborted
+   * @throws UpstreamError, classified; WeirError `cancelled` where it was given up
    */
-  complete(call: UpstreamCall, signal: AbortSignal): Promise<UpstreamAnswer>
+  complete(call: UpstreamCall, cancellation: Cancellation): Promise<UpstreamAnswer>
   close(): Promise<void>
 }

@@ -1,0 +1,178 @@
+import type { Dispatcher } from 'undici'
+import { AttemptWatch } from './attempt-watch.ts'
+import type { Cancellation } from './cancellation.ts'
+import { type Dialect, MalformedAnswer } from './dialect.ts'
+import { EventStream } from './event-stream.ts'
+import { type AnswerHead, failureOf, refusalOf } from './http-failure.ts'
+import type { UpstreamAnswer, UpstreamCall } from './upstream.ts'
+
+export interface AnswerReaderOptions {
+  readonly upstream: string
+  readonly dialect: Dialect
+  readonly call: UpstreamCall
+  readonly cancellation: Cancellation
+  /** until a whole answer or the first token of a stream */
+  readonly limitMs: number
+  /** between two packets of a stream */
+  readonly idleMs: number
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  readonly resolve: (answer: UpstreamAnswer) => void
+  readonly reject: (failure: Error) => void
+}
+
+/** Most of an error's body that is read, in bytes. */
+const REFUSAL_LIMIT = 64 * 1024
+/** How long an upstream may take to end a stream that it has said is whole, in milliseconds. */
+const LAST_BYTES_MS = 1000
+
+/**
+ * Takes one answer as undici reads it off the connection, and settles the attempt: with a whole answer,
+ * with a stream once its first token is there, or with what went wrong.
+ */
+export class AnswerReader implements Dispatcher.DispatchHandler {
+  private readonly options: AnswerReaderOptions
+  private readonly watch: AttemptWatch
+  private controller: Dispatcher.DispatchController | undefined
+  private head: AnswerHead = { status: 0, headers: {} }
+  private events: EventStream | undefined
+  private parts: Buffer[] = []
+  private size = 0
+  private settled = false
+  private failed = false
+
+  constructor(options: AnswerReaderOptions) {
+    this.options = options
+    this.watch = new AttemptWatch(options.cancellation, options.limitMs, () =>
+      this.fail(new Error('given up')),
+    )
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+    if (this.failed) controller.abort(new Error('given up'))
+  }
+
+  onResponseStart(
+    _: Dispatcher.DispatchController,
+    status: number,
+    headers: AnswerHead['headers'],
+  ): void {
+    if (status < 200) return
+    this.head = { status, headers }
+    const { call, dialect } = this.options
+    if (status > 299 || call.body.stream !== true) return
+    const type = String(headers['content-type'] ?? '')
+    if (!type.startsWith('text/event-stream')) {
+      this.fail(new MalformedAnswer(`expected text/event-stream, got ${type || 'no content-type'}`))
+      return
+    }
+    this.events = new EventStream(dialect.stream(call), this.drained, this.watch.abort)
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.events) {
+      this.packet(this.events, chunk)
+      return
+    }
+    this.parts.push(chunk)
+    this.size += chunk.length
+    if (this.head.status > 299 && this.size > REFUSAL_LIMIT) this.refused()
+  }
+
+  onResponseEnd(): void {
+    if (this.failed) return
+    try {
+      if (this.events) {
+        this.events.end()
+        this.watch.end()
+      } else if (this.head.status > 299) {
+        this.refused()
+      } else {
+        this.answered()
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.fail(error)
+  }
+
+  private packet(events: EventStream, chunk: Buffer): void {
+    const { watch, options } = this
+    try {
+      events.push(chunk)
+    } catch (error) {
+      this.fail(error)
+      return
+    }
+    if (this.settled) {
+      watch.refresh()
+    } else if (events.begun) {
+      this.settled = true
+      watch.restart(options.idleMs)
+      const decoder = events.decoder
+      options.resolve({
+        kind: 'stream',
+        chunks: events,
+        usage: () => decoder.usage,
+        cancel: () => {
+          // the end of a whole answer is read, so that the connection can be used again
+          if (!events.over) watch.abort()
+        },
+      })
+    }
+    if (events.over) {
+      watch.restart(LAST_BYTES_MS)
+    } else if (events.full) {
+      watch.pause()
+      this.controller?.pause()
+    }
+  }
+
+  private readonly drained = (): void => {
+    if (!this.events?.over) this.watch.restart(this.options.idleMs)
+    this.controller?.resume()
+  }
+
+  private answered(): void {
+    const { dialect, call, resolve } = this.options
+    const text = this.text()
+    const { body, usage, verbatim } = dialect.answer(call, text)
+    this.settled = true
+    this.watch.end()
+    resolve({ kind: 'complete', body, text: verbatim ? text : undefined, usage })
+  }
+
+  private refused(): void {
+    const { upstream, now } = this.options
+    this.fail(refusalOf(upstream, this.head, this.text(), now()))
+  }
+
+  private text(): string {
+    const [first] = this.parts
+    const bytes = first && this.parts.length === 1 ? first : Buffer.concat(this.parts)
+    const text = bytes.toString('utf8')
+    return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text
+  }
+
+  /** Ends the attempt, and closes the connection unless the answer was read to its end. */
+  private fail(error: unknown): void {
+    if (this.failed) return
+    this.failed = true
+    const { options, watch, events, settled } = this
+    const failure = failureOf(error, options.upstream, watch, settled)
+    watch.end()
+    if (!settled) {
+      this.settled = true
+      options.reject(failure)
+    } else {
+      events?.fail(failure)
+    }
+    this.controller?.abort(failure)
+  }
+}
+
+const BYTE_ORDER_MARK = 0xfeff
