@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import type { LogWriter } from '../models/decision-log/writer.ts'
 import { openLogWriter } from '../models/decision-log/writer.ts'
+import type { Encoder } from '../models/encoder.ts'
 import { WeirError } from '../models/errors.ts'
 import { openFeedbackStore } from '../models/feedback/open-store.ts'
 import { segmentStore } from '../models/feedback/segment-store.ts'
@@ -28,6 +29,10 @@ import { LoadGate } from './load-gate.ts'
 import { logObserver } from './log-observer.ts'
 import { createMetrics } from './metrics.ts'
 import { OnlineLearner } from './online/learner.ts'
+import type { LivePolicies } from './policy/live-policies.ts'
+import type { PolicyHooks } from './policy/loading.ts'
+import { policyMetrics } from './policy/metrics.ts'
+import { openGatewayPolicies } from './policy/open-gateway-policies.ts'
 import { RateLimit } from './rate-limit.ts'
 import type { Services } from './services.ts'
 
@@ -45,6 +50,10 @@ export interface ServiceOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** further watchers of what the gateway served */
   readonly servedObservers?: readonly ServedObserver[]
+  /** makes the encoder of a policy's semantic routes by its name */
+  readonly makeEncoder?: (name: string) => Promise<Encoder>
+  /** told of policies as they are loaded, and asked whether they may be */
+  readonly policyHooks?: PolicyHooks
   /** names this process among several that write one log */
   readonly logOwner?: string
 }
@@ -70,6 +79,7 @@ export async function openServices(
   const encoders = new EncoderHealth(now)
   let log: LogWriter | undefined
   let gateway: OpenGateway | undefined
+  let policies: LivePolicies | undefined
   let feedback: FeedbackStore | undefined
   let following: NodeJS.Timeout | undefined
   const metrics = await createMetrics({
@@ -156,11 +166,23 @@ export async function openServices(
     })
     if (config.gateway) {
       const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
+      const live = await openGatewayPolicies(config.gateway, {
+        decider,
+        fleet,
+        draws: exploration !== undefined || online !== undefined,
+        makeEncoder: options.makeEncoder ?? namedEncoder,
+        hooks: options.policyHooks,
+        onWarning: options.onWarning,
+        now,
+      })
+      policies = live
+      const byPolicy = live ? [policyMetrics(metrics.registry, () => live.status)] : []
       gateway = await openGateway(config.gateway, {
         fleet,
         decider,
         environment: options.environment ?? process.env,
-        observers: [...servedObservers, count],
+        observers: [...servedObservers, count, ...byPolicy],
+        ...(live ? { policy: () => live } : {}),
         now,
         seed: randomInt(2 ** 31),
       })
@@ -169,6 +191,7 @@ export async function openServices(
       fleet,
       decider,
       gateway,
+      policies,
       gate,
       encoders,
       rateLimit: new RateLimit(),
@@ -188,6 +211,7 @@ export async function openServices(
         await online?.close()
         fleet.close()
         await gateway?.close()
+        await policies?.close()
         await feedback?.close()
         await log?.close()
       },
@@ -197,8 +221,14 @@ export async function openServices(
     gate.close()
     fleet.close()
     await gateway?.close()
+    await policies?.close()
     await feedback?.close()
     await log?.close()
     throw error
   }
+}
+
+async function namedEncoder(name: string): Promise<Encoder> {
+  const { makeNamedEncoder } = await import('../models/encoders/named.ts')
+  return (await makeNamedEncoder(name)).encoder
 }

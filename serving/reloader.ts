@@ -1,30 +1,42 @@
 import type { Fleet, ReloadReport } from './fleet/fleet.ts'
+import type { LivePolicies, PolicyStatus } from './policy/live-policies.ts'
 
-/** Reloads on request, and says loudly how it went: a refused bundle must not go unnoticed. */
+export interface Reloaded extends ReloadReport {
+  /** absent where no policies are served */
+  readonly policies?: readonly PolicyStatus[]
+}
+
+/** Reloads on request, and says loudly how it went: a refused bundle or policy must not go unnoticed. */
 export interface Reloader {
-  reload(): Promise<ReloadReport>
+  /** Bundles, then policies; either is taken though the other is refused. @throws what was wrong */
+  reload(why?: string): Promise<Reloaded>
   rollback(router: string, version?: string): Promise<ReloadReport>
   /** Reloads without a caller to tell: on a signal or a change on disk. */
   trigger(why: string): void
-  /** Looks every so often whether a bundle's `current` points elsewhere. */
+  /** Looks every so often whether a bundle's `current` points elsewhere or a policy file changed. */
   watch(everyMs: number): void
   close(): void
 }
 
 export interface ReloaderOptions {
   readonly fleet: Fleet
+  readonly policies?: LivePolicies | undefined
   readonly onReload: (result: 'ok' | 'refused') => void
   readonly onNote: (message: string, error?: unknown) => void
 }
 
-export function createReloader({ fleet, onReload, onNote }: ReloaderOptions): Reloader {
+export function createReloader(options: ReloaderOptions): Reloader {
+  const { fleet, policies, onReload, onNote } = options
   let timer: NodeJS.Timeout | undefined
-  const told = async (work: Promise<ReloadReport>): Promise<ReloadReport> => {
+  const told = async <T extends Reloaded>(work: Promise<T>): Promise<T> => {
     try {
       const report = await work
       onReload('ok')
       for (const { name, version, replaced } of report.routers) {
         if (replaced) onNote(`${name}: ${version} serves now, in place of ${replaced}`)
+      }
+      for (const { path, hash, replaced } of report.policies ?? []) {
+        if (replaced) onNote(`${path}: ${hash} serves now, in place of ${replaced}`)
       }
       return report
     } catch (error) {
@@ -33,12 +45,21 @@ export function createReloader({ fleet, onReload, onNote }: ReloaderOptions): Re
       throw error
     }
   }
+  const reloadAll = async (why: string): Promise<Reloaded> => {
+    const routers = await fleet.reload().then(
+      (report) => ({ report }),
+      (error: unknown) => ({ error }),
+    )
+    const loaded = await policies?.reload(why)
+    if ('error' in routers) throw routers.error
+    return { ...routers.report, ...(loaded ? { policies: loaded } : {}) }
+  }
   const trigger = (why: string): void => {
     onNote(`reloading: ${why}`)
-    told(fleet.reload()).catch(() => {})
+    told(reloadAll(why)).catch(() => {})
   }
   return {
-    reload: () => told(fleet.reload()),
+    reload: (why = 'admin') => told(reloadAll(why)),
     rollback: (router, version) => told(fleet.rollback(router, version)),
     trigger,
     watch(everyMs) {
@@ -49,8 +70,12 @@ export function createReloader({ fleet, onReload, onNote }: ReloaderOptions): Re
         if (looking) return
         looking = true
         try {
-          const next = (await fleet.changed()).join('\n')
-          if (next !== '' && next !== tried) trigger('a bundle changed')
+          const bundles = await fleet.changed()
+          const files = (await policies?.changed()) ?? []
+          const next = [...bundles, ...files].join('\n')
+          if (next !== '' && next !== tried) {
+            trigger(bundles.length > 0 ? 'a bundle changed' : 'a policy changed')
+          }
           tried = next
         } catch (error) {
           onNote('could not look at the bundles', error)

@@ -36,6 +36,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
   const services = await openServices(config, options)
   const reloader = createReloader({
     fleet: services.fleet,
+    policies: services.policies,
     onReload: (result) => services.metrics?.reload(result),
     onNote: options.onWarning,
   })

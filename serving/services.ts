@@ -10,6 +10,7 @@ import type { KeyHolder, KeyRing } from './keys.ts'
 import type { LoadGate } from './load-gate.ts'
 import type { Metrics } from './metrics.ts'
 import type { OnlineLearner } from './online/learner.ts'
+import type { LivePolicies } from './policy/live-policies.ts'
 import type { RateLimit } from './rate-limit.ts'
 
 /** What the endpoints work with; made in one place (`open-services.ts`), passed to each. */
@@ -30,6 +31,8 @@ export interface Services {
   readonly metrics: Metrics | undefined
   /** answers chats; absent where the configuration has no such section */
   readonly gateway: OpenGateway | undefined
+  /** what the gateway does with chats; absent where the learned router alone decides */
+  readonly policies: LivePolicies | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
   /** where a failure that is our own fault is told; the client learns only that it happened */

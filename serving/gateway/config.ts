@@ -100,6 +100,22 @@ export const GatewayConfig = Type.Object(
     hedge_after_ms: Type.Optional(Milliseconds),
     balance: Type.Optional(Type.Union([Type.Literal('least_loaded'), Type.Literal('weighted')])),
     breaker: Type.Optional(BreakerConfig),
+    /** a policy file: what is done with each chat; the learned router alone decides where absent */
+    policy: Type.Optional(Type.String({ minLength: 1 })),
+    /** several policies that share the requests, each its own: sticky by session, else key, else request */
+    policies: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Name,
+            path: Type.String({ minLength: 1 }),
+            weight: Type.Number({ exclusiveMinimum: 0 }),
+          },
+          { additionalProperties: false },
+        ),
+        { minItems: 1 },
+      ),
+    ),
     /** a JSON file of prices; a model's own `price` comes before it */
     prices: Type.Optional(Type.String({ minLength: 1 })),
     /** what may be spent; those of policy files beside them */

@@ -10,6 +10,9 @@ export const RequestHints = Type.Object(
     deadline_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 2_147_483_647 })),
     max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
     metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    explain: Type.Optional(
+      Type.Boolean({ description: 'say in x-weir-steps what each step of the policy said' }),
+    ),
   },
   { additionalProperties: false },
 )

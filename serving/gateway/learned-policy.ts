@@ -79,7 +79,7 @@ export function routerName(model: string): string | undefined {
 /** What the learned router is asked about a chat request. */
 export function routeRequest(request: GatewayRequest, router: string | undefined): RouteRequest {
   const { hints, body } = request
-  const { deadline_ms: _, max_latency_ms: __, models, ...rest } = hints
+  const { deadline_ms: _, max_latency_ms: __, explain: ___, models, ...rest } = hints
   return {
     ...rest,
     ...(models ? { models: [...models] } : {}),

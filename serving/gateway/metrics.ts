@@ -11,7 +11,7 @@ interface Count {
 }
 
 /** Counts by label values; a key a combination. */
-class Counts {
+export class Counts {
   private readonly counts = new Map<string, Count>()
 
   add(labels: Readonly<Record<string, string>>, value = 1): void {

@@ -1,4 +1,5 @@
 import type { Outcome } from './gateway.ts'
+import type { StepVerdict } from './plan.ts'
 import type { Trail } from './trail.ts'
 
 /** What the client is told beside the answer: who served, why, and what it cost where that is known yet. */
@@ -11,6 +12,10 @@ export function outcomeHeaders({ answer, plan, exchange }: Outcome): Record<stri
     'x-weir-reason': deciding.reason,
   }
   if (deciding.name !== undefined) headers['x-weir-rule'] = headerText(deciding.name)
+  if (plan.policy) headers['x-weir-policy'] = headerText(`${plan.policy.name}@${plan.policy.hash}`)
+  if (plan.steps && exchange.request.hints.explain) {
+    headers['x-weir-steps'] = plan.steps.map(verdictText).join(', ')
+  }
   if (answer) {
     headers['x-weir-model'] = headerText(answer.target.model)
     headers['x-weir-upstream'] = headerText(answer.upstream)
@@ -39,6 +44,12 @@ export function outcomeHeaders({ answer, plan, exchange }: Outcome): Record<stri
 }
 
 const notes = ({ notes }: Trail): string[] => [...notes].map((pair) => pair.join('='))
+
+/** `rule=code` where a step had something to say, `rule` alone where not; then why. */
+const verdictText = ({ step, matched, name, reason }: StepVerdict): string => {
+  const said = matched ? `${step}=${headerText(name ?? 'yes')}` : step
+  return reason === undefined ? said : `${said};${headerText(reason)}`
+}
 
 /** Names may hold any letters; headers may not. */
 const headerText = (text: string): string =>

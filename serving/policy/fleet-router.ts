@@ -1,0 +1,65 @@
+import { isRemote } from '../../models/encoder.ts'
+import { WeirError } from '../../models/errors.ts'
+import type { Decider } from '../decision/decider.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import { resolveTarget, type Target } from '../fleet/snapshot.ts'
+import type { RouterPair } from './fit.ts'
+import type { LearnedRouter } from './learned-router.ts'
+
+export interface FleetRouterOptions {
+  readonly decider: Decider
+  readonly fleet: Fleet
+  /** exploration or an online head draw: what they would do cannot be known beforehand */
+  readonly draws: boolean
+}
+
+/** The server's routers, as policies see them, and what they choose between. */
+export interface FleetRouter extends LearnedRouter {
+  /** of each router behind the name; none where it is nobody's */
+  pairs(router: string | undefined): RouterPair[]
+}
+
+export function fleetRouter({ decider, fleet, draws }: FleetRouterOptions): FleetRouter {
+  /** @throws router_name_invalid */
+  const find = (name: string | undefined): Target | undefined => {
+    try {
+      return fleet.snapshot && resolveTarget(fleet.snapshot, name)
+    } catch (error) {
+      if (error instanceof WeirError && error.code === 'router_unknown') return undefined
+      throw error
+    }
+  }
+  return {
+    route: (request, caller) => decider.route(request, caller),
+    async preview(request, caller) {
+      const target = find(request.router)
+      if (draws || target?.arms.length !== 1) return undefined
+      if (caller.routers && !caller.routers.has(target.name)) {
+        throw new WeirError('router_forbidden', { router: target.name }, { param: 'router' })
+      }
+      const { live } = target.arms[0]!
+      live.acquire()
+      try {
+        const threshold = request.threshold ?? target.threshold
+        return await live.router.route({
+          ...request,
+          ...(threshold === undefined ? {} : { threshold }),
+        })
+      } finally {
+        live.release()
+      }
+    },
+    has: (name) => find(name) !== undefined,
+    remote(name) {
+      const { arms = [], shadows = [] } = find(name) ?? {}
+      const all = [...arms.map(({ live }) => live), ...shadows]
+      return all.some(({ router }) => isRemote(router.manifest.encoder))
+    },
+    pairs: (name) =>
+      (find(name)?.arms ?? []).map(({ live }) => {
+        const { name: router, candidates } = live.router.manifest
+        const weak = candidates.find(({ role }) => role === 'weak')!.model
+        return { router, strong: live.strong, weak }
+      }),
+  }
+}

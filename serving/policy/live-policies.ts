@@ -1,0 +1,190 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { GatewayRequest, Plan, ServePlan } from '../gateway/plan.ts'
+import type { Planning, Policy } from '../gateway/policy.ts'
+import type { PolicyCandidate, PolicyHooks } from './loading.ts'
+import { assertFits, PolicyVersion, readPolicy, type VersionOptions } from './policy-version.ts'
+import { placeIn, unitOf } from './unit.ts'
+
+export interface PolicySource {
+  readonly name: string
+  readonly path: string
+  /** its share of the units beside the others */
+  readonly weight: number
+}
+
+export interface LivePoliciesOptions extends VersionOptions {
+  readonly sources: readonly PolicySource[]
+  readonly hooks?: PolicyHooks | undefined
+  /** milliseconds since 1970 */
+  readonly now: () => number
+}
+
+/** A policy that serves, as operators see it. */
+export interface PolicyStatus {
+  readonly name: string
+  readonly path: string
+  readonly hash: string
+  readonly share: number
+  /** the hash it took the place of in this reload */
+  readonly replaced?: string
+}
+
+/** The policies of a server: one, or several that share its requests; each the newest text that was fit to serve. */
+export interface LivePolicies extends Policy {
+  readonly status: readonly PolicyStatus[]
+  /** Reads every file again. @throws what is wrong with one; then all of the old ones serve on */
+  reload(why: string): Promise<readonly PolicyStatus[]>
+  /** Files that are not what is served, with what they are. */
+  changed(): Promise<string[]>
+  close(): Promise<void>
+}
+
+interface Arm extends PolicySource {
+  readonly share: number
+  readonly version: PolicyVersion
+}
+
+/** @throws config_invalid, file_not_found, and what making an encoder throws */
+export async function openPolicies(options: LivePoliciesOptions): Promise<LivePolicies> {
+  const { sources, hooks, now } = options
+  const total = sources.reduce((sum, { weight }) => sum + weight, 0)
+  /** never changed: a reload makes another list */
+  let arms: readonly Arm[] = []
+  // one reload at a time: each sees what the one before it left
+  let turn: Promise<unknown> = Promise.resolve()
+
+  const stage = async (source: PolicySource, why: string): Promise<Arm> => {
+    const old = arms.find(({ name }) => name === source.name)
+    const share = source.weight / total
+    const checked = await readPolicy(source.path)
+    if (old && old.version.hash === checked.source.hash) {
+      // the routers beside it may be others by now
+      assertFits(checked, options)
+      return old
+    }
+    const version = await PolicyVersion.open(checked, options)
+    try {
+      await hooks?.admit?.(candidateOf(source, version, old), why)
+    } catch (error) {
+      await version.retire()
+      throw error
+    }
+    return { ...source, share, version }
+  }
+
+  const load = async (why: string): Promise<readonly PolicyStatus[]> => {
+    const before = arms
+    const staged: Arm[] = []
+    for (const source of sources) {
+      try {
+        staged.push(await stage(source, why))
+      } catch (thrown) {
+        for (const arm of staged) if (!before.includes(arm)) await arm.version.retire()
+        const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+        const { name, path } = source
+        await hooks?.onPolicyRefused?.({ name, path, error, at: now(), why })
+        throw error
+      }
+    }
+    arms = staged
+    for (const arm of staged) {
+      if (before.includes(arm)) continue
+      const old = before.find(({ name }) => name === arm.name)
+      await old?.version.retire()
+      await hooks?.onPolicyLoaded?.({ ...candidateOf(arm, arm.version, old), at: now(), why })
+    }
+    return staged.map((arm) => statusOf(arm, before))
+  }
+
+  const inTurn = (why: string): Promise<readonly PolicyStatus[]> => {
+    const result = turn.then(() => load(why))
+    turn = result.catch(() => {})
+    return result
+  }
+
+  await inTurn('start')
+  return {
+    get status() {
+      return arms.map((arm) => statusOf(arm, arms))
+    },
+    reload: inTurn,
+    async changed() {
+      const found = await Promise.all(
+        arms.map(async ({ path, version }) => {
+          const text = await readFile(path, 'utf8').catch(() => undefined)
+          if (text === version.text) return []
+          const hash = text && createHash('sha256').update(text).digest('hex')
+          return [`${path} ${hash ?? 'is gone'}`]
+        }),
+      )
+      return found.flat()
+    },
+    plan: (request, planning) => planOver(arms, request, planning),
+    async close() {
+      await turn
+      for (const { version } of arms) await version.retire()
+    },
+  }
+}
+
+/** The plan of the request's own policy, its propensity over all of them. */
+async function planOver(
+  arms: readonly Arm[],
+  request: GatewayRequest,
+  planning: Planning,
+): Promise<Plan> {
+  const own = armOf(arms, request)
+  const { name, version } = own
+  const policy = { name, hash: version.hash }
+  const plan = await version.using((its) => its.plan(request, planning))
+  if (plan.kind === 'refuse' || arms.length === 1) return { ...plan, policy }
+  return { ...plan, policy, propensity: await chanceOf(plan, own, arms, request, planning.signal) }
+}
+
+/** What the other policies would have done with the request is asked too, as far as that leaves no trace. */
+async function chanceOf(
+  plan: ServePlan,
+  own: Arm,
+  arms: readonly Arm[],
+  request: GatewayRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  const { model } = plan.targets[0]!
+  let chance = own.share * plan.propensity
+  for (const { share, version } of arms) {
+    if (version === own.version) continue
+    const others = await version.using((its) =>
+      // a name that the other policy does not know would have been refused there
+      its.chances(request, signal).catch(() => undefined),
+    )
+    signal.throwIfAborted()
+    chance += share * (others?.get(model) ?? 0)
+  }
+  return chance
+}
+
+function armOf(arms: readonly Arm[], request: GatewayRequest): Arm {
+  if (arms.length === 1) return arms[0]!
+  let at = placeIn('policies', unitOf(request))
+  for (const arm of arms) {
+    if (at < arm.share) return arm
+    at -= arm.share
+  }
+  return arms.at(-1)!
+}
+
+function candidateOf(
+  { name, path }: PolicySource,
+  { hash, text }: PolicyVersion,
+  old: Arm | undefined,
+): PolicyCandidate {
+  const before = { previousHash: old?.version.hash, previousText: old?.version.text }
+  return { name, path, hash, text, ...before }
+}
+
+function statusOf({ name, path, share, version }: Arm, before: readonly Arm[]): PolicyStatus {
+  const old = before.find((arm) => arm.name === name)?.version.hash
+  const replaced = old === undefined || old === version.hash ? {} : { replaced: old }
+  return { name, path, hash: version.hash, share, ...replaced }
+}
