@@ -1,11 +1,17 @@
 import type { Dataset } from '../data/dataset.ts'
 import { pairLabels } from '../data/pair.ts'
+import type { Embeddings } from '../models/embeddings.ts'
 import { WeirError } from '../models/errors.ts'
 import { evaluateRouters, MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { Interval } from './evaluate/interval.ts'
-import { type FitRouterOptions, fitRouter } from './fit-router.ts'
+import { type FitRouterOptions, fitHead, type PreparedRows, prepareRows } from './fit-router.ts'
 import { type Contender, type Standing, standings } from './one-standard-error.ts'
+import { encodeSplit } from './splits.ts'
+import type { Trainer } from './trainer.ts'
 import { winRateLosses } from './trainers/pair-rows.ts'
+import { loadTrainer } from './trainers.ts'
+import { nestValidation } from './tune/nested-validation.ts'
+import { type TunedFamily, tuneFamily } from './tune/tune-family.ts'
 
 export const AUTO = 'auto'
 
@@ -20,42 +26,53 @@ export interface AutoChoice {
   readonly rows: readonly AutoRow[]
   /** families that could not be fitted to this log, and why */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[]
+  /** the search within each family, where one was asked for */
+  readonly tuned: readonly TunedFamily[]
+  /** true where the signal came before all families were fitted: the choice is among those that were */
+  readonly stopped: boolean
 }
-
-const VALIDATION = 1
-const COMPARISON = 2
 
 /**
  * Fits the families side by side and takes the simplest within one standard error of the best. Half of the
  * validation rows stop and tune each family, the other half compares them, so that no family is judged
  * on rows it was tuned on; the caller then fits the winner with all of them.
  *
+ * @param trials settings tried within each family; its defaults alone where 1
  * @throws what the simplest family throws, where none can be fitted
  */
 export async function chooseFamily(
   dataset: Dataset,
   options: FitRouterOptions,
+  trials = 1,
 ): Promise<AutoChoice> {
-  const nested = nest(dataset)
-  const held = [...nested.split.keys()].filter((row) => nested.split[row] === COMPARISON)
+  const { dataset: nested, compared } = nestValidation(dataset)
+  const rowsFor = rowsByInput(nested, options)
   const winRates: { name: string; winRate: Float64Array }[] = []
   const skipped: { name: string; reason: string }[] = []
+  const tuned: TunedFamily[] = []
   const names = familiesFor(options)
   for (const [done, name] of names.entries()) {
     options.onProgress?.({ stage: 'comparing families', done, total: names.length, note: name })
+    // what was set by hand belongs to the family that is fitted in the end
+    const own = { ...options, router: name, hyperparameters: {} }
     try {
-      const fitted = await fitRouter(nested, { ...options, router: name, hyperparameters: {} })
-      const texts = held.map((row) => dataset.prompts[row]!)
-      const { embeddings } = await fitted.encoder.encoder.encode(texts, options.signal)
-      const { winRate } = fitted.family.forward(fitted.weights, fitted.pair, embeddings)
+      const { prepared, asked } = await rowsFor((await loadTrainer(name)).input)
+      if (trials > 1) tuned.push(await tuneFamily(nested, prepared, own, trials))
+      const settings = tuned.find(({ family }) => family === name)?.settings ?? {}
+      const fitted = await fitHead(nested, prepared, { ...own, hyperparameters: settings })
+      const { winRate } = fitted.family.forward(fitted.weights, fitted.pair, asked)
       winRates.push({ name, winRate })
     } catch (error) {
-      const own = error instanceof WeirError && error.code === 'rows_too_few'
-      if (!own || done === names.length - 1) throw error
+      if (options.signal?.aborted && winRates.length > 0) break
+      const small = error instanceof WeirError && error.code === 'rows_too_few'
+      if (!small || (done === names.length - 1 && winRates.length === 0)) throw error
       skipped.push({ name, reason: error.message })
     }
   }
-  return { ...(await compare(dataset, options, held, winRates)), skipped }
+  const stopped = options.signal?.aborted ?? false
+  const { signal: _, ...unwatched } = options
+  const choice = await compare(dataset, stopped ? unwatched : options, compared, winRates)
+  return { ...choice, skipped, tuned, stopped }
 }
 
 /** Simplest first, of those that can read the encoder. */
@@ -63,14 +80,21 @@ function familiesFor({ encoder, besideLexical }: FitRouterOptions): string[] {
   return encoder && besideLexical ? ['classifier', 'ensemble'] : ['classifier', 'knn', 'mf']
 }
 
-function nest(dataset: Dataset): Dataset {
-  let seen = 0
-  const split = dataset.split.map((of) => {
-    if (of === COMPARISON) return COMPARISON + 1
-    if (of !== VALIDATION) return of
-    return seen++ % 2 === 0 ? VALIDATION : COMPARISON
-  })
-  return { ...dataset, split }
+/** Rows and comparing rows in each form that a family reads, encoded once. */
+function rowsByInput(nested: Dataset, options: FitRouterOptions) {
+  const known = new Map<string, Promise<{ prepared: PreparedRows; asked: Embeddings }>>()
+  return (input: Trainer['input']) => {
+    const form = options.encoder ? 'given' : input
+    const made =
+      known.get(form) ??
+      prepareRows(nested, input, options).then(async (prepared) => {
+        const { encoder } = prepared.encoder
+        const compared = await encodeSplit(nested, 'calibration', encoder, options.signal)
+        return { prepared, asked: compared.embeddings }
+      })
+    known.set(form, made)
+    return made
+  }
 }
 
 async function compare(
@@ -78,7 +102,7 @@ async function compare(
   options: FitRouterOptions,
   held: readonly number[],
   scored: readonly { name: string; winRate: Float64Array }[],
-): Promise<Omit<AutoChoice, 'skipped'>> {
+): Promise<Pick<AutoChoice, 'family' | 'rows'>> {
   const labels = pairLabels(dataset, options.strong, options.weak)
   const place = new Map(Array.from(labels.prompt, (prompt, i) => [prompt, i]))
   const rows = [...held.keys()].filter((row) => place.has(held[row]!))

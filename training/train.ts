@@ -16,12 +16,15 @@ import { type FitRouterOptions, fitRouter } from './fit-router.ts'
 import { libraryVersions } from './library-versions.ts'
 import { neighbourFiles } from './neighbour-files.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
+import { type Tuning, tuneRouter } from './tune/tune.ts'
 
 export interface TrainOptions extends FitRouterOptions {
   /** the folder that bundles are kept in; the new one is `out/name` */
   readonly out: string
   readonly name: string
   readonly prices?: ReadonlyMap<string, Price>
+  /** settings tried in search of better hyperparameters, the defaults among them; no search at 1 */
+  readonly tune?: number
   /** a head that asks training prompts keeps the start of each, for `explain` */
   readonly keepText?: boolean
 }
@@ -32,6 +35,8 @@ export interface TrainResult {
   readonly backend: string
   /** how the families stood, where `--router auto` compared them */
   readonly auto?: AutoChoice
+  /** the search of `tune`, a family each */
+  readonly tuned?: readonly Tuning[]
   /** true where the signal ended the fitting early */
   readonly stopped?: boolean
   /** epochs of a killed run that this one went on from */
@@ -45,13 +50,23 @@ const PROBES = 256
 /** From a dataset to a bundle: fit the encoder and the head on train, stop on validation, judge on test, export. */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
   const labels = checkedLabels(dataset, options)
-  const auto = options.router === AUTO ? await chooseFamily(dataset, options) : undefined
+  const { tune = 1 } = options
+  const auto = options.router === AUTO ? await chooseFamily(dataset, options, tune) : undefined
   const router = auto?.family ?? options.router
+  const tuned = auto?.tuned ?? (tune > 1 ? [await tuneRouter(dataset, options, tune)] : [])
+  const found = tuned.find(({ family }) => family === router)
+  const searchStopped = auto?.stopped || found?.stopped
   const checkpoint = join(options.out, `.${options.name}.checkpoint`)
-  const fitted = await fitRouter(dataset, { ...options, router, checkpoint })
-  // Ctrl-C ended the fitting: the best so far is still judged and written
+  // Ctrl-C ended the search or the fitting: the best so far is still fitted, judged and written
   const { signal: _, ...unwatched } = options
-  const rest: TrainOptions = fitted.stopped ? unwatched : options
+  const fitted = await fitRouter(dataset, {
+    ...(searchStopped ? unwatched : options),
+    router,
+    checkpoint,
+    hyperparameters: { ...found?.settings, ...options.hyperparameters },
+  })
+  const stopped = searchStopped || fitted.stopped
+  const rest: TrainOptions = stopped ? unwatched : options
   const { encoder, family, pair, weights } = fitted
   const validated = family.forward(fitted.heldOut ?? weights, pair, fitted.validation.embeddings)
   const threshold = middleThreshold(validated.winRate)
@@ -100,7 +115,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
         ...(auto ? { auto: auto.rows } : {}),
-        ...(fitted.stopped ? { stopped: true } : {}),
+        ...(tuned.length > 0 ? { tuned } : {}),
+        ...(stopped ? { stopped: true } : {}),
         export_difference: exported.difference,
         // without the seconds: the same seed gives the same bundle
         curve: fitted.curve.map(({ seconds: _, ...record }) => record),
@@ -118,7 +134,8 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     report,
     backend: fitted.backend,
     ...(auto ? { auto } : {}),
-    ...(fitted.stopped ? { stopped: true } : {}),
+    ...(tuned.length > 0 ? { tuned } : {}),
+    ...(stopped ? { stopped: true } : {}),
     ...(fitted.resumedAfter ? { resumedAfter: fitted.resumedAfter } : {}),
   }
 }
