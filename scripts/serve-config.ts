@@ -21,6 +21,7 @@ export interface ServeFlags {
   readonly store?: string
   readonly logEmbedding?: boolean
   readonly logMetadata?: boolean
+  readonly policy?: string
 }
 
 const check = Compile(ServeConfig)
@@ -61,6 +62,7 @@ export async function serveConfig(
             floor: numberOption('--explore', flags.explore, { min: 0, max: 0.5 })!,
           },
         }),
+    ...(flags.policy === undefined ? {} : { gateway: withPolicy(base.gateway, flags.policy) }),
     ...(flags.store === undefined ? {} : { store: flags.store }),
     ...(deadline === undefined ? {} : { deadline_ms: deadline }),
     ...(cache === undefined ? {} : { cache_entries: cache }),
@@ -79,6 +81,19 @@ export async function serveConfig(
       : {}),
   }
   return checked(config, flags.config ?? 'options')
+}
+
+/** @throws option_invalid without a gateway, which is what policies are of */
+function withPolicy(
+  gateway: ServeConfig['gateway'],
+  policy: string,
+): NonNullable<ServeConfig['gateway']> {
+  if (gateway) {
+    const { policies: _, ...rest } = gateway
+    return { ...rest, policy }
+  }
+  const expected = 'a gateway section in --config, whose chats the policy is for'
+  throw new WeirError('option_invalid', { option: '--policy', expected, got: 'none' })
 }
 
 async function readConfig(path: string): Promise<Partial<ServeConfig>> {

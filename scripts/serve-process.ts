@@ -8,6 +8,7 @@ import { clusterMetrics } from '../serving/metrics.ts'
 import { assertReachable, runServer } from '../serving/run-server.ts'
 import { drain, listen } from '../serving/server.ts'
 import { answerPrimary, startWorkerGroup } from '../serving/worker-group.ts'
+import { cacheFolder } from './cache-folder.ts'
 import { interruptSignal } from './interrupt.ts'
 
 export interface ServeProcessOptions {
@@ -65,6 +66,10 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     ...(adminPort === undefined || cluster.isWorker ? {} : { adminPort }),
     ...(options.watch ? { watchMs: WATCH_MS } : {}),
     observers,
+    makeEncoder: async (name) => {
+      const { makeNamedEncoder } = await import('../models/encoders/named.ts')
+      return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
+    },
     onWarning: note,
     onBug: (error, request) => {
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)

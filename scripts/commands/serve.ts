@@ -30,7 +30,8 @@ export function serveCommand(): Command {
     .option('--alias <name=router>', 'another name for a router', often)
     .option('--split <name=a:90,b:10>', 'a name shared between routers, sticky by session', often)
     .option('--shadow <name=router>', 'decide with another router too, logged only', often)
-    .option('--watch', 'reload when a bundle’s current version changes')
+    .option('--watch', 'reload when a bundle’s current version or a policy file changes')
+    .option('--policy <file>', 'YAML or JSON: what the gateway does with chats (docs/policies.md)')
     .option('--log <folder>', 'write every decision and all feedback there')
     .option('--log-text <what>', 'keep prompts in the log: none, redacted or full (default none)')
     .option('--log-embedding', 'keep embeddings in the log')
@@ -52,6 +53,7 @@ export function serveCommand(): Command {
       `
 Examples:
   weir serve bundles/demo --port 8080
+  weir serve --config weir.json --policy policy.yaml --watch
   weir serve bundles/a bundles/b --split default=a:90,b:10 --log logs --watch`,
     )
     .action(serve)
