@@ -149,6 +149,13 @@ export const ERRORS = {
   policy_refused: row('{message}', 403),
   budget_spent: row('the budget {budget} of {limit} {reason}', 402),
   model_over_budget: row('{model} is closed: the budget {budget} of {limit} {reason}', 402),
+  policy_unapproved: row(
+    '{path} ({hash}) must not serve: expected an approval of this very text in {folder}, got {got}',
+    409,
+  ),
+  proposal_missing: row('expected one of the proposals in {folder} ({known}), got {id}'),
+  approval_refused: row('{id} is not approved: {reason}'),
+  audit_broken: row('{path} is not as it was written: {faults}; the first: line {line} {fault}'),
   keys_needed: row(
     'expected API keys (keys in --config) or --insecure to listen on {host}, which others can reach',
     500,
