@@ -1,4 +1,5 @@
-import type { Candidate, Manifest } from './bundle/manifest.ts'
+import type { Manifest } from './bundle/manifest.ts'
+import { type Ranked, rankByChoice } from './choice/rank.ts'
 import type { Decision, DecisionCandidate, Explanation, RouteRequest } from './decision.ts'
 import { WeirError } from './errors.ts'
 import { estimateCost } from './prices.ts'
@@ -7,6 +8,8 @@ import { estimateCost } from './prices.ts'
 export type DecisionReason =
   | 'win_rate_reached'
   | 'win_rate_below'
+  | 'best_value'
+  | 'cheapest_within'
   | 'only_allowed'
   | 'fallback'
   | 'explored'
@@ -38,17 +41,32 @@ export interface DecisionInput {
 }
 
 /**
- * The decision of one request: strong where the win rate reaches the threshold, else weak. An allow-list
- * that leaves out one of the pair decides for the other; one that leaves out both takes the best of the rest.
+ * The decision of one request: by the bundle's rule among all candidates, where it has one and the qualities
+ * are known; else strong where the win rate reaches the threshold, else weak. A request that states a threshold
+ * asks about the pair. An allow-list that leaves out one of the pair decides for the other; one that leaves out
+ * both takes the best of the rest.
  *
  * @throws candidates_empty where the allow-list holds no candidate
  */
 export function decide(input: DecisionInput): Decision {
   const { manifest, winRate, request } = input
-  const threshold = request.threshold ?? manifest.threshold.value
   const fallback = input.fallbackReason !== undefined
+  const rule = request.threshold === undefined ? manifest.choice?.rule : undefined
+  const chosenByRule =
+    rule && input.quality
+      ? rankByChoice(
+          rule,
+          manifest.candidates,
+          input.quality,
+          input.promptCharacters,
+          request.models,
+        )
+      : undefined
+  const threshold = chosenByRule?.threshold ?? request.threshold ?? manifest.threshold.value
   const reached = winRate === undefined || winRate >= threshold
-  const ranked = rank(input, input.explored ? !reached : reached)
+  const ranked: readonly (Ranked | PairRanked)[] = chosenByRule
+    ? swapped(chosenByRule.ranked, input.explored)
+    : rank(input, input.explored ? !reached : reached)
   const chosen = ranked[0]
   if (!chosen?.allowed) {
     throw new WeirError(
@@ -64,9 +82,13 @@ export function decide(input: DecisionInput): Decision {
       ? 'only_allowed'
       : input.explored
         ? 'explored'
-        : reached
-          ? 'win_rate_reached'
-          : 'win_rate_below'
+        : chosenByRule
+          ? rule!.kind === 'best-value'
+            ? 'best_value'
+            : 'cheapest_within'
+          : reached
+            ? 'win_rate_reached'
+            : 'win_rate_below'
   const decision: Decision = {
     id: input.id,
     object: 'routing.decision',
@@ -88,21 +110,24 @@ export function decide(input: DecisionInput): Decision {
   return decision
 }
 
-interface Ranked {
-  readonly index: number
-  readonly candidate: Candidate
-  readonly allowed: boolean
-  readonly score: number
+interface PairRanked extends Omit<Ranked, 'cost'> {
+  readonly cost?: undefined
   /** less is tried earlier */
   readonly order: number
 }
 
+/** Exploration gives the request to the second best, where that one is allowed. */
+function swapped(ranked: Ranked[], explored: boolean | undefined): Ranked[] {
+  const [first, second, ...rest] = ranked
+  return explored && second?.allowed ? [second, first!, ...rest] : ranked
+}
+
 /** The preferred one of the pair, the other one, then the rest from best to worst; what is not allowed last. */
-function rank(input: DecisionInput, preferStrong: boolean): Ranked[] {
+function rank(input: DecisionInput, preferStrong: boolean): PairRanked[] {
   const { manifest, quality, request } = input
   // what is not known counts as the strong model's win, as the decision itself does
   const winRate = input.winRate ?? 1
-  const ranked = manifest.candidates.map((candidate, index): Ranked => {
+  const ranked = manifest.candidates.map((candidate, index): PairRanked => {
     const allowed = request.models === undefined || request.models.includes(candidate.model)
     const pairScore = candidate.role === 'strong' ? winRate : 1 - winRate
     const score = quality?.[index] ?? (candidate.role === 'other' ? 0 : pairScore)
@@ -117,7 +142,11 @@ function rank(input: DecisionInput, preferStrong: boolean): Ranked[] {
   return ranked.sort((a, b) => a.order - b.order)
 }
 
-function toCandidate(entry: Ranked, chosen: boolean, input: DecisionInput): DecisionCandidate {
+function toCandidate(
+  entry: Ranked | PairRanked,
+  chosen: boolean,
+  input: DecisionInput,
+): DecisionCandidate {
   const { model, price, output_tokens: outputTokens } = entry.candidate
   return {
     model,
@@ -125,9 +154,10 @@ function toCandidate(entry: Ranked, chosen: boolean, input: DecisionInput): Deci
     eligible: entry.allowed,
     reason: chosen ? 'chosen' : entry.allowed ? 'next' : 'not_allowed',
     est_cost_usd:
-      price && outputTokens !== undefined
+      entry.cost ??
+      (price && outputTokens !== undefined
         ? estimateCost(price, input.promptCharacters, outputTokens)
-        : null,
+        : null),
     propensity: input.propensities?.[entry.index] ?? (chosen ? 1 : 0),
   }
 }

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { CalibrationMap } from '../calibration-map.ts'
+import { Choice } from '../choice/rule.ts'
 import { EncoderSpec } from '../encoder.ts'
 import { Link } from '../linear-head.ts'
 import { Price } from '../prices.ts'
@@ -12,6 +13,10 @@ export const Candidate = Type.Object({
   price: Type.Optional(Price),
   /** mean answer length in the training log, in tokens, where it was logged */
   output_tokens: Type.Optional(Type.Number({ minimum: 0 })),
+  /** answer length by the prompt's: exp(intercept + slope ln(characters + 1)) tokens, where that fits better */
+  output_length: Type.Optional(Type.Object({ intercept: Type.Number(), slope: Type.Number() })),
+  /** mean US dollars of a request in the training log, for a model without a price */
+  cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
 })
 export type Candidate = Type.Static<typeof Candidate>
 
@@ -63,6 +68,8 @@ export const Manifest = Type.Object({
   fallback: Type.Optional(Type.Object({ encoder: EncoderSpec, head: HeadShape })),
   calibration: CalibrationMap,
   threshold: Threshold,
+  /** decides among all candidates, where it is there; the threshold is then the pair's alone */
+  choice: Type.Optional(Choice),
   data: Type.Object({
     sources: Type.Array(
       Type.Object({ path: Type.String(), sha256: Type.String(), rows: Type.Integer() }),

@@ -86,6 +86,7 @@ export function assertManifest(value: unknown, path: string): Manifest {
   const models = new Set(value.candidates.map((candidate) => candidate.model))
   if (models.size < value.candidates.length)
     throw invalid(path, 'candidates: a model is there twice')
+  if (value.choice) checkChoice(value, path)
   const needed = [
     ROUTER_FILE,
     ...(value.head ? [HEAD_FILE] : []),
@@ -103,6 +104,23 @@ export function assertManifest(value: unknown, path: string): Manifest {
     }
   }
   return value
+}
+
+/** A rule among all candidates needs a quality and a cost of each. */
+function checkChoice({ candidates, head }: Manifest, path: string): void {
+  if (head?.link === 'pair') {
+    throw invalid(
+      path,
+      'manifest choice: expected a head with a quality a model, got one for a pair',
+    )
+  }
+  const unpriced = candidates.find(({ price, cost_usd: cost }) => !price && cost === undefined)
+  if (unpriced) {
+    throw invalid(
+      path,
+      `manifest choice: expected a price of each candidate, ${unpriced.model} has none`,
+    )
+  }
 }
 
 async function versionFolder(path: string): Promise<string> {

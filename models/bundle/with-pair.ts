@@ -26,11 +26,11 @@ export function withPair(bundle: Bundle, pair: ModelPair): Bundle {
     model === pair.strong ? 'strong' : model === pair.weak ? 'weak' : 'other'
   const candidates = manifest.candidates.map((entry) => ({ ...entry, role: role(entry.model) }))
   const same = manifest.candidates.every((entry, i) => entry.role === candidates[i]!.role)
-  if (same) return bundle
+  if (same) return manifest.choice ? { ...bundle, manifest: withoutChoice(manifest) } : bundle
   if (!manifest.head || manifest.head.link === 'pair') {
     throw new WeirError('pair_fixed', { name: manifest.name })
   }
-  const { fallback: _, ...rest } = manifest
+  const { fallback: _, ...rest } = withoutChoice(manifest)
   const other: Manifest = {
     ...rest,
     candidates,
@@ -46,4 +46,9 @@ export function withPair(bundle: Bundle, pair: ModelPair): Bundle {
       return { ...linear, strong: known.indexOf(pair.strong), weak: known.indexOf(pair.weak) }
     },
   }
+}
+
+/** Who names a pair asks about that pair, whatever the rule among all candidates. */
+function withoutChoice({ choice: _, ...rest }: Manifest): Manifest {
+  return rest
 }
