@@ -4,7 +4,7 @@ import { DecisionRecord, FeedbackRecord } from '../../models/decision-log/record
 import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../reader.ts'
 import { reject } from './canonical.ts'
 
-const OBJECTS: ReadonlySet<unknown> = new Set(['log', 'decision', 'gateway', 'feedback'])
+const OBJECTS: ReadonlySet<unknown> = new Set(['log', 'decision', 'gateway', 'feedback', 'audit'])
 
 const isDecision = Compile(DecisionRecord)
 const isGateway = Compile(GatewayRecord)
@@ -31,7 +31,8 @@ function readLine(
   origin: RowOrigin,
   decisions: Decisions,
 ): LogRow | Reject | undefined {
-  if (record.object === 'log') return undefined
+  // what an audit says is of the server, not of a request
+  if (record.object === 'log' || record.object === 'audit') return undefined
   if (record.object === 'decision') {
     if (!isDecision.Check(record)) {
       const [error] = isDecision.Errors(record)

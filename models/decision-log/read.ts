@@ -22,6 +22,9 @@ export interface LogReadStats {
   firstInvalid?: string
 }
 
+/** Beside the segments: who changed what is served. It is no part of them. */
+export const AUDIT_FILE = 'audit.jsonl'
+
 const checks = {
   log: Compile(LogHeader),
   decision: Compile(DecisionRecord),
@@ -63,7 +66,9 @@ export async function segmentFiles(path: string): Promise<string[]> {
   const entry = await stat(path).catch(() => undefined)
   if (!entry) throw new WeirError('file_not_found', { path })
   if (entry.isFile()) return [path]
-  const names = (await readdir(path)).filter((name) => name.endsWith('.jsonl'))
+  const names = (await readdir(path)).filter(
+    (name) => name.endsWith('.jsonl') && name !== AUDIT_FILE,
+  )
   return names.sort().map((name) => join(path, name))
 }
 

@@ -99,6 +99,8 @@ export const GatewayConfig = Type.Object(
     /** asks the next model or upstream as well where the first has been silent for so long */
     hedge_after_ms: Type.Optional(Milliseconds),
     balance: Type.Optional(Type.Union([Type.Literal('least_loaded'), Type.Literal('weighted')])),
+    /** folder of `weir policy propose` and `approve`: a policy that nobody else approved is refused */
+    require_approval: Type.Optional(Type.String({ minLength: 1 })),
     breaker: Type.Optional(BreakerConfig),
     /** a policy file: what is done with each chat; the learned router alone decides where absent */
     policy: Type.Optional(Type.String({ minLength: 1 })),

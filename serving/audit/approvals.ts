@@ -1,0 +1,180 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import { WeirError } from '../../models/errors.ts'
+
+/** Who says so: the name that was stated, and the user and machine it was stated from. */
+const Person = Type.Object({
+  name: Type.String({ minLength: 1 }),
+  user: Type.String(),
+  host: Type.String(),
+})
+export type Person = Type.Static<typeof Person>
+
+/** `<id>.proposal.json`: a policy as someone wants it to be served. Its id is of its text, author and time. */
+export const Proposal = Type.Object({
+  object: Type.Literal('policy.proposal'),
+  id: Type.String({ pattern: '^[0-9a-f]{12}$' }),
+  /** ISO 8601, UTC */
+  time: Type.String(),
+  by: Person,
+  note: Type.Optional(Type.String()),
+  /** where it was read from, for whoever looks at it */
+  path: Type.String(),
+  /** SHA-256 of `text` */
+  sha256: Type.String(),
+  text: Type.String(),
+})
+export type Proposal = Type.Static<typeof Proposal>
+
+/** `<id>.approval.json`: another one's word that this very text may be served. */
+export const Approval = Type.Object({
+  object: Type.Literal('policy.approval'),
+  id: Type.String(),
+  time: Type.String(),
+  by: Person,
+  /** of the policy's text */
+  sha256: Type.String(),
+  /** SHA-256 of the proposal's file */
+  proposal_sha256: Type.String(),
+})
+export type Approval = Type.Static<typeof Approval>
+
+export interface ProposalState {
+  readonly proposal: Proposal
+  /** absent where nobody approved it, or not of this text, or the author did */
+  readonly approval: Approval | undefined
+}
+
+const isProposal = Compile(Proposal)
+const isApproval = Compile(Approval)
+
+/** Hands in a policy for approval. The same text may be proposed again. */
+export async function propose(
+  folder: string,
+  given: {
+    readonly text: string
+    readonly path: string
+    readonly by: Person
+    readonly note?: string
+  },
+  now: Date,
+): Promise<Proposal> {
+  const { text, by, path, note } = given
+  const time = now.toISOString()
+  const id = sha256(JSON.stringify([text, by, time])).slice(0, 12)
+  const proposal: Proposal = {
+    object: 'policy.proposal',
+    id,
+    time,
+    by,
+    ...(note === undefined ? {} : { note }),
+    path,
+    sha256: sha256(text),
+    text,
+  }
+  await mkdir(folder, { recursive: true })
+  await writeWhole(join(folder, `${id}.proposal.json`), proposal)
+  return proposal
+}
+
+/** @throws proposal_missing; approval_refused where the author approves or the file was changed */
+export async function approve(
+  folder: string,
+  id: string,
+  by: Person,
+  now: Date,
+): Promise<ProposalState> {
+  const all = await proposals(folder)
+  const found = all.find(({ proposal }) => proposal.id === id)
+  if (!found) {
+    const known = all.map(({ proposal }) => proposal.id).join(', ') || 'none'
+    throw new WeirError('proposal_missing', { folder, known, id })
+  }
+  const { proposal } = found
+  const refused = (reason: string): WeirError => new WeirError('approval_refused', { id, reason })
+  if (samePerson(proposal.by, by)) {
+    throw refused(`${by.name} proposed it, and another one must approve`)
+  }
+  if (found.approval) throw refused(`${found.approval.by.name} has approved it already`)
+  const bytes = await readFile(join(folder, `${id}.proposal.json`))
+  const approval: Approval = {
+    object: 'policy.approval',
+    id,
+    time: now.toISOString(),
+    by,
+    sha256: proposal.sha256,
+    proposal_sha256: sha256(bytes),
+  }
+  await writeWhole(join(folder, `${id}.approval.json`), approval)
+  return { proposal, approval }
+}
+
+/** Every proposal that is what its author wrote, oldest first. */
+export async function proposals(folder: string): Promise<ProposalState[]> {
+  const names = await readdir(folder).catch((): string[] => [])
+  const found: ProposalState[] = []
+  for (const name of names.filter((each) => /^[0-9a-f]{12}\.proposal\.json$/.test(each))) {
+    const bytes = await readFile(join(folder, name))
+    const proposal = parsed(bytes)
+    if (!isProposal.Check(proposal) || `${proposal.id}.proposal.json` !== name) continue
+    if (sha256(proposal.text) !== proposal.sha256) continue
+    const approval = parsed(
+      await readFile(join(folder, `${proposal.id}.approval.json`)).catch(() => Buffer.alloc(0)),
+    )
+    const valid =
+      isApproval.Check(approval) &&
+      approval.id === proposal.id &&
+      approval.sha256 === proposal.sha256 &&
+      approval.proposal_sha256 === sha256(bytes) &&
+      !samePerson(approval.by, proposal.by)
+    found.push({ proposal, approval: valid ? approval : undefined })
+  }
+  return found.sort((a, b) => (a.proposal.time < b.proposal.time ? -1 : 1))
+}
+
+/** @throws policy_unapproved unless another than its author approved this very text */
+export async function approvedState(
+  folder: string,
+  { text, path, hash }: { readonly text: string; readonly path: string; readonly hash: string },
+): Promise<ProposalState & { readonly approval: Approval }> {
+  const own = (await proposals(folder)).filter(({ proposal }) => proposal.text === text)
+  for (const { proposal, approval } of own) if (approval) return { proposal, approval }
+  const got = own.length > 0 ? `a proposal (${own.at(-1)!.proposal.id}) without one` : 'none'
+  throw new WeirError('policy_unapproved', { path, hash, folder, got })
+}
+
+/** Names are people's: case and spaces around do not make another one of them. */
+const samePerson = (a: Person, b: Person): boolean => normal(a.name) === normal(b.name)
+const normal = (name: string): string => name.normalize('NFKC').trim().toLowerCase()
+
+const sha256 = (data: string | Uint8Array): string =>
+  createHash('sha256').update(data).digest('hex')
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** Aside, synced, then renamed: a reader sees all of it or nothing. */
+async function writeWhole(path: string, value: unknown): Promise<void> {
+  const aside = `${path}.${randomBytes(4).toString('hex')}`
+  try {
+    const file = await open(aside, 'wx')
+    try {
+      await file.writeFile(`${JSON.stringify(value, null, 2)}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(aside, path)
+  } catch (error) {
+    await rm(aside, { force: true })
+    throw error
+  }
+}

@@ -1,0 +1,71 @@
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Compile } from 'typebox/compile'
+import { AUDIT_FILE } from '../../models/decision-log/read.ts'
+import { WeirError } from '../../models/errors.ts'
+import { lineHash } from './audit-log.ts'
+import { AuditRecord, GENESIS } from './audit-record.ts'
+
+/** Where the chain of an audit log does not hold. */
+export interface AuditFault {
+  /** from 1 */
+  readonly line: number
+  readonly fault: string
+}
+
+export interface AuditReport {
+  readonly path: string
+  readonly records: readonly AuditRecord[]
+  /** none where every line is the one that was written, in its place */
+  readonly faults: readonly AuditFault[]
+  /** lines that a crash cut off: counted, and part of the chain */
+  readonly torn: number
+  /** SHA-256 of the last line: kept elsewhere, it shows whether lines at the end were taken away */
+  readonly head: string
+}
+
+const check = Compile(AuditRecord)
+
+/** Reads an audit log and checks its chain. @param path the log's folder or the file @throws file_not_found */
+export async function verifyAudit(path: string): Promise<AuditReport> {
+  const entry = await stat(path).catch(() => undefined)
+  const file = entry?.isDirectory() ? join(path, AUDIT_FILE) : path
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new WeirError('file_not_found', { path: file }, { cause })
+  })
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  const records: AuditRecord[] = []
+  const faults: AuditFault[] = []
+  let torn = 0
+  let prev = GENESIS
+  for (const [i, line] of lines.entries()) {
+    const own = recordOf(line)
+    if (own === 'torn') torn++
+    else if (own === 'invalid') faults.push({ line: i + 1, fault: 'is no audit record' })
+    else {
+      records.push(own)
+      if (own.prev !== prev) {
+        const fault =
+          i === 0
+            ? 'is not the first one: lines before it are gone'
+            : 'does not follow the line before it: that one was changed, or others between them are gone'
+        faults.push({ line: i + 1, fault })
+      } else if (own.seq !== i + 1) {
+        faults.push({ line: i + 1, fault: `has the number ${own.seq}, expected ${i + 1}` })
+      }
+    }
+    prev = lineHash(line)
+  }
+  return { path: file, records, faults, torn, head: prev }
+}
+
+/** A line that is no JSON was cut off as it was written; what is JSON and no record was put there. */
+function recordOf(line: string): AuditRecord | 'torn' | 'invalid' {
+  try {
+    const value: unknown = JSON.parse(line)
+    return check.Check(value) ? value : 'invalid'
+  } catch {
+    return 'torn'
+  }
+}
