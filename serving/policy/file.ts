@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { StrategySettings } from '../strategies/settings.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 const ModelName = Type.String({ minLength: 1, maxLength: 200 })
@@ -51,6 +52,8 @@ export const RouteFile = Type.Object(
     hedge_after_ms: Type.Optional(Type.Number({ minimum: 1 })),
     deadline_ms: Type.Optional(Type.Number({ minimum: 1 })),
     max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
+    /** another way of asking the models than one after the other */
+    strategy: Type.Optional(StrategySettings),
   },
   closed,
 )

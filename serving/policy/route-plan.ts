@@ -30,7 +30,9 @@ export function routePlan(
         ...(its === undefined ? {} : { score: its }),
       }
     }),
-    strategy: { kind: 'single' },
+    strategy: route.strategy
+      ? { kind: route.strategy.kind, settings: route.strategy, open }
+      : { kind: 'single' },
     deciding,
     ...(decision ? { decision } : {}),
     ...(allowDown === undefined ? {} : { allowDown }),

@@ -1,5 +1,7 @@
+import type { StrategySettings } from '../strategies/settings.ts'
+import { findSettingsFaults } from '../strategies/settings-faults.ts'
 import type { FaultFinder, SectionCheck } from './fault.ts'
-import type { Condition } from './file.ts'
+import type { Condition, PolicyFile } from './file.ts'
 import { compilePattern } from './pattern.ts'
 
 /** Each section's own check. A section of another folder adds its own here. */
@@ -17,12 +19,25 @@ function routesCheck(...[file, find]: Parameters<SectionCheck>): void {
   for (const [name, route] of Object.entries(file.routes ?? {})) {
     if (name in file.models) find.fault(['routes', name], 'a name that is no model’s', name)
     find.models(['routes', name, 'models'], route.models)
+    if (route.strategy) strategyCheck(['routes', name, 'strategy'], route.strategy, file, find)
     for (const key of ['model', 'messages', 'stream']) {
       if (key in (route.parameters ?? {})) {
         find.fault(['routes', name, 'parameters', key], 'any parameter but this', key)
       }
     }
   }
+}
+
+function strategyCheck(
+  at: readonly (string | number)[],
+  strategy: StrategySettings,
+  { models }: PolicyFile,
+  find: FaultFinder,
+): void {
+  findSettingsFaults(strategy, {
+    fault: (field, expected, got) => find.fault([...at, ...field], expected, got),
+    model: (field, name) => find.oneOf([...at, ...field], Object.keys(models), name),
+  })
 }
 
 function keysCheck(...[file, find]: Parameters<SectionCheck>): void {
