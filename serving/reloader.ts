@@ -1,3 +1,4 @@
+import type { BundleAudit } from './audit/bundle-audit.ts'
 import type { Fleet, ReloadReport } from './fleet/fleet.ts'
 import type { LivePolicies, PolicyStatus } from './policy/live-policies.ts'
 
@@ -21,12 +22,13 @@ export interface Reloader {
 export interface ReloaderOptions {
   readonly fleet: Fleet
   readonly policies?: LivePolicies | undefined
+  readonly audit?: BundleAudit | undefined
   readonly onReload: (result: 'ok' | 'refused') => void
   readonly onNote: (message: string, error?: unknown) => void
 }
 
 export function createReloader(options: ReloaderOptions): Reloader {
-  const { fleet, policies, onReload, onNote } = options
+  const { fleet, policies, audit, onReload, onNote } = options
   let timer: NodeJS.Timeout | undefined
   const told = async <T extends Reloaded>(work: Promise<T>): Promise<T> => {
     try {
@@ -45,8 +47,22 @@ export function createReloader(options: ReloaderOptions): Reloader {
       throw error
     }
   }
+  const changeBundles = async (
+    work: Promise<ReloadReport>,
+    why: string,
+    rolledBack: boolean,
+  ): Promise<ReloadReport> => {
+    try {
+      const report = await work
+      await audit?.changed(report, why, rolledBack)
+      return report
+    } catch (error) {
+      await audit?.refused(error, why)
+      throw error
+    }
+  }
   const reloadAll = async (why: string): Promise<Reloaded> => {
-    const routers = await fleet.reload().then(
+    const routers = await changeBundles(fleet.reload(), why, false).then(
       (report) => ({ report }),
       (error: unknown) => ({ error }),
     )
@@ -60,7 +76,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
   }
   return {
     reload: (why = 'admin') => told(reloadAll(why)),
-    rollback: (router, version) => told(fleet.rollback(router, version)),
+    rollback: (router, version) =>
+      told(changeBundles(fleet.rollback(router, version), 'admin', true)),
     trigger,
     watch(everyMs) {
       let looking = false

@@ -37,6 +37,24 @@ export function policyHooks({ audit, approvals, onWarning }: AuditedPolicies): P
   }
 }
 
+/** Both are asked and told; either may refuse. */
+export function joinHooks(first: PolicyHooks, second: PolicyHooks): PolicyHooks {
+  return {
+    async admit(candidate, why) {
+      await first.admit?.(candidate, why)
+      await second.admit?.(candidate, why)
+    },
+    async onPolicyLoaded(loaded) {
+      await first.onPolicyLoaded?.(loaded)
+      await second.onPolicyLoaded?.(loaded)
+    },
+    async onPolicyRefused(refused) {
+      await first.onPolicyRefused?.(refused)
+      await second.onPolicyRefused?.(refused)
+    },
+  }
+}
+
 const found = (folder: string, candidate: PolicyCandidate): Promise<ProposalState | undefined> =>
   approvedState(folder, candidate).catch(() => undefined)
 

@@ -1,0 +1,61 @@
+import type { ReloadReport } from '../fleet/fleet.ts'
+import type { AuditLog } from './audit-log.ts'
+import type { AuditEvent } from './audit-record.ts'
+
+export interface BundleAudit {
+  /** What serves at the start. */
+  started(routers: ReloadReport['routers']): Promise<void>
+  /** What a reload or rollback changed; nothing is written where it changed nothing. */
+  changed(report: ReloadReport, why: string, rolledBack: boolean): Promise<void>
+  refused(error: unknown, why: string): Promise<void>
+}
+
+/** Writes down which versions of bundles serve. Where that fails a warning says so: they serve all the same. */
+export function bundleAudit(
+  audit: AuditLog,
+  onWarning: (message: string, error: unknown) => void,
+): BundleAudit {
+  const write = async (events: readonly AuditEvent[]): Promise<void> => {
+    try {
+      for (const event of events) await audit.record(event)
+    } catch (error) {
+      onWarning('the audit log cannot be written', error)
+    }
+  }
+  return {
+    started: (routers) =>
+      write(
+        routers.map(({ name, version }) => ({
+          event: 'bundle_loaded',
+          name,
+          hash: version,
+          why: 'start',
+        })),
+      ),
+    changed: ({ routers }, why, rolledBack) =>
+      write(
+        routers.flatMap(({ name, version, replaced }) =>
+          replaced === undefined
+            ? []
+            : [
+                {
+                  event: rolledBack ? 'bundle_rolled_back' : 'bundle_loaded',
+                  name,
+                  hash: version,
+                  previous_hash: replaced,
+                  why,
+                },
+              ],
+        ),
+      ),
+    refused: (error, why) =>
+      write([
+        {
+          event: 'bundle_refused',
+          name: 'routers',
+          why,
+          error: error instanceof Error ? error.message : String(error),
+        },
+      ]),
+  }
+}
