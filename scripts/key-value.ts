@@ -20,3 +20,15 @@ export function parsePrice(option: string, text: string): [string, Price] {
   }
   return [match[1]!, { input, output }]
 }
+
+/** `name=weight` of a judge. */
+export function judgeWeightOption(text: string): [string, number] {
+  const option = '--judge-weight'
+  const [name, value] = keyValue(option, text)
+  const weight = value.trim() === '' ? Number.NaN : Number(value)
+  if (!(Number.isFinite(weight) && weight >= 0)) {
+    const expected = 'name=weight with a weight of at least 0, such as gpt-4=0.5'
+    throw new WeirError('option_invalid', { option, expected, got: text })
+  }
+  return [name, weight]
+}

@@ -9,9 +9,9 @@ import type { OnProgress } from '../models/progress.ts'
 import { deriveSeed } from '../models/random.ts'
 import { createEngine } from './engine/engines.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
-import { checkSetting, type Settings } from './settings.ts'
+import { type Settings, settingFault } from './settings.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
-import type { Trainer, TrainerResult, TrainingRows } from './trainer.ts'
+import type { DataSize, Trainer, TrainerResult } from './trainer.ts'
 import { loadTrainer } from './trainers.ts'
 
 export interface FitRouterOptions {
@@ -81,7 +81,12 @@ export async function fitHead(
     weak: modelIndex(dataset, options.weak),
   }
   const { train, validation } = prepared
-  const hyperparameters = settingsFor(trainer, train, dataset.models.length, options)
+  const size = {
+    prompts: train.embeddings.rows,
+    votes: train.preferences?.prompt.length ?? 0,
+    models: dataset.models.length,
+  }
+  const hyperparameters = settingsFor(trainer, size, options)
   const engine = await createEngine(options.engine)
   try {
     const fitted = await trainer.fit({
@@ -129,21 +134,30 @@ async function fitEncoder(
   return encoder ? joinEncoders(lexical, encoder) : lexical
 }
 
-/** The family's defaults, those that go with the data's size, and over them what was asked for. */
+/**
+ * The family's defaults, those that go with the data's size, and over them what was asked for.
+ *
+ * @param size the plain defaults' own where absent
+ * @throws option_invalid for a setting that the family does not have, or out of its bounds
+ */
 export function settingsFor(
   trainer: Trainer,
-  { embeddings, preferences }: TrainingRows,
-  models: number,
-  { besideLexical, encoder, hyperparameters = {} }: FitRouterOptions,
+  size: DataSize | undefined,
+  {
+    besideLexical,
+    encoder,
+    hyperparameters = {},
+  }: Pick<FitRouterOptions, 'besideLexical' | 'encoder' | 'hyperparameters'>,
 ): Settings {
   for (const [name, value] of Object.entries(hyperparameters)) {
-    checkSetting(trainer.settings, name, value, '--set')
+    const fault = settingFault(trainer.settings, name, value)
+    const option = Object.hasOwn(trainer.defaults, name) ? `--set ${name}` : '--set'
+    if (fault) throw new WeirError('option_invalid', { option, ...fault })
   }
-  const votes = preferences?.prompt.length ?? 0
   const tailed = besideLexical && encoder && Object.hasOwn(trainer.defaults, 'tail')
   return {
     ...trainer.defaults,
-    ...trainer.sized?.({ prompts: embeddings.rows, votes, models }),
+    ...(size ? trainer.sized?.(size) : {}),
     ...(tailed ? { tail: encoder.encoder.spec.dimension } : {}),
     ...hyperparameters,
   } as Settings

@@ -1,6 +1,5 @@
 import Type, { type TObject, type TSchema } from 'typebox'
 import { Check } from 'typebox/value'
-import { WeirError } from '../models/errors.ts'
 import { describeValue } from '../models/schema-fault.ts'
 
 /** A family's hyperparameters, by name: numbers, and words where the schema lists them. */
@@ -62,32 +61,17 @@ export function defaultsOf<Schema extends TObject>(schema: Schema): Type.Static<
   return Object.fromEntries(entries) as Type.Static<Schema>
 }
 
-/**
- * Refuses a name that the family does not have and a value out of bounds.
- *
- * @param where names the option, or the file and line, that gave the value
- * @throws option_invalid
- */
-export function checkSetting(
+/** What is wrong with a setting: a name that the family does not have, or a value out of bounds. */
+export function settingFault(
   schema: TObject,
   name: string,
   value: unknown,
-  where: string,
-): asserts value is number | string {
+): { readonly expected: string; readonly got: string } | undefined {
   const known = settingSchemas(schema)
   const found = known.find(([key]) => key === name)?.[1]
-  if (!found) {
-    const expected = `one of ${known.map(([key]) => key).join(', ')}`
-    throw new WeirError('option_invalid', { option: where, expected, got: name })
-  }
-  if (Check(found as TSchema, value) && !(typeof value === 'number' && !Number.isFinite(value))) {
-    return
-  }
-  throw new WeirError('option_invalid', {
-    option: `${where} ${name}`,
-    expected: describeSetting(found),
-    got: describeValue(value),
-  })
+  if (!found) return { expected: `one of ${known.map(([key]) => key).join(', ')}`, got: name }
+  const fits = Check(found as TSchema, value) && value !== Infinity && !Number.isNaN(value)
+  return fits ? undefined : { expected: describeSetting(found), got: describeValue(value) }
 }
 
 /** `a whole number from 1 to 4096`, `pairwise or success` */
@@ -96,8 +80,12 @@ export function describeSetting(schema: SettingSchema): string {
   if (schema.anyOf) return `${schema.anyOf[0].enum.join(', ')} or a number above 0`
   const kind = schema.type === 'integer' ? 'a whole number' : 'a number'
   const { minimum, maximum, exclusiveMinimum } = schema
-  const low = exclusiveMinimum === undefined ? minimum : exclusiveMinimum
-  if (low === undefined) return kind
-  if (maximum !== undefined) return `${kind} from ${low} to ${maximum}`
-  return exclusiveMinimum === undefined ? `${kind} of at least ${low}` : `${kind} above ${low}`
+  if (exclusiveMinimum !== undefined) {
+    const most = maximum === undefined ? '' : `, at most ${maximum}`
+    return `${kind} above ${exclusiveMinimum}${most}`
+  }
+  if (minimum === undefined) return kind
+  return maximum === undefined
+    ? `${kind} of at least ${minimum}`
+    : `${kind} from ${minimum} to ${maximum}`
 }

@@ -1,26 +1,10 @@
 import { Command } from 'commander'
 import type { EncoderArtifact } from '../../models/encoder.ts'
+import { WeirError } from '../../models/errors.ts'
 import type { Price } from '../../models/prices.ts'
-import type { AutoChoice } from '../../training/auto.ts'
-import type { EvaluationReport } from '../../training/evaluate/report.ts'
-import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
-import { openTerminal, score, type Terminal, table } from '../terminal.ts'
-
-interface TrainFlags extends LogFlags, PairFlags {
-  readonly strong: string
-  readonly weak: string
-  readonly router: string
-  readonly encoder: string
-  readonly engine: string
-  readonly out: string
-  readonly name: string
-  readonly seed: string
-  readonly threads: string
-  readonly set: readonly string[]
-  readonly price: readonly string[]
-  readonly keepText?: boolean
-  readonly json?: boolean
-}
+import { addLogFlags, addPairFlags } from '../data-flags.ts'
+import { openTerminal, type Terminal } from '../terminal.ts'
+import type { TrainFlags } from '../train-flags.ts'
 
 const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
 
@@ -28,9 +12,14 @@ const collect = (value: string, previous: readonly string[]): string[] => [...pr
 export function trainCommand(): Command {
   const command = new Command('train')
     .description('learn a router from preference or outcome logs and write it as a bundle')
-    .argument('<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder')
-    .requiredOption('--strong <model>', 'the model that costs more and is better on average')
-    .requiredOption('--weak <model>', 'the model that would answer the rest')
+    .argument('[logs...]', 'log files (.jsonl, .csv; .gz), or one dataset folder')
+    .option(
+      '--config <file>',
+      'YAML or JSON with these options and the family’s settings; flags win',
+    )
+    .option('--print-config', 'print all of that as it would be used, with what it means, and stop')
+    .option('--strong <model>', 'the model that costs more and is better on average')
+    .option('--weak <model>', 'the model that would answer the rest')
     .option(
       '--router <family>',
       'classifier, mlp, knn, sw, mf, ensemble (with --encoder lexical+...), or auto',
@@ -47,6 +36,16 @@ export function trainCommand(): Command {
     .option('--seed <number>', 'seed of splits, initial weights and shuffles', '1')
     .option('--threads <number>', 'threads of the training engine', '2')
     .option('--set <key=value>', 'a hyperparameter of the family; repeatable', collect, [])
+    .option(
+      '--tune <number>',
+      'try so many settings (the defaults among them) on half of validation, by successive halving',
+    )
+    .option(
+      '--judge-weight <name=number>',
+      'what votes of judges with this in their name count in training; repeatable',
+      collect,
+      [],
+    )
     .option(
       '--price <model=in/out>',
       'US dollars per million tokens, or prices.json; repeatable',
@@ -66,31 +65,41 @@ export function trainCommand(): Command {
     .action(run)
 }
 
-async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
+async function run(named: readonly string[], given: TrainFlags, command: Command): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
-  const { train } = await import('../../training/train.ts')
+  const { judgeWeightOption } = await import('../key-value.ts')
+  const { withJudgeWeights } = await import('../../training/judge-weights.ts')
+  const { logs, flags } = await configured(named, given, command)
   const terminal = openTerminal()
   const signal = interruptSignal()
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
   const threads = numberOption('--threads', flags.threads, { min: 1, max: 256, integer: true })!
+  const tune = numberOption('--tune', flags.tune, { min: 2, max: 1000, integer: true })
   const hyperparameters = await settings(flags.set)
   const prices = await priceTable(flags.price)
-  const dataset = await openFlaggedLogs(logs, flags, {
-    seed,
-    signal,
-    onProgress: terminal.onProgress,
-  })
+  const judges = new Map(flags.judgeWeight.map(judgeWeightOption))
+  const open = () => openFlaggedLogs(logs, flags, { seed, signal, onProgress: terminal.onProgress })
+  if (flags.printConfig) {
+    const { trainConfigText } = await import('../print-train-config.ts')
+    const size = logs.length > 0 ? await open() : undefined
+    const text = await trainConfigText(logs, flags, hyperparameters, size)
+    terminal.endProgress()
+    terminal.print(text)
+    return
+  }
+  const pair = requiredPair(flags, logs)
+  const dataset = withJudgeWeights(await open(), judges)
+  const { train } = await import('../../training/train.ts')
   const besideLexical = flags.encoder.startsWith(LEXICAL_AND)
   const encoder = await chosenEncoder(
     besideLexical ? flags.encoder.slice(LEXICAL_AND.length) : flags.encoder,
     terminal,
   )
-  const { bundle, report, backend, auto, stopped, resumedAfter } = await train(dataset, {
+  const { bundle, report, backend, auto, tuned, stopped, resumedAfter } = await train(dataset, {
     ...(encoder ? { encoder, besideLexical } : {}),
-    strong: flags.strong,
-    weak: flags.weak,
+    ...pair,
     router: flags.router,
     engine: flags.engine,
     out: flags.out,
@@ -99,6 +108,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     threads,
     hyperparameters,
     prices,
+    ...(tune === undefined ? {} : { tune }),
     ...(flags.keepText ? { keepText: true } : {}),
     signal,
     onProgress: terminal.onProgress,
@@ -108,6 +118,7 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
     terminal.json({
       ...report,
       ...(auto ? { auto } : {}),
+      ...(tuned ? { tuned } : {}),
       bundle: bundle.path,
       version: bundle.manifest.version,
     })
@@ -117,6 +128,8 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   terminal.print(
     `${counts.prompts} prompts: ${counts.train} train, ${counts.validation} validation, ${counts.calibration} calibration, ${counts.test} test`,
   )
+  const { printAuto, printReport, printTuning } = await import('../train-report.ts')
+  for (const search of tuned ?? []) printTuning(terminal, search)
   if (auto) printAuto(terminal, auto)
   printReport(terminal, report)
   terminal.print('')
@@ -129,6 +142,35 @@ async function run(logs: readonly string[], flags: TrainFlags): Promise<void> {
   terminal.print(
     `Until it is calibrated, half of the prompts go strong. Next: weir calibrate ${relative(folder)} ${logs.join(' ')} --strong-share 0.3`,
   )
+}
+
+/** Flags and logs with the config file's under them. */
+async function configured(
+  named: readonly string[],
+  given: TrainFlags,
+  command: Command,
+): Promise<{ logs: readonly string[]; flags: TrainFlags }> {
+  if (given.config === undefined) return { logs: named, flags: given }
+  const { checkConfigSettings, readTrainConfig, withConfig } = await import('../train-config.ts')
+  const read = await readTrainConfig(given.config)
+  const flags = withConfig(given, read, (flag) => command.getOptionValueSource(flag) === 'cli')
+  const { AUTO } = await import('../../training/auto.ts')
+  if (flags.router !== AUTO) await checkConfigSettings(read, flags.router)
+  return { logs: named.length > 0 ? named : (read.config.logs ?? []), flags }
+}
+
+function requiredPair(
+  { strong, weak }: TrainFlags,
+  logs: readonly string[],
+): { strong: string; weak: string } {
+  const missing = (option: string, expected: string): WeirError =>
+    new WeirError('option_invalid', { option, expected, got: 'nothing' })
+  if (strong === undefined) {
+    throw missing('--strong', 'the model that costs more and is better on average')
+  }
+  if (weak === undefined) throw missing('--weak', 'the model that would answer the rest')
+  if (logs.length === 0) throw missing('logs', 'log files, or one dataset folder')
+  return { strong, weak }
 }
 
 const LEXICAL_AND = 'lexical+'
@@ -158,58 +200,6 @@ async function chosenEncoder(
 
 const relative = (path: string): string =>
   path.startsWith(`${process.cwd()}/`) ? path.slice(process.cwd().length + 1) : path
-
-/** Log-loss and APGR of each family on validation rows that tuned none of them. */
-function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): void {
-  terminal.print('\nFamilies, simplest first, on half of validation')
-  terminal.print(
-    table([
-      ['', 'log-loss', 'above the best', 'APGR', '95% interval', ''],
-      ...rows.map(({ name, loss, above, error, apgr, chosen }) => [
-        name,
-        loss.toFixed(4),
-        above === 0 ? 'best' : `${above.toFixed(4)} ± ${error.toFixed(4)}`,
-        apgr.value === null ? '' : score(apgr.value),
-        apgr.low === null || apgr.high === null ? '' : `[${score(apgr.low)}, ${score(apgr.high)}]`,
-        chosen ? 'chosen' : '',
-      ]),
-    ]),
-  )
-  for (const { name, reason } of skipped) terminal.print(`${name}: left out, ${reason}`)
-}
-
-/** The held-out split's APGR with its interval, beside the baselines'. */
-function printReport(terminal: Terminal, report: EvaluationReport): void {
-  const line = (
-    name: string,
-    { apgr, cpt }: EvaluationReport['routers'][number] | EvaluationReport['baselines'][string],
-  ): string[] => [
-    name,
-    apgr.value === null ? 'undefined' : score(apgr.value),
-    apgr.low === null || apgr.high === null ? '' : `[${score(apgr.low)}, ${score(apgr.high)}]`,
-    cpt['50'] === null ? '' : `${(100 * cpt['50']).toFixed(1)}%`,
-    cpt['80'] === null ? '' : `${(100 * cpt['80']).toFixed(1)}%`,
-  ]
-  terminal.print(`\nHeld out: ${report.rows} prompts, never trained on`)
-  terminal.print(
-    table([
-      ['', 'APGR', '95% interval', 'CPT(50%)', 'CPT(80%)'],
-      ...report.routers.map((router) => line(router.name, router)),
-      ...Object.entries(report.baselines)
-        .filter(([name]) => !name.startsWith('always'))
-        .map(([name, baseline]) => line(name.replace('_', ' '), baseline)),
-    ]),
-  )
-  for (const { name, verdict, apgr } of report.routers) {
-    terminal.print(`${name}: ${verdict}`)
-    if (apgr.low !== null && apgr.low <= 0.5) {
-      terminal.print(
-        'No signal found: on the held-out prompts this router cannot be told from a coin.',
-      )
-    }
-  }
-  for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
-}
 
 /** A value that reads as a number is one; the family's schema says which it wants. */
 async function settings(pairs: readonly string[]): Promise<Record<string, number | string>> {
