@@ -168,6 +168,17 @@ export function createGateway(options: GatewayOptions): Gateway {
         deciding: { step: 'model_named', reason: 'model_named' },
         propensity: 1,
       } as const
+      let refusal: RefusePlan | undefined
+      try {
+        refusal = await policy.admits?.(request, exchange.planning())
+      } catch (error) {
+        exchange.end()
+        throw error
+      }
+      if (refusal) {
+        outcome(exchange, refusal, undefined).finish(refusal.status ?? 403, 'policy_refused')
+        throw new Refusal(refusal)
+      }
       return serve(exchange, plan, () => exchange.call(plan).send(plan.targets[0], { body }))
     },
   }

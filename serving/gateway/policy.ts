@@ -1,4 +1,4 @@
-import type { GatewayRequest, Plan, Target } from './plan.ts'
+import type { GatewayRequest, Plan, RefusePlan, Target } from './plan.ts'
 import type { Answer, SendOptions } from './strategy.ts'
 
 /** What a policy may use while it plans. */
@@ -17,4 +17,9 @@ export interface Planning {
 /** Decides what is done with a request. One that throws WeirError refuses with that error. */
 export interface Policy {
   plan(request: GatewayRequest, planning: Planning): Promise<Plan>
+  /**
+   * Whether a body of another endpoint may go to the model it names, which nothing routes: undefined where it may.
+   * Its text is in `messages`.
+   */
+  admits?(request: GatewayRequest, planning: Planning): Promise<RefusePlan | undefined>
 }

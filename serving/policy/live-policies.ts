@@ -31,7 +31,7 @@ export interface PolicyStatus {
 }
 
 /** The policies of a server: one, or several that share its requests; each the newest text that was fit to serve. */
-export interface LivePolicies extends Policy {
+export interface LivePolicies extends Required<Policy> {
   readonly status: readonly PolicyStatus[]
   /** Reads every file again. @throws what is wrong with one; then all of the old ones serve on */
   reload(why: string): Promise<readonly PolicyStatus[]>
@@ -121,6 +121,11 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
       return found.flat()
     },
     plan: (request, planning) => planOver(arms, request, planning),
+    async admits(request, planning) {
+      const { name, version } = armOf(arms, request)
+      const refusal = await version.using((its) => its.admits(request, planning))
+      return refusal && { ...refusal, policy: { name, hash: version.hash } }
+    },
     async close() {
       await turn
       for (const { version } of arms) await version.retire()

@@ -9,6 +9,7 @@ import type { LearnedRouter } from './learned-router.ts'
 import type { PolicyNeeds } from './needs.ts'
 import { stateMaker } from './state.ts'
 import type { Step, StepFactory, StepResult, StepState } from './step.ts'
+import { decideByModelStep } from './steps/decide-by-model.ts'
 import { defaultStep } from './steps/default.ts'
 import { fallbackStep } from './steps/fallback.ts'
 import { guardrailStep } from './steps/guardrail.ts'
@@ -27,14 +28,18 @@ export const STEPS: readonly StepFactory[] = [
   namedStep,
   ruleStep,
   semanticStep,
+  decideByModelStep,
   stickyStep,
   learnedStep,
   defaultStep,
   fallbackStep,
 ]
 
+/** The steps that hold for what is not routed as well. */
+const ADMITTING = new Set(['hard_limit', 'guardrail'])
+
 /** A policy file at work. `plan` throws `model_not_served` for a name that is nobody's. */
-export interface FilePolicy extends Policy {
+export interface FilePolicy extends Required<Policy> {
   /**
    * The chance of each model to be asked first, over all ways that percentage splits could have fallen;
    * undefined where that cannot be known without asking a model. Leaves no trace.
@@ -66,6 +71,15 @@ export function createPolicy(policy: CheckedPolicy, needs: PolicyNeeds): FilePol
 
   return {
     chances: (request, signal) => chances(request, signal),
+    async admits(request, planning) {
+      const state = stateOf(request, planning)
+      for (const step of steps) {
+        if (!ADMITTING.has(step.name)) continue
+        const result = await step.decide(state)
+        if (result?.kind === 'refuse') return result
+      }
+      return undefined
+    },
     async plan(request, planning) {
       const draws = new Draws(unitOf(request))
       let decision: Decision | undefined

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { WeirError } from '../../../models/errors.ts'
+import { passedTurns } from '../../policy/passed-turns.ts'
 import type { Services } from '../../services.ts'
 import type { Endpoint, PassedBody } from '../../upstreams/upstream.ts'
 import type { Gateway } from '../gateway.ts'
@@ -34,7 +35,7 @@ export function addPassedRoute(
       try {
         const asked = {
           id: randomUUID(),
-          body: { ...body, messages: [] },
+          body: { ...body, messages: services.policies ? passedTurns(body) : [] },
           caller,
           headers,
           hints: {},

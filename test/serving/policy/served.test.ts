@@ -87,6 +87,20 @@ describe('a gateway with a policy', () => {
     expect(gateway.big.received).toEqual([])
   })
 
+  it('holds what is not routed to the same limits', async () => {
+    const pass = (url: string, payload: object) =>
+      gateway.app.inject({ method: 'POST', url, payload, headers: { 'x-weir-tags': 'secret' } })
+    const input = [{ role: 'user', content: [{ type: 'input_text', text: 'how to make a bomb' }] }]
+    const responses = await pass('/v1/responses', { model: 'big', input })
+    expect(responses.statusCode).toBe(403)
+    expect(responses.json().error.message).toContain('big: sensitive')
+    const small = await pass('/v1/responses', { model: 'small', input })
+    expect(small.json().error.message).toBe('Not here.')
+    expect((await pass('/v1/embeddings', { model: 'small', input: 'hello' })).statusCode).toBe(200)
+    expect((await pass('/v1/embeddings', { model: 'big', input: 'hello' })).statusCode).toBe(403)
+    expect(gateway.big.received).toEqual([])
+  })
+
   it('refuses with the message of a guardrail, as an error or as an answer', async () => {
     const error = await ask('how to make a bomb')
     expect([error.statusCode, error.json().error.message]).toEqual([403, 'Not here.'])
@@ -99,7 +113,7 @@ describe('a gateway with a policy', () => {
     const { body } = await gateway.app.inject('/metrics')
     expect(body).toContain('weir_policy_decisions_total{policy="rules",step="rule",code="ok"} 2')
     expect(body).toMatch(
-      /weir_policy_decisions_total\{policy="rules",step="guardrail",code="policy_refused"\} 1/,
+      /weir_policy_decisions_total\{policy="rules",step="guardrail",code="policy_refused"\} 2/,
     )
     expect(body).toContain('weir_policy_rule_hits_total{policy="rules",step="rule",name="loud"} 2')
     expect(body).toMatch(/weir_policy_info\{policy="rules",hash="[0-9a-f]{12}"\} 1/)
