@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { openTerminal } from '../terminal.ts'
+import { addAuditCommands } from './policy-audit.ts'
 
 interface ExplainOptions {
   readonly bundle?: string
@@ -33,6 +34,7 @@ export function policyCommand(): Command {
       '\nExample:\n  weir policy explain docs/examples/policy.yaml "def f(x): what does it do?"',
     )
     .action(explain)
+  addAuditCommands(policy)
   return policy
 }
 
