@@ -5,11 +5,13 @@ import type { RouterStatus } from '../serving/admin-backend.ts'
 import type { ServeConfig } from '../serving/config.ts'
 import type { DecisionObserver } from '../serving/decision/observer.ts'
 import { clusterMetrics } from '../serving/metrics.ts'
+import { openPrimaryDesk } from '../serving/primary-desk.ts'
 import { assertReachable, runServer } from '../serving/run-server.ts'
 import { drain, listen } from '../serving/server.ts'
-import { answerPrimary, startWorkerGroup } from '../serving/worker-group.ts'
+import { answerPrimary, linePrimary, startWorkerGroup } from '../serving/worker-group.ts'
 import { cacheFolder } from './cache-folder.ts'
 import { interruptSignal } from './interrupt.ts'
+import { whoRuns } from './who-runs.ts'
 
 export interface ServeProcessOptions {
   readonly host: string
@@ -65,11 +67,14 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     // with workers it is the primary's
     ...(adminPort === undefined || cluster.isWorker ? {} : { adminPort }),
     ...(options.watch ? { watchMs: WATCH_MS } : {}),
+    ...(cluster.isWorker ? { primary: linePrimary() } : {}),
     observers,
     makeEncoder: async (name) => {
       const { makeNamedEncoder } = await import('../models/encoders/named.ts')
       return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
     },
+    // workers are one server, which their primary is
+    who: { ...whoRuns(), process: cluster.isWorker ? process.ppid : process.pid },
     onWarning: note,
     onBug: (error, request) => {
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -102,10 +107,17 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   const stopped = interruptSignal()
   const note = (message: string, error?: unknown): void =>
     options.onNote(`weir: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
+  const ofWorkers = await clusterMetrics()
+  const desk = await openPrimaryDesk(config, {
+    workers: options.workers,
+    now: Date.now,
+    onWarning: note,
+  })
   const group = startWorkerGroup({
     count: options.workers,
     onNote: note,
-    metrics: await clusterMetrics(),
+    metrics: async () => (await ofWorkers()) + (await desk.metrics()),
+    desk,
   })
   const { backend } = group
   let admin: ReturnType<typeof buildAdminApp> | undefined
@@ -129,6 +141,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   } finally {
     await group.stop()
     if (admin) await drain(admin)
+    await desk.close()
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Fleet, ReloadReport } from './fleet/fleet.ts'
+import type { SpendReport } from './money/spend-report.ts'
 import type { Reloader } from './reloader.ts'
 
 /** A router as operators see it. */
@@ -19,6 +20,8 @@ export interface AdminBackend {
   routers(): Promise<readonly RouterStatus[]>
   reload(): Promise<ReloadReport>
   rollback(router: string, version?: string): Promise<ReloadReport>
+  /** since the start */
+  spend(): Promise<SpendReport>
   /** Prometheus text */
   metrics(): Promise<string>
 }
@@ -27,6 +30,7 @@ export function localBackend(
   fleet: Fleet,
   reloader: Reloader,
   metrics: () => Promise<string>,
+  spend: () => Promise<SpendReport> = async () => NO_SPEND,
 ): AdminBackend {
   return {
     ready: () => fleet.snapshot !== undefined,
@@ -48,5 +52,9 @@ export function localBackend(
     reload: () => reloader.reload(),
     rollback: (router, version) => reloader.rollback(router, version),
     metrics,
+    spend,
   }
 }
+
+/** Of a server that asks no models. */
+const NO_SPEND: SpendReport = { since: new Date(0).toISOString(), cells: [], budgets: [] }

@@ -31,6 +31,7 @@ export function buildApp(services: Services): FastifyInstance {
   app.decorateRequest('caller', null as unknown as KeyHolder)
   // callback style: a promise a request costs more than all of this
   app.addHook('onRequest', (request, reply, done) => {
+    let word: void | Promise<void>
     try {
       request.caller = ANYONE
       const path = request.routeOptions.url
@@ -39,15 +40,20 @@ export function buildApp(services: Services): FastifyInstance {
         if (request.method === 'POST') {
           gate.check()
           const limit = request.caller.ratePerMinute ?? ratePerMinute
-          if (limit !== undefined) rateLimit.take(keys ? request.caller.name : request.ip, limit)
+          if (limit !== undefined) {
+            word = rateLimit.take(keys ? request.caller.name : request.ip, limit)
+          }
         }
       }
       // a decision sets its own, in one go with the rest
       if (path !== '/route') secure(reply)
-      done()
     } catch (error) {
       done(error as Error)
+      return
     }
+    // a worker whose share is used up asks the primary
+    if (word) word.then(() => done(), done)
+    else done()
   })
   addRouteRoute(app, services)
   addBatchRoute(app, services)

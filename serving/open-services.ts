@@ -8,6 +8,10 @@ import { segmentStore } from '../models/feedback/segment-store.ts'
 import type { FeedbackStore } from '../models/feedback/store.ts'
 import type { Router } from '../models/router.ts'
 import { AlarmWatcher } from './alarms/watcher.ts'
+import { openAuditLog } from './audit/audit-log.ts'
+import type { AuditWho } from './audit/audit-record.ts'
+import { type BundleAudit, bundleAudit } from './audit/bundle-audit.ts'
+import { joinHooks, policyHooks } from './audit/policy-hooks.ts'
 import {
   DEFAULT_DEADLINE_MS,
   DEFAULT_MAX_IN_FLIGHT,
@@ -25,16 +29,23 @@ import { type OpenGateway, openGateway } from './gateway/open-gateway.ts'
 import { requestLog } from './gateway/request-log.ts'
 import type { ServedObserver } from './gateway/served.ts'
 import { createKeyRing } from './keys.ts'
+import { LeasedRateLimit } from './leased-rate-limit.ts'
 import { LoadGate } from './load-gate.ts'
 import { logObserver } from './log-observer.ts'
 import { createMetrics } from './metrics.ts'
+import type { Money } from './money/open-money.ts'
+import { openSpending } from './money/open-spending.ts'
+import { budgetHooks } from './money/policy-budgets.ts'
+import { withPrices } from './money/with-prices.ts'
 import { OnlineLearner } from './online/learner.ts'
 import type { LivePolicies } from './policy/live-policies.ts'
 import type { PolicyHooks } from './policy/loading.ts'
 import { policyMetrics } from './policy/metrics.ts'
 import { openGatewayPolicies } from './policy/open-gateway-policies.ts'
-import { RateLimit } from './rate-limit.ts'
+import type { PrimaryLine } from './primary-line.ts'
+import { RateLimit, type RateLimiter } from './rate-limit.ts'
 import type { Services } from './services.ts'
+import { createStrategies } from './strategies/strategies.ts'
 
 export interface ServiceOptions {
   /** tests pass one with an encoder of their own */
@@ -54,6 +65,10 @@ export interface ServiceOptions {
   readonly makeEncoder?: (name: string) => Promise<Encoder>
   /** told of policies as they are loaded, and asked whether they may be */
   readonly policyHooks?: PolicyHooks
+  /** who runs the server: what is loaded is then audited beside the decision log */
+  readonly who?: AuditWho
+  /** of a worker: what its primary keeps for all of them */
+  readonly primary?: PrimaryLine
   /** names this process among several that write one log */
   readonly logOwner?: string
 }
@@ -62,6 +77,7 @@ export interface ServiceOptions {
 const FOLLOW_MS = 2000
 
 export interface OpenServices extends Services {
+  readonly bundleAudit: BundleAudit | undefined
   close(): Promise<void>
 }
 
@@ -79,6 +95,7 @@ export async function openServices(
   const encoders = new EncoderHealth(now)
   let log: LogWriter | undefined
   let gateway: OpenGateway | undefined
+  let money: Money | undefined
   let policies: LivePolicies | undefined
   let feedback: FeedbackStore | undefined
   let following: NodeJS.Timeout | undefined
@@ -89,7 +106,17 @@ export async function openServices(
     log: () => log,
   })
   try {
-    await fleet.reload()
+    const loaded = await fleet.reload()
+    const audit =
+      config.log && options.who
+        ? await openAuditLog({
+            folder: config.log.folder,
+            who: options.who,
+            now: () => new Date(now()),
+          })
+        : undefined
+    const ofBundles = audit && bundleAudit(audit, options.onWarning)
+    await ofBundles?.started(loaded.routers)
     const observers = [...(options.observers ?? []), metrics.observe]
     const servedObservers = [...(options.servedObservers ?? [])]
     if (config.log) {
@@ -166,35 +193,54 @@ export async function openServices(
     })
     if (config.gateway) {
       const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
-      const live = await openGatewayPolicies(config.gateway, {
+      const priced = await withPrices(config.gateway)
+      const approvals = config.gateway.require_approval
+      const ofPolicies = policyHooks({ audit, approvals, onWarning: options.onWarning })
+      const spending = openSpending(config, priced, {
+        primary: options.primary,
+        owner: options.logOwner ?? String(process.pid),
+        registry: metrics.registry,
+        now,
+        onWarning: options.onWarning,
+      })
+      money = spending
+      const live = await openGatewayPolicies(priced, {
         decider,
         fleet,
         draws: exploration !== undefined || online !== undefined,
         makeEncoder: options.makeEncoder ?? namedEncoder,
-        hooks: options.policyHooks,
+        limits: [(model, _, { request }) => spending.closed(model, request)],
+        hooks: budgetHooks(spending, joinHooks(ofPolicies, options.policyHooks ?? {})),
         onWarning: options.onWarning,
         now,
       })
       policies = live
       const byPolicy = live ? [policyMetrics(metrics.registry, () => live.status)] : []
-      gateway = await openGateway(config.gateway, {
+      gateway = await openGateway(priced, {
         fleet,
         decider,
         environment: options.environment ?? process.env,
-        observers: [...servedObservers, count, ...byPolicy],
+        observers: [...servedObservers, count, ...byPolicy, spending.observe],
+        admit: spending.admit,
         ...(live ? { policy: () => live } : {}),
+        strategies: createStrategies(),
         now,
         seed: randomInt(2 ** 31),
       })
     }
+    const rateLimit: RateLimiter = options.primary
+      ? new LeasedRateLimit(options.primary)
+      : new RateLimit()
     return {
       fleet,
       decider,
       gateway,
+      money,
       policies,
+      bundleAudit: ofBundles,
       gate,
       encoders,
-      rateLimit: new RateLimit(),
+      rateLimit,
       ratePerMinute: config.rate_per_minute,
       keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
       log,
@@ -211,6 +257,8 @@ export async function openServices(
         await online?.close()
         fleet.close()
         await gateway?.close()
+        rateLimit.close?.()
+        await money?.close()
         await policies?.close()
         await feedback?.close()
         await log?.close()
@@ -221,6 +269,7 @@ export async function openServices(
     gate.close()
     fleet.close()
     await gateway?.close()
+    await money?.close()
     await policies?.close()
     await feedback?.close()
     await log?.close()

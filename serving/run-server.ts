@@ -37,6 +37,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
   const reloader = createReloader({
     fleet: services.fleet,
     policies: services.policies,
+    audit: services.bundleAudit,
     onReload: (result) => services.metrics?.reload(result),
     onNote: options.onWarning,
   })
@@ -51,7 +52,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
     apps.push(app)
     const url = await listen(app, options)
     const metrics = async (): Promise<string> => (await services.metrics?.registry.metrics()) ?? ''
-    const backend = localBackend(services.fleet, reloader, metrics)
+    const backend = localBackend(services.fleet, reloader, metrics, services.money?.report)
     let adminUrl: string | undefined
     if (options.adminPort !== undefined) {
       const admin = buildAdminApp(backend, services)

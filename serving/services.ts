@@ -9,9 +9,10 @@ import type { OpenGateway } from './gateway/open-gateway.ts'
 import type { KeyHolder, KeyRing } from './keys.ts'
 import type { LoadGate } from './load-gate.ts'
 import type { Metrics } from './metrics.ts'
+import type { Money } from './money/open-money.ts'
 import type { OnlineLearner } from './online/learner.ts'
 import type { LivePolicies } from './policy/live-policies.ts'
-import type { RateLimit } from './rate-limit.ts'
+import type { RateLimiter } from './rate-limit.ts'
 
 /** What the endpoints work with; made in one place (`open-services.ts`), passed to each. */
 export interface Services {
@@ -19,7 +20,7 @@ export interface Services {
   readonly decider: Decider
   readonly gate: LoadGate
   readonly encoders: EncoderHealth
-  readonly rateLimit: RateLimit
+  readonly rateLimit: RateLimiter
   /** requests a minute of a client whose key says nothing else */
   readonly ratePerMinute: number | undefined
   readonly keys: KeyRing | undefined
@@ -31,6 +32,8 @@ export interface Services {
   readonly metrics: Metrics | undefined
   /** answers chats; absent where the configuration has no such section */
   readonly gateway: OpenGateway | undefined
+  /** what the gateway spends */
+  readonly money: Money | undefined
   /** what the gateway does with chats; absent where the learned router alone decides */
   readonly policies: LivePolicies | undefined
   /** milliseconds since 1970 */

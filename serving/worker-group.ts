@@ -2,13 +2,16 @@ import cluster, { type Worker } from 'node:cluster'
 import { WeirError } from '../models/errors.ts'
 import type { AdminBackend, RouterStatus } from './admin-backend.ts'
 import type { ReloadReport } from './fleet/fleet.ts'
+import { joinedReport, type SpendReport } from './money/spend-report.ts'
+import type { PrimaryDesk } from './primary-desk.ts'
+import { answerWorker, openPrimaryLine, type PrimaryLine } from './primary-line.ts'
 import { baseUrl } from './server.ts'
 
 /** What the primary asks of a worker, and what comes back. */
 interface Ask {
   readonly weir: 'ask'
   readonly id: number
-  readonly action: 'reload' | 'rollback' | 'routers'
+  readonly action: 'reload' | 'rollback' | 'routers' | 'spend'
   readonly router?: string
   readonly version?: string | undefined
 }
@@ -24,6 +27,8 @@ export interface WorkerGroupOptions {
   readonly onNote: (message: string, error?: unknown) => void
   /** all workers' metrics in one text */
   readonly metrics: () => Promise<string>
+  /** what workers ask of the primary */
+  readonly desk: Pick<PrimaryDesk, 'desks' | 'gone' | 'budgets'>
 }
 
 export interface WorkerGroup {
@@ -60,6 +65,13 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   const fork = (): void => {
     const born = performance.now()
     const worker = cluster.fork()
+    const port = {
+      // one that has just died hears nothing
+      send: (message: unknown) => void (worker.isConnected() && worker.send(message as object)),
+      onMessage: (listener: (message: unknown) => void) => void worker.on('message', listener),
+    }
+    const { desk } = options
+    answerWorker(port, worker.id, desk.desks, (error) => onNote('a worker asked in vain', error))
     worker.on('message', (message: unknown) => {
       const told = message as Told
       if (told?.weir === 'told') waiting.get(told.id)?.(told)
@@ -68,6 +80,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       if (++listening === count) started.resolve(baseUrl(address, port))
     })
     worker.once('exit', (code, signal) => {
+      desk.gone(worker.id)
       if (stopping) return
       quickDeaths = performance.now() - born < QUICK_MS ? quickDeaths + 1 : 0
       // its own message is on standard error by now
@@ -125,6 +138,10 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       routers: async () => (await ask(alive()[0]!, { action: 'routers' })) as RouterStatus[],
       reload: () => askAll({ action: 'reload' }),
       rollback: (router, version) => askAll({ action: 'rollback', router, version }),
+      spend: async () => {
+        const reports = await Promise.all(alive().map((worker) => ask(worker, { action: 'spend' })))
+        return joinedReport(reports as SpendReport[], options.desk.budgets())
+      },
       metrics: options.metrics,
     },
     async stop() {
@@ -150,7 +167,9 @@ export function answerPrimary(backend: AdminBackend): void {
         ? backend.reload()
         : ask.action === 'rollback'
           ? backend.rollback(ask.router!, ask.version)
-          : backend.routers())
+          : ask.action === 'spend'
+            ? backend.spend()
+            : backend.routers())
       process.send?.({ weir: 'told', id, value } satisfies Told)
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error)
@@ -158,6 +177,13 @@ export function answerPrimary(backend: AdminBackend): void {
     }
   })
 }
+
+/** A worker's line to its primary. */
+export const linePrimary = (): PrimaryLine =>
+  openPrimaryLine({
+    send: (message) => void (process.connected && process.send?.(message)),
+    onMessage: (listener) => void process.on('message', listener),
+  })
 
 /** Promise.withResolvers, which Node 20 has not. */
 function deferred<T>() {

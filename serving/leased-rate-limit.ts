@@ -1,0 +1,172 @@
+import type { Desk, PrimaryLine } from './primary-line.ts'
+import { type RateLimiter, rateLimited } from './rate-limit.ts'
+import { type Grant, TokenBuckets } from './token-buckets.ts'
+
+export const RATE_TOPIC = 'rate'
+
+interface RateQuestion {
+  readonly client: string
+  readonly perMinute: number
+  /** tokens of this client spent since it was last said */
+  readonly spent: number
+  /** tokens wanted at least; 0 to give back */
+  readonly needed: number
+  readonly back: number
+}
+
+/** A refusal is believed for so long, in milliseconds: another worker may give tokens back. */
+const BELIEVED_MS = 250
+/** Tokens that nobody used for so long go back. */
+const IDLE_MS = 1000
+const CLIENTS = 10_000
+
+interface Lease {
+  readonly perMinute: number
+  tokens: number
+  spent: number
+  usedAt: number
+  refusedUntil: number
+  /** requests that wait for the primary's word */
+  waiting: { resolve: () => void; reject: (error: unknown) => void }[]
+}
+
+/**
+ * A worker's share of the rate limits that the primary keeps for all: tokens come in blocks, so that most
+ * requests need not ask. All workers together never let through more than the limit; tokens that lie
+ * unused in one of them go back after a second.
+ */
+export class LeasedRateLimit implements RateLimiter {
+  readonly #line: PrimaryLine
+  readonly #now: () => number
+  readonly #leases = new Map<string, Lease>()
+  readonly #sweeper: NodeJS.Timeout
+
+  /** @param now milliseconds, of any origin */
+  constructor(line: PrimaryLine, now: () => number = () => performance.now()) {
+    this.#line = line
+    this.#now = now
+    this.#sweeper = setInterval(() => this.sweep(), IDLE_MS)
+    this.#sweeper.unref()
+  }
+
+  take(client: string, perMinute: number): void | Promise<void> {
+    const lease = this.#leases.get(client) ?? this.#added(client, perMinute)
+    const now = this.#now()
+    if (lease.tokens > 0) {
+      lease.tokens--
+      lease.spent++
+      lease.usedAt = now
+      return
+    }
+    if (now < lease.refusedUntil) throw rateLimited(perMinute, lease.refusedUntil - now)
+    return new Promise((resolve, reject) => {
+      lease.waiting.push({ resolve, reject })
+      // those of one turn ask together
+      if (lease.waiting.length === 1) queueMicrotask(() => void this.#ask(client, lease))
+    })
+  }
+
+  /** Gives back what lies unused. */
+  sweep(): void {
+    const now = this.#now()
+    for (const [client, lease] of this.#leases) {
+      if (lease.waiting.length > 0 || now - lease.usedAt < IDLE_MS) continue
+      this.#giveBack(client, lease)
+      this.#leases.delete(client)
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper)
+    for (const [client, lease] of this.#leases) this.#giveBack(client, lease)
+    this.#leases.clear()
+  }
+
+  async #ask(client: string, lease: Lease): Promise<void> {
+    while (lease.waiting.length > 0) {
+      const { perMinute, spent } = lease
+      lease.spent = 0
+      const question: RateQuestion = {
+        client,
+        perMinute,
+        spent,
+        needed: lease.waiting.length,
+        back: 0,
+      }
+      let grant: Grant
+      try {
+        grant = (await this.#line.ask(RATE_TOPIC, question)) as Grant
+      } catch (error) {
+        for (const { reject } of lease.waiting.splice(0)) reject(error)
+        return
+      }
+      lease.usedAt = this.#now()
+      const served = lease.waiting.splice(0, grant.granted)
+      lease.spent += served.length
+      lease.tokens += grant.granted - served.length
+      for (const { resolve } of served) resolve()
+      if (grant.granted > 0) continue
+      lease.refusedUntil = lease.usedAt + Math.min(grant.wait, BELIEVED_MS)
+      for (const { reject } of lease.waiting.splice(0)) reject(rateLimited(perMinute, grant.wait))
+    }
+  }
+
+  #giveBack(client: string, { perMinute, tokens, spent }: Lease): void {
+    if (tokens === 0 && spent === 0) return
+    const question: RateQuestion = { client, perMinute, spent, needed: 0, back: tokens }
+    this.#line.tell(RATE_TOPIC, question)
+  }
+
+  #added(client: string, perMinute: number): Lease {
+    if (this.#leases.size >= CLIENTS) {
+      for (const [oldest, lease] of this.#leases) {
+        if (lease.waiting.length > 0) continue
+        this.#giveBack(oldest, lease)
+        this.#leases.delete(oldest)
+        break
+      }
+    }
+    const lease = { perMinute, tokens: 0, spent: 0, usedAt: 0, refusedUntil: 0, waiting: [] }
+    this.#leases.set(client, lease)
+    return lease
+  }
+}
+
+/** The primary's side of workers' rate limits. */
+export class RateDesk {
+  readonly #buckets: TokenBuckets
+  readonly #share: number
+  /** by worker: tokens lent to it, by client */
+  readonly #lent = new Map<number, Map<string, number>>()
+
+  /** @param now milliseconds, of any origin */
+  constructor(workers: number, now: () => number = () => performance.now()) {
+    this.#buckets = new TokenBuckets(now)
+    this.#share = 1 / (2 * workers)
+  }
+
+  answer: Desk = (asked, worker) => {
+    const { client, perMinute, spent, needed, back } = asked as RateQuestion
+    if (spent > 0) this.#buckets.spent(client, spent)
+    if (back > 0) this.#buckets.back(client, back)
+    let lent = this.#lent.get(worker)
+    if (!lent) {
+      lent = new Map()
+      this.#lent.set(worker, lent)
+    }
+    const grant =
+      needed > 0
+        ? this.#buckets.lend(client, perMinute, needed, this.#share)
+        : { granted: 0, wait: 0 }
+    const left = (lent.get(client) ?? 0) - spent - back + grant.granted
+    if (left > 0) lent.set(client, left)
+    else lent.delete(client)
+    return grant
+  }
+
+  /** A worker has died: what was lent to it counts as spent. */
+  gone(worker: number): void {
+    for (const [client, tokens] of this.#lent.get(worker) ?? []) this.#buckets.spent(client, tokens)
+    this.#lent.delete(worker)
+  }
+}

@@ -1,0 +1,67 @@
+import type { ServeConfig } from './config.ts'
+import { RATE_TOPIC, RateDesk } from './leased-rate-limit.ts'
+import type { BudgetState } from './money/book.ts'
+import { abandonWorker, budgetDesk } from './money/budget-desk.ts'
+import { budgetMetrics, openAuthority } from './money/open-authority.ts'
+import { SPEND_WHERE, spendFolderOf } from './money/open-money.ts'
+import { BUDGET_TOPIC } from './money/remote-authority.ts'
+import type { Desk } from './primary-line.ts'
+
+export interface PrimaryDeskOptions {
+  readonly workers: number
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  readonly onWarning: (message: string, error?: unknown) => void
+}
+
+/** What the primary keeps for all workers: budgets and rate limits. */
+export interface PrimaryDesk {
+  /** by topic */
+  readonly desks: ReadonlyMap<string, Desk>
+  /** A worker has died. */
+  gone(worker: number): void
+  budgets(): readonly BudgetState[]
+  /** Prometheus text */
+  metrics(): Promise<string>
+  close(): Promise<void>
+}
+
+/** @throws config_invalid */
+export async function openPrimaryDesk(
+  config: ServeConfig,
+  { workers, now, onWarning }: PrimaryDeskOptions,
+): Promise<PrimaryDesk> {
+  const rates = new RateDesk(workers)
+  const desks = new Map<string, Desk>([[RATE_TOPIC, rates.answer]])
+  const folder = spendFolderOf(config.gateway, config.log)
+  const authority =
+    folder === undefined
+      ? undefined
+      : openAuthority({
+          folder,
+          where: SPEND_WHERE,
+          allowHosts: config.gateway?.allow_hosts,
+          now,
+          onWarning,
+        })
+  const { Registry } = await import('prom-client')
+  const registry = new Registry()
+  if (authority) {
+    // a folder that is in use is known before any worker starts
+    authority.declare(config.gateway?.budgets ?? [])
+    desks.set(BUDGET_TOPIC, budgetDesk(authority))
+    budgetMetrics(registry, () => authority.states())
+  }
+  return {
+    desks,
+    gone(worker) {
+      rates.gone(worker)
+      if (authority) abandonWorker(authority, worker)
+    },
+    budgets: () => authority?.states() ?? [],
+    metrics: () => registry.metrics(),
+    async close() {
+      await authority?.close()
+    },
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Questions of workers to their primary: beside what it asks of them (`worker-group.ts`), the other way.
+ * What one event-loop turn asks goes in one message, and is answered in one.
+ */
+export interface PrimaryLine {
+  /** @throws where the primary does */
+  ask(topic: string, question: unknown): Promise<unknown>
+  /** In order with what is asked; nobody answers. */
+  tell(topic: string, question: unknown): void
+}
+
+/** One end of a channel between processes; `process` is a worker's. */
+export interface Port {
+  send(message: unknown): void
+  onMessage(listener: (message: unknown) => void): void
+}
+
+interface Item {
+  readonly topic: string
+  readonly question: unknown
+  /** absent where no answer is waited for */
+  readonly id?: number
+}
+interface Upward {
+  readonly weir: 'up'
+  readonly items: readonly Item[]
+}
+interface Reply {
+  readonly id: number
+  readonly value?: unknown
+  readonly error?: string
+}
+interface Downward {
+  readonly weir: 'down'
+  readonly replies: readonly Reply[]
+}
+
+export function openPrimaryLine(port: Port): PrimaryLine {
+  const waiting = new Map<number, (reply: Reply) => void>()
+  let items: Item[] = []
+  let asked = 0
+  const put = (item: Item): void => {
+    items.push(item)
+    if (items.length > 1) return
+    setImmediate(() => {
+      const message: Upward = { weir: 'up', items }
+      items = []
+      port.send(message)
+    })
+  }
+  port.onMessage((message) => {
+    const down = message as Downward
+    if (down?.weir !== 'down') return
+    for (const reply of down.replies) {
+      waiting.get(reply.id)?.(reply)
+      waiting.delete(reply.id)
+    }
+  })
+  return {
+    ask: (topic, question) =>
+      new Promise((resolve, reject) => {
+        const id = ++asked
+        waiting.set(id, ({ value, error }) => {
+          if (error === undefined) resolve(value)
+          else reject(new Error(`the primary process failed: ${error}`))
+        })
+        put({ topic, question, id })
+      }),
+    tell: (topic, question) => put({ topic, question }),
+  }
+}
+
+/** Answers one topic for all workers. @param worker the number of the worker that asks */
+export type Desk = (question: unknown, worker: number) => unknown
+
+/** The primary's side, for one worker. `port` may be closed at any time. */
+export function answerWorker(
+  port: Port,
+  worker: number,
+  desks: ReadonlyMap<string, Desk>,
+  onBug: (error: unknown) => void,
+): void {
+  port.onMessage((message) => {
+    const up = message as Upward
+    if (up?.weir !== 'up') return
+    const replies: Reply[] = []
+    for (const { topic, question, id } of up.items) {
+      try {
+        const value = desks.get(topic)?.(question, worker)
+        if (id !== undefined) replies.push({ id, value })
+      } catch (error) {
+        onBug(error)
+        if (id !== undefined) replies.push({ id, error: String(error) })
+      }
+    }
+    if (replies.length > 0) port.send({ weir: 'down', replies } satisfies Downward)
+  })
+}
