@@ -23,6 +23,8 @@ import { compileValidator } from './validator.ts'
 
 /** What anyone may ask without a key: whether the server lives, and how it is called. */
 const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
+/** Whose answers are written past fastify's reply. */
+const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
 
 /** The HTTP application, not yet listening; tests call it through `inject()`. */
 export function buildApp(services: Services): FastifyInstance {
@@ -31,7 +33,7 @@ export function buildApp(services: Services): FastifyInstance {
   app.decorateRequest('caller', null as unknown as KeyHolder)
   // callback style: a promise a request costs more than all of this
   app.addHook('onRequest', (request, reply, done) => {
-    let word: void | Promise<void>
+    let word: void | Promise<void> = undefined
     try {
       request.caller = ANYONE
       const path = request.routeOptions.url
@@ -45,8 +47,8 @@ export function buildApp(services: Services): FastifyInstance {
           }
         }
       }
-      // a decision sets its own, in one go with the rest
-      if (path !== '/route') secure(reply)
+      // answers set their own, in one go with the rest
+      if (path === undefined || !LEAN_PATHS.has(path)) secure(reply)
     } catch (error) {
       done(error as Error)
       return

@@ -61,6 +61,7 @@ export async function attemptOnce(
 
 /** The client's body as this target is asked. */
 function bodyFor({ system, parameters }: Target, body: PassedBody, model: string): PassedBody {
+  if (system === undefined && parameters === undefined) return { ...body, model }
   const messages = body.messages as readonly unknown[] | undefined
   return {
     ...body,

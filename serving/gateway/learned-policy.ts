@@ -79,14 +79,15 @@ export function routerName(model: string): string | undefined {
 /** What the learned router is asked about a chat request. */
 export function routeRequest(request: GatewayRequest, router: string | undefined): RouteRequest {
   const { hints, body } = request
-  const { deadline_ms: _, max_latency_ms: __, explain: ___, models, ...rest } = hints
-  return {
-    ...rest,
-    ...(models ? { models: [...models] } : {}),
-    messages: body.messages.map(toMessage),
-    ...(Array.isArray(body.tools) ? { tools: body.tools } : {}),
-    ...(router === undefined ? {} : { router }),
-  }
+  const asked: RouteRequest = { messages: body.messages.map(toMessage) }
+  if (hints.threshold !== undefined) asked.threshold = hints.threshold
+  if (hints.session_id !== undefined) asked.session_id = hints.session_id
+  if (hints.previous_model !== undefined) asked.previous_model = hints.previous_model
+  if (hints.metadata !== undefined) asked.metadata = hints.metadata
+  if (hints.models) asked.models = [...hints.models]
+  if (Array.isArray(body.tools)) asked.tools = body.tools
+  if (router !== undefined) asked.router = router
+  return asked
 }
 
 function toMessage({ role, content }: ChatTurn): ChatMessage {

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WeirError } from '../../models/errors.ts'
 import { errorAnswer } from '../error-body.ts'
@@ -7,47 +7,57 @@ import type { Outcome } from './gateway.ts'
 import { outcomeHeaders } from './outcome-headers.ts'
 import { refusalAnswer, refusalChunks } from './refusal-answer.ts'
 
-/** Writes what a request came to. Ends when the last byte was taken, or could not be. */
-export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promise<FastifyReply> {
+/**
+ * Writes what a request came to, past fastify's reply, whose headers and hooks cost more than our own
+ * part of the work. Ends when the last byte was taken, or could not be.
+ */
+export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promise<void> {
   const { answer, plan, exchange } = outcome
-  reply.headers(outcomeHeaders(outcome))
-  if (answer?.answer.kind === 'stream') return sendStream(reply, outcome, answer.answer)
-  if (plan.kind === 'refuse' && exchange.request.body.stream) {
-    return sendStream(reply, outcome, refusalChunks(plan, exchange.request))
+  const headers = outcomeHeaders(outcome)
+  if (answer?.answer.kind === 'stream') {
+    await sendStream(reply, headers, outcome, answer.answer)
+  } else if (plan.kind === 'refuse' && exchange.request.body.stream) {
+    await sendStream(reply, headers, outcome, refusalChunks(plan, exchange.request))
+  } else {
+    const { text, body } = answer?.answer ?? {
+      text: undefined,
+      body: plan.kind === 'refuse' && refusalAnswer(plan, exchange.request),
+    }
+    sendWhole(reply, headers, text ?? JSON.stringify(body))
+    outcome.finish(200)
   }
-  const { text, body } = answer?.answer ?? {
-    text: undefined,
-    body: plan.kind === 'refuse' && refusalAnswer(plan, exchange.request),
-  }
-  outcome.finish(200)
-  return reply.type('application/json; charset=utf-8').send(text ?? JSON.stringify(body))
 }
 
-/** How long a client may take nothing of its stream, in milliseconds. */
-const STALLED_MS = 30_000
+function sendWhole(reply: FastifyReply, headers: string[], text: string): void {
+  const bytes = Buffer.byteLength(text)
+  headers.push('content-type', 'application/json; charset=utf-8', 'content-length', String(bytes))
+  reply.hijack()
+  reply.raw.writeHead(200, headers)
+  // where a character is a byte there is nothing to encode, and head and body go out as one
+  reply.raw.end(text, bytes === text.length ? 'latin1' : 'utf8')
+}
 
 async function sendStream(
   reply: FastifyReply,
+  headers: string[],
   outcome: Outcome,
   stream: StreamAnswer,
-): Promise<FastifyReply> {
+): Promise<void> {
+  headers.push('content-type', 'text/event-stream; charset=utf-8')
+  // so that proxies pass on each token as it comes
+  headers.push('x-accel-buffering', 'no')
   reply.hijack()
   const { raw } = reply
-  raw.writeHead(200, {
-    ...(reply.getHeaders() as Record<string, string>),
-    'content-type': 'text/event-stream; charset=utf-8',
-    // so that proxies pass on each token as it comes
-    'x-accel-buffering': 'no',
-  })
+  raw.writeHead(200, headers)
   let code: string | undefined
   try {
     for await (const chunk of stream.chunks) {
-      if (raw.destroyed) throw new WeirError('cancelled', { signal: 'the client' })
-      if (!raw.write(chunk)) await once(raw, 'drain', { signal: AbortSignal.timeout(STALLED_MS) })
+      if (raw.destroyed) throw gone()
+      if (!raw.write(chunk)) await drained(raw)
     }
     raw.end(outcome.exchange.endpoint === 'chat' ? 'data: [DONE]\n\n' : undefined)
   } catch (error) {
-    const known = error instanceof WeirError ? error : cutOff(error)
+    const known = error instanceof WeirError ? error : gone(error)
     code = known.code
     // no [DONE]: what came is not the whole, and clients throw on an event with an error
     const facts = { method: 'POST', path: '', contentType: undefined }
@@ -56,8 +66,29 @@ async function sendStream(
     stream.cancel()
     outcome.finish(200, code)
   }
-  return reply
 }
 
-const cutOff = (cause: unknown): WeirError =>
+/** How long a client may take nothing of its stream, in milliseconds. */
+const STALLED_MS = 30_000
+
+/** Waits until the client has taken what was written. @throws cancelled where it goes, or takes nothing */
+function drained(raw: ServerResponse): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (settled: () => void) => (): void => {
+      clearTimeout(timer)
+      raw.off('drain', taken)
+      raw.off('close', left)
+      settled()
+    }
+    const taken = settle(resolve)
+    const left = settle(() => reject(gone()))
+    const timer = setTimeout(() => {
+      raw.destroy()
+    }, STALLED_MS)
+    raw.on('drain', taken)
+    raw.on('close', left)
+  })
+}
+
+const gone = (cause?: unknown): WeirError =>
   new WeirError('cancelled', { signal: 'the client' }, { cause })

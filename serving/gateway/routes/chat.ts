@@ -5,8 +5,8 @@ import type { Services } from '../../services.ts'
 import type { ChatBody } from '../../upstreams/upstream.ts'
 import type { Gateway } from '../gateway.ts'
 import { RequestHints } from '../hints.ts'
-import { sendOutcome } from '../reply.ts'
-import { withClient } from './client-gone.ts'
+import type { GatewayRequest } from '../plan.ts'
+import { AnswerTurns } from './answer-turns.ts'
 
 /** What must be right to be routed; all else is the upstream's to judge and passes untouched. */
 export const ChatRequest = Type.Object({
@@ -32,28 +32,29 @@ type ChatRequest = Type.Static<typeof ChatRequest>
 /** `POST /v1/chat/completions`, as OpenAI's clients ask it. */
 export function addChatRoute(app: FastifyInstance, services: Services, gateway: Gateway): void {
   const { gate, log, now } = services
+  const turns = new AnswerTurns(gate)
   app.post<{ Body: ChatRequest }>(
     '/v1/chat/completions',
     { schema: { body: ChatRequest } },
-    async (request, reply) => {
-      gate.inFlight++
-      try {
-        const room = log?.room()
-        if (room) await room
-        const { weir, ...body } = request.body
-        const asked = {
-          id: randomUUID(),
-          body: body as ChatBody,
-          caller: request.caller,
-          headers: request.headers,
-          hints: weir ?? {},
-          time: now(),
-        }
-        const outcome = await withClient(reply, (gone) => gateway.chat(asked, gone))
-        return await sendOutcome(reply, outcome)
-      } finally {
-        gate.inFlight--
+    ({ body, caller, headers }, reply) => {
+      const asked: GatewayRequest = {
+        id: randomUUID(),
+        body: withoutHints(body) as ChatBody,
+        caller,
+        headers,
+        hints: body.weir ?? NO_HINTS,
+        time: now(),
       }
+      turns.add(reply, log?.room(), (cancelled) => gateway.chat(asked, cancelled))
     },
   )
+}
+
+const NO_HINTS = {}
+
+/** A copy costs, so only where there is something to leave out. */
+function withoutHints(body: ChatRequest): Omit<ChatRequest, 'weir'> {
+  if (body.weir === undefined) return body
+  const { weir: _, ...rest } = body
+  return rest
 }
