@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { Budgets } from '../money/settings.ts'
 import { StrategySettings } from '../strategies/settings.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
@@ -58,6 +59,27 @@ export const RouteFile = Type.Object(
   closed,
 )
 export type RouteFile = Type.Static<typeof RouteFile>
+
+/** A model that is asked which route a request is for. */
+export const DecideByModel = Type.Object(
+  {
+    model: ModelName,
+    /** those it may pick, each with a description; all that have one, where absent */
+    routes: Type.Optional(Type.Array(Name, { minItems: 1 })),
+    /** what to look at, beside the descriptions */
+    instructions: Type.Optional(Type.String({ minLength: 1 })),
+    /** of its own request: temperature, max_tokens and so on */
+    parameters: Type.Optional(Parameters),
+    /** longest wait for it; what is late decides nothing. 3000 unless told */
+    timeout_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 60_000 })),
+    /** of the conversation that it reads, the last ones; 4000 unless told */
+    characters: Type.Optional(Type.Integer({ minimum: 100 })),
+    /** conversations whose route is remembered; 10,000 unless told */
+    cache: Type.Optional(Type.Integer({ minimum: 0 })),
+  },
+  closed,
+)
+export type DecideByModel = Type.Static<typeof DecideByModel>
 
 /** What hard limits know of a model. What is not said is not there: no context given is any context. */
 export const ModelFacts = Type.Object(
@@ -143,6 +165,8 @@ export const PolicyFile = Type.Object(
         closed,
       ),
     ),
+    /** a small model picks one of the routes by their descriptions; what it says else decides nothing */
+    decide_by_model: Type.Optional(DecideByModel),
     sticky: Type.Optional(
       Type.Object(
         {
@@ -163,6 +187,8 @@ export const PolicyFile = Type.Object(
         closed,
       ),
     ),
+    /** what may be spent, beside `gateway.budgets` */
+    budgets: Type.Optional(Budgets),
     /** the route of everything that no step decided */
     default: Name,
   },

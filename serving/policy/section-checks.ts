@@ -1,8 +1,10 @@
+import { budgetsCheck } from '../money/budgets-check.ts'
 import type { StrategySettings } from '../strategies/settings.ts'
 import { findSettingsFaults } from '../strategies/settings-faults.ts'
 import type { FaultFinder, SectionCheck } from './fault.ts'
 import type { Condition, PolicyFile } from './file.ts'
 import { compilePattern } from './pattern.ts'
+import { NO_ROUTE } from './route-question.ts'
 
 /** Each section's own check. A section of another folder adds its own here. */
 export const SECTION_CHECKS: readonly SectionCheck[] = [
@@ -12,6 +14,8 @@ export const SECTION_CHECKS: readonly SectionCheck[] = [
   guardrailsCheck,
   rulesCheck,
   semanticCheck,
+  decideByModelCheck,
+  budgetsCheck,
   defaultCheck,
 ]
 
@@ -20,11 +24,18 @@ function routesCheck(...[file, find]: Parameters<SectionCheck>): void {
     if (name in file.models) find.fault(['routes', name], 'a name that is no model’s', name)
     find.models(['routes', name, 'models'], route.models)
     if (route.strategy) strategyCheck(['routes', name, 'strategy'], route.strategy, file, find)
-    for (const key of ['model', 'messages', 'stream']) {
-      if (key in (route.parameters ?? {})) {
-        find.fault(['routes', name, 'parameters', key], 'any parameter but this', key)
-      }
-    }
+    bodyCheck(['routes', name, 'parameters'], route.parameters, find)
+  }
+}
+
+/** What the gateway itself puts into a body. */
+function bodyCheck(
+  at: readonly (string | number)[],
+  parameters: object = {},
+  find: FaultFinder,
+): void {
+  for (const key of ['model', 'messages', 'stream']) {
+    if (key in parameters) find.fault([...at, key], 'any parameter but this', key)
   }
 }
 
@@ -86,6 +97,21 @@ function semanticCheck(...[{ semantic }, find]: Parameters<SectionCheck>): void 
   for (const [i, { route }] of semantic.routes.entries()) {
     find.oneOf(['semantic', 'routes', i, 'route'], find.targets, route)
   }
+}
+
+function decideByModelCheck(...[file, find]: Parameters<SectionCheck>): void {
+  const { decide_by_model: section, models, routes = {} } = file
+  if (!section) return
+  const at = 'decide_by_model'
+  find.oneOf([at, 'model'], Object.keys(models), section.model)
+  const described = Object.keys(routes).filter((name) => routes[name]!.description !== undefined)
+  const offered = section.routes ?? described
+  for (const [i, name] of (section.routes ?? []).entries()) {
+    find.oneOf([at, 'routes', i], described, name)
+  }
+  if (offered.length < 2) find.fault([at], 'two routes or more with a description', 'fewer')
+  if (offered.includes(NO_ROUTE)) find.fault(['routes', NO_ROUTE], 'another name', NO_ROUTE)
+  bodyCheck([at, 'parameters'], section.parameters, find)
 }
 
 function defaultCheck(...[file, find]: Parameters<SectionCheck>): void {

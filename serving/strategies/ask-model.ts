@@ -3,6 +3,7 @@ import type { Answer, SendOptions } from '../gateway/strategy.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { PassedBody } from '../upstreams/upstream.ts'
 import { saidBy, type WholeAnswer } from './chat-answer.ts'
+import type { TimeLimit } from './time-limit.ts'
 
 /** A question of our own, whose answer must be JSON of one shape. */
 export interface ModelQuestion {
@@ -31,17 +32,19 @@ export class ModelAsker {
   private readonly unheld = new Set<string>()
 
   /** The text of the answer; '' where it has none. @throws what `send` throws */
-  async ask(question: ModelQuestion, send: Send, signal: AbortSignal): Promise<string> {
+  async ask(question: ModelQuestion, send: Send, limit: TimeLimit): Promise<string> {
     const { model } = question
-    if (this.unheld.has(model))
-      return textOf(await send({ model }, { body: body(question), signal }))
-    const held = { ...body(question), response_format: responseFormat(question) }
+    const { signal, attemptMs: withinMs } = limit
+    const plain = body(question)
+    const asked = async (its: PassedBody): Promise<string> =>
+      textOf(await send({ model }, { body: its, signal, withinMs }))
+    if (this.unheld.has(model)) return asked(plain)
     try {
-      return textOf(await send({ model }, { body: held, signal }))
+      return await asked({ ...plain, response_format: responseFormat(question) })
     } catch (error) {
       if (!(error instanceof UpstreamError && error.kind === 'rejected')) throw error
     }
-    const text = textOf(await send({ model }, { body: body(question), signal }))
+    const text = await asked(plain)
     this.unheld.add(model)
     return text
   }

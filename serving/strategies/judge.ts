@@ -75,11 +75,7 @@ export class Judge {
     const limit = timeLimit(signal, timeout)
     try {
       const asked = { ...question, model, parameters }
-      return await this.asker.ask(
-        asked,
-        (target, options) => call.send(target, options),
-        limit.signal,
-      )
+      return await this.asker.ask(asked, call.send, limit)
     } catch (error) {
       if (signal.aborted || !(error instanceof WeirError)) throw error
       return { silence: 'judge_failed' }

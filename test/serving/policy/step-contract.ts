@@ -26,7 +26,7 @@ export interface StepCase {
 export const HEAD = `
 version: 1
 models: { strong: { context: 1000 }, weak: {}, private: { private: true } }
-routes: { both: { models: [strong, weak, private] }, open: { models: [strong, weak] } }
+routes: { both: { models: [strong, weak, private], description: all }, open: { models: [strong, weak], description: some } }
 privacy: { tags: [secret] }
 `
 

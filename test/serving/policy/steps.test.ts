@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { STEPS } from '../../../serving/policy/pipeline.ts'
+import { decideByModelStep } from '../../../serving/policy/steps/decide-by-model.ts'
 import { defaultStep } from '../../../serving/policy/steps/default.ts'
 import { fallbackStep } from '../../../serving/policy/steps/fallback.ts'
 import { guardrailStep } from '../../../serving/policy/steps/guardrail.ts'
@@ -56,6 +57,23 @@ semantic:
     - { name: words, route: open, examples: [c, d] }`,
     needs: { semantic },
     decides: { text: 'what is 1 + 1?' },
+  },
+  'decide by model': {
+    factory: decideByModelStep,
+    policy: `
+default: weak
+decide_by_model: { model: private }`,
+    decides: { text: 'what is 1 + 1?' },
+    send: async (target) => ({
+      target,
+      upstream: 'one',
+      answer: {
+        kind: 'complete',
+        body: { choices: [{ message: { content: 'both' } }] },
+        text: undefined,
+        usage: undefined,
+      },
+    }),
   },
   sticky: {
     factory: stickyStep,
