@@ -85,6 +85,7 @@ export const ERRORS = {
     'the log is worth {effective} outcomes under this policy (at least {needed} needed): {rows} rows; log more, explore more, or ask for a policy nearer to the one that served',
   ),
   log_needs: row('{what} needs the prompts: serve with {option}, {path} holds text: {got}'),
+  log_lacks: row('{what} needs {needed}: serve with {option}; {path} was written without'),
   promotion_refused: row('{candidate} is not promoted: {reason}'),
   history_missing: row('{path} has no promotion history yet; weir promote starts one'),
   store_unavailable: row('the feedback store {store} cannot be used: {reason}', 503),
