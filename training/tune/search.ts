@@ -12,18 +12,29 @@ export function searchSpace(
   )
 }
 
-/** One point of the space, each setting drawn by itself; numbers to three digits, for people to read. */
+/**
+ * Points of the space by Latin hypercube sampling (McKay, Beckman and Conover 1979): each setting's range is cut
+ * into as many parts as there are points, and each part is used once. Numbers to three digits, for people to read.
+ */
 export function drawSettings(
   space: readonly (readonly [string, Search])[],
+  count: number,
   random: Random,
-): Settings {
-  return Object.fromEntries(space.map(([name, search]) => [name, draw(search, random)]))
+): Settings[] {
+  if (space.length === 0) return []
+  const columns = space.map(([name, search]) => {
+    const parts = random.shuffle(Array.from({ length: count }, (_, part) => part))
+    return { name, values: parts.map((part) => valueAt(search, (part + random.next()) / count)) }
+  })
+  return Array.from({ length: count }, (_, i) =>
+    Object.fromEntries(columns.map(({ name, values }) => [name, values[i]!])),
+  )
 }
 
-function draw(search: Search, random: Random): number | string {
-  if ('among' in search) return search.among[random.int(search.among.length)]!
+/** @param at in [0, 1) */
+function valueAt(search: Search, at: number): number | string {
+  if ('among' in search) return search.among[Math.floor(at * search.among.length)]!
   const { from, to, scale } = search
-  const at = random.next()
   const value = scale === 'log' ? from * (to / from) ** at : from + (to - from) * at
   return Number(value.toPrecision(3))
 }

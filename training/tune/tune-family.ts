@@ -37,10 +37,7 @@ export async function tuneFamily(
   const trainer = await loadTrainer(router)
   const space = searchSpace(trainer.settings, hyperparameters)
   const random = createRandom(deriveSeed(seed, `tune ${router}`))
-  const draws = Array.from({ length: space.length > 0 ? count - 1 : 0 }, () =>
-    drawSettings(space, random),
-  )
-  const candidates: Settings[] = [{}, ...draws]
+  const candidates: Settings[] = [{}, ...drawSettings(space, count - 1, random)]
   const rungs = planRungs(candidates.length)
   const total = rungs.reduce((sum, rung) => sum + rung.trials, 0)
   const parts = rungs.map(({ fraction }) =>

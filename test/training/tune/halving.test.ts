@@ -80,17 +80,18 @@ describe('a search space', () => {
     expect(searchSpace(schema, { width: 3 }).map(([name]) => name)).toEqual(['rate'])
   })
 
-  it('is drawn from evenly on its scale, the same for a seed', () => {
-    const draw = (seed: number, n: number) => {
-      const random = createRandom(seed)
-      return Array.from({ length: n }, () => drawSettings(searchSpace(schema), random))
-    }
+  it('is drawn from evenly on its scale, each part once, the same for a seed', () => {
+    const draw = (seed: number, n: number) =>
+      drawSettings(searchSpace(schema), n, createRandom(seed))
     expect(draw(1, 20)).toEqual(draw(1, 20))
-    const logs = draw(2, 4000).map(({ rate }) => Math.log10(rate as number))
-    expect(Math.min(...logs)).toBeGreaterThanOrEqual(-4)
-    expect(Math.max(...logs)).toBeLessThanOrEqual(0)
-    // the mean of a uniform on [-4, 0], within five standard errors
-    const mean = logs.reduce((sum, value) => sum + value, 0) / logs.length
-    expect(Math.abs(mean + 2)).toBeLessThan((5 * 4) / Math.sqrt(12 * 4000))
+    expect(draw(2, 20)).not.toEqual(draw(1, 20))
+    const points = draw(2, 30)
+    // four decades in 30 parts: a point each
+    const parts = points.map(({ rate }) => Math.floor(((Math.log10(rate as number) + 4) / 4) * 30))
+    expect(new Set(parts).size).toBeGreaterThanOrEqual(29) // rounding may move one over an edge
+    for (const width of [4, 8, 16]) {
+      expect(points.filter((point) => point.width === width)).toHaveLength(10)
+    }
+    expect(drawSettings([], 5, createRandom(1))).toEqual([])
   })
 })
