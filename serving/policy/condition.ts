@@ -1,18 +1,32 @@
-import type { GatewayRequest } from '../gateway/plan.ts'
 import type { Condition, PolicyFile } from './file.ts'
+import type { LanguageOf } from './language.ts'
+import { passesTest } from './metadata-test.ts'
 import { compilePattern } from './pattern.ts'
-import type { Traits } from './traits.ts'
+import type { StepState } from './step.ts'
 
-export type Holds = (request: GatewayRequest, traits: Traits) => boolean
+export type Holds = (state: Pick<StepState, 'request' | 'traits' | 'draw'>) => boolean
 
-/** Every field of the condition must hold; of a list, one entry. */
-export function compileCondition(when: Condition, keys: PolicyFile['keys'] = {}): Holds {
+export interface ConditionTools {
+  readonly keys?: PolicyFile['keys']
+  /** must be there where a condition asks for the language */
+  readonly languageOf?: LanguageOf | undefined
+}
+
+/**
+ * Every field of the condition must hold; of a list, one entry.
+ *
+ * @param name of what asks, unlike any other's of the policy: a percentage is drawn by it
+ */
+export function compileCondition(when: Condition, name: string, tools: ConditionTools): Holds {
+  const { keys = {}, languageOf } = tools
   const patterns = when.regex?.map(compilePattern)
   const words = when.keywords?.map((word) =>
     compilePattern(`(?i)(^|[^\\pL\\pN])\\Q${word}\\E($|[^\\pL\\pN])`),
   )
-  const { characters, metadata, tags, tier, key, tools, images } = when
-  return (request, traits) => {
+  const { characters, metadata, tags, tier, key, tools: calls, images, language, percent } = when
+  if (language && !languageOf)
+    throw new Error('the policy asks for languages, and nothing tells them')
+  return ({ request, traits, draw }) => {
     const caller = request.caller.name
     const given = request.hints.metadata ?? {}
     return (
@@ -24,11 +38,14 @@ export function compileCondition(when: Condition, keys: PolicyFile['keys'] = {})
       (!characters ||
         (traits.text.length >= (characters.min ?? 0) &&
           traits.text.length <= (characters.max ?? Infinity))) &&
-      (tools === undefined || tools === traits.tools) &&
+      (calls === undefined || calls === traits.tools) &&
       (images === undefined || images === traits.images) &&
-      Object.entries(metadata ?? {}).every(([name, wanted]) =>
-        (Array.isArray(wanted) ? wanted : [wanted]).includes(given[name]),
-      )
+      Object.entries(metadata ?? {}).every(([field, test]) =>
+        passesTest(test, Object.hasOwn(given, field) ? given[field] : undefined),
+      ) &&
+      (!language || language.includes(languageOf?.(traits.question) ?? '')) &&
+      // last, so that only requests that all else holds for are drawn
+      (percent === undefined || draw(name, percent / 100))
     )
   }
 }

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { Budgets } from '../money/settings.ts'
 import { StrategySettings } from '../strategies/settings.ts'
+import { MetadataTest } from './metadata-test.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 const ModelName = Type.String({ minLength: 1, maxLength: 200 })
@@ -14,8 +15,8 @@ export const Condition = Type.Object(
     keywords: Type.Optional(Words),
     /** RE2 patterns searched in the last user message, in linear time; one is enough */
     regex: Type.Optional(Words),
-    /** `metadata` of the request: the value, or one of a list */
-    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    /** `metadata` of the request: the value, one of a list, or `{gt, gte, lt, lte, not, exists}` */
+    metadata: Type.Optional(Type.Record(Type.String(), MetadataTest)),
     /** one of the request's tags (`metadata.tags`, or the header x-weir-tags) */
     tags: Type.Optional(Words),
     /** the tier of the key, from `keys` */
@@ -34,6 +35,10 @@ export const Condition = Type.Object(
     ),
     tools: Type.Optional(Type.Boolean()),
     images: Type.Optional(Type.Boolean()),
+    /** ISO 639-1 codes of the last user message's language, where it is long enough to tell */
+    language: Type.Optional(Words),
+    /** of those that all else holds for: by session, else key, else request, always the same ones */
+    percent: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 100 })),
   },
   { ...closed, minProperties: 1 },
 )
@@ -126,7 +131,9 @@ export const PolicyFile = Type.Object(
         Type.Object(
           {
             name: Name,
-            when: Condition,
+            when: Type.Optional(Condition),
+            /** a semantic route that the last user message must be nearest to */
+            near: Type.Optional(Name),
             message: Type.String({ minLength: 1 }),
             as: Type.Optional(Type.Union([Type.Literal('error'), Type.Literal('answer')])),
           },
@@ -149,7 +156,8 @@ export const PolicyFile = Type.Object(
             Type.Object(
               {
                 name: Name,
-                route: Name,
+                /** none where only a guardrail asks for it */
+                route: Type.Optional(Name),
                 description: Type.Optional(Type.String({ minLength: 1 })),
                 examples: Type.Array(Type.String({ minLength: 1 }), { minItems: 2 }),
                 /** a cosine; fitted to the examples where absent */
@@ -167,6 +175,16 @@ export const PolicyFile = Type.Object(
     ),
     /** a small model picks one of the routes by their descriptions; what it says else decides nothing */
     decide_by_model: Type.Optional(DecideByModel),
+    /** the same request is decided as it was, for so long */
+    cache: Type.Optional(
+      Type.Object(
+        {
+          minutes: Type.Number({ exclusiveMinimum: 0 }),
+          entries: Type.Optional(Type.Integer({ minimum: 1 })),
+        },
+        closed,
+      ),
+    ),
     sticky: Type.Optional(
       Type.Object(
         {

@@ -1,3 +1,4 @@
+import type { LanguageOf } from './language.ts'
 import type { LearnedRouter } from './learned-router.ts'
 import type { ModelLimit } from './limits.ts'
 import type { SemanticIndex } from './semantic.ts'
@@ -8,6 +9,8 @@ export interface PolicyNeeds {
   readonly learned?: LearnedRouter
   /** built from the file's `semantic` section; without one, that step is passed */
   readonly semantic?: SemanticIndex
+  /** must be there where a condition asks for the language */
+  readonly languageOf?: LanguageOf | undefined
   /** further hard limits, such as what is left of a budget */
   readonly limits?: readonly ModelLimit[]
   /** told what an operator should know, such as an encoder that fails */

@@ -9,6 +9,7 @@ import type { LearnedRouter } from './learned-router.ts'
 import type { PolicyNeeds } from './needs.ts'
 import { stateMaker } from './state.ts'
 import type { Step, StepFactory, StepResult, StepState } from './step.ts'
+import { cacheStep } from './steps/cache.ts'
 import { decideByModelStep } from './steps/decide-by-model.ts'
 import { defaultStep } from './steps/default.ts'
 import { fallbackStep } from './steps/fallback.ts'
@@ -28,6 +29,7 @@ export const STEPS: readonly StepFactory[] = [
   namedStep,
   ruleStep,
   semanticStep,
+  cacheStep,
   decideByModelStep,
   stickyStep,
   learnedStep,

@@ -5,6 +5,7 @@ import { type CheckedPolicy, checkPolicy } from './check.ts'
 import type { EncoderPool } from './encoder-pool.ts'
 import { assertPolicyFits } from './fit.ts'
 import type { FleetRouter } from './fleet-router.ts'
+import { asksLanguage, openLanguageOf } from './language.ts'
 import type { PolicyNeeds } from './needs.ts'
 import { createPolicy, type FilePolicy } from './pipeline.ts'
 import { buildSemanticIndex } from './semantic.ts'
@@ -37,7 +38,10 @@ export class PolicyVersion {
   static async open(checked: CheckedPolicy, options: VersionOptions): Promise<PolicyVersion> {
     assertFits(checked, options)
     const { semantic } = checked.file
-    if (!semantic) return new PolicyVersion(checked, createPolicy(checked, options), async () => {})
+    const needs = asksLanguage(checked.file)
+      ? { ...options, languageOf: await openLanguageOf() }
+      : options
+    if (!semantic) return new PolicyVersion(checked, createPolicy(checked, needs), async () => {})
     const { encoders } = options
     const encoder = await encoders.take(semantic.encoder)
     const close = (): Promise<void> => encoders.give(semantic.encoder)
@@ -48,11 +52,7 @@ export class PolicyVersion {
         async (texts, signal) => (await encoder.encode(texts, signal)).embeddings,
         { remote: isRemote(encoder.spec) },
       )
-      return new PolicyVersion(
-        checked,
-        createPolicy(checked, { ...options, semantic: index }),
-        close,
-      )
+      return new PolicyVersion(checked, createPolicy(checked, { ...needs, semantic: index }), close)
     } catch (error) {
       await close()
       throw error

@@ -3,6 +3,7 @@ import type { StrategySettings } from '../strategies/settings.ts'
 import { findSettingsFaults } from '../strategies/settings-faults.ts'
 import type { FaultFinder, SectionCheck } from './fault.ts'
 import type { Condition, PolicyFile } from './file.ts'
+import { LANGUAGES } from './language.ts'
 import { compilePattern } from './pattern.ts'
 import { NO_ROUTE } from './route-question.ts'
 
@@ -69,12 +70,17 @@ function privacyCheck(...[{ privacy, models, semantic }, find]: Parameters<Secti
   }
 }
 
-function guardrailsCheck(...[{ guardrails = [] }, find]: Parameters<SectionCheck>): void {
+function guardrailsCheck(...[{ guardrails = [], semantic }, find]: Parameters<SectionCheck>): void {
   find.unique(
     ['guardrails'],
     guardrails.map(({ name }) => name),
   )
-  for (const [i, { when }] of guardrails.entries()) conditionCheck(['guardrails', i], when, find)
+  const known = semantic?.routes.map(({ name }) => name) ?? []
+  for (const [i, { when, near }] of guardrails.entries()) {
+    if (when) conditionCheck(['guardrails', i], when, find)
+    if (near !== undefined) find.oneOf(['guardrails', i, 'near'], known, near)
+    if (!when && near === undefined) find.fault(['guardrails', i], 'when or near', 'neither')
+  }
 }
 
 function rulesCheck(...[{ rules = [] }, find]: Parameters<SectionCheck>): void {
@@ -88,14 +94,18 @@ function rulesCheck(...[{ rules = [] }, find]: Parameters<SectionCheck>): void {
   }
 }
 
-function semanticCheck(...[{ semantic }, find]: Parameters<SectionCheck>): void {
+function semanticCheck(...[{ semantic, guardrails = [] }, find]: Parameters<SectionCheck>): void {
   if (!semantic) return
   find.unique(
     ['semantic', 'routes'],
     semantic.routes.map(({ name }) => name),
   )
-  for (const [i, { route }] of semantic.routes.entries()) {
-    find.oneOf(['semantic', 'routes', i, 'route'], find.targets, route)
+  for (const [i, { name, route }] of semantic.routes.entries()) {
+    const at = ['semantic', 'routes', i, 'route']
+    if (route !== undefined) find.oneOf(at, find.targets, route)
+    else if (!guardrails.some(({ near }) => near === name)) {
+      find.fault(at, 'a route, or a guardrail that is near it', 'neither')
+    }
   }
 }
 
@@ -120,10 +130,13 @@ function defaultCheck(...[file, find]: Parameters<SectionCheck>): void {
 
 function conditionCheck(
   at: readonly (string | number)[],
-  { regex }: Condition,
+  { regex, language = [] }: Condition,
   find: FaultFinder,
 ): void {
   patternsCheck([...at, 'when', 'regex'], regex, find)
+  for (const [i, code] of language.entries()) {
+    find.oneOf([...at, 'when', 'language', i], LANGUAGES, code)
+  }
 }
 
 function patternsCheck(

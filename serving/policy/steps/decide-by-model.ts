@@ -61,7 +61,9 @@ export const decideByModelStep: StepFactory = ({ file }) => {
       }
       remember(key, name)
       if (name === NO_ROUTE) return pass('no_route_fits')
-      return serve(route(name)!, { step: STEP, reason: 'chosen', name }) ?? pass('models_closed', name)
+      return (
+        serve(route(name)!, { step: STEP, reason: 'chosen', name }) ?? pass('models_closed', name)
+      )
     },
   }
 }

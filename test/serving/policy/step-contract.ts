@@ -82,6 +82,7 @@ export function describeStepContract(name: string, given: StepCase): void {
         const decision = await state.learned()
         const options = 'kind' in decision ? {} : { decision }
         const deciding = { step: 'learned', reason: 'x' }
+        await step.decide(state)
         step.decided?.(state, state.serve({ models: ['strong'] }, deciding, options)!)
       }
       return step

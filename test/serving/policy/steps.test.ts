@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { STEPS } from '../../../serving/policy/pipeline.ts'
+import { cacheStep } from '../../../serving/policy/steps/cache.ts'
 import { decideByModelStep } from '../../../serving/policy/steps/decide-by-model.ts'
 import { defaultStep } from '../../../serving/policy/steps/default.ts'
 import { fallbackStep } from '../../../serving/policy/steps/fallback.ts'
@@ -84,6 +85,29 @@ sticky: { margin: 0.1 }`,
     needs: { learned: fakeRouter({ winRate: () => 0.45 }) },
     before: { text: 'first', hints: { session_id: 's' } },
     decides: { text: 'next', hints: { session_id: 's' } },
+  },
+  cache: {
+    factory: cacheStep,
+    policy: `
+default: weak
+learned: {}
+cache: { minutes: 5 }`,
+    before: { text: 'hello' },
+    decides: { text: 'hello' },
+  },
+  'semantic guardrail': {
+    factory: guardrailStep,
+    policy: `
+default: weak
+guardrails: [{ name: no-sums, near: sums, message: No sums. }]
+semantic:
+  encoder: use-lite
+  routes:
+    - { name: sums, examples: [a, b] }
+    - { name: words, route: open, examples: [c, d] }`,
+    needs: { semantic },
+    decides: { text: 'what is 1 + 1?' },
+    refuses: true,
   },
   learned: {
     factory: learnedStep,
