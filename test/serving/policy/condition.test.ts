@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest'
+import type { GatewayRequest, Plan } from '../../../serving/gateway/plan.ts'
+import { checkPolicy } from '../../../serving/policy/check.ts'
+import { LANGUAGES, openLanguageOf } from '../../../serving/policy/language.ts'
+import type { PolicyNeeds } from '../../../serving/policy/needs.ts'
+import { createPolicy } from '../../../serving/policy/pipeline.ts'
+import { fakeRouter } from './fake-router.ts'
+import { requestOf } from './step-contract.ts'
+
+const planning = {
+  signal: new AbortController().signal,
+  send: () => Promise.reject(new Error('asked a model')),
+}
+
+/** Whether a rule with this condition holds. */
+async function holds(
+  when: string,
+  text: string,
+  more: Partial<GatewayRequest> = {},
+  needs: PolicyNeeds = {},
+): Promise<boolean> {
+  const file = `version: 1
+models: { a: { tools: true, vision: true }, b: { tools: true, vision: true } }
+keys: { team: { tier: gold } }
+rules: [{ name: it, when: ${when}, route: b }]
+default: a`
+  const plan = await createPolicy(checkPolicy(file, 'p.yaml'), needs).plan(
+    requestOf({ text, ...more }),
+    planning,
+  )
+  return plan.deciding.step === 'rule'
+}
+
+describe('a condition', () => {
+  it('finds whole words in any case, and no parts of words', async () => {
+    expect(await holds('{ keywords: [diagnose me] }', 'Please DIAGNOSE me!')).toBe(true)
+    expect(await holds('{ keywords: [art] }', 'start the party')).toBe(false)
+    expect(await holds('{ keywords: ["c++"] }', 'learn C++ now')).toBe(true)
+    expect(await holds('{ keywords: [état] }', 'l’état c’est moi')).toBe(true)
+  })
+
+  it('searches patterns in time linear in the text', async () => {
+    expect(await holds('{ regex: ["(a+)+$"] }', `${'a'.repeat(50_000)}b`)).toBe(false)
+    expect(await holds('{ regex: ["^\\\\d+$"] }', '12345')).toBe(true)
+  })
+
+  it('counts the characters of the whole conversation', async () => {
+    expect(await holds('{ characters: { min: 5 } }', 'four')).toBe(false)
+    expect(await holds('{ characters: { min: 5, max: 5 } }', 'fives')).toBe(true)
+    expect(await holds('{ characters: { max: 5 } }', 'sixsix')).toBe(false)
+  })
+
+  it('knows keys, tiers and tags', async () => {
+    const team = { caller: { name: 'team' } }
+    expect(await holds('{ tier: [gold] }', 'x', team)).toBe(true)
+    expect(await holds('{ tier: [gold] }', 'x')).toBe(false)
+    expect(await holds('{ key: [team] }', 'x', team)).toBe(true)
+    expect(await holds('{ tags: [a] }', 'x', { headers: { 'x-weir-tags': 'b, a' } })).toBe(true)
+  })
+
+  it.each([
+    ['{ n: 3 }', { n: 3 }, true],
+    ['{ n: [1, 3] }', { n: 3 }, true],
+    ['{ n: [1, 3] }', { n: '3' }, false],
+    ['{ n: { gte: 3, lt: 5 } }', { n: 3 }, true],
+    ['{ n: { gte: 3, lt: 5 } }', { n: 5 }, false],
+    ['{ n: { gt: 3 } }', { n: 3 }, false],
+    ['{ n: { lte: 3 } }', { n: 3 }, true],
+    ['{ n: { gt: 3 } }', { n: '4' }, false],
+    ['{ n: { gt: 3 } }', {}, false],
+    ['{ n: { not: free } }', { n: 'paid' }, true],
+    ['{ n: { not: [free, trial] } }', { n: 'trial' }, false],
+    ['{ n: { not: free } }', {}, true],
+    ['{ n: { exists: true } }', { n: null }, true],
+    ['{ n: { exists: false } }', {}, true],
+    ['{ constructor: { exists: true } }', {}, false],
+    ['{ n: b }', { n: ['a', 'b'] }, true],
+  ])('compares metadata: %s with %o', async (test, metadata, expected) => {
+    expect(await holds(`{ metadata: ${test} }`, 'x', { hints: { metadata } })).toBe(expected)
+  })
+
+  it('tells the language of a question, and none where it cannot', async () => {
+    const languageOf = await openLanguageOf()
+    const german = (text: string) => holds('{ language: [de] }', text, {}, { languageOf })
+    expect(await german('Was ist die Hauptstadt von Frankreich?')).toBe(true)
+    expect(await german('What is the capital of France?')).toBe(false)
+    expect(await german('2 + 2 = ?')).toBe(false)
+    const asked = {
+      en: 'How do I lose weight quickly?',
+      fr: 'Comment perdre du poids rapidement ?',
+      es: '¿Cuál es la capital de Francia?',
+      zh: '写一首关于秋天的诗',
+      ja: 'フランスの首都はどこですか？',
+      ar: 'ما هي عاصمة فرنسا؟',
+      pl: 'Jaka jest stolica Francji?',
+    }
+    for (const [code, text] of Object.entries(asked)) {
+      expect(LANGUAGES).toContain(code)
+      expect(languageOf(text)).toBe(code)
+    }
+  })
+
+  it('names a language by a code that exists', () => {
+    const file = `version: 1
+models: { a: {} }
+rules: [{ name: it, when: { language: [german] }, route: a }]
+default: a`
+    expect(() => checkPolicy(file, 'p.yaml')).toThrow('p.yaml:3: rules.0.when.language.0')
+  })
+})
+
+describe('a percentage', () => {
+  const FILE = `version: 1
+models: { strong: {}, weak: {}, third: {} }
+rules:
+  - { name: some, when: { percent: 30 }, route: third }
+  - { name: more, when: { keywords: [hello], percent: 50 }, route: strong }
+learned: {}
+default: weak`
+  const policy = (winRate: number, preview = true) => {
+    const learned = fakeRouter({ winRate: () => winRate })
+    const both = {
+      ...learned,
+      preview: async (...asked: Parameters<typeof learned.route>) => learned.route(...asked),
+    }
+    return createPolicy(checkPolicy(FILE, 'p.yaml'), { learned: preview ? both : learned })
+  }
+  const model = (plan: Plan): string => (plan.kind === 'serve' ? plan.targets[0]!.model : '')
+
+  it.each([
+    ['hello', 0.9, { third: 0.3, strong: 0.7 }],
+    ['hello', 0.1, { third: 0.3, strong: 0.35, weak: 0.35 }],
+    ['other', 0.1, { third: 0.3, weak: 0.7 }],
+  ])(
+    'of %s at a win rate of %f is a share of the sessions, and the propensity',
+    async (text, rate, expected) => {
+      const its = policy(rate)
+      const counts = new Map<string, number>()
+      const said = new Map<string, number>()
+      for (let i = 0; i < 2000; i++) {
+        const plan = await its.plan(requestOf({ text, hints: { session_id: `s${i}` } }), planning)
+        counts.set(model(plan), (counts.get(model(plan)) ?? 0) + 1)
+        if (plan.kind !== 'serve') continue
+        // every request of one model says the same chance
+        expect(plan.propensity).toBe(said.get(model(plan)) ?? plan.propensity)
+        said.set(model(plan), plan.propensity)
+      }
+      for (const [name, chance] of Object.entries(expected)) {
+        expect(said.get(name)).toBeCloseTo(chance, 10)
+        // four standard deviations of the count
+        const off = Math.abs(counts.get(name)! - 2000 * chance)
+        expect(off).toBeLessThan(4 * Math.sqrt(2000 * chance * (1 - chance)))
+      }
+      expect(counts.size).toBe(Object.keys(expected).length)
+    },
+  )
+
+  it('is the same for a session each time, whatever its requests', async () => {
+    const its = policy(0.1)
+    for (let i = 0; i < 20; i++) {
+      const hints = { session_id: `s${i}` }
+      const first = model(await its.plan(requestOf({ text: 'other', hints, id: 'a' }), planning))
+      const next = model(await its.plan(requestOf({ text: 'else', hints, id: 'b' }), planning))
+      expect(next).toBe(first)
+    }
+  })
+
+  it('asks the learned router once, for the log too', async () => {
+    const asked: unknown[] = []
+    const its = createPolicy(checkPolicy(FILE, 'p.yaml'), {
+      learned: fakeRouter({ onRoute: (request) => asked.push(request) }),
+    })
+    for (let i = 0; i < 50; i++) {
+      asked.length = 0
+      const plan = await its.plan(
+        requestOf({ text: 'other', id: `r${i}`, caller: { name: 'anyone' } }),
+        planning,
+      )
+      expect(asked).toHaveLength(plan.deciding.step === 'learned' ? 1 : 0)
+    }
+  })
+
+  it('says at least its own chance where the other way would ask a model', async () => {
+    const its = policy(0.9, false)
+    const plans = await Promise.all(
+      Array.from({ length: 40 }, (_, i) =>
+        its.plan(requestOf({ text: 'other', id: `r${i}`, caller: { name: 'anyone' } }), planning),
+      ),
+    )
+    const third = plans.find((plan) => model(plan) === 'third')
+    // what the learned step would have said is not known
+    expect(third).toMatchObject({ propensity: 0.3 })
+  })
+})
