@@ -15,3 +15,6 @@ export const nanosOf = (usd: number): Nanodollars =>
 export const limitNanos = (usd: number): Nanodollars => Math.floor(usd * PER_DOLLAR + NOISE)
 
 export const dollarsOf = (nanos: Nanodollars): number => nanos / PER_DOLLAR
+
+/** Dollars without the noise of floating-point sums. */
+export const toBillionths = (usd: number): number => Math.round(usd * PER_DOLLAR) / PER_DOLLAR

@@ -1,5 +1,6 @@
 import type { Attempt, Served } from '../gateway/served.ts'
 import { mayBeBilled } from './billed.ts'
+import { toBillionths } from './nanodollars.ts'
 import { routeLabel } from './route-label.ts'
 import type { SpendLine } from './spend-line.ts'
 
@@ -27,8 +28,8 @@ export function spendOf(served: Served, time: number): SpendLine[] {
       input_tokens: sum(own, ({ usage }) => usage?.inputTokens),
       output_tokens: sum(own, ({ usage }) => usage?.outputTokens),
       ...(cached > 0 ? { cached_tokens: cached } : {}),
-      cost_usd: sum(own, ({ costUsd }) => costUsd),
-      ...(model === main && savedUsd !== undefined ? { saved_usd: savedUsd } : {}),
+      cost_usd: toBillionths(sum(own, ({ costUsd }) => costUsd)),
+      ...(model === main && savedUsd !== undefined ? { saved_usd: toBillionths(savedUsd) } : {}),
       ...(uncounted > 0 ? { uncounted } : {}),
     }
   })

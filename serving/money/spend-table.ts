@@ -1,10 +1,11 @@
+import { toBillionths } from './nanodollars.ts'
 import { dayOf } from './period.ts'
 import type { SpendLine } from './spend-line.ts'
 
 export const SPEND_GROUPS = ['key', 'route', 'model', 'day'] as const
 export type SpendGroup = (typeof SPEND_GROUPS)[number]
 
-/** Sums over some requests. Dollars are sums of floating-point costs: right to a billionth, not to the last bit. */
+/** Sums over some requests; dollars to the billionth. */
 export interface SpendSums {
   requests: number
   attempts: number
@@ -106,4 +107,6 @@ export const noSums = (): SpendSums => ({
 
 export function addSums(to: SpendSums, from: SpendSums): void {
   for (const field of Object.keys(noSums()) as (keyof SpendSums)[]) to[field] += from[field]
+  to.cost_usd = toBillionths(to.cost_usd)
+  to.saved_usd = toBillionths(to.saved_usd)
 }

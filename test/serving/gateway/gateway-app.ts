@@ -23,14 +23,17 @@ export async function gatewayApp(
   gateway: Partial<GatewayConfig> = {},
   config: Partial<ServeConfig> = {},
   limits: Partial<UpstreamConfig> = {},
+  /** what needs the sample's folder */
+  within: (root: string) => Partial<ServeConfig> = () => ({}),
 ): Promise<GatewayApp> {
   const [small, big] = await Promise.all([scriptedUpstream('small'), scriptedUpstream('big')])
   const served: Served[] = []
   const sample = await sampleApp({
-    config: () => ({
+    config: (root) => ({
       // a busy machine is not what is tested here
       max_lag_ms: 60_000,
       ...config,
+      ...within(root),
       gateway: {
         upstreams: {
           little: { base_url: small.url, key_env: 'LITTLE_KEY', ...limits },
