@@ -74,31 +74,37 @@ const isOverBudget = (error: unknown): boolean =>
   error instanceof WeirError && error.code === 'model_over_budget'
 
 /** Asks the next as well once the first has been silent for so long; the first answer wins, the other is given up. */
-async function hedged(
+function hedged(
   target: Target,
   next: Target | undefined,
   options: FailoverOptions,
 ): Promise<Answer> {
   const { hedgeAfterMs, send, cancellation, dispatcher } = options
   if (hedgeAfterMs === undefined) return send(target, next !== undefined, cancellation)
-  const second = next ?? target
-  if (!next && dispatcher.model(target.model).backends.length < 2) {
-    return send(target, false, cancellation)
-  }
+  const alone = !next && dispatcher.model(target.model).backends.length < 2
+  return alone ? send(target, false, cancellation) : race(target, next, hedgeAfterMs, options)
+}
+
+async function race(
+  target: Target,
+  next: Target | undefined,
+  hedgeAfterMs: number,
+  { send, cancellation, dispatcher }: FailoverOptions,
+): Promise<Answer> {
   const racers: Cancellation[] = []
-  const race = (runner: Target): Promise<Answer> => {
+  const run = (runner: Target): Promise<Answer> => {
     const own = cancellation.child()
     racers.push(own)
     return send(runner, next !== undefined, own)
   }
-  const first = race(target)
+  const first = run(target)
   let timer: NodeJS.Timeout | undefined
   const silent = new Promise<'silent'>((resolve) => {
     timer = setTimeout(resolve, hedgeAfterMs, 'silent')
   })
   const early = await Promise.race([first, silent]).finally(() => clearTimeout(timer))
   if (early !== 'silent' || !dispatcher.takeHedge()) return first
-  return firstOf([first, race(second)], racers)
+  return firstOf([first, run(next ?? target)], racers)
 }
 
 /** Why the slower one of a hedge is given up. */

@@ -149,14 +149,12 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
       if (plan.deadlineMs !== undefined) exchange.shorten(plan.deadlineMs)
       const serving = plan
-      return serve(exchange, plan, async () => {
+      return serve(exchange, plan, () => {
         const { kind } = serving.strategy
         const strategy = strategies.get(kind)
-        if (!strategy) {
-          const expected = [...strategies.keys()].join(', ')
-          throw new WeirError('config_invalid', { where: 'strategy', expected, got: kind })
-        }
-        return strategy.run(exchange.call(serving))
+        if (strategy) return strategy.run(exchange.call(serving))
+        const expected = [...strategies.keys()].join(', ')
+        throw new WeirError('config_invalid', { where: 'strategy', expected, got: kind })
       })
     },
     async pass(endpoint, request, body, cancelled) {

@@ -15,7 +15,8 @@ export class Counts {
   private readonly counts = new Map<string, Count>()
 
   add(labels: Readonly<Record<string, string>>, value = 1): void {
-    const key = Object.values(labels).join('\u0000')
+    let key = ''
+    for (const name in labels) key += `${labels[name]}\u0000`
     const count = this.counts.get(key)
     if (count) count.value += value
     else this.counts.set(key, { labels, value })

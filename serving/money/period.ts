@@ -2,8 +2,16 @@ import type { BudgetSettings } from './settings.ts'
 
 export type Per = BudgetSettings['per']
 
+const DAY_MS = 86_400_000
+/** the day that was asked for last: most requests are of one day, and its name costs a microsecond */
+let latest = { day: Number.NaN, name: '' }
+
 /** The day of UTC: `2026-11-21`. @param time milliseconds since 1970 */
-export const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10)
+export function dayOf(time: number): string {
+  const day = Math.floor(time / DAY_MS)
+  if (day !== latest.day) latest = { day, name: new Date(time).toISOString().slice(0, 10) }
+  return latest.name
+}
 
 /** Names the period of UTC that a time is in; later ones sort later. */
 export function periodOf(per: Per, time: number): string {
