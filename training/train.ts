@@ -14,6 +14,9 @@ import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
 import { libraryVersions } from './library-versions.ts'
+import type { ChoiceReport } from './many/choice-report.ts'
+import type { ChoiceRequest } from './many/default-choice.ts'
+import { reportTrained, trainedChoice } from './many/trained-choice.ts'
 import { neighbourFiles } from './neighbour-files.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
 import { type Tuning, tuneRouter } from './tune/tune.ts'
@@ -25,6 +28,8 @@ export interface TrainOptions extends FitRouterOptions {
   readonly prices?: ReadonlyMap<string, Price>
   /** settings tried in search of better hyperparameters, the defaults among them; no search at 1 */
   readonly tune?: number
+  /** chooses among all of the dataset's models, by this rule */
+  readonly choice?: ChoiceRequest
   /** a head that asks training prompts keeps the start of each, for `explain` */
   readonly keepText?: boolean
 }
@@ -33,6 +38,8 @@ export interface TrainResult {
   readonly bundle: WrittenBundle
   readonly report: EvaluationReport
   readonly backend: string
+  /** what the rule among many models does on the held-out prompts that all of them answered */
+  readonly choice?: ChoiceReport
   /** how the families stood, where `--router auto` compared them */
   readonly auto?: AutoChoice
   /** the search of `tune`, a family each */
@@ -70,6 +77,14 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
   const { encoder, family, pair, weights } = fitted
   const validated = family.forward(fitted.heldOut ?? weights, pair, fitted.validation.embeddings)
   const threshold = middleThreshold(validated.winRate)
+  const many =
+    options.choice &&
+    trainedChoice(
+      dataset,
+      options.choice,
+      { prompts: fitted.validation.prompts, scores: validated },
+      { ...options, router },
+    )
   const fallback = needsFallback(encoder.encoder.spec)
     ? await fitFallback(dataset, {
         labels,
@@ -96,16 +111,21 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     ? scoreLinear(exported.linear, test.embeddings)
     : family.forward(weights, pair, test.embeddings)
   const report = await evaluateOnTest(dataset, { ...rest, router }, labels, test, scored.winRate)
+  const choice =
+    many && (await reportTrained(dataset, many, { prompts: test.prompts, scores: scored }, rest))
   const bundle = await writeBundle(options.out, {
     manifest: {
       name: options.name,
       encoder: encoder.encoder.spec,
       family: { name: family.name, hyperparameters: fitted.hyperparameters },
-      candidates: candidates(dataset, options, exported.linear?.outputs ?? dataset.models.length),
+      candidates:
+        many?.candidates ??
+        candidates(dataset, options, exported.linear?.outputs ?? dataset.models.length),
       ...(exported.head ? { head: exported.head } : {}),
       ...(fallback ? { fallback: fallback.manifest } : {}),
       calibration: { method: 'identity' },
       threshold: { value: threshold, source: 'default' },
+      ...(many ? { choice: many.choice } : {}),
       data: {
         sources: dataset.manifest.sources.map(({ path, sha256, rows }) => ({ path, sha256, rows })),
         split: dataset.manifest.split,
@@ -114,6 +134,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
       metrics: {
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
+        ...(choice ? { choice } : {}),
         ...(auto ? { auto: auto.rows } : {}),
         ...(tuned.length > 0 ? { tuned } : {}),
         ...(stopped ? { stopped: true } : {}),
@@ -133,6 +154,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Tr
     bundle,
     report,
     backend: fitted.backend,
+    ...(choice ? { choice } : {}),
     ...(auto ? { auto } : {}),
     ...(tuned.length > 0 ? { tuned } : {}),
     ...(stopped ? { stopped: true } : {}),

@@ -22,7 +22,7 @@ export interface FreshRows {
  */
 export function freshRows(
   dataset: Dataset,
-  labels: PairLabels,
+  labels: Pick<PairLabels, 'prompt'>,
   seen: DataHashes,
   rule: SplitRule,
 ): FreshRows {

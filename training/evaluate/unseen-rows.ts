@@ -32,7 +32,7 @@ export interface UnseenRows {
  */
 export function unseenRows(
   dataset: Dataset,
-  labels: PairLabels,
+  labels: Pick<PairLabels, 'prompt'>,
   past: readonly RouterPast[],
   source: readonly (string | undefined)[] = [],
 ): UnseenRows {
