@@ -52,19 +52,21 @@ export function registerLean(
   help: string,
   type: 'counter' | 'gauge' | 'histogram',
   read: () => Sample[],
+  /** over the processes of `--workers` */
+  aggregator: 'sum' | 'max' = 'sum',
 ): void {
   const metric = {
     name,
     help,
     type,
-    aggregator: 'sum',
+    aggregator,
     get: async (): Promise<MetricObjectWithValues<MetricValue<string>>> =>
       ({
         name,
         help,
         type,
         values: read(),
-        aggregator: 'sum',
+        aggregator,
       }) as unknown as MetricObjectWithValues<MetricValue<string>>,
     // a registry may be reset in tests; what was counted stays
     reset: () => {},

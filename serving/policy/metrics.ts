@@ -27,8 +27,13 @@ export function policyMetrics(
     'weir_policy_saved_usd_total',
     'US dollars saved against the dearest candidate for the same tokens, by policy.',
   )
-  registerLean(registry, 'weir_policy_info', '1 for each policy that is served.', 'gauge', () =>
-    policies().map(({ name, hash }) => ({ labels: { policy: name, hash }, value: 1 })),
+  registerLean(
+    registry,
+    'weir_policy_info',
+    '1 for each policy that is served.',
+    'gauge',
+    () => policies().map(({ name, hash }) => ({ labels: { policy: name, hash }, value: 1 })),
+    'max',
   )
   return ({ plan, code = 'ok', costUsd, savedUsd }) => {
     if (!plan.policy) return
