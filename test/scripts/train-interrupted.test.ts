@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, watch } from 'node:fs'
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { readBundle } from '../../models/bundle/read.ts'
-import { createRandom } from '../../models/random.ts'
+import { writeSmallLog } from '../training/small-log.ts'
 
 const WEIR = resolve(import.meta.dirname, '../../scripts/weir.ts')
 const NAME = 'demo'
@@ -15,16 +15,7 @@ let folder: string
 let log: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'weir-interrupted-'))
-  log = join(folder, 'log.jsonl')
-  const random = createRandom(5)
-  const words = Array.from({ length: 30 }, (_, i) => `word${i}`)
-  const rows = Array.from({ length: 500 }, (_, i) => {
-    const picked = Array.from({ length: 6 }, () => words[random.int(30)]!)
-    const need = picked.includes('word0') || picked.includes('word1')
-    const scores = { big: 1, small: Number(random.next() > (need ? 0.9 : 0.2)) }
-    return JSON.stringify({ prompt: `${picked.join(' ')} ${i * 7}`, scores })
-  })
-  await writeFile(log, rows.join('\n'))
+  log = await writeSmallLog(500, 5)
 })
 
 interface Ended {

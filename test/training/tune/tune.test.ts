@@ -1,13 +1,10 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Dataset, SPLITS } from '../../../data/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
-import { createRandom } from '../../../models/random.ts'
 import type { FitRouterOptions } from '../../../training/fit-router.ts'
 import { nestValidation } from '../../../training/tune/nested-validation.ts'
 import { tuneRouter } from '../../../training/tune/tune.ts'
+import { writeSmallLog } from '../small-log.ts'
 
 const OPTIONS: FitRouterOptions = {
   strong: 'big',
@@ -20,23 +17,9 @@ const OPTIONS: FitRouterOptions = {
   hyperparameters: { folds: 2, iterations: 30 },
 }
 
-/** Two words of forty say whether the strong model is needed; one row in five says the opposite. */
 let dataset: Dataset
 beforeAll(async () => {
-  const random = createRandom(8)
-  const words = Array.from(
-    { length: 40 },
-    (_, i) => `word${String.fromCharCode(97 + (i % 26))}${i}`,
-  )
-  const rows = Array.from({ length: 500 }, (_, i) => {
-    const picked = Array.from({ length: 8 }, () => words[random.int(words.length)]!)
-    const need = picked.includes(words[0]!) || picked.includes(words[1]!) ? 0.8 : 0.2
-    const scores = { big: 1, small: Number(random.next() > need) }
-    return JSON.stringify({ prompt: `${picked.join(' ')} ${i * 7}`, scores })
-  })
-  const folder = await mkdtemp(join(tmpdir(), 'weir-tune-'))
-  await writeFile(join(folder, 'log.jsonl'), rows.join('\n'))
-  dataset = await readLogs([join(folder, 'log.jsonl')], { seed: 1 })
+  dataset = await readLogs([await writeSmallLog(500, 8)], { seed: 1 })
 })
 
 describe('--tune', () => {

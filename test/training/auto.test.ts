@@ -1,0 +1,61 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Dataset, SPLITS } from '../../data/dataset.ts'
+import { readLogs } from '../../data/ingest.ts'
+import { chooseFamily } from '../../training/auto.ts'
+import type { FitRouterOptions } from '../../training/fit-router.ts'
+import { writeSmallLog } from './small-log.ts'
+
+const OPTIONS: FitRouterOptions = {
+  strong: 'big',
+  weak: 'small',
+  router: 'auto',
+  engine: 'onnx',
+  seed: 3,
+  threads: 1,
+}
+
+let dataset: Dataset
+beforeAll(async () => {
+  dataset = await readLogs([await writeSmallLog(900, 9)], { seed: 1 })
+})
+
+describe('--router auto', () => {
+  it('judges every family on the same held-back rows and chooses the first within one standard error', async () => {
+    const { family, rows, skipped, stopped } = await chooseFamily(dataset, OPTIONS)
+    expect(rows.map(({ name }) => name)).toEqual(['classifier', 'knn', 'mf'])
+    const near = rows.find(({ above, error }) => above <= error)!
+    expect(family).toBe(near.name)
+    expect(rows.filter(({ chosen }) => chosen).map(({ name }) => name)).toEqual([family])
+    expect([skipped, stopped]).toEqual([[], false])
+  })
+
+  it('tunes within each family, and reads no label of test and calibration rows', async () => {
+    const scores = dataset.outcomes!.scores.map((score, i) => {
+      const split = SPLITS[dataset.split[Math.floor(i / 2)]!]
+      return split === 'test' || split === 'calibration' ? 1 - score : score
+    })
+    const turned = { ...dataset, outcomes: { ...dataset.outcomes!, scores } }
+    const choice = await chooseFamily(dataset, OPTIONS, 2)
+    expect(choice.tuned.map(({ family }) => family)).toEqual(['classifier', 'knn', 'mf'])
+    for (const { trials } of choice.tuned) expect(trials).toHaveLength(2)
+    expect(await chooseFamily(turned, OPTIONS, 2)).toEqual(choice)
+  })
+
+  it('stopped on the way, chooses among the families that were fitted', async () => {
+    const controller = new AbortController()
+    const choice = await chooseFamily(dataset, {
+      ...OPTIONS,
+      signal: controller.signal,
+      onProgress: ({ stage, done }) => {
+        if (stage === 'comparing families' && done === 1) controller.abort()
+      },
+    })
+    expect(choice.stopped).toBe(true)
+    expect(choice.family).toBe('classifier')
+  })
+
+  it('stopped before any family was fitted, says that it was cancelled', async () => {
+    const signal = AbortSignal.abort()
+    await expect(chooseFamily(dataset, { ...OPTIONS, signal })).rejects.toThrow()
+  })
+})
