@@ -23,15 +23,19 @@ const NAMES = {
   maxHarm: '--max-harm',
 } as const
 
-/** The one target that the flags state. Refuses none, and more than one. */
-export function readTarget(flags: TargetFlags): Target {
-  const given = Object.entries(NAMES).filter(
+/** The one target that the flags state. Refuses none, and more than one. `renamed`: flags that a command calls otherwise. */
+export function readTarget(
+  flags: TargetFlags,
+  renamed: Partial<Record<keyof typeof NAMES, string>> = {},
+): Target {
+  const names = { ...NAMES, ...renamed }
+  const given = Object.entries(names).filter(
     ([key]) => flags[key as keyof typeof NAMES] !== undefined,
   )
   if (given.length !== 1) {
     throw new WeirError('option_invalid', {
       option: 'the target',
-      expected: `exactly one of ${Object.values(NAMES).join(', ')}`,
+      expected: `exactly one of ${Object.values(names).join(', ')}`,
       got: given.length === 0 ? 'none' : given.map(([, name]) => name).join(' and '),
     })
   }
@@ -40,10 +44,10 @@ export function readTarget(flags: TargetFlags): Target {
   const sure = stated === undefined ? {} : { confidence: stated }
   const confidence = stated ?? DEFAULT_CONFIDENCE
   if (flags.strongShare !== undefined) {
-    if (stated !== undefined) refuseConfidence('--strong-share', flags.confidence)
+    if (stated !== undefined) refuseConfidence(names.strongShare, flags.confidence)
     return {
       kind: 'strong-share',
-      share: numberOption('--strong-share', flags.strongShare, share)!,
+      share: numberOption(names.strongShare, flags.strongShare, share)!,
     }
   }
   if (flags.quality !== undefined) {

@@ -1,0 +1,151 @@
+import { WeirError } from '../../models/errors.ts'
+import { createRandom, deriveSeed } from '../../models/random.ts'
+import { calibrateThreshold } from './calibrate-threshold.ts'
+import { between } from './candidates.ts'
+import type { CascadeRow } from './cascade-log.ts'
+import type { Certificate } from './certificate.ts'
+import type { Expected } from './expected.ts'
+import type { CalibrationRows } from './rows.ts'
+import { describeTarget, type Target } from './target.ts'
+
+export interface CascadeCalibrationOptions {
+  readonly target: Target
+  readonly method?: string
+  readonly seed: number
+}
+
+export interface CascadeCalibration {
+  /** least score that passes; undefined where every answer must be escalated */
+  readonly threshold: number | undefined
+  /** `share` is the share that is escalated */
+  readonly expected: Expected
+  readonly certificate: Certificate
+  /** rows that the target was fitted to, and those that lacked an outcome of one of the models */
+  readonly used: number
+  readonly unlabelled: number
+  /** set aside to fix the grid that a promise is tested on */
+  readonly grid: number
+}
+
+/** Of the rows, what fixes the grid of thresholds before anyone looks at their outcomes. */
+const SET_ASIDE = 0.1
+
+/**
+ * The threshold of a cascade's check. A check's score is a win rate upside down: what is escalated where
+ * score < threshold goes strong where 1 - score is high, so every target and method of a router's threshold
+ * is one of a cascade's.
+ *
+ * @throws rows_too_few, calibration_data_short, calibration_needs
+ */
+export function calibrateCascade(
+  all: readonly CascadeRow[],
+  { target, method, seed }: CascadeCalibrationOptions,
+): CascadeCalibration {
+  const share = target.kind === 'strong-share'
+  const labelled = share
+    ? all
+    : all.filter(({ weak, strong }) => weak !== undefined && strong !== undefined)
+  const weights = share ? undefined : strataWeights(all, labelled, target)
+  const sequential = !share && target.confidence !== undefined
+  const order = createRandom(deriveSeed(seed, 'grid')).shuffle(
+    Int32Array.from(labelled, (_, i) => i),
+  )
+  const aside = sequential ? Math.max(1, Math.round(SET_ASIDE * labelled.length)) : 0
+  const taken = Array.from(order.subarray(aside)).sort((a, b) => a - b)
+  const reference = Float64Array.from(order.subarray(0, aside), (i) => 1 - labelled[i]!.score)
+  const rows = rowsOf(
+    taken.map((i) => labelled[i]!),
+    weights && taken.map((i) => weights[i]!),
+  )
+  const chosen = calibrateThreshold({
+    rows,
+    target,
+    seed,
+    ...(method === undefined ? {} : { method }),
+    ...(sequential ? { reference } : {}),
+  })
+  return {
+    threshold: scoreThreshold(all, chosen.threshold),
+    expected: chosen.expected,
+    certificate: chosen.certificate,
+    used: taken.length,
+    unlabelled: all.length - labelled.length,
+    grid: aside,
+  }
+}
+
+/** Between the highest score that is escalated and the lowest that is not, on all that was seen. */
+function scoreThreshold(rows: readonly CascadeRow[], winRate: number): number | undefined {
+  let escalated = Number.NEGATIVE_INFINITY
+  let kept = Number.POSITIVE_INFINITY
+  for (const { score } of rows) {
+    if (1 - score >= winRate) escalated = Math.max(escalated, score)
+    else kept = Math.min(kept, score)
+  }
+  if (kept === Number.POSITIVE_INFINITY) return undefined
+  return escalated === Number.NEGATIVE_INFINITY
+    ? Math.max(0, 1 - winRate)
+    : between(escalated, kept)
+}
+
+/**
+ * In a log, what failed its check has both models' answers and what passed has one, so that outcomes of both
+ * are known far oftener of low scores. Each row then counts for those of its side that lack an outcome.
+ */
+function strataWeights(
+  all: readonly CascadeRow[],
+  labelled: readonly CascadeRow[],
+  target: Target,
+): number[] | undefined {
+  if (labelled.length === all.length) return undefined
+  const count = (rows: readonly CascadeRow[], passed: boolean): number =>
+    rows.filter((row) => row.passed === passed).length
+  const sides = [true, false].map((passed) => ({
+    passed,
+    all: count(all, passed),
+    known: count(labelled, passed),
+  }))
+  // rows of one's own say nothing of an earlier threshold
+  if (sides.every(({ all }) => all === 0)) return undefined
+  for (const { passed, all: there, known } of sides) {
+    if (there === 0 || known > 0) continue
+    const which = passed ? 'passed its check' : 'failed it'
+    throw new WeirError('calibration_needs', {
+      target: describeTarget(target),
+      needed: `feedback on both models' answers to requests whose answer ${which}: none of ${there} has it`,
+    })
+  }
+  const mean = all.length / labelled.length
+  return labelled.map((row) => {
+    const side = sides.find(({ passed }) => passed === row.passed)
+    return side ? side.all / side.known / mean : 1
+  })
+}
+
+function rowsOf(
+  rows: readonly CascadeRow[],
+  weight: readonly number[] | undefined,
+): CalibrationRows {
+  const column = (of: (row: CascadeRow) => number | undefined): Float64Array | undefined => {
+    const values = rows.map(of)
+    return values.every((value) => value !== undefined) && values.length > 0
+      ? Float64Array.from(values as number[])
+      : undefined
+  }
+  const weak = column((row) => row.weak)
+  const gain = column(({ weak, strong }) =>
+    weak === undefined || strong === undefined ? undefined : strong - weak,
+  )
+  const weakCost = column((row) => row.weak_usd)
+  // what is escalated was paid for twice
+  const strongCost = column(({ weak_usd: one, strong_usd: other }) =>
+    one === undefined || other === undefined ? undefined : one + other,
+  )
+  return {
+    winRate: Float64Array.from(rows, ({ score }) => 1 - score),
+    ...(gain && { gain }),
+    ...(gain && weak && { weak }),
+    ...(weakCost && strongCost && { weakCost, strongCost }),
+    ...(weight && { weight: Float64Array.from(weight) }),
+  }
+}

@@ -1,0 +1,158 @@
+import { stat } from 'node:fs/promises'
+import Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import { readJsonLines } from '../../data/jsonl.ts'
+import { openSource } from '../../data/source.ts'
+import type { GatewayRecord } from '../../models/decision-log/gateway-record.ts'
+import { readDecisionLog } from '../../models/decision-log/read.ts'
+import type { FeedbackRecord } from '../../models/decision-log/record.ts'
+import { WeirError } from '../../models/errors.ts'
+import { lastWords } from '../../models/feedback/last-words.ts'
+import { firstFault } from '../../models/schema-fault.ts'
+
+const Score = Type.Number({ minimum: 0, maximum: 1 })
+const Dollars = Type.Optional(Type.Number({ minimum: 0 }))
+
+/** One answer of a cascade's weak model: what its check said, and how good both models' answers were. */
+export const CascadeRow = Type.Object({
+  score: Score,
+  weak: Type.Optional(Score),
+  strong: Type.Optional(Score),
+  /** US dollars of each model's answer; what is escalated costs both */
+  weak_usd: Dollars,
+  strong_usd: Dollars,
+  /** in a log: whether the threshold of that time let it pass */
+  passed: Type.Optional(Type.Boolean()),
+})
+export type CascadeRow = Type.Static<typeof CascadeRow>
+
+export interface CascadeLog {
+  readonly rows: readonly CascadeRow[]
+  /** the check whose scores these are; undefined for rows of one's own */
+  readonly check: string | undefined
+  /** answers that the check could give no score */
+  readonly unscored: number
+}
+
+export interface CascadeLogOptions {
+  /** needed where a log has scores of several */
+  readonly check?: string | undefined
+  readonly model?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Rows of one's own (JSONL of `score`, `weak`, `strong`) or a folder or file that `weir serve --log` wrote,
+ * whose feedback says how good the answers were.
+ *
+ * @throws file_not_found, row_invalid, option_invalid
+ */
+export async function readCascadeLog(
+  path: string,
+  options: CascadeLogOptions = {},
+): Promise<CascadeLog> {
+  if (await isWeirLog(path, options.signal)) return readServed(path, options)
+  const rows: CascadeRow[] = []
+  for await (const { value, line } of records(path, options.signal)) {
+    if (shape.Check(value)) rows.push(value)
+    else {
+      const { field, expected, got } = firstFault(shape.Errors(value), value)
+      throw invalid(path, line, field || '(row)', `expected ${expected}, got ${got}`)
+    }
+  }
+  return { rows, check: undefined, unscored: 0 }
+}
+
+async function* records(
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ readonly value: unknown; readonly line: number }> {
+  const source = await openSource(path, signal)
+  for await (const batch of readJsonLines(source.chunks())) {
+    for (const item of batch) {
+      if (!('record' in item)) throw invalid(path, item.line, item.field, item.reason)
+      yield { value: item.record, line: item.line }
+    }
+  }
+}
+
+const invalid = (path: string, line: number, field: string, reason: string): WeirError =>
+  new WeirError('row_invalid', { path, line, field, reason })
+
+const shape = Compile(CascadeRow)
+
+async function isWeirLog(path: string, signal: AbortSignal | undefined): Promise<boolean> {
+  const entry = await stat(path).catch(() => undefined)
+  if (!entry) throw new WeirError('file_not_found', { path })
+  if (entry.isDirectory()) return true
+  for await (const { value } of records(path, signal)) {
+    return typeof value === 'object' && value !== null && 'object' in value
+  }
+  return false
+}
+
+async function readServed(
+  path: string,
+  { check, model, signal }: CascadeLogOptions,
+): Promise<CascadeLog> {
+  const served: GatewayRecord[] = []
+  const feedback: FeedbackRecord[] = []
+  for await (const { record } of readDecisionLog(path, undefined, signal)) {
+    if (record.object === 'feedback') feedback.push(record)
+    else if (record.object === 'gateway' && record.checks) served.push(record)
+  }
+  const words = new Map<string, FeedbackRecord[]>()
+  for (const word of lastWords(feedback)) {
+    words.set(word.decision_id, [...(words.get(word.decision_id) ?? []), word])
+  }
+  const graded = served.flatMap(({ checks = [] }) =>
+    checks.filter(({ threshold }) => threshold !== undefined),
+  )
+  const name = theOne('--check', check, new Set(graded.map((one) => one.check)))
+  const its = graded.filter((one) => one.check === name)
+  const weak = theOne('--model', model, new Set(its.map((one) => one.model)))
+  const rows = served.flatMap((record) => {
+    const about = [...(words.get(record.id) ?? []), ...(words.get(record.decision_id ?? '') ?? [])]
+    return rowOf(record, name, weak, about) ?? []
+  })
+  const unscored = its.filter((one) => one.model === weak && one.score === null).length
+  return { rows, check: name, unscored }
+}
+
+/** What is asked for, or the only one there is. */
+function theOne(option: string, asked: string | undefined, known: ReadonlySet<string>): string {
+  const [only] = known
+  if (asked === undefined && known.size === 1 && only !== undefined) return only
+  if (asked !== undefined && known.has(asked)) return asked
+  throw new WeirError('option_invalid', {
+    option,
+    expected: `one of ${[...known].join(', ') || '(the log has no scores of checks)'}`,
+    got: asked ?? 'nothing',
+  })
+}
+
+function rowOf(
+  record: GatewayRecord,
+  check: string,
+  weak: string,
+  about: readonly FeedbackRecord[],
+): CascadeRow | undefined {
+  const found = record.checks?.find((one) => one.check === check && one.model === weak)
+  const strong = record.targets[record.targets.indexOf(weak) + 1]
+  if (!found || found.score === null || strong === undefined) return undefined
+  const scoreOf = (model: string): number | undefined => {
+    const scores = about
+      .filter((word) => (word.model ?? record.model) === model)
+      .map(({ score }) => score)
+    return scores.length > 0 ? scores.reduce((sum, one) => sum + one, 0) / scores.length : undefined
+  }
+  return {
+    score: found.score,
+    passed: found.passed,
+    ...given('weak', scoreOf(weak)),
+    ...given('strong', scoreOf(strong)),
+  }
+}
+
+const given = <K extends string>(key: K, value: number | undefined): { [key in K]?: number } =>
+  (value === undefined ? {} : { [key]: value }) as { [key in K]?: number }
