@@ -18,7 +18,9 @@ export async function replay(lines: AsyncIterable<LogLine>, threshold: number): 
   const rows: { router: string; model: string; reason: string; winRate: number | null }[] = []
   const pairs = new Map<string, { strong?: string; weak?: string }>()
   const models = new Map<string, string>()
-  const costs = new Map<string, { sum: number; n: number }>()
+  /** what the gateway billed; where it served nothing, what feedback says */
+  const billed: Costs = new Map()
+  const reported: Costs = new Map()
   for await (const { record } of lines) {
     if (record.object === 'decision' && !record.shadow) {
       const { router, model, reason, win_rate: winRate } = record
@@ -28,11 +30,14 @@ export async function replay(lines: AsyncIterable<LogLine>, threshold: number): 
       if (reason === 'win_rate_reached') pair.strong = model
       if (reason === 'win_rate_below') pair.weak = model
       pairs.set(router, pair)
+    } else if (record.object === 'gateway') {
+      for (const { model, cost_usd: usd } of record.attempts) {
+        if (usd !== undefined) addCost(billed, model, usd)
+      }
     } else if (record.object === 'feedback' && record.cost_usd !== undefined) {
       const model = record.model ?? models.get(record.decision_id)
       if (model === undefined) continue
-      const cost = costs.get(model) ?? { sum: 0, n: 0 }
-      costs.set(model, { sum: cost.sum + record.cost_usd, n: cost.n + 1 })
+      addCost(reported, model, record.cost_usd)
     }
   }
   const before: Record<string, number> = {}
@@ -51,7 +56,7 @@ export async function replay(lines: AsyncIterable<LogLine>, threshold: number): 
   const dollars = (counts: Readonly<Record<string, number>>): number | undefined => {
     let sum = 0
     for (const [model, n] of Object.entries(counts)) {
-      const cost = costs.get(model)
+      const cost = billed.get(model) ?? reported.get(model)
       if (!cost) return undefined
       sum += (n * cost.sum) / cost.n
     }
@@ -59,4 +64,11 @@ export async function replay(lines: AsyncIterable<LogLine>, threshold: number): 
   }
   const money = { usdBefore: dollars(before), usdAfter: dollars(after) }
   return { decisions: rows.length, untouched, changed, before, after, ...money }
+}
+
+type Costs = Map<string, { readonly sum: number; readonly n: number }>
+
+function addCost(costs: Costs, model: string, usd: number): void {
+  const { sum, n } = costs.get(model) ?? { sum: 0, n: 0 }
+  costs.set(model, { sum: sum + usd, n: n + 1 })
 }

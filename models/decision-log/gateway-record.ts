@@ -30,7 +30,9 @@ export const GatewayRecord = Type.Object({
   step: Type.String(),
   reason: Type.String(),
   rule: Type.Optional(Type.String()),
-  /** what the policy noted: its hash, the arm of a comparison, the state of a budget */
+  /** the policy file that decided; hash: the first 12 hex digits of its text's SHA-256 */
+  policy: Type.Optional(Type.Object({ name: Type.String(), hash: Type.String() })),
+  /** what the policy noted, such as the state of a budget */
   notes: Type.Optional(Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]))),
   /** `single`, `cascade` and so on; `refuse` where the policy refused */
   strategy: Type.String(),
@@ -56,7 +58,21 @@ export const GatewayRecord = Type.Object({
   first_byte_ms: Type.Optional(Type.Number()),
   status: Type.Integer(),
   code: Type.Optional(Type.String()),
+  /** what a strategy's checks said of its answers: their thresholds can be fitted to these */
+  checks: Type.Optional(
+    Type.Array(
+      Type.Object({
+        check: Type.String(),
+        model: Type.String(),
+        score: Type.Unsafe<number | null>({ type: ['number', 'null'] }),
+        threshold: Type.Optional(Type.Number()),
+        passed: Type.Boolean(),
+      }),
+    ),
+  ),
   session_id: Type.Optional(Type.String()),
+  /** stated by the client */
+  asked_threshold: Type.Optional(Type.Number()),
   previous_model: Type.Optional(Type.String()),
   /** the request's allow-list */
   models: Type.Optional(Type.Array(Type.String())),

@@ -37,6 +37,7 @@ export function gatewayRecord(
     step: deciding.step,
     reason: deciding.reason,
     ...given('rule', deciding.name),
+    ...given('policy', plan.policy),
     ...given('notes', plan.notes),
     strategy: kind,
     targets,
@@ -54,6 +55,7 @@ export function gatewayRecord(
     ...given('first_byte_ms', served.firstByteMs && rounded(served.firstByteMs)),
     status: served.status,
     ...given('code', served.code),
+    ...given('checks', served.trail.checks.length > 0 ? [...served.trail.checks] : undefined),
     ...asked(served, holds),
   }
 }
@@ -68,6 +70,7 @@ function asked(
   const answer = [request.body.max_completion_tokens, request.body.max_tokens]
   return {
     ...given('session_id', hints.session_id),
+    ...given('asked_threshold', hints.threshold),
     ...given('previous_model', hints.previous_model),
     ...given('models', hints.models && [...hints.models]),
     ...given('characters', traits?.text.length),

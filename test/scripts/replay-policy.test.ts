@@ -1,0 +1,182 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRandom } from '../../models/random.ts'
+import { replayPolicy } from '../../scripts/replay-policy.ts'
+import { bundleScores, loggedScores } from '../../scripts/replay-router.ts'
+import { type LoggedRequests, readRequests } from '../../scripts/replay-rows.ts'
+import { checkPolicy } from '../../serving/policy/check.ts'
+import { type GatewayApp, gatewayApp } from '../serving/gateway/gateway-app.ts'
+
+const POLICY = `
+version: 1
+models:
+  small: {context: 2000}
+  big: {tools: true}
+routes:
+  code: {models: [big]}
+  gold: {models: [big, small]}
+  cheap: {models: [small]}
+guardrails:
+  - {name: no-secrets, when: {keywords: [password]}, message: not here}
+rules:
+  - {name: code, when: {keywords: [code]}, route: code}
+  - {name: gold, when: {metadata: {team: gold}}, route: gold}
+  - {name: some, when: {percent: 30, characters: {max: 60}}, route: cheap}
+sticky: {margin: 0.05}
+learned: {threshold: 0.8}
+default: cheap
+`
+interface Asked {
+  readonly messages: { role: 'user' | 'system'; content: string }[]
+  readonly weir: object
+  readonly tools?: object[]
+}
+
+let folder: string
+let asked: Asked[]
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'weir-replay-'))
+  await writeFile(join(folder, 'policy.yaml'), POLICY)
+  const random = createRandom(5)
+  const words = ['prove', 'integral', 'hello', 'code', 'why', 'password', 'thanks', 'zzz']
+  asked = Array.from({ length: 80 }, (_, i) => {
+    const say = (n: number): string =>
+      Array.from({ length: n }, () => words[random.int(i % 5 === 0 ? 8 : 3)]!).join(' ')
+    const long = i % 17 === 0 ? ' and so on'.repeat(900) : ''
+    return {
+      messages: [
+        ...(i % 4 === 0 ? [{ role: 'system' as const, content: say(4) }] : []),
+        { role: 'user' as const, content: `${say(1 + random.int(5))}${long}` },
+      ],
+      weir: {
+        session_id: `s${i % 30}`,
+        ...(i % 3 === 0 ? { metadata: { team: i % 2 === 0 ? 'gold' : 'iron' } } : {}),
+        ...(i % 11 === 0 ? { threshold: 0.1 } : {}),
+      },
+      ...(i % 13 === 0 ? { tools: [{ type: 'function', function: { name: 'prove' } }] } : {}),
+    }
+  })
+}, 30_000)
+afterAll(() => rm(folder, { recursive: true }))
+
+/** What each of the requests was given, in order: a model, or undefined where it was refused. */
+async function serve(app: GatewayApp): Promise<(string | undefined)[]> {
+  const given: (string | undefined)[] = []
+  for (const one of asked) {
+    const answer = await app.app.inject({
+      method: 'POST',
+      url: '/v1/chat/completions',
+      payload: { model: 'weir', ...one },
+    })
+    given.push(answer.headers['x-weir-model'] as string | undefined)
+  }
+  expect(app.bugs).toEqual([])
+  return given
+}
+
+async function loggedWith(log: object): Promise<{ log: LoggedRequests; path: string }> {
+  const path = await mkdtemp(join(folder, 'log-'))
+  const app = await gatewayApp({}, { log: { folder: path, ...log } })
+  await serve(app)
+  await app.close()
+  return { log: await readRequests(path), path }
+}
+
+describe('weir replay --policy', () => {
+  it('says of each request what a server with that policy then does', async () => {
+    const { log, path } = await loggedWith({ text: 'full', metadata: true })
+    const served = await gatewayApp({ policy: join(folder, 'policy.yaml') })
+    const then = await serve(served)
+    await served.close()
+    const counts: Record<string, Record<string, number>> = {}
+    log.requests.forEach(({ model }, i) => {
+      const to = then[i] ?? '(refused)'
+      counts[model!] ??= {}
+      counts[model!]![to] = (counts[model!]![to] ?? 0) + 1
+    })
+    const policy = checkPolicy(POLICY, 'policy.yaml')
+    const result = await replayPolicy(log, policy, { path, scores: loggedScores(log.requests) })
+    expect(result).toMatchObject({ requests: 80, unknown: 0, unnamed: 0 })
+    expect(result.matrix).toEqual(counts)
+    expect(result.changed).toBe(log.requests.filter(({ model }, i) => model !== then[i]).length)
+    // every kind of step had its say, or the comparison would be of little
+    const after = Object.entries(result.steps).filter(([, step]) => step.after > 0)
+    expect(after.map(([step]) => step).sort()).toEqual(['guardrail', 'learned', 'rule', 'sticky'])
+    expect(result.steps.learned!.before).toBe(80)
+  }, 30_000)
+
+  it('prices what changes by the log’s own means, or by prices and the request’s own tokens', async () => {
+    const { log, path } = await loggedWith({ text: 'full', metadata: true })
+    const text = 'version: 1\nmodels: {small: {tools: true}, big: {tools: true}}\ndefault: big\n'
+    const policy = checkPolicy(text, 'policy.yaml')
+    const scores = loggedScores(log.requests)
+    const small = log.requests.filter(({ model }) => model === 'small').length
+    expect(small).toBeGreaterThan(5)
+    const given = await replayPolicy(log, policy, { path, scores })
+    // 1,000 tokens in and 500 out: .002 of small, .02 of big
+    expect(given.dollars.before).toBeCloseTo(0.002 * small + 0.02 * (80 - small), 9)
+    expect(given.dollars.after).toBeCloseTo(0.02 * 80, 9)
+    expect(given.dollars).toMatchObject({
+      priced: 80,
+      assumptions: [expect.stringMatching(/^big/)],
+    })
+    const prices = new Map([['big', { input: 100, output: 0 }]])
+    const dearer = await replayPolicy(log, policy, { path, scores, prices })
+    expect(dearer.dollars.after).toBeCloseTo(0.1 * small + 0.02 * (80 - small), 9)
+  }, 30_000)
+
+  it('names the switch where the log does not hold what the policy reads', async () => {
+    const { log, path } = await loggedWith({})
+    const needs = async (rules: string): Promise<unknown> => {
+      const text = `version: 1\nmodels: {small: {private: true}, big: {}}\n${rules}\ndefault: big\n`
+      const run = replayPolicy(log, checkPolicy(text, 'p'), { path, scores: new Map() })
+      return run.then(
+        () => 'it runs',
+        (error: Error) => error.message,
+      )
+    }
+    const rule = (when: string): string => `rules: [{name: r, when: ${when}, route: big}]`
+    expect(await needs(rule('{keywords: [x]}'))).toMatch(
+      /rule r of the policy needs.*--log-text full/,
+    )
+    expect(await needs('privacy: {detect: true}')).toMatch(/--log-text full/)
+    expect(await needs(rule('{tags: [x]}'))).toMatch(/rule r .*--log-metadata/)
+    expect(await needs(rule('{characters: {min: 5}, tools: false}'))).toBe('it runs')
+  })
+
+  it('leaves as it was what would need a win rate that nobody logged, unless a bundle scores it', async () => {
+    const path = await mkdtemp(join(folder, 'log-'))
+    const app = await gatewayApp({}, { log: { folder: path, text: 'full' } })
+    const { manifest } = app.router
+    for (const model of ['big', 'weir']) {
+      const messages = [{ role: 'user', content: 'hello' }]
+      await app.app.inject({
+        method: 'POST',
+        url: '/v1/chat/completions',
+        payload: { model, messages },
+      })
+    }
+    const log = await (async () => {
+      const router = app.router
+      const scored = await router.score(['hello'])
+      await app.close()
+      return { read: await readRequests(path), winRate: scored.winRate[0]! }
+    })()
+    const named = 'version: 1\nmodels: {small: {}, big: {}}\nlearned: {}\ndefault: big\n'
+    const policy = checkPolicy(named, 'p')
+    const requests = log.read.requests.map((one) =>
+      one.gateway ? { ...one, gateway: { ...one.gateway, asked: 'weir' } } : one,
+    )
+    const all = { ...log.read, requests }
+    const without = await replayPolicy(all, policy, { path, scores: loggedScores(requests) })
+    expect(without).toMatchObject({ requests: 2, unknown: 1, changed: 0 })
+    const score = async (prompts: readonly string[]) => ({
+      winRate: Float64Array.from(prompts, () => log.winRate),
+    })
+    const scores = await bundleScores(requests, { manifest, score }, { path, text: 'full' })
+    const with_ = await replayPolicy(all, policy, { path, scores })
+    expect(with_).toMatchObject({ unknown: 0, changed: 1, matrix: { big: { small: 1 } } })
+  })
+})
