@@ -8,6 +8,7 @@ export const FAMILIES: Readonly<Record<string, () => Promise<Family>>> = {
   knn: async () => (await import('./families/knn.ts')).knn,
   sw: async () => (await import('./families/sw.ts')).sw,
   ensemble: async () => (await import('./families/ensemble.ts')).ensemble,
+  kernel: async () => (await import('./families/kernel.ts')).kernel,
   classifier: async () => (await import('./families/classifier.ts')).classifier,
 }
 

@@ -8,6 +8,7 @@ export const TRAINERS: Readonly<Record<string, () => Promise<Trainer>>> = {
   knn: async () => (await import('./trainers/knn.ts')).knnTrainer,
   sw: async () => (await import('./trainers/sw.ts')).swTrainer,
   mf: async () => (await import('./trainers/mf.ts')).mfTrainer,
+  kernel: async () => (await import('./trainers/kernel.ts')).kernelTrainer,
   mlp: async () => (await import('./trainers/mlp.ts')).mlpTrainer,
 }
 

@@ -70,7 +70,11 @@ export function doubles(builder: GraphBuilder, values: readonly number[]): strin
 }
 
 /** Sparse rows are written into [batch, d + 1]; what is not of the tail falls into the last column, cut off. */
-function tailOf(builder: GraphBuilder, d: number, { kind, dimension, values }: InputNames): string {
+export function tailOf(
+  builder: GraphBuilder,
+  d: number,
+  { kind, dimension, values }: InputNames,
+): string {
   const slice = (value: string, from: number, to: number): string =>
     builder.node('Slice', [
       value,

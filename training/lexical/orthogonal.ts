@@ -46,7 +46,7 @@ export function crossProducts(matrix: Float32Array, rows: number, width: number)
 }
 
 /** R^-1 (upper triangular) where R^T R = the given matrix; zero columns where it is singular. */
-function inverseCholesky(matrix: Float64Array, n: number): Float64Array {
+export function inverseCholesky(matrix: Float64Array, n: number): Float64Array {
   const r = new Float64Array(n * n)
   for (let j = 0; j < n; j++) {
     let diagonal = matrix[j * n + j]!

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { classifier } from '../../../models/families/classifier.ts'
 import { ensemble, ensembleWeights } from '../../../models/families/ensemble.ts'
+import { kernel } from '../../../models/families/kernel.ts'
 import { knn } from '../../../models/families/knn.ts'
 import { mf } from '../../../models/families/mf.ts'
 import { mlp } from '../../../models/families/mlp.ts'
@@ -80,6 +81,32 @@ for (const kind of ['dense', 'sparse'] as const) {
     pair,
     embeddings: randomEmbeddings(kind, 40, D),
   }))
+}
+
+for (const kind of ['dense', 'sparse'] as const) {
+  const columns = { surface: 5, meaning: 7 }
+  const bumps = (name: keyof typeof columns): HeadWeights['tensors'] => ({
+    [`${name}.centres`]: tensor(9, columns[name]),
+    [`${name}.coefficients`]: { shape: [9, 3], values: tensor(9, 3).values.map((v) => v / 4) },
+    [`${name}.width`]: { shape: [1], values: Float32Array.of(8) },
+  })
+  const linear = {
+    weights: { shape: [D, 3], values: tensor(D, 3).values.map((v) => v / 8) },
+    bias: { shape: [3], values: Float32Array.of(0.3, 0.5, 0.6) },
+    layout: { shape: [2], values: Float32Array.of(5, 7) },
+  }
+  for (const [title, parts] of [
+    ['both kernels', { ...bumps('surface'), ...bumps('meaning') }],
+    ['surface alone', bumps('surface')],
+  ] as const) {
+    describeFamilyContract(`kernel (${title}, ${kind})`, () => ({
+      family: kernel,
+      weights: { models, tensors: { ...linear, ...parts } },
+      pair,
+      unexplained: 'its centres are prompts, but weighed with either sign',
+      embeddings: randomEmbeddings(kind, 40, D),
+    }))
+  }
 }
 
 const N = 60
@@ -174,6 +201,8 @@ describe('mf', () => {
 describe('the registry of families', () => {
   it('opens each by name, and names them all for one it does not have', async () => {
     for (const name of Object.keys(FAMILIES)) expect((await loadFamily(name)).name).toBe(name)
-    expect(() => loadFamily('toString')).toThrow(/it has: mf, mlp, knn, sw, ensemble, classifier/)
+    expect(() => loadFamily('toString')).toThrow(
+      /it has: mf, mlp, knn, sw, ensemble, kernel, classifier/,
+    )
   })
 })

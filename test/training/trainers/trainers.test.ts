@@ -50,7 +50,7 @@ const SMALL: Readonly<Record<string, Readonly<Record<string, number | string>>>>
   mlp: { hidden: 8, epochs: 20, learning_rate: 0.01 },
 }
 
-describe.each(['classifier', 'knn', 'sw', 'ensemble', 'mf', 'mf success', 'mlp'])(
+describe.each(['classifier', 'kernel', 'knn', 'sw', 'ensemble', 'mf', 'mf success', 'mlp'])(
   'the %s trainer',
   (title) => {
     const [name = ''] = title.split(' ')

@@ -1,0 +1,134 @@
+import type { DenseMatrix, Products } from './products.ts'
+
+/** What ridge regression needs of rows of d features and k targets; of two sets of rows, add them up. */
+export interface Moments {
+  readonly rows: number
+  /** d: sum of the features */
+  readonly sum: Float64Array
+  /** k: sum of the targets */
+  readonly target: Float64Array
+  /** d x d: Z'Z */
+  readonly gram: Float64Array
+  /** d x k: Z'T */
+  readonly cross: Float64Array
+}
+
+export async function momentsOf(
+  z: DenseMatrix,
+  t: DenseMatrix,
+  products: Products,
+): Promise<Moments> {
+  const gram = await products.multiply(z, z, 'left')
+  const cross = await products.multiply(z, t, 'left')
+  return {
+    rows: z.rows,
+    sum: columnSums(z),
+    target: columnSums(t),
+    gram: Float64Array.from(gram.values),
+    cross: Float64Array.from(cross.values),
+  }
+}
+
+export function addMoments(parts: readonly Moments[]): Moments {
+  const add = (key: 'sum' | 'target' | 'gram' | 'cross'): Float64Array => {
+    const total = parts[0]![key].slice()
+    for (const part of parts.slice(1)) {
+      const more = part[key]
+      for (let i = 0; i < total.length; i++) total[i]! += more[i]!
+    }
+    return total
+  }
+  return {
+    rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+    sum: add('sum'),
+    target: add('target'),
+    gram: add('gram'),
+    cross: add('cross'),
+  }
+}
+
+export interface RidgeFit {
+  /** d x k */
+  readonly weights: Float64Array
+  /** k */
+  readonly bias: Float64Array
+}
+
+/**
+ * Ridge regression of every target at once, with an unpenalised constant: (Z'Z + l2 / scale^2) w = Z't over
+ * centred columns. A column at scale 0 is left out, one at scale 2 is penalised a quarter as much.
+ */
+export function solveRidge(
+  { rows, sum, target, gram, cross }: Moments,
+  l2: number,
+  scale: Float64Array,
+): RidgeFit {
+  const d = sum.length
+  const k = target.length
+  const kept = [...scale.keys()].filter((j) => scale[j]! > 0)
+  const size = kept.length
+  const a = new Float64Array(size * size)
+  const x = new Float64Array(size * k)
+  for (const [at, i] of kept.entries()) {
+    for (let to = 0; to <= at; to++) {
+      const j = kept[to]!
+      const centred = gram[i * d + j]! - (sum[i]! * sum[j]!) / rows
+      a[at * size + to] = scale[i]! * scale[j]! * centred + (at === to ? l2 : 0)
+    }
+    for (let c = 0; c < k; c++) {
+      x[at * k + c] = scale[i]! * (cross[i * k + c]! - (sum[i]! * target[c]!) / rows)
+    }
+  }
+  choleskySolve(a, size, x, k)
+  const weights = new Float64Array(d * k)
+  const bias = target.map((total) => total / rows)
+  for (const [at, i] of kept.entries()) {
+    for (let c = 0; c < k; c++) {
+      const weight = scale[i]! * x[at * k + c]!
+      weights[i * k + c] = weight
+      bias[c]! -= (weight * sum[i]!) / rows
+    }
+  }
+  return { weights, bias }
+}
+
+/** Solves A X = B for k right sides (n x k) in place; A's lower triangle is overwritten with its factor. */
+function choleskySolve(a: Float64Array, n: number, x: Float64Array, k: number): void {
+  for (let i = 0; i < n; i++) {
+    const row = i * n
+    for (let j = 0; j <= i; j++) {
+      const other = j * n
+      let rest = a[row + j]!
+      for (let l = 0; l < j; l++) rest -= a[row + l]! * a[other + l]!
+      a[row + j] = i === j ? Math.sqrt(Math.max(rest, 1e-12)) : rest / a[other + j]!
+    }
+  }
+  for (let c = 0; c < k; c++) {
+    for (let i = 0; i < n; i++) {
+      let rest = x[i * k + c]!
+      for (let l = 0; l < i; l++) rest -= a[i * n + l]! * x[l * k + c]!
+      x[i * k + c] = rest / a[i * n + i]!
+    }
+    for (let i = n - 1; i >= 0; i--) {
+      const value = x[i * k + c]! / a[i * n + i]!
+      x[i * k + c] = value
+      for (let l = 0; l < i; l++) x[l * k + c]! -= value * a[i * n + l]!
+    }
+  }
+}
+
+function columnSums({ rows, columns, values }: DenseMatrix): Float64Array {
+  const sums = new Float64Array(columns)
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) sums[j]! += values[i * columns + j]!
+  }
+  return sums
+}
+
+/** The inverse of a positive definite n x n matrix, which is overwritten. */
+export function choleskyInverse(a: Float64Array, n: number): Float64Array {
+  const inverse = new Float64Array(n * n)
+  for (let i = 0; i < n; i++) inverse[i * n + i] = 1
+  choleskySolve(a, n, inverse, n)
+  return inverse
+}
