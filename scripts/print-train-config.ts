@@ -6,8 +6,18 @@ import { loadTrainer } from '../training/trainers.ts'
 import { describeSearch } from '../training/tune/search.ts'
 import type { TrainFlags } from './train-flags.ts'
 
-const PLAIN = ['strong', 'weak', 'router', 'encoder', 'engine', 'out', 'name'] as const
-const NUMBERS = ['seed', 'threads', 'tune'] as const
+const PLAIN = [
+  'strong',
+  'weak',
+  'models',
+  'rule',
+  'router',
+  'encoder',
+  'engine',
+  'out',
+  'name',
+] as const
+const NUMBERS = ['seed', 'threads', 'tune', 'loss'] as const
 const AUTO = 'auto'
 
 /**

@@ -17,6 +17,10 @@ export const TrainConfig = Type.Object(
     logs: optional(Type.Array(Text, { minItems: 1 })),
     strong: optional(Text),
     weak: optional(Text),
+    /** names between commas, or all */
+    models: optional(Text),
+    rule: optional(Text),
+    loss: optional(Type.Number({ minimum: 0, maximum: 1 })),
     router: optional(Text),
     encoder: optional(Text),
     engine: optional(Text),

@@ -1,7 +1,8 @@
+import type { ChoiceFlags } from './choice-flags.ts'
 import type { LogFlags, PairFlags } from './data-flags.ts'
 
 /** The flags of `weir train`, as they are typed; a config file says the same. */
-export interface TrainFlags extends LogFlags, PairFlags {
+export interface TrainFlags extends LogFlags, PairFlags, ChoiceFlags {
   readonly config?: string
   readonly printConfig?: boolean
   readonly strong?: string

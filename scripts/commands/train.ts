@@ -21,6 +21,15 @@ export function trainCommand(): Command {
     .option('--strong <model>', 'the model that costs more and is better on average')
     .option('--weak <model>', 'the model that would answer the rest')
     .option(
+      '--models <names>',
+      'choose among these (a,b,c) or all; strong and weak then are the best and the cheapest on train',
+    )
+    .option('--rule <rule>', 'with --models: best-value (default) or cheapest-within')
+    .option(
+      '--loss <quality>',
+      'with --rule cheapest-within: at most this far below the best (0.02)',
+    )
+    .option(
       '--router <family>',
       'classifier, mlp, knn, sw, mf, ensemble (with --encoder lexical+...), or auto',
       'classifier',
@@ -89,17 +98,26 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     terminal.print(text)
     return
   }
-  const pair = requiredPair(flags, logs)
-  const dataset = withJudgeWeights(await open(), judges)
+  const { modelsOption, ruleOption } = await import('../choice-flags.ts')
+  const models = modelsOption(flags)
+  const asked = models ? undefined : requiredPair(flags, logs)
+  const choice = models && ruleOption(flags)
+  requireLogs(logs)
+  const all = withJudgeWeights(await open(), judges)
+  const { chooseModels } = await import('../../training/many/choose-models.ts')
+  const chosen = models && chooseModels(all, { ...flags, models, prices })
+  const dataset = chosen?.dataset ?? all
+  const pair = asked ?? { strong: chosen!.strong, weak: chosen!.weak }
   const { train } = await import('../../training/train.ts')
   const besideLexical = flags.encoder.startsWith(LEXICAL_AND)
   const encoder = await chosenEncoder(
     besideLexical ? flags.encoder.slice(LEXICAL_AND.length) : flags.encoder,
     terminal,
   )
-  const { bundle, report, backend, auto, tuned, stopped, resumedAfter } = await train(dataset, {
+  const trained = await train(dataset, {
     ...(encoder ? { encoder, besideLexical } : {}),
     ...pair,
+    ...(choice ? { choice } : {}),
     router: flags.router,
     engine: flags.engine,
     out: flags.out,
@@ -113,10 +131,12 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     signal,
     onProgress: terminal.onProgress,
   }).finally(() => encoder?.encoder.close?.())
+  const { bundle, report, backend, auto, tuned, stopped, resumedAfter } = trained
   terminal.endProgress()
   if (flags.json) {
     terminal.json({
       ...report,
+      ...(trained.choice ? { choice: trained.choice } : {}),
       ...(auto ? { auto } : {}),
       ...(tuned ? { tuned } : {}),
       bundle: bundle.path,
@@ -131,16 +151,21 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const { printAuto, printReport, printTuning } = await import('../train-report.ts')
   for (const search of tuned ?? []) printTuning(terminal, search)
   if (auto) printAuto(terminal, auto)
+  const { printChoice, printChosen } = await import('../choice-report.ts')
+  if (chosen) printChosen(terminal, chosen, flags)
   printReport(terminal, report)
+  if (trained.choice) printChoice(terminal, trained.choice)
   terminal.print('')
   if (resumedAfter) {
     terminal.print(`Went on after epoch ${resumedAfter} of an earlier run that was ended.`)
   }
   if (stopped) terminal.print('Stopped early: this is the best so far.')
   terminal.print(`Bundle: ${bundle.path} (fitted by ${backend})`)
-  const folder = bundle.path.replace(/\/[^/]+$/, '')
+  const next = `weir calibrate ${relative(bundle.path.replace(/\/[^/]+$/, ''))} ${logs.join(' ')}`
   terminal.print(
-    `Until it is calibrated, half of the prompts go strong. Next: weir calibrate ${relative(folder)} ${logs.join(' ')} --strong-share 0.3`,
+    chosen
+      ? `Until it is calibrated, it spends half-way between the cheapest model and ${chosen.strong}. Next: ${next} --best-share 0.98`
+      : `Until it is calibrated, half of the prompts go strong. Next: ${next} --strong-share 0.3`,
   )
 }
 
@@ -159,17 +184,22 @@ async function configured(
   return { logs: named.length > 0 ? named : (read.config.logs ?? []), flags }
 }
 
+const missing = (option: string, expected: string): WeirError =>
+  new WeirError('option_invalid', { option, expected, got: 'nothing' })
+
+function requireLogs(logs: readonly string[]): void {
+  if (logs.length === 0) throw missing('logs', 'log files, or one dataset folder')
+}
+
 function requiredPair(
   { strong, weak }: TrainFlags,
   logs: readonly string[],
 ): { strong: string; weak: string } {
-  const missing = (option: string, expected: string): WeirError =>
-    new WeirError('option_invalid', { option, expected, got: 'nothing' })
   if (strong === undefined) {
     throw missing('--strong', 'the model that costs more and is better on average')
   }
   if (weak === undefined) throw missing('--weak', 'the model that would answer the rest')
-  if (logs.length === 0) throw missing('logs', 'log files, or one dataset folder')
+  requireLogs(logs)
   return { strong, weak }
 }
 
