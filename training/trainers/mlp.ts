@@ -2,16 +2,13 @@ import Type, { type Static } from 'typebox'
 import type { DenseEmbeddings } from '../../models/embeddings.ts'
 import { mlp } from '../../models/families/mlp.ts'
 import type { Tensor } from '../../models/family.ts'
-import { createRandom, deriveSeed } from '../../models/random.ts'
-import type { FitRows, FitSpec, Ops, Parameter, RowLoss } from '../engine/engine.ts'
 import { defaultsOf, real, whole } from '../settings.ts'
-import type { DataSize, Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
-import { CLASS_WEIGHT, type ClassWeight, withClassWeight } from './class-weights.ts'
+import type { DataSize, Trainer, TrainingRows } from '../trainer.ts'
+import { CLASS_WEIGHT } from './class-weights.ts'
 import { descentOptions, descentResult } from './descent.ts'
 import { foldScale, inputScale, scaleRows } from './input-scale.ts'
-import { SMOOTHING, withShrunkVotes } from './shrunk-votes.ts'
-import { type SuccessTable, successFitRows, successLoss } from './success-rows.ts'
-import { outcomeTarget, pairTarget } from './targets.ts'
+import { headRows, mlpSpec } from './mlp-problem.ts'
+import { SMOOTHING } from './shrunk-votes.ts'
 
 const MLP_SETTINGS = Type.Object({
   hidden: whole(64, 'units of the hidden layer; 32 where rows are few', {
@@ -38,7 +35,6 @@ const MLP_SETTINGS = Type.Object({
   smoothing: SMOOTHING,
 })
 type MlpSettings = Static<typeof MLP_SETTINGS>
-type MlpInput = TrainerInput<MlpSettings>
 
 /**
  * A classifier with one hidden layer (ReLU): from outcomes a success head a model, from preferences alone one
@@ -80,104 +76,6 @@ export const mlpTrainer: Trainer<MlpSettings> = {
     )
     return descentResult(input, result, fold(result.parameters))
   },
-}
-
-/** He's initial values (2015), and output biases at the base rates, so that the first epoch has those to build on. */
-function mlpSpec(input: MlpInput, dimension: number, train: FitRows): FitSpec {
-  const { hidden: width, l2 } = input.hyperparameters
-  const outputs = input.train.outcomes ? input.models.length : 1
-  const random = createRandom(deriveSeed(input.seed, 'mlp-init'))
-  const normal = (shape: readonly [number, number], deviation: number): Parameter => ({
-    shape,
-    values: Float32Array.from({ length: shape[0] * shape[1] }, () => deviation * random.normal()),
-    l2,
-  })
-  return {
-    name: 'mlp',
-    loss: outputs === 1 ? pairLoss : successLossOf(outputs),
-    parameters: {
-      hidden: normal([dimension, width], Math.sqrt(2 / dimension)),
-      hidden_bias: { shape: [width], values: new Float32Array(width), l2: 0 },
-      weights: normal([width, outputs], 1 / width),
-      bias: { shape: [outputs], values: baseLogits(train, outputs), l2: 0 },
-    },
-  }
-}
-
-function logitsOf<T>(
-  ops: Ops<T>,
-  parameters: Readonly<Record<string, T>>,
-  batch: Readonly<Record<string, T>>,
-): T {
-  const drive = ops.matmul(batch.embedding!, parameters.hidden!)
-  const hidden = ops.relu(ops.add(drive, parameters.hidden_bias!))
-  return ops.add(ops.matmul(hidden, parameters.weights!), parameters.bias!)
-}
-
-export const pairLoss: RowLoss = (ops, parameters, batch) => {
-  const logit = ops.columnAt(logitsOf(ops, parameters, batch), 0)
-  return ops.sub(ops.softplus(logit), ops.mul(logit, batch.label!))
-}
-
-export const successLossOf =
-  (models: number): RowLoss =>
-  (ops, parameters, batch) =>
-    successLoss(ops, logitsOf(ops, parameters, batch), batch, models)
-
-function headRows(input: MlpInput, split: TrainingRows, embeddings: DenseEmbeddings): FitRows {
-  const { class_weight, smoothing } = input.hyperparameters
-  const models = input.models.length
-  if (split.outcomes) {
-    const table = weightedTable(split, models, class_weight)
-    return successFitRows(split, embeddings, models, table)
-  }
-  const votes = pairTarget(withShrunkVotes(split, smoothing), input)
-  const { rows, labels, weights } = withClassWeight(votes, class_weight)
-  return {
-    rows: rows.length,
-    columns: { label: labels },
-    lookups: {
-      embedding: {
-        table: { shape: [embeddings.rows, embeddings.dimension], values: embeddings.values },
-        index: rows,
-      },
-    },
-    weight: weights,
-  }
-}
-
-/** Each model's classes are weighed by themselves. */
-function weightedTable(
-  split: TrainingRows,
-  models: number,
-  classWeight: ClassWeight,
-): SuccessTable {
-  const score = new Float32Array(split.embeddings.rows * models)
-  const seen = new Float32Array(score.length)
-  for (let model = 0; model < models; model++) {
-    const target = withClassWeight(outcomeTarget(split, models, model), classWeight)
-    for (const [i, row] of target.rows.entries()) {
-      score[row * models + model] = target.labels[i]!
-      seen[row * models + model] = target.weights[i]!
-    }
-  }
-  return { score, seen }
-}
-
-/** Logits of the heads' mean labels, each with half a row of either kind added. */
-function baseLogits(rows: FitRows, outputs: number): Float32Array {
-  return Float32Array.from({ length: outputs }, (_, k) => {
-    let [hits, total] = [0.5, 1]
-    const { score, seen } = rows.lookups
-    for (let i = 0; i < rows.rows; i++) {
-      const at = score ? score.index[i]! * outputs + k : i
-      const count = seen ? seen.table.values[at]! : rows.weight[i]!
-      const label = score ? score.table.values[at]! : (rows.columns.label![i] ?? 0)
-      hits += count * label
-      total += count
-    }
-    return Math.log(hits / (total - hits))
-  })
 }
 
 function dense({ embeddings }: TrainingRows): DenseEmbeddings {

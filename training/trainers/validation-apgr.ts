@@ -1,9 +1,13 @@
+import { takeRows } from '../../models/embeddings.ts'
 import type { Family, HeadWeights } from '../../models/family.ts'
 import { scoreLinear } from '../../models/linear-head.ts'
 import { apgr, costQualityCurve, wholeGain } from '../evaluate/curve.ts'
 import { sortScores } from '../evaluate/score-order.ts'
 import type { TrainerInput } from '../trainer.ts'
 import { pairRows } from './pair-rows.ts'
+
+/** Rows that are scored after every epoch at the most. */
+const WATCHED = 1_000
 
 /**
  * What a head's APGR on validation is, for a person who watches it train; it decides nothing. Undefined where
@@ -14,18 +18,15 @@ export function validationApgr(
   input: Pick<TrainerInput, 'validation' | 'models' | 'strong' | 'weak'>,
 ): (tensors: HeadWeights['tensors']) => number | undefined {
   const { rows, y } = pairRows(input.validation, input)
-  const gain = y.map((value) => 2 * value - 1)
+  const embeddings = takeRows(input.validation.embeddings, rows.subarray(0, WATCHED))
+  const gain = y.subarray(0, WATCHED).map((value) => 2 * value - 1)
   return (tensors) => {
     const weights = { models: input.models, tensors }
-    const { embeddings } = input.validation
     const folded = family.fold?.(weights, input)
     const { winRate } = folded
       ? scoreLinear(folded, embeddings)
       : family.forward(weights, input, embeddings)
-    const curve = costQualityCurve(
-      sortScores(Float64Array.from(rows, (row) => winRate[row]!)),
-      gain,
-    )
+    const curve = costQualityCurve(sortScores(winRate), gain)
     return wholeGain(curve) > 0 ? apgr(curve) : undefined
   }
 }

@@ -1,7 +1,7 @@
 import { createRandom } from '../../../models/random.ts'
 import type { FitRows, FitSpec, Parameter } from '../../../training/engine/engine.ts'
 import { mfSuccessLoss } from '../../../training/trainers/mf.ts'
-import { pairLoss, successLossOf } from '../../../training/trainers/mlp.ts'
+import { pairLoss, successLossOf } from '../../../training/trainers/mlp-problem.ts'
 
 /** Losses of the shapes the families have, on data drawn from a known truth. */
 export interface Problem {
