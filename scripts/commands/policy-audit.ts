@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { openTerminal, table } from '../terminal.ts'
+import { addCompareCommand } from './policy-compare.ts'
 
 interface ProposeOptions {
   readonly to: string
@@ -8,7 +9,7 @@ interface ProposeOptions {
   readonly json?: boolean
 }
 
-/** `weir policy propose|approve|proposals|audit`: the two-person rule, and what was served when. */
+/** `weir policy propose|approve|proposals|audit|compare`: the two-person rule, what was served when, and how it did. */
 export function addAuditCommands(policy: Command): void {
   policy
     .command('propose')
@@ -46,6 +47,7 @@ export function addAuditCommands(policy: Command): void {
     .option('--json', 'print the records and faults as JSON')
     .addHelpText('after', '\nExample:\n  weir policy audit logs')
     .action(runAudit)
+  addCompareCommand(policy)
 }
 
 async function runPropose(path: string, options: ProposeOptions): Promise<void> {
