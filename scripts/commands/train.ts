@@ -1,9 +1,7 @@
 import { Command } from 'commander'
-import type { EncoderArtifact } from '../../models/encoder.ts'
-import { WeirError } from '../../models/errors.ts'
 import type { Price } from '../../models/prices.ts'
 import { addLogFlags, addPairFlags } from '../data-flags.ts'
-import { openTerminal, type Terminal } from '../terminal.ts'
+import { openTerminal } from '../terminal.ts'
 import type { TrainFlags } from '../train-flags.ts'
 
 const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
@@ -79,6 +77,10 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const { interruptSignal } = await import('../interrupt.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { judgeWeightOption } = await import('../key-value.ts')
+  const { trainEncoder } = await import('../train-encoder.ts')
+  const { configured, requiredPair, requireLogs, settingsOption } = await import(
+    '../train-request.ts'
+  )
   const { withJudgeWeights } = await import('../../training/judge-weights.ts')
   const { logs, flags } = await configured(named, given, command)
   const terminal = openTerminal()
@@ -86,7 +88,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
   const threads = numberOption('--threads', flags.threads, { min: 1, max: 256, integer: true })!
   const tune = numberOption('--tune', flags.tune, { min: 2, max: 1000, integer: true })
-  const hyperparameters = await settings(flags.set)
+  const hyperparameters = settingsOption(flags.set)
   const prices = await priceTable(flags.price)
   const judges = new Map(flags.judgeWeight.map(judgeWeightOption))
   const open = () => openFlaggedLogs(logs, flags, { seed, signal, onProgress: terminal.onProgress })
@@ -109,13 +111,9 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const dataset = chosen?.dataset ?? all
   const pair = asked ?? { strong: chosen!.strong, weak: chosen!.weak }
   const { train } = await import('../../training/train.ts')
-  const besideLexical = flags.encoder.startsWith(LEXICAL_AND)
-  const encoder = await chosenEncoder(
-    besideLexical ? flags.encoder.slice(LEXICAL_AND.length) : flags.encoder,
-    terminal,
-  )
+  const { encoder, besideLexical } = await trainEncoder(flags.encoder, terminal)
   const trained = await train(dataset, {
-    ...(encoder ? { encoder, besideLexical } : {}),
+    ...(encoder && besideLexical !== undefined ? { encoder, besideLexical } : {}),
     ...pair,
     ...(choice ? { choice } : {}),
     router: flags.router,
@@ -169,79 +167,8 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   )
 }
 
-/** Flags and logs with the config file's under them. */
-async function configured(
-  named: readonly string[],
-  given: TrainFlags,
-  command: Command,
-): Promise<{ logs: readonly string[]; flags: TrainFlags }> {
-  if (given.config === undefined) return { logs: named, flags: given }
-  const { checkConfigSettings, readTrainConfig, withConfig } = await import('../train-config.ts')
-  const read = await readTrainConfig(given.config)
-  const flags = withConfig(given, read, (flag) => command.getOptionValueSource(flag) === 'cli')
-  const { AUTO } = await import('../../training/auto.ts')
-  if (flags.router !== AUTO) await checkConfigSettings(read, flags.router)
-  return { logs: named.length > 0 ? named : (read.config.logs ?? []), flags }
-}
-
-const missing = (option: string, expected: string): WeirError =>
-  new WeirError('option_invalid', { option, expected, got: 'nothing' })
-
-function requireLogs(logs: readonly string[]): void {
-  if (logs.length === 0) throw missing('logs', 'log files, or one dataset folder')
-}
-
-function requiredPair(
-  { strong, weak }: TrainFlags,
-  logs: readonly string[],
-): { strong: string; weak: string } {
-  if (strong === undefined) {
-    throw missing('--strong', 'the model that costs more and is better on average')
-  }
-  if (weak === undefined) throw missing('--weak', 'the model that would answer the rest')
-  requireLogs(logs)
-  return { strong, weak }
-}
-
-const LEXICAL_AND = 'lexical+'
-
-/** Nothing for `lexical`, which training fits itself. */
-async function chosenEncoder(
-  name: string,
-  terminal: Terminal,
-): Promise<EncoderArtifact | undefined> {
-  if (name === 'lexical') return undefined
-  const { availableParallelism } = await import('node:os')
-  const { join } = await import('node:path')
-  const { cacheFolder } = await import('../cache-folder.ts')
-  const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
-  const { withEmbeddingCache } = await import('../../data/embedding-cache.ts')
-  const cache = cacheFolder(process.env)
-  const { encoder, files } = await makeNamedEncoder(name, {
-    cacheFolder: cache,
-    workers: availableParallelism(),
-    onProgress: terminal.onProgress,
-  })
-  // the table is as quick as reading what it gave before
-  if (encoder.spec.kind === 'use-lite-static') return { encoder, files }
-  const kept = withEmbeddingCache(encoder, join(cache, 'embeddings'), terminal.onProgress)
-  return { encoder: kept, files }
-}
-
 const relative = (path: string): string =>
   path.startsWith(`${process.cwd()}/`) ? path.slice(process.cwd().length + 1) : path
-
-/** A value that reads as a number is one; the family's schema says which it wants. */
-async function settings(pairs: readonly string[]): Promise<Record<string, number | string>> {
-  const { keyValue } = await import('../key-value.ts')
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const [key, value] = keyValue('--set', pair)
-      const number = value.trim() === '' ? Number.NaN : Number(value)
-      return [key, Number.isNaN(number) ? value : number]
-    }),
-  )
-}
 
 async function priceTable(pairs: readonly string[]): Promise<Map<string, Price>> {
   const { priceOption } = await import('../price-option.ts')
