@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile'
 import { WeirError } from '../models/errors.ts'
 import { firstFault } from '../models/schema-fault.ts'
 import { ServeConfig } from '../serving/config.ts'
+import { parseSource } from '../serving/policy/source.ts'
 import { choiceOption, numberOption } from './options.ts'
 
 /** The flags of `weir serve` that say what is served and how. */
@@ -27,7 +28,7 @@ export interface ServeFlags {
 const check = Compile(ServeConfig)
 
 /**
- * The configuration file, if there is one, with the flags on top.
+ * The configuration file (YAML or JSON), if there is one, with the flags on top.
  *
  * @throws config_invalid, option_invalid, file_not_found
  */
@@ -100,16 +101,14 @@ async function readConfig(path: string): Promise<Partial<ServeConfig>> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })
-  try {
-    const value: unknown = JSON.parse(text)
-    // routers may all come from the command line; the whole is checked with them in it
-    return checked({ routers: [{ path: '.' }], ...(value as object) }, path) && (value as object)
-  } catch (cause) {
-    if (cause instanceof WeirError) throw cause
-    const got = (cause as Error).message
-    throw new WeirError('config_invalid', { where: path, expected: 'JSON', got }, { cause })
-  }
+  const { value } = parseSource(text, path)
+  // routers may all come from the command line; the whole is checked with them in it
+  checked(isObject(value) ? { routers: [{ path: '.' }], ...value } : value, path)
+  return value as Partial<ServeConfig>
 }
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function checked(value: unknown, where: string): ServeConfig {
   if (check.Check(value)) {

@@ -25,7 +25,7 @@ export function serveCommand(): Command {
     .option('--port <port>', 'port to listen on; 0 takes a free one', '8080')
     .option('--admin-port <port>', 'port for reload and rollback, on this machine only')
     .option('--workers <n>', 'processes that share the port; one that dies is replaced')
-    .option('--config <file>', 'JSON: routers, splits, shadows, keys, limits, log')
+    .option('--config <file>', 'YAML or JSON: routers, splits, shadows, keys, limits, log')
     .option('--default <router>', 'what a request without a router means; else the first bundle')
     .option('--alias <name=router>', 'another name for a router', often)
     .option('--split <name=a:90,b:10>', 'a name shared between routers, sticky by session', often)
