@@ -58,6 +58,8 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   let asked = 0
   let listening = 0
   const waiting = new Map<number, (told: Told) => void>()
+  /** one that still starts would not hear a question */
+  const listeners = new WeakSet<Worker>()
   const started = deferred<string>()
   const failed = deferred<never>()
   failed.promise.catch(() => {})
@@ -77,6 +79,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       if (told?.weir === 'told') waiting.get(told.id)?.(told)
     })
     worker.once('listening', ({ address, port }) => {
+      listeners.add(worker)
       if (++listening === count) started.resolve(baseUrl(address, port))
     })
     worker.once('exit', (code, signal) => {
@@ -104,6 +107,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       const id = ++asked
       const settle = (told: Told): void => {
         clearTimeout(limit)
+        worker.off('exit', ended)
         waiting.delete(id)
         if (told.error) reject(new WeirError('worker_refused', { reason: told.error.message }))
         else resolve(told.value)
@@ -112,16 +116,20 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
         () => settle({ weir: 'told', id, error: { message: 'a worker does not answer' } }),
         ANSWER_MS,
       )
+      const ended = (): void =>
+        settle({ weir: 'told', id, error: { message: 'a worker ended meanwhile' } })
+      worker.once('exit', ended)
       waiting.set(id, settle)
       worker.send({ weir: 'ask', id, ...question } satisfies Ask)
     })
-  const alive = (): Worker[] =>
+  const connected = (): Worker[] =>
     Object.values(cluster.workers ?? {}).filter(
       (worker): worker is Worker => worker?.isConnected() === true,
     )
+  const serving = (): Worker[] => connected().filter((worker) => listeners.has(worker))
   const askAll = async (question: Omit<Ask, 'weir' | 'id'>): Promise<ReloadReport> => {
     let first: unknown
-    for (const worker of alive()) {
+    for (const worker of serving()) {
       const value = await ask(worker, question)
       first ??= value
       // the link on disk has moved with the first one: the others only look again
@@ -134,19 +142,27 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
     started: started.promise,
     failed: failed.promise,
     backend: {
-      ready: () => alive().length > 0,
-      routers: async () => (await ask(alive()[0]!, { action: 'routers' })) as RouterStatus[],
+      ready: () => serving().length > 0,
+      async routers() {
+        const first = serving()[0]
+        if (!first) throw new WeirError('server_not_ready')
+        return (await ask(first, { action: 'routers' })) as RouterStatus[]
+      },
       reload: () => askAll({ action: 'reload' }),
       rollback: (router, version) => askAll({ action: 'rollback', router, version }),
       spend: async () => {
-        const reports = await Promise.all(alive().map((worker) => ask(worker, { action: 'spend' })))
-        return joinedReport(reports as SpendReport[], options.desk.budgets())
+        const asks = serving().map((worker) => ask(worker, { action: 'spend' }))
+        // one that dies meanwhile takes its sums with it
+        const reports = (await Promise.allSettled(asks)).flatMap((told) =>
+          told.status === 'fulfilled' ? [told.value as SpendReport] : [],
+        )
+        return joinedReport(reports, options.desk.budgets())
       },
       metrics: options.metrics,
     },
     async stop() {
       stopping = true
-      const ends = alive().map((worker) => {
+      const ends = connected().map((worker) => {
         const end = new Promise((resolve) => worker.once('exit', resolve))
         worker.process.kill('SIGTERM')
         return end

@@ -5,17 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { encodeHead } from '../../models/bundle/head-file.ts'
 import { writeBundle } from '../../models/bundle/write.ts'
 import type { Decision } from '../../models/decision.ts'
 import { readDecisionLog } from '../../models/decision-log/read.ts'
-import { linearGraph } from '../../models/families/linear-graph.ts'
-import type { LinearHead } from '../../models/linear-head.ts'
-import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { serveConfig } from '../../scripts/serve-config.ts'
 import type { ReloadReport } from '../../serving/fleet/fleet.ts'
-import { fitLexical } from '../../training/lexical/fit.ts'
-import { sampleDraft } from '../models/sample-bundle.ts'
+import { lexicalDraft } from './lexical-draft.ts'
 
 const WEIR = join(import.meta.dirname, '../../scripts/weir.ts')
 let root: string
@@ -28,39 +23,6 @@ afterEach(() => {
   for (const child of started.splice(0)) child.kill('SIGKILL')
 })
 afterAll(() => rm(root, { recursive: true }))
-
-/** A bundle whose encoder the command can load by itself. */
-async function lexicalDraft(threshold: number) {
-  const prompts = Array.from(
-    { length: 60 },
-    (_, i) => `${i % 2 ? 'prove theorem' : 'say hello'} ${i}`,
-  )
-  const { encoder, files } = await fitLexical({ prompts })
-  const { dimension } = encoder.spec
-  const head: LinearHead = {
-    link: 'pair',
-    outputs: 1,
-    dimension,
-    weights: new Float32Array(dimension).fill(0.1),
-    bias: Float32Array.of(0.2),
-    strong: 0,
-    weak: 1,
-  }
-  const draft = sampleDraft({ name: 'cli', threshold })
-  return {
-    files: new Map([
-      ...draft.files,
-      ...files,
-      ['head.bin', encodeHead(head)],
-      ['router.onnx', encodeOnnx(linearGraph(head, { kind: encoder.spec.output, dimension }))],
-    ]),
-    manifest: {
-      ...draft.manifest,
-      encoder: encoder.spec,
-      head: { link: 'pair' as const, outputs: 1, dimension },
-    },
-  }
-}
 
 interface Served {
   readonly child: ChildProcess

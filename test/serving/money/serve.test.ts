@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { writeBundle } from '../../../models/bundle/write.ts'
+import type { SpendReport } from '../../../serving/money/spend-report.ts'
+import { lexicalDraft } from '../../scripts/lexical-draft.ts'
+import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
+import { budget } from './budget.ts'
+
+const WEIR = join(import.meta.dirname, '../../../scripts/weir.ts')
+/** Answers count 1,000 + 500 tokens. */
+const COST = 0.02
+const LIMIT = 0.5
+let root: string
+let upstream: ScriptedUpstream
+const started: ChildProcess[] = []
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'weir-budget-serve-'))
+  upstream = await scriptedUpstream()
+  await writeBundle(root, await lexicalDraft(0.5))
+  const model = {
+    upstreams: [{ upstream: 'one' }],
+    price: { input: 10, output: 20 },
+    context: 8000,
+    output_tokens: 600,
+  }
+  await writeFile(
+    join(root, 'weir.json'),
+    JSON.stringify({
+      log: { folder: join(root, 'log') },
+      rate_per_minute: 60,
+      gateway: {
+        upstreams: { one: { base_url: upstream.url } },
+        models: { big: model, small: model },
+        budgets: [budget({ usd: LIMIT, per: 'total' })],
+        retry_budget: 0,
+      },
+    }),
+  )
+})
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill('SIGKILL')
+})
+afterAll(async () => {
+  await upstream.close()
+  await rm(root, { recursive: true })
+})
+
+async function serve(...options: string[]) {
+  const args = ['serve', join(root, 'cli'), '--config', join(root, 'weir.json'), '--json']
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', WEIR, ...args, '--port', '0', '--admin-port', '0', ...options],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  started.push(child)
+  let errors = ''
+  child.stderr!.on('data', (chunk) => {
+    errors += chunk
+  })
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).once('line', resolve)
+    child.once('exit', (code) => reject(new Error(`ended with ${code}: ${errors}`)))
+  })
+  const { url, admin } = JSON.parse(line) as { url: string; admin: string }
+  const ask = async (more: object = {}, signal?: AbortSignal): Promise<number> => {
+    const response = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      signal: signal ?? null,
+      headers: { 'content-type': 'application/json', connection: 'close' },
+      body: JSON.stringify({
+        model: 'big',
+        messages: [{ role: 'user', content: 'why '.repeat(300) }],
+        ...more,
+      }),
+    }).catch(() => undefined)
+    await response?.text().catch(() => '')
+    return response?.status ?? 0
+  }
+  const report = async () =>
+    (await (await fetch(`${admin}/admin/spend?by=model`)).json()) as SpendReport & {
+      data: { requests: number; cost_usd: number }[]
+    }
+  return { child, ask, report, admin, errors: () => errors }
+}
+
+async function workersOf(pid: number): Promise<number[]> {
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
+    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+    if (parent === pid && command.includes('weir.ts')) found.push(Number(name))
+  }
+  return found
+}
+
+test.skipIf(process.platform !== 'linux')(
+  'two workers share one budget and one rate, a killed one counts for what it held, and so does a killed server',
+  { timeout: 60_000 },
+  async () => {
+    const served = await serve('--workers', '2')
+    // a worker dies with an answer under way, the other one's client goes
+    upstream.script.push('hang', 'hang')
+    const client = new AbortController()
+    const hanging = [served.ask({}, client.signal), served.ask({}, client.signal)]
+    await expect.poll(() => upstream.received.length, { timeout: 10_000 }).toBe(2)
+    const [first] = await workersOf(served.child.pid!)
+    process.kill(first!, 'SIGKILL')
+    await Promise.race(hanging)
+    client.abort()
+    const spent = async () => (await served.report()).budgets[0]
+    await expect.poll(async () => (await spent())?.held_usd, { timeout: 10_000 }).toBe(0)
+    const lost = (await spent())!.spent_usd
+    // each at most 600 tokens at 20 and what 1,200 bytes come to at 10
+    expect(lost).toBeGreaterThan(2 * 0.024)
+    expect(lost).toBeLessThan(2 * 0.027)
+
+    const statuses = await Promise.all(Array.from({ length: 90 }, () => served.ask()))
+    const count = (status: number) => statuses.filter((one) => one === status).length
+    const answered = upstream.received.length - 2
+    // every request was answered or refused by the budget or the rate
+    expect(count(200) + count(402) + count(429)).toBe(90)
+    // 60 a minute, and what a few seconds refilled
+    expect(count(200) + count(402)).toBeLessThanOrEqual(60 + 20)
+    expect([count(402) > 0, count(429) > 0]).toEqual([true, true])
+    expect(lost + answered * COST).toBeLessThanOrEqual(LIMIT)
+    const [state] = (await served.report()).budgets
+    expect(state).toMatchObject({ held_usd: 0 })
+    expect(state!.spent_usd).toBeCloseTo(lost + answered * COST, 9)
+    // a worker that still starts has no numbers yet
+    const metrics = async () => (await fetch(`${served.admin}/metrics`)).text()
+    await expect
+      .poll(metrics, { timeout: 20_000 })
+      .toMatch(/^weir_budget_used_ratio\{budget="all"\} 0\.\d+$/m)
+
+    // the whole server dies
+    served.child.kill('SIGKILL')
+    await once(served.child, 'exit')
+    const again = await serve()
+    const after = (await again.report()).budgets[0]!
+    expect(after.spent_usd).toBeGreaterThanOrEqual(state!.spent_usd - 1e-9)
+    expect(after.spent_usd).toBeLessThanOrEqual(LIMIT)
+    // what is left is too little for forty answers
+    expect(await again.ask({ n: 40 })).toBe(402)
+  },
+)
