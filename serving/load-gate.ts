@@ -6,6 +6,8 @@ export interface LoadGateOptions {
 }
 
 const SAMPLE_MS = 50
+/** One stall, such as a module that loads, is no queue: soon after one it is looked again. */
+const SOON_MS = 2
 /** Seconds a refused client is asked to wait. */
 const RETRY_AFTER = 1
 
@@ -18,17 +20,11 @@ export class LoadGate {
   /** milliseconds the event loop was late at the last look */
   lagMs = 0
   private readonly options: LoadGateOptions
-  private readonly timer: NodeJS.Timeout
+  private timer: NodeJS.Timeout | undefined
 
   constructor(options: LoadGateOptions) {
     this.options = options
-    let last = performance.now()
-    this.timer = setInterval(() => {
-      const now = performance.now()
-      this.lagMs = Math.max(0, now - last - SAMPLE_MS)
-      last = now
-    }, SAMPLE_MS)
-    this.timer.unref()
+    this.sample(SAMPLE_MS)
   }
 
   /** @throws overloaded */
@@ -39,7 +35,16 @@ export class LoadGate {
   }
 
   close(): void {
-    clearInterval(this.timer)
+    clearTimeout(this.timer)
+  }
+
+  private sample(wait: number): void {
+    const began = performance.now()
+    this.timer = setTimeout(() => {
+      this.lagMs = Math.max(0, performance.now() - began - wait)
+      this.sample(this.lagMs > this.options.maxLagMs ? SOON_MS : SAMPLE_MS)
+    }, wait)
+    this.timer.unref()
   }
 
   private refuse(what: string): never {

@@ -8,6 +8,8 @@ export interface LoadResult {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly failed: number
+  /** of `failed`: answers other than 2xx and 3xx, and what went wrong on the connection */
+  readonly errors: Readonly<Record<'status' | 'connect' | 'read' | 'write' | 'timeout', number>>
 }
 
 export interface LoadOptions {

@@ -138,7 +138,10 @@ function residentMegabytes(pid: number): number {
 }
 
 function report(rounds: { echo: Round[]; weir: Round[] }, growth: number, bodies: number): void {
-  const middle = (of: 'echo' | 'weir', field: keyof Round): number =>
+  const middle = (
+    of: 'echo' | 'weir',
+    field: 'perSecond' | 'cpuMicroseconds' | 'p50Ms' | 'p99Ms',
+  ): number =>
     rounds[of].map((round) => round[field]).sort((a, b) => a - b)[rounds[of].length >> 1]!
   const figures = {
     route_vs_echo: middle('weir', 'perSecond') / middle('echo', 'perSecond'),

@@ -16,7 +16,7 @@ const requests = bodies.map((body) =>
 )
 const latencies: number[] = []
 let next = 0
-let failed = 0
+const errors = { status: 0, connect: 0, read: 0, write: 0, timeout: 0 }
 let open = Number(connections)
 const started = performance.now()
 const end = started + Number(seconds) * 1000
@@ -42,11 +42,11 @@ function run(): void {
     const length = /content-length: (\d+)/i.exec(got)
     if (!length || got.length < head + 4 + Number(length[1])) return
     latencies.push(performance.now() - sent)
-    if (!got.startsWith('HTTP/1.1 200')) failed++
+    if (!got.startsWith('HTTP/1.1 200')) errors.status++
     if (performance.now() < end) send()
     else socket.end()
   })
-  socket.on('error', () => failed++)
+  socket.on('error', () => errors.read++)
   socket.on('close', () => {
     if (--open === 0) report()
   })
@@ -60,7 +60,8 @@ function report(): void {
     seconds: (performance.now() - started) / 1000,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
-    failed,
+    failed: Object.values(errors).reduce((sum, n) => sum + n, 0),
+    errors,
   }
   process.stdout.write(`${JSON.stringify(summary)}\n`)
 }

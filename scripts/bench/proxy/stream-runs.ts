@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { onCore, SOURCE } from '../load.ts'
+import type { Contenders, Server } from './contenders.ts'
+
+export interface StreamResult {
+  /** medians of the rounds: time to the first token through a server less that of the upstream itself */
+  readonly addedMs: { readonly weir: number; readonly bare: number }
+  /** streams of the waves that did not come whole */
+  readonly broken: number
+  /** resident memory after the last wave less that after the second */
+  readonly growthMB: number
+}
+
+export interface StreamOptions {
+  readonly rounds: number
+  /** streams of a wave, and how many waves */
+  readonly many: number
+  readonly waves: number
+  readonly onWave: (wave: number) => void
+}
+
+/** Streams of one round of first tokens; about ten are under way at a time. */
+const FEW = 60
+
+/** First tokens, then memory under waves of many streams. */
+export async function measureStreams(
+  { direct, weir, bare }: Contenders,
+  { rounds, many, waves, onWave }: StreamOptions,
+): Promise<StreamResult> {
+  const added = { weir: [] as number[], bare: [] as number[] }
+  for (let i = 0; i < rounds; i++) {
+    const least = (await runStreams(direct, FEW)).p50Ms
+    added.weir.push((await runStreams(weir, FEW)).p50Ms - least)
+    added.bare.push((await runStreams(bare, FEW)).p50Ms - least)
+  }
+  let whole = 0
+  let early = 0
+  for (let wave = 1; wave <= waves; wave++) {
+    onWave(wave)
+    whole += (await runStreams(weir, many)).whole
+    if (wave === 2) early = residentMegabytes(weir.pid)
+  }
+  return {
+    addedMs: { weir: middle(added.weir), bare: middle(added.bare) },
+    broken: waves * many - whole,
+    growthMB: residentMegabytes(weir.pid) - early,
+  }
+}
+
+export const middle = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1]!
+
+async function runStreams(
+  { url }: Server,
+  streams: number,
+): Promise<{ whole: number; p50Ms: number }> {
+  const content = 'Prove that the square root of 2 is irrational.'
+  const body = { model: 'weir/default', stream: true, messages: [{ role: 'user', content }] }
+  const script = join(import.meta.dirname, 'streams.ts')
+  const [program, ...rest] = onCore(1, [...SOURCE, script, url, String(streams)])
+  const { stdout } = await promisify(execFile)(program!, [...rest, JSON.stringify(body)])
+  return JSON.parse(stdout) as { whole: number; p50Ms: number }
+}
+
+function residentMegabytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
+}
