@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import type { GatewayRequest, Plan, ServePlan } from '../gateway/plan.ts'
+import type { Decision } from '../../models/decision.ts'
+import type { GatewayRequest, Plan, PolicyName, ServePlan } from '../gateway/plan.ts'
 import type { Planning, Policy } from '../gateway/policy.ts'
 import type { PolicyCandidate, PolicyHooks } from './loading.ts'
+import type { Preview } from './pipeline.ts'
 import { assertFits, PolicyVersion, readPolicy, type VersionOptions } from './policy-version.ts'
 import { placeIn, unitOf } from './unit.ts'
 
@@ -35,6 +37,12 @@ export interface LivePolicies extends Required<Policy> {
   readonly status: readonly PolicyStatus[]
   /** Reads every file again. @throws what is wrong with one; then all of the old ones serve on */
   reload(why: string): Promise<readonly PolicyStatus[]>
+  /** What the request's own policy would do with it; leaves no trace. */
+  preview(
+    request: GatewayRequest,
+    signal: AbortSignal,
+    decision?: Decision,
+  ): Promise<Preview & { readonly policy: PolicyName }>
   /** Files that are not what is served, with what they are. */
   changed(): Promise<string[]>
   close(): Promise<void>
@@ -121,6 +129,11 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
       return found.flat()
     },
     plan: (request, planning) => planOver(arms, request, planning),
+    async preview(request, signal, decision) {
+      const { name, version } = armOf(arms, request)
+      const its = await version.using((policy) => policy.preview(request, signal, decision))
+      return { ...its, policy: { name, hash: version.hash } }
+    },
     async admits(request, planning) {
       const { name, version } = armOf(arms, request)
       const refusal = await version.using((its) => its.admits(request, planning))

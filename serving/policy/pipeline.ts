@@ -47,6 +47,18 @@ export interface FilePolicy extends Required<Policy> {
    * undefined where that cannot be known without asking a model. Leaves no trace.
    */
   chances(request: GatewayRequest, signal: AbortSignal): Promise<Chances | undefined>
+  /**
+   * The plan that the request would get, every step's word with it. Leaves no trace: a step that would ask a
+   * model passes, and then it is not `certain`.
+   *
+   * @param decision the router's, where it was asked already
+   */
+  preview(request: GatewayRequest, signal: AbortSignal, decision?: Decision): Promise<Preview>
+}
+
+export interface Preview {
+  readonly plan: Plan
+  readonly certain: boolean
 }
 
 export function createPolicy(policy: CheckedPolicy, needs: PolicyNeeds): FilePolicy {
@@ -73,6 +85,13 @@ export function createPolicy(policy: CheckedPolicy, needs: PolicyNeeds): FilePol
 
   return {
     chances: (request, signal) => chances(request, signal),
+    async preview(request, signal, decision) {
+      const trial = trialOf(needs.learned, decision)
+      const draws = new Draws(unitOf(request))
+      const state = stateOf(request, { signal, send: trial.send }, { draws, ask: trial.ask })
+      const { plan, verdicts } = await firstPlan(steps, state)
+      return { plan: { ...plan, steps: verdicts }, certain: !trial.unknown }
+    },
     async admits(request, planning) {
       const state = stateOf(request, planning)
       for (const step of steps) {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Decision, RouteRequest } from '../../models/decision.ts'
 import { sendDecision } from '../decision-json.ts'
 import type { KeyHolder } from '../keys.ts'
+import { policyRules } from '../policy/route-preview.ts'
 import type { Services } from '../services.ts'
 import { TurnQueue } from '../turn-queue.ts'
 
@@ -23,12 +24,25 @@ export function addRouteRoute(app: FastifyInstance, services: Services): void {
     gate.inFlight--
     reply.send(error)
   }
+  /** What the gateway's policy would do as well, where an explanation is asked for. */
+  const withPolicy =
+    ({ body, caller }: Asked) =>
+    async (decision: Decision): Promise<Decision> => {
+      const { explanation } = decision
+      if (!explanation || !services.policies) return decision
+      const said = await policyRules(services.policies, body, decision, caller, services.now())
+      return {
+        ...decision,
+        explanation: { ...explanation, rules: [...(explanation.rules ?? []), ...said] },
+      }
+    }
   /** The decision where it is made at once; else it is answered when it comes. */
   const decideNow = (asked: Asked): Decision | undefined => {
     try {
       const decision = decider.route(asked.body, asked.caller)
       if (!(decision instanceof Promise)) return decision
-      decision.then(
+      const whole = asked.body.explain ? decision.then(withPolicy(asked)) : decision
+      whole.then(
         (late) => answer(asked, late),
         (error: unknown) => refuse(asked, error),
       )
