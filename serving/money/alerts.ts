@@ -24,7 +24,8 @@ export class BudgetAlerts {
 
   tell = (alert: BudgetAlert): void => {
     const { budget, level } = alert
-    const spent = `$${dollarsOf(alert.spent).toFixed(2)} of $${budget.usd}`
+    const digits = budget.usd < 1 ? 4 : 2
+    const spent = `$${dollarsOf(alert.spent).toFixed(digits)} of $${budget.usd}`
     const period = budget.per === 'total' ? '' : ` in ${alert.period}`
     const what =
       level === 'refusing'

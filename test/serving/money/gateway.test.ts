@@ -103,7 +103,7 @@ test('a budget that only tells refuses nothing', async () => {
   for (let i = 0; i < 3; i++) await ask(long(HARD))
   expect(await states()).toMatchObject([{ spent_usd: 3 * BIG, refused: 0 }])
   expect(gateway!.warnings.filter((line) => line.startsWith('budget all'))).toEqual([
-    expect.stringMatching(/^budget all: 50% is reached \(\$0\.02 of \$0\.01 spent in \d/),
+    expect.stringMatching(/^budget all: 50% is reached \(\$0\.0200 of \$0\.01 spent in \d/),
     expect.stringContaining('100% is reached'),
   ])
 })
