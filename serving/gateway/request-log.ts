@@ -16,10 +16,13 @@ export function requestLog(
   return (served) => writer.append(JSON.stringify(gatewayRecord(served, holds)))
 }
 
+/** Fields without a value: JSON leaves them out, and leaving them out by hand costs ten microseconds a request. */
+type Line<T> = { readonly [K in keyof T]: T[K] | undefined }
+
 export function gatewayRecord(
   served: Served,
   holds: Pick<LogContents, 'text' | 'metadata'>,
-): GatewayRecord {
+): Line<GatewayRecord> {
   const { request, plan, model } = served
   const { deciding } = plan
   const serve = plan.kind === 'serve' ? plan : undefined
@@ -36,26 +39,26 @@ export function gatewayRecord(
     asked: request.body.model,
     step: deciding.step,
     reason: deciding.reason,
-    ...given('rule', deciding.name),
-    ...given('policy', plan.policy),
-    ...given('notes', plan.notes),
+    rule: deciding.name,
+    policy: plan.policy,
+    notes: plan.notes,
     strategy: kind,
     targets,
     model: model ?? null,
-    ...given('upstream', served.upstream),
-    ...given('failover_from', failed),
+    upstream: served.upstream,
+    failover_from: failed,
     propensity: serve?.propensity ?? 1,
-    ...given('decision_id', serve?.decision?.id),
-    ...given('win_rate', serve?.decision?.win_rate),
-    ...given('threshold', serve?.decision?.threshold),
-    attempts: served.attempts.map(attemptRecord),
-    ...given('cost_usd', served.costUsd),
-    ...given('saved_usd', served.savedUsd),
+    decision_id: serve?.decision?.id,
+    win_rate: serve?.decision?.win_rate,
+    threshold: serve?.decision?.threshold,
+    attempts: served.attempts.map(attemptRecord) as GatewayAttempt[],
+    cost_usd: served.costUsd,
+    saved_usd: served.savedUsd,
     ms: rounded(served.milliseconds),
-    ...given('first_byte_ms', served.firstByteMs && rounded(served.firstByteMs)),
+    first_byte_ms: served.firstByteMs && rounded(served.firstByteMs),
     status: served.status,
-    ...given('code', served.code),
-    ...given('checks', served.trail.checks.length > 0 ? [...served.trail.checks] : undefined),
+    code: served.code,
+    checks: served.trail.checks.length > 0 ? [...served.trail.checks] : undefined,
     ...asked(served, holds),
   }
 }
@@ -64,28 +67,27 @@ export function gatewayRecord(
 function asked(
   { request, plan, endpoint }: Served,
   holds: Pick<LogContents, 'text' | 'metadata'>,
-): Partial<GatewayRecord> {
+): Partial<Line<GatewayRecord>> {
   const { hints } = request
   const traits = endpoint === 'chat' ? traitsOf(request) : undefined
   const answer = [request.body.max_completion_tokens, request.body.max_tokens]
-  return {
-    ...given('session_id', hints.session_id),
-    ...given('asked_threshold', hints.threshold),
-    ...given('previous_model', hints.previous_model),
-    ...given('models', hints.models && [...hints.models]),
-    ...given('characters', traits?.text.length),
-    ...given(
-      'max_tokens',
-      answer.find((n) => typeof n === 'number'),
-    ),
-    ...given('images', traits?.images === true ? true : undefined),
-    ...given('tools', traits?.tools === true ? true : undefined),
-    ...(holds.metadata
-      ? { ...given('metadata', hints.metadata), ...given('tags', traits && [...traits.tags]) }
-      : {}),
-    ...(traits && holds.text !== 'none'
+  const words =
+    traits && holds.text !== 'none'
       ? spoken(request, traits.question, holds.text, plan.kind === 'serve' && plan.decision)
-      : {}),
+      : undefined
+  return {
+    session_id: hints.session_id,
+    asked_threshold: hints.threshold,
+    previous_model: hints.previous_model,
+    models: hints.models && [...hints.models],
+    characters: traits?.text.length,
+    max_tokens: answer.find((n) => typeof n === 'number'),
+    images: traits?.images === true ? true : undefined,
+    tools: traits?.tools === true ? true : undefined,
+    metadata: holds.metadata ? hints.metadata : undefined,
+    tags: holds.metadata && traits ? [...traits.tags] : undefined,
+    text: words?.text,
+    question: words?.question,
   }
 }
 
@@ -94,13 +96,13 @@ function spoken(
   question: string,
   text: 'redacted' | 'full',
   decided: unknown,
-): Partial<GatewayRecord> {
+): Pick<Line<GatewayRecord>, 'text' | 'question'> {
   const kept = (its: string): string => (text === 'full' ? its : redact(its))
   const whole = routedText(request)
   return {
     // a decision has a line of its own, with the text
-    ...(decided ? {} : { text: kept(whole) }),
-    ...(question === whole ? {} : { question: kept(question) }),
+    text: decided ? undefined : kept(whole),
+    question: question === whole ? undefined : kept(question),
   }
 }
 
@@ -114,20 +116,17 @@ function routedText(request: Served['request']): string {
   }
 }
 
-function attemptRecord({ usage, costUsd, ...attempt }: Attempt): GatewayAttempt {
+function attemptRecord(attempt: Attempt): Line<GatewayAttempt> {
+  const { model, upstream, outcome, milliseconds, usage, costUsd } = attempt
   return {
-    model: attempt.model,
-    upstream: attempt.upstream,
-    outcome: attempt.outcome,
-    ms: rounded(attempt.milliseconds),
-    ...given('input_tokens', usage?.inputTokens),
-    ...given('output_tokens', usage?.outputTokens),
-    ...given('cost_usd', costUsd),
+    model,
+    upstream,
+    outcome,
+    ms: rounded(milliseconds),
+    input_tokens: usage?.inputTokens,
+    output_tokens: usage?.outputTokens,
+    cost_usd: costUsd,
   }
 }
 
 const rounded = (milliseconds: number): number => Math.round(milliseconds * 1000) / 1000
-
-/** The field where it has a value; JSON has no other way to leave one out. */
-const given = <K extends string, V>(key: K, value: V | undefined): { [k in K]?: V } =>
-  (value === undefined ? {} : { [key]: value }) as { [k in K]?: V }

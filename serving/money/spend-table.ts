@@ -47,9 +47,19 @@ export class SpendTable {
   }
 
   add(line: SpendLine): void {
-    const { key, route, model, cached_tokens = 0, saved_usd = 0, uncounted = 0, ...rest } = line
-    const named = { day: dayOf(line.time), key, route, model }
-    addSums(this.#cell(named), { ...rest, cached_tokens, saved_usd, uncounted })
+    const { time, key, route, model, cached_tokens = 0, saved_usd = 0, uncounted = 0 } = line
+    const { requests, attempts, input_tokens, output_tokens, cost_usd } = line
+    // field by field: this is done for every request
+    addSums(this.#cell({ day: dayOf(time), key, route, model }), {
+      requests,
+      attempts,
+      input_tokens,
+      output_tokens,
+      cached_tokens,
+      cost_usd,
+      saved_usd,
+      uncounted,
+    })
   }
 
   /** Another process's cells. */
@@ -80,7 +90,7 @@ export class SpendTable {
 
   #cell(named: Pick<SpendCell, 'day' | 'key' | 'route' | 'model'>): SpendCell {
     const { day, key, route, model } = named
-    const id = JSON.stringify([day, key, route, model])
+    const id = `${day}\u0000${key}\u0000${route}\u0000${model}`
     const known = this.#cells.get(id)
     if (known) return known
     if (this.#cells.size >= this.#most && !(key === OTHER && route === OTHER)) {
@@ -105,8 +115,10 @@ export const noSums = (): SpendSums => ({
   uncounted: 0,
 })
 
+const FIELDS = Object.keys(noSums()) as (keyof SpendSums)[]
+
 export function addSums(to: SpendSums, from: SpendSums): void {
-  for (const field of Object.keys(noSums()) as (keyof SpendSums)[]) to[field] += from[field]
+  for (const field of FIELDS) to[field] += from[field]
   to.cost_usd = toBillionths(to.cost_usd)
   to.saved_usd = toBillionths(to.saved_usd)
 }
