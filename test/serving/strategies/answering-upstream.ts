@@ -8,6 +8,8 @@ export interface Reply {
   readonly logprobs?: readonly number[]
   readonly tool?: { readonly name: string; readonly arguments: string }
   readonly finish?: string
+  /** of the answer, as it counts them; 500 unless told */
+  readonly tokens?: number
   /** an HTTP error instead */
   readonly status?: number
   /** never answers */
@@ -24,7 +26,7 @@ export interface AnsweringUpstream {
   readonly url: string
   readonly asked: Asked[]
   /** what it says; may be changed while it runs */
-  reply: (body: Asked, nth: number) => Reply
+  reply: (body: Asked, nth: number) => Reply | Promise<Reply>
   /** answers that are open now: asked and neither sent whole nor cut */
   readonly open: number
   /** answers whose connection was closed by the one who asked */
@@ -51,7 +53,7 @@ export async function answeringUpstream(
     for await (const part of request) parts.push(part as Buffer)
     const body = JSON.parse(Buffer.concat(parts).toString('utf8')) as Asked
     asked.push(body)
-    answer(response, body, upstream.reply(body, asked.length))
+    answer(response, body, await upstream.reply(body, asked.length))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const upstream = {
@@ -104,5 +106,6 @@ function answer(response: ServerResponse, body: Asked, reply: Reply): void {
   })
   response.writeHead(200, { 'content-type': 'application/json' })
   const choices = (reply.choices ?? [text]).map(one)
-  response.end(JSON.stringify({ ...head, object: 'chat.completion', choices, usage: TOKENS }))
+  const usage = { ...TOKENS, completion_tokens: reply.tokens ?? TOKENS.completion_tokens }
+  response.end(JSON.stringify({ ...head, object: 'chat.completion', choices, usage }))
 }
