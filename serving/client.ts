@@ -1,7 +1,7 @@
-import type { Decision, RouteRequest } from '../models/decision.ts'
+import type { Decision, Explanation, Neighbour, RouteRequest, RuleHit } from '../models/decision.ts'
 import type { FeedbackBody as Feedback } from '../models/feedback/body.ts'
 
-export type { Decision, Feedback, RouteRequest }
+export type { Decision, Explanation, Feedback, Neighbour, RouteRequest, RuleHit }
 
 export interface WeirClientOptions {
   /** such as `http://127.0.0.1:8080` */
@@ -54,7 +54,12 @@ export class WeirClient {
     this.options = options
   }
 
-  /** @throws WeirClientError; what fetch throws where the server cannot be reached or is too slow */
+  /**
+   * With `explain: true` the decision has an `explanation`: features or neighbours, the rules that had a say,
+   * and the threshold that would have flipped it.
+   *
+   * @throws WeirClientError; what fetch throws where the server cannot be reached or is too slow
+   */
   route(request: RouteRequest | string, options: CallOptions = {}): Promise<Decision> {
     const body = typeof request === 'string' ? { prompt: request } : request
     return this.call<Decision>('/route', body, options)

@@ -21,7 +21,13 @@ ${sections.join('\n')}
 }
 
 interface Content {
-  readonly content?: { readonly 'application/json'?: { readonly example?: unknown } }
+  readonly content?: {
+    readonly 'application/json'?: {
+      readonly example?: unknown
+      readonly examples?: Readonly<Record<string, { readonly value: unknown }>>
+    }
+  }
+  readonly headers?: Readonly<Record<string, { readonly description: string }>>
 }
 interface Operation {
   readonly summary: string
@@ -37,15 +43,28 @@ function section(path: string, method: string, operation: Operation): string {
   const request = exampleOf(operation.requestBody)
   const answers = Object.entries(operation.responses).map(
     ([status, response]) =>
-      `<li><code>${status}</code> ${escapeHtml(response.description)}${exampleOf(response)}</li>`,
+      `<li><code>${status}</code> ${escapeHtml(response.description)}${headersOf(response)}${exampleOf(response)}</li>`,
   )
   return `<h2><b>${method.toUpperCase()}</b><code>${escapeHtml(path)}</code></h2>
 <p>${escapeHtml(operation.summary)}</p>${request}<ul>${answers.join('')}</ul>`
 }
 
 function exampleOf(body: Content | undefined): string {
-  const example = body?.content?.['application/json']?.example
-  return example === undefined ? '' : `<pre>${escapeHtml(JSON.stringify(example, null, 2))}</pre>`
+  const { example, examples = {} } = body?.content?.['application/json'] ?? {}
+  if (example !== undefined) return pre(example)
+  return Object.entries(examples)
+    .map(([name, { value }]) => `<p>${escapeHtml(name)}:</p>${pre(value)}`)
+    .join('')
+}
+
+const pre = (value: unknown): string => `<pre>${escapeHtml(JSON.stringify(value, null, 2))}</pre>`
+
+function headersOf({ headers = {} }: Content): string {
+  const items = Object.entries(headers).map(
+    ([name, { description }]) =>
+      `<dt><code>${escapeHtml(name)}</code></dt><dd>${escapeHtml(description)}</dd>`,
+  )
+  return items.length === 0 ? '' : `<dl>${items.join('')}</dl>`
 }
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`)

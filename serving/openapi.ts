@@ -1,12 +1,17 @@
-import { Decision, RouteRequest } from '../models/decision.ts'
+import { Decision, type Explanation, RouteRequest } from '../models/decision.ts'
 import { FeedbackBody } from '../models/feedback/body.ts'
 import { ErrorBody } from './error-body.ts'
+import { gatewayPaths } from './openapi-gateway.ts'
 import { BatchRequest, BatchResponse } from './routes/batch.ts'
 import { FeedbackAnswer } from './routes/feedback.ts'
 import { ModelList } from './routes/models.ts'
 
-/** The endpoints in OpenAPI 3.1, whose schemas are JSON Schema: the ones requests are checked by. */
-export function openApiDocument(): Record<string, unknown> {
+/**
+ * The endpoints in OpenAPI 3.1, whose schemas are JSON Schema: the ones requests are checked by.
+ *
+ * @param gateway whether chats are answered as well
+ */
+export function openApiDocument(gateway = false): Record<string, unknown> {
   return {
     openapi: '3.1.0',
     info: {
@@ -23,7 +28,14 @@ export function openApiDocument(): Record<string, unknown> {
           summary:
             'Routes one prompt or conversation. All turns, the system prompt and the names of tools count.',
           requestBody: body(RouteRequest, ROUTE_EXAMPLE),
-          responses: { 200: json('The decision', Decision, DECISION_EXAMPLE), ...REFUSALS },
+          responses: {
+            200: examples('The decision', Decision, {
+              decision: DECISION_EXAMPLE,
+              explained: { ...DECISION_EXAMPLE, explanation: FEATURES_EXAMPLE },
+              'explained by neighbours': { ...DECISION_EXAMPLE, explanation: NEIGHBOURS_EXAMPLE },
+            }),
+            ...REFUSALS,
+          },
         },
       },
       '/route/batch': {
@@ -47,6 +59,7 @@ export function openApiDocument(): Record<string, unknown> {
           responses: { 200: json('Recorded', FeedbackAnswer), ...REFUSALS },
         },
       },
+      ...(gateway ? gatewayPaths() : {}),
       '/v1/models': {
         get: {
           operationId: 'models',
@@ -119,6 +132,49 @@ const DECISION_EXAMPLE: Decision = {
   truncated: false,
 }
 
+/** With `explain: true`: of a linear head what moved it, the largest first. */
+const FEATURES_EXAMPLE: Explanation = {
+  features: [
+    { name: 'prove', contribution: 0.41 },
+    { name: 'square root', contribution: 0.22 },
+    { name: '[length (characters)]', contribution: -0.07 },
+  ],
+  rules: [
+    { step: 'allow_list', matched: true, reason: 'leaves out small-2' },
+    { step: 'rule', matched: true, name: 'maths', reason: 'matched' },
+    {
+      step: 'policy',
+      name: 'main@5d41402abc4b',
+      matched: true,
+      reason: 'would ask big-1, by rule maths (matched)',
+    },
+  ],
+  flip: { threshold: 0.7312, when: 'above', model: 'small-1' },
+}
+
+/** Of a head that asks training prompts, those: weights of neighbours, others and prior add up to 1. */
+const NEIGHBOURS_EXAMPLE: Explanation = {
+  features: [],
+  neighbours: [
+    {
+      prompt_hash: '414bc377ac4c9bfc',
+      similarity: 0.83,
+      weight: 0.21,
+      win_rate: 1,
+      strong: 1,
+      weak: 0,
+      text: 'Show that the square root of 3 is irrational.',
+    },
+  ],
+  neighbourhood: {
+    win_rate: 0.7312,
+    others: { count: 99, weight: 0.7, win_rate: 0.66 },
+    prior: { weight: 0.09, win_rate: 0.66 },
+  },
+  rules: [],
+  flip: { threshold: 0.7312, when: 'above', model: 'small-1' },
+}
+
 const REFUSALS = {
   400: json('The request is not valid', ErrorBody, {
     error: {
@@ -136,6 +192,16 @@ const REFUSALS = {
 
 function json(description: string, schema: unknown, example?: unknown): Record<string, unknown> {
   const content = example === undefined ? { schema } : { schema, example }
+  return { description, content: { 'application/json': content } }
+}
+
+function examples(
+  description: string,
+  schema: unknown,
+  values: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const named = Object.entries(values).map(([name, value]) => [name, { value }] as const)
+  const content = { schema, examples: Object.fromEntries(named) }
   return { description, content: { 'application/json': content } }
 }
 

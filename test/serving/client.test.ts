@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { WeirClient } from '../../serving/client.ts'
+import { type Explanation, type RuleHit, WeirClient } from '../../serving/client.ts'
 import { keyHash } from '../../serving/keys.ts'
 import { listen } from '../../serving/server.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
@@ -28,6 +28,15 @@ test('WeirClient routes, gives feedback, batches and lists', async () => {
   expect(good?.decision?.model).toBe('small')
   expect(bad?.error?.code).toBe('prompt_empty')
   expect(await client.routers()).toEqual(['sample', 'default'])
+})
+
+test('WeirClient gets what explains a decision, typed', async () => {
+  const { explanation } = await client.route({ prompt: 'hello', models: ['big'], explain: true })
+  const its: Explanation = explanation!
+  const rules: readonly RuleHit[] = its.rules ?? []
+  expect(its.features[0]!.name).toBe('word hello')
+  expect(rules.map(({ step, matched }) => [step, matched])).toEqual([['allow_list', true]])
+  expect(its.neighbours?.[0]?.win_rate).toBeUndefined()
 })
 
 test('WeirClient throws what the server says', async () => {
