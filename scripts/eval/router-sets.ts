@@ -74,11 +74,19 @@ export function routerSets(only: readonly string[]): { folder: string; sets: Rou
   }
 }
 
-/** The prompts on which the pair was observed, with nothing but the pair's own outcomes and votes. */
-export async function openSet(folder: string, set: RouterSet): Promise<Dataset> {
+/**
+ * The prompts on which the pair was observed, with the pair's own votes and outcomes; with `all`, the other
+ * models' outcomes beside them.
+ */
+export async function openSet(
+  folder: string,
+  set: RouterSet,
+  which: 'pair' | 'all' = 'pair',
+): Promise<Dataset> {
   const dataset = await readLogs([join(folder, set.file)], { seed: 1 })
   const { prompt } = pairLabels(dataset, set.strong, set.weak)
-  const models = [set.strong, set.weak].sort()
+  const all = which === 'all' && dataset.outcomes !== undefined
+  const models = all ? dataset.models : [set.strong, set.weak].sort()
   const column = models.map((model) => dataset.models.indexOf(model))
   const place = new Map(Array.from(prompt, (from, to) => [from, to]))
   const { outcomes, preferences } = dataset
@@ -119,6 +127,19 @@ export async function openSet(folder: string, set: RouterSet): Promise<Dataset> 
       },
     }),
   }
+}
+
+/** The same rows with the pair's outcomes alone. */
+export function pairOnly(dataset: Dataset, set: RouterSet): Dataset {
+  const { outcomes } = dataset
+  const models = [set.strong, set.weak].sort()
+  if (!outcomes || dataset.models.length === models.length) return dataset
+  const column = models.map((model) => dataset.models.indexOf(model))
+  const m = dataset.models.length
+  const scores = dataset.prompts.flatMap((_, row) =>
+    column.map((k) => outcomes.scores[row * m + k]!),
+  )
+  return { ...dataset, models, outcomes: { scores: Float32Array.from(scores) } }
 }
 
 /** Stems fall into this many cells; a tenth of the training folds' cells stops and selects. */

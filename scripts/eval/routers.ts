@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Dataset } from '../../data/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
@@ -6,17 +7,19 @@ import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
 import type { Interval } from '../../training/evaluate/interval.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
 import { fitRouter } from '../../training/fit-router.ts'
-import { type Contender, standings } from '../../training/one-standard-error.ts'
 import { pairRows, winRateLosses } from '../../training/trainers/pair-rows.ts'
+import { cacheFolder } from '../cache-folder.ts'
 import { interruptSignal } from '../interrupt.ts'
 import { openTerminal, score, table } from '../terminal.ts'
+import { type FoldResult, openFoldStore } from './fold-store.ts'
 import { keptEncoder } from './kept-encoder.ts'
-import { foldOf, HELD_OUT, openSet, type RouterSet, routerSets } from './router-sets.ts'
+import { foldOf, HELD_OUT, openSet, pairOnly, type RouterSet, routerSets } from './router-sets.ts'
 
 /**
  * `npm run eval:routers`: mean APGR of every family, k-fold by stem. In each fold the families are fitted on
- * the other folds alone, encoder included; `chosen` is in each fold the first of them within one standard error
- * of the least log-loss on the validation rows inside them. Beside them what needs no training, on the same rows.
+ * the other folds alone, encoder included; `chosen` is in each fold the one with the least log-loss on the
+ * validation rows inside them. Beside them what needs no training, on the same rows. A stopped run goes on
+ * where it was: what a fold gave is kept in the cache folder until the code that fits changes.
  */
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +29,7 @@ const { values: options } = parseArgs({
     seeds: { type: 'string', default: '1,2,3' },
     routers: {
       type: 'string',
-      default: 'classifier:lexical+use-lite,ensemble:lexical+use-lite,classifier,mf,knn:use-lite',
+      default: 'classifier,classifier:lexical+use-lite,kernel:lexical+use-lite',
     },
     shuffle: { type: 'boolean', default: false },
   },
@@ -38,6 +41,9 @@ const routers = list(options.routers)
 const terminal = openTerminal()
 const signal = interruptSignal()
 const CHOSEN = 'chosen'
+/** Families that learn from the other models' outcomes too; the others would fit a head to each for nothing. */
+const READ_ALL_MODELS = ['kernel']
+const store = await openFoldStore(join(cacheFolder(process.env), 'eval', 'folds'))
 
 interface Row {
   readonly set: string
@@ -53,8 +59,8 @@ const rows: Row[] = []
 const { folder, sets } = routerSets(list(options.sets))
 for (const set of sets) {
   const dataset = options.shuffle
-    ? shuffled(await openSet(folder, set))
-    : await openSet(folder, set)
+    ? shuffled(await openSet(folder, set, 'all'))
+    : await openSet(folder, set, 'all')
   const measured = await measure(set, dataset)
   rows.push(...measured)
   terminal.endProgress()
@@ -119,37 +125,53 @@ async function scoreFold(
   },
 ): Promise<void> {
   const held = [...dataset.split.keys()].filter((row) => dataset.split[row] === HELD_OUT)
-  const texts = held.map((row) => dataset.prompts[row]!)
-  const contenders: Contender[] = []
+  let least = Number.POSITIVE_INFINITY
   for (const [done, name] of routers.entries()) {
     terminal.onProgress({ stage: given.note, done, total: routers.length, note: name })
-    const [family = '', encoderName = 'lexical'] = name.split(':')
-    const artifact = given.encoders.get(encoderName.replace('lexical+', ''))
-    const fitted = await fitRouter(dataset, {
-      strong: set.strong,
-      weak: set.weak,
-      router: family,
-      engine: 'onnx',
-      seed: given.seed,
-      threads: 1,
-      ...(artifact && { encoder: artifact, besideLexical: encoderName.startsWith('lexical+') }),
-      signal,
-    })
-    const { pair, validation } = fitted
-    const input = { models: dataset.models, ...pair }
-    const onValidation = fitted.family.forward(
-      fitted.heldOut ?? fitted.weights,
-      pair,
-      validation.embeddings,
-    )
-    const losses = winRateLosses(onValidation.winRate, pairRows(validation, input))
-    contenders.push({ name, losses })
-    const { embeddings } = await fitted.encoder.encoder.encode(texts)
-    const { winRate } = fitted.family.forward(fitted.weights, pair, embeddings)
+    const key = [given.note, options.shuffle, set, dataset.hashes.length, name]
+    const { winRate, losses } = await store.keep(key, () => fitFold(set, dataset, name, given))
     for (const [place, row] of held.entries()) given.winRates.get(name)![row] = winRate[place]!
+    const loss = losses.reduce((sum, each) => sum + each, 0)
+    if (loss >= least) continue
+    least = loss
+    for (const [place, row] of held.entries()) given.winRates.get(CHOSEN)![row] = winRate[place]!
   }
-  const { name } = standings(contenders).find(({ chosen }) => chosen)!
-  for (const row of held) given.winRates.get(CHOSEN)![row] = given.winRates.get(name)![row]!
+}
+
+/** One contender fitted on the fold's training rows: its win rates of the held-out prompts. */
+async function fitFold(
+  set: RouterSet,
+  folded: Dataset,
+  name: string,
+  given: { readonly encoders: ReadonlyMap<string, EncoderArtifact>; readonly seed: number },
+): Promise<FoldResult> {
+  const [family = '', encoderName = 'lexical'] = name.split(':')
+  const dataset = READ_ALL_MODELS.includes(family) ? folded : pairOnly(folded, set)
+  const artifact = given.encoders.get(encoderName.replace('lexical+', ''))
+  const fitted = await fitRouter(dataset, {
+    strong: set.strong,
+    weak: set.weak,
+    router: family,
+    engine: 'onnx',
+    seed: given.seed,
+    threads: 1,
+    ...(artifact && { encoder: artifact, besideLexical: encoderName.startsWith('lexical+') }),
+    signal,
+  })
+  const { pair, validation } = fitted
+  const onValidation = fitted.family.forward(
+    fitted.heldOut ?? fitted.weights,
+    pair,
+    validation.embeddings,
+  )
+  const observed = pairRows(validation, { models: dataset.models, ...pair })
+  const texts = dataset.prompts.filter((_, row) => dataset.split[row] === HELD_OUT)
+  const { embeddings } = await fitted.encoder.encoder.encode(texts)
+  const { winRate } = fitted.family.forward(fitted.weights, pair, embeddings)
+  return {
+    winRate: Array.from(winRate),
+    losses: Array.from(winRateLosses(onValidation.winRate, observed)),
+  }
 }
 
 async function judge(
@@ -164,7 +186,8 @@ async function judge(
     prompts: dataset.prompts,
     categories: dataset.categories,
     labels: { y: label, ...(strong && weak && { strong, weak }) },
-    replicates: 500,
+    // the interval is of the first seed
+    replicates: seed === seeds[0] ? 500 : 50,
     seed,
     signal,
   })
@@ -190,6 +213,7 @@ function meanRow(set: string, router: string, apgrs: readonly Interval[]): Row {
 /** The pair's labels dealt to other prompts: what is left to learn is nothing. */
 function shuffled(dataset: Dataset): Dataset {
   const n = dataset.prompts.length
+  const m = dataset.models.length
   const order = Array.from({ length: n }, (_, i) => (i * 7919 + 13) % n)
   const { outcomes, preferences } = dataset
   return {
@@ -197,7 +221,7 @@ function shuffled(dataset: Dataset): Dataset {
     ...(outcomes && {
       outcomes: {
         scores: Float32Array.from(
-          order.flatMap((row) => [outcomes.scores[2 * row]!, outcomes.scores[2 * row + 1]!]),
+          order.flatMap((row) => [...outcomes.scores.subarray(m * row, m * (row + 1))]),
         ),
       },
     }),

@@ -1,7 +1,8 @@
 import type { SparseEmbeddings } from '../../models/embeddings.ts'
 import type { OnProgress } from '../../models/progress.ts'
 import { createRandom } from '../../models/random.ts'
-import { crossProducts, orthonormalise, symmetricEigen } from './orthogonal.ts'
+import { openProducts } from '../solver/products.ts'
+import { orthonormalise, symmetricEigen } from './orthogonal.ts'
 
 export interface SvdOptions {
   /** only the first so many columns take part */
@@ -58,26 +59,40 @@ export async function truncatedSvd(
   const projected = multiplyTransposed(rows, columns, left, width)
   await tick()
   // B = Q^T A is width x columns; its right vectors come from the small matrix B B^T
-  const { values, vectors } = symmetricEigen(crossProducts(projected, columns, width), width)
-  const singularValues = Float64Array.from({ length: dimension }, (_, k) =>
-    Math.sqrt(Math.max(values[k]!, 0)),
-  )
-  const out = new Float32Array(columns * dimension)
-  const row = new Float64Array(dimension)
-  for (let column = 0; column < columns; column++) {
-    row.fill(0)
+  const tall = { rows: columns, columns: width, values: projected }
+  const products = await openProducts(1)
+  try {
+    const cross = Float64Array.from((await products.multiply(tall, tall, 'left')).values)
+    const { values, vectors } = symmetricEigen(symmetrised(cross, width), width)
+    const singularValues = Float64Array.from({ length: dimension }, (_, k) =>
+      Math.sqrt(Math.max(values[k]!, 0)),
+    )
+    const turn = new Float32Array(width * dimension)
     for (let j = 0; j < width; j++) {
-      const value = projected[column * width + j]!
-      const from = j * width
-      for (let k = 0; k < dimension; k++) row[k]! += value * vectors[from + k]!
+      for (let k = 0; k < dimension; k++) {
+        const singular = singularValues[k]!
+        turn[j * dimension + k] = singular < 1e-9 ? 0 : vectors[j * width + k]! / singular
+      }
     }
-    for (let k = 0; k < dimension; k++) {
-      const singular = singularValues[k]!
-      out[column * dimension + k] = singular < 1e-9 ? 0 : row[k]! / singular
+    const turned = { rows: width, columns: dimension, values: turn }
+    const out = (await products.multiply(tall, turned)).values
+    fixSigns(out, columns, dimension)
+    return { dimension, values: out, singularValues }
+  } finally {
+    await products.close()
+  }
+}
+
+/** The mean of a square matrix and its transpose, in place: rounding leaves them apart. */
+function symmetrised(matrix: Float64Array, n: number): Float64Array {
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < i; j++) {
+      const mean = (matrix[i * n + j]! + matrix[j * n + i]!) / 2
+      matrix[i * n + j] = mean
+      matrix[j * n + i] = mean
     }
   }
-  fixSigns(out, columns, dimension)
-  return { dimension, values: out, singularValues }
+  return matrix
 }
 
 /** A (rows x columns) times dense (columns x width). */

@@ -5,14 +5,15 @@ import type { HeadWeights } from '../../models/family.ts'
 import type { EpochRecord } from '../engine/engine.ts'
 import { defaultsOf, real, whole } from '../settings.ts'
 import { type DenseMatrix, openProducts, type Products } from '../solver/products.ts'
-import { addMoments, type Moments, momentsOf, type RidgeFit, solveRidge } from '../solver/ridge.ts'
+import { addMoments, type Moments, momentsOf, ridgePath, solveRidge } from '../solver/ridge.ts'
 import type { Trainer, TrainerInput } from '../trainer.ts'
 import { fitKernelFeatures, type KernelFeatures } from './kernel-features.ts'
 import { joinRows } from './knn.ts'
 import { knownOfOthers } from './known-of-others.ts'
 import { neighbourTensors, observedRows as pairObserved } from './neighbour-rows.ts'
 
-const PENALTIES = [3, 6, 12, 30]
+/** Strongest first. */
+const PENALTIES = [30, 12, 6, 3]
 /** Root of the weight of each block's kernel beside the words'. */
 const MIXES = [
   { words: 1, surface: 0.7, meaning: 0 },
@@ -197,33 +198,36 @@ async function choose(
   const total = Math.max(mixes.length, 1) * PENALTIES.length
   let best: (Choice & { readonly found: number }) | undefined
   for (const mix of mixes.length > 0 ? mixes : [MIXES[2]]) {
-    for (const l2 of PENALTIES) {
-      const started = performance.now()
-      let [product, predicted, observed] = [0, 0, 0]
-      for (const [fold, part] of parts.entries()) {
-        await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C in
-        input.signal?.throwIfAborted()
-        const others = parts.filter((_, other) => other !== fold).map(({ moments }) => moments)
-        const fit = solveRidge(pairMoments(addMoments(others), input), l2, scales(features, mix))
-        const z = centred(gainsOf(fit, part.z))
-        const g = centred(part.gain)
+    const started = performance.now()
+    const seen = PENALTIES.map(() => ({ product: 0, predicted: 0, observed: 0 }))
+    for (const [fold, part] of parts.entries()) {
+      await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C in
+      input.signal?.throwIfAborted()
+      const others = parts.filter((_, other) => other !== fold).map(({ moments }) => moments)
+      const over = [input.strong, input.weak] as const
+      const path = ridgePath(addMoments(others), PENALTIES, scales(features, mix), over)
+      const g = centred(part.gain)
+      for (const [step, weights] of path.entries()) {
+        const z = centred(gainsOf(weights, part.z))
+        const sums = seen[step]!
         for (let i = 0; i < z.length; i++) {
-          product += z[i]! * g[i]!
-          predicted += z[i]! ** 2
-          observed += g[i]! ** 2
+          sums.product += z[i]! * g[i]!
+          sums.predicted += z[i]! ** 2
+          sums.observed += g[i]! ** 2
         }
       }
+    }
+    const seconds = (performance.now() - started) / 1000 / PENALTIES.length
+    for (const [step, { product, predicted, observed }] of seen.entries()) {
       const found = predicted > 0 && observed > 0 ? product / Math.sqrt(predicted * observed) : 0
-      const slope = predicted > 0 ? product / predicted : 0
       const loss = 1 - found
-      const seconds = (performance.now() - started) / 1000
       curve.push({ epoch: curve.length, trainLoss: loss, validationLoss: loss, seconds })
       const note = `correlation with the gain ${found.toFixed(4)}`
       input.onProgress?.({ stage: 'fitting kernel', done: curve.length, total, note })
-      if (!best || found > best.found + 1e-9) {
-        const within = Math.min(Math.max(slope, SLOPES.least), SLOPES.most)
-        best = { mix, l2, slope: within, found }
-      }
+      if (best && !(found > best.found + 1e-9)) continue
+      const slope = predicted > 0 ? product / predicted : 0
+      const within = Math.min(Math.max(slope, SLOPES.least), SLOPES.most)
+      best = { mix, l2: PENALTIES[step]!, slope: within, found }
     }
   }
   return best!
@@ -239,30 +243,12 @@ function scales({ parts, dimension }: KernelFeatures, mix: Mix): Float64Array {
   return out
 }
 
-/** The pair's two targets alone, strong first: settings are chosen by nothing else. */
-function pairMoments(
-  moments: Moments,
-  { strong, weak }: Pick<TrainerInput, 'strong' | 'weak'>,
-): Moments {
-  const k = moments.target.length
-  const d = moments.sum.length
-  const own = [strong, weak]
-  return {
-    ...moments,
-    target: Float64Array.from(own, (model) => moments.target[model]!),
-    cross: Float64Array.from(
-      { length: 2 * d },
-      (_, i) => moments.cross[(i >> 1) * k + own[i & 1]!]!,
-    ),
-  }
-}
-
-function gainsOf({ weights }: RidgeFit, { rows, columns, values }: DenseMatrix): Float64Array {
+function gainsOf(weights: Float64Array, { rows, columns, values }: DenseMatrix): Float64Array {
   const gain = new Float64Array(rows)
   for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) {
-      gain[i]! += values[i * columns + j]! * (weights[2 * j]! - weights[2 * j + 1]!)
-    }
+    let sum = 0
+    for (let j = 0; j < columns; j++) sum += values[i * columns + j]! * weights[j]!
+    gain[i] = sum
   }
   return gain
 }
