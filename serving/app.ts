@@ -33,7 +33,7 @@ export function buildApp(services: Services): FastifyInstance {
   app.decorateRequest('caller', null as unknown as KeyHolder)
   // callback style: a promise a request costs more than all of this
   app.addHook('onRequest', (request, reply, done) => {
-    let word: void | Promise<void> = undefined
+    let word: Promise<void> | undefined
     try {
       request.caller = ANYONE
       const path = request.routeOptions.url
@@ -68,7 +68,7 @@ export function buildApp(services: Services): FastifyInstance {
   }
   addHealthRoutes(app, services)
   addMetricsRoute(app, services)
-  const document = openApiDocument()
+  const document = openApiDocument(services.gateway !== undefined)
   const documentText = JSON.stringify(document)
   const page = docsPage(document)
   app.get('/openapi.json', (_, reply) => {
