@@ -1,3 +1,4 @@
+import { WeirError } from '../models/errors.ts'
 import type { Desk, PrimaryLine } from './primary-line.ts'
 import { type RateLimiter, rateLimited } from './rate-limit.ts'
 import { type Grant, TokenBuckets } from './token-buckets.ts'
@@ -19,6 +20,8 @@ const BELIEVED_MS = 250
 /** Tokens that nobody used for so long go back. */
 const IDLE_MS = 1000
 const CLIENTS = 10_000
+/** Longest wait for the primary, in milliseconds. */
+const ANSWER_MS = 5000
 
 interface Lease {
   readonly perMinute: number
@@ -49,14 +52,14 @@ export class LeasedRateLimit implements RateLimiter {
     this.#sweeper.unref()
   }
 
-  take(client: string, perMinute: number): void | Promise<void> {
+  take(client: string, perMinute: number): Promise<void> | undefined {
     const lease = this.#leases.get(client) ?? this.#added(client, perMinute)
     const now = this.#now()
     if (lease.tokens > 0) {
       lease.tokens--
       lease.spent++
       lease.usedAt = now
-      return
+      return undefined
     }
     if (now < lease.refusedUntil) throw rateLimited(perMinute, lease.refusedUntil - now)
     return new Promise((resolve, reject) => {
@@ -93,12 +96,20 @@ export class LeasedRateLimit implements RateLimiter {
         needed: lease.waiting.length,
         back: 0,
       }
+      const refuseAll = (error: unknown): void => {
+        for (const { reject } of lease.waiting.splice(0)) reject(error)
+      }
+      const late = setTimeout(() => {
+        const what = 'its primary process does not answer'
+        refuseAll(new WeirError('overloaded', { what }, { retryAfter: 1 }))
+      }, ANSWER_MS)
       let grant: Grant
       try {
         grant = (await this.#line.ask(RATE_TOPIC, question)) as Grant
       } catch (error) {
-        for (const { reject } of lease.waiting.splice(0)) reject(error)
-        return
+        return refuseAll(error)
+      } finally {
+        clearTimeout(late)
       }
       lease.usedAt = this.#now()
       const served = lease.waiting.splice(0, grant.granted)
@@ -107,7 +118,7 @@ export class LeasedRateLimit implements RateLimiter {
       for (const { resolve } of served) resolve()
       if (grant.granted > 0) continue
       lease.refusedUntil = lease.usedAt + Math.min(grant.wait, BELIEVED_MS)
-      for (const { reject } of lease.waiting.splice(0)) reject(rateLimited(perMinute, grant.wait))
+      refuseAll(rateLimited(perMinute, grant.wait))
     }
   }
 

@@ -1,7 +1,7 @@
 import type { ServeConfig } from './config.ts'
 import { RATE_TOPIC, RateDesk } from './leased-rate-limit.ts'
 import type { BudgetState } from './money/book.ts'
-import { abandonWorker, budgetDesk } from './money/budget-desk.ts'
+import { BudgetDesk } from './money/budget-desk.ts'
 import { budgetMetrics, openAuthority } from './money/open-authority.ts'
 import { SPEND_WHERE, spendFolderOf } from './money/open-money.ts'
 import { BUDGET_TOPIC } from './money/remote-authority.ts'
@@ -44,19 +44,20 @@ export async function openPrimaryDesk(
           now,
           onWarning,
         })
+  const budgets = authority && new BudgetDesk(authority)
   const { Registry } = await import('prom-client')
   const registry = new Registry()
-  if (authority) {
+  if (authority && budgets) {
     // a folder that is in use is known before any worker starts
     authority.declare(config.gateway?.budgets ?? [])
-    desks.set(BUDGET_TOPIC, budgetDesk(authority))
+    desks.set(BUDGET_TOPIC, budgets.answer)
     budgetMetrics(registry, () => authority.states())
   }
   return {
     desks,
     gone(worker) {
       rates.gone(worker)
-      if (authority) abandonWorker(authority, worker)
+      budgets?.gone(worker)
     },
     budgets: () => authority?.states() ?? [],
     metrics: () => registry.metrics(),

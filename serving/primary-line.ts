@@ -70,6 +70,18 @@ export function openPrimaryLine(port: Port): PrimaryLine {
   }
 }
 
+/** What an answer comes to in time. @throws where it does not come */
+export function within<T>(answer: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`the primary process was silent for ${milliseconds} ms`)),
+      milliseconds,
+    )
+  })
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
+}
+
 /** Answers one topic for all workers. @param worker the number of the worker that asks */
 export type Desk = (question: unknown, worker: number) => unknown
 

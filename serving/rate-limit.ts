@@ -8,7 +8,7 @@ export interface RateLimiter {
    *
    * @throws rate_limited, with the seconds to wait
    */
-  take(client: string, perMinute: number): void | Promise<void>
+  take(client: string, perMinute: number): Promise<void> | undefined
   close?(): void
 }
 
@@ -21,7 +21,7 @@ export class RateLimit implements RateLimiter {
     this.#buckets = new TokenBuckets(now)
   }
 
-  take(client: string, perMinute: number): void {
+  take(client: string, perMinute: number): undefined {
     const { granted, wait } = this.#buckets.take(client, perMinute, 1)
     if (granted === 0) throw rateLimited(perMinute, wait)
   }

@@ -1,4 +1,5 @@
-import { closeSync, fdatasync, fdatasyncSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fdatasync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { WeirError } from '../../models/errors.ts'
 
 /**
  * A new file that grows by whole lines. Writing is synchronous: what was written survives the process
@@ -61,5 +62,14 @@ export class AppendFile {
     this.#closed = true
     // one that is being synced is closed afterwards
     if (!this.#syncing) closeSync(this.#descriptor)
+  }
+}
+
+/** @throws file_unwritable */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+  } catch (cause) {
+    throw new WeirError('file_unwritable', { path, reason: (cause as Error).message }, { cause })
   }
 }

@@ -125,13 +125,8 @@ export class BudgetBook {
 
   /** Undefined where the claim is held from now on. A claim for unknown budgets counts for the others. */
   reserve(id: string, claim: Claim): BudgetRefusal | undefined {
-    const refusal = this.refusal(claim)
-    if (refusal) {
-      const account = this.#accounts.get(refusal.budget)!
-      account.refused++
-      this.#tell(account, 'refusing')
-      return refusal
-    }
+    const refusal = this.preview(claim)
+    if (refusal) return refusal
     const periods: Record<string, string> = {}
     for (const name of claim.budgets) {
       const account = this.#account(name)
@@ -143,8 +138,18 @@ export class BudgetBook {
     return undefined
   }
 
-  /** Why it would not fit now; a budget that stops comes before one that downgrades. */
-  refusal({ budgets, nanos }: Claim): BudgetRefusal | undefined {
+  /** As `reserve` refuses, and nothing is held. */
+  preview(claim: Claim): BudgetRefusal | undefined {
+    const refusal = this.#refusal(claim)
+    if (!refusal) return undefined
+    const account = this.#accounts.get(refusal.budget)!
+    account.refused++
+    this.#tell(account, 'refusing')
+    return refusal
+  }
+
+  /** A budget that stops comes before one that downgrades. */
+  #refusal({ budgets, nanos }: Claim): BudgetRefusal | undefined {
     let found: BudgetRefusal | undefined
     for (const name of budgets) {
       const account = this.#account(name)

@@ -1,26 +1,46 @@
 import type { Desk } from '../primary-line.ts'
 import type { LocalAuthority } from './local-authority.ts'
 import type { BudgetQuestion } from './remote-authority.ts'
+import type { BudgetSettings } from './settings.ts'
 
-const begin = (worker: number): string => `w${worker}:`
+/** The primary's side of its workers' budgets. */
+export class BudgetDesk {
+  readonly #authority: LocalAuthority
+  /** by worker: one that starts, or has not reloaded yet, does not take away what the others count for */
+  readonly #declared = new Map<number, readonly BudgetSettings[]>()
 
-/** Answers workers' questions about budgets, in the primary. */
-export const budgetDesk =
-  (authority: LocalAuthority): Desk =>
-  (asked, worker) => {
+  constructor(authority: LocalAuthority) {
+    this.#authority = authority
+  }
+
+  answer: Desk = (asked, worker) => {
     const question = asked as BudgetQuestion
+    const id = (its: string): string => `${begin(worker)}${its}`
     switch (question.do) {
       case 'declare':
-        return authority.declare(question.budgets)
+        return this.#declare(worker, question.budgets)
       case 'reserve':
-        return authority.reserve(begin(worker) + question.id, question.claim)
+        return this.#authority.reserve(id(question.id), question.claim)
       case 'settle':
-        return authority.settle(begin(worker) + question.id, question.nanos)
+        return this.#authority.settle(id(question.id), question.nanos)
       case 'states':
-        return authority.states()
+        return this.#authority.states()
     }
   }
 
-/** A worker has died: what it had under way may have been billed. */
-export const abandonWorker = (authority: LocalAuthority, worker: number): void =>
-  authority.abandon(begin(worker))
+  /** A worker has died: what it had under way may have been billed. */
+  gone(worker: number): void {
+    this.#authority.abandon(begin(worker))
+    this.#declared.delete(worker)
+  }
+
+  /** All that any of them counts for; of one name, as it was said last. */
+  #declare(worker: number, budgets: readonly BudgetSettings[]): void {
+    this.#declared.delete(worker)
+    this.#declared.set(worker, budgets)
+    const all = [...this.#declared.values()].flat().map((budget) => [budget.name, budget] as const)
+    this.#authority.declare([...new Map(all).values()])
+  }
+}
+
+const begin = (worker: number): string => `w${worker}:`

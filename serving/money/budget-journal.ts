@@ -1,6 +1,6 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { AppendFile } from './append-file.ts'
+import { AppendFile, makeFolder } from './append-file.ts'
 import type { BookState } from './book.ts'
 import { type BudgetLine, segmentName } from './budget-lines.ts'
 
@@ -41,7 +41,7 @@ export class BudgetJournal {
   constructor(options: BudgetJournalOptions) {
     this.#options = options
     this.#segments = [...options.segments]
-    mkdirSync(options.folder, { recursive: true })
+    makeFolder(options.folder)
     this.#begin()
     this.#syncer = setInterval(() => {
       if (this.#failing) this.#write('')

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { makeFolder } from './append-file.ts'
 import type { BudgetAuthority } from './authority.ts'
 import {
   type BudgetAlert,
@@ -32,7 +32,7 @@ export interface LocalAuthority extends BudgetAuthority {
 /** The book of this process's budgets, kept on disk, as a crash left it. @throws config_invalid: in use */
 export function openLocalAuthority(options: LocalAuthorityOptions): LocalAuthority {
   const { folder, where, now, onWarning } = options
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   const unlock = lockFolder(folder, where, now)
   try {
     const { state, segments, torn } = readBudgets(folder)
@@ -82,7 +82,7 @@ export function openLocalAuthority(options: LocalAuthorityOptions): LocalAuthori
         journal.now({ object: 'hold', id, ...book.held(id)! })
         return undefined
       },
-      preview: (claim) => book.refusal(claim),
+      preview: (claim) => book.preview(claim),
       settle,
       states: () => book.states(),
       abandon(prefix) {

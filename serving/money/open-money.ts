@@ -80,6 +80,8 @@ export function openMoney(options: OpenMoneyOptions): Money {
   const declared = new DeclaredBudgets()
   const table = new SpendTable()
   const since = now()
+  /** models that this was said of */
+  const overrun = new Set<string>()
 
   const check: Money['check'] = (source, budgets, tiers = {}) => {
     if (budgets.length > 0 && !authority) {
@@ -125,10 +127,13 @@ export function openMoney(options: OpenMoneyOptions): Money {
           declared,
           terms,
           owner: options.owner,
-          onOverrun: (model, claimed, cost) =>
+          onOverrun(model, claimed, cost) {
+            if (overrun.has(model)) return
+            overrun.add(model)
             onWarning(
               `${model} was billed $${dollarsOf(cost)}, more than the $${dollarsOf(claimed)} that its answer could cost: are its price, context and output_tokens right?`,
-            ),
+            )
+          },
         })
       : () => undefined,
     observe(served) {
@@ -141,6 +146,8 @@ export function openMoney(options: OpenMoneyOptions): Money {
     declare,
     closed(model, request) {
       if (declared.empty || !authority || !terms.has(model)) return undefined
+      // another endpoint's: its one model is asked or refused as it is sent
+      if (request.body.messages.length === 0) return undefined
       const question = {
         endpoint: 'chat',
         request,

@@ -1,4 +1,5 @@
-import type { PrimaryLine } from '../primary-line.ts'
+import { WeirError } from '../../models/errors.ts'
+import { type PrimaryLine, within } from '../primary-line.ts'
 import type { BudgetAuthority } from './authority.ts'
 import type { BudgetRefusal, BudgetState, Claim } from './book.ts'
 import type { BudgetSettings } from './settings.ts'
@@ -15,6 +16,9 @@ export const BUDGET_TOPIC = 'budget'
 /** A refusal is believed for so long, in milliseconds, before the primary is asked again. */
 const BELIEVED_MS = 250
 
+/** Longest wait for the primary, in milliseconds. */
+const ANSWER_MS = 5000
+
 /** The primary's authority, from a worker. */
 export function remoteAuthority(line: PrimaryLine, now: () => number): BudgetAuthority {
   const refusals = new Map<string, { refusal: BudgetRefusal; nanos: number; at: number }>()
@@ -23,12 +27,18 @@ export function remoteAuthority(line: PrimaryLine, now: () => number): BudgetAut
   return {
     declare: (budgets) => tell({ do: 'declare', budgets }),
     async reserve(id, claim) {
-      const refusal = (await ask({ do: 'reserve', id, claim })) as BudgetRefusal | undefined
-      if (refusal) {
-        refusals.set(refusal.budget, { refusal, nanos: claim.nanos, at: now() })
-        return refusal
+      let refusal: BudgetRefusal | undefined
+      try {
+        const asked = ask({ do: 'reserve', id, claim })
+        refusal = (await within(asked, ANSWER_MS)) as BudgetRefusal | undefined
+      } catch (cause) {
+        // it may be granted yet: nothing is asked of any model for it
+        tell({ do: 'settle', id, nanos: 0 })
+        const what = 'its primary process does not keep its budgets'
+        throw new WeirError('overloaded', { what }, { cause, retryAfter: 1 })
       }
-      return undefined
+      if (refusal) refusals.set(refusal.budget, { refusal, nanos: claim.nanos, at: now() })
+      return refusal
     },
     preview({ budgets, nanos }) {
       for (const name of budgets) {
@@ -41,7 +51,7 @@ export function remoteAuthority(line: PrimaryLine, now: () => number): BudgetAut
     states: async () => (await ask({ do: 'states' })) as BudgetState[],
     // so that what was settled last has arrived
     close: async () => {
-      await ask({ do: 'states' })
+      await within(ask({ do: 'states' }), ANSWER_MS).catch(() => {})
     },
   }
 }

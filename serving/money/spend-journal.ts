@@ -1,6 +1,6 @@
-import { mkdirSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { AppendFile } from './append-file.ts'
+import { AppendFile, makeFolder } from './append-file.ts'
 import { dayOf } from './period.ts'
 import type { SpendLine } from './spend-line.ts'
 
@@ -30,10 +30,10 @@ export class SpendJournal {
   dropped = 0
   readonly #syncer: NodeJS.Timeout
 
-  /** @throws what the disk says */
+  /** @throws file_unwritable */
   constructor(options: SpendJournalOptions) {
     this.#options = options
-    mkdirSync(options.folder, { recursive: true })
+    makeFolder(options.folder)
     this.#syncer = setInterval(() => {
       if (this.#failing) this.flush()
       this.#file?.file.syncLater()

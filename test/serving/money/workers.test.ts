@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createRandom } from '../../../models/random.ts'
 import { LeasedRateLimit, RATE_TOPIC, RateDesk } from '../../../serving/leased-rate-limit.ts'
-import { abandonWorker, budgetDesk } from '../../../serving/money/budget-desk.ts'
+import { BudgetDesk } from '../../../serving/money/budget-desk.ts'
 import { openAuthority } from '../../../serving/money/open-authority.ts'
 import { BUDGET_TOPIC, remoteAuthority } from '../../../serving/money/remote-authority.ts'
 import type { Desk } from '../../../serving/primary-line.ts'
@@ -31,7 +31,8 @@ describe('budgets of several workers', () => {
       now: Date.now,
       onWarning: () => {},
     })
-    const desks = new Map<string, Desk>([[BUDGET_TOPIC, budgetDesk(authority)]])
+    const desk = new BudgetDesk(authority)
+    const desks = new Map<string, Desk>([[BUDGET_TOPIC, desk.answer]])
     let born = 0
     const worker = (): FakeWorker & { number: number } & {
       budgets: ReturnType<typeof remoteAuthority>
@@ -42,7 +43,7 @@ describe('budgets of several workers', () => {
       budgets.declare([budget({ usd: 0.0004, per: 'total' })])
       return { ...fake, number, budgets }
     }
-    return { authority, worker }
+    return { authority, desk, worker }
   }
 
   test('are one: what one worker holds the other cannot spend', async () => {
@@ -61,13 +62,46 @@ describe('budgets of several workers', () => {
   })
 
   test('count a worker that dies at the upper bound of what it held, and give its place no more', async () => {
-    const { authority, worker } = primary()
+    const { authority, desk, worker } = primary()
     const [a, b] = [worker(), worker()]
     await a.budgets.reserve('1', { budgets: ['all'], nanos: 300_000 })
     await b.budgets.reserve('1', { budgets: ['all'], nanos: 50_000 })
     a.die()
-    abandonWorker(authority, a.number)
+    desk.gone(a.number)
     expect(authority.states()).toMatchObject([{ spent_usd: 0.0003, held_usd: 0.00005 }])
+    await authority.close()
+  })
+
+  test('stay while a worker that starts knows of fewer', async () => {
+    const { authority, worker } = primary()
+    const [a, b] = [worker(), worker()]
+    a.budgets.declare([budget({ usd: 0.0004, per: 'total' }), budget({ name: 'policy' })])
+    await a.budgets.close()
+    await b.budgets.close()
+    b.budgets.declare([budget({ usd: 0.0004, per: 'total' })])
+    await b.budgets.close()
+    expect(authority.states().map(({ name }) => name)).toEqual(['all', 'policy'])
+    a.budgets.declare([budget({ usd: 0.0004, per: 'total' })])
+    await a.budgets.close()
+    expect(authority.states().map(({ name }) => name)).toEqual(['all'])
+    await authority.close()
+  })
+
+  test('of a primary that is silent refuse with 503, and hold nothing', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { authority, worker } = primary()
+    const a = worker()
+    await turns(3)
+    a.die()
+    const refused = expect(
+      a.budgets.reserve('1', { budgets: ['all'], nanos: 10 }),
+    ).rejects.toMatchObject({ code: 'overloaded', status: 503 })
+    vi.advanceTimersByTime(5000)
+    await refused
+    await turns(3)
+    const { items } = a.sent.at(-1) as { items: { question: object }[] }
+    expect(items.at(-1)!.question).toEqual({ do: 'settle', id: '1', nanos: 0 })
+    vi.useRealTimers()
     await authority.close()
   })
 
@@ -113,7 +147,7 @@ describe('budgets of several workers', () => {
           const at = random.int(workers.length)
           const dead = workers[at]!
           dead.die()
-          abandonWorker(its.authority, dead.number)
+          its.desk.gone(dead.number)
           workers[at] = its.worker()
         } else if (dice < 0.07) {
           crashes++
