@@ -1,5 +1,7 @@
 import { type DenseEmbeddings, type Embeddings, takeRows } from '../../models/embeddings.ts'
 import { WeirError } from '../../models/errors.ts'
+import { fitCuts, type Stranger } from './cuts.ts'
+import { fitKernelScores, type KernelScores } from './kernel-scores.ts'
 
 /** Rows of an encoder that is loaded, dense. */
 export type Embed = (texts: readonly string[], signal?: AbortSignal) => Promise<Embeddings>
@@ -14,7 +16,7 @@ export interface SemanticRoute {
 
 export interface SemanticMatch {
   readonly name: string
-  /** mean cosine of the route's nearest examples */
+  /** how much the text belongs to the route, or a cosine where the route's threshold is one */
   readonly score: number
   readonly threshold: number
 }
@@ -27,13 +29,20 @@ export interface SemanticIndex {
   match(text: string, signal?: AbortSignal): Promise<SemanticMatch | undefined>
 }
 
-/** Examples whose cosines are averaged: one odd example does not decide alone. */
+/** Examples whose mean is compared with a threshold that is a cosine: one odd example does not decide alone. */
 const NEAREST = 2
+/** How much texts of none of the routes count among strangers, beside those of other routes. */
+const NONE_SHARE = 2 / 3
+/** Building takes the cube of it. */
+const MOST_TEXTS = 1000
 
 /**
- * Embeds every route's examples and fits the thresholds that are not given: each example is scored with
- * itself left out, and the threshold of a route is the cut between its own examples and everyone else's
- * (`none` of the routes included) with the best balanced accuracy, in the middle of its gap.
+ * Embeds every route's examples and learns from all of them what belongs to which route, and from which score
+ * on: by the scores of examples with themselves left out, of texts that are none of the routes', and of each
+ * route's examples for the other routes.
+ *
+ * @param none texts that belong to no route
+ * @throws config_invalid: a sparse encoder, too many texts
  */
 export async function buildSemanticIndex(
   routes: readonly SemanticRoute[],
@@ -43,63 +52,75 @@ export async function buildSemanticIndex(
 ): Promise<SemanticIndex> {
   const texts: string[] = []
   const owners: number[] = []
-  for (const [i, { examples, description }] of routes.entries()) {
-    for (const text of description === undefined ? examples : [...examples, description]) {
+  const own = routes.map(({ examples, description }) =>
+    description === undefined ? examples : [...examples, description],
+  )
+  for (const [owner, list] of [...own.entries(), [-1, none] as const]) {
+    for (const text of list) {
       texts.push(text)
-      owners.push(i)
+      owners.push(owner)
     }
   }
-  for (const text of none) {
-    texts.push(text)
-    owners.push(-1)
+  if (texts.length > MOST_TEXTS) {
+    const expected = `at most ${MOST_TEXTS} examples and descriptions`
+    throw new WeirError('config_invalid', { where: 'semantic', expected, got: texts.length })
   }
   const rows = unitRows(await embed(texts, signal))
-  const score = (rowsOf: DenseEmbeddings, row: number, route: number, except = -1): number => {
-    const cosines: number[] = []
-    for (let j = 0; j < owners.length; j++) {
-      if (owners[j] === route && j !== except) cosines.push(dot(rowsOf, row, rows, j))
-    }
-    const best = cosines.sort((a, b) => b - a).slice(0, NEAREST)
-    return best.reduce((sum, value) => sum + value, 0) / best.length
-  }
-  const thresholds = routes.map((route, i) => {
-    if (route.threshold !== undefined) return route.threshold
-    const own: number[] = []
-    const others: number[] = []
-    for (const [j, owner] of owners.entries()) {
-      ;(owner === i ? own : others).push(score(rows, j, i, j))
-    }
-    return bestCut(own, others)
-  })
+  const n = texts.length
+  const cosines = Float64Array.from({ length: n * n }, (_, at) =>
+    dot(rows, Math.floor(at / n), rows, at % n),
+  )
+  const scores = fitKernelScores(cosines, owners, routes.length)
+  const cuts = cutsOf(scores, owners, routes.length)
   return {
-    thresholds: new Map(routes.map(({ name }, i) => [name, thresholds[i]!])),
+    thresholds: new Map(routes.map(({ name, threshold }, i) => [name, threshold ?? cuts[i]!])),
     remote,
     async match(text, stop) {
       const asked = unitRows(await embed([text], stop))
-      let best: SemanticMatch | undefined
-      for (const [i, { name }] of routes.entries()) {
-        const found = { name, score: score(asked, 0, i), threshold: thresholds[i]! }
-        if (found.score >= found.threshold && found.score > (best?.score ?? -Infinity)) best = found
-      }
-      return best
+      const near = Float64Array.from({ length: n }, (_, i) => dot(asked, 0, rows, i))
+      const all = scores.score(near)
+      const best = indexOfMost(all)
+      const { name, threshold } = routes[best]!
+      const score = threshold === undefined ? all[best]! : meanOfNearest(near, owners, best)
+      const cut = threshold ?? cuts[best]!
+      return score >= cut ? { name, score, threshold: cut } : undefined
     },
   }
 }
 
-function bestCut(own: readonly number[], others: readonly number[]): number {
-  const sorted = [...own, ...others].sort((a, b) => a - b)
-  let best = { accuracy: -1, gap: -1, cut: 0.5 }
-  for (let i = 0; i + 1 < sorted.length; i++) {
-    const gap = sorted[i + 1]! - sorted[i]!
-    const cut = sorted[i]! + gap / 2
-    const kept = own.filter((value) => value >= cut).length / own.length
-    const refused = others.filter((value) => value < cut).length / Math.max(1, others.length)
-    const accuracy = kept + refused
-    if (accuracy > best.accuracy || (accuracy === best.accuracy && gap > best.gap)) {
-      best = { accuracy, gap, cut }
-    }
+function cutsOf(
+  { leftOut }: KernelScores,
+  owners: readonly number[],
+  classes: number,
+): Float64Array {
+  const examples = owners.filter((owner) => owner >= 0).length
+  const none = owners.length - examples
+  const known: { owner: number; score: number }[] = []
+  const strangers: Stranger[] = []
+  for (const [i, owner] of owners.entries()) {
+    const mine = leftOut.subarray(i * classes, (i + 1) * classes)
+    if (owner >= 0) known.push({ owner, score: mine[owner]! })
+    // where its own route is taken away, a text is a stranger to all others
+    const nearest = indexOfMost(mine, owner)
+    const weight = owner < 0 ? NONE_SHARE / none : (none > 0 ? 1 - NONE_SHARE : 1) / examples
+    strangers.push({ owner: nearest, score: mine[nearest]!, weight })
   }
-  return best.cut
+  return fitCuts(known, strangers, classes)
+}
+
+function indexOfMost(values: Float64Array, except = -1): number {
+  let best = except === 0 ? 1 : 0
+  for (let i = best + 1; i < values.length; i++) {
+    if (i !== except && values[i]! > values[best]!) best = i
+  }
+  return best
+}
+
+function meanOfNearest(cosines: Float64Array, owners: readonly number[], route: number): number {
+  const nearest = [...cosines.filter((_, i) => owners[i] === route)]
+    .sort((a, b) => b - a)
+    .slice(0, NEAREST)
+  return nearest.reduce((sum, value) => sum + value, 0) / nearest.length
 }
 
 function unitRows(embeddings: Embeddings): DenseEmbeddings {
