@@ -1,11 +1,11 @@
 import Type, { type Static } from 'typebox'
 import { concatenate, takeRows } from '../../models/embeddings.ts'
 import { WeirError } from '../../models/errors.ts'
-import { knn } from '../../models/families/knn.ts'
 import type { HeadWeights, Tensor } from '../../models/family.ts'
 import type { EpochRecord } from '../engine/engine.ts'
 import { defaultsOf, whole } from '../settings.ts'
 import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
+import { kernelWeights, listedWinRates, nearestLists } from './nearest-lists.ts'
 import { neighbourTensors } from './neighbour-rows.ts'
 import { pairRows, winRateLoss } from './pair-rows.ts'
 
@@ -59,13 +59,22 @@ export const knnTrainer: Trainer<Static<typeof KNN_SETTINGS>> = {
     const labels = pairRows(compared, input)
     const curve: EpochRecord[] = []
     let best: { loss: number; kernel: number[] } | undefined
+    // the search is the same for every kernel, and nearly all of the work
+    const lists = nearestLists(withKernel(input.models, tensors, [k, 1, 0]), compared.embeddings, k)
     for (const temperature of TEMPERATURES) {
-      const mass = meanMass(tensors, input, compared, k, temperature)
+      // as the head will hold it
+      const kernels = kernelWeights(lists, Math.fround(temperature))
+      const mass = meanMass(kernels)
       for (const share of PRIOR_SHARES) {
         signal?.throwIfAborted()
         const kernel = [k, temperature, share * mass]
         const started = performance.now()
-        const winRate = score(tensors, kernel, input, compared)
+        const winRate = listedWinRates(
+          withKernel(input.models, tensors, kernel),
+          input,
+          lists,
+          kernels,
+        )
         const loss = winRateLoss(winRate, labels)
         const seconds = (performance.now() - started) / 1000
         curve.push({ epoch: curve.length, trainLoss: loss, validationLoss: loss, seconds })
@@ -139,42 +148,12 @@ export function joinRows({ train, validation }: TrainerInput): TrainingRows {
   }
 }
 
-function score(
-  tensors: Readonly<Record<string, Tensor>>,
-  kernel: readonly number[],
-  input: TrainerInput,
-  rows: TrainingRows,
-): Float64Array {
-  return knn.forward(withKernel(input.models, tensors, kernel), input, rows.embeddings).winRate
-}
-
-/** Kernel weight around a row: with prior W a base of 0 and scores of 1 give mass / (mass + W). */
-function meanMass(
-  tensors: Readonly<Record<string, Tensor>>,
-  input: TrainerInput,
-  rows: TrainingRows,
-  k: number,
-  temperature: number,
-): number {
-  const ones: Tensor = {
-    ...tensors.scores!,
-    values: new Float32Array(tensors.scores!.values.length),
-  }
-  const m = input.models.length
-  for (let i = input.strong; i < ones.values.length; i += m) ones.values[i] = 1
-  const base: Tensor = { shape: [m], values: new Float32Array(m) }
-  const probe = withKernel(input.models, { ...tensors, scores: ones, base }, [k, temperature, 1])
-  const sample = takeRows(
-    rows.embeddings,
-    Array.from({ length: Math.min(200, rows.embeddings.rows) }, (_, i) => i),
-  )
-  const { quality } = knn.forward(probe, input, sample)
+/** Kernel weight around a row, over the first rows. */
+function meanMass(kernels: readonly Float64Array[]): number {
+  const sample = kernels.slice(0, 200)
   let sum = 0
-  for (let row = 0; row < sample.rows; row++) {
-    const share = Math.min(quality![row * m + input.strong]!, 1 - 1e-9)
-    sum += share / (1 - share)
-  }
-  return Math.max(sum / Math.max(sample.rows, 1), 1e-9)
+  for (const kernel of sample) for (const weight of kernel) sum += weight
+  return Math.max(sum / Math.max(sample.length, 1), 1e-9)
 }
 
 /** The first so many rows of a split; their order is the log's, their choice the split's hash. */
