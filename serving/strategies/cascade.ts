@@ -96,6 +96,7 @@ async function tryLevel(
     return await askChecked(call, target, checks, {}, limit)
   } catch (error) {
     if (call.signal.aborted || !(error instanceof WeirError)) throw error
+    call.trail.notes.set('failed', error.code)
     return undefined
   } finally {
     limit.end()

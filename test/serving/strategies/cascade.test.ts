@@ -91,7 +91,11 @@ describe('log-probabilities', () => {
   test('an upstream that refuses them is passed over', async () => {
     await open([check])
     app.upstreams.small.reply = (body) => (body.logprobs ? { status: 400 } : { text: 'from small' })
-    expect((await ask(app)).text).toBe('from big')
+    const { text, headers } = await ask(app)
+    expect(text).toBe('from big')
+    expect(headers.get('x-weir-strategy')).toBe(
+      'cascade; failed=upstream_rejected; level=2; ended=last',
+    )
   })
 })
 

@@ -64,6 +64,19 @@ describe('majority', () => {
     expect(app.upstreams.small.asked.every((body) => body.temperature === 0.9)).toBe(true)
   })
 
+  test('as many samples as there may be, without a warning of leaks', async () => {
+    const warnings: Error[] = []
+    const hear = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', hear)
+    await open({ ...settings, samples: 32 }, {}, { attempts: 2 })
+    app.plan = { targets: [{ model: 'small' }] }
+    app.upstreams.small.reply = (_, nth) => (nth % 3 === 0 ? { status: 500 } : { text: `${nth}` })
+    const { headers } = await ask(app)
+    expect(strategyOf(headers)).toContain('agreement=1/32')
+    process.off('warning', hear)
+    expect(warnings).toEqual([])
+  })
+
   test('who could not change it any more is given up', async () => {
     await open(settings, { small: { text: 'yes' }, big: { text: 'Yes!' }, judge: { hang: true } })
     app.plan = { targets: ALL }
