@@ -22,7 +22,7 @@ beforeAll(async () => {
 describe('--router auto', () => {
   it('judges every family on the same held-back rows and chooses the first within one standard error', async () => {
     const { family, rows, skipped, stopped } = await chooseFamily(dataset, OPTIONS)
-    expect(rows.map(({ name }) => name)).toEqual(['classifier', 'knn', 'mf'])
+    expect(rows.map(({ name }) => name)).toEqual(['classifier', 'knn', 'mf', 'mlp'])
     const near = rows.find(({ above, error }) => above <= error)!
     expect(family).toBe(near.name)
     expect(rows.filter(({ chosen }) => chosen).map(({ name }) => name)).toEqual([family])
@@ -36,7 +36,7 @@ describe('--router auto', () => {
     })
     const turned = { ...dataset, outcomes: { ...dataset.outcomes!, scores } }
     const choice = await chooseFamily(dataset, OPTIONS, 2)
-    expect(choice.tuned.map(({ family }) => family)).toEqual(['classifier', 'knn', 'mf'])
+    expect(choice.tuned.map(({ family }) => family)).toEqual(['classifier', 'knn', 'mf', 'mlp'])
     for (const { trials } of choice.tuned) expect(trials).toHaveLength(2)
     expect(await chooseFamily(turned, OPTIONS, 2)).toEqual(choice)
   })
