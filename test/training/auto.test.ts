@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Dataset, SPLITS } from '../../data/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
-import { chooseFamily } from '../../training/auto.ts'
+import { type AutoChoice, chooseFamily } from '../../training/auto.ts'
 import type { FitRouterOptions } from '../../training/fit-router.ts'
 import { writeSmallLog } from './small-log.ts'
 
@@ -20,8 +20,13 @@ beforeAll(async () => {
 })
 
 describe('--router auto', () => {
-  it('judges every family on the same held-back rows and chooses the first within one standard error', async () => {
-    const { family, rows, skipped, stopped } = await chooseFamily(dataset, OPTIONS)
+  let choice: AutoChoice
+  beforeAll(async () => {
+    choice = await chooseFamily(dataset, OPTIONS)
+  })
+
+  it('judges every family on the same held-back rows and chooses the first within one standard error', () => {
+    const { family, rows, skipped, stopped } = choice
     expect(rows.map(({ name }) => name)).toEqual(['classifier', 'knn', 'mf', 'mlp'])
     const near = rows.find(({ above, error }) => above <= error)!
     expect(family).toBe(near.name)
@@ -29,16 +34,19 @@ describe('--router auto', () => {
     expect([skipped, stopped]).toEqual([[], false])
   })
 
-  it('tunes within each family, and reads no label of test and calibration rows', async () => {
+  it('reads no label of test and calibration rows', async () => {
     const scores = dataset.outcomes!.scores.map((score, i) => {
       const split = SPLITS[dataset.split[Math.floor(i / 2)]!]
       return split === 'test' || split === 'calibration' ? 1 - score : score
     })
     const turned = { ...dataset, outcomes: { ...dataset.outcomes!, scores } }
-    const choice = await chooseFamily(dataset, OPTIONS, 2)
-    expect(choice.tuned.map(({ family }) => family)).toEqual(['classifier', 'knn', 'mf', 'mlp'])
-    for (const { trials } of choice.tuned) expect(trials).toHaveLength(2)
-    expect(await chooseFamily(turned, OPTIONS, 2)).toEqual(choice)
+    expect(await chooseFamily(turned, OPTIONS)).toEqual(choice)
+  })
+
+  it('tunes within each family where asked to', async () => {
+    const { tuned } = await chooseFamily(dataset, OPTIONS, 2)
+    expect(tuned.map(({ family }) => family)).toEqual(['classifier', 'knn', 'mf', 'mlp'])
+    for (const { trials } of tuned) expect(trials).toHaveLength(2)
   })
 
   it('stopped on the way, chooses among the families that were fitted', async () => {
