@@ -59,8 +59,9 @@ export type RuleHit = Type.Static<typeof RuleHit>
 const Part = { weight: Type.Number(), win_rate: Type.Number() }
 
 /**
- * What moved the win rate: of a linear head its features, with additive contributions to the log-odds or
- * the difference of success rates; of a head that asks training prompts, those; and what decided beside it.
+ * What moved the win rate: of a linear head its features, with additive contributions to the log-odds or the
+ * difference of success rates; of others the parts of the prompt, with what the log-odds lose without each, and
+ * the training prompts where the head asks them; and what decided beside it.
  */
 export const Explanation = Type.Object({
   features: Type.Array(Type.Object({ name: Type.String(), contribution: Type.Number() })),

@@ -16,6 +16,7 @@ import type { Encoder, EncoderSpec } from './encoder.ts'
 import { WeirError } from './errors.ts'
 import { explainLinear } from './explain.ts'
 import { explainNeighbours } from './explain-neighbours.ts'
+import { explainParts } from './explain-parts.ts'
 import { type HeadScorer, linearScorer, openHead } from './head-scorer.ts'
 import { requestText } from './route-request.ts'
 import type { Scores } from './scores.ts'
@@ -47,7 +48,10 @@ export interface Router {
   route(request: RouteRequest): Promise<Decision>
   /** The encoder's own rows, which is what drift is watched on and what a log may keep. */
   embed(prompts: readonly string[]): Promise<Embeddings>
-  /** What moved the win rate of one text: features of a linear head, else neighbours, else a note why not. */
+  /**
+   * What moved the win rate of one text: features of a linear head, else what each part of the text does when
+   * it is left out, with the head's neighbours where it has them (a note says why not).
+   */
   explain(prompt: string): Promise<Explanation>
   close(): Promise<void>
 }
@@ -93,19 +97,20 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
 
   let known: ReturnType<typeof readNeighbours> | undefined
   const explain = async (prompt: string): Promise<Explanation> => {
-    if (!head.linear && !bundle.manifest.files[NEIGHBOURS_FILE])
-      return { features: [], note: NO_NEIGHBOURS }
     const { embeddings } = await encoder.encode([prompt])
     if (head.linear) return explainLinear(head.linear, embeddings, encoder.featureNames?.(prompt))
-    const weights = await head.neighbours?.(embeddings)
-    if (!weights) return { features: [], note: NO_NEIGHBOURS }
+    const features = await explainParts(prompt, async (texts) => (await score(texts)).winRate)
+    const weights = bundle.manifest.files[NEIGHBOURS_FILE]
+      ? await head.neighbours?.(embeddings)
+      : undefined
+    if (!weights) return { features, note: NO_NEIGHBOURS }
     known ??= readNeighbours(bundle)
     const { rows, texts } = await known
     if (rows.hashes.length !== weights.weight.length) {
       const reason = `${NEIGHBOURS_FILE} has ${rows.hashes.length} rows, the graph ${weights.weight.length}`
       throw new WeirError('bundle_invalid', { path: bundle.path, reason })
     }
-    return { features: [], ...explainNeighbours(weights, rows, texts) }
+    return { features, ...explainNeighbours(weights, rows, texts) }
   }
 
   return {
@@ -173,7 +178,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
 }
 
 const NO_NEIGHBOURS =
-  'nothing to name: the head is neither linear nor made of training prompts, or its bundle is older than the file that names them (train it again to have it)'
+  'no neighbours: the head asks no training prompts, or its bundle is older than the file that names them (train it again to have it)'
 
 /** Read on the first explanation, then kept: the files of a version do not change. */
 async function readNeighbours(bundle: Bundle) {

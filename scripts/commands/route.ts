@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { openTerminal, score } from '../terminal.ts'
+import type { Explanation } from '../../models/decision.ts'
+import { openTerminal, score, type Terminal, table } from '../terminal.ts'
 
 interface RouteOptions {
   readonly threshold?: string
@@ -48,12 +49,38 @@ async function route(bundle: string, prompt: string, options: RouteOptions): Pro
     terminal.print(
       `${decision.model}  win rate ${score(decision.win_rate ?? Number.NaN)}, threshold ${score(decision.threshold)}  (${decision.reason})`,
     )
-    for (const { name, contribution } of decision.explanation?.features ?? []) {
-      terminal.print(`  ${contribution >= 0 ? '+' : ''}${contribution.toFixed(3)}  ${name}`)
-    }
+    if (decision.explanation) printExplanation(terminal, decision.explanation)
   } finally {
     await router.close()
   }
+}
+
+function printExplanation(terminal: Terminal, explanation: Explanation): void {
+  const { features, neighbours = [], neighbourhood, note } = explanation
+  for (const { name, contribution } of features) {
+    terminal.print(`  ${contribution >= 0 ? '+' : ''}${contribution.toFixed(3)}  ${name}`)
+  }
+  if (neighbourhood) {
+    const { win_rate: rate, others, prior } = neighbourhood
+    const row = (weight: number, its: number, near: string, what: string): string[] => [
+      `${(100 * weight).toFixed(1)}%`,
+      score(its),
+      near,
+      what,
+    ]
+    terminal.print(`\nIts neighbours give ${score(rate)}:`)
+    terminal.print(
+      table([
+        ['weight', 'win rate', 'cosine', 'training prompt'],
+        ...neighbours.map(({ weight, win_rate: its, similarity, prompt_hash: hash, text }) =>
+          row(weight, its, score(similarity), text?.replace(/\s+/g, ' ').slice(0, 60) ?? hash),
+        ),
+        row(others.weight, others.win_rate, '', `${others.count} others`),
+        row(prior.weight, prior.win_rate, '', 'the prior'),
+      ]),
+    )
+  }
+  if (note !== undefined) terminal.note(note)
 }
 
 async function readInput(): Promise<string> {

@@ -240,6 +240,33 @@ describe('explain', () => {
     )
   })
 
+  test('of a head that says nothing of itself is what each word does when it is left out', async () => {
+    const router = await open({ folded: false })
+    const { features, note } = await router.explain('prove the integral')
+    const texts = ['prove the integral', 'the integral', 'prove integral', 'prove the ']
+    const { winRate } = await router.score(texts)
+    const [whole, ...without] = [...winRate].map((rate) => Math.log(rate / (1 - rate)))
+    const expected = ['“prove”', '“the”', '“integral”'].map((name, i) => [
+      name,
+      whole! - without[i]!,
+    ])
+    const found = new Map(features.map(({ name, contribution }) => [name, contribution]))
+    for (const [name, contribution] of expected) {
+      expect(found.get(name as string) ?? 0).toBeCloseTo(contribution as number, 9)
+    }
+    expect(features[0]!.name).toBe('“prove”')
+    expect(note).toMatch(/no neighbours/)
+  })
+
+  test('cuts a long text into few parts, whole words each, and one word into none', async () => {
+    const router = await open({ folded: false })
+    const words = Array.from({ length: 500 }, (_, i) => (i === 250 ? 'prove' : `word${i}`))
+    const { features } = await router.explain(words.join(' '))
+    expect(features.length).toBeLessThanOrEqual(16)
+    expect(features[0]!.name).toMatch(/^“prove word251 /)
+    expect((await router.explain('prove')).features).toEqual([])
+  })
+
   test('comes with a decision when asked for', async () => {
     const router = await open()
     expect(
