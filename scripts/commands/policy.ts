@@ -5,6 +5,9 @@ import { addAuditCommands } from './policy-audit.ts'
 interface ExplainOptions {
   readonly bundle?: string
   readonly key: string
+  readonly model: string
+  readonly session?: string
+  readonly metadata?: string
   readonly tag?: string[]
   readonly json?: boolean
 }
@@ -22,11 +25,14 @@ export function policyCommand(): Command {
     .action(check)
   policy
     .command('explain')
-    .description('say which step decides about a prompt, and for which models')
+    .description('say what each step says of a prompt, which one decides, and for which models')
     .argument('<file>', 'YAML or JSON')
     .argument('<prompt>', 'one user message')
     .option('--bundle <folder>', 'the learned router; without it, that step is passed')
-    .option('--key <name>', 'as the holder of this key', 'anonymous')
+    .option('--model <name>', 'the model that the client names', 'weir')
+    .option('--key <name>', 'as the holder of this key', 'anyone')
+    .option('--session <id>', 'as a request of this session')
+    .option('--metadata <json>', 'of the request, such as {"tier": "free"}')
     .option('--tag <tag>', 'tag the request; repeat for more', often)
     .option('--json', 'print the plan as JSON')
     .addHelpText(
@@ -57,81 +63,52 @@ async function check(path: string, options: { readonly json?: boolean }): Promis
 
 async function explain(path: string, prompt: string, options: ExplainOptions): Promise<void> {
   const { checkPolicy } = await import('../../serving/policy/check.ts')
-  const { createPolicy } = await import('../../serving/policy/pipeline.ts')
-  const { assertPolicyFits } = await import('../../serving/policy/fit.ts')
-  const { isRemote } = await import('../../models/encoder.ts')
-  const { loadRouter } = await import('../../models/router.ts')
+  const { explainPolicy } = await import('../explain-policy.ts')
   const terminal = openTerminal()
   const checked = checkPolicy(await readText(path), path)
-  const router = options.bundle === undefined ? undefined : await loadRouter(options.bundle)
-  if (router) {
-    const { name, candidates } = router.manifest
-    const its = (wanted: string): string => candidates.find(({ role }) => role === wanted)!.model
-    assertPolicyFits(checked, {
-      pairs: [{ router: name, strong: its('strong'), weak: its('weak') }],
-    })
+  const request = {
+    id: 'explain',
+    body: { model: options.model, messages: [{ role: 'user', content: prompt }] },
+    caller: { name: options.key },
+    headers: {},
+    hints: {
+      metadata: { ...(await metadataOf(options.metadata)), tags: options.tag ?? [] },
+      ...(options.session === undefined ? {} : { session_id: options.session }),
+    },
+    time: Date.now(),
   }
-  const semantic = checked.file.semantic
-  const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
-  const { buildSemanticIndex } = await import('../../serving/policy/semantic.ts')
-  const { cacheFolder } = await import('../cache-folder.ts')
-  const encoder = semantic
-    ? (await makeNamedEncoder(semantic.encoder, { cacheFolder: cacheFolder(process.env) })).encoder
-    : undefined
+  const plan = await explainPolicy(checked, request, options.bundle)
+  if (options.json) {
+    terminal.json(plan)
+    return
+  }
+  for (const { step, matched, name, reason } of plan.steps ?? []) {
+    const why = reason === undefined ? '' : ` (${reason})`
+    terminal.print(`${step.padEnd(16)}${matched ? (name ?? 'matched') : '-'}${why}`)
+  }
+  const { step, reason, name } = plan.deciding
+  terminal.print(`decided by: ${step}${name ? ` ${name}` : ''} (${reason})`)
+  if (plan.kind === 'refuse') terminal.print(`refused: ${plan.message}`)
+  else {
+    terminal.print(`asks: ${plan.targets.map(({ model }) => model).join(', then ')}`)
+    if (plan.propensity < 1) terminal.print(`with a chance of: ${plan.propensity.toFixed(3)}`)
+  }
+  if (options.bundle === undefined && checked.file.learned) {
+    terminal.note('without --bundle, the learned step is passed')
+  }
+}
+
+async function metadataOf(text: string | undefined): Promise<Record<string, unknown>> {
+  if (text === undefined) return {}
   try {
-    const index =
-      semantic && encoder
-        ? await buildSemanticIndex(
-            semantic.routes,
-            semantic.none_of_these ?? [],
-            async (texts, signal) => (await encoder.encode(texts, signal)).embeddings,
-            { remote: isRemote(encoder.spec) },
-          )
-        : undefined
-    const policy = createPolicy(checked, {
-      ...(router
-        ? {
-            learned: {
-              route: (asked) => router.route(asked),
-              has: (name) => name === router.manifest.name,
-              remote: () => isRemote(router.manifest.encoder),
-            },
-          }
-        : {}),
-      ...(index ? { semantic: index } : {}),
-    })
-    const plan = await policy.plan(
-      {
-        id: 'explain',
-        body: { model: 'auto', messages: [{ role: 'user', content: prompt }] },
-        caller: { name: options.key },
-        headers: {},
-        hints: { metadata: { tags: options.tag ?? [] } },
-        time: Date.now(),
-      },
-      {
-        signal: new AbortController().signal,
-        send: () => Promise.reject(new Error('no models are asked here')),
-      },
-    )
-    if (options.json) {
-      terminal.json(plan)
-      return
-    }
-    for (const { step, matched, name, reason } of plan.steps ?? []) {
-      const why = reason === undefined ? '' : ` (${reason})`
-      terminal.print(`${step.padEnd(12)}${matched ? (name ?? 'matched') : '-'}${why}`)
-    }
-    const { step, reason, name } = plan.deciding
-    terminal.print(`decided by: ${step}${name ? ` ${name}` : ''} (${reason})`)
-    if (plan.kind === 'refuse') terminal.print(`refused: ${plan.message}`)
-    else terminal.print(`asks: ${plan.targets.map(({ model }) => model).join(', then ')}`)
-    if (!router && checked.file.learned)
-      terminal.note('without --bundle, the learned step is passed')
-  } finally {
-    await encoder?.close?.()
-    await router?.close()
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // told below
   }
+  const { WeirError } = await import('../../models/errors.ts')
+  const expected = 'a JSON object'
+  throw new WeirError('option_invalid', { option: '--metadata', expected, got: text })
 }
 
 async function readText(path: string): Promise<string> {

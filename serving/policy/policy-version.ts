@@ -1,14 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { isRemote } from '../../models/encoder.ts'
 import { WeirError } from '../../models/errors.ts'
 import { type CheckedPolicy, checkPolicy } from './check.ts'
 import type { EncoderPool } from './encoder-pool.ts'
 import { assertPolicyFits } from './fit.ts'
 import type { FleetRouter } from './fleet-router.ts'
-import { asksLanguage, openLanguageOf } from './language.ts'
 import type { PolicyNeeds } from './needs.ts'
 import { createPolicy, type FilePolicy } from './pipeline.ts'
-import { buildSemanticIndex } from './semantic.ts'
+import { openTextReaders } from './text-readers.ts'
 
 export interface VersionOptions extends Omit<PolicyNeeds, 'learned' | 'semantic'> {
   readonly learned: FleetRouter
@@ -37,26 +35,8 @@ export class PolicyVersion {
   /** @throws config_invalid, and whatever making the encoder throws */
   static async open(checked: CheckedPolicy, options: VersionOptions): Promise<PolicyVersion> {
     assertFits(checked, options)
-    const { semantic } = checked.file
-    const needs = asksLanguage(checked.file)
-      ? { ...options, languageOf: await openLanguageOf() }
-      : options
-    if (!semantic) return new PolicyVersion(checked, createPolicy(checked, needs), async () => {})
-    const { encoders } = options
-    const encoder = await encoders.take(semantic.encoder)
-    const close = (): Promise<void> => encoders.give(semantic.encoder)
-    try {
-      const index = await buildSemanticIndex(
-        semantic.routes,
-        semantic.none_of_these ?? [],
-        async (texts, signal) => (await encoder.encode(texts, signal)).embeddings,
-        { remote: isRemote(encoder.spec) },
-      )
-      return new PolicyVersion(checked, createPolicy(checked, { ...needs, semantic: index }), close)
-    } catch (error) {
-      await close()
-      throw error
-    }
+    const { needs, close } = await openTextReaders(checked.file, options.encoders)
+    return new PolicyVersion(checked, createPolicy(checked, { ...options, ...needs }), close)
   }
 
   get hash(): string {
