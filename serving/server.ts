@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { WeirError } from '../models/errors.ts'
 
@@ -17,6 +17,7 @@ export const DRAIN_MS = 10_000
  * @throws address_in_use, address_invalid
  */
 export async function listen(app: FastifyInstance, { host, port }: ListenOptions): Promise<string> {
+  closeUnasked(app)
   try {
     await app.listen({ host, port })
   } catch (cause) {
@@ -27,6 +28,20 @@ export async function listen(app: FastifyInstance, { host, port }: ListenOptions
   }
   const bound = app.server.address() as AddressInfo
   return baseUrl(bound.address, bound.port)
+}
+
+/** Node takes a connection on which nothing was asked yet for a busy one, and closing would wait for it. */
+function closeUnasked(app: FastifyInstance): void {
+  const unasked = new Set<Socket>()
+  app.server.on('connection', (socket) => {
+    unasked.add(socket)
+    socket.once('close', () => unasked.delete(socket))
+  })
+  app.server.on('request', ({ socket }) => unasked.delete(socket))
+  app.addHook('preClose', (done) => {
+    for (const socket of unasked) socket.destroy()
+    done()
+  })
 }
 
 export function baseUrl(address: string, port: number): string {

@@ -1,6 +1,6 @@
 import { anthropicUsage, toCompletion } from './anthropic-answer.ts'
 import { toAnthropic } from './anthropic-request.ts'
-import { anthropicDecoder } from './anthropic-stream.ts'
+import { AnthropicDecoder } from './anthropic-stream.ts'
 import { AnsweredError, type Dialect, MalformedAnswer, parsedObject } from './dialect.ts'
 import type { ChatBody } from './upstream.ts'
 
@@ -31,7 +31,7 @@ export const anthropicDialect = (now: () => number): Dialect => ({
     const usage = anthropicUsage(message.usage)
     return { body: toCompletion(message, usage, seconds(now)), usage, verbatim: false }
   },
-  stream: (call) => anthropicDecoder(call, seconds(now)),
+  stream: (call) => new AnthropicDecoder(call, seconds(now)),
 })
 
 const seconds = (now: () => number): number => Math.floor(now() / 1000)

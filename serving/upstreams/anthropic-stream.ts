@@ -1,6 +1,13 @@
 import { anthropicUsage, finishReason, openAiUsage } from './anthropic-answer.ts'
-import { AnsweredError, MalformedAnswer, parsedObject, type StreamDecoder } from './dialect.ts'
-import type { UpstreamCall, Usage } from './upstream.ts'
+import {
+  AnsweredError,
+  asksForUsage,
+  MalformedAnswer,
+  parsedObject,
+  StreamDecoder,
+} from './dialect.ts'
+import type { ServerEvent } from './sse.ts'
+import type { UpstreamCall } from './upstream.ts'
 
 interface StreamEvent {
   readonly type?: string
@@ -17,87 +24,96 @@ interface StreamEvent {
   readonly error?: { message?: string }
 }
 
-/** Events of Anthropic's stream as chunks of OpenAI's; `created` in seconds since 1970. */
-export function anthropicDecoder({ body }: UpstreamCall, created: number): StreamDecoder {
-  const wantsUsage =
-    (body.stream_options as { include_usage?: unknown } | undefined)?.include_usage === true
-  let id = ''
-  let model = body.model
-  let begun = false
-  let finished = false
-  let usage: Usage | undefined
+/** Events of Anthropic's stream as chunks of OpenAI's. */
+export class AnthropicDecoder extends StreamDecoder {
+  private readonly wantsUsage: boolean
+  private readonly created: number
+  private id = ''
+  private model: string
   /** the place among tool calls of each content block that is one */
-  const tools = new Map<number, number>()
+  private readonly tools = new Map<number, number>()
 
-  const chunk = (choices: unknown[], more: object = {}): string =>
-    `data: ${JSON.stringify({ id, object: 'chat.completion.chunk', created, model, choices, ...more })}\n\n`
-  const delta = (fields: object, reason: string | null = null): string =>
-    chunk([{ index: 0, delta: fields, logprobs: null, finish_reason: reason }])
+  /** @param created seconds since 1970 */
+  constructor({ body }: UpstreamCall, created: number) {
+    super()
+    this.wantsUsage = asksForUsage(body)
+    this.model = body.model
+    this.created = created
+  }
 
-  const started = ({ index = 0, content_block: block }: StreamEvent): string => {
+  event({ data }: ServerEvent): string {
+    const event = parsedObject(data, 'an event') as StreamEvent
+    switch (event.type) {
+      case 'message_start':
+        return this.opened(event)
+      case 'content_block_start':
+        return this.started(event)
+      case 'content_block_delta':
+        return this.grown(event)
+      case 'message_delta':
+        return this.stopped(event)
+      case 'message_stop':
+        this.finished = true
+        return this.wantsUsage && this.usage
+          ? this.chunk([], { usage: openAiUsage(this.usage) })
+          : ''
+      case 'error':
+        throw new AnsweredError(event.error?.message ?? 'error')
+      case undefined:
+        throw new MalformedAnswer('an event has no type')
+      default:
+        // pings, ends of blocks, and what is yet to be invented
+        return ''
+    }
+  }
+
+  private opened({ message }: StreamEvent): string {
+    this.id = message?.id ?? ''
+    this.model = message?.model ?? this.model
+    const usage = anthropicUsage(message?.usage)
+    // its answer's tokens are those of its first word
+    this.usage = usage && { ...usage, partial: true }
+    return this.delta({ role: 'assistant', content: '' })
+  }
+
+  private started({ index = 0, content_block: block }: StreamEvent): string {
     if (block?.type !== 'tool_use') return ''
-    begun = true
-    tools.set(index, tools.size)
+    this.begun = true
+    const place = this.tools.size
+    this.tools.set(index, place)
     const call = { name: block.name, arguments: '' }
-    return delta({
-      tool_calls: [{ index: tools.get(index), id: block.id, type: 'function', function: call }],
+    return this.delta({
+      tool_calls: [{ index: place, id: block.id, type: 'function', function: call }],
     })
   }
-  const grown = ({ index = 0, delta: part }: StreamEvent): string => {
+
+  private grown({ index = 0, delta: part }: StreamEvent): string {
     if (part?.type === 'text_delta') {
-      if (part.text) begun = true
-      return delta({ content: part.text ?? '' })
+      if (part.text) this.begun = true
+      return this.delta({ content: part.text ?? '' })
     }
     if (part?.type !== 'input_json_delta') return ''
     const call = { arguments: part.partial_json ?? '' }
-    return delta({ tool_calls: [{ index: tools.get(index) ?? 0, function: call }] })
+    return this.delta({ tool_calls: [{ index: this.tools.get(index) ?? 0, function: call }] })
   }
 
-  return {
-    get begun() {
-      return begun
-    },
-    get finished() {
-      return finished
-    },
-    get usage() {
-      return usage
-    },
-    event({ data }) {
-      const event = parsedObject(data, 'an event') as StreamEvent
-      switch (event.type) {
-        case 'message_start':
-          id = event.message?.id ?? ''
-          model = event.message?.model ?? model
-          usage = anthropicUsage(event.message?.usage)
-          // its answer's tokens are those of its first word
-          if (usage) usage = { ...usage, partial: true }
-          return delta({ role: 'assistant', content: '' })
-        case 'content_block_start':
-          return started(event)
-        case 'content_block_delta':
-          return grown(event)
-        case 'message_delta': {
-          // a stop without a word is an answer as well
-          begun = true
-          const outputTokens = event.usage?.output_tokens
-          if (usage && outputTokens !== undefined) {
-            const { partial: _, ...counted } = usage
-            usage = { ...counted, outputTokens }
-          }
-          return delta({}, finishReason(event.delta?.stop_reason))
-        }
-        case 'message_stop':
-          finished = true
-          return wantsUsage && usage ? chunk([], { usage: openAiUsage(usage) }) : ''
-        case 'error':
-          throw new AnsweredError(event.error?.message ?? 'error')
-        case undefined:
-          throw new MalformedAnswer('an event has no type')
-        default:
-          // pings, ends of blocks, and what is yet to be invented
-          return ''
-      }
-    },
+  private stopped({ usage, delta }: StreamEvent): string {
+    // a stop without a word is an answer as well
+    this.begun = true
+    const outputTokens = usage?.output_tokens
+    if (this.usage && outputTokens !== undefined) {
+      const { partial: _, ...counted } = this.usage
+      this.usage = { ...counted, outputTokens }
+    }
+    return this.delta({}, finishReason(delta?.stop_reason))
+  }
+
+  private delta(fields: object, reason: string | null = null): string {
+    return this.chunk([{ index: 0, delta: fields, logprobs: null, finish_reason: reason }])
+  }
+
+  private chunk(choices: unknown[], more: object = {}): string {
+    const { id, model, created } = this
+    return `data: ${JSON.stringify({ id, object: 'chat.completion.chunk', created, model, choices, ...more })}\n\n`
   }
 }

@@ -35,15 +35,21 @@ export interface DialectAnswer {
   readonly verbatim: boolean
 }
 
-/** Makes one stream's events into OpenAI's. */
-export interface StreamDecoder {
-  /** what is sent on for one event, whole events; '' for nothing. @throws MalformedAnswer, AnsweredError */
-  event(event: ServerEvent): string
+/** Makes one stream's events into OpenAI's, and knows how far the answer has come. */
+export abstract class StreamDecoder {
   /** whether some of the answer itself has come: from here on it cannot be asked for again */
-  readonly begun: boolean
+  begun = false
   /** whether the answer said that it is whole */
-  readonly finished: boolean
-  readonly usage: Usage | undefined
+  finished = false
+  usage: Usage | undefined
+
+  /** What is sent on for one event, whole events; '' for nothing. @throws MalformedAnswer, AnsweredError */
+  abstract event(event: ServerEvent): string
+}
+
+/** Whether the client itself wants the tokens of its stream counted. */
+export function asksForUsage(body: Readonly<Record<string, unknown>>): boolean {
+  return (body.stream_options as { include_usage?: unknown } | undefined)?.include_usage === true
 }
 
 export function parsedObject(text: string, what: string): Record<string, unknown> {

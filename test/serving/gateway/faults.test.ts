@@ -3,12 +3,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ANSWER_TOKENS, type Behaviour } from '../upstreams/scripted-upstream.ts'
 import { EASY, type GatewayApp, gatewayApp, HARD, user } from './gateway-app.ts'
 
-/** Fast enough for tests; the upstream's own limits are longer than the deadline on purpose. */
-const DEADLINE_MS = 400
+/** Short enough for tests, and with time to spare for a busy machine. */
+const DEADLINE_MS = 3_000
 const upstreamLimits = {
-  answer_timeout_ms: 5_000,
-  first_token_timeout_ms: 5_000,
-  idle_timeout_ms: 150,
+  answer_timeout_ms: 200,
+  first_token_timeout_ms: 200,
+  idle_timeout_ms: 200,
 }
 
 let gateway: GatewayApp
@@ -56,6 +56,7 @@ const timed = async <T>(work: Promise<T>): Promise<{ value?: T; error?: unknown;
 const WHOLE: Behaviour[] = [
   'reset',
   'hang',
+  'slow',
   'rate_limit',
   'error_500',
   'unauthorized',
@@ -67,6 +68,7 @@ const WHOLE: Behaviour[] = [
 const STREAMED: Behaviour[] = [
   'reset',
   'hang',
+  'slow',
   'hang_stream',
   'rate_limit',
   'error_500',
@@ -259,6 +261,42 @@ describe('hedging', () => {
     await ask('weir', EASY)
     expect(gateway.big.received).toHaveLength(0)
   })
+})
+
+test('an upstream that is silent for longer than its time leaves the next one time to answer', async () => {
+  await gateway.close()
+  // no limit of its own is shorter than the deadline
+  await open({ deadline_ms: 1_500 }, { answer_timeout_ms: 5_000, first_token_timeout_ms: 5_000 })
+  gateway.small.otherwise = 'hang'
+  const { value, ms } = await timed(ask('weir', EASY))
+  expect(value!.response.headers.get('x-weir-model')).toBe('big')
+  expect(ms).toBeGreaterThan(800)
+  expect(ms).toBeLessThan(1_500)
+})
+
+test('a first byte that is slow but in time is waited for', async () => {
+  await gateway.close()
+  await open({}, { answer_timeout_ms: 2_000, first_token_timeout_ms: 2_000 })
+  gateway.big.otherwise = 'slow'
+  expect((await timed(ask('big', HARD))).error).toBeUndefined()
+  expect(await stream('big', HARD)).toBe(ANSWER_TOKENS.join(''))
+  expect(gateway.big.received).toHaveLength(2)
+})
+
+test('an upstream that closes its connection after every answer costs no answer', async () => {
+  gateway.big.otherwise = 'answer_and_close'
+  for (let i = 0; i < 20; i++) expect((await timed(ask('big', HARD))).error).toBeUndefined()
+  for (const { attempts } of gateway.served) {
+    expect(attempts.filter(({ costUsd }) => costUsd !== undefined)).toHaveLength(1)
+  }
+})
+
+test('streams that end well are read to their last byte, so that their connection serves the next', async () => {
+  for (let i = 0; i < 5; i++) {
+    expect(await stream('big', HARD)).toBe(ANSWER_TOKENS.join(''))
+    await expect.poll(() => gateway.served.length).toBe(i + 1)
+  }
+  expect(gateway.big.connections).toBe(1)
 })
 
 test('a deadline of the request is kept, whatever the configuration says', async () => {

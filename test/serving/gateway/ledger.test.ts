@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { usageCost } from '../../../serving/gateway/ledger.ts'
 import { anthropicUsage } from '../../../serving/upstreams/anthropic-answer.ts'
-import { anthropicDecoder } from '../../../serving/upstreams/anthropic-stream.ts'
+import { AnthropicDecoder } from '../../../serving/upstreams/anthropic-stream.ts'
 import { openAiDialect } from '../../../serving/upstreams/openai-dialect.ts'
 import type { UpstreamCall } from '../../../serving/upstreams/upstream.ts'
 
@@ -38,7 +38,7 @@ test('what Anthropic read from and wrote to its cache has prices of its own', ()
 })
 
 test('a stream of Anthropic’s that was cut says that its count is not the last', () => {
-  const decoder = anthropicDecoder(call, 0)
+  const decoder = new AnthropicDecoder(call, 0)
   const event = (value: object) => decoder.event({ event: undefined, data: JSON.stringify(value) })
   event({ type: 'message_start', message: { usage: { input_tokens: 9, output_tokens: 1 } } })
   expect(decoder.usage).toEqual({ inputTokens: 9, outputTokens: 1, partial: true })

@@ -9,6 +9,10 @@ export type Behaviour =
   | 'reset'
   /** never answers */
   | 'hang'
+  /** answers half a second late */
+  | 'slow'
+  /** answers and closes the connection, without having said so */
+  | 'answer_and_close'
   /** headers of a stream and then nothing */
   | 'hang_stream'
   | 'rate_limit'
@@ -44,6 +48,8 @@ export interface ScriptedUpstream {
   /** what the next requests meet; past its end `otherwise` */
   readonly script: Behaviour[]
   otherwise: Behaviour
+  /** how many were ever opened */
+  readonly connections: number
   /** sockets open now */
   readonly sockets: ReadonlySet<Socket>
   /** resolves when an open answer has been cut by the client */
@@ -59,6 +65,7 @@ export async function scriptedUpstream(name = 'upstream'): Promise<ScriptedUpstr
   const received: ReceivedRequest[] = []
   const script: Behaviour[] = []
   const sockets = new Set<Socket>()
+  let connections = 0
   const waiting: (() => void)[] = []
   const server: Server = createServer(async (request, response) => {
     response.on('close', () => {
@@ -72,6 +79,7 @@ export async function scriptedUpstream(name = 'upstream'): Promise<ScriptedUpstr
   })
   server.on('connection', (socket) => {
     sockets.add(socket)
+    connections++
     socket.on('close', () => sockets.delete(socket))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -80,6 +88,9 @@ export async function scriptedUpstream(name = 'upstream'): Promise<ScriptedUpstr
     received,
     script,
     otherwise: 'answer',
+    get connections() {
+      return connections
+    },
     sockets,
     cutByClient: () => new Promise((resolve) => waiting.push(resolve)),
     async close() {
@@ -120,6 +131,13 @@ function behave(
       request.socket.destroy()
       return
     case 'hang':
+      return
+    case 'slow':
+      setTimeout(() => behave('answer', name, request, response, body), SLOW_MS)
+      return
+    case 'answer_and_close':
+      response.on('finish', () => request.socket.end())
+      behave('answer', name, request, response, body)
       return
     case 'rate_limit':
       json(429, failed('slow down'), { 'retry-after': '30' })
@@ -194,6 +212,8 @@ function completion(name: string, body: Record<string, unknown>): unknown {
     x_unknown: { kept: true },
   }
 }
+
+const SLOW_MS = 500
 
 /** So that what ends a stream comes in a packet of its own. */
 const PACKET_MS = 20
