@@ -3,7 +3,7 @@ import type { Price } from '../models/prices.ts'
 import type { Plan } from '../serving/gateway/plan.ts'
 import type { CheckedPolicy } from '../serving/policy/check.ts'
 import { createPolicy } from '../serving/policy/pipeline.ts'
-import type { SemanticIndex } from '../serving/policy/semantic.ts'
+import type { TextReaders } from '../serving/policy/text-readers.ts'
 import { dollarsOf } from './replay-money.ts'
 import { assertLogHolds } from './replay-needs.ts'
 import { type KnownScore, loggedRouter } from './replay-router.ts'
@@ -13,7 +13,8 @@ export interface PolicyReplayOptions {
   readonly path: string
   /** by the requests' ids */
   readonly scores: ReadonlyMap<string, KnownScore>
-  readonly semantic?: SemanticIndex
+  /** what the policy reads texts with */
+  readonly readers?: TextReaders['needs']
   readonly prices?: ReadonlyMap<string, Price>
   readonly signal?: AbortSignal
   readonly onProgress?: (done: number, total: number) => void
@@ -57,7 +58,7 @@ export async function replayPolicy(
   const router = loggedRouter(options.scores, log.requests)
   const live = createPolicy(policy, {
     learned: router,
-    ...(options.semantic ? { semantic: options.semantic } : {}),
+    ...options.readers,
   })
   const dollars = dollarsOf(log, options.prices ?? new Map())
   const signal = options.signal ?? new AbortController().signal

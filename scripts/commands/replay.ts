@@ -90,7 +90,7 @@ async function runPolicy(
   const { replayPolicy } = await import('../replay-policy.ts')
   const { assertLogHolds } = await import('../replay-needs.ts')
   const { readRequests } = await import('../replay-rows.ts')
-  const { withSemanticIndex } = await import('../replay-semantic.ts')
+  const { withTextReaders } = await import('../replay-text-readers.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
   const checked = await readPolicy(policyPath)
@@ -105,14 +105,14 @@ async function runPolicy(
   const progress = (stage: string) => (done: number, total: number) =>
     terminal.onProgress({ stage, done, total })
   const scores = await scoresOf(path, log, options.bundle, signal, progress('scoring'))
-  const result = await withSemanticIndex(policy.file, (semantic) =>
+  const result = await withTextReaders(policy.file, (readers) =>
     replayPolicy(log, policy, {
       path,
       scores,
       prices,
       signal,
       onProgress: progress('replaying'),
-      ...(semantic ? { semantic } : {}),
+      readers,
     }),
   )
   terminal.endProgress()
