@@ -10,11 +10,19 @@ const VERSION_LENGTH = 16
  */
 export function bundleVersion(manifest: Omit<Manifest, 'version' | 'created'>): string {
   const { version: _, created: __, ...rest } = manifest as Manifest
-  const { date: ___, ...certificate } = rest.threshold.certificate ?? {}
-  const undated = rest.threshold.certificate
-    ? { ...rest, threshold: { ...rest.threshold, certificate } }
-    : rest
+  const { threshold, choice } = rest
+  const undated = {
+    ...rest,
+    threshold: withoutDate(threshold),
+    ...(choice && { choice: withoutDate(choice) }),
+  }
   return sha256(canonicalJson(undated)).slice(0, VERSION_LENGTH)
+}
+
+function withoutDate<T extends { readonly certificate?: Record<string, unknown> }>(dated: T): T {
+  if (!dated.certificate) return dated
+  const { date: _, ...certificate } = dated.certificate
+  return { ...dated, certificate }
 }
 
 export function sha256(data: string | Uint8Array): string {

@@ -2,10 +2,11 @@ import { Command } from 'commander'
 import type { Dataset } from '../../data/dataset.ts'
 import type { BundleOptions } from '../../training/calibrate/calibrate-bundle.ts'
 import type { TargetFlags } from '../calibration-target.ts'
+import type { ChoiceTargetFlags } from '../choice-target.ts'
 import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
 import { openTerminal, type Terminal } from '../terminal.ts'
 
-interface CalibrateFlags extends TargetFlags, LogFlags, PairFlags {
+interface CalibrateFlags extends TargetFlags, ChoiceTargetFlags, LogFlags, PairFlags {
   readonly method?: string
   readonly price: readonly string[]
   readonly unlabelled: readonly string[]
@@ -31,6 +32,11 @@ export function calibrateCommand(): Command {
     .option('--match <model>', 'target: match `strong`; needs --within')
     .option('--within <loss>', 'with --match: at most this far below always-strong')
     .option('--budget <usd>', 'target: at most this many US dollars per 1,000 requests')
+    .option('--cost-per-1k <usd>', 'the same as --budget')
+    .option(
+      '--best-share <share>',
+      'target of a router among many models: this share of the best one’s quality',
+    )
     .option('--max-loss <loss>', 'target: a net quality loss against always-strong of at most this')
     .option(
       '--max-harm <share>',
@@ -65,7 +71,7 @@ export function calibrateCommand(): Command {
     .option('--json', 'print the result as one JSON object')
     .addHelpText(
       'after',
-      '\nExamples:\n  weir calibrate bundles/demo logs.jsonl --strong-share 0.3\n  weir calibrate bundles/demo logs.jsonl --max-loss 0.02 --confidence 0.9',
+      '\nExamples:\n  weir calibrate bundles/demo logs.jsonl --strong-share 0.3\n  weir calibrate bundles/demo logs.jsonl --max-loss 0.02 --confidence 0.9\n  weir calibrate bundles/many logs.jsonl --best-share 0.98',
     )
     .action(run)
 }
@@ -83,7 +89,9 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
     ...(!flags.probabilities && { keepProbabilities: true }),
     ...watch,
   }
-  if (flags.targetTable) await showMenu(terminal, bundle, logs, flags, options)
+  const { choosesAmongMany } = await import('../../training/many/calibrate-choice-bundle.ts')
+  if (await choosesAmongMany(bundle)) await calibrateMany(terminal, bundle, logs, flags, options)
+  else if (flags.targetTable) await showMenu(terminal, bundle, logs, flags, options)
   else await calibrate(terminal, bundle, logs, flags, options)
 }
 
@@ -100,7 +108,9 @@ async function calibrate(
   const { readTarget } = await import('../calibration-target.ts')
   const { calibrateBundle } = await import('../../training/calibrate/calibrate-bundle.ts')
   const { calibrationJson, printCalibration } = await import('../calibration-report.ts')
-  const target = readTarget(flags)
+  if (flags.bestShare !== undefined) await refuseBestShare(flags.bestShare)
+  const { costPer1k } = flags
+  const target = readTarget(costPer1k === undefined ? flags : { ...flags, budget: costPer1k })
   if (logs.length === 0 && !(flags.unlabelled.length > 0 && target.kind === 'strong-share')) {
     await refuseNoLogs()
   }
@@ -125,6 +135,32 @@ async function calibrate(
   terminal.endProgress()
   if (flags.json) terminal.json(calibrationJson(result))
   else printCalibration(terminal, bundle, target, result)
+}
+
+/** A router among many models has a rule in place of a threshold. */
+async function calibrateMany(
+  terminal: Terminal,
+  bundle: string,
+  logs: readonly string[],
+  flags: CalibrateFlags,
+  options: Options,
+): Promise<void> {
+  const { readChoiceTarget } = await import('../choice-target.ts')
+  const { calibrateChoiceBundle } = await import('../../training/many/calibrate-choice-bundle.ts')
+  const { choiceCalibrationJson, printChoiceCalibration } = await import(
+    '../choice-calibration-report.ts'
+  )
+  const target = readChoiceTarget(flags, flags)
+  if (logs.length === 0) await refuseNoLogs()
+  const result = await calibrateChoiceBundle(bundle, await openLabelled(logs, flags, options), {
+    ...options,
+    target,
+    ...(flags.dryRun && { dryRun: true }),
+    date: new Date().toISOString(),
+  })
+  terminal.endProgress()
+  if (flags.json) terminal.json(choiceCalibrationJson(result))
+  else printChoiceCalibration(terminal, bundle, target, result)
 }
 
 async function showMenu(
@@ -158,6 +194,12 @@ async function openLabelled(
 ): Promise<Dataset> {
   const { openFlaggedLogs } = await import('../logs.ts')
   return openFlaggedLogs(logs, flags, { seed, signal, onProgress })
+}
+
+async function refuseBestShare(got: string): Promise<never> {
+  const { WeirError } = await import('../../models/errors.ts')
+  const expected = 'it only for a router trained with --models (--quality for a pair)'
+  throw new WeirError('option_invalid', { option: '--best-share', expected, got })
 }
 
 async function refuseNoLogs(): Promise<never> {

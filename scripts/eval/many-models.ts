@@ -28,7 +28,10 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     folds: { type: 'string', default: '5' },
     seeds: { type: 'string', default: '1,2,3' },
-    routers: { type: 'string', default: 'classifier,classifier:lexical+use-lite' },
+    routers: {
+      type: 'string',
+      default: 'classifier?l2_max=30&l2_steps=1,classifier?l2_max=100&l2_steps=1',
+    },
     replicates: { type: 'string', default: '2000' },
   },
 })
@@ -89,11 +92,22 @@ if (!set) {
 async function namedEncoders(dataset: Dataset): Promise<ReadonlyMap<string, EncoderArtifact>> {
   const encoders = new Map<string, EncoderArtifact>()
   for (const router of routers) {
-    const name = (router.split(':')[1] ?? 'lexical').replace('lexical+', '')
+    const name = routerOf(router).encoderName.replace('lexical+', '')
     if (name === 'lexical' || encoders.has(name)) continue
     encoders.set(name, await keptEncoder(name, dataset.prompts, terminal.onProgress))
   }
   return encoders
+}
+
+/** `family?setting=value&...:encoder`; settings that are numbers are numbers. */
+function routerOf(name: string) {
+  const [head = '', encoderName = 'lexical'] = name.split(':')
+  const [family = '', query = ''] = head.split('?')
+  const settings = [...new URLSearchParams(query)].map(([key, value]) => {
+    const number = Number(value)
+    return [key, Number.isNaN(number) ? value : number] as const
+  })
+  return { family, encoderName, hyperparameters: Object.fromEntries(settings) }
 }
 
 interface FoldInput {
@@ -134,7 +148,7 @@ async function chooseInFold(folded: Dataset, input: FoldInput): Promise<void> {
   }
   for (const [done, name] of routers.entries()) {
     terminal.onProgress({ stage: input.note, done, total: routers.length, note: name })
-    const [family = '', encoderName = 'lexical'] = name.split(':')
+    const { family, encoderName, hyperparameters } = routerOf(name)
     const artifact = encoders.get(encoderName.replace('lexical+', ''))
     const fitted = await fitRouter(folded, {
       strong,
@@ -143,7 +157,7 @@ async function chooseInFold(folded: Dataset, input: FoldInput): Promise<void> {
       engine: 'onnx',
       seed,
       threads: 1,
-      ...(family === 'mf' && { hyperparameters: { form: 'success' } }),
+      hyperparameters,
       ...(artifact && { encoder: artifact, besideLexical: encoderName.startsWith('lexical+') }),
       signal,
     })

@@ -2,7 +2,7 @@ import { basename, dirname } from 'node:path'
 import { DATA_HASHES_FILE, encodeDataHashes, seenPrompts } from '../../models/bundle/data-hashes.ts'
 import type { Candidate } from '../../models/bundle/manifest.ts'
 import { type Bundle, ROUTER_FILE } from '../../models/bundle/read.ts'
-import { type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
+import { type BundleDraft, type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
 import { calibratedGraph } from '../../models/calibration-graph.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
 import { WeirError } from '../../models/errors.ts'
@@ -19,9 +19,37 @@ export interface BundleChanges extends CalibratedThreshold {
 }
 
 /** A new version beside the one that was read, with the threshold, its certificate and the prompts it used. */
-export async function calibratedBundle(
+export function calibratedBundle(
   from: Bundle,
   { threshold, certificate, candidates, hashes, map, probability }: BundleChanges,
+): Promise<WrittenBundle> {
+  return writeNextVersion(from, {
+    hashes,
+    map,
+    manifest: {
+      candidates,
+      calibration: map,
+      threshold: {
+        value: threshold,
+        source: 'calibrated',
+        certificate: { ...certificate, ...(probability && { probability }) },
+      },
+    },
+  })
+}
+
+export interface NextVersion {
+  /** of the calibration prompts */
+  readonly hashes: readonly string[]
+  readonly map: CalibrationMap
+  /** what differs from the version it came from */
+  readonly manifest: Partial<BundleDraft['manifest']>
+}
+
+/** Writes it beside the version it came from, which stays as it is. */
+export async function writeNextVersion(
+  from: Bundle,
+  { hashes, map, manifest: changes }: NextVersion,
 ): Promise<WrittenBundle> {
   const { manifest } = from
   const home = dirname(from.path)
@@ -40,17 +68,5 @@ export async function calibratedBundle(
   )
   files.set(ROUTER_FILE, calibratedGraph(files.get(ROUTER_FILE)!, map))
   const { format: _, version: __, created: ___, files: ____, ...kept } = manifest
-  return writeBundle(dirname(home), {
-    manifest: {
-      ...kept,
-      candidates,
-      calibration: map,
-      threshold: {
-        value: threshold,
-        source: 'calibrated',
-        certificate: { ...certificate, ...(probability && { probability }) },
-      },
-    },
-    files,
-  })
+  return writeBundle(dirname(home), { manifest: { ...kept, ...changes }, files })
 }

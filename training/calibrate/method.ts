@@ -23,8 +23,13 @@ export interface Problem {
 export type PromiseKind = 'confidence' | 'expectation' | 'estimate'
 
 export interface Bound {
-  readonly quantity: 'net loss' | 'harm' | 'PGR' | 'dollars per 1,000 requests'
-  /** an upper limit, for PGR a lower one */
+  readonly quantity:
+    | 'net loss'
+    | 'harm'
+    | 'PGR'
+    | 'dollars per 1,000 requests'
+    | 'share of the best model’s quality'
+  /** an upper limit, for PGR and a share a lower one */
   readonly value: number
   readonly confidence?: number
 }
