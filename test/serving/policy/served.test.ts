@@ -156,6 +156,46 @@ describe('a gateway with a policy', () => {
   })
 })
 
+it('policies that share the requests are told apart in headers, metrics and what is logged', async () => {
+  const sources = []
+  for (const [name, text] of Object.entries({
+    learned: POLICY,
+    rules: POLICY.replace('learned: {}\n', ''),
+  })) {
+    const file = join(root, `${name}.yaml`)
+    await writeFile(file, text)
+    sources.push({ name, path: file, weight: 1 })
+  }
+  const app = await gatewayApp({ policies: sources })
+  try {
+    const seen = new Map<string, number>()
+    for (let i = 0; i < 12; i++) {
+      const { headers } = await app.app.inject({
+        method: 'POST',
+        url: '/v1/chat/completions',
+        payload: { model: 'weir', messages: user(HARD), weir: { session_id: `s${i}` } },
+      })
+      const name = String(headers['x-weir-policy']).split('@')[0]!
+      seen.set(name, (seen.get(name) ?? 0) + 1)
+      expect(headers['x-weir-model']).toBe(name === 'learned' ? 'big' : 'small')
+    }
+    expect([...seen.keys()].sort()).toEqual(['learned', 'rules'])
+    for (const { plan } of app.served) expect(plan).toMatchObject({ propensity: 0.5 })
+    const { body } = await app.app.inject('/metrics')
+    for (const [name, step] of [
+      ['learned', 'learned'],
+      ['rules', 'default'],
+    ] as const) {
+      expect(body).toContain(
+        `weir_policy_decisions_total{policy="${name}",step="${step}",code="ok"} ${seen.get(name)}`,
+      )
+    }
+    expect(app.bugs).toEqual([])
+  } finally {
+    await app.close()
+  }
+})
+
 describe('a gateway is not started', () => {
   const start = (text: string) => async () => {
     const file = join(root, 'bad.yaml')
@@ -166,6 +206,13 @@ describe('a gateway is not started', () => {
     await expect(start(POLICY.replace('big: {', 'huge: {}, big: {'))()).rejects.toThrow(
       /bad\.yaml:2: models\.huge: expected one of gateway\.models \(small, big\)/,
     )
+  })
+  it('with a policy and policies, or two of one name', async () => {
+    const one = { name: 'a', path, weight: 1 }
+    await expect(gatewayApp({ policy: path, policies: [one] })).rejects.toThrow(
+      'expected either policy or policies, got both',
+    )
+    await expect(gatewayApp({ policies: [one, one] })).rejects.toThrow('a twice')
   })
   it('with a policy that does not know what its router picks', async () => {
     const text = 'version: 1\nmodels: { small: {} }\nlearned: {}\ndefault: small\n'
