@@ -2,6 +2,7 @@ import { describeRule } from '../models/choice/rule.ts'
 import type { Interval } from '../training/evaluate/interval.ts'
 import type { ChoiceReport, ReportedPoint } from '../training/many/choice-report.ts'
 import type { ChosenModels } from '../training/many/choose-models.ts'
+import type { ChoiceReports } from '../training/many/report-bundles.ts'
 import { count, percent, score, type Terminal, table } from './terminal.ts'
 
 const dollars = (x: number): string => `$${x >= 100 ? x.toFixed(0) : x.toPrecision(3)}`
@@ -23,6 +24,22 @@ export function printChosen(
     : `cheapest on train (${dollars(1000 * of(weak).cost)} per 1,000)`
   terminal.print(
     `${standings.length} models; the pair among them: strong ${strong}, ${best}; weak ${weak}, ${cheap}`,
+  )
+}
+
+/** Routers among many models side by side, and the next command. */
+export function printReports(terminal: Terminal, reports: ChoiceReports, calibrate: string): void {
+  for (const report of reports.routers) printChoice(terminal, report)
+  const left = Object.entries(reports.left_out).filter(([, rows]) => rows > 0)
+  if (left.length > 0) {
+    terminal.print(`left out: ${left.map(([why, rows]) => `${count(rows)} ${why}`).join(', ')}`)
+  }
+  for (const warning of reports.warnings) terminal.print(`warning: ${warning}`)
+  const [first] = reports.routers
+  terminal.print(
+    first?.source === 'default'
+      ? `Not calibrated yet. Next: ${calibrate} --best-share 0.98`
+      : 'For two of the models alone: --strong A --weak B',
   )
 }
 

@@ -62,8 +62,24 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   })
   const prices = await priceOption(flags.price)
   const { bundles, logs } = await splitInputs(inputs)
+  const { choosesAmongMany } = await import('../../training/many/calibrate-choice-bundle.ts')
+  const many = !(flags.strong || flags.weak) && (await choosesAmongMany(bundles[0]!))
+  if (many && flags.report !== undefined) await refuseReport(flags.report)
   const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
   const groupings = await originsOf(logs, dataset, flags, watch.signal)
+  if (many) {
+    const { reportBundles } = await import('../../training/many/report-bundles.ts')
+    const sources = sourcesOf(groupings, dataset)
+    const options = { seed, replicates, prices, sources, ...watch }
+    const reports = await reportBundles(bundles, dataset, options)
+    terminal.endProgress()
+    if (flags.json) terminal.json(reports)
+    else {
+      const { printReports } = await import('../choice-report.ts')
+      printReports(terminal, reports, `weir calibrate ${bundles[0]} ${logs.join(' ')}`)
+    }
+    return
+  }
   const report = await evaluateBundles(bundles, dataset, {
     ...(flags.strong && { strong: flags.strong }),
     ...(flags.weak && { weak: flags.weak }),
@@ -88,6 +104,12 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     if (flags.report) terminal.print(`Report: ${flags.report}`)
     terminal.print(nextStep(bundles[0]!, logs, report))
   }
+}
+
+async function refuseReport(got: string): Promise<never> {
+  const { WeirError } = await import('../../models/errors.ts')
+  const expected = 'it with --strong and --weak: routers among many models have no HTML report'
+  throw new WeirError('option_invalid', { option: '--report', expected, got })
 }
 
 /** Slices by file and time, where the logs are files that can be read once more. */
