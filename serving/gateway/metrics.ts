@@ -49,6 +49,10 @@ export function gatewayMetrics(
     'weir_gateway_saved_usd_total',
     'US dollars saved against the dearest candidate for the same tokens.',
   )
+  const checks = counter(
+    'weir_gateway_checks_total',
+    'Answers that a strategy checked, by check and whether they passed.',
+  )
   const histograms = new Map<string, LeanHistogram>()
   const name = 'weir_gateway_first_byte_seconds'
   registerLean(registry, name, 'Time to a whole answer or the first token.', 'histogram', () =>
@@ -76,6 +80,9 @@ export function gatewayMetrics(
         tokens.add({ model, upstream, kind: 'output' }, usage.outputTokens)
       }
       if (costUsd !== undefined) cost.add({ model, upstream }, costUsd)
+    }
+    for (const { check, model, passed } of served.trail.checks) {
+      checks.add({ check, model, passed: passed ? 'yes' : 'no' })
     }
     // a counter never falls: where a cascade cost more than it saved, nothing was saved
     if (served.savedUsd !== undefined && served.savedUsd > 0) {

@@ -2,7 +2,7 @@ import { WeirError } from '../../models/errors.ts'
 import type { Target } from '../gateway/plan.ts'
 import type { StrategyCall } from '../gateway/strategy.ts'
 import { wholeBody } from './answer-stream.ts'
-import type { WholeAnswer } from './chat-answer.ts'
+import { type WholeAnswer, wholeOf } from './chat-answer.ts'
 import type { Check } from './checks/check.ts'
 import { checksFor, type Examined, runChecks } from './checks/run-checks.ts'
 import type { TimeLimit } from './time-limit.ts'
@@ -15,11 +15,8 @@ export async function askWhole(
   { signal, attemptMs: withinMs }: TimeLimit,
 ): Promise<WholeAnswer> {
   const asked = { ...target, parameters: { ...target.parameters, ...parameters } }
-  const answer = await call.send(asked, { body: wholeBody(call.request.body), signal, withinMs })
-  if (answer.answer.kind === 'complete') return { ...answer, answer: answer.answer }
-  // `stream` is not in the body, so no upstream gives one
-  answer.answer.cancel()
-  throw new TypeError('expected a whole answer, got a stream')
+  const body = wholeBody(call.request.body)
+  return wholeOf(await call.send(asked, { body, signal, withinMs }))
 }
 
 /** Asks a target for an answer and checks it. An answer whose checks take too long has not passed them. */

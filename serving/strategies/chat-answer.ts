@@ -1,4 +1,5 @@
 import type { Answer } from '../gateway/strategy.ts'
+import { UpstreamError } from '../upstreams/failure.ts'
 import type { CompleteAnswer } from '../upstreams/upstream.ts'
 
 /** An answer that is whole: what checks, votes and judges look at. */
@@ -22,21 +23,35 @@ export interface Said {
   readonly logprobs: readonly number[] | undefined
 }
 
-interface Choice {
-  readonly message?: {
-    readonly content?: unknown
-    readonly refusal?: unknown
-    readonly tool_calls?: unknown
-    readonly function_call?: unknown
+type Fields = Readonly<Record<string, unknown>>
+
+const fieldsOf = (value: unknown): Fields =>
+  typeof value === 'object' && value !== null ? (value as Fields) : {}
+
+/** An answer that strategies may look at. @throws UpstreamError `malformed` where it has no message */
+export function wholeOf(given: Answer): WholeAnswer {
+  const { answer, upstream } = given
+  if (answer.kind === 'stream') {
+    // `stream` is not in the body, so no upstream gives one
+    answer.cancel()
+    throw new TypeError('expected a whole answer, got a stream')
   }
-  readonly finish_reason?: unknown
-  readonly logprobs?: { readonly content?: unknown } | null
+  if (hasMessages(answer.body)) return { ...given, answer }
+  throw new UpstreamError('malformed', { upstream, reason: 'a choice has no message' })
+}
+
+function hasMessages({ choices }: Fields): boolean {
+  if (!Array.isArray(choices) || choices.length === 0) return false
+  return choices.every((choice) => {
+    const { message } = fieldsOf(choice)
+    return typeof message === 'object' && message !== null
+  })
 }
 
 export function saidBy({ answer }: WholeAnswer): Said {
-  const choice = (answer.body.choices as readonly Choice[] | undefined)?.[0] ?? {}
-  const { message = {}, finish_reason: reason, logprobs } = choice
-  const { content, refusal, tool_calls: calls, function_call: legacy } = message
+  const choice = fieldsOf((answer.body.choices as readonly unknown[] | undefined)?.[0])
+  const { finish_reason: reason, logprobs } = choice
+  const { content, refusal, tool_calls: calls, function_call: legacy } = fieldsOf(choice.message)
   const text = textOf(content)
   return {
     text: text === '' && typeof refusal === 'string' ? refusal : text,
@@ -45,7 +60,7 @@ export function saidBy({ answer }: WholeAnswer): Said {
       ...(legacy ? [toCall(legacy)] : []),
     ],
     finishReason: typeof reason === 'string' ? reason : undefined,
-    logprobs: tokenLogprobs(logprobs?.content),
+    logprobs: tokenLogprobs(fieldsOf(logprobs).content),
   }
 }
 
@@ -67,7 +82,7 @@ function textOf(content: unknown): string {
 }
 
 function toCall(called: unknown): ToolCall {
-  const { name, arguments: given, input } = (called ?? {}) as Record<string, unknown>
+  const { name, arguments: given, input } = fieldsOf(called)
   const text = given ?? input ?? ''
   return {
     name: String(name ?? ''),

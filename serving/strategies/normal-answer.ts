@@ -34,9 +34,9 @@ function normalWord(word: string): string {
 }
 
 /** Arguments that say the same in another order of fields or with other spaces are the same. */
-function callKey({ name, arguments: given }: ToolCall): [string, unknown] {
+function callKey({ name, arguments: given }: ToolCall): [string, string] {
   try {
-    return [name, sorted(JSON.parse(given))]
+    return [name, JSON.stringify(sorted(JSON.parse(given)))]
   } catch {
     return [name, given]
   }

@@ -203,6 +203,10 @@ describe('several asked', () => {
     expect(await first('judged', { text: 'good' })).toBe('small-1')
     says('claude', { text: '{"grade": 3}' })
     expect(await first('judged', { text: 'bad' })).toBe('big-1')
+    const metrics = await app.sample.app.inject({ url: '/metrics' })
+    expect(metrics.body).toContain(
+      'weir_gateway_checks_total{check="logprob",model="small-1",passed="no"} 1\n',
+    )
   })
 
   test('ensemble.yaml: a vote, a judge’s pick, a race', async () => {

@@ -1,6 +1,6 @@
 import { WeirError } from '../../../models/errors.ts'
 import { compilePattern } from '../../policy/pattern.ts'
-import { saidBy, type WholeAnswer } from '../chat-answer.ts'
+import { saidBy, type WholeAnswer, wholeOf } from '../chat-answer.ts'
 import { answerKey } from '../normal-answer.ts'
 import type { CheckSettings } from '../settings.ts'
 import { tally } from '../vote.ts'
@@ -35,8 +35,7 @@ export function consistencyCheck(settings: Settings): Pick<Check, 'check' | 'ask
 async function oneMore({ target, body, call, limit }: Checked): Promise<WholeAnswer | undefined> {
   try {
     const { signal, attemptMs: withinMs } = limit
-    const answer = await call.send(target, { body, signal, withinMs })
-    return answer.answer.kind === 'complete' ? { ...answer, answer: answer.answer } : undefined
+    return wholeOf(await call.send(target, { body, signal, withinMs }))
   } catch (error) {
     if (limit.signal.aborted || !(error instanceof WeirError)) throw error
     return undefined

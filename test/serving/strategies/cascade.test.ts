@@ -330,6 +330,33 @@ describe('streams', () => {
   })
 })
 
+describe('three levels', () => {
+  test('climb one by one, each check for whom it is', async () => {
+    await open([
+      { kind: 'regex', name: 'of-small', pattern: 'sure', models: ['small'] },
+      { kind: 'regex', name: 'of-big', pattern: 'certain', models: ['big'] },
+    ])
+    app.plan = { targets: [{ model: 'small' }, { model: 'big' }, { model: 'judge' }] }
+    small({ text: 'sure' })
+    expect((await ask(app)).headers.get('x-weir-model')).toBe('small')
+    small({ text: 'hm' })
+    app.upstreams.big.reply = () => ({ text: 'certain' })
+    const second = await ask(app)
+    expect(second.text).toBe('certain')
+    expect(second.headers.get('x-weir-strategy')).toBe(
+      'cascade; of-small=0; of-big=1; level=2; ended=passed',
+    )
+    app.upstreams.big.reply = () => ({ text: 'sure' })
+    app.upstreams.judge.reply = () => ({ text: 'third' })
+    expect((await ask(app)).text).toBe('third')
+    // where the third fails, the second stands in: the best that there is
+    app.upstreams.judge.reply = () => ({ status: 500 })
+    const last = await ask(app)
+    expect(last.text).toBe('sure')
+    expect(last.headers.get('x-weir-strategy')).toContain('level=2; ended=failed')
+  })
+})
+
 describe('failures and time', () => {
   const never = { kind: 'regex', pattern: 'no such words' } as const
 
