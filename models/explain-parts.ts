@@ -2,6 +2,10 @@ import type { Explanation } from './decision.ts'
 
 /** Parts that a prompt is cut into at the most: each costs one more look of the encoder and the head. */
 const MAX_PARTS = 16
+/** Characters that all looks together may have: bounds what one explanation costs. */
+const MAX_CHARACTERS = 400_000
+/** Words of a longer prompt are not told apart one by one. */
+const LONG = 10_000
 /** Characters of a part that stand in its name. */
 const NAME = 60
 /** Win rates nearer 0 or 1 than this count as this near. */
@@ -35,18 +39,37 @@ export async function explainParts(
     .sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution))
 }
 
-/** Runs of whole words, as equal in number as can be, that make up the prompt. */
+/** Runs of whole words, as equal in number as can be, that make up the prompt; fewer of a long one. */
 function partsOf(prompt: string): { readonly from: number; readonly to: number }[] {
-  const starts = [...prompt.matchAll(/\S+/g)].map(({ index }) => index)
-  const count = Math.min(starts.length, MAX_PARTS)
+  const starts = prompt.length <= LONG ? wordStarts(prompt) : spreadStarts(prompt)
+  const most = Math.min(MAX_PARTS, Math.max(2, Math.floor(MAX_CHARACTERS / prompt.length)))
+  const count = Math.min(starts.length, most)
   return Array.from({ length: count }, (_, i) => ({
     from: starts[Math.floor((i * starts.length) / count)]!,
     to: starts[Math.floor(((i + 1) * starts.length) / count)] ?? prompt.length,
   }))
 }
 
+const wordStarts = (prompt: string): number[] =>
+  [...prompt.matchAll(/\S+/g)].map(({ index }) => index)
+
+/** Starts of words near equally spaced places, without a look at every word. */
+function spreadStarts(prompt: string): number[] {
+  const starts = new Set<number>()
+  for (let k = 0; k < MAX_PARTS; k++) {
+    const blank = /\s\S/g
+    blank.lastIndex = Math.floor((k * prompt.length) / MAX_PARTS)
+    const found = k === 0 ? { index: -1 } : blank.exec(prompt)
+    if (found) starts.add(found.index + 1)
+  }
+  return [...starts]
+}
+
 function nameOf(text: string): string {
-  const one = text.trim().replace(/\s+/g, ' ')
+  const one = text
+    .slice(0, 4 * NAME)
+    .trim()
+    .replace(/\s+/g, ' ')
   return one.length <= NAME ? `“${one}”` : `“${[...one].slice(0, NAME).join('')}…”`
 }
 

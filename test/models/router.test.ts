@@ -265,6 +265,10 @@ describe('explain', () => {
     expect(features.length).toBeLessThanOrEqual(16)
     expect(features[0]!.name).toMatch(/^“prove word251 /)
     expect((await router.explain('prove')).features).toEqual([])
+    const long = `${'word '.repeat(50_000)}prove ${'word '.repeat(150_000)}`
+    const two = await router.explain(long)
+    expect(two.features.length).toBeLessThanOrEqual(2)
+    expect((await router.explain('x'.repeat(20_000))).features).toEqual([])
   })
 
   test('comes with a decision when asked for', async () => {

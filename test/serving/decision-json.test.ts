@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Decision } from '../../models/decision.ts'
+import { Decision, Explanation, Neighbour, RuleHit } from '../../models/decision.ts'
 import { decisionJson } from '../../serving/decision-json.ts'
 
 const whole: Decision = {
@@ -38,12 +38,35 @@ const whole: Decision = {
   audit: true,
   explanation: {
     features: [{ name: '"word"', contribution: -0.25 }],
+    neighbours: [
+      {
+        prompt_hash: '414bc377ac4c9bfc',
+        similarity: 0.5,
+        weight: 0.25,
+        win_rate: 1,
+        strong: 1,
+        weak: 0,
+        text: 'a "text"\n',
+      },
+    ],
+    neighbourhood: {
+      win_rate: 0.7,
+      others: { count: 3, weight: 0.5, win_rate: 0.6 },
+      prior: { weight: 0.25, win_rate: 0.6 },
+    },
+    note: 'odd',
+    rules: [{ step: 'rule', name: 'code', matched: true, reason: 'matched' }],
     flip: { threshold: 0.3, when: 'above', model: 'b' },
   },
 }
 
 test('a decision by hand is the decision JSON would write, every field of its schema', () => {
   expect(Object.keys(whole).sort()).toEqual(Object.keys(Decision.properties).sort())
+  const explained = whole.explanation!
+  expect(Object.keys(explained).sort()).toEqual(Object.keys(Explanation.properties).sort())
+  const neighbour = explained.neighbours![0]!
+  expect(Object.keys(neighbour).sort()).toEqual(Object.keys(Neighbour.properties).sort())
+  expect(Object.keys(explained.rules![0]!).sort()).toEqual(Object.keys(RuleHit.properties).sort())
   expect(JSON.parse(decisionJson(whole))).toEqual(whole)
 })
 
