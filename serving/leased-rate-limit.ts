@@ -69,13 +69,15 @@ export class LeasedRateLimit implements RateLimiter {
     })
   }
 
-  /** Gives back what lies unused. */
+  /** Says what was spent, and gives back what lies unused. */
   sweep(): void {
     const now = this.#now()
     for (const [client, lease] of this.#leases) {
-      if (lease.waiting.length > 0 || now - lease.usedAt < IDLE_MS) continue
-      this.#giveBack(client, lease)
-      this.#leases.delete(client)
+      if (lease.waiting.length > 0) continue
+      const idle = now - lease.usedAt >= IDLE_MS
+      this.#giveBack(client, idle ? lease : { ...lease, tokens: 0 })
+      lease.spent = 0
+      if (idle) this.#leases.delete(client)
     }
   }
 

@@ -139,6 +139,14 @@ test('a budget counts keys, models and deciding steps, as told', async () => {
 })
 
 describe('an attempt that fails', () => {
+  test('or never goes out, as a circuit breaker is open, holds nothing', async () => {
+    await open([budget()], { breaker: { failures: 1, open_ms: 60_000 } })
+    gateway!.big.otherwise = 'error_500'
+    await expect(ask(long(HARD))).rejects.toMatchObject({ status: 502 })
+    await expect(ask(long(HARD))).rejects.toMatchObject({ status: 503 })
+    expect(await states()).toMatchObject([{ spent_usd: 0, held_usd: 0 }])
+  })
+
   for (const behaviour of ['error_500', 'rate_limit', 'bad_request', 'unauthorized'] as const) {
     test(`is given back where the upstream did no work: ${behaviour}`, async () => {
       await open([budget()])

@@ -112,6 +112,12 @@ test('a budget that stops is not worked around', async () => {
   expect(await ask('shop', 'hello')).toMatchObject({ model: 'small', step: 'default' })
 })
 
+test('nor is one that stops a model alone', async () => {
+  await open(policy('  - { name: big, usd: 0.03, per: total, of: { model: big }, then: stop }'))
+  expect(await ask('shop')).toMatchObject({ model: 'big' })
+  expect(await ask('shop')).toMatchObject({ status: 402, model: null, retryAfter: null })
+})
+
 test('a reload changes budgets and keeps what they have spent; one that cannot be served is refused', async () => {
   await open(policy('  - { name: all, usd: 0.03, per: day, of: { model: big }, then: downgrade }'))
   await ask('shop')

@@ -246,6 +246,21 @@ describe('rate limits of several workers', () => {
     for (const { limit } of workers) limit.close()
   })
 
+  test('count what lies in a worker as part of a minute’s worth', async () => {
+    const { clock, workers } = primary(2)
+    const [a, b] = workers
+    const perMinute = 60
+    expect(await ask(a!.limit, perMinute)).toBe(true)
+    // time enough to fill the bucket again, were it not for the block that the worker keeps
+    clock.now += 120_000
+    let through = 0
+    while (await ask(b!.limit, perMinute)) through++
+    while (await ask(a!.limit, perMinute)) through++
+    // the token that it used is told with its next question
+    expect([perMinute - 1, perMinute]).toContain(through)
+    for (const { limit } of workers) limit.close()
+  })
+
   test('ask the primary a few times for many requests', async () => {
     const { workers } = primary(2)
     const [a] = workers
