@@ -201,6 +201,8 @@ export const PolicyFile = Type.Object(
         {
           router: Type.Optional(Type.String({ minLength: 1 })),
           threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+          /** a cascade that checks the weak model's answers, where that one was picked */
+          strategy: Type.Optional(StrategySettings),
         },
         closed,
       ),

@@ -16,6 +16,7 @@ export const SECTION_CHECKS: readonly SectionCheck[] = [
   rulesCheck,
   semanticCheck,
   decideByModelCheck,
+  learnedCheck,
   budgetsCheck,
   defaultCheck,
 ]
@@ -122,6 +123,14 @@ function decideByModelCheck(...[file, find]: Parameters<SectionCheck>): void {
   if (offered.length < 2) find.fault([at], 'two routes or more with a description', 'fewer')
   if (offered.includes(NO_ROUTE)) find.fault(['routes', NO_ROUTE], 'another name', NO_ROUTE)
   bodyCheck([at, 'parameters'], section.parameters, find)
+}
+
+function learnedCheck(...[file, find]: Parameters<SectionCheck>): void {
+  const { strategy } = file.learned ?? {}
+  if (!strategy) return
+  const at = ['learned', 'strategy']
+  if (strategy.kind === 'cascade') strategyCheck(at, strategy, file, find)
+  else find.fault([...at, 'kind'], 'cascade', strategy.kind)
 }
 
 function defaultCheck(...[file, find]: Parameters<SectionCheck>): void {

@@ -209,6 +209,25 @@ describe('several asked', () => {
     )
   })
 
+  test('learned-cascade.yaml: what the router gives to the weak model is checked', async () => {
+    await open('learned-cascade.yaml')
+    says('local', { text: 'sure', logprobs: [-0.05] }, { text: 'unsure', logprobs: [-0.5] })
+    const sure = await app.ask('hello')
+    expect([sure.text, strategy(sure.headers)]).toEqual([
+      'sure',
+      expect.stringContaining('level=1'),
+    ])
+    expect(sure.headers.get('x-weir-win-rate')).not.toBeNull()
+    const unsure = await app.ask('hello again')
+    expect([unsure.text, strategy(unsure.headers)]).toEqual([
+      'openai',
+      expect.stringContaining('level=2'),
+    ])
+    const hard = await app.ask('prove the integral')
+    expect([hard.text, strategy(hard.headers)]).toEqual(['openai', null])
+    expect(app.upstreams.local!.asked).toHaveLength(2)
+  })
+
   test('ensemble.yaml: a vote, a judge’s pick, a race', async () => {
     await open('ensemble.yaml')
     says('local', { text: 'Answer: A' })

@@ -118,3 +118,18 @@ test('what is right is taken', () => {
     check('kind: ensemble\nmode: majority\nsamples: 3\ntemperature: 1\nquorum: 2'),
   ).not.toThrow()
 })
+
+test('what the learned router picks may be checked by a cascade, and by nothing else', () => {
+  const learned = (strategy: string) => () =>
+    checkPolicy(
+      `version: 1\nmodels: { a: {}, b: {} }\nlearned:\n  strategy: ${strategy}\ndefault: a\n`,
+      'p.yaml',
+    )
+  expect(learned('{ kind: cascade, checks: [{ kind: finish_reason }] }')).not.toThrow()
+  expect(learned('{ kind: ensemble, mode: majority }')).toThrow(
+    'p.yaml:4: learned.strategy.kind: expected cascade, got ensemble',
+  )
+  expect(learned('{ kind: cascade, checks: [{ kind: length }] }')).toThrow(
+    'p.yaml:4: learned.strategy.checks.0: expected min, max or both',
+  )
+})
