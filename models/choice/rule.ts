@@ -34,10 +34,10 @@ export const ruleAt = (kind: ChoiceKind, value: number): ChoiceRule =>
 export const numberOf = (rule: ChoiceRule): number =>
   rule.kind === 'best-value' ? rule.lambda : rule.loss
 
-/** The rule in words, such as `best value at 12.5 of quality a dollar`. */
+/** The rule in words; dollars are per 1,000 requests, so that the number can be read. */
 export const describeRule = (rule: ChoiceRule): string =>
   rule.kind === 'best-value'
-    ? `the best value, a dollar counting as ${Number(rule.lambda.toPrecision(4))} of quality`
+    ? `the best value, a dollar per 1,000 requests counting as ${Number((rule.lambda / 1000).toPrecision(4))} of quality`
     : `the cheapest within ${Number(rule.loss.toPrecision(4))} of the best`
 
 /**
