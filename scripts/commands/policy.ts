@@ -90,7 +90,10 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
   terminal.print(`decided by: ${step}${name ? ` ${name}` : ''} (${reason})`)
   if (plan.kind === 'refuse') terminal.print(`refused: ${plan.message}`)
   else {
-    terminal.print(`asks: ${plan.targets.map(({ model }) => model).join(', then ')}`)
+    const { kind } = plan.strategy
+    const models = plan.targets.map(({ model }) => model)
+    if (kind === 'ensemble') terminal.print(`asks at once: ${models.join(', ')} (ensemble)`)
+    else terminal.print(`asks: ${models.join(', then ')}${kind === 'single' ? '' : ` (${kind})`}`)
     if (plan.propensity < 1) terminal.print(`with a chance of: ${plan.propensity.toFixed(3)}`)
   }
   if (options.bundle === undefined && checked.file.learned) {
