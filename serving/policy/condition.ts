@@ -1,4 +1,5 @@
 import type { Condition, PolicyFile } from './file.ts'
+import { compileKeywords } from './keywords.ts'
 import type { LanguageOf } from './language.ts'
 import { passesTest } from './metadata-test.ts'
 import { compilePattern } from './pattern.ts'
@@ -20,9 +21,7 @@ export interface ConditionTools {
 export function compileCondition(when: Condition, name: string, tools: ConditionTools): Holds {
   const { keys = {}, languageOf } = tools
   const patterns = when.regex?.map(compilePattern)
-  const words = when.keywords?.map((word) =>
-    compilePattern(`(?i)(^|[^\\pL\\pN])\\Q${word}\\E($|[^\\pL\\pN])`),
-  )
+  const hasKeyword = when.keywords && compileKeywords(when.keywords)
   const { characters, metadata, tags, tier, key, tools: calls, images, language, percent } = when
   if (language && !languageOf)
     throw new Error('the policy asks for languages, and nothing tells them')
@@ -30,7 +29,7 @@ export function compileCondition(when: Condition, name: string, tools: Condition
     const caller = request.caller.name
     const given = request.hints.metadata ?? {}
     return (
-      (!words || words.some((word) => word.test(traits.question))) &&
+      (!hasKeyword || hasKeyword(traits)) &&
       (!patterns || patterns.some((pattern) => pattern.test(traits.question))) &&
       (!tags || tags.some((tag) => traits.tags.includes(tag))) &&
       (!tier || tier.includes(keys[caller]?.tier ?? '')) &&

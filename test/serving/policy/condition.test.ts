@@ -37,6 +37,11 @@ describe('a condition', () => {
     expect(await holds('{ keywords: [art] }', 'start the party')).toBe(false)
     expect(await holds('{ keywords: ["c++"] }', 'learn C++ now')).toBe(true)
     expect(await holds('{ keywords: [état] }', 'l’état c’est moi')).toBe(true)
+    expect(await holds('{ keywords: [art] }', 'party, then ART')).toBe(true)
+    expect(await holds('{ keywords: [art] }', '𝒳art')).toBe(false)
+    expect(await holds('{ keywords: [art] }', 'art𝒳')).toBe(false)
+    expect(await holds('{ keywords: [art] }', '🎨art🎨')).toBe(true)
+    expect(await holds('{ keywords: [a] }', `${'a'.repeat(200_000)}`)).toBe(false)
   })
 
   it('searches patterns in time linear in the text', async () => {
