@@ -1,14 +1,13 @@
 import { Command } from 'commander'
+import { addLogFlags, type LogFlags } from '../data-flags.ts'
 import { openTerminal } from '../terminal.ts'
 
-interface DiffFlags {
+interface DiffFlags extends LogFlags {
   readonly strong?: string
   readonly weak?: string
   readonly replicates?: string
   readonly price: readonly string[]
   readonly seed: string
-  readonly format?: string
-  readonly maxRejects?: string
   readonly json?: boolean
 }
 
@@ -16,7 +15,7 @@ const collect = (value: string, previous: readonly string[]): string[] => [...pr
 
 /** `weir diff <old> <new> <logs...>`: which prompts change route, what that costs and what it gains. */
 export function diffCommand(): Command {
-  return new Command('diff')
+  const command = new Command('diff')
     .description('compare two bundles on a log: which prompts change route, at what cost and gain')
     .argument('<old>', 'bundle folder, such as bundles/demo/5f0c...')
     .argument('<new>', 'bundle folder')
@@ -31,8 +30,7 @@ export function diffCommand(): Command {
       [],
     )
     .option('--seed <number>', 'seed of the bootstrap', '1')
-    .option('--format <format>', 'the logs’ layout, instead of recognising it')
-    .option('--max-rejects <share>', 'stop when more of the rows are bad', '0.01')
+  return addLogFlags(command)
     .option('--json', 'print the difference as one JSON object')
     .addHelpText('after', '\nExample:\n  weir diff bundles/old bundles/new logs.jsonl > diff.md')
     .action(run)
@@ -47,16 +45,15 @@ async function run(
   const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
   const { priceOption } = await import('../price-option.ts')
-  const { openLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../logs.ts')
   const { diffBundles } = await import('../../training/evaluate/diff-bundles.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
-  const maxRejects = numberOption('--max-rejects', flags.maxRejects, { min: 0, max: 1 })
   const range = { min: 50, max: 100_000, integer: true }
   const replicates = numberOption('--replicates', flags.replicates, range)
   const prices = await priceOption(flags.price)
-  const dataset = await openLogs(logs, { seed, maxRejects, format: flags.format, ...watch })
+  const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
   const diff = await diffBundles(before, after, dataset, {
     ...(flags.strong && { strong: flags.strong }),
     ...(flags.weak && { weak: flags.weak }),

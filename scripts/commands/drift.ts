@@ -1,8 +1,9 @@
 import { Command } from 'commander'
 import type { DriftResult } from '../../training/calibrate/drift-bundle.ts'
+import { addLogFlags, type LogFlags } from '../data-flags.ts'
 import { count, openTerminal, score, type Terminal, table } from '../terminal.ts'
 
-interface DriftFlags {
+interface DriftFlags extends LogFlags {
   readonly reference: readonly string[]
   readonly recalibrate?: boolean
   readonly seed: string
@@ -13,7 +14,7 @@ const collect = (value: string, previous: readonly string[]): string[] => [...pr
 
 /** `weir drift <bundle> <prompts...>`: has traffic moved away from what the bundle was calibrated on? */
 export function driftCommand(): Command {
-  return new Command('drift')
+  const command = new Command('drift')
     .description('compare recent traffic with what a bundle was calibrated on; needs no outcomes')
     .argument('<bundle>', 'a calibrated bundle, such as bundles/demo')
     .argument(
@@ -28,6 +29,7 @@ export function driftCommand(): Command {
     )
     .option('--recalibrate', 'write a version that gives recent traffic the calibrated share again')
     .option('--seed <number>', 'seed of the classifier’s folds', '1')
+  return addLogFlags(command)
     .option('--json', 'print the result as one JSON object')
     .addHelpText(
       'after',
@@ -39,7 +41,7 @@ export function driftCommand(): Command {
 async function run(bundle: string, paths: readonly string[], flags: DriftFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
-  const { openLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../logs.ts')
   const { readPrompts } = await import('../../data/prompt-log.ts')
   const { driftOfBundle } = await import('../../training/calibrate/drift-bundle.ts')
   const terminal = openTerminal()
@@ -49,7 +51,7 @@ async function run(bundle: string, paths: readonly string[], flags: DriftFlags):
   const result = await driftOfBundle(bundle, prompts, {
     seed,
     ...(flags.reference.length > 0 && {
-      reference: await openLogs(flags.reference, { seed, ...watch }),
+      reference: await openFlaggedLogs(flags.reference, flags, { seed, ...watch }),
     }),
     ...(flags.recalibrate && { recalibrate: { date: new Date().toISOString(), sources } }),
     ...watch,

@@ -1,7 +1,8 @@
 import { Command } from 'commander'
+import { addLogFlags, type LogFlags } from '../data-flags.ts'
 import { openTerminal } from '../terminal.ts'
 
-interface OnboardFlags {
+interface OnboardFlags extends LogFlags {
   readonly model?: string
   readonly probes?: string
   readonly price?: string
@@ -10,13 +11,14 @@ interface OnboardFlags {
 
 /** `weir onboard <bundle> <logs...>`: one more model, from its answers to a few prompts. */
 export function onboardCommand(): Command {
-  return new Command('onboard')
+  const command = new Command('onboard')
     .description('teach a router one more model from its outcomes on a few prompts')
-    .argument('<bundle>', 'a bundle folder whose family is a classifier trained on outcomes')
-    .argument('<logs...>', 'outcome logs of the new model; with --probes, any log of prompts')
+    .argument('<bundle>', 'a bundle with a logit a model: a classifier trained on outcomes, or mf')
+    .argument('<logs...>', 'logs of the new model; with --probes, any log of prompts')
     .option('--model <model>', 'the new model’s name in the log')
     .option('--probes <number>', 'instead: print so many prompts to ask a new model first')
     .option('--price <in/out>', 'US dollars per million tokens')
+  return addLogFlags(command)
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -29,7 +31,7 @@ async function run(path: string, logs: readonly string[], flags: OnboardFlags): 
   const { numberOption } = await import('../options.ts')
   const { parsePrice } = await import('../key-value.ts')
   const { interruptSignal } = await import('../interrupt.ts')
-  const { openLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../logs.ts')
   const { readBundle } = await import('../../models/bundle/read.ts')
   const { loadEncoder } = await import('../../models/encoders.ts')
   const { onboard, suggestProbes } = await import('../../training/onboard/onboard.ts')
@@ -43,7 +45,11 @@ async function run(path: string, logs: readonly string[], flags: OnboardFlags): 
     throw new WeirError('option_invalid', { option: 'the options', expected, got })
   }
   const bundle = await readBundle(path)
-  const dataset = await openLogs(logs, { seed: 1, signal, onProgress: terminal.onProgress })
+  const dataset = await openFlaggedLogs(logs, flags, {
+    seed: 1,
+    signal,
+    onProgress: terminal.onProgress,
+  })
   const encoder = await loadEncoder(bundle.manifest.encoder, bundle.path)
   try {
     if (count !== undefined) {

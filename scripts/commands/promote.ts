@@ -1,8 +1,9 @@
 import { Command } from 'commander'
 import type { Promotion } from '../../training/loop/promote.ts'
+import { addLogFlags, type LogFlags } from '../data-flags.ts'
 import { openTerminal, table } from '../terminal.ts'
 
-interface PromoteFlags {
+interface PromoteFlags extends LogFlags {
   readonly over: string
   readonly data: readonly string[]
   readonly log?: string
@@ -19,7 +20,7 @@ const often = (value: string, before: readonly string[]): string[] => [...before
 
 /** `weir promote <candidate> --over <serving>`: one stage further, once every gate lets it through. */
 export function promoteCommand(): Command {
-  return new Command('promote')
+  const command = new Command('promote')
     .description('take a new bundle to shadow, canary and all, each behind the same gates')
     .argument('<candidate>', 'the new bundle, trained under the same --name into another --out')
     .requiredOption('--over <bundle>', 'the NAME folder that serves, such as bundles/demo')
@@ -31,6 +32,7 @@ export function promoteCommand(): Command {
     .option('--share <share>', 'share of the sessions of a canary (default 0.05)')
     .option('--at-once', 'skip the stages in between')
     .option('--strong-price <score>', 'what a strong call must gain; else as the serving threshold')
+  return addLogFlags(command)
     .option('--json', 'print the result as one JSON object')
     .addHelpText(
       'after',
@@ -47,7 +49,7 @@ Example:
 async function run(candidate: string, flags: PromoteFlags): Promise<void> {
   const { choiceOption, numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../interrupt.ts')
-  const { openLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../logs.ts')
   const { promote, STAGES } = await import('../../training/loop/promote.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
@@ -56,7 +58,11 @@ async function run(candidate: string, flags: PromoteFlags): Promise<void> {
   const strongPrice = numberOption('--strong-price', flags.strongPrice, { min: 0, max: 1 })
   const outcomes =
     flags.data.length > 0
-      ? await openLogs(flags.data, { seed: 1, signal, onProgress: terminal.onProgress })
+      ? await openFlaggedLogs(flags.data, flags, {
+          seed: 1,
+          signal,
+          onProgress: terminal.onProgress,
+        })
       : undefined
   terminal.endProgress()
   if (flags.store !== undefined && flags.log === undefined) {

@@ -1,60 +1,91 @@
 import type { Embeddings } from '../../models/embeddings.ts'
-import type { LinearHead } from '../../models/linear-head.ts'
-import { fitLogistic } from '../solver/logistic.ts'
+import { type LinearHead, sigmoid } from '../../models/linear-head.ts'
+import { choleskySolve } from '../solver/ridge.ts'
 import { knownLogits } from './known-logits.ts'
 
-/** Strength of the prior that a new model is like the average of the known ones, and like none of them alone. */
-const LIKE_THE_MEAN = 1
-const LIKE_ONE = 10
+/** Variance of what a new model's level may differ by, beyond what the known ones differ by. */
+const LEVEL = 0.05
+const STEPS = 50
+const TOLERANCE = 1e-8
 
-/** A new model's column for a head of success logits. */
+/** A new model's column for a head of one logit a model. */
 export interface NewColumn {
   /** d */
   readonly weights: Float32Array
   readonly bias: number
 }
 
+/** What is known of a new model: answers with their scores, or comparisons with known models. */
+export interface Answer {
+  /** of the embeddings */
+  readonly row: number
+  /** score in [0, 1], or 1 where it beat `against`, 1/2 at a tie */
+  readonly label: number
+  readonly weight: number
+  /** the known model it was compared with */
+  readonly against?: number
+}
+
 /**
- * One more model's success head from a few probes, the rest frozen: its logit is a constant, a multiple of the
- * known models' mean logit, and a little of each one's distance from it, by penalised logistic regression.
- * That is m + 2 numbers instead of one a word, and linear in the embedding as every other head.
- *
- * @param scores of the new model, one a row, in [0, 1]
+ * One more model's column from a few answers, the rest frozen. Its prior is that it is one more draw of the
+ * Gaussian the known models are draws of: at every prompt their mean logit, with the covariance they show, so
+ * logit(x) = mean(x) + b + sum of c_k (logit_k(x) - mean(x)) with c ~ N(0, 1 / (m - 1)) and b ~ N(0, LEVEL). The
+ * mode of its posterior by Newton's method; m + 1 numbers instead of one a word. For mf, whose logits are
+ * linear in a model's vector, that is its vector with the known vectors' mean and covariance as prior.
  */
-export async function fitModel(
+export function fitModel(
   head: LinearHead,
   embeddings: Embeddings,
-  scores: Float32Array,
-  signal?: AbortSignal,
-): Promise<NewColumn> {
+  answers: readonly Answer[],
+): NewColumn {
   const m = head.outputs
-  const d = head.dimension
-  const features: Embeddings = {
-    kind: 'dense',
-    rows: embeddings.rows,
-    dimension: m + 1,
-    values: knownLogits(head, embeddings),
-  }
-  const fit = await fitLogistic({
-    embeddings: features,
-    rows: Int32Array.from(scores, (_, row) => row),
-    labels: scores,
-    weights: new Float32Array(scores.length).fill(1),
-    l2: LIKE_ONE,
-    l2Ranges: [{ from: 0, to: 1, l2: LIKE_THE_MEAN }],
-    maxIterations: 200,
-    tolerance: 1e-6,
-    ...(signal ? { signal } : {}),
+  const known = knownLogits(head, embeddings)
+  const width = m + 1
+  const size = width
+  const precision = new Float64Array(size).fill(Math.max(m - 1, 1))
+  precision[0] = 1 / LEVEL
+  const theta = new Float64Array(size)
+  const x = new Float64Array(size)
+  const rows = answers.map(({ row, label, weight, against }) => {
+    const mean = known[row * width]!
+    const other = against === undefined ? 0 : mean + known[row * width + 1 + against]!
+    return { at: row * width, offset: mean - other, label, weight }
   })
-  // of the known models' own logits: (a_0 - sum of a_k) / m + a_k
-  const rest = fit.weights.subarray(1)
-  const shared = (fit.weights[0]! - rest.reduce((sum, a) => sum + a, 0)) / m
-  const share = Float64Array.from(rest, (a) => shared + a)
-  const weights = new Float32Array(d)
-  let bias = fit.bias
+  /** Features of one answer: 1 and the known models' distances from their mean. */
+  const fill = (at: number): void => {
+    x[0] = 1
+    for (let k = 1; k < size; k++) x[k] = known[at + k]!
+  }
+  for (let step = 0; step < STEPS; step++) {
+    const hessian = new Float64Array(size * size)
+    const move = theta.map((value, i) => -precision[i]! * value)
+    for (let i = 0; i < size; i++) hessian[i * size + i] = precision[i]!
+    for (const { at, offset, label, weight } of rows) {
+      fill(at)
+      const p = sigmoid(offset + dot(x, theta))
+      const pull = weight * (label - p)
+      const curve = weight * p * (1 - p)
+      for (let i = 0; i < size; i++) {
+        move[i]! += pull * x[i]!
+        for (let j = 0; j <= i; j++) hessian[i * size + j]! += curve * x[i]! * x[j]!
+      }
+    }
+    choleskySolve(hessian, size, move, 1)
+    // a Newton step is trusted for as far as logits keep their meaning
+    const most = move.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0)
+    const scale = Math.min(1, 2 / Math.max(most, 1e-12))
+    for (let i = 0; i < size; i++) theta[i]! += scale * move[i]!
+    if (most < TOLERANCE) break
+  }
+  // of the known models' own logits: (1 - sum of c_k) / m + c_k
+  const own = theta.subarray(1)
+  const shared = (1 - own.reduce((sum, c) => sum + c, 0)) / m
+  const weights = new Float32Array(head.dimension)
+  let bias = theta[0]!
   for (let k = 0; k < m; k++) {
-    bias += share[k]! * head.bias[k]!
-    for (let j = 0; j < d; j++) weights[j]! += share[k]! * head.weights[j * m + k]!
+    const share = shared + own[k]!
+    bias += share * head.bias[k]!
+    for (let j = 0; j < head.dimension; j++) weights[j]! += share * head.weights[j * m + k]!
   }
   return { weights, bias }
 }
@@ -68,4 +99,10 @@ export function withColumn(head: LinearHead, column: NewColumn): LinearHead {
     weights[j * (m + 1) + m] = column.weights[j]!
   }
   return { ...head, outputs: m + 1, weights, bias: Float32Array.from([...head.bias, column.bias]) }
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
+  return sum
 }

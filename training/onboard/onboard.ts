@@ -1,7 +1,12 @@
 import { basename, dirname } from 'node:path'
 import type { Dataset } from '../../data/dataset.ts'
 import { modelIndex } from '../../data/pair.ts'
-import { DATA_HASHES_FILE, encodeDataHashes, seenPrompts } from '../../models/bundle/data-hashes.ts'
+import {
+  DATA_HASHES_FILE,
+  decodeDataHashes,
+  encodeDataHashes,
+  seenPrompts,
+} from '../../models/bundle/data-hashes.ts'
 import { encodeHead, HEAD_FILE } from '../../models/bundle/head-file.ts'
 import { type Bundle, ROUTER_FILE } from '../../models/bundle/read.ts'
 import { type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
@@ -12,14 +17,16 @@ import { linearGraph } from '../../models/families/linear-graph.ts'
 import { type LinearHead, scoreLinear } from '../../models/linear-head.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import type { Price } from '../../models/prices.ts'
+import { answersOf, knownScores } from './answers.ts'
 import { fitModel, withColumn } from './fit-model.ts'
 import { knownLogits } from './known-logits.ts'
 import { chooseProbes } from './probes.ts'
 
 /** Fewer answers than this say less of a model than the known ones do. */
 export const MIN_PROBES = 10
-/** Prompts that probes are chosen among at the most. */
+/** Prompts that probes are chosen among at the most, and how many times the probes they must be at least. */
 const MAX_POOL = 5_000
+const POOL_PROBES = 4
 
 export interface OnboardOptions {
   readonly model: string
@@ -30,15 +37,15 @@ export interface OnboardOptions {
 export interface Onboarded {
   readonly bundle: WrittenBundle
   readonly probes: number
-  /** mean success on the probes, and what the router predicted of it, in the end */
+  /** mean score on the probes, and what the router predicted of it, in the end; NaN from votes alone */
   readonly observed: number
   readonly predicted: number
 }
 
 /**
- * A new version of the bundle that knows one more model, fitted to the log's outcomes of it; all else stays.
+ * A new version of the bundle that knows one more model, fitted to what the log says of it; all else stays.
  *
- * @throws option_invalid where the bundle has no success heads or knows the model already; rows_too_few
+ * @throws option_invalid where the bundle has no logit a model or knows the model already; rows_too_few
  */
 export async function onboard(
   bundle: Bundle,
@@ -46,26 +53,27 @@ export async function onboard(
   dataset: Dataset,
   { model, price, signal }: OnboardOptions,
 ): Promise<Onboarded> {
-  const head = await successHead(bundle)
+  const head = await headOfLogits(bundle)
   const { manifest } = bundle
   if (manifest.candidates.some((candidate) => candidate.model === model)) {
     const expected = `a model that ${manifest.name} does not know yet`
     throw new WeirError('option_invalid', { option: '--model', expected, got: model })
   }
-  const column = modelIndex(dataset, model)
-  const m = dataset.models.length
-  const scoreOf = (row: number): number => dataset.outcomes?.scores[row * m + column] ?? Number.NaN
-  const rows = [...dataset.prompts.keys()].filter((row) => !Number.isNaN(scoreOf(row)))
+  modelIndex(dataset, model)
+  const known = manifest.candidates.map((candidate) => candidate.model)
+  const { rows, scores, answers } = answersOf(dataset, model, head.link, known)
   if (rows.length < MIN_PROBES) {
-    const what = `with an outcome of ${model}`
+    const what =
+      head.link === 'success'
+        ? `with an outcome of ${model}`
+        : `that compare ${model} with a known model`
     throw new WeirError('rows_too_few', { expected: MIN_PROBES, what, got: rows.length })
   }
   const { embeddings } = await encoder.encode(
     rows.map((row) => dataset.prompts[row]!),
     signal,
   )
-  const scores = Float32Array.from(rows, scoreOf)
-  const grown = withColumn(head, await fitModel(head, embeddings, scores, signal))
+  const grown = withColumn(head, fitModel(head, embeddings, answers))
   const { quality } = scoreLinear(grown, embeddings)
   const predicted = rows.map((_, i) => quality![i * grown.outputs + head.outputs]!)
   return {
@@ -90,19 +98,32 @@ export async function suggestProbes(
   count: number,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const head = await successHead(bundle)
-  const step = Math.ceil(dataset.prompts.length / MAX_POOL)
-  const pool = dataset.prompts.filter((_, row) => row % step === 0)
-  const { embeddings } = await encoder.encode(pool, signal)
-  return chooseProbes(knownLogits(head, embeddings), head.outputs + 1, count).map((i) => pool[i]!)
+  const head = await headOfLogits(bundle)
+  // what the known heads were fitted on they know by heart: prompts they have not seen tell what they can
+  const file = await bundle.file(DATA_HASHES_FILE).catch(() => new Uint8Array(0))
+  const seen = decodeDataHashes(file, DATA_HASHES_FILE)
+  const all = [...dataset.prompts.keys()]
+  const fresh = all.filter((row) => {
+    const part = seen.seenIn(dataset.hashes[row]!)
+    return part !== 'train' && part !== 'validation'
+  })
+  const from = fresh.length >= POOL_PROBES * count ? fresh : all
+  const step = Math.ceil(from.length / MAX_POOL)
+  const pool = from.filter((_, place) => place % step === 0)
+  const texts = pool.map((row) => dataset.prompts[row]!)
+  const { embeddings } = await encoder.encode(texts, signal)
+  const features = knownLogits(head, embeddings)
+  const known = bundle.manifest.candidates.map(({ model }) => model)
+  const observed = knownScores(dataset, pool, known)
+  return chooseProbes(features, head.outputs + 1, count, observed).map((i) => texts[i]!)
 }
 
-async function successHead(bundle: Bundle): Promise<LinearHead> {
+async function headOfLogits(bundle: Bundle): Promise<LinearHead> {
   const head = await bundle.head()
-  if (head?.link === 'success') return head
+  if (head && head.link !== 'pair') return head
   throw new WeirError('option_invalid', {
     option: 'the bundle',
-    expected: 'success heads (weir train --router classifier on outcomes)',
+    expected: 'a logit a model (weir train --router classifier on outcomes, or mf)',
     got: `${bundle.manifest.family.name} with ${head ? `a ${head.link} head` : 'no linear head'}`,
   })
 }

@@ -1,90 +1,113 @@
 import { sigmoid } from '../../models/linear-head.ts'
+import { createRandom } from '../../models/random.ts'
 
-/** Variances of a new model's numbers before any answer: a wide constant, the mean's multiple, each one's share. */
-const PRIOR = { constant: 4, mean: 1, own: 0.1 } as const
+/** Stratified samples that the best balanced one is chosen among. */
+const DRAWS = 500
 
 /**
- * Which prompts to ask a new model first: greedily the one that most lessens the mean variance of the logits
- * predicted for all the others, w x'SASx / (1 + w x'Sx), with S the posterior covariance so far, A the mean
- * of x x' over the pool and w = p (1 - p) (Bayesian I-optimal design, Chaloner and Verdinelli 1995).
- * What was asked makes its like less worth asking, so the choice spreads over the kinds of prompts there are;
- * unlike D-optimal design it does not run after outliers, which on MMLU-Pro told less than random prompts.
+ * Which prompts to ask a new model first: a sample of the pool that stands for all of it. One prompt from each
+ * stretch of the order by predicted difficulty and, among many such samples, the one whose means lie nearest the
+ * pool's in what the known models did on these prompts, what is predicted of them, and the two main directions
+ * in which the known models differ. What a few answers tell worst is a model's level, and how it goes with
+ * difficulty: a balanced sample takes the luck of the draw out of both (rerandomisation, Morgan and Rubin 2012).
  *
  * @param features n x width, from `knownLogits`
- * @returns rows, the most telling first
+ * @param observed the known models' mean score on each prompt, NaN where there is none
+ * @returns rows, in a random order: so that the first of them also stand for the pool
  */
-export function chooseProbes(features: Float32Array, width: number, count: number): number[] {
+export function chooseProbes(
+  features: Float32Array,
+  width: number,
+  count: number,
+  observed?: Float64Array,
+): number[] {
   const n = features.length / width
-  const size = width + 1
-  const covariance = new Float64Array(size * size)
-  for (let i = 0; i < size; i++) {
-    covariance[i * size + i] = i === 0 ? PRIOR.constant : i === 1 ? PRIOR.mean : PRIOR.own
+  const wanted = Math.min(count, n)
+  const random = createRandom(1)
+  const mean = Float64Array.from({ length: n }, (_, row) => features[row * width]!)
+  const columns = standardised(balanceColumns(features, width, mean, observed))
+  const order = Array.from({ length: n }, (_, row) => row).sort((a, b) => mean[a]! - mean[b]!)
+  let best: { rows: number[]; apart: number } | undefined
+  for (let draw = 0; draw < DRAWS; draw++) {
+    const rows = Array.from({ length: wanted }, (_, stretch) => {
+      const from = Math.floor((stretch * n) / wanted)
+      const to = Math.floor(((stretch + 1) * n) / wanted)
+      return order[from + random.int(to - from)]!
+    })
+    let apart = 0
+    for (const column of columns) {
+      let sum = 0
+      for (const row of rows) sum += column[row]!
+      apart = Math.max(apart, Math.abs(sum / wanted))
+    }
+    if (!best || apart < best.apart) best = { rows, apart }
   }
-  const spread = meanSquares(features, width)
-  const chosen: number[] = []
-  const taken = new Uint8Array(n)
-  const x = new Float64Array(size)
-  const moved = new Float64Array(size)
-  /** Writes S x into `moved` and returns w / (1 + w x'Sx). */
-  const weigh = (row: number): number => {
-    x[0] = 1
-    for (let k = 0; k < width; k++) x[k + 1] = features[row * width + k]!
-    multiply(covariance, x, moved)
-    const p = sigmoid(features[row * width]!)
-    const w = p * (1 - p)
-    return w / (1 + w * dot(x, moved))
-  }
-  const reached = new Float64Array(size)
-  while (chosen.length < Math.min(count, n)) {
-    let best = -1
-    let most = -1
-    for (let row = 0; row < n; row++) {
-      if (taken[row]) continue
-      const scale = weigh(row)
-      multiply(spread, moved, reached)
-      const told = scale * dot(moved, reached)
-      if (told > most) {
-        most = told
-        best = row
+  return random.shuffle(best!.rows)
+}
+
+function balanceColumns(
+  features: Float32Array,
+  width: number,
+  mean: Float64Array,
+  observed: Float64Array | undefined,
+): Float64Array[] {
+  const predicted = mean.map(sigmoid)
+  const directions = mainDirections(features, width, 2)
+  const columns = [mean, predicted, ...directions]
+  if (!observed?.some((score) => !Number.isNaN(score))) return columns
+  const seen = observed.filter((score) => !Number.isNaN(score))
+  const level = seen.reduce((sum, score) => sum + score, 0) / seen.length
+  const scores = observed.map((score) => (Number.isNaN(score) ? level : score))
+  return [...columns, scores, scores.map((score, row) => (score - level) * mean[row]!)]
+}
+
+/** Scores of each row on the main directions of the known models' distances from their mean, by power steps. */
+function mainDirections(features: Float32Array, width: number, count: number): Float64Array[] {
+  const n = features.length / width
+  const m = width - 1
+  const found: Float64Array[] = []
+  const random = createRandom(2)
+  const axes: Float64Array[] = []
+  while (found.length < Math.min(count, m - 1)) {
+    let axis: Float64Array = Float64Array.from({ length: m }, () => random.normal())
+    let scores: Float64Array = new Float64Array(n)
+    for (let step = 0; step < 20; step++) {
+      for (const other of axes) {
+        const along = axis.reduce((sum, value, k) => sum + value * other[k]!, 0)
+        for (let k = 0; k < m; k++) axis[k]! -= along * other[k]!
       }
+      const norm = Math.sqrt(axis.reduce((sum, value) => sum + value * value, 0))
+      if (norm < 1e-9) return found
+      axis = axis.map((value) => value / norm)
+      scores = centred(
+        Float64Array.from({ length: n }, (_, row) => {
+          let sum = 0
+          for (let k = 0; k < m; k++) sum += axis[k]! * features[row * width + 1 + k]!
+          return sum
+        }),
+      )
+      const next = new Float64Array(m)
+      for (let row = 0; row < n; row++) {
+        for (let k = 0; k < m; k++) next[k]! += scores[row]! * features[row * width + 1 + k]!
+      }
+      if (step < 19) axis = next
     }
-    taken[best] = 1
-    chosen.push(best)
-    const scale = weigh(best)
-    for (let i = 0; i < size; i++) {
-      for (let j = 0; j < size; j++) covariance[i * size + j]! -= scale * moved[i]! * moved[j]!
-    }
+    axes.push(axis)
+    found.push(scores)
   }
-  return chosen
+  return found
 }
 
-/** Mean of x x' over the rows, x with its leading 1. */
-function meanSquares(features: Float32Array, width: number): Float64Array {
-  const n = features.length / width
-  const size = width + 1
-  const sum = new Float64Array(size * size)
-  const x = new Float64Array(size)
-  for (let row = 0; row < n; row++) {
-    x[0] = 1
-    for (let k = 0; k < width; k++) x[k + 1] = features[row * width + k]!
-    for (let i = 0; i < size; i++) {
-      for (let j = 0; j < size; j++) sum[i * size + j]! += (x[i]! * x[j]!) / n
-    }
-  }
-  return sum
+function centred(values: Float64Array): Float64Array {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  return values.map((value) => value - mean)
 }
 
-function multiply(matrix: Float64Array, vector: Float64Array, out: Float64Array): void {
-  const size = vector.length
-  for (let i = 0; i < size; i++) {
-    let sum = 0
-    for (let j = 0; j < size; j++) sum += matrix[i * size + j]! * vector[j]!
-    out[i] = sum
-  }
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
-  return sum
+/** Columns at mean 0 and variance 1, constant ones left out. */
+function standardised(columns: readonly Float64Array[]): Float64Array[] {
+  return columns.flatMap((column) => {
+    const values = centred(column)
+    const deviation = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length)
+    return deviation > 1e-9 ? [values.map((value) => value / deviation)] : []
+  })
 }

@@ -169,7 +169,7 @@ function conjugateGradients(
 const squared = (v: Float64Array): number => v.reduce((sum, value) => sum + value * value, 0)
 
 /** Solves A X = B for k right sides (n x k) in place; A's lower triangle is overwritten with its factor. */
-function choleskySolve(a: Float64Array, n: number, x: Float64Array, k: number): void {
+export function choleskySolve(a: Float64Array, n: number, x: Float64Array, k: number): void {
   for (let i = 0; i < n; i++) {
     const row = i * n
     for (let j = 0; j <= i; j++) {
