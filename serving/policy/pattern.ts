@@ -13,7 +13,7 @@ export function compilePattern(source: string): Pattern {
   const compiled = RE2JS.compile(source)
   return {
     source,
-    test: (text) => compiled.matcher(text).find(),
+    test: (text) => compiled.test(text),
     capture(text) {
       const matcher = compiled.matcher(text)
       if (!matcher.find()) return undefined
