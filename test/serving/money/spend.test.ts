@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { spendCommand } from '../../../scripts/commands/spend.ts'
 import { buildAdminApp } from '../../../serving/admin.ts'
 import { localBackend } from '../../../serving/admin-backend.ts'
 import { readSpend, spendFolder } from '../../../serving/money/read-spend.ts'
@@ -163,19 +163,18 @@ describe('what a gateway spends', () => {
     await ask(HARD)
     await ask(EASY)
     await gateway.close()
-    const weir = (...args: string[]) =>
-      spawnSync(
-        process.execPath,
-        [
-          '--import',
-          'tsx',
-          join(import.meta.dirname, '../../../scripts/weir.ts'),
-          'spend',
-          ...args,
-        ],
-        { encoding: 'utf8' },
-      )
-    const { rows, total, budgets } = JSON.parse(weir(folder, '--by', 'model', '--json').stdout)
+    const weir = async (...args: string[]): Promise<string> => {
+      let text = ''
+      const write = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+        text += String(chunk)
+        return true
+      })
+      await spendCommand()
+        .parseAsync(args, { from: 'user' })
+        .finally(() => write.mockRestore())
+      return text
+    }
+    const { rows, total, budgets } = JSON.parse(await weir(folder, '--by', 'model', '--json'))
     expect(
       rows.map(({ name, requests }: SpendLine & { name: string }) => [name, requests]),
     ).toEqual([
@@ -184,10 +183,12 @@ describe('what a gateway spends', () => {
     ])
     expect(total).toMatchObject({ requests: 2, cost_usd: 0.022, saved_usd: 0.018 })
     expect(budgets).toEqual([])
-    const text = weir(folder, '--by', 'key').stdout
+    const text = await weir(folder, '--by', 'key')
     expect(text.split('\n')[0]).toMatch(/^key +requests +input tokens .* cost USD +saved USD/)
     expect(text).toMatch(/^anyone +2 +2,000 +1,000 +0\.0220 +0\.0180 +0$/m)
-    const wrong = weir(folder, '--by', 'hour')
-    expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('one of key, route')])
+    await expect(weir(folder, '--by', 'hour')).rejects.toMatchObject({ code: 'option_invalid' })
+    await expect(weir(folder, '--from', 'today')).rejects.toThrow('a day such as 2026-11-21')
+    const later = JSON.parse(await weir(folder, '--from', '2999-01-01', '--json'))
+    expect(later).toMatchObject({ rows: [], total: { requests: 0 } })
   })
 })
