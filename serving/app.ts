@@ -112,9 +112,11 @@ export function bareApp(services: Pick<Services, 'metrics' | 'onBug'>): FastifyI
     },
     clientErrorHandler: answerBrokenRequest,
   })
+  app.decorateRequest('bodyText', '')
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     try {
+      request.bodyText = body as string
       done(null, parseJsonBody(body as string))
     } catch (error) {
       done(error as Error)

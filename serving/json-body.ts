@@ -43,7 +43,7 @@ export function nestedWithin(text: string, limit: number): boolean {
 }
 
 /** Index of the quote that ends the string which begins at `start`, or of the text's end. */
-function stringEnd(text: string, start: number): number {
+export function stringEnd(text: string, start: number): number {
   let end = start
   for (;;) {
     end = text.indexOf('"', end + 1)

@@ -46,5 +46,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** who asks: set before the body is read */
     caller: KeyHolder
+    /** the body as it came */
+    bodyText: string
   }
 }

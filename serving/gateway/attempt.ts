@@ -37,7 +37,9 @@ export async function attemptOnce(
   const stream = dispatch.body.stream === true
   try {
     const body = bodyFor(target, dispatch.body, backend.model)
-    const call = { endpoint, body, headers, remainingMs }
+    const own = target.system === undefined && target.parameters === undefined
+    const text = own ? dispatch.text : undefined
+    const call = { endpoint, body, text, headers, remainingMs }
     const answer = await backend.upstream.complete(call, cancellation)
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream

@@ -11,6 +11,8 @@ export interface Dispatch {
   readonly plan: ServePlan | undefined
   readonly target: Target
   readonly body: PassedBody
+  /** the client's own JSON of `body`, where there is one */
+  readonly text?: string | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly cancellation: Cancellation
   readonly ledger: Ledger

@@ -138,6 +138,7 @@ export class Exchange {
       plan,
       target,
       body,
+      text: body === request.body ? request.text : undefined,
       headers,
       cancellation,
       ledger,

@@ -8,6 +8,8 @@ export interface GatewayRequest {
   readonly id: string
   /** as it came, without `weir`: `model` is what the client asked for */
   readonly body: ChatBody
+  /** the JSON that `body` was read from, where that is all of it: what goes on then goes on to the letter */
+  readonly text?: string
   readonly caller: KeyHolder
   /** lower-case names; only for policies, never passed on */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>

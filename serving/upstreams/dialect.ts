@@ -16,7 +16,7 @@ export interface Dialect {
   /** below the base URL; undefined where the API has no such endpoint */
   path(endpoint: Endpoint): string | undefined
   headers(key: string | undefined): Record<string, string>
-  /** @throws UntranslatableRequest */
+  /** What is sent: JSON as text, or what becomes JSON. @throws UntranslatableRequest */
   request(call: UpstreamCall): unknown
   /** @throws MalformedAnswer */
   answer(call: UpstreamCall, text: string): DialectAnswer

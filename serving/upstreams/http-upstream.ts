@@ -58,7 +58,8 @@ export async function openHttpUpstream(options: HttpUpstreamOptions): Promise<Up
 
   const payload = (call: UpstreamCall): string => {
     try {
-      return JSON.stringify(dialect.request(call))
+      const request = dialect.request(call)
+      return typeof request === 'string' ? request : JSON.stringify(request)
     } catch (error) {
       if (!(error instanceof UntranslatableRequest)) throw error
       const { message: reason } = error

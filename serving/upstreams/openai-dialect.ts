@@ -1,3 +1,4 @@
+import { withField, withModel } from './body-text.ts'
 import {
   AnsweredError,
   asksForUsage,
@@ -19,10 +20,15 @@ const PATHS: Record<Endpoint, string> = {
 export const openAiDialect: Dialect = {
   path: (endpoint) => PATHS[endpoint],
   headers: (key) => (key === undefined ? {} : { authorization: `Bearer ${key}` }),
-  request({ endpoint, body }) {
-    if (endpoint !== 'chat' || body.stream !== true || asksForUsage(body)) return body
+  request({ endpoint, body, text }) {
+    const own = text === undefined ? undefined : withModel(text, body.model)
+    if (endpoint !== 'chat' || body.stream !== true || asksForUsage(body)) return own ?? body
     // without it a stream tells no tokens, and nobody would know what it cost
-    return { ...body, stream_options: { ...(body.stream_options as object), include_usage: true } }
+    const counted = { ...(body.stream_options as object), include_usage: true }
+    if (own !== undefined && body.stream_options === undefined) {
+      return withField(own, 'stream_options', counted)
+    }
+    return { ...body, stream_options: counted }
   },
   answer({ endpoint }, text) {
     const body = parsedObject(text, 'the answer')

@@ -41,6 +41,8 @@ export interface UpstreamCall {
   readonly endpoint: Endpoint
   /** `model` is already the upstream's own name of it; overrides are merged in */
   readonly body: ChatBody | PassedBody
+  /** the client's own JSON of `body`, where nothing but `model` is another */
+  readonly text?: string | undefined
   /** the client's headers that may go on: an allow-list made them */
   readonly headers: Readonly<Record<string, string>>
   /** milliseconds that are left; timeouts of the upstream never reach past it */

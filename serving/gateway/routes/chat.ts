@@ -36,10 +36,11 @@ export function addChatRoute(app: FastifyInstance, services: Services, gateway: 
   app.post<{ Body: ChatRequest }>(
     '/v1/chat/completions',
     { schema: { body: ChatRequest } },
-    ({ body, caller, headers }, reply) => {
+    ({ body, bodyText, caller, headers }, reply) => {
       const asked: GatewayRequest = {
         id: randomUUID(),
         body: withoutHints(body) as ChatBody,
+        ...(body.weir === undefined ? { text: bodyText } : {}),
         caller,
         headers,
         hints: body.weir ?? NO_HINTS,

@@ -110,6 +110,20 @@ describe("OpenAI's client, its base URL changed", () => {
     })
   })
 
+  test('is passed on to the letter, but for the model', async () => {
+    const { statusCode } = await gateway.app.inject({
+      method: 'POST',
+      url: '/v1/chat/completions',
+      headers: { 'content-type': 'application/json' },
+      payload:
+        '{"seed": 9007199254740993, "model":"small" ,"messages":[{"role":"user","content":"hi"}]}',
+    })
+    expect(statusCode).toBe(200)
+    expect(gateway.small.received[0]!.text).toBe(
+      '{"seed": 9007199254740993, "model":"small" ,"messages":[{"role":"user","content":"hi"}]}',
+    )
+  })
+
   test("takes RouteLLM's model names with their threshold", async () => {
     const ask = (model: string) =>
       gateway.client.chat.completions.create({ model, messages: user(HARD) }).withResponse()

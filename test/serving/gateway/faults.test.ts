@@ -315,8 +315,8 @@ test('a deadline of the request is kept, whatever the configuration says', async
 test('200 requests over every fault leave no socket and no request behind', async () => {
   await gateway.close()
   await open(
-    { breaker: { failures: 10_000, share: 1 }, deadline_ms: 5_000 },
-    { answer_timeout_ms: 300, first_token_timeout_ms: 300, idle_timeout_ms: 300 },
+    { breaker: { failures: 10_000, share: 1 }, deadline_ms: 15_000 },
+    { answer_timeout_ms: 800, first_token_timeout_ms: 800, idle_timeout_ms: 800 },
   )
   const faults = [...new Set([...WHOLE, ...STREAMED])].filter((fault) => fault !== 'rate_limit')
   for (const upstream of [gateway.small, gateway.big]) {
@@ -329,7 +329,7 @@ test('200 requests over every fault leave no socket and no request behind', asyn
       ),
     ),
   )
-  expect(Math.max(...settled.map(({ ms }) => ms))).toBeLessThan(6_000)
+  expect(Math.max(...settled.map(({ ms }) => ms))).toBeLessThan(16_000)
   expect(settled.filter(({ error }) => error === undefined).length).toBeGreaterThan(80)
   await expect.poll(() => gateway.served.length).toBe(200)
   expect(gateway.services.gate.inFlight).toBe(0)

@@ -39,6 +39,8 @@ export interface ReceivedRequest {
   readonly path: string
   readonly headers: IncomingMessage['headers']
   readonly body: Record<string, unknown>
+  /** `body` as it came */
+  readonly text: string
 }
 
 export interface ScriptedUpstream {
@@ -73,8 +75,9 @@ export async function scriptedUpstream(name = 'upstream'): Promise<ScriptedUpstr
     })
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
-    const body = JSON.parse(Buffer.concat(parts).toString('utf8')) as Record<string, unknown>
-    received.push({ path: request.url!, headers: request.headers, body })
+    const text = Buffer.concat(parts).toString('utf8')
+    const body = JSON.parse(text) as Record<string, unknown>
+    received.push({ path: request.url!, headers: request.headers, body, text })
     behave(script.shift() ?? upstream.otherwise, name, request, response, body)
   })
   server.on('connection', (socket) => {
