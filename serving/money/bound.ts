@@ -67,8 +67,9 @@ function beyondText(body: PassedBody): boolean {
   const turns = body.messages ?? body.input
   if (!Array.isArray(turns)) return false
   return turns.some((turn: unknown) => {
-    const { content, type } = (turn ?? {}) as { content?: unknown; type?: unknown }
-    if (type === 'item_reference') return true
+    const { content, type, audio } = (turn ?? {}) as Record<string, unknown>
+    // an item or a spoken answer that the provider keeps
+    if (type === 'item_reference' || audio) return true
     return (
       Array.isArray(content) &&
       content.some(

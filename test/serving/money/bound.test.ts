@@ -75,6 +75,10 @@ describe('what bytes do not bound', () => {
       { type: 'file', file: { file_id: 'f' } },
     ]),
     'a stored conversation': { model: 'm', input: 'x', previous_response_id: 'r' },
+    'a spoken answer': {
+      model: 'm',
+      messages: [{ role: 'assistant', audio: { id: 'a' } }],
+    },
     'a reference': { model: 'm', input: [{ type: 'item_reference', id: 'i' }] },
   })) {
     test(`${what} fills the context`, () => expect(bound(body as PassedBody)).toBe(full))
