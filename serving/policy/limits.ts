@@ -1,5 +1,6 @@
 import { redact } from '../../models/redaction.ts'
 import type { GatewayRequest, RefusePlan } from '../gateway/plan.ts'
+import { bodyTexts } from './body-texts.ts'
 import type { ModelFacts, PolicyFile } from './file.ts'
 import { compilePattern } from './pattern.ts'
 import type { Traits } from './traits.ts'
@@ -38,7 +39,7 @@ export function compileLimits(file: PolicyFile, more: readonly ModelLimit[] = []
   const isSensitive = compileSensitive(file)
   const limits = [privateLimit, keyLimit(file), requestLimit, capabilityLimit, ...more]
   return (request, traits) => {
-    const state = { request, traits, sensitive: isSensitive(traits) }
+    const state = { request, traits, sensitive: isSensitive(request, traits) }
     const closed = new Map<string, Closed>()
     const open: string[] = []
     for (const [model, facts] of Object.entries(file.models)) {
@@ -54,12 +55,19 @@ export function compileLimits(file: PolicyFile, more: readonly ModelLimit[] = []
   }
 }
 
-function compileSensitive({ privacy }: PolicyFile): (traits: Traits) => boolean {
-  const patterns = (privacy?.patterns ?? []).map(compilePattern)
-  return ({ text, tags }) =>
-    (privacy?.tags ?? []).some((tag) => tags.includes(tag)) ||
-    patterns.some((pattern) => pattern.test(text)) ||
-    (privacy?.detect === true && redact(text) !== text)
+function compileSensitive({
+  privacy,
+}: PolicyFile): (request: GatewayRequest, traits: Traits) => boolean {
+  if (!privacy) return () => false
+  const { tags: wanted = [], detect = false } = privacy
+  const patterns = (privacy.patterns ?? []).map(compilePattern)
+  return ({ body }, { tags }) => {
+    if (wanted.some((tag) => tags.includes(tag))) return true
+    if (patterns.length === 0 && !detect) return false
+    // whatever goes upstream, not only what is said: arguments of tools, schemas, files
+    const text = bodyTexts(body).texts.join('\n')
+    return patterns.some((pattern) => pattern.test(text)) || (detect && redact(text) !== text)
+  }
 }
 
 const privateLimit: ModelLimit = (_, facts, { sensitive }) =>

@@ -16,6 +16,9 @@ export const stickyStep: StepFactory = ({ file }) => {
       if (!open.includes(model)) return pass('models_closed', model)
       const decision = await learned()
       if ('kind' in decision) return pass(decision.kind === 'pass' ? decision.reason : 'refused')
+      // a model that the client says it had must be one that it could have had
+      const able = decision.candidates.some((one) => one.model === model && one.eligible)
+      if (!able) return pass('no_candidate', model)
       if (!sessions.within(decision)) return pass('beyond_margin', model)
       // where exploration drew, the session would have kept its model whatever was drawn
       if (model === decision.model && decision.propensity === 1) return pass('same_model', model)
