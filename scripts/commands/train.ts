@@ -29,7 +29,7 @@ export function trainCommand(): Command {
     )
     .option(
       '--router <family>',
-      'classifier, mlp, knn, sw, mf, ensemble (with --encoder lexical+...), or auto',
+      'classifier, mlp, knn, sw, mf, ensemble and kernel (with --encoder lexical+...), or auto',
       'classifier',
     )
     .option(
@@ -159,10 +159,11 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   }
   if (stopped) terminal.print('Stopped early: this is the best so far.')
   terminal.print(`Bundle: ${bundle.path} (fitted by ${backend})`)
+  const { describeRule } = await import('../../models/choice/rule.ts')
   const next = `weir calibrate ${relative(bundle.path.replace(/\/[^/]+$/, ''))} ${logs.join(' ')}`
   terminal.print(
     chosen
-      ? `Until it is calibrated, it spends half-way between the cheapest model and ${chosen.strong}. Next: ${next} --best-share 0.98`
+      ? `Until it is calibrated: ${describeRule(bundle.manifest.choice!.rule)}. Next: ${next} --best-share 0.98`
       : `Until it is calibrated, half of the prompts go strong. Next: ${next} --strong-share 0.3`,
   )
 }

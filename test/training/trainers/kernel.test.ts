@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest'
+import type { SparseEmbeddings } from '../../../models/embeddings.ts'
+import { kernel } from '../../../models/families/kernel.ts'
+import { SURFACE_COUNT } from '../../../models/lexical/surface.ts'
+import { sigmoid } from '../../../models/linear-head.ts'
+import { createRandom } from '../../../models/random.ts'
+import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
+import type { TrainingRows } from '../../../training/trainer.ts'
+import { kernelTrainer } from '../../../training/trainers/kernel.ts'
+import { knownOfOthers } from '../../../training/trainers/known-of-others.ts'
+
+const WORDS = 30
+const TAIL = 3
+const DIMENSION = WORDS + SURFACE_COUNT + TAIL
+
+/** The strong model is needed where the second column of the embedding is far from 0, on either side. */
+function rowsOf(seed: number, rows: number): TrainingRows & { readonly need: boolean[] } {
+  const random = createRandom(seed)
+  const offsets = [0]
+  const ids: number[] = []
+  const weights: number[] = []
+  const scores: number[] = []
+  const need: boolean[] = []
+  for (let row = 0; row < rows; row++) {
+    const angle = random.next() * 2 * Math.PI
+    const wanted = Math.abs(Math.sin(angle)) > 0.7
+    need.push(wanted)
+    const put = (id: number, weight: number): void => {
+      ids.push(id)
+      weights.push(weight)
+    }
+    for (let id = 0; id < WORDS; id++) if (random.next() < 0.2) put(id, 0.4)
+    for (let k = 0; k < SURFACE_COUNT; k++) put(WORDS + k, 0.1 * random.normal())
+    put(DIMENSION - 3, 0.5 * Math.cos(angle))
+    put(DIMENSION - 2, 0.5 * Math.sin(angle))
+    put(DIMENSION - 1, 0.05 * random.normal())
+    offsets.push(ids.length)
+    scores.push(random.next() < 0.9 ? 1 : 0, random.next() < (wanted ? 0.1 : 0.9) ? 1 : 0)
+  }
+  const embeddings: SparseEmbeddings = {
+    kind: 'sparse',
+    rows,
+    dimension: DIMENSION,
+    offsets: Uint32Array.from(offsets),
+    ids: Uint32Array.from(ids),
+    weights: Float32Array.from(weights),
+  }
+  return { embeddings, outcomes: { scores: Float32Array.from(scores) }, need }
+}
+
+describe('the kernel trainer', () => {
+  it('learns from an embedding what no linear head can', async () => {
+    const { weights, hyperparameters } = await kernelTrainer.fit({
+      models: ['strong', 'weak'],
+      strong: 0,
+      weak: 1,
+      train: rowsOf(1, 400),
+      validation: rowsOf(2, 60),
+      hyperparameters: { ...kernelTrainer.defaults, tail: TAIL, rank: 10, centres: 60 },
+      seed: 1,
+      engine: createOnnxEngine(),
+      threads: 1,
+    })
+    expect(hyperparameters.meaning_weight).toBeGreaterThan(0)
+    const asked = rowsOf(3, 300)
+    const { winRate } = kernel.forward(weights, { strong: 0, weak: 1 }, asked.embeddings)
+    const mean = (need: boolean): number => {
+      const kept = winRate.filter((_, row) => asked.need[row] === need)
+      return kept.reduce((sum, rate) => sum + rate, 0) / kept.length
+    }
+    // the truth is .9 and .5
+    expect(mean(true) - mean(false)).toBeGreaterThan(0.25)
+  })
+})
+
+describe('what the other models say of a pair', () => {
+  const M = 8
+  const N = 150
+  const random = createRandom(5)
+  const chance: number[] = []
+  const scores: number[] = []
+  for (let row = 0; row < N; row++) {
+    const ease = 2 * random.normal()
+    for (let k = 0; k < M; k++) {
+      const p = sigmoid(ease + (k - 4) / 3)
+      chance.push(p)
+      scores.push(random.next() < p ? 1 : 0)
+    }
+  }
+  const pair = { strong: 6, weak: 1 }
+
+  it('is nearer the true chances than the outcomes are', () => {
+    const known = knownOfOthers(scores, M, pair)!
+    let [theirs, own] = [0, 0]
+    for (let row = 0; row < N; row++) {
+      for (const [c, k] of [pair.strong, pair.weak].entries()) {
+        theirs += (known[row * 2 + c]! - chance[row * M + k]!) ** 2
+        own += (scores[row * M + k]! - chance[row * M + k]!) ** 2
+      }
+    }
+    expect(theirs).toBeLessThan(own / 2)
+  })
+
+  it('does not hang on the pair’s outcome on the prompt itself, but for the models’ means', () => {
+    const flipped = scores.slice()
+    flipped[7 * M + pair.strong] = 1 - flipped[7 * M + pair.strong]!
+    const before = knownOfOthers(scores, M, pair)!
+    const after = knownOfOthers(flipped, M, pair)!
+    expect(Math.abs(after[7 * 2]! - before[7 * 2]!)).toBeLessThan(2 / N)
+    expect(after[7 * 2 + 1]).toBeCloseTo(before[7 * 2 + 1]!, 6)
+  })
+
+  it('is nothing where fewer than three others answered', () => {
+    expect(knownOfOthers([1, 0, 1, 0], 4, { strong: 0, weak: 1 })).toBeUndefined()
+  })
+})
