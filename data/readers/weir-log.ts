@@ -4,7 +4,17 @@ import { DecisionRecord, FeedbackRecord } from '../../models/decision-log/record
 import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../reader.ts'
 import { reject } from './canonical.ts'
 
-const OBJECTS: ReadonlySet<unknown> = new Set(['log', 'decision', 'gateway', 'feedback', 'audit'])
+/** Lines that a server writes beside its log, of itself and not of a request: nothing to learn from. */
+const BESIDE: ReadonlySet<unknown> = new Set([
+  'log',
+  'audit',
+  'spend',
+  'budget_state',
+  'hold',
+  'settle',
+  'alert',
+])
+const OBJECTS: ReadonlySet<unknown> = new Set([...BESIDE, 'decision', 'gateway', 'feedback'])
 
 const isDecision = Compile(DecisionRecord)
 const isGateway = Compile(GatewayRecord)
@@ -31,8 +41,7 @@ function readLine(
   origin: RowOrigin,
   decisions: Decisions,
 ): LogRow | Reject | undefined {
-  // what an audit says is of the server, not of a request
-  if (record.object === 'log' || record.object === 'audit') return undefined
+  if (BESIDE.has(record.object)) return undefined
   if (record.object === 'decision') {
     if (!isDecision.Check(record)) {
       const [error] = isDecision.Errors(record)

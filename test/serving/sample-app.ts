@@ -49,7 +49,8 @@ export async function sampleApp(options: SampleAppOptions = {}): Promise<SampleA
   let closed = false
   const bugs: unknown[] = []
   const warnings: string[] = []
-  const config: ServeConfig = { routers, ...options.config?.(root) }
+  // a busy machine is no reason to shed load in a test
+  const config: ServeConfig = { routers, max_lag_ms: 60_000, ...options.config?.(root) }
   const services = await openServices(config, {
     load: loadSample,
     onBug: (error) => bugs.push(error),
