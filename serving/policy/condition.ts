@@ -1,4 +1,5 @@
-import type { Condition, PolicyFile } from './file.ts'
+import type { Condition } from './condition-file.ts'
+import type { PolicyFile } from './file.ts'
 import { compileKeywords } from './keywords.ts'
 import type { LanguageOf } from './language.ts'
 import { passesTest } from './metadata-test.ts'

@@ -1,19 +1,12 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Decision } from '../../models/decision.ts'
-import type { GatewayRequest, Plan, PolicyName, ServePlan } from '../gateway/plan.ts'
-import type { Planning, Policy } from '../gateway/policy.ts'
+import type { GatewayRequest, PolicyName } from '../gateway/plan.ts'
+import type { Policy } from '../gateway/policy.ts'
 import type { PolicyCandidate, PolicyHooks } from './loading.ts'
 import type { Preview } from './pipeline.ts'
+import { type Arm, armOf, type PolicySource, planOver } from './policy-arms.ts'
 import { assertFits, PolicyVersion, readPolicy, type VersionOptions } from './policy-version.ts'
-import { placeIn, unitOf } from './unit.ts'
-
-export interface PolicySource {
-  readonly name: string
-  readonly path: string
-  /** its share of the units beside the others */
-  readonly weight: number
-}
 
 export interface LivePoliciesOptions extends VersionOptions {
   readonly sources: readonly PolicySource[]
@@ -35,6 +28,8 @@ export interface PolicyStatus {
 /** The policies of a server: one, or several that share its requests; each the newest text that was fit to serve. */
 export interface LivePolicies extends Required<Policy> {
   readonly status: readonly PolicyStatus[]
+  /** what a request may name: `weir`, then routes and models of the files */
+  readonly names: readonly string[]
   /** Reads every file again. @throws what is wrong with one; then all of the old ones serve on */
   reload(why: string): Promise<readonly PolicyStatus[]>
   /** What the request's own policy would do with it; leaves no trace. */
@@ -46,11 +41,6 @@ export interface LivePolicies extends Required<Policy> {
   /** Files that are not what is served, with what they are. */
   changed(): Promise<string[]>
   close(): Promise<void>
-}
-
-interface Arm extends PolicySource {
-  readonly share: number
-  readonly version: PolicyVersion
 }
 
 /** @throws config_invalid, file_not_found, and what making an encoder throws */
@@ -116,6 +106,12 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
     get status() {
       return arms.map((arm) => statusOf(arm, arms))
     },
+    get names() {
+      const files = arms.map(({ version }) => version.checked.file)
+      const routes = files.flatMap(({ routes }) => Object.keys(routes ?? {}))
+      const models = files.flatMap(({ models }) => Object.keys(models))
+      return [...new Set(['weir', ...routes.map((name) => `weir/${name}`), ...models])]
+    },
     reload: inTurn,
     async changed() {
       const found = await Promise.all(
@@ -144,52 +140,6 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
       for (const { version } of arms) await version.retire()
     },
   }
-}
-
-/** The plan of the request's own policy, its propensity over all of them. */
-async function planOver(
-  arms: readonly Arm[],
-  request: GatewayRequest,
-  planning: Planning,
-): Promise<Plan> {
-  const own = armOf(arms, request)
-  const { name, version } = own
-  const policy = { name, hash: version.hash }
-  const plan = await version.using((its) => its.plan(request, planning))
-  if (plan.kind === 'refuse' || arms.length === 1) return { ...plan, policy }
-  return { ...plan, policy, propensity: await chanceOf(plan, own, arms, request, planning.signal) }
-}
-
-/** What the other policies would have done with the request is asked too, as far as that leaves no trace. */
-async function chanceOf(
-  plan: ServePlan,
-  own: Arm,
-  arms: readonly Arm[],
-  request: GatewayRequest,
-  signal: AbortSignal,
-): Promise<number> {
-  const { model } = plan.targets[0]!
-  let chance = own.share * plan.propensity
-  for (const { share, version } of arms) {
-    if (version === own.version) continue
-    const others = await version.using((its) =>
-      // a name that the other policy does not know would have been refused there
-      its.chances(request, signal).catch(() => undefined),
-    )
-    signal.throwIfAborted()
-    chance += share * (others?.get(model) ?? 0)
-  }
-  return chance
-}
-
-function armOf(arms: readonly Arm[], request: GatewayRequest): Arm {
-  if (arms.length === 1) return arms[0]!
-  let at = placeIn('policies', unitOf(request))
-  for (const arm of arms) {
-    if (at < arm.share) return arm
-    at -= arm.share
-  }
-  return arms.at(-1)!
 }
 
 function candidateOf(

@@ -7,8 +7,9 @@ import type { GatewayConfig } from '../gateway/config.ts'
 import { EncoderPool } from './encoder-pool.ts'
 import { fleetRouter } from './fleet-router.ts'
 import type { ModelLimit } from './limits.ts'
-import { type LivePolicies, openPolicies, type PolicySource } from './live-policies.ts'
+import { type LivePolicies, openPolicies } from './live-policies.ts'
 import type { PolicyHooks } from './loading.ts'
+import type { PolicySource } from './policy-arms.ts'
 
 export interface GatewayPolicyOptions {
   readonly decider: Decider

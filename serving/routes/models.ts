@@ -14,13 +14,14 @@ export const ModelList = Type.Object({
   ),
 })
 
-/** `GET /v1/models`: router names, and the gateway's models, that a request may give, as OpenAI clients list them. */
+/** `GET /v1/models`: router names, and the gateway's models or its policy's names, as OpenAI clients list them. */
 export function addModelsRoute(app: FastifyInstance, services: Services): void {
   app.get('/v1/models', { schema: { response: { 200: ModelList } } }, (request) => {
     const { routers } = request.caller
     const targets = [...(services.fleet.snapshot?.targets ?? [])]
     // a key that is held to routers may name no model
-    const models = routers ? [] : [...(services.gateway?.dispatcher.models.keys() ?? [])]
+    const names = services.policies?.names ?? services.gateway?.dispatcher.models.keys() ?? []
+    const models = routers ? [] : [...names]
     const served = models.map((id) => ({
       id,
       object: 'model' as const,

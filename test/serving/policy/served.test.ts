@@ -109,6 +109,13 @@ describe('a gateway with a policy', () => {
     expect(answer.json().choices[0].message.content).toBe('No poems.')
   })
 
+  it('lists what a request may name', async () => {
+    const { data } = (await gateway.app.inject('/v1/models')).json()
+    const names = data.map(({ id }: { id: string }) => id)
+    expect(names).toEqual(['sample', 'default', 'weir', 'weir/shout', 'small', 'big'])
+    for (const model of names) expect((await ask(EASY, {}, model)).statusCode).toBe(200)
+  })
+
   it('counts decisions by policy, step and rule', async () => {
     const { body } = await gateway.app.inject('/metrics')
     expect(body).toContain('weir_policy_decisions_total{policy="rules",step="rule",code="ok"} 2')
