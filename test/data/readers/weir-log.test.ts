@@ -100,12 +100,12 @@ test('other logs have no propensities', async () => {
 
 test('what a server writes beside its log is not data: its audit and its spending', async () => {
   const folder = await scratch({
-    'logs/a.jsonl': jsonl([header, decision('d1', 'small', 1, 'one'), said('d1', 1)]),
-    'logs/audit.jsonl': jsonl([{ object: 'audit', seq: 1, event: 'policy_loaded' }]),
-    'logs/spend/spend-0000.jsonl': jsonl([{ object: 'spend', id: 'a', cost_usd: 1 }]),
-    'logs/spend/budgets-0000.jsonl': jsonl([{ object: 'budget_state' }, { object: 'hold' }]),
+    'a.jsonl': jsonl([header, decision('d1', 'small', 1, 'one'), said('d1', 1)]),
+    'audit.jsonl': jsonl([{ object: 'audit', seq: 1, event: 'policy_loaded' }]),
+    'spend-0000.jsonl': jsonl([{ object: 'spend', id: 'a', cost_usd: 1 }]),
+    'budgets-0000.jsonl': jsonl([{ object: 'budget_state' }, { object: 'hold' }]),
   })
-  const { prompts, outcomes } = await readLogs([join(folder, 'logs')], { seed: 1 })
+  const { prompts, outcomes } = await readLogs([folder], { seed: 1 })
   expect(prompts).toEqual(['one'])
   expect([...outcomes!.scores]).toEqual([1])
 })
