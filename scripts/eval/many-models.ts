@@ -19,9 +19,9 @@ import { manyFold, openWeightSet } from './many-set.ts'
 
 /**
  * `npm run eval:many`: routing among all open-weight models of MMLU-Pro, a request costing active parameters x
- * answer length. K-fold by stem: in each fold heads, answer lengths and encoder are fitted on the other folds, and
- * lambda is what spends the budget on the validation rows inside them. `chosen` is in each fold the router that is
- * best on those rows at half the best model's cost. No category is a feature; the category prior is told it.
+ * answer length. K-fold by stem: in each fold heads, answer lengths and encoder are fitted on seven tenths of the
+ * other folds (and a tenth that selects), and lambda is what spends the budget on the other two. `chosen` is in each
+ * fold the router that is best on those two at half the best model's cost. No category is a feature; the category prior is told it.
  */
 const { values: options } = parseArgs({
   options: {
@@ -121,31 +121,32 @@ interface FoldInput {
 async function chooseInFold(folded: Dataset, input: FoldInput): Promise<void> {
   const { truth, seed, encoders } = input
   const place = new Map(Array.from(truth.prompts, (prompt, row) => [prompt, row]))
-  const rowsIn = (prompts: Int32Array): { kept: number[]; rows: number[] } => {
-    const kept = [...prompts.keys()].filter((at) => place.has(prompts[at]!))
-    return { kept, rows: kept.map((at) => place.get(prompts[at]!)!) }
-  }
-  const { strong, weak, standings } = chooseModels(folded, { models: 'all', prices: set!.prices })
+  const rowsIn = (prompts: Int32Array): number[] =>
+    Array.from(prompts, (prompt) => place.get(prompt) ?? -1).filter((row) => row >= 0)
+  const { strong, weak } = chooseModels(folded, { models: 'all', prices: set!.prices })
   const candidates = pricedCandidates(folded, { strong, weak, prices: set!.prices })
-  const bestCost = standings.find(({ model }) => model === strong)!.cost
-  const testPrompts = splitRows(folded, 'test')
-  const test = rowsIn(testPrompts)
+  // on the prompts that all models answered, as what is measured
+  const trained = takeRows(truth, rowsIn(splitRows(folded, 'train')))
+  const bestCost = singlePoints(trained)[truth.models.indexOf(strong)]!.cost
+  const test = rowsIn(splitRows(folded, 'test'))
+  const setting = rowsIn(splitRows(folded, 'calibration'))
   let best = Number.NEGATIVE_INFINITY
-  const settle = (name: string, onValidation: Expectations, onTest: Expectations): void => {
-    const validation = rowsIn(splitRows(folded, 'validation')).rows
+  const settle = (name: string, onSetting: Expectations, onTest: Expectations): void => {
     const settled = BUDGETS.map((share) =>
-      spend(onValidation, takeRows(truth, validation), onTest, share * bestCost),
+      spend(onSetting, takeRows(truth, setting), onTest, share * bestCost),
     )
     const better = settled[HALF]!.quality > best && name !== PRIOR && name !== ORACLE
     if (better) best = settled[HALF]!.quality
     for (const [budget, { choices }] of settled.entries()) {
       for (const target of better ? [name, CHOSEN] : [name]) {
-        test.rows.forEach((row, at) => {
+        test.forEach((row, at) => {
           input.into(target, budget)[row] = choices[at]!
         })
       }
     }
   }
+  const texts = (rows: readonly number[]): string[] =>
+    rows.map((row) => folded.prompts[truth.prompts[row]!]!)
   for (const [done, name] of routers.entries()) {
     terminal.onProgress({ stage: input.note, done, total: routers.length, note: name })
     const { family, encoderName, hyperparameters } = routerOf(name)
@@ -161,28 +162,21 @@ async function chooseInFold(folded: Dataset, input: FoldInput): Promise<void> {
       ...(artifact && { encoder: artifact, besideLexical: encoderName.startsWith('lexical+') }),
       signal,
     })
-    const { family: forward, pair, weights, heldOut, validation, encoder } = fitted
-    const m = truth.models.length
-    const expect = (quality: Float64Array, prompts: Int32Array): Expectations => {
-      const { kept } = rowsIn(prompts)
-      const texts = kept.map((at) => folded.prompts[prompts[at]!]!)
-      return { quality: takeMatrix(quality, m, kept), costs: expectedCosts(candidates, texts) }
+    const expect = async (rows: readonly number[]): Promise<Expectations> => {
+      const { embeddings } = await fitted.encoder.encoder.encode(texts(rows), signal)
+      const { quality } = fitted.family.forward(fitted.weights, fitted.pair, embeddings)
+      return { quality: quality!, costs: expectedCosts(candidates, texts(rows)) }
     }
-    const said = forward.forward(heldOut ?? weights, pair, validation.embeddings)
-    const texts = Array.from(testPrompts, (prompt) => folded.prompts[prompt]!)
-    const { embeddings } = await encoder.encoder.encode(texts, signal)
-    const held = forward.forward(weights, pair, embeddings)
-    settle(name, expect(said.quality!, validation.prompts), expect(held.quality!, testPrompts))
+    settle(name, await expect(setting), await expect(test))
   }
   const prior = categoryMeans(folded, candidates)
-  const validation = rowsIn(splitRows(folded, 'validation')).rows
   const promptsOf = (rows: readonly number[]) => rows.map((row) => truth.prompts[row]!)
-  settle(PRIOR, prior(promptsOf(validation)), prior(promptsOf(test.rows)))
+  settle(PRIOR, prior(promptsOf(setting)), prior(promptsOf(test)))
   const known = (rows: readonly number[]): Expectations => ({
     quality: takeMatrix(truth.scores, truth.models.length, rows),
     costs: takeMatrix(truth.costs, truth.models.length, rows),
   })
-  settle(ORACLE, known(validation), known(test.rows))
+  settle(ORACLE, known(setting), known(test))
 }
 
 function takeRows(truth: ModelTable, rows: readonly number[]): ModelTable {
@@ -195,15 +189,15 @@ function takeRows(truth: ModelTable, rows: readonly number[]): ModelTable {
   }
 }
 
-/** The choices on test rows at the lambda that spends no more than the budget on validation rows. */
+/** The choices on test rows at the lambda that spends no more than the budget on the rows that set it. */
 function spend(
-  onValidation: Expectations,
-  validation: ModelTable,
+  onSetting: Expectations,
+  setting: ModelTable,
   onTest: Expectations,
   budget: number,
 ): { quality: number; choices: Int32Array } {
-  const m = validation.models.length
-  const priced = pricePath(policyPath('best-value', onValidation, m), validation)
+  const m = setting.models.length
+  const priced = pricePath(policyPath('best-value', onSetting, m), setting)
   const { points, cost, quality, value } = walkPath(priced, undefined, emptyPoints(priced))
   let stop = 0
   while (stop < points - 1 && cost[stop]! > budget) stop++

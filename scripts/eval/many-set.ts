@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Dataset, SPLITS } from '../../data/dataset.ts'
+import { type Dataset, SPLITS, type Split } from '../../data/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import type { Price } from '../../models/prices.ts'
 import { stemCells } from './out-of-fold.ts'
@@ -38,17 +38,20 @@ export interface FoldOptions {
   readonly seed: number
 }
 
-/** Of the training folds' cells one in so many selects and sets the rule: dollars vary a lot from prompt to prompt. */
-const VALIDATION_CELLS = 5
+/** A tenth of the training folds' cells selects; two tenths set lambda, since dollars vary a lot from prompt to prompt. */
+const TENTHS = { validation: [0], calibration: [1, 2] } as const
 
-/** The dataset as one fold sees it: its stems held out as test, a fifth of the others as validation. */
+/**
+ * The dataset as one fold sees it: its stems held out as test, and of the others what selects and what sets the
+ * rule, as `weir train` and `weir calibrate` would have them.
+ */
 export function manyFold(dataset: Dataset, { fold, folds, seed }: FoldOptions): Dataset {
-  const [train, validation, test] = (['train', 'validation', 'test'] as const).map((split) =>
-    SPLITS.indexOf(split),
-  ) as [number, number, number]
+  const place = (split: Split): number => SPLITS.indexOf(split)
   const split = Uint8Array.from(stemCells(dataset, seed), (cell) => {
-    if (cell % folds === fold) return test
-    return Math.floor(cell / folds) % VALIDATION_CELLS === 0 ? validation : train
+    if (cell % folds === fold) return place('test')
+    const tenth = Math.floor(cell / folds) % 10
+    if (TENTHS.validation.some((one) => one === tenth)) return place('validation')
+    return place(TENTHS.calibration.some((one) => one === tenth) ? 'calibration' : 'train')
   })
   return { ...dataset, split }
 }
