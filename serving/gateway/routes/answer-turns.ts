@@ -44,10 +44,11 @@ export class AnswerTurns {
 
   private async begin({ reply, work }: Asked): Promise<void> {
     try {
+      const { raw } = reply
       const outcome = await work((cancel) => {
-        reply.raw.once('close', () => {
-          if (!reply.raw.writableFinished) cancel()
-        })
+        // it may have gone while its turn was waited for
+        if (raw.destroyed) cancel()
+        else raw.once('close', () => raw.writableFinished || cancel())
       })
       if (outcome.answer?.answer.kind === 'complete') this.answered.add({ reply, outcome })
       else void this.write(reply, outcome)
