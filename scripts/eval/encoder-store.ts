@@ -27,7 +27,9 @@ export async function storedEmbeddings(
   )
   const file = await open(path, 'a')
   try {
-    let done = Math.floor(size / (4 * dimension))
+    // two runs that wrote at once leave too many rows, in no order: begin again
+    const kept = Math.floor(size / (4 * dimension))
+    let done = kept > prompts.length ? 0 : kept
     await file.truncate(done * 4 * dimension)
     while (done < prompts.length) {
       onProgress({ stage: `encoding with ${id}`, done, total: prompts.length })
