@@ -152,9 +152,15 @@ const FEATURES_EXAMPLE: Explanation = {
   flip: { threshold: 0.7312, when: 'above', model: 'small-1' },
 }
 
-/** Of a head that asks training prompts, those: weights of neighbours, others and prior add up to 1. */
+/**
+ * Of a head that asks training prompts, those (weights of neighbours, others and prior add up to 1), and what
+ * the log-odds lose without each part of the prompt.
+ */
 const NEIGHBOURS_EXAMPLE: Explanation = {
-  features: [],
+  features: [
+    { name: '“Prove”', contribution: 0.38 },
+    { name: '“irrational.”', contribution: 0.21 },
+  ],
   neighbours: [
     {
       prompt_hash: '414bc377ac4c9bfc',
