@@ -109,12 +109,18 @@ export function createPolicy(policy: CheckedPolicy, needs: PolicyNeeds): FilePol
         return decision
       }
       const state = stateOf(request, planning, { draws, ask })
-      const plan = await runSteps(steps, state)
-      if (plan.kind === 'refuse' || draws.drawn.length === 0) return plan
-      const all = await chances(request, planning.signal, { state, decision })
+      const { plan, verdicts } = await firstPlan(steps, state)
+      // before anything is remembered: the other falls are of the same moment
+      const all =
+        plan.kind === 'serve' && draws.drawn.length > 0
+          ? await chances(request, planning.signal, { state, decision })
+          : undefined
+      remember(steps, state, plan)
+      if (plan.kind === 'refuse') return { ...plan, steps: verdicts }
       // where it is not known what the other falls would have come to: at least this
       const least = draws.probability * plan.propensity
-      return { ...plan, propensity: all?.get(plan.targets[0]!.model) ?? least }
+      const propensity = all?.get(plan.targets[0]!.model) ?? least
+      return { ...plan, propensity, steps: verdicts }
     },
   }
 }
@@ -140,8 +146,12 @@ function trialOf(learned: LearnedRouter | undefined, known: Decision | undefined
 /** The first plan, with every step's word up to it; remembered by those that do. @throws the signal's reason */
 export async function runSteps(steps: readonly Step[], state: StepState): Promise<Plan> {
   const { plan, verdicts } = await firstPlan(steps, state)
-  if (plan.kind === 'serve') for (const step of steps) step.decided?.(state, plan)
+  remember(steps, state, plan)
   return { ...plan, steps: verdicts }
+}
+
+function remember(steps: readonly Step[], state: StepState, plan: Plan): void {
+  if (plan.kind === 'serve') for (const step of steps) step.decided?.(state, plan)
 }
 
 async function firstPlan(

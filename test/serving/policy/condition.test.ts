@@ -170,6 +170,20 @@ default: weak`
     }
   })
 
+  it('is of the moment before the request: what is remembered of it has no part in its chance', async () => {
+    const file = FILE.replace('learned: {}', 'sticky: { margin: 1 }\nlearned: {}')
+    const learned = fakeRouter({ winRate: () => 0.1, propensity: 0.9 })
+    const its = createPolicy(checkPolicy(file, 'p.yaml'), { learned })
+    const plans = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        its.plan(requestOf({ text: 'other', hints: { session_id: `s${i}` } }), planning),
+      ),
+    )
+    const weak = plans.find((plan) => model(plan) === 'weak')
+    // 70% are not drawn, and 90% of those are given the weak model
+    expect(weak).toMatchObject({ propensity: expect.closeTo(0.63, 10) })
+  })
+
   it('asks the learned router once, for the log too', async () => {
     const asked: unknown[] = []
     const its = createPolicy(checkPolicy(FILE, 'p.yaml'), {
