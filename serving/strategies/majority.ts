@@ -27,7 +27,7 @@ export function majority(settings: MajoritySettings): Mode {
       ask: (target, limit) => askWhole(call, target, parameters, limit),
       enough: (answers) => count(answers).votes >= more,
     })
-    const answers = quorumOf(gathered, settings.quorum ?? more)
+    const answers = quorumOf(gathered, settings.quorum ?? Math.ceil(members.length / 2))
     const { winner, votes } = count(gathered.answers)
     call.trail.notes.set('agreement', `${votes}/${members.length}`)
     // nobody said anything that counts: the first model's answer is as good as any

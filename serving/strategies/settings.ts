@@ -143,7 +143,7 @@ export const ENSEMBLES = {
       ...members,
       /** as in `self_consistency` */
       pattern: Type.Optional(Type.String({ minLength: 1 })),
-      /** least answers to decide on; more than half of the members unless told */
+      /** least answers to decide on; half of the members unless told */
       quorum,
     },
     closed,

@@ -204,7 +204,7 @@ describe('checks of what is there', () => {
 describe('a judge', () => {
   const check = {
     kind: 'judge',
-    judge: { model: 'judge', timeout_ms: 100 },
+    judge: { model: 'judge' },
     threshold: 0.7,
   } as const
 
@@ -242,7 +242,8 @@ describe('a judge', () => {
   ]
   for (const [what, reply, reason] of silent) {
     test(`one that ${what} has not passed the answer`, async () => {
-      await open([check])
+      const patience = reply.hang ? { timeout_ms: 200 } : {}
+      await open([{ ...check, judge: { ...check.judge, ...patience } }])
       judge(reply)
       const { text, headers } = await ask(app)
       expect(text).toBe('from big')
@@ -251,7 +252,7 @@ describe('a judge', () => {
   }
 
   test('one that is silent passes the answer where that is said', async () => {
-    await open([{ ...check, otherwise: 'pass' }])
+    await open([{ ...check, judge: { model: 'judge', timeout_ms: 200 }, otherwise: 'pass' }])
     judge({ hang: true })
     expect((await ask(app)).text).toBe('fine')
   })
@@ -409,7 +410,7 @@ describe('failures and time', () => {
 
   test('checks that take too long have not passed the answer, which still stands in', async () => {
     const slow = { kind: 'judge', judge: { model: 'judge' }, threshold: 0.5 } as const
-    await open([slow], { level_timeout_ms: 100 })
+    await open([slow], { level_timeout_ms: 500 })
     judge({ hang: true })
     app.upstreams.big.reply = () => ({ status: 500 })
     expect((await ask(app)).text).toBe('fine')

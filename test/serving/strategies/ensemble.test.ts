@@ -105,6 +105,14 @@ describe('majority', () => {
     await expect(ask(app)).rejects.toMatchObject({ status: 502, code: 'answers_too_few' })
   })
 
+  test('of two one will do, unless more are asked for', async () => {
+    await open(settings, { small: { status: 500 }, big: { text: 'b' } })
+    expect((await ask(app)).text).toBe('b')
+    await app.close()
+    await open({ ...settings, quorum: 2 }, { small: { status: 500 }, big: { text: 'b' } })
+    await expect(ask(app)).rejects.toMatchObject({ status: 502, code: 'answers_too_few' })
+  })
+
   test('where all fail, the client is told how', async () => {
     await open(settings, { small: { status: 429 }, big: { status: 429 } })
     await expect(ask(app)).rejects.toMatchObject({ status: 429, code: 'upstream_rate_limited' })
@@ -113,7 +121,7 @@ describe('majority', () => {
 
   test('who is late has failed', async () => {
     await open(
-      { ...settings, timeout_ms: 150, quorum: 1 },
+      { ...settings, timeout_ms: 1000, quorum: 1 },
       { small: { hang: true }, big: { text: 'b' } },
     )
     expect((await ask(app)).text).toBe('b')
@@ -154,7 +162,7 @@ describe('best of, by a judge', () => {
   const settings = {
     kind: 'ensemble',
     mode: 'best_of',
-    judge: { model: 'judge', timeout_ms: 100 },
+    judge: { model: 'judge' },
   } as const
   /** Picks what is said to be good, wherever it stands. */
   const picky = (body: Asked): Reply => {
@@ -187,7 +195,9 @@ describe('best of, by a judge', () => {
   ]
   for (const [what, reply, reason] of silent) {
     test(`one that ${what}: the first model’s answer`, async () => {
-      await open(settings, { small: { text: 'a' }, big: { text: 'b' }, judge: reply })
+      const patience = reply.hang ? { timeout_ms: 200 } : {}
+      const its = { ...settings, judge: { ...settings.judge, ...patience } }
+      await open(its, { small: { text: 'a' }, big: { text: 'b' }, judge: reply })
       const { text, headers } = await ask(app)
       expect(text).toBe('a')
       expect(strategyOf(headers)).toContain(`judge=${reason}`)
@@ -203,7 +213,7 @@ describe('best of, by a judge', () => {
   })
 
   test('the members leave it time', async () => {
-    await open(settings, { small: { text: 'good' }, big: { hang: true } }, { deadline_ms: 500 })
+    await open(settings, { small: { text: 'good' }, big: { hang: true } }, { deadline_ms: 1200 })
     expect((await ask(app)).text).toBe('good')
     expect(app.served[0]).toMatchObject({ status: 200 })
   })
