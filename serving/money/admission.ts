@@ -53,15 +53,11 @@ export function createAdmission(options: AdmissionOptions): Admit {
   }
 }
 
+type Question = Pick<Dispatch, 'endpoint' | 'request' | 'plan' | 'target' | 'body' | 'text'>
+
 /** What a question is counted for, and how much it may come to; undefined where no budget counts it. */
 export function claimOf(
-  {
-    endpoint,
-    request,
-    plan,
-    target,
-    body,
-  }: Pick<Dispatch, 'endpoint' | 'request' | 'plan' | 'target' | 'body'>,
+  { endpoint, request, plan, target, body, text }: Question,
   declared: DeclaredBudgets,
   terms: ReadonlyMap<string, ModelTerms>,
 ): Claim | undefined {
@@ -72,7 +68,7 @@ export function claimOf(
     model,
   })
   if (budgets.length === 0) return undefined
-  return { budgets, nanos: upperBound(endpoint, body, target, terms.get(model)!) }
+  return { budgets, nanos: upperBound(endpoint, body, target, terms.get(model)!, text) }
 }
 
 /** What an attempt cost; its upper bound where nobody counted it but it may have been billed. */

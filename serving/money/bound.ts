@@ -22,16 +22,22 @@ const TOOL_TOKENS = 1024
  * message has more bytes than its template has tokens, so the body's bytes bound its tokens. What its bytes
  * do not bound (an image's address, a stored conversation) is bounded by the model's context, which holds
  * prompt and answer together.
+ *
+ * @param text the JSON of `body` as it came, where it is at hand
  */
 export function upperBound(
   endpoint: Endpoint,
   body: PassedBody,
   target: Target,
   { price, context, outputTokens }: ModelTerms,
+  text?: string,
 ): Nanodollars {
   const asked = target.parameters ? { ...body, ...target.parameters } : body
   const input = Math.max(price.input, price.cached_input ?? 0, price.cache_write ?? 0)
-  const said = bytesOf(body) + bytesOf(target.parameters) + bytesOf(target.system)
+  const said =
+    (text === undefined ? bytesOf(body) : Buffer.byteLength(text)) +
+    bytesOf(target.parameters) +
+    bytesOf(target.system)
   const tools = asked.tools === undefined && asked.functions === undefined ? 0 : TOOL_TOKENS
   const textTokens = said + TEMPLATE_TOKENS + tools
   // a list of texts is embedded each for itself: the context bounds none of them together
