@@ -1,4 +1,5 @@
 import OpenAI from 'openai'
+import { afterAll } from 'vitest'
 import { buildApp } from '../../../serving/app.ts'
 import type { GatewayConfig } from '../../../serving/gateway/config.ts'
 import { openGateway } from '../../../serving/gateway/open-gateway.ts'
@@ -7,7 +8,7 @@ import type { Served } from '../../../serving/gateway/served.ts'
 import { listen } from '../../../serving/server.ts'
 import type { StrategySettings } from '../../../serving/strategies/settings.ts'
 import { createStrategies } from '../../../serving/strategies/strategies.ts'
-import { sampleApp } from '../sample-app.ts'
+import { type SampleApp, sampleApp } from '../sample-app.ts'
 import { type AnsweringUpstream, answeringUpstream } from './answering-upstream.ts'
 
 /** Each its own upstream; prices in US dollars per million tokens, so that an answer costs 2, 20 and 4 thousandths. */
@@ -30,14 +31,24 @@ export interface StrategyApp {
   close(): Promise<void>
 }
 
+let opened: Promise<SampleApp> | undefined
+
+/** One for all tests of a file: strategies have nothing to do with it. */
+function router(): Promise<SampleApp> {
+  // a busy machine is not what is tested
+  opened ??= sampleApp({ config: () => ({ max_lag_ms: 60_000 }) })
+  return opened
+}
+afterAll(async () => (await opened)?.close())
+
 /** A gateway with every strategy over `small`, `big` and `judge`, whose plan the test states. */
 export async function strategyApp(
   strategy: StrategySettings,
   gateway: Partial<GatewayConfig> = {},
 ): Promise<StrategyApp> {
   const names = Object.keys(PRICES) as ModelName[]
-  const opened = await Promise.all(names.map(() => answeringUpstream()))
-  const upstreams = Object.fromEntries(names.map((name, i) => [name, opened[i]!])) as Record<
+  const answering = await Promise.all(names.map(() => answeringUpstream()))
+  const upstreams = Object.fromEntries(names.map((name, i) => [name, answering[i]!])) as Record<
     ModelName,
     AnsweringUpstream
   >
@@ -51,8 +62,7 @@ export async function strategyApp(
     ...gateway,
   }
   const served: Served[] = []
-  // a busy machine is not what is tested
-  const sample = await sampleApp({ config: () => ({ max_lag_ms: 60_000 }) })
+  const sample = await router()
   const opening = await openGateway(config, {
     fleet: sample.services.fleet,
     decider: sample.services.decider,
@@ -86,8 +96,7 @@ export async function strategyApp(
       server.server.closeAllConnections()
       await server.close()
       await opening.close()
-      await sample.close()
-      await Promise.all(opened.map((upstream) => upstream.close()))
+      await Promise.all(answering.map((upstream) => upstream.close()))
     },
   }
   return app
