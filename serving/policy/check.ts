@@ -18,7 +18,7 @@ export function policyFaults(source: Source): PolicyFault[] {
   const { value } = source
   if (shape.Check(value)) return findFaults(value, source, SECTION_CHECKS)
   const { field, expected, got } = firstFault(shape.Errors(value), value)
-  return [{ line: source.lineOf(field.split('.')), field, expected, got }]
+  return [{ line: source.lineOf(field.split('.')), field: field || 'the file', expected, got }]
 }
 
 /** @throws config_invalid with file, line, field: the first of the faults */

@@ -19,7 +19,7 @@ export interface LearnedRouter {
 }
 
 /** Names that ask for the policy as a whole. */
-const WHOLE_POLICY = new Set(['weir', 'weir/auto', 'auto'])
+export const WHOLE_POLICY: ReadonlySet<string> = new Set(['weir', 'weir/auto', 'auto'])
 
 /** The router that a request is for: the one it names, else the file's. */
 export function routerOf(model: string, file: PolicyFile): string | undefined {

@@ -5,6 +5,7 @@ import type { Condition } from './condition-file.ts'
 import type { FaultFinder, SectionCheck } from './fault.ts'
 import type { PolicyFile } from './file.ts'
 import { LANGUAGES } from './language.ts'
+import { WHOLE_POLICY } from './learned-router.ts'
 import { compilePattern } from './pattern.ts'
 import { NO_ROUTE } from './route-question.ts'
 
@@ -24,7 +25,12 @@ export const SECTION_CHECKS: readonly SectionCheck[] = [
 
 function routesCheck(...[file, find]: Parameters<SectionCheck>): void {
   for (const [name, route] of Object.entries(file.routes ?? {})) {
-    if (name in file.models) find.fault(['routes', name], 'a name that is no model’s', name)
+    if (Object.hasOwn(file.models, name)) {
+      find.fault(['routes', name], 'a name that is no model’s', name)
+    }
+    if (WHOLE_POLICY.has(name)) {
+      find.fault(['routes', name], 'a name that does not stand for the policy itself', name)
+    }
     find.models(['routes', name, 'models'], route.models)
     if (route.strategy) strategyCheck(['routes', name, 'strategy'], route.strategy, file, find)
     bodyCheck(['routes', name, 'parameters'], route.parameters, find)
@@ -38,7 +44,7 @@ function bodyCheck(
   find: FaultFinder,
 ): void {
   for (const key of ['model', 'messages', 'stream']) {
-    if (key in parameters) find.fault([...at, key], 'any parameter but this', key)
+    if (Object.hasOwn(parameters, key)) find.fault([...at, key], 'any parameter but this', key)
   }
 }
 
@@ -140,10 +146,13 @@ function defaultCheck(...[file, find]: Parameters<SectionCheck>): void {
 
 function conditionCheck(
   at: readonly (string | number)[],
-  { regex, language = [] }: Condition,
+  { regex, language = [], characters }: Condition,
   find: FaultFinder,
 ): void {
   patternsCheck([...at, 'when', 'regex'], regex, find)
+  const { min = 0, max = Infinity } = characters ?? {}
+  if (min > max)
+    find.fault([...at, 'when', 'characters'], 'min of at most max', `${min} and ${max}`)
   for (const [i, code] of language.entries()) {
     find.oneOf([...at, 'when', 'language', i], LANGUAGES, code)
   }

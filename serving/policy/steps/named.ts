@@ -10,7 +10,7 @@ export const namedStep: StepFactory = ({ file }) => ({
     if (!named) return undefined
     const { name, route } = named
     // a key that is held to routers does not get round them by naming a model
-    if (request.caller.routers && name in file.models) {
+    if (request.caller.routers && Object.hasOwn(file.models, name)) {
       return {
         kind: 'refuse',
         as: 'error',

@@ -152,6 +152,11 @@ describe('checkPolicy', () => {
     expect(faulty('\\bdef ', '(?=x)')).toThrow(
       /^p\.yaml:20: rules\.0\.when\.regex\.0: expected an RE2/,
     )
+    expect(() => checkPolicy('', 'p.yaml')).toThrow('p.yaml:1: the file: expected object, got null')
+    expect(faulty('coder:', 'auto:')).toThrow(/^p\.yaml:8: routes\.auto: expected a name that does/)
+    expect(faulty("regex: ['", "characters: { min: 9, max: 2 }, regex: ['")).toThrow(
+      /^p\.yaml:20: rules\.0\.when\.characters: expected min of at most max, got 9 and 2/,
+    )
     expect(faulty('version: 1', 'version: [')).toThrow(/^p\.yaml:\d+: expected YAML/)
   })
 })
