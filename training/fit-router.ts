@@ -26,6 +26,11 @@ export interface FitRouterOptions {
   readonly encoder?: EncoderArtifact
   /** `lexical` is fitted all the same, and the encoder's columns stand behind its own */
   readonly besideLexical?: boolean
+  /**
+   * Encoders fitted on this dataset's train prompts, by the form that a trainer reads; looked up here first and
+   * put here when made, so that several fits share one.
+   */
+  readonly fitted?: Map<Trainer['input'], EncoderArtifact>
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Settings
   /** a file for families trained by gradient steps: a killed run goes on from it */
@@ -114,8 +119,10 @@ async function fitEncoder(
   input: 'dense' | 'sparse',
   options: FitRouterOptions,
 ): Promise<EncoderArtifact> {
-  const { encoder, besideLexical, seed, signal, onProgress } = options
+  const { encoder, besideLexical, seed, signal, onProgress, fitted } = options
   if (encoder && !besideLexical) return encoder
+  const known = fitted?.get(input)
+  if (known) return known
   if (encoder && input === 'dense') {
     throw new WeirError('option_invalid', {
       option: '--encoder',
@@ -131,7 +138,9 @@ async function fitEncoder(
     ...(signal ? { signal } : {}),
     ...(onProgress ? { onProgress } : {}),
   })
-  return encoder ? joinEncoders(lexical, encoder) : lexical
+  const made = encoder ? joinEncoders(lexical, encoder) : lexical
+  fitted?.set(input, made)
+  return made
 }
 
 /**

@@ -55,7 +55,9 @@ const MIN_SPLIT_ROWS = { train: 50, validation: 10, test: MIN_EVALUATION_ROWS } 
 const PROBES = 256
 
 /** From a dataset to a bundle: fit the encoder and the head on train, stop on validation, judge on test, export. */
-export async function train(dataset: Dataset, options: TrainOptions): Promise<TrainResult> {
+export async function train(dataset: Dataset, given: TrainOptions): Promise<TrainResult> {
+  // the search, the comparison and the last fit learn from the same train prompts
+  const options: TrainOptions = { fitted: new Map(), ...given }
   const labels = checkedLabels(dataset, options)
   const { tune = 1 } = options
   const auto = options.router === AUTO ? await chooseFamily(dataset, options, tune) : undefined

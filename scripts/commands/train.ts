@@ -41,7 +41,11 @@ export function trainCommand(): Command {
     .option('--out <dir>', 'folder for bundles', 'bundles')
     .option('--name <name>', 'the bundle’s name in it', 'router')
     .option('--seed <number>', 'seed of splits, initial weights and shuffles', '1')
-    .option('--threads <number>', 'threads of the training engine', '2')
+    .option(
+      '--threads <number>',
+      'threads of the training engine, where its steps are large enough',
+      '2',
+    )
     .option('--set <key=value>', 'a hyperparameter of the family; repeatable', collect, [])
     .option(
       '--tune <number>',

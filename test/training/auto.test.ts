@@ -5,7 +5,9 @@ import { type AutoChoice, chooseFamily } from '../../training/auto.ts'
 import type { FitRouterOptions } from '../../training/fit-router.ts'
 import { writeSmallLog } from './small-log.ts'
 
+/** One encoder of each form for all runs: they share their train prompts. */
 const OPTIONS: FitRouterOptions = {
+  fitted: new Map(),
   strong: 'big',
   weak: 'small',
   router: 'auto',
@@ -23,7 +25,7 @@ describe('--router auto', () => {
   let choice: AutoChoice
   beforeAll(async () => {
     choice = await chooseFamily(dataset, OPTIONS)
-  })
+  }, 60_000)
 
   it('judges every family on the same held-back rows and chooses the first within one standard error', () => {
     const { family, rows, skipped, stopped } = choice
@@ -47,7 +49,7 @@ describe('--router auto', () => {
     const { tuned } = await chooseFamily(dataset, OPTIONS, 2)
     expect(tuned.map(({ family }) => family)).toEqual(['classifier', 'knn', 'mf', 'mlp'])
     for (const { trials } of tuned) expect(trials).toHaveLength(2)
-  })
+  }, 60_000)
 
   it('stopped on the way, chooses among the families that were fitted', async () => {
     const controller = new AbortController()

@@ -83,7 +83,11 @@ export const mfTrainer: Trainer<MfSettings> = {
   async fit(input) {
     const { hyperparameters: settings } = input
     const { spec, data } = settings.form === 'success' ? successFit(input) : pairwiseFit(input)
-    const result = await input.engine.fit(spec, data, descentOptions(input, mf, data.train.rows))
+    const result = await input.engine.fit(
+      spec,
+      data,
+      descentOptions(input, mf, { rows: data.train.rows, width: settings.rank }),
+    )
     const form: Tensor = { shape: [1], values: Float32Array.of(1) }
     const { parameters } = result
     return descentResult(

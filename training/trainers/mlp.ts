@@ -63,7 +63,10 @@ export const mlpTrainer: Trainer<MlpSettings> = {
       const layer = foldScale(found.hidden!, found.hidden_bias!, scale)
       return { ...found, hidden: layer.weights, hidden_bias: layer.bias }
     }
-    const options = descentOptions(input, mlp, train.rows)
+    const options = descentOptions(input, mlp, {
+      rows: train.rows,
+      width: input.hyperparameters.hidden,
+    })
     const result = await input.engine.fit(
       mlpSpec(input, embeddings.dimension, train),
       { train, validation },
