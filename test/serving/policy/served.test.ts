@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -20,6 +20,7 @@ learned: {}
 default: small
 `
 const notes: string[] = []
+let noted = (): void => {}
 let root: string
 let path: string
 let gateway: GatewayApp
@@ -34,7 +35,10 @@ beforeAll(async () => {
     fleet,
     policies,
     onReload: () => {},
-    onNote: (message, error) => notes.push(`${message} ${(error as Error | undefined)?.message}`),
+    onNote: (message, error) => {
+      notes.push(`${message} ${(error as Error | undefined)?.message}`)
+      noted()
+    },
   })
 })
 beforeEach(() => {
@@ -201,6 +205,32 @@ it('policies that share the requests are told apart in headers, metrics and what
   } finally {
     await app.close()
   }
+})
+
+it('a watched file is taken as it changes, a bad one refused once and said so', async () => {
+  const said = (text: string): Promise<void> =>
+    new Promise((resolve) => {
+      noted = () => {
+        if (notes.some((note) => note.includes(text))) resolve()
+      }
+    })
+  notes.length = 0
+  const bad = said('rules.yaml:1: version: expected 1, got 2')
+  // whole at once, as editors do
+  const write = async (text: string): Promise<void> => {
+    await writeFile(`${path}.new`, text)
+    await rename(`${path}.new`, path)
+  }
+  reloader.watch(5)
+  await write(POLICY.replace('version: 1', 'version: 2'))
+  await bad
+  const tries = notes.length
+  const good = said('serves now')
+  await write(`${POLICY}# watched\n`)
+  await good
+  reloader.close()
+  expect(notes.filter((note) => note.includes('reload refused'))).toHaveLength(1)
+  expect(tries).toBe(2)
 })
 
 describe('a gateway is not started', () => {
