@@ -94,9 +94,15 @@ function stepsIn(plan: string): Step[] {
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { WEIR_URL: url = 'http://127.0.0.1:8080/v1', WEIR_KEY: key } = process.env
   const request = process.argv.slice(2).join(' ')
-  if (request === '') throw new Error('expected a request, such as: supervisor.ts "Prove that ..."')
-  const { answer, findings, usd } = await supervise(request, { url, ...(key ? { key } : {}) })
-  for (const { expert, question } of findings) console.error(`${expert}: ${question}`)
-  console.log(answer)
-  console.error(`$${usd.toFixed(6)}`)
+  try {
+    if (request === '') throw new Error('expected a request, such as "Prove that ..."')
+    const { answer, findings, usd } = await supervise(request, { url, ...(key ? { key } : {}) })
+    for (const { expert, question } of findings) console.error(`${expert}: ${question}`)
+    console.log(answer)
+    console.error(`$${usd.toFixed(6)}`)
+  } catch (error) {
+    const { message, cause } = error as Error
+    console.error([message, (cause as Error | undefined)?.message].filter(Boolean).join(': '))
+    process.exitCode = 1
+  }
 }
