@@ -38,20 +38,21 @@ export interface FoldOptions {
   readonly seed: number
 }
 
-/** A tenth of the training folds' cells selects; two tenths set lambda, since dollars vary a lot from prompt to prompt. */
-const TENTHS = { validation: [0], calibration: [1, 2] } as const
+/** Of the training folds' cells one tenth selects and the next two set lambda: dollars vary a lot from prompt to prompt. */
+const CALIBRATION_TENTHS = 2
 
 /**
  * The dataset as one fold sees it: its stems held out as test, and of the others what selects and what sets the
- * rule, as `weir train` and `weir calibrate` would have them.
+ * rule, as `weir train` and `weir calibrate` would have them. Each fold sets it on other tenths, so that one of
+ * unusual dollars does not move all folds.
  */
 export function manyFold(dataset: Dataset, { fold, folds, seed }: FoldOptions): Dataset {
   const place = (split: Split): number => SPLITS.indexOf(split)
   const split = Uint8Array.from(stemCells(dataset, seed), (cell) => {
     if (cell % folds === fold) return place('test')
-    const tenth = Math.floor(cell / folds) % 10
-    if (TENTHS.validation.some((one) => one === tenth)) return place('validation')
-    return place(TENTHS.calibration.some((one) => one === tenth) ? 'calibration' : 'train')
+    const tenth = (Math.floor(cell / folds) + CALIBRATION_TENTHS * fold) % 10
+    if (tenth === 0) return place('validation')
+    return place(tenth <= CALIBRATION_TENTHS ? 'calibration' : 'train')
   })
   return { ...dataset, split }
 }
