@@ -17,6 +17,7 @@ const WEIR = join(import.meta.dirname, '../../../scripts/weir.ts')
 /** Answers count 1,000 + 500 tokens. */
 const COST = 0.02
 const LIMIT = 0.5
+const RATE = 40
 let root: string
 let upstream: ScriptedUpstream
 const started: ChildProcess[] = []
@@ -34,7 +35,9 @@ beforeAll(async () => {
     join(root, 'weir.json'),
     JSON.stringify({
       log: { folder: join(root, 'log') },
-      rate_per_minute: 60,
+      rate_per_minute: RATE,
+      // a busy machine is not what is tested here
+      max_lag_ms: 60_000,
       gateway: {
         upstreams: { one: { base_url: upstream.url } },
         models: { big: model, small: model },
@@ -108,14 +111,16 @@ test.skipIf(process.platform !== 'linux')(
   async () => {
     const served = await serve('--workers', '2')
     // a worker dies with an answer under way, the other one's client goes
+    const began = performance.now()
     upstream.script.push('hang', 'hang')
     const client = new AbortController()
     const hanging = [served.ask({}, client.signal), served.ask({}, client.signal)]
     await expect.poll(() => upstream.received.length, { timeout: 30_000 }).toBe(2)
     const [first] = await workersOf(served.child.pid!)
     process.kill(first!, 'SIGKILL')
-    await Promise.race(hanging)
+    await expect.poll(served.errors, { timeout: 30_000 }).toContain('ended (SIGKILL)')
     client.abort()
+    await Promise.all(hanging)
     const spent = async () => (await served.report()).budgets[0]
     await expect.poll(async () => (await spent())?.held_usd, { timeout: 30_000 }).toBe(0)
     const lost = (await spent())!.spent_usd
@@ -128,8 +133,9 @@ test.skipIf(process.platform !== 'linux')(
     const answered = upstream.received.length - 2
     // every request was answered or refused by the budget or the rate
     expect(count(200) + count(402) + count(429)).toBe(90)
-    // 60 a minute, and what a few seconds refilled
-    expect(count(200) + count(402)).toBeLessThanOrEqual(60 + 20)
+    // a minute's worth, and what was refilled since
+    const refilled = ((performance.now() - began) / 60_000) * RATE
+    expect(count(200) + count(402)).toBeLessThanOrEqual(RATE + refilled)
     expect([count(402) > 0, count(429) > 0]).toEqual([true, true])
     expect(lost + answered * COST).toBeLessThanOrEqual(LIMIT)
     const [state] = (await served.report()).budgets
