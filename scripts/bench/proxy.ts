@@ -150,7 +150,7 @@ function report(rounds: Rounds, alone: Rounds, streams: StreamResult): void {
   const head = ['', 'requests/s', 'CPU us', 'p50 ms', 'p99 ms', 'p50 ms alone', 'failed']
   terminal.print(table([head, ...rows]))
   terminal.print(
-    `First token ${streams.addedMs.weir.toFixed(2)} ms later (bare ${streams.addedMs.bare.toFixed(2)}); ${streams.broken} streams broken; memory grew by ${streams.growthMB.toFixed(1)} MB over ${options.waves} waves of ${options.streams}.`,
+    `First token ${streams.addedMs.weir.toFixed(2)} ms later (bare ${streams.addedMs.bare.toFixed(2)}); ${streams.broken} streams broken${streams.broken > 0 ? ` (${JSON.stringify(streams.how)})` : ''}; memory grew by ${streams.growthMB.toFixed(1)} MB over ${options.waves} waves of ${options.streams}.`,
   )
   const rounded = Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(3))])
   terminal.print(`figures ${JSON.stringify(Object.fromEntries(rounded))}`)

@@ -10,6 +10,8 @@ export interface StreamResult {
   readonly addedMs: { readonly weir: number; readonly bare: number }
   /** streams of the waves that did not come whole */
   readonly broken: number
+  /** how: by status, or `cut` */
+  readonly how: Readonly<Record<string, number>>
   /** resident memory after the last wave less that after the second */
   readonly growthMB: number
 }
@@ -38,14 +40,18 @@ export async function measureStreams(
   }
   let whole = 0
   let early = 0
+  const how: Record<string, number> = {}
   for (let wave = 1; wave <= waves; wave++) {
     onWave(wave)
-    whole += (await runStreams(weir, many)).whole
+    const run = await runStreams(weir, many)
+    whole += run.whole
+    for (const [name, n] of Object.entries(run.broken)) how[name] = (how[name] ?? 0) + n
     if (wave === 2) early = residentMegabytes(weir.pid)
   }
   return {
     addedMs: { weir: middle(added.weir), bare: middle(added.bare) },
     broken: waves * many - whole,
+    how,
     growthMB: residentMegabytes(weir.pid) - early,
   }
 }
@@ -53,16 +59,19 @@ export async function measureStreams(
 export const middle = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[values.length >> 1]!
 
-async function runStreams(
-  { url }: Server,
-  streams: number,
-): Promise<{ whole: number; p50Ms: number }> {
+interface StreamsRun {
+  readonly whole: number
+  readonly broken: Readonly<Record<string, number>>
+  readonly p50Ms: number
+}
+
+async function runStreams({ url }: Server, streams: number): Promise<StreamsRun> {
   const content = 'Prove that the square root of 2 is irrational.'
   const body = { model: 'weir/default', stream: true, messages: [{ role: 'user', content }] }
   const script = join(import.meta.dirname, 'streams.ts')
   const [program, ...rest] = onCore(1, [...SOURCE, script, url, String(streams)])
   const { stdout } = await promisify(execFile)(program!, [...rest, JSON.stringify(body)])
-  return JSON.parse(stdout) as { whole: number; p50Ms: number }
+  return JSON.parse(stdout) as StreamsRun
 }
 
 function residentMegabytes(pid: number): number {

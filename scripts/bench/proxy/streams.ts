@@ -2,15 +2,21 @@ import { Pool } from 'undici'
 
 /**
  * Streams at once, a process of its own: `streams.ts <url> <streams> <body>`. Prints the median and 99th
- * percentile of the time to the first token, and how many streams came whole, as one line of JSON.
+ * percentile of the time to the first token, how many streams came whole, and what became of the others
+ * (`503`, or `cut` where a stream ended early), as one line of JSON.
  */
 const [url, streams, body] = process.argv.slice(2)
 const count = Number(streams)
 const pool = new Pool(url!, { connections: count })
 
+const broken: Record<string, number> = {}
+const breaks = (how: string): undefined => {
+  broken[how] = (broken[how] ?? 0) + 1
+}
+
 async function once(): Promise<number | undefined> {
   const started = performance.now()
-  const { body: answer } = await pool.request({
+  const { statusCode, body: answer } = await pool.request({
     method: 'POST',
     path: '/v1/chat/completions',
     headers: { 'content-type': 'application/json' },
@@ -22,11 +28,13 @@ async function once(): Promise<number | undefined> {
     tail = (tail + String(packet)).slice(-200)
     if (first === undefined && tail.includes('word')) first = performance.now() - started
   }
-  return tail.includes('[DONE]') ? first : undefined
+  if (statusCode !== 200) return breaks(String(statusCode))
+  return tail.includes('[DONE]') ? first : breaks('cut')
 }
 
 // connections first, so that opening them is not what is measured
 await Promise.all(Array.from({ length: count }, once))
+for (const how of Object.keys(broken)) delete broken[how]
 const times: number[] = []
 // spread over the pace of the tokens, as callers are
 const all = await Promise.all(
@@ -40,5 +48,5 @@ times.sort((a, b) => a - b)
 const at = (share: number): number => times[Math.floor(times.length * share)] ?? Number.NaN
 await pool.close()
 process.stdout.write(
-  `${JSON.stringify({ whole: times.length, p50Ms: at(0.5), p99Ms: at(0.99) })}\n`,
+  `${JSON.stringify({ whole: times.length, broken, p50Ms: at(0.5), p99Ms: at(0.99) })}\n`,
 )
