@@ -30,7 +30,7 @@ const { values: options } = parseArgs({
     seeds: { type: 'string', default: '1,2,3' },
     routers: {
       type: 'string',
-      default: 'classifier?l2_max=30&l2_steps=1,classifier?l2_max=100&l2_steps=1',
+      default: 'classifier?l2_max=30&l2_steps=1',
     },
     replicates: { type: 'string', default: '2000' },
   },
