@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util'
 import type { Dataset } from '../../data/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import type { EncoderArtifact } from '../../models/encoder.ts'
+import { clippedLogit } from '../../models/families/ensemble.ts'
+import { sigmoid } from '../../models/linear-head.ts'
 import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
 import type { Interval } from '../../training/evaluate/interval.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
@@ -18,7 +20,7 @@ import { foldOf, HELD_OUT, openSet, pairOnly, type RouterSet, routerSets } from 
 /**
  * `npm run eval:routers`: mean APGR of every family, k-fold by stem. In each fold the families are fitted on
  * the other folds alone, encoder included; `chosen` is in each fold the one with the least log-loss on the
- * validation rows inside them. Beside them what needs no training, on the same rows. A stopped run goes on
+ * validation rows inside them, `average` all of them. Beside them what needs no training, on the same rows. A stopped run goes on
  * where it was: what a fold gave is kept in the cache folder until the code that fits changes.
  */
 const { values: options } = parseArgs({
@@ -41,6 +43,9 @@ const routers = list(options.routers)
 const terminal = openTerminal()
 const signal = interruptSignal()
 const CHOSEN = 'chosen'
+/** All contenders with the same say, by the mean of their logits: nothing is chosen, so nothing by luck. */
+const AVERAGE = 'average'
+const JOINT = routers.length > 1 ? [AVERAGE, CHOSEN] : []
 /** Families that learn from the other models' outcomes too; the others would fit a head to each for nothing. */
 const READ_ALL_MODELS = ['kernel']
 const store = await openFoldStore(join(cacheFolder(process.env), 'eval', 'folds'))
@@ -82,7 +87,7 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
   const reports: EvaluationReport[] = []
   for (const seed of seeds) {
     const winRates = new Map<string, Float64Array>()
-    for (const name of [...routers, CHOSEN]) {
+    for (const name of [...routers, ...JOINT]) {
       winRates.set(name, new Float64Array(dataset.prompts.length))
     }
     for (let fold = 0; fold < folds; fold++) {
@@ -95,7 +100,7 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
     }
     reports.push(await judge(set, dataset, winRates, seed))
   }
-  return [...routers, CHOSEN]
+  return [...routers, ...JOINT]
     .map((name): Row => {
       const all = reports.map((report) => report.routers.find((r) => r.name === name)!)
       return {
@@ -126,15 +131,24 @@ async function scoreFold(
 ): Promise<void> {
   const held = [...dataset.split.keys()].filter((row) => dataset.split[row] === HELD_OUT)
   let least = Number.POSITIVE_INFINITY
+  const logits = new Float64Array(held.length)
   for (const [done, name] of routers.entries()) {
     terminal.onProgress({ stage: given.note, done, total: routers.length, note: name })
     const key = [given.note, options.shuffle, set, dataset.hashes.length, name]
     const { winRate, losses } = await store.keep(key, () => fitFold(set, dataset, name, given))
     for (const [place, row] of held.entries()) given.winRates.get(name)![row] = winRate[place]!
+    if (JOINT.length === 0) continue
+    for (const [place, rate] of winRate.entries()) {
+      logits[place]! += clippedLogit(rate) / routers.length
+    }
     const loss = losses.reduce((sum, each) => sum + each, 0)
     if (loss >= least) continue
     least = loss
     for (const [place, row] of held.entries()) given.winRates.get(CHOSEN)![row] = winRate[place]!
+  }
+  if (JOINT.length === 0) return
+  for (const [place, row] of held.entries()) {
+    given.winRates.get(AVERAGE)![row] = sigmoid(logits[place]!)
   }
 }
 
