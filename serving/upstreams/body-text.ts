@@ -3,26 +3,29 @@ import { stringEnd } from '../json-body.ts'
 /**
  * The text of a JSON object with another value of its top-level `model`, the rest to the letter: numbers
  * keep their digits, and a long conversation is not written anew. Undefined where that cannot be done for
- * sure, such as where the field comes twice.
+ * sure, and where any object says a field twice: parsers differ in which one they take, so an upstream
+ * could read another text than the one that limits were held against.
  *
  * @param text JSON that has been parsed: an object whose `model` is a string
  */
 export function withModel(text: string, model: string): string | undefined {
   let depth = 0
+  /** fields of the objects that are open, by depth */
+  const fields: Set<string>[] = []
   let from = -1
   let to = -1
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (code === QUOTE) {
       const end = stringEnd(text, i)
-      const colon = depth === 1 ? skipSpace(text, end + 1) : -1
-      if (colon >= 0 && text.charCodeAt(colon) === COLON) {
-        const key = text.slice(i + 1, end)
-        // a key may be spelt in more than one way
-        if (key.includes('\\')) return undefined
+      const colon = skipSpace(text, end + 1)
+      if (text.charCodeAt(colon) === COLON) {
+        const field = fieldName(text, i, end)
+        const open = fields[depth]!
+        if (open.has(field)) return undefined
+        open.add(field)
         i = colon
-        if (key !== 'model') continue
-        if (from >= 0) return undefined
+        if (depth !== 1 || field !== 'model') continue
         from = skipSpace(text, colon + 1)
         if (text.charCodeAt(from) !== QUOTE) return undefined
         i = stringEnd(text, from)
@@ -30,7 +33,9 @@ export function withModel(text: string, model: string): string | undefined {
       } else {
         i = end
       }
-    } else if (code === 0x5b || code === 0x7b) {
+    } else if (code === 0x7b) {
+      fields[++depth] = new Set()
+    } else if (code === 0x5b) {
       depth++
     } else if (code === 0x5d || code === 0x7d) {
       depth--
@@ -43,6 +48,12 @@ export function withModel(text: string, model: string): string | undefined {
 export function withField(text: string, name: string, value: unknown): string {
   const end = text.lastIndexOf('}')
   return `${text.slice(0, end)},${JSON.stringify(name)}:${JSON.stringify(value)}}`
+}
+
+/** As it is meant: a name may be spelt with escapes. */
+function fieldName(text: string, quote: number, end: number): string {
+  const name = text.slice(quote + 1, end)
+  return name.includes('\\') ? (JSON.parse(text.slice(quote, end + 1)) as string) : name
 }
 
 const QUOTE = 0x22

@@ -41,6 +41,8 @@ describe('another model in the text of a body', () => {
   test.each([
     '{"model":"a","model":"b"}',
     '{"mod\\u0065l":"a","model":"b"}',
+    '{"model":"a","messages":[1],"messages":[2]}',
+    '{"model":"a","messages":[{"content":"one","c\\u006fntent":"two"}]}',
     '{"messages":[{"model":"a"}]}',
   ])('is not attempted where it is not sure: %s', (text) => {
     expect(withModel(text, 'x')).toBeUndefined()
