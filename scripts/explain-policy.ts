@@ -1,3 +1,4 @@
+import type { Decision, RouteRequest } from '../models/decision.ts'
 import { isRemote } from '../models/encoder.ts'
 import { WeirError } from '../models/errors.ts'
 import { loadRouter, type Router } from '../models/router.ts'
@@ -46,9 +47,11 @@ export async function explainPolicy(
 }
 
 function learnedBy(router: Router): LearnedRouter {
+  // whatever the file calls it: it is the bundle that was given
+  const decide = ({ router: _, ...asked }: RouteRequest): Promise<Decision> => router.route(asked)
   return {
-    route: (asked) => router.route(asked),
-    preview: (asked) => router.route(asked),
+    route: decide,
+    preview: decide,
     has: (name) => name === router.manifest.name,
     remote: () => isRemote(router.manifest.encoder),
   }

@@ -40,9 +40,11 @@ export function fleetRouter({ decider, fleet, draws }: FleetRouterOptions): Flee
       const { live } = target.arms[0]!
       live.acquire()
       try {
+        // a router by itself knows no aliases
+        const { router: _, ...asked } = request
         const threshold = request.threshold ?? target.threshold
         return await live.router.route({
-          ...request,
+          ...asked,
           ...(threshold === undefined ? {} : { threshold }),
         })
       } finally {
