@@ -70,9 +70,9 @@ async function run(path: string, logs: readonly string[], flags: OnboardFlags): 
     const { version } = done.bundle.manifest
     if (flags.json) terminal.json({ ...done, bundle: done.bundle.path, version })
     else {
-      const { probes, observed, predicted } = done
+      const { probes, measure, observed, predicted } = done
       terminal.print(
-        `${model}: ${probes} prompts, mean score ${observed.toFixed(3)}, predicted ${predicted.toFixed(3)}`,
+        `${model}: ${probes} prompts, mean ${measure} ${observed.toFixed(3)}, predicted ${predicted.toFixed(3)}`,
       )
       terminal.print(`Bundle: ${done.bundle.path}`)
       const weak = bundle.manifest.candidates.find(({ role }) => role === 'weak')!

@@ -6,8 +6,6 @@ import type { Answer } from './fit-model.ts'
 export interface Answers {
   /** of the dataset's prompts */
   readonly rows: readonly number[]
-  /** the model's own scores where there are any */
-  readonly scores: Float32Array
   /** rows count among `rows` */
   readonly answers: readonly Answer[]
 }
@@ -55,10 +53,8 @@ export function answersOf(
     if (against >= 0) add(prompt[i]!, { label: a === column ? label[i]! : 1 - label[i]!, against })
   }
   const rows = [...found.keys()].sort((a, b) => a - b)
-  const scores = rows.map((row) => scoreOf(row, column)).filter((score) => !Number.isNaN(score))
   return {
     rows,
-    scores: Float32Array.from(scores),
     answers: rows.flatMap((row, place) => {
       const own = found.get(row)!
       return own.map((answer) => ({ ...answer, row: place, weight: 1 / own.length }))

@@ -14,11 +14,11 @@ import { calibratedGraph } from '../../models/calibration-graph.ts'
 import type { Encoder } from '../../models/encoder.ts'
 import { WeirError } from '../../models/errors.ts'
 import { linearGraph } from '../../models/families/linear-graph.ts'
-import { type LinearHead, scoreLinear } from '../../models/linear-head.ts'
+import { type LinearHead, linearLogits, sigmoid } from '../../models/linear-head.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import type { Price } from '../../models/prices.ts'
 import { answersOf, knownScores } from './answers.ts'
-import { fitModel, withColumn } from './fit-model.ts'
+import { type Answer, fitModel, withColumn } from './fit-model.ts'
 import { knownLogits } from './known-logits.ts'
 import { chooseProbes } from './probes.ts'
 
@@ -37,7 +37,9 @@ export interface OnboardOptions {
 export interface Onboarded {
   readonly bundle: WrittenBundle
   readonly probes: number
-  /** mean score on the probes, and what the router predicted of it, in the end; NaN from votes alone */
+  /** its own score on the probes, or its share of wins over known models */
+  readonly measure: 'score' | 'win rate'
+  /** the mean of that, and what the router predicts of it in the end */
   readonly observed: number
   readonly predicted: number
 }
@@ -61,7 +63,7 @@ export async function onboard(
   }
   modelIndex(dataset, model)
   const known = manifest.candidates.map((candidate) => candidate.model)
-  const { rows, scores, answers } = answersOf(dataset, model, head.link, known)
+  const { rows, answers } = answersOf(dataset, model, head.link, known)
   if (rows.length < MIN_PROBES) {
     const what =
       head.link === 'success'
@@ -74,8 +76,11 @@ export async function onboard(
     signal,
   )
   const grown = withColumn(head, fitModel(head, embeddings, answers))
-  const { quality } = scoreLinear(grown, embeddings)
-  const predicted = rows.map((_, i) => quality![i * grown.outputs + head.outputs]!)
+  const logits = new Float64Array(grown.outputs)
+  const predicted = answers.map(({ row, against }) => {
+    linearLogits(grown, embeddings, row, logits)
+    return sigmoid(logits[head.outputs]! - (against === undefined ? 0 : logits[against]!))
+  })
   return {
     bundle: await grownBundle(
       bundle,
@@ -85,8 +90,12 @@ export async function onboard(
       rows.map((row) => dataset.hashes[row]!),
     ),
     probes: rows.length,
-    observed: mean(scores),
-    predicted: mean(predicted),
+    measure: head.link === 'success' ? 'score' : 'win rate',
+    observed: weightedMean(
+      answers.map(({ label }) => label),
+      answers,
+    ),
+    predicted: weightedMean(predicted, answers),
   }
 }
 
@@ -162,5 +171,11 @@ async function grownBundle(
   })
 }
 
-const mean = (values: ArrayLike<number>): number =>
-  Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
+function weightedMean(values: readonly number[], answers: readonly Answer[]): number {
+  let [sum, weight] = [0, 0]
+  for (const [i, answer] of answers.entries()) {
+    sum += answer.weight * values[i]!
+    weight += answer.weight
+  }
+  return sum / weight
+}
