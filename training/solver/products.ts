@@ -33,7 +33,8 @@ export async function openProducts(threads: number): Promise<Products> {
       return {
         rows: turned === 'left' ? a.columns : a.rows,
         columns: turned === 'right' ? b.rows : b.columns,
-        values: c!.data as Float32Array,
+        // a copy, which outlives the session
+        values: (c!.data as Float32Array).slice(),
       }
     },
     async close() {
