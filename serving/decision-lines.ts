@@ -18,8 +18,9 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
   const destination = pino.destination({ dest: file ?? 2, sync: false, mkdir: true })
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.epochTime }, destination)
   const clump = new LineBuffer()
+  let closed = false
   const flush = (): void => {
-    if (clump.lines > 0) destination.write(clump.take().toString())
+    if (clump.lines > 0 && !closed) destination.write(clump.take().toString())
   }
   const timer = setInterval(flush, FLUSH_MS)
   timer.unref()
@@ -29,6 +30,7 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
       if (clump.length >= CLUMP) flush()
     },
     warn(message, error) {
+      if (closed) return
       flush()
       logger.warn(error instanceof Error ? { err: { message: error.message } } : {}, message)
     },
@@ -36,7 +38,10 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
       new Promise((resolve) => {
         clearInterval(timer)
         flush()
-        destination.flush(() => resolve())
+        closed = true
+        // not `flush`: it may call back between two writes, with the last lines still to come
+        destination.once('close', resolve)
+        destination.end()
       }),
   }
 }
