@@ -1,4 +1,10 @@
 #!/usr/bin/env node
 import { runWeir } from './program.ts'
 
+// whoever reads through a pipe may have seen enough, as `head` does
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
 process.exitCode = await runWeir(process.argv.slice(2))
