@@ -4,11 +4,8 @@ import type { GatheredRows } from '../training/calibrate/gather-rows.ts'
 import type { Interval } from '../training/calibrate/interval.ts'
 import type { Menu } from '../training/calibrate/menu.ts'
 import { describeTarget, type Target } from '../training/calibrate/target.ts'
+import { dollars, expectedTable, share, units } from './expected-figures.ts'
 import { count, type Terminal, table } from './terminal.ts'
-
-const share = (x: number): string => `${(100 * x).toFixed(1)}%`
-const units = (x: number): string => x.toFixed(4)
-const dollars = (x: number): string => `$${x >= 100 ? x.toFixed(0) : x.toPrecision(3)}`
 
 /** What `weir calibrate --json` prints. */
 export function calibrationJson(result: CalibrateResult): object {
@@ -40,18 +37,13 @@ export function printCalibration(
       `Re-weighted towards the target prompts, they are worth ${count(certificate.effective_n)} rows.`,
     )
   }
-  const line = (name: string, interval: Interval | undefined, format: (x: number) => string) =>
-    interval
-      ? [[name, format(interval.value), `[${format(interval.low)}, ${format(interval.high)}]`]]
-      : []
   terminal.print(
-    table([
-      ['expected', '', '95% interval'],
-      ...line('strong calls', expected.share, share),
-      ...line('quality', expected.quality, units),
-      ...line('net loss', expected.loss, units),
-      ...line('gap kept (PGR)', expected.pgr, share),
-      ...line('per 1,000 calls', expected.dollars, dollars),
+    expectedTable([
+      ['strong calls', expected.share, share],
+      ['quality', expected.quality, units],
+      ['net loss', expected.loss, units],
+      ['gap kept (PGR)', expected.pgr, share],
+      ['per 1,000 calls', expected.dollars, dollars],
     ]),
   )
   printPromise(terminal, result)

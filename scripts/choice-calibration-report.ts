@@ -1,12 +1,8 @@
 import { describeRule } from '../models/choice/rule.ts'
-import type { Interval } from '../training/calibrate/interval.ts'
 import type { CalibratedChoiceBundle } from '../training/many/calibrate-choice-bundle.ts'
 import { type ChoiceTarget, describeChoiceTarget } from '../training/many/choice-target.ts'
-import { count, percent, type Terminal, table } from './terminal.ts'
-
-const share = (x: number): string => `${(100 * x).toFixed(1)}%`
-const units = (x: number): string => x.toFixed(4)
-const dollars = (x: number): string => `$${x >= 100 ? x.toFixed(0) : x.toPrecision(3)}`
+import { dollars, expectedTable, share, units } from './expected-figures.ts'
+import { count, percent, type Terminal } from './terminal.ts'
 
 /** What `weir calibrate --json` prints of a router among many models. */
 export function choiceCalibrationJson({
@@ -30,18 +26,13 @@ export function printChoiceCalibration(
   terminal.print(
     `${count(result.n)} prompts to calibrate on${leftOut ? `; left out: ${leftOut}` : ''}`,
   )
-  const line = (name: string, interval: Interval | undefined, format: (x: number) => string) =>
-    interval
-      ? [[name, format(interval.value), `[${format(interval.low)}, ${format(interval.high)}]`]]
-      : []
   terminal.print(
-    table([
-      ['expected', '', '95% interval'],
-      ...line('quality', expected.quality, units),
-      ...line('of the best model’s', expected.best_share, share),
-      ...line('net loss', expected.loss, units),
-      ...line('gap kept (PGR)', expected.pgr, share),
-      ...line('per 1,000 calls', expected.usd_per_1k, dollars),
+    expectedTable([
+      ['quality', expected.quality, units],
+      ['of the best model’s', expected.best_share, share],
+      ['net loss', expected.loss, units],
+      ['gap kept (PGR)', expected.pgr, share],
+      ['per 1,000 calls', expected.usd_per_1k, dollars],
     ]),
   )
   const asked = models

@@ -49,20 +49,14 @@ export function scoreByNeighbours(
   pair: Pair,
   embeddings: Embeddings,
 ): Scores {
-  const { n, d, m, rows, scores, base } = held
+  const { n, d, m, scores, base } = held
   const winRate = new Float64Array(embeddings.rows)
   const quality = new Float64Array(embeddings.rows * m)
   const query = new Float64Array(d)
   const weight = new Float64Array(n)
   const sum = new Float64Array(m)
   for (let row = 0; row < embeddings.rows; row++) {
-    unitTail(embeddings, row, query)
-    for (let i = 0; i < n; i++) {
-      let dot = 0
-      const from = i * d
-      for (let j = 0; j < d; j++) dot += query[j]! * rows[from + j]!
-      weight[i] = dot
-    }
+    cosinesTo(held, embeddings, row, query, weight)
     let total = kernel(weight)
     for (let k = 0; k < m; k++) sum[k] = total * base[k]!
     for (let i = 0; i < n; i++) {
@@ -75,6 +69,23 @@ export function scoreByNeighbours(
     winRate[row] = (1 + quality[row * m + pair.strong]! - quality[row * m + pair.weak]!) / 2
   }
   return { winRate, quality }
+}
+
+/** Cosines of one row with every training row, into `cosines` [n]; `query` [d] is scratch. */
+export function cosinesTo(
+  { n, d, rows }: Neighbours,
+  embeddings: Embeddings,
+  row: number,
+  query: Float64Array,
+  cosines: Float64Array,
+): void {
+  unitTail(embeddings, row, query)
+  for (let i = 0; i < n; i++) {
+    let dot = 0
+    const from = i * d
+    for (let j = 0; j < d; j++) dot += query[j]! * rows[from + j]!
+    cosines[i] = dot
+  }
 }
 
 /** A row's last d columns at norm 1, or zeros: of `joined` rows that is the dense encoder's part. */

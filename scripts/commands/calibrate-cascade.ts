@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import type { CascadeCalibration } from '../../training/calibrate/calibrate-cascade.ts'
 import type { CascadeLog } from '../../training/calibrate/cascade-log.ts'
-import type { Interval } from '../../training/calibrate/interval.ts'
 import type { TargetFlags } from '../calibration-target.ts'
-import { count, openTerminal, type Terminal, table } from '../terminal.ts'
+import { dollars, expectedTable, share, units } from '../expected-figures.ts'
+import { count, openTerminal, type Terminal } from '../terminal.ts'
 
 interface CascadeFlags extends Omit<TargetFlags, 'strongShare'> {
   readonly escalateShare?: string
@@ -67,10 +67,6 @@ async function run(path: string, flags: CascadeFlags): Promise<void> {
   } else print(terminal, log, result)
 }
 
-const share = (x: number): string => `${(100 * x).toFixed(1)}%`
-const units = (x: number): string => x.toFixed(4)
-const dollars = (x: number): string => `$${x.toPrecision(3)}`
-
 function print(terminal: Terminal, log: CascadeLog, result: CascadeCalibration): void {
   const { threshold, expected, certificate, used, unlabelled, grid } = result
   const left = [
@@ -82,18 +78,13 @@ function print(terminal: Terminal, log: CascadeLog, result: CascadeCalibration):
   terminal.print(
     `${count(used)} ${which}${left.length > 0 ? `; left out: ${left.join(', ')}` : ''}`,
   )
-  const line = (name: string, interval: Interval | undefined, format: (x: number) => string) =>
-    interval
-      ? [[name, format(interval.value), `[${format(interval.low)}, ${format(interval.high)}]`]]
-      : []
   terminal.print(
-    table([
-      ['expected', '', '95% interval'],
-      ...line('escalated', expected.share, share),
-      ...line('quality', expected.quality, units),
-      ...line('net loss', expected.loss, units),
-      ...line('gap kept (PGR)', expected.pgr, share),
-      ...line('per 1,000 calls', expected.dollars, dollars),
+    expectedTable([
+      ['escalated', expected.share, share],
+      ['quality', expected.quality, units],
+      ['net loss', expected.loss, units],
+      ['gap kept (PGR)', expected.pgr, share],
+      ['per 1,000 calls', expected.dollars, dollars],
     ]),
   )
   const { bound, method, assumptions, promise } = certificate

@@ -1,13 +1,10 @@
 import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
 import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
+import { dollars, share, units } from '../expected-figures.ts'
 import { html, type Markup } from './markup.ts'
 import { page } from './page.ts'
 import { writeWhole } from './write-whole.ts'
-
-const share = (x: number): string => `${(100 * x).toFixed(1)}%`
-const units = (x: number): string => x.toFixed(4)
-const dollars = (x: number): string => `$${x >= 100 ? x.toFixed(0) : x.toPrecision(3)}`
 
 /** Writes the target table as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
 export async function writeMenuReport(

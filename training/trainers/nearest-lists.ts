@@ -1,5 +1,5 @@
 import type { Embeddings } from '../../models/embeddings.ts'
-import { neighboursOf, unitTail } from '../../models/families/neighbours.ts'
+import { cosinesTo, neighboursOf } from '../../models/families/neighbours.ts'
 import type { HeadWeights, Pair } from '../../models/family.ts'
 
 /** Training rows that lie nearer to each of some rows than its neighbour k + 1, so that kernels are cheap to try. */
@@ -17,7 +17,8 @@ export function nearestLists(
   embeddings: Embeddings,
   k: number,
 ): NearestLists {
-  const { n, d, rows } = neighboursOf(weights, 3)
+  const held = neighboursOf(weights, 3)
+  const { n, d } = held
   const places: Int32Array[] = []
   const cosines: Float64Array[] = []
   const edges = new Float64Array(embeddings.rows)
@@ -25,13 +26,7 @@ export function nearestLists(
   const all = new Float64Array(n)
   const sorted = new Float64Array(n)
   for (let row = 0; row < embeddings.rows; row++) {
-    unitTail(embeddings, row, query)
-    for (let i = 0; i < n; i++) {
-      let dot = 0
-      const from = i * d
-      for (let j = 0; j < d; j++) dot += query[j]! * rows[from + j]!
-      all[i] = dot
-    }
+    cosinesTo(held, embeddings, row, query, all)
     sorted.set(all)
     sorted.sort()
     const edge = sorted[Math.max(n - 1 - k, 0)]!
