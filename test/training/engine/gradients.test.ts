@@ -19,13 +19,16 @@ const problems = {
   'mf success': vectorProblem(),
 }
 
-describe.each(Object.entries(problems))('the %s loss', (_, { spec, train }) => {
+/** Least relative difference that float32 sums leave between two engines: hidden layers add up more terms. */
+const AGREED: Readonly<Record<string, number>> = { preference: 5e-7, success: 5e-7 }
+
+describe.each(Object.entries(problems))('the %s loss', (name, { spec, train }) => {
   test('both engines give the same loss and gradients', async () => {
     const [onnx, tfjs] = await Promise.all([
       engines.onnx!.gradients(spec, train),
       engines.tfjs!.gradients(spec, train),
     ])
-    expect(Math.abs(onnx.loss / tfjs.loss - 1)).toBeLessThan(2e-6)
+    expect(Math.abs(onnx.loss / tfjs.loss - 1)).toBeLessThan(AGREED[name] ?? 2e-6)
     for (const name of Object.keys(spec.parameters)) {
       expect(onnx.gradients[name]!.shape).toEqual(spec.parameters[name]!.shape)
       expectClose(onnx.gradients[name]!.values, tfjs.gradients[name]!.values, 1e-5)
