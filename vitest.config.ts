@@ -1,18 +1,30 @@
 import { availableParallelism } from 'node:os'
-import { defineConfig } from 'vitest/config'
+import { resolve } from 'node:path'
+import { defineConfig, type Plugin } from 'vitest/config'
 
 /**
- * Plain JavaScript that starts no process: these files share one, since reading the same modules again for
- * each takes longer than their tests. All others get a process each.
+ * These files have a process each: they change what all files of one share (the working folder), or measure the
+ * process's own time. All others share one, since reading the same modules again for each takes longer than
+ * their tests.
  */
-const TOGETHER = [
-  'test/data/**/*.test.ts',
-  'test/models/{bundle,choice,decision-log,drift,lexical,online}/**/*.test.ts',
-  'test/serving/{alarms,audit,decision,gateway,policy,strategies,upstreams}/**/*.test.ts',
-  'test/training/{calibrate,evaluate,many,ope}/**/*.test.ts',
+const ALONE = [
+  'test/models/encoders/use-lite/unigram.test.ts',
+  'test/scripts/bad-input.test.ts',
+  'test/serving/batch.test.ts',
 ]
 
+/** The threads that our sources start run from the build; test/models/worker-entry.test.ts starts its own from source. */
+const builtWorkers: Plugin = {
+  name: 'weir:built-workers',
+  enforce: 'pre',
+  resolveId(source, importer = '') {
+    const ours = source.endsWith('/worker-entry.ts') && !importer.includes('/test/')
+    return ours ? resolve(import.meta.dirname, 'test/built/start-worker.ts') : undefined
+  },
+}
+
 export default defineConfig({
+  plugins: [builtWorkers],
   test: {
     pool: 'forks',
     // vitest leaves a core free, which on two cores means one file at a time
@@ -20,11 +32,11 @@ export default defineConfig({
     testTimeout: 30_000,
     setupFiles: ['test/setup.ts'],
     projects: [
+      { extends: true, test: { name: 'alone', include: ALONE } },
       {
         extends: true,
-        test: { name: 'alone', include: ['test/**/*.test.ts'], exclude: TOGETHER },
+        test: { name: 'together', include: ['test/**/*.test.ts'], exclude: ALONE, isolate: false },
       },
-      { extends: true, test: { name: 'together', include: TOGETHER, isolate: false } },
     ],
   },
 })

@@ -10,9 +10,9 @@ import type { Decision } from '../../models/decision.ts'
 import { readDecisionLog } from '../../models/decision-log/read.ts'
 import { serveConfig } from '../../scripts/serve-config.ts'
 import type { ReloadReport } from '../../serving/fleet/fleet.ts'
+import { built } from '../built/build.ts'
 import { lexicalDraft } from './lexical-draft.ts'
 
-const WEIR = join(import.meta.dirname, '../../scripts/weir.ts')
 let root: string
 const started: ChildProcess[] = []
 beforeAll(async () => {
@@ -34,7 +34,11 @@ interface Served {
 async function serve(...options: string[]): Promise<Served> {
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', WEIR, 'serve', join(root, 'cli'), '--port', '0', '--json', ...options],
+    [
+      join(built(), 'scripts/weir.js'),
+      ...['serve', join(root, 'cli'), '--port', '0', '--json'],
+      ...options,
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   started.push(child)
@@ -195,7 +199,7 @@ test('flags of weir serve win over its file', async () => {
   })
 })
 
-/** Worker processes of a primary; esbuild's service is a child too. */
+/** Worker processes of a primary. */
 async function childrenOf(pid: number): Promise<number[]> {
   const { readdir, readFile } = await import('node:fs/promises')
   const found: number[] = []
@@ -204,7 +208,7 @@ async function childrenOf(pid: number): Promise<number[]> {
     const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
     const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
     const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-    if (parent === pid && command.includes('weir.ts')) found.push(Number(name))
+    if (parent === pid && command.includes('weir.js')) found.push(Number(name))
   }
   return found
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openFeedbackStore } from '../../../models/feedback/open-store.ts'
+import { built } from '../../built/build.ts'
 import { storeContract, word, wordsOf } from './store-contract.ts'
 
 const DEBIAN = '/usr/lib/postgresql'
@@ -87,8 +88,8 @@ describe.skipIf(!usable)('in PostgreSQL', () => {
 
   test('kill -9 of a writer and a crash of the server lose nothing that was acknowledged', async () => {
     admin('CREATE DATABASE killed')
-    const writer = join(import.meta.dirname, 'store-writer.ts')
-    const child = spawn(process.execPath, ['--import', 'tsx', writer, url('killed')], {
+    const writer = join(built(), 'test/models/feedback/store-writer.js')
+    const child = spawn(process.execPath, [writer, url('killed')], {
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     const acknowledged: string[] = []

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openFeedbackStore } from '../../../models/feedback/open-store.ts'
 import { createRandom } from '../../../models/random.ts'
+import { built } from '../../built/build.ts'
 import { storeContract, wordsOf } from './store-contract.ts'
 
 let root: string
@@ -21,7 +22,7 @@ storeContract((name) => openFeedbackStore(join(root, name)))
 async function killedAfter(location: string, acknowledgements: number): Promise<string[]> {
   const child: ChildProcess = spawn(
     process.execPath,
-    ['--import', 'tsx', join(import.meta.dirname, 'store-writer.ts'), location],
+    [join(built(), 'test/models/feedback/store-writer.js'), location],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   const ended = once(child, 'exit')
