@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { defineConfig, type Plugin } from 'vitest/config'
 
 /**
@@ -18,8 +18,9 @@ const builtWorkers: Plugin = {
   name: 'weir:built-workers',
   enforce: 'pre',
   resolveId(source, importer = '') {
-    const ours = source.endsWith('/worker-entry.ts') && !importer.includes('/test/')
-    return ours ? resolve(import.meta.dirname, 'test/built/start-worker.ts') : undefined
+    const tests = resolve(import.meta.dirname, 'test')
+    const ours = source.endsWith('/worker-entry.ts') && !importer.startsWith(tests)
+    return ours ? join(tests, 'built/start-worker.ts') : undefined
   },
 }
 

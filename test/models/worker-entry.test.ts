@@ -1,17 +1,45 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { startWorker } from '../../models/worker-entry.ts'
 
-test('a worker starts from TypeScript source, its imports of ours included', async () => {
-  const worker = startWorker('./worker/echo', import.meta.url, { workerData: 1 })
-  worker.postMessage(0)
-  expect(await once(worker, 'message')).toEqual([1.5])
-  await worker.terminate()
-})
+const ROOT = resolve(import.meta.dirname, '../..')
+
+/** Every thread that we start: where its caller is, what it is told, and what it then answers. */
+const THREADS = {
+  'models/encode-worker': {
+    data: { spec: { kind: 'none' }, files: new Map(), threads: 1 },
+    question: undefined,
+    answer: { kind: 'broken', reason: expect.stringContaining('none') },
+  },
+  'training/engine/session-worker': {
+    data: undefined,
+    question: { id: 7, kind: 'read', names: [] },
+    answer: { id: 7, result: { tensors: {} } },
+  },
+  'data/line-worker': {
+    data: {
+      spec: { path: 'log', format: 'canonical', columns: new Set(['prompt']), sample: [] },
+      seed: 1,
+    },
+    question: { head: new Uint8Array(0), bytes: new TextEncoder().encode('{}\n{}\n') },
+    answer: { lines: 2 },
+  },
+}
+
+test.each(Object.entries(THREADS))(
+  '%s starts from TypeScript source, its imports of ours included',
+  async (path, { data, question, answer }) => {
+    const caller = pathToFileURL(join(ROOT, 'caller.ts')).href
+    const worker = startWorker(`./${path}`, caller, { workerData: data })
+    if (question) worker.postMessage(question)
+    expect(await once(worker, 'message')).toMatchObject([answer])
+    await worker.terminate()
+  },
+)
 
 test('a worker starts from built JavaScript', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'weir-worker-'))
