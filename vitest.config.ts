@@ -3,15 +3,10 @@ import { join, resolve } from 'node:path'
 import { defineConfig, type Plugin } from 'vitest/config'
 
 /**
- * These files have a process each: they change what all files of one share (the working folder), or measure the
- * process's own time. All others share one, since reading the same modules again for each takes longer than
- * their tests.
+ * These files have a process each, since they measure its processor time. All others share one for each core:
+ * reading the same modules again for every file takes longer than their tests.
  */
-const ALONE = [
-  'test/models/encoders/use-lite/unigram.test.ts',
-  'test/scripts/bad-input.test.ts',
-  'test/serving/batch.test.ts',
-]
+const ALONE = ['test/models/encoders/use-lite/unigram.test.ts', 'test/serving/batch.test.ts']
 
 /** The threads that our sources start run from the build; test/models/worker-entry.test.ts starts its own from source. */
 const builtWorkers: Plugin = {
