@@ -77,7 +77,9 @@ export async function chooseFamily(
 
 /** Simplest first, of those that can read the encoder. */
 function familiesFor({ encoder, besideLexical }: FitRouterOptions): string[] {
-  return encoder && besideLexical ? ['classifier', 'ensemble'] : ['classifier', 'knn', 'mf', 'mlp']
+  return encoder && besideLexical
+    ? ['classifier', 'kernel', 'ensemble']
+    : ['classifier', 'knn', 'mf', 'mlp']
 }
 
 /** Rows and comparing rows in each form that a family reads, encoded once. */

@@ -62,9 +62,13 @@ function outcomeColumns(
 ): OutcomeColumns | undefined {
   if (!outcomes) return undefined
   const m = models.length
-  const scores = new Float32Array(prompts.length * m)
-  prompts.forEach((prompt, row) => {
-    scores.set(outcomes.scores.subarray(prompt * m, (prompt + 1) * m), row * m)
-  })
-  return { scores }
+  const take = (table: Float32Array): Float32Array => {
+    const taken = new Float32Array(prompts.length * m)
+    prompts.forEach((prompt, row) => {
+      taken.set(table.subarray(prompt * m, (prompt + 1) * m), row * m)
+    })
+    return taken
+  }
+  const { scores, tokens } = outcomes
+  return { scores: take(scores), ...(tokens && { tokens: take(tokens) }) }
 }

@@ -19,6 +19,8 @@ export interface PreferenceColumns {
 /** Outcomes on the prompts of one split: prompts x models, row-major, NaN where not observed. */
 export interface OutcomeColumns {
   readonly scores: Float32Array
+  /** how long the answers were, where the log says; the same shape */
+  readonly tokens?: Float32Array
 }
 
 /** One split, as families see it: each prompt once, with what was observed of it. */

@@ -1,68 +1,157 @@
-import type { Family, GraphInput, HeadWeights } from '../family.ts'
+import type { Embeddings } from '../embeddings.ts'
+import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
 import { sigmoid } from '../linear-head.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
+import type { Scores } from '../scores.ts'
 import { classifier, foldClassifier } from './classifier.ts'
-import { declareInput } from './graph-input.ts'
+import { declareInput, type InputNames } from './graph-input.ts'
+import { appendKernel, kernel } from './kernel.ts'
 import { appendKnn, knn } from './knn.ts'
 import { appendLinear } from './linear-graph.ts'
 import { declareOutputs, doubles } from './neighbours-graph.ts'
 import { tensorOf } from './tensor-of.ts'
 
-const MEMBERS = ['classifier', 'knn'] as const
-type Member = (typeof MEMBERS)[number]
+/** The members' own forward passes. */
+export const FORWARD = { classifier, kernel, knn } as const
+export type Member = keyof typeof FORWARD
+/** In the order of their `mix`. */
+export const MEMBERS = Object.keys(FORWARD) as readonly Member[]
 
 /** Win rates nearer 0 or 1 than this count as this near, so that no member can decide alone. */
 const MARGIN = 1e-4
 
+/** One member as the ensemble holds it. */
+interface Held {
+  readonly name: Member
+  /** what its logit counts */
+  readonly share: number
+  readonly weights: HeadWeights
+  /** the pair among the member's own outputs */
+  readonly pair: Pair
+  /** of every model, in the ensemble's order */
+  readonly hasQuality: boolean
+}
+
 /**
- * A classifier and its training prompts' neighbours: winRate = sigmoid(sum of a_k logit(winRate_k)). Tensors:
- * the members' own under `classifier.` and `knn.`, and `mix` [2], the a_k. Quality is the members' mean by
- * mix; a pair head has none, and then the ensemble has none.
+ * Several families' say: winRate = sigmoid(sum of a_k logit(winRate_k)). Tensors: the members' own under
+ * `classifier.`, `kernel.` and `knn.`, a member that is not there having none, and `mix`, the a_k. The
+ * classifier may hold heads of some models only, named by index in `classifier.models`. Quality is the mean by
+ * mix of the members that have every model's; none where no member has.
  */
 export const ensemble: Family = {
   name: 'ensemble',
   input: 'either',
-  forward(weights, pair, embeddings) {
-    const mix = mixOf(weights)
-    const linear = classifier.forward(memberWeights(weights, 'classifier'), pair, embeddings)
-    const near = knn.forward(memberWeights(weights, 'knn'), pair, embeddings)
-    const winRate = linear.winRate.map((rate, row) =>
-      sigmoid(mix[0] * clippedLogit(rate) + mix[1] * clippedLogit(near.winRate[row]!)),
-    )
-    if (!linear.quality) return { winRate }
-    const share = mix[0] / (mix[0] + mix[1])
-    const quality = linear.quality.map(
-      (value, i) => share * value + (1 - share) * near.quality![i]!,
-    )
-    return { winRate, quality }
-  },
+  forward: (weights, pair, embeddings) => ensembleScores(weights, pair, embeddings),
   neighbours: (weights) => knn.neighbours!(memberWeights(weights, 'knn')),
   graph(weights, pair, input: GraphInput) {
-    const mix = mixOf(weights)
     const builder = new GraphBuilder()
     const names = declareInput(builder, input)
-    const head = foldClassifier(memberWeights(weights, 'classifier'), pair)
-    const linear = appendLinear(builder, head, names)
-    const near = appendKnn(builder, memberWeights(weights, 'knn'), pair, names)
-    const wide = (value: string): string => builder.node('Cast', [value], { to: { int: 11 } })
-    const logits = [wide(linear.winRate), near.winRate].map((rate, i) =>
-      builder.node('Mul', [logitNode(builder, rate), doubles(builder, [mix[i]!])]),
+    const members = heldMembers(weights, pair).map((held) => ({
+      ...held,
+      ...appended(builder, held, names),
+    }))
+    const logits = members.map(({ winRate, share }) =>
+      builder.node('Mul', [logitNode(builder, winRate), doubles(builder, [share])]),
     )
-    const winRate = builder.node('Sigmoid', [builder.node('Add', logits)])
-    if (!linear.quality) {
+    const winRate = builder.node('Sigmoid', [sumOf(builder, logits)])
+    const judges = qualityShares(members)
+    if (judges.length === 0) {
       const narrow = builder.node('Cast', [winRate], { to: { int: 1 } })
       builder.output(narrow, 'float32', ['batch'], 'win_rate')
     } else {
-      const share = mix[0] / (mix[0] + mix[1])
-      const quality = builder.node('Add', [
-        builder.node('Mul', [wide(linear.quality), doubles(builder, [share])]),
-        builder.node('Mul', [near.quality, doubles(builder, [1 - share])]),
-      ])
-      declareOutputs(builder, { winRate, quality }, weights.models.length)
+      const parts = judges.map(({ member, share }) =>
+        builder.node('Mul', [member.quality!, doubles(builder, [share])]),
+      )
+      declareOutputs(builder, { winRate, quality: sumOf(builder, parts) }, weights.models.length)
     }
-    near.declareNeighbours()
+    for (const { declareNeighbours } of members) declareNeighbours?.()
     return { graph: builder.finish('weir_router') }
   },
+}
+
+/** The ensemble's scores, and beside them what each member says of the pair. */
+export function ensembleScores(
+  weights: HeadWeights,
+  pair: Pair,
+  embeddings: Embeddings,
+): Scores & { readonly members: ReadonlyMap<Member, Float64Array> } {
+  const held = heldMembers(weights, pair).map((member) => ({
+    ...member,
+    ...FORWARD[member.name].forward(member.weights, member.pair, embeddings),
+  }))
+  const winRate = new Float64Array(embeddings.rows)
+  for (let row = 0; row < winRate.length; row++) {
+    let logit = 0
+    for (const member of held) logit += member.share * clippedLogit(member.winRate[row]!)
+    winRate[row] = sigmoid(logit)
+  }
+  const members = new Map(held.map((member) => [member.name, member.winRate]))
+  const judges = qualityShares(held)
+  if (judges.length === 0) return { winRate, members }
+  const quality = new Float64Array(embeddings.rows * weights.models.length)
+  for (const { member, share } of judges) {
+    for (let i = 0; i < quality.length; i++) quality[i]! += share * member.quality![i]!
+  }
+  return { winRate, quality, members }
+}
+
+/** What a member adds to a graph, as double values. */
+interface Appended {
+  readonly winRate: string
+  readonly quality?: string
+  readonly declareNeighbours?: () => void
+}
+
+function appended(
+  builder: GraphBuilder,
+  { name, weights, pair }: Held,
+  input: InputNames,
+): Appended {
+  if (name === 'knn') return appendKnn(builder, weights, pair, input)
+  if (name === 'kernel') return appendKernel(builder, weights, pair, input)
+  const wide = (value: string): string => builder.node('Cast', [value], { to: { int: 11 } })
+  const linear = appendLinear(builder, foldClassifier(weights, pair), input)
+  return {
+    winRate: wide(linear.winRate),
+    ...(linear.quality && { quality: wide(linear.quality) }),
+  }
+}
+
+/** Members and what each counts. */
+function heldMembers(weights: HeadWeights, pair: Pair): Held[] {
+  const present = MEMBERS.filter((member) =>
+    Object.keys(weights.tensors).some((name) => name.startsWith(`${member}.`)),
+  )
+  const { values: mix } = tensorOf(weights, 'mix', [present.length])
+  return present.map((name, i) => {
+    const own = memberWeights(weights, name)
+    const some = own.tensors.models?.values
+    return {
+      name,
+      share: mix[i]!,
+      weights: own,
+      pair: memberPair(own, pair),
+      hasQuality: !some || some.length === weights.models.length,
+    }
+  })
+}
+
+/** The pair among a member's own outputs, which may be of some models only. */
+export function memberPair({ tensors }: HeadWeights, { strong, weak }: Pair): Pair {
+  const some = tensors.models && [...tensors.models.values]
+  return some ? { strong: some.indexOf(strong), weak: some.indexOf(weak) } : { strong, weak }
+}
+
+/** Members that say something of every model, and what each counts; alike where the mix has none of them. */
+function qualityShares<T extends Held & { readonly quality?: unknown }>(
+  members: readonly T[],
+): { readonly member: T; readonly share: number }[] {
+  const judges = members.filter(({ hasQuality, quality }) => hasQuality && quality !== undefined)
+  const total = judges.reduce((sum, { share }) => sum + share, 0)
+  return judges.map((member) => ({
+    member,
+    share: total > 0 ? member.share / total : 1 / judges.length,
+  }))
 }
 
 /** One member's tensors under their own names. */
@@ -75,27 +164,22 @@ export function memberWeights({ models, tensors }: HeadWeights, member: Member):
   }
 }
 
+/** @param mix a number a member, in the order of `MEMBERS` */
 export function ensembleWeights(
-  members: Readonly<Record<Member, HeadWeights>>,
-  mix: readonly [number, number],
+  models: readonly string[],
+  members: Readonly<Partial<Record<Member, HeadWeights>>>,
+  mix: readonly number[],
 ): HeadWeights {
   const named = MEMBERS.flatMap((member) =>
-    Object.entries(members[member].tensors).map(
+    Object.entries(members[member]?.tensors ?? {}).map(
       ([name, tensor]) => [`${member}.${name}`, tensor] as const,
     ),
   )
+  const values = Float32Array.from(mix)
   return {
-    models: members.classifier.models,
-    tensors: {
-      ...Object.fromEntries(named),
-      mix: { shape: [2], values: Float32Array.from(mix) },
-    },
+    models,
+    tensors: { ...Object.fromEntries(named), mix: { shape: [values.length], values } },
   }
-}
-
-const mixOf = (weights: HeadWeights): readonly [number, number] => {
-  const { values } = tensorOf(weights, 'mix', [2])
-  return [values[0]!, values[1]!]
 }
 
 export function clippedLogit(rate: number): number {
@@ -109,3 +193,6 @@ function logitNode(builder: GraphBuilder, rate: string): string {
   const rest = builder.node('Sub', [doubles(builder, [1]), p])
   return builder.node('Log', [builder.node('Div', [p, rest])])
 }
+
+const sumOf = (builder: GraphBuilder, values: readonly string[]): string =>
+  values.reduce((sum, value) => builder.node('Add', [sum, value]))

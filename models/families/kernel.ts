@@ -1,5 +1,5 @@
 import type { Embeddings } from '../embeddings.ts'
-import type { Family, GraphInput, HeadWeights } from '../family.ts'
+import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
 import { linearLogits } from '../linear-head.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
 import { declareInput, type InputNames } from './graph-input.ts'
@@ -10,76 +10,107 @@ import { tensorOf } from './tensor-of.ts'
 export const KERNEL_BLOCKS = ['surface', 'meaning'] as const
 export type KernelBlockName = (typeof KERNEL_BLOCKS)[number]
 
-/** Gaussian bumps around centres: exp(-|x - c|^2 / width), each with a coefficient a model. */
-interface Block {
+/** Gaussian bumps around centres: exp(-|x - c|^2 / width), each with a coefficient an output. */
+interface Bumps {
   readonly columns: number
+  readonly width: number
+  /** n x columns */
+  readonly centres: Float32Array
+  /** n x outputs */
+  readonly coefficients: Float32Array
+  readonly n: number
+  readonly outputs: number
+}
+
+/** Bumps over columns at a row's end. */
+interface Block extends Bumps {
   /** columns behind the block's own */
   readonly behind: number
   /** rows are compared at norm 1, as cosines would */
   readonly unit: boolean
-  readonly width: number
-  /** n x columns */
-  readonly centres: Float32Array
-  /** n x m */
-  readonly coefficients: Float32Array
-  readonly n: number
 }
 
 /**
  * Kernel ridge regression of every model's score, over centres drawn from the training prompts (Williams and
- * Seeger 2001): linear in the words, Gaussian in what can be seen of a prompt and in its sentence embedding.
- * winRate = (1 + z_s - z_w) / 2, within [0, 1]. Tensors: `weights` [d, m], `bias` [m], `layout` [2] (columns of
- * the two blocks at a row's end), and `centres` [n, columns], `coefficients` [n, m], `width` [1] under
- * `surface.` and `meaning.`; a block that was not chosen is absent.
+ * Seeger 2001): linear in the words, Gaussian in what can be seen of a prompt and in its sentence embedding. A
+ * second stage (Wolpert 1992) is Gaussian in what the first says of the prompt: outputs m to m + f - 1 are what
+ * it predicts of the outcomes' f factors. winRate = (1 + z_s - z_w) / 2, within [0, 1]. Tensors: `weights`
+ * [d, m + f], `bias` [m + f], `layout` [2] (columns of the two blocks at a row's end), `centres` [n, columns],
+ * `coefficients` [n, m + f], `width` [1] under `surface.` and `meaning.`, and the same under `predicted.` with
+ * coefficients [n, m]; a block that was not chosen is absent, and without a second stage f is 0.
  */
 export const kernel: Family = {
   name: 'kernel',
   input: 'either',
   forward(weights, pair, embeddings) {
     const m = weights.models.length
-    const head = { ...linearOf(weights), link: 'success', ...pair } as const
-    const blocks = blocksOf(weights)
+    const linear = linearOf(weights)
+    const head = { ...linear, link: 'success', ...pair } as const
+    const blocks = blocksOf(weights, linear.outputs)
+    const predicted = predictedOf(weights, linear.outputs)
     const winRate = new Float64Array(embeddings.rows)
     const quality = new Float64Array(embeddings.rows * m)
-    const z = new Float64Array(m)
+    const z = new Float64Array(linear.outputs)
     for (let row = 0; row < embeddings.rows; row++) {
       linearLogits(head, embeddings, row, z)
-      for (const block of blocks) addBlock(block, embeddings, row, z)
+      for (const block of blocks) {
+        const x = new Float64Array(block.columns)
+        blockRow(embeddings, row, block.behind, block.unit, x)
+        addBumps(block, x, z)
+      }
+      if (predicted) addBumps(predicted, z.slice(m), z)
       winRate[row] = clamp((1 + z[pair.strong]! - z[pair.weak]!) / 2)
       for (let k = 0; k < m; k++) quality[row * m + k] = clamp(z[k]!)
     }
     return { winRate, quality }
   },
   graph(weights, pair, input: GraphInput) {
-    const m = weights.models.length
     const builder = new GraphBuilder()
-    const names = declareInput(builder, input)
-    const wide = (value: string): string => builder.node('Cast', [value], { to: { int: 11 } })
-    let z = wide(linearNode(builder, weights, names))
-    for (const block of blocksOf(weights)) {
-      z = builder.node('Add', [z, blockNode(builder, block, m, names)])
-    }
-    const one = (index: number): string => {
-      const column = builder.node('Gather', [z, builder.integers([index])], { axis: { int: 1 } })
-      return builder.node('Squeeze', [column, builder.integers([1])])
-    }
-    const within = (value: string): string => {
-      const low = builder.node('Max', [value, doubles(builder, [0])])
-      return builder.node('Min', [low, doubles(builder, [1])])
-    }
-    const gain = builder.node('Sub', [one(pair.strong), one(pair.weak)])
-    const shifted = builder.node('Add', [gain, doubles(builder, [1])])
-    const winRate = within(builder.node('Mul', [shifted, doubles(builder, [0.5])]))
-    declareOutputs(builder, { winRate, quality: within(z) }, m)
+    const head = appendKernel(builder, weights, pair, declareInput(builder, input))
+    declareOutputs(builder, head, weights.models.length)
     return { graph: builder.finish('weir_router') }
   },
+}
+
+/** Adds the head to a graph: double `winRate` [batch] and `quality` [batch, m]. */
+export function appendKernel(
+  builder: GraphBuilder,
+  weights: HeadWeights,
+  pair: Pair,
+  input: InputNames,
+): { winRate: string; quality: string } {
+  const m = weights.models.length
+  const { outputs } = linearOf(weights)
+  let z = wide(builder, linearNode(builder, weights, input))
+  for (const block of blocksOf(weights, outputs)) {
+    z = builder.node('Add', [z, bumpsNode(builder, block, blockNode(builder, block, input))])
+  }
+  const predicted = predictedOf(weights, outputs)
+  if (predicted) {
+    const part = (from: number, to: number): string => {
+      const bounds = [[from], [to], [1]].map((values) => builder.integers(values))
+      return builder.node('Slice', [z, ...bounds])
+    }
+    z = builder.node('Add', [part(0, m), bumpsNode(builder, predicted, part(m, outputs))])
+  }
+  const one = (index: number): string => {
+    const column = builder.node('Gather', [z, builder.integers([index])], { axis: { int: 1 } })
+    return builder.node('Squeeze', [column, builder.integers([1])])
+  }
+  const within = (value: string): string => {
+    const low = builder.node('Max', [value, doubles(builder, [0])])
+    return builder.node('Min', [low, doubles(builder, [1])])
+  }
+  const gain = builder.node('Sub', [one(pair.strong), one(pair.weak)])
+  const shifted = builder.node('Add', [gain, doubles(builder, [1])])
+  const winRate = within(builder.node('Mul', [shifted, doubles(builder, [0.5])]))
+  return { winRate, quality: within(z) }
 }
 
 const clamp = (value: number): number => Math.min(Math.max(value, 0), 1)
 
 function linearOf(weights: HeadWeights) {
-  const outputs = weights.models.length
-  const [dimension = 0] = weights.tensors.weights?.shape ?? []
+  const [dimension = 0, outputs = 0] = weights.tensors.weights?.shape ?? []
   return {
     outputs,
     dimension,
@@ -88,25 +119,36 @@ function linearOf(weights: HeadWeights) {
   }
 }
 
-function blocksOf(weights: HeadWeights): Block[] {
-  const m = weights.models.length
+function blocksOf(weights: HeadWeights, outputs: number): Block[] {
   const { values: layout } = tensorOf(weights, 'layout', [KERNEL_BLOCKS.length])
   return KERNEL_BLOCKS.flatMap((name, i): Block[] => {
-    const n = weights.tensors[`${name}.centres`]?.shape[0]
-    if (n === undefined) return []
-    const columns = layout[i]!
-    return [
-      {
-        n,
-        columns,
-        behind: layout.slice(i + 1).reduce((sum, each) => sum + each, 0),
-        unit: name === 'meaning',
-        width: tensorOf(weights, `${name}.width`, [1]).values[0]!,
-        centres: tensorOf(weights, `${name}.centres`, [n, columns]).values,
-        coefficients: tensorOf(weights, `${name}.coefficients`, [n, m]).values,
-      },
-    ]
+    const bumps = bumpsOf(weights, name, layout[i]!, outputs)
+    const behind = layout.slice(i + 1).reduce((sum, each) => sum + each, 0)
+    return bumps ? [{ ...bumps, behind, unit: name === 'meaning' }] : []
   })
+}
+
+const predictedOf = (weights: HeadWeights, outputs: number): Bumps | undefined => {
+  const m = weights.models.length
+  return bumpsOf(weights, 'predicted', outputs - m, m)
+}
+
+function bumpsOf(
+  weights: HeadWeights,
+  name: string,
+  columns: number,
+  outputs: number,
+): Bumps | undefined {
+  const n = weights.tensors[`${name}.centres`]?.shape[0]
+  if (n === undefined) return undefined
+  return {
+    n,
+    columns,
+    outputs,
+    width: tensorOf(weights, `${name}.width`, [1]).values[0]!,
+    centres: tensorOf(weights, `${name}.centres`, [n, columns]).values,
+    coefficients: tensorOf(weights, `${name}.coefficients`, [n, outputs]).values,
+  }
 }
 
 /** A row's `out.length` columns before its last `behind`, at norm 1 where `unit`. */
@@ -136,22 +178,20 @@ export function blockRow(
   for (let j = 0; j < d; j++) out[j]! *= scale
 }
 
-function addBlock(block: Block, embeddings: Embeddings, row: number, z: Float64Array): void {
-  const { n, columns, centres, coefficients, width } = block
-  const x = new Float64Array(columns)
-  blockRow(embeddings, row, block.behind, block.unit, x)
+function addBumps(bumps: Bumps, x: Float64Array, z: Float64Array): void {
+  const { n, columns, outputs, centres, coefficients, width } = bumps
   for (let i = 0; i < n; i++) {
     let apart = 0
     for (let j = 0; j < columns; j++) apart += (x[j]! - centres[i * columns + j]!) ** 2
     const near = Math.exp(-apart / width)
-    for (let k = 0; k < z.length; k++) z[k]! += near * coefficients[i * z.length + k]!
+    for (let k = 0; k < outputs; k++) z[k]! += near * coefficients[i * outputs + k]!
   }
 }
 
 function linearNode(builder: GraphBuilder, weights: HeadWeights, input: InputNames): string {
   const head = linearOf(weights)
-  const table = builder.floats(head.weights, [head.dimension, head.outputs], 'head_weights')
-  const bias = builder.floats(head.bias, [head.outputs], 'head_bias')
+  const table = builder.floats(head.weights, [head.dimension, head.outputs], 'kernel_weights')
+  const bias = builder.floats(head.bias, [head.outputs], 'kernel_bias')
   const [first = '', second = ''] = input.values
   if (input.kind === 'dense') return builder.node('Gemm', [first, table, bias])
   const rows = builder.node('Gather', [table, first], { axis: { int: 0 } })
@@ -163,26 +203,33 @@ function linearNode(builder: GraphBuilder, weights: HeadWeights, input: InputNam
   return builder.node('Add', [sums, bias])
 }
 
-/** |x - c|^2 as |x|^2 + |c|^2 - 2 x.c, in double precision. */
-function blockNode(builder: GraphBuilder, block: Block, m: number, input: InputNames): string {
-  const { n, columns, behind, centres, coefficients, width } = block
-  const wide = (value: string): string => builder.node('Cast', [value], { to: { int: 11 } })
-  const squares = (value: string, axis: number): string =>
-    builder.node('ReduceSumSquare', [value], { axes: { ints: [axis] }, keepdims: { int: 1 } })
+/** A block's columns [batch, columns], in double precision. */
+function blockNode(builder: GraphBuilder, block: Block, input: InputNames): string {
+  const { columns, behind, unit } = block
   const tail = tailOf(builder, columns + behind, input)
   const bounds = [[0], [columns], [1]].map((values) => builder.integers(values))
-  let x = wide(behind === 0 ? tail : builder.node('Slice', [tail, ...bounds]))
-  if (block.unit) {
-    const length = builder.node('Sqrt', [squares(x, 1)])
-    x = builder.node('Div', [x, builder.node('Max', [length, doubles(builder, [1e-12])])])
-  }
+  const x = wide(builder, behind === 0 ? tail : builder.node('Slice', [tail, ...bounds]))
+  if (!unit) return x
+  const length = builder.node('Sqrt', [squares(builder, x, 1)])
+  return builder.node('Div', [x, builder.node('Max', [length, doubles(builder, [1e-12])])])
+}
+
+/** Bumps [batch, outputs] at double x [batch, columns]; |x - c|^2 as |x|^2 + |c|^2 - 2 x.c. */
+function bumpsNode(builder: GraphBuilder, bumps: Bumps, x: string): string {
+  const { n, columns, outputs, centres, coefficients, width } = bumps
   const turned = builder.node('Transpose', [builder.floats(centres, [n, columns])], {
     perm: { ints: [1, 0] },
   })
-  const c = wide(turned)
-  const sums = builder.node('Add', [squares(x, 1), squares(c, 0)])
+  const c = wide(builder, turned)
+  const sums = builder.node('Add', [squares(builder, x, 1), squares(builder, c, 0)])
   const cross = builder.node('Mul', [builder.node('MatMul', [x, c]), doubles(builder, [2])])
   const apart = builder.node('Sub', [sums, cross])
   const near = builder.node('Exp', [builder.node('Div', [apart, doubles(builder, [-width])])])
-  return builder.node('MatMul', [near, wide(builder.floats(coefficients, [n, m]))])
+  return builder.node('MatMul', [near, wide(builder, builder.floats(coefficients, [n, outputs]))])
 }
+
+const wide = (builder: GraphBuilder, value: string): string =>
+  builder.node('Cast', [value], { to: { int: 11 } })
+
+const squares = (builder: GraphBuilder, value: string, axis: number): string =>
+  builder.node('ReduceSumSquare', [value], { axes: { ints: [axis] }, keepdims: { int: 1 } })

@@ -80,10 +80,27 @@ export function cosinesTo(
   cosines: Float64Array,
 ): void {
   unitTail(embeddings, row, query)
-  for (let i = 0; i < n; i++) {
+  // four rows at a time: each sum waits for its own last addition only, which takes half the time
+  const whole = n - (n % 4)
+  for (let i = 0; i < whole; i += 4) {
+    const a = i * d
+    const [b, c, e] = [a + d, a + 2 * d, a + 3 * d]
+    let [first, second, third, fourth] = [0, 0, 0, 0]
+    for (let j = 0; j < d; j++) {
+      const value = query[j]!
+      first += value * rows[a + j]!
+      second += value * rows[b + j]!
+      third += value * rows[c + j]!
+      fourth += value * rows[e + j]!
+    }
+    cosines[i] = first
+    cosines[i + 1] = second
+    cosines[i + 2] = third
+    cosines[i + 3] = fourth
+  }
+  for (let i = whole; i < n; i++) {
     let dot = 0
-    const from = i * d
-    for (let j = 0; j < d; j++) dot += query[j]! * rows[from + j]!
+    for (let j = 0; j < d; j++) dot += query[j]! * rows[i * d + j]!
     cosines[i] = dot
   }
 }

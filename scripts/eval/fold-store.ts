@@ -2,14 +2,6 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** What one contender made of one fold. */
-export interface FoldResult {
-  /** of the held-out prompts, in their order */
-  readonly winRate: readonly number[]
-  /** log-loss of each validation row, from a fit without them */
-  readonly losses: readonly number[]
-}
-
 const FITTED_BY = [
   'training/trainers',
   'training/solver',
@@ -18,9 +10,9 @@ const FITTED_BY = [
   'models/lexical',
 ]
 
-/** Results kept by what was asked and by the code that answers, so that a run goes on where it was stopped. */
+/** Results, as JSON, kept by what was asked and by the code that answers, so that a run goes on where it was stopped. */
 export interface FoldStore {
-  keep(key: readonly unknown[], make: () => Promise<FoldResult>): Promise<FoldResult>
+  keep<T>(key: readonly unknown[], make: () => Promise<T>): Promise<T>
 }
 
 export async function openFoldStore(folder: string): Promise<FoldStore> {
@@ -33,11 +25,11 @@ export async function openFoldStore(folder: string): Promise<FoldStore> {
   }
   const version = code.digest('hex').slice(0, 12)
   return {
-    async keep(key, make) {
+    async keep<T>(key: readonly unknown[], make: () => Promise<T>) {
       const name = createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 16)
       const path = join(folder, version, `${name}.json`)
       const known = await readFile(path, 'utf8').catch(() => undefined)
-      if (known !== undefined) return JSON.parse(known) as FoldResult
+      if (known !== undefined) return JSON.parse(known) as T
       const made = await make()
       await mkdir(dirname(path), { recursive: true })
       await writeFile(`${path}.${process.pid}`, JSON.stringify(made))

@@ -99,6 +99,10 @@ export async function openSet(
       )
     : []
   const take = (values: ArrayLike<number>): number[] => votes.map((i) => values[i]!)
+  const table = (values: Float32Array): Float32Array =>
+    Float32Array.from(
+      [...prompt].flatMap((i) => column.map((m) => values[i * dataset.models.length + m]!)),
+    )
   return {
     ...dataset,
     models,
@@ -108,11 +112,8 @@ export async function openSet(
     split: new Uint8Array(prompt.length),
     ...(outcomes && {
       outcomes: {
-        scores: Float32Array.from(
-          [...prompt].flatMap((i) =>
-            column.map((m) => outcomes.scores[i * dataset.models.length + m]!),
-          ),
-        ),
+        scores: table(outcomes.scores),
+        ...(outcomes.tokens && { tokens: table(outcomes.tokens) }),
       },
     }),
     ...(preferences && {

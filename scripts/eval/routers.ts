@@ -3,24 +3,23 @@ import { parseArgs } from 'node:util'
 import type { Dataset } from '../../data/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import type { EncoderArtifact } from '../../models/encoder.ts'
-import { clippedLogit } from '../../models/families/ensemble.ts'
-import { sigmoid } from '../../models/linear-head.ts'
 import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
 import type { Interval } from '../../training/evaluate/interval.ts'
 import type { EvaluationReport } from '../../training/evaluate/report.ts'
-import { fitRouter } from '../../training/fit-router.ts'
-import { pairRows, winRateLosses } from '../../training/trainers/pair-rows.ts'
+import { standings } from '../../training/one-standard-error.ts'
 import { cacheFolder } from '../cache-folder.ts'
 import { interruptSignal } from '../interrupt.ts'
 import { openTerminal, score, table } from '../terminal.ts'
-import { type FoldResult, openFoldStore } from './fold-store.ts'
+import { contenderOf, contendersOf, type FoldResult, fitFold } from './fit-fold.ts'
+import { openFoldStore } from './fold-store.ts'
 import { keptEncoder } from './kept-encoder.ts'
-import { foldOf, HELD_OUT, openSet, pairOnly, type RouterSet, routerSets } from './router-sets.ts'
+import { foldOf, HELD_OUT, openSet, type RouterSet, routerSets } from './router-sets.ts'
 
 /**
  * `npm run eval:routers`: mean APGR of every family, k-fold by stem. In each fold the families are fitted on
- * the other folds alone, encoder included; `chosen` is in each fold the one with the least log-loss on the
- * validation rows inside them, `average` all of them. Beside them what needs no training, on the same rows. A stopped run goes on
+ * the other folds alone, encoder included; `chosen` is in each fold the first of them, as listed, that is within
+ * one standard error of the least log-loss on the validation rows inside them: the ensemble, unless another is
+ * clearly better. Beside them what needs no training, on the same rows. A stopped run goes on
  * where it was: what a fold gave is kept in the cache folder until the code that fits changes.
  */
 const { values: options } = parseArgs({
@@ -31,7 +30,7 @@ const { values: options } = parseArgs({
     seeds: { type: 'string', default: '1,2,3' },
     routers: {
       type: 'string',
-      default: 'classifier,classifier:lexical+use-lite,kernel:lexical+use-lite',
+      default: 'ensemble:lexical+use-lite,classifier',
     },
     shuffle: { type: 'boolean', default: false },
   },
@@ -43,11 +42,8 @@ const routers = list(options.routers)
 const terminal = openTerminal()
 const signal = interruptSignal()
 const CHOSEN = 'chosen'
-/** All contenders with the same say, by the mean of their logits: nothing is chosen, so nothing by luck. */
-const AVERAGE = 'average'
-const JOINT = routers.length > 1 ? [AVERAGE, CHOSEN] : []
-/** Families that learn from the other models' outcomes too; the others would fit a head to each for nothing. */
-const READ_ALL_MODELS = ['kernel']
+const contenders = [...new Set(routers.flatMap(contendersOf))]
+const names = contenders.length > 1 ? [...contenders, CHOSEN] : contenders
 const store = await openFoldStore(join(cacheFolder(process.env), 'eval', 'folds'))
 
 interface Row {
@@ -80,14 +76,14 @@ else terminal.print(shown(rows))
 async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
   const encoders = new Map<string, EncoderArtifact>()
   for (const router of routers) {
-    const name = (router.split(':')[1] ?? 'lexical').replace('lexical+', '')
+    const name = contenderOf(router).encoder.replace('lexical+', '')
     if (name === 'lexical' || encoders.has(name)) continue
     encoders.set(name, await keptEncoder(name, dataset.prompts, terminal.onProgress))
   }
   const reports: EvaluationReport[] = []
   for (const seed of seeds) {
     const winRates = new Map<string, Float64Array>()
-    for (const name of [...routers, ...JOINT]) {
+    for (const name of names) {
       winRates.set(name, new Float64Array(dataset.prompts.length))
     }
     for (let fold = 0; fold < folds; fold++) {
@@ -95,12 +91,13 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
         encoders,
         winRates,
         seed,
+        signal,
         note: `${set.name}, seed ${seed}, fold ${fold + 1} of ${folds}`,
       })
     }
     reports.push(await judge(set, dataset, winRates, seed))
   }
-  return [...routers, ...JOINT]
+  return names
     .map((name): Row => {
       const all = reports.map((report) => report.routers.find((r) => r.name === name)!)
       return {
@@ -126,66 +123,25 @@ async function scoreFold(
     readonly encoders: ReadonlyMap<string, EncoderArtifact>
     readonly winRates: ReadonlyMap<string, Float64Array>
     readonly seed: number
+    readonly signal: AbortSignal
     readonly note: string
   },
 ): Promise<void> {
   const held = [...dataset.split.keys()].filter((row) => dataset.split[row] === HELD_OUT)
-  let least = Number.POSITIVE_INFINITY
-  const logits = new Float64Array(held.length)
-  for (const [done, name] of routers.entries()) {
-    terminal.onProgress({ stage: given.note, done, total: routers.length, note: name })
-    const key = [given.note, options.shuffle, set, dataset.hashes.length, name]
-    const { winRate, losses } = await store.keep(key, () => fitFold(set, dataset, name, given))
+  const put = (name: string, { winRate }: FoldResult): void => {
     for (const [place, row] of held.entries()) given.winRates.get(name)![row] = winRate[place]!
-    if (JOINT.length === 0) continue
-    for (const [place, rate] of winRate.entries()) {
-      logits[place]! += clippedLogit(rate) / routers.length
-    }
-    const loss = losses.reduce((sum, each) => sum + each, 0)
-    if (loss >= least) continue
-    least = loss
-    for (const [place, row] of held.entries()) given.winRates.get(CHOSEN)![row] = winRate[place]!
   }
-  if (JOINT.length === 0) return
-  for (const [place, row] of held.entries()) {
-    given.winRates.get(AVERAGE)![row] = sigmoid(logits[place]!)
+  const results = new Map<string, FoldResult>()
+  for (const [done, router] of routers.entries()) {
+    terminal.onProgress({ stage: given.note, done, total: routers.length, note: router })
+    const key = [given.note, options.shuffle, set, dataset.hashes.length, router]
+    const made = await store.keep(key, () => fitFold(set, dataset, router, given))
+    for (const name of contendersOf(router)) results.set(name, made[name]!)
   }
-}
-
-/** One contender fitted on the fold's training rows: its win rates of the held-out prompts. */
-async function fitFold(
-  set: RouterSet,
-  folded: Dataset,
-  name: string,
-  given: { readonly encoders: ReadonlyMap<string, EncoderArtifact>; readonly seed: number },
-): Promise<FoldResult> {
-  const [family = '', encoderName = 'lexical'] = name.split(':')
-  const dataset = READ_ALL_MODELS.includes(family) ? folded : pairOnly(folded, set)
-  const artifact = given.encoders.get(encoderName.replace('lexical+', ''))
-  const fitted = await fitRouter(dataset, {
-    strong: set.strong,
-    weak: set.weak,
-    router: family,
-    engine: 'onnx',
-    seed: given.seed,
-    threads: 1,
-    ...(artifact && { encoder: artifact, besideLexical: encoderName.startsWith('lexical+') }),
-    signal,
-  })
-  const { pair, validation } = fitted
-  const onValidation = fitted.family.forward(
-    fitted.heldOut ?? fitted.weights,
-    pair,
-    validation.embeddings,
-  )
-  const observed = pairRows(validation, { models: dataset.models, ...pair })
-  const texts = dataset.prompts.filter((_, row) => dataset.split[row] === HELD_OUT)
-  const { embeddings } = await fitted.encoder.encoder.encode(texts)
-  const { winRate } = fitted.family.forward(fitted.weights, pair, embeddings)
-  return {
-    winRate: Array.from(winRate),
-    losses: Array.from(winRateLosses(onValidation.winRate, observed)),
-  }
+  for (const [name, result] of results) put(name, result)
+  if (contenders.length === 1) return
+  const standing = standings(Array.from(results, ([name, { losses }]) => ({ name, losses })))
+  put(CHOSEN, results.get(standing.find(({ chosen }) => chosen)!.name)!)
 }
 
 async function judge(

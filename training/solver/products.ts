@@ -1,13 +1,7 @@
 import { GraphBuilder } from '../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { createSession, openOrt } from '../../models/onnx/session.ts'
-
-/** rows x columns, row-major */
-export interface DenseMatrix {
-  readonly rows: number
-  readonly columns: number
-  readonly values: Float32Array
-}
+import type { DenseMatrix } from './dense-matrix.ts'
 
 /** Products of dense matrices at ONNX Runtime's speed. */
 export interface Products {

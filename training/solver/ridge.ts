@@ -1,4 +1,5 @@
-import type { DenseMatrix, Products } from './products.ts'
+import type { DenseMatrix } from './dense-matrix.ts'
+import type { Products } from './products.ts'
 
 /** What ridge regression needs of rows of d features and k targets; of two sets of rows, add them up. */
 export interface Moments {
@@ -47,11 +48,24 @@ export function addMoments(parts: readonly Moments[]): Moments {
   }
 }
 
+/** The same rows with `count` of the targets, from the given one on. */
+export function targetsOf(moments: Moments, from: number, count: number): Moments {
+  const k = moments.target.length
+  const d = moments.sum.length
+  const cross = new Float64Array(d * count)
+  for (let j = 0; j < d; j++) {
+    cross.set(moments.cross.subarray(j * k + from, j * k + from + count), j * count)
+  }
+  return { ...moments, cross, target: moments.target.slice(from, from + count) }
+}
+
 export interface RidgeFit {
   /** d x k */
   readonly weights: Float64Array
   /** k */
   readonly bias: Float64Array
+  /** k: the targets' own */
+  readonly means: Float64Array
 }
 
 /**
@@ -81,7 +95,8 @@ export function solveRidge(
   }
   choleskySolve(a, size, x, k)
   const weights = new Float64Array(d * k)
-  const bias = target.map((total) => total / rows)
+  const means = target.map((total) => total / rows)
+  const bias = means.slice()
   for (const [at, i] of kept.entries()) {
     for (let c = 0; c < k; c++) {
       const weight = scale[i]! * x[at * k + c]!
@@ -89,7 +104,7 @@ export function solveRidge(
       bias[c]! -= (weight * sum[i]!) / rows
     }
   }
-  return { weights, bias }
+  return { weights, bias, means }
 }
 
 /**

@@ -3,9 +3,10 @@ import { blockRow, KERNEL_BLOCKS, type KernelBlockName } from '../../models/fami
 import type { HeadWeights, Tensor } from '../../models/family.ts'
 import { SURFACE_COUNT } from '../../models/lexical/surface.ts'
 import { createRandom, deriveSeed } from '../../models/random.ts'
-import { inverseCholesky } from '../lexical/orthogonal.ts'
 import { truncatedSvd } from '../lexical/svd.ts'
-import type { DenseMatrix, Products } from '../solver/products.ts'
+import type { DenseMatrix } from '../solver/dense-matrix.ts'
+import type { Products } from '../solver/products.ts'
+import { gaussianBumps } from './gaussian-bumps.ts'
 
 export interface KernelFeatureOptions {
   /** columns of the dense encoder at a row's end; all of a dense row */
@@ -16,9 +17,6 @@ export interface KernelFeatureOptions {
   readonly seed: number
   readonly signal?: AbortSignal
 }
-
-/** Keeps the centres' own kernel away from singular. */
-const JITTER = 1e-4
 
 /** One stretch of the features: what it is of, and how its weights become a head's tensors. */
 interface Part {
@@ -51,7 +49,8 @@ export async function fitKernelFeatures(
     await wordPart(train, train.dimension - layout.surface - tail, options, products),
   ]
   for (const name of KERNEL_BLOCKS) {
-    if (layout[name] > 0) parts.push(await bumps(name, train, layout, places, options, products))
+    if (layout[name] > 0)
+      parts.push(await blockPart(name, train, layout, places, options, products))
   }
   const dimension = parts.reduce((sum, { columns }) => sum + columns, 0)
   return {
@@ -84,7 +83,11 @@ export async function fitKernelFeatures(
   }
 }
 
-function landmarks(rows: number, { centres, seed }: KernelFeatureOptions): number[] {
+/** Rows that become centres, ascending: `centres` of them, and no more than half of the rows. */
+export function landmarks(
+  rows: number,
+  { centres, seed }: Pick<KernelFeatureOptions, 'centres' | 'seed'>,
+): number[] {
   const order = createRandom(deriveSeed(seed, 'centres')).shuffle(
     Array.from({ length: rows }, (_, row) => row),
   )
@@ -152,8 +155,8 @@ async function wordPart(
   }
 }
 
-/** Gaussian bumps around centres, turned so that their products are the kernel (Nystroem). */
-async function bumps(
+/** Gaussian bumps of one block of columns, around the same train rows in every block. */
+async function blockPart(
   name: KernelBlockName,
   train: Embeddings,
   layout: Readonly<Record<KernelBlockName, number>>,
@@ -163,7 +166,6 @@ async function bumps(
 ): Promise<Part> {
   const columns = layout[name]
   const behind = name === 'surface' ? layout.meaning : 0
-  const width = widths[name]
   const rowsOf = (embeddings: Embeddings, rows: readonly number[]): DenseMatrix => {
     const values = new Float32Array(rows.length * columns)
     const x = new Float64Array(columns)
@@ -173,42 +175,17 @@ async function bumps(
     })
     return { rows: rows.length, columns, values }
   }
-  const centres = rowsOf(train, places)
-  const n = places.length
-  const kernelTo = async (x: DenseMatrix): Promise<DenseMatrix> => {
-    const { values } = await products.multiply(x, centres, 'right')
-    const [own, theirs] = [squares(x), squares(centres)]
-    const out = values.map((dot, at) => {
-      const apart = own[Math.floor(at / n)]! + theirs[at % n]! - 2 * dot
-      return Math.exp(-Math.max(apart, 0) / width)
-    })
-    return { rows: x.rows, columns: n, values: out }
-  }
-  const among = Float64Array.from((await kernelTo(centres)).values)
-  for (let i = 0; i < n; i++) among[i * n + i]! += JITTER
-  const turn = { rows: n, columns: n, values: Float32Array.from(inverseCholesky(among, n)) }
+  const bumps = await gaussianBumps(rowsOf(train, places), widths[name], products)
   return {
     name,
-    columns: n,
-    async features(embeddings) {
+    columns: bumps.columns,
+    features(embeddings) {
       const rows = Array.from({ length: embeddings.rows }, (_, row) => row)
-      return products.multiply(await kernelTo(rowsOf(embeddings, rows)), turn)
+      return bumps.features(rowsOf(embeddings, rows))
     },
     async fold(weights) {
-      const { values } = await products.multiply(turn, weights)
-      return {
-        [`${name}.centres`]: { shape: [n, columns], values: centres.values },
-        [`${name}.coefficients`]: { shape: [n, weights.columns], values },
-        [`${name}.width`]: { shape: [1], values: Float32Array.of(width) },
-      }
+      const tensors = Object.entries(await bumps.fold(weights))
+      return Object.fromEntries(tensors.map(([key, tensor]) => [`${name}.${key}`, tensor]))
     },
   }
-}
-
-function squares({ rows, columns, values }: DenseMatrix): Float64Array {
-  const out = new Float64Array(rows)
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) out[i]! += values[i * columns + j]! ** 2
-  }
-  return out
 }

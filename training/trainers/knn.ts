@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { concatenate, takeRows } from '../../models/embeddings.ts'
+import { concatenate } from '../../models/embeddings.ts'
 import { WeirError } from '../../models/errors.ts'
 import type { HeadWeights, Tensor } from '../../models/family.ts'
 import type { EpochRecord } from '../engine/engine.ts'
@@ -8,6 +8,7 @@ import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
 import { kernelWeights, listedWinRates, nearestLists } from './nearest-lists.ts'
 import { neighbourTensors } from './neighbour-rows.ts'
 import { pairRows, winRateLoss } from './pair-rows.ts'
+import { takeTrainingRows } from './take-rows.ts'
 
 const TEMPERATURES = [0.05, 0.1, 0.2]
 const PRIOR_SHARES = [0.1, 0.3, 1, 3]
@@ -128,10 +129,21 @@ export function joinRows({ train, validation }: TrainerInput): TrainingRows {
   const { outcomes: first, preferences: votes } = train
   const { outcomes: second, preferences: more } = validation
   const join = (a: Int32Array, b: Int32Array): Int32Array => Int32Array.from([...a, ...b])
+  const stack = (a: Float32Array, b: Float32Array): Float32Array => {
+    const both = new Float32Array(a.length + b.length)
+    both.set(a)
+    both.set(b, a.length)
+    return both
+  }
   return {
     embeddings,
     ...(first &&
-      second && { outcomes: { scores: Float32Array.from([...first.scores, ...second.scores]) } }),
+      second && {
+        outcomes: {
+          scores: stack(first.scores, second.scores),
+          ...(first.tokens && second.tokens && { tokens: stack(first.tokens, second.tokens) }),
+        },
+      }),
     ...(votes &&
       more && {
         preferences: {
@@ -141,8 +153,8 @@ export function joinRows({ train, validation }: TrainerInput): TrainingRows {
           ),
           modelA: join(votes.modelA, more.modelA),
           modelB: join(votes.modelB, more.modelB),
-          label: Float32Array.from([...votes.label, ...more.label]),
-          weight: Float32Array.from([...votes.weight, ...more.weight]),
+          label: stack(votes.label, more.label),
+          weight: stack(votes.weight, more.weight),
         },
       }),
   }
@@ -158,25 +170,9 @@ function meanMass(kernels: readonly Float64Array[]): number {
 
 /** The first so many rows of a split; their order is the log's, their choice the split's hash. */
 function compareOn(split: TrainingRows): TrainingRows {
-  const { embeddings, outcomes, preferences } = split
-  if (embeddings.rows <= MAX_COMPARED) return split
-  const kept = Array.from({ length: MAX_COMPARED }, (_, i) => i)
-  const m = outcomes ? outcomes.scores.length / embeddings.rows : 0
-  return {
-    embeddings: takeRows(embeddings, kept),
-    ...(outcomes && { outcomes: { scores: outcomes.scores.subarray(0, MAX_COMPARED * m) } }),
-    ...(preferences && { preferences: firstVotes(preferences) }),
-  }
-}
-
-function firstVotes(votes: NonNullable<TrainingRows['preferences']>): typeof votes {
-  const rows = [...votes.prompt.keys()].filter((i) => votes.prompt[i]! < MAX_COMPARED)
-  const take = (column: Int32Array): Int32Array => Int32Array.from(rows, (i) => column[i]!)
-  return {
-    prompt: take(votes.prompt),
-    modelA: take(votes.modelA),
-    modelB: take(votes.modelB),
-    label: Float32Array.from(rows, (i) => votes.label[i]!),
-    weight: Float32Array.from(rows, (i) => votes.weight[i]!),
-  }
+  if (split.embeddings.rows <= MAX_COMPARED) return split
+  return takeTrainingRows(
+    split,
+    Array.from({ length: MAX_COMPARED }, (_, i) => i),
+  )
 }

@@ -134,7 +134,7 @@ for (const kind of ['dense', 'sparse'] as const) {
   describeFamilyContract(`knn (${kind})`, () => ({ family: knn, weights: near, pair, embeddings }))
   const votes = neighbours(0.5)
   describeFamilyContract(`sw (${kind})`, () => ({ family: sw, weights: votes, pair, embeddings }))
-  const both = ensembleWeights({ classifier: heads(3), knn: near }, [0.8, 0.4])
+  const both = ensembleWeights(models, { classifier: heads(3), knn: near }, [0.8, 0.4])
   describeFamilyContract(`ensemble (${kind})`, () => ({
     family: ensemble,
     weights: both,

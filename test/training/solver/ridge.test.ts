@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRandom } from '../../../models/random.ts'
-import { type DenseMatrix, openProducts, type Products } from '../../../training/solver/products.ts'
+import type { DenseMatrix } from '../../../training/solver/dense-matrix.ts'
+import { openProducts, type Products } from '../../../training/solver/products.ts'
 import {
   addMoments,
   choleskyInverse,

@@ -90,7 +90,7 @@ describe('what the other models say of a pair', () => {
   const pair = { strong: 6, weak: 1 }
 
   it('is nearer the true chances than the outcomes are', () => {
-    const known = knownOfOthers(scores, M, pair)!
+    const known = knownOfOthers({ scores }, M, pair)!
     let [theirs, own] = [0, 0]
     for (let row = 0; row < N; row++) {
       for (const [c, k] of [pair.strong, pair.weak].entries()) {
@@ -104,13 +104,13 @@ describe('what the other models say of a pair', () => {
   it('does not hang on the pair’s outcome on the prompt itself, but for the models’ means', () => {
     const flipped = scores.slice()
     flipped[7 * M + pair.strong] = 1 - flipped[7 * M + pair.strong]!
-    const before = knownOfOthers(scores, M, pair)!
-    const after = knownOfOthers(flipped, M, pair)!
+    const before = knownOfOthers({ scores }, M, pair)!
+    const after = knownOfOthers({ scores: flipped }, M, pair)!
     expect(Math.abs(after[7 * 2]! - before[7 * 2]!)).toBeLessThan(2 / N)
     expect(after[7 * 2 + 1]).toBeCloseTo(before[7 * 2 + 1]!, 6)
   })
 
   it('is nothing where fewer than three others answered', () => {
-    expect(knownOfOthers([1, 0, 1, 0], 4, { strong: 0, weak: 1 })).toBeUndefined()
+    expect(knownOfOthers({ scores: [1, 0, 1, 0] }, 4, { strong: 0, weak: 1 })).toBeUndefined()
   })
 })

@@ -1,0 +1,90 @@
+import type { Dataset } from '../../data/dataset.ts'
+import type { Embeddings } from '../../models/embeddings.ts'
+import type { EncoderArtifact } from '../../models/encoder.ts'
+import { ensembleScores, MEMBERS } from '../../models/families/ensemble.ts'
+import type { HeadWeights } from '../../models/family.ts'
+import { type FittedRouter, fitRouter } from '../../training/fit-router.ts'
+import { pairRows, winRateLosses } from '../../training/trainers/pair-rows.ts'
+import { HELD_OUT, pairOnly, type RouterSet } from './router-sets.ts'
+
+/** What one contender made of one fold. */
+export interface FoldResult {
+  /** of the held-out prompts, in their order */
+  readonly winRate: readonly number[]
+  /** log-loss of each validation row, from a fit without them */
+  readonly losses: readonly number[]
+}
+
+/** Families that learn from the other models' outcomes too; the others would fit a head to each for nothing. */
+const READ_ALL_MODELS = ['kernel', 'ensemble']
+
+/** `family:encoder`, of `lexical` alone where no encoder is named. */
+export function contenderOf(router: string): { family: string; encoder: string } {
+  const [family = '', encoder = 'lexical'] = router.split(':')
+  return { family, encoder }
+}
+
+/** The contenders a router gives: an ensemble stands for its members too, which it has fitted anyway. */
+export function contendersOf(router: string): string[] {
+  const { family, encoder } = contenderOf(router)
+  return family === 'ensemble' ? [router, ...MEMBERS.map((name) => `${name}:${encoder}`)] : [router]
+}
+
+/** A router fitted on the fold's training rows: what each of its contenders makes of the held-out prompts. */
+export async function fitFold(
+  set: RouterSet,
+  folded: Dataset,
+  router: string,
+  given: {
+    readonly encoders: ReadonlyMap<string, EncoderArtifact>
+    readonly seed: number
+    readonly signal: AbortSignal
+  },
+): Promise<Record<string, FoldResult>> {
+  const { family, encoder } = contenderOf(router)
+  const dataset = READ_ALL_MODELS.includes(family) ? folded : pairOnly(folded, set)
+  const artifact = given.encoders.get(encoder.replace('lexical+', ''))
+  const fitted = await fitRouter(dataset, {
+    strong: set.strong,
+    weak: set.weak,
+    router: family,
+    engine: 'onnx',
+    seed: given.seed,
+    threads: 1,
+    ...(artifact && { encoder: artifact, besideLexical: encoder.startsWith('lexical+') }),
+    signal: given.signal,
+  })
+  const texts = dataset.prompts.filter((_, row) => dataset.split[row] === HELD_OUT)
+  const { embeddings } = await fitted.encoder.encoder.encode(texts)
+  const { pair, validation, weights, heldOut = weights } = fitted
+  const observed = pairRows(validation, { models: dataset.models, ...pair })
+  const asked = saidBy(router, fitted, weights, embeddings)
+  const judged = saidBy(router, fitted, heldOut, validation.embeddings)
+  return Object.fromEntries(
+    Array.from(asked, ([name, winRate]) => [
+      name,
+      {
+        winRate: Array.from(winRate),
+        losses: Array.from(winRateLosses(judged.get(name)!, observed)),
+      },
+    ]),
+  )
+}
+
+/** Win rates by each of the router's contenders. */
+function saidBy(
+  router: string,
+  { family, pair }: FittedRouter,
+  weights: HeadWeights,
+  rows: Embeddings,
+): Map<string, Float64Array> {
+  if (family.name !== 'ensemble') {
+    return new Map([[router, family.forward(weights, pair, rows).winRate]])
+  }
+  const { winRate, members } = ensembleScores(weights, pair, rows)
+  const { encoder } = contenderOf(router)
+  return new Map([
+    [router, winRate],
+    ...Array.from(members, ([name, said]) => [`${name}:${encoder}`, said] as const),
+  ])
+}

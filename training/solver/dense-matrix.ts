@@ -1,0 +1,34 @@
+/** rows x columns, row-major */
+export interface DenseMatrix {
+  readonly rows: number
+  readonly columns: number
+  readonly values: Float32Array
+}
+
+/** The given rows, in the given order. */
+export function pickRows({ columns, values }: DenseMatrix, rows: readonly number[]): DenseMatrix {
+  const out = new Float32Array(rows.length * columns)
+  rows.forEach((row, at) => {
+    out.set(values.subarray(row * columns, (row + 1) * columns), at * columns)
+  })
+  return { rows: rows.length, columns, values: out }
+}
+
+/** Two matrices of as many rows, side by side. */
+export function beside(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
+  const columns = a.columns + b.columns
+  const out = new Float32Array(a.rows * columns)
+  for (let row = 0; row < a.rows; row++) {
+    out.set(a.values.subarray(row * a.columns, (row + 1) * a.columns), row * columns)
+    out.set(b.values.subarray(row * b.columns, (row + 1) * b.columns), row * columns + a.columns)
+  }
+  return { rows: a.rows, columns, values: out }
+}
+
+/** Two matrices of as many columns, one above the other. */
+export function above(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
+  const values = new Float32Array(a.values.length + b.values.length)
+  values.set(a.values)
+  values.set(b.values, a.values.length)
+  return { rows: a.rows + b.rows, columns: a.columns, values }
+}
