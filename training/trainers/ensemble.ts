@@ -7,6 +7,7 @@ import {
   memberPair,
 } from '../../models/families/ensemble.ts'
 import type { HeadWeights, Pair } from '../../models/family.ts'
+import type { OnProgress } from '../../models/progress.ts'
 import { defaultsOf, whole } from '../settings.ts'
 import type { Trainer, TrainerInput, TrainerResult, TrainingRows } from '../trainer.ts'
 import { CLASSIFIER_SETTINGS, classifierTrainer } from './classifier.ts'
@@ -126,8 +127,11 @@ async function crossFitted(input: EnsembleInput): Promise<Opinions> {
   const parts: Opinions[] = []
   for (let fold = 0; fold < folds; fold++) {
     const rest = all.filter((row) => row % folds !== fold)
+    const onProgress: OnProgress = ({ stage, ...progress }) =>
+      input.onProgress?.({ stage: `mixing, part ${fold + 1} of ${folds}, ${stage}`, ...progress })
     const members = await fitMembers({
       ...input,
+      onProgress,
       train: takeTrainingRows(
         train,
         rest.filter((_, i) => i % SELECTING > 0),

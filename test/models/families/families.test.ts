@@ -83,6 +83,7 @@ for (const kind of ['dense', 'sparse'] as const) {
   }))
 }
 
+const kernels: HeadWeights[] = []
 for (const kind of ['dense', 'sparse'] as const) {
   const columns = { surface: 5, meaning: 7 }
   const bumps = (name: keyof typeof columns): HeadWeights['tensors'] => ({
@@ -95,13 +96,30 @@ for (const kind of ['dense', 'sparse'] as const) {
     bias: { shape: [3], values: Float32Array.of(0.3, 0.5, 0.6) },
     layout: { shape: [2], values: Float32Array.of(5, 7) },
   }
+  // two factors behind the three models
+  const wide = (name: keyof typeof columns): HeadWeights['tensors'] => ({
+    ...bumps(name),
+    [`${name}.coefficients`]: { shape: [9, 5], values: tensor(9, 5).values.map((v) => v / 4) },
+  })
+  const staged = {
+    ...wide('surface'),
+    ...wide('meaning'),
+    weights: { shape: [D, 5], values: tensor(D, 5).values.map((v) => v / 8) },
+    bias: { shape: [5], values: Float32Array.of(0.3, 0.5, 0.6, 0.1, -0.2) },
+    'predicted.centres': tensor(7, 2),
+    'predicted.coefficients': { shape: [7, 3], values: tensor(7, 3).values.map((v) => v / 4) },
+    'predicted.width': { shape: [1], values: Float32Array.of(4) },
+  }
   for (const [title, parts] of [
     ['both kernels', { ...bumps('surface'), ...bumps('meaning') }],
     ['surface alone', bumps('surface')],
+    ['two stages', staged],
   ] as const) {
+    const weights = { models, tensors: { ...linear, ...parts } }
+    kernels.push(weights)
     describeFamilyContract(`kernel (${title}, ${kind})`, () => ({
       family: kernel,
-      weights: { models, tensors: { ...linear, ...parts } },
+      weights,
       pair,
       unexplained: 'its centres are prompts, but weighed with either sign',
       embeddings: randomEmbeddings(kind, 40, D),
@@ -134,14 +152,28 @@ for (const kind of ['dense', 'sparse'] as const) {
   describeFamilyContract(`knn (${kind})`, () => ({ family: knn, weights: near, pair, embeddings }))
   const votes = neighbours(0.5)
   describeFamilyContract(`sw (${kind})`, () => ({ family: sw, weights: votes, pair, embeddings }))
-  const both = ensembleWeights(models, { classifier: heads(3), knn: near }, [0.8, 0.4])
-  describeFamilyContract(`ensemble (${kind})`, () => ({
-    family: ensemble,
-    weights: both,
-    pair,
-    embeddings,
-    neighbourRate: (row) => knn.forward(near, pair, row).winRate[0]!,
-  }))
+  const ofThePair = heads(2)
+  const some = { shape: [2], values: Float32Array.of(0, 2) }
+  const pairHeads = { ...ofThePair, tensors: { ...ofThePair.tensors, models: some } }
+  for (const [title, weights] of [
+    ['two members', ensembleWeights(models, { classifier: heads(3), knn: near }, [0.8, 0.4])],
+    [
+      'three members, one with heads of the pair alone',
+      ensembleWeights(
+        models,
+        { classifier: pairHeads, kernel: kernels.at(-1)!, knn: near },
+        [0.5, 0.3, 0.2],
+      ),
+    ],
+  ] as const) {
+    describeFamilyContract(`ensemble (${title}, ${kind})`, () => ({
+      family: ensemble,
+      weights,
+      pair,
+      embeddings,
+      neighbourRate: (row) => knn.forward(near, pair, row).winRate[0]!,
+    }))
+  }
 }
 
 describe('mf', () => {

@@ -73,6 +73,56 @@ describe('the kernel trainer', () => {
   })
 })
 
+describe('its second stage', () => {
+  const models = ['strong', 'weak', 'm2', 'm3', 'm4', 'm5', 'm6', 'm7']
+
+  /** Words say how hard a prompt is; the strong model is needed where it is neither easy nor out of reach. */
+  function hardnessRows(seed: number, rows: number): TrainingRows & { readonly gain: number[] } {
+    const random = createRandom(seed)
+    const values = new Float32Array(rows * WORDS)
+    const scores: number[] = []
+    const gain: number[] = []
+    for (let row = 0; row < rows; row++) {
+      const hard = 2 * random.normal()
+      for (let j = 0; j < WORDS; j++) values[row * WORDS + j] = 0.15 * hard + 0.5 * random.normal()
+      const chance = models.map((_, k) => sigmoid((k === 0 ? 2 : k === 1 ? -2 : 0) - 2.5 * hard))
+      for (const p of chance) scores.push(random.next() < p ? 1 : 0)
+      gain.push(chance[0]! - chance[1]!)
+    }
+    return {
+      embeddings: { kind: 'dense', rows, dimension: WORDS, values },
+      outcomes: { scores: Float32Array.from(scores) },
+      gain,
+    }
+  }
+
+  it('finds where the gain is highest in the middle, which the words alone can’t say', async () => {
+    const fittedWith = (factors: number) =>
+      kernelTrainer.fit({
+        models,
+        strong: 0,
+        weak: 1,
+        train: hardnessRows(1, 600),
+        validation: hardnessRows(2, 60),
+        // dense rows: bumps of the embedding are turned off by their width
+        hyperparameters: { ...kernelTrainer.defaults, centres: 60, meaning_width: 1e-3, factors },
+        seed: 1,
+        engine: createOnnxEngine(),
+        threads: 1,
+      })
+    const asked = hardnessRows(3, 400)
+    const error = async (factors: number): Promise<number> => {
+      const { weights } = await fittedWith(factors)
+      const { winRate } = kernel.forward(weights, { strong: 0, weak: 1 }, asked.embeddings)
+      return (
+        winRate.reduce((sum, rate, row) => sum + (2 * rate - 1 - asked.gain[row]!) ** 2, 0) / 400
+      )
+    }
+    const [one, two] = [await error(0), await error(8)]
+    expect(two).toBeLessThan(0.75 * one)
+  })
+})
+
 describe('what the other models say of a pair', () => {
   const M = 8
   const N = 150
@@ -108,6 +158,24 @@ describe('what the other models say of a pair', () => {
     const after = knownOfOthers({ scores: flipped }, M, pair)!
     expect(Math.abs(after[7 * 2]! - before[7 * 2]!)).toBeLessThan(2 / N)
     expect(after[7 * 2 + 1]).toBeCloseTo(before[7 * 2 + 1]!, 6)
+  })
+
+  it('hears how long their answers are', () => {
+    // twice as hard, twice as long, and nothing else to tell it by: the others are always right
+    const hard = Array.from({ length: N }, () => random.next() < 0.5)
+    const known = (lengths: boolean): Float32Array =>
+      knownOfOthers(
+        {
+          scores: hard.flatMap((is) => [1, is ? 0 : 1, 1, 1, 1]),
+          ...(lengths && { tokens: hard.flatMap((is) => Array<number>(5).fill(is ? 200 : 100)) }),
+        },
+        5,
+        { strong: 0, weak: 1 },
+      )!
+    const weak = (lengths: boolean, is: boolean): number =>
+      known(lengths)[2 * hard.indexOf(is) + 1]!
+    expect(weak(true, false) - weak(true, true)).toBeGreaterThan(0.7)
+    expect(Math.abs(weak(false, false) - weak(false, true))).toBeLessThan(0.1)
   })
 
   it('is nothing where fewer than three others answered', () => {
