@@ -1,14 +1,13 @@
 import { join } from 'node:path'
-import { type Dataset, SPLITS, type Split } from '../data/dataset.ts'
-import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
-import type { Candidate } from '../models/bundle/manifest.ts'
+import type { Dataset, Split } from '../data/dataset.ts'
+import { type PairLabels, pairLabels } from '../data/pair.ts'
 import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
 import { WeirError } from '../models/errors.ts'
 import { scoreLinear } from '../models/linear-head.ts'
 import type { Price } from '../models/prices.ts'
 import { AUTO, type AutoChoice, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
-import { evaluateRouters, MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
+import { MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { EvaluationReport } from './evaluate/report.ts'
 import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
@@ -18,7 +17,9 @@ import type { ChoiceReport } from './many/choice-report.ts'
 import type { ChoiceRequest } from './many/default-choice.ts'
 import { reportTrained, trainedChoice } from './many/trained-choice.ts'
 import { neighbourFiles } from './neighbour-files.ts'
+import { pairCandidates } from './pair-candidates.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
+import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
 import { type Tuning, tuneRouter } from './tune/tune.ts'
 
 export interface TrainOptions extends FitRouterOptions {
@@ -122,7 +123,7 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
       family: { name: family.name, hyperparameters: fitted.hyperparameters },
       candidates:
         many?.candidates ??
-        candidates(dataset, options, exported.linear?.outputs ?? dataset.models.length),
+        pairCandidates(dataset, options, exported.linear?.outputs ?? dataset.models.length),
       ...(exported.head ? { head: exported.head } : {}),
       ...(fallback ? { fallback: fallback.manifest } : {}),
       calibration: { method: 'identity' },
@@ -197,78 +198,3 @@ function probePrompts(dataset: Dataset): string[] {
 
 const hashesOf = (dataset: Dataset, { prompts }: EncodedSplit): string[] =>
   Array.from(prompts, (prompt) => dataset.hashes[prompt]!)
-
-async function evaluateOnTest(
-  dataset: Dataset,
-  options: TrainOptions,
-  labels: PairLabels,
-  test: EncodedSplit,
-  winRate: Float64Array,
-): Promise<EvaluationReport> {
-  const inTest = rowsIn(labels, test.prompts)
-  const reference = rowsOfSplit(labels, dataset, 'train')
-  const at = (values: Float32Array): number[] => inTest.map(({ label }) => values[label]!)
-  const scored = labels.strong && !at(labels.strong).some(Number.isNaN)
-  return evaluateRouters({
-    routers: [{ name: options.router, winRate: inTest.map(({ row }) => winRate[row]!) }],
-    prompts: inTest.map(({ row }) => dataset.prompts[test.prompts[row]!]!),
-    categories: inTest.map(({ row }) => dataset.categories[test.prompts[row]!]),
-    labels: {
-      y: at(labels.label),
-      ...(scored ? { strong: at(labels.strong), weak: at(labels.weak!) } : {}),
-    },
-    pair: { strong: options.strong, weak: options.weak },
-    reference: {
-      prompts: reference.map((label) => dataset.prompts[labels.prompt[label]!]!),
-      categories: reference.map((label) => dataset.categories[labels.prompt[label]!]),
-      y: reference.map((label) => labels.label[label]!),
-    },
-    seed: options.seed,
-    signal: options.signal,
-    onProgress: options.onProgress,
-  })
-}
-
-/** Rows of the split that have a label, with the label's place. */
-function rowsIn(labels: PairLabels, prompts: Int32Array): { row: number; label: number }[] {
-  const place = new Map(Array.from(labels.prompt, (prompt, label) => [prompt, label]))
-  return Array.from(prompts, (prompt, row) => ({ row, label: place.get(prompt) ?? -1 })).filter(
-    ({ label }) => label >= 0,
-  )
-}
-
-function rowsOfSplit(labels: PairLabels, dataset: Dataset, split: Split): number[] {
-  const wanted = SPLITS.indexOf(split)
-  return Array.from(labels.prompt.keys()).filter(
-    (label) => dataset.split[labels.prompt[label]!] === wanted,
-  )
-}
-
-/** In the order of the head's outputs; a pair head knows its two models only. */
-function candidates(dataset: Dataset, options: TrainOptions, outputs: number): Candidate[] {
-  const { strong, weak, prices } = options
-  const models = outputs === 1 ? [strong, weak] : dataset.models
-  return models.map((model) => {
-    const price = prices?.get(model)
-    const tokens = meanTokens(dataset, modelIndex(dataset, model))
-    return {
-      model,
-      role: model === strong ? 'strong' : model === weak ? 'weak' : 'other',
-      ...(price ? { price } : {}),
-      ...(tokens === undefined ? {} : { output_tokens: tokens }),
-    }
-  })
-}
-
-function meanTokens({ outcomes, models, prompts }: Dataset, model: number): number | undefined {
-  if (!outcomes?.tokens) return undefined
-  let sum = 0
-  let rows = 0
-  for (let i = 0; i < prompts.length; i++) {
-    const tokens = outcomes.tokens[i * models.length + model]!
-    if (Number.isNaN(tokens)) continue
-    sum += tokens
-    rows++
-  }
-  return rows > 0 ? sum / rows : undefined
-}

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { AppendFile, makeFolder } from './append-file.ts'
 import type { BookState } from './book.ts'
 import { type BudgetLine, segmentName } from './budget-lines.ts'
+import { closeSynced, WriteHealth } from './write-health.ts'
 
 export interface BudgetJournalOptions {
   readonly folder: string
@@ -34,17 +35,18 @@ export class BudgetJournal {
   #file: AppendFile | undefined
   #waiting = ''
   #timer: NodeJS.Timeout | undefined
-  #failing = false
+  readonly #health: WriteHealth
   readonly #syncer: NodeJS.Timeout
 
   /** @throws what the disk says: a server does not start where it cannot write */
   constructor(options: BudgetJournalOptions) {
     this.#options = options
     this.#segments = [...options.segments]
+    this.#health = new WriteHealth(options.onHealth)
     makeFolder(options.folder)
     this.#begin()
     this.#syncer = setInterval(() => {
-      if (this.#failing) this.#write('')
+      if (this.#health.failing) this.#write('')
       else this.#file?.syncLater()
     }, SYNC_MS)
     this.#syncer.unref()
@@ -69,33 +71,22 @@ export class BudgetJournal {
     if (this.#waiting === '') return
     const lines = this.#waiting
     this.#waiting = ''
-    if (!this.#failing) this.#write(lines)
+    if (!this.#health.failing) this.#write(lines)
   }
 
   #write(lines: string): void {
-    try {
+    const most = this.#options.segmentBytes ?? SEGMENT_BYTES
+    this.#health.attempt(() => {
       // a state holds what the lines say, and what went missing before them
-      if (this.#failing || this.#file!.bytes >= (this.#options.segmentBytes ?? SEGMENT_BYTES)) {
-        this.#begin()
-      } else this.#file!.write(lines)
-      if (this.#failing) this.#options.onHealth(undefined)
-      this.#failing = false
-    } catch (error) {
-      const first = !this.#failing
-      this.#failing = true
-      if (first) this.#options.onHealth(error instanceof Error ? error : new Error(String(error)))
-    }
+      if (this.#health.failing || this.#file!.bytes >= most) this.#begin()
+      else this.#file!.write(lines)
+    })
   }
 
   close(): void {
     clearInterval(this.#syncer)
     this.flush()
-    try {
-      this.#file?.sync()
-    } catch {
-      // told before, where it matters
-    }
-    this.#file?.close()
+    closeSynced(this.#file)
   }
 
   /** The next segment, its state on disk before an older one goes. */

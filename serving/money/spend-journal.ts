@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { AppendFile, makeFolder } from './append-file.ts'
 import { dayOf } from './period.ts'
 import type { SpendLine } from './spend-line.ts'
+import { closeSynced, WriteHealth } from './write-health.ts'
 
 export interface SpendJournalOptions {
   readonly folder: string
@@ -25,7 +26,7 @@ export class SpendJournal {
   #file: { readonly day: string; readonly file: AppendFile } | undefined
   #waiting = ''
   #timer: NodeJS.Timeout | undefined
-  #failing = false
+  readonly #health: WriteHealth
   /** lines given up because the disk failed and memory was full */
   dropped = 0
   readonly #syncer: NodeJS.Timeout
@@ -33,9 +34,10 @@ export class SpendJournal {
   /** @throws file_unwritable */
   constructor(options: SpendJournalOptions) {
     this.#options = options
+    this.#health = new WriteHealth(options.onHealth)
     makeFolder(options.folder)
     this.#syncer = setInterval(() => {
-      if (this.#failing) this.flush()
+      if (this.#health.failing) this.flush()
       this.#file?.file.syncLater()
     }, SYNC_MS)
     this.#syncer.unref()
@@ -47,7 +49,7 @@ export class SpendJournal {
       return
     }
     this.#waiting += `${JSON.stringify(line)}\n`
-    if (this.#timer || this.#failing) return
+    if (this.#timer || this.#health.failing) return
     this.#timer = setTimeout(() => this.flush(), FLUSH_MS)
     this.#timer.unref()
   }
@@ -55,31 +57,20 @@ export class SpendJournal {
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#waiting === '' && !this.#failing) return
-    try {
+    if (this.#waiting === '' && !this.#health.failing) return
+    this.#health.attempt(() => {
       const file = this.#today()
       const lines = this.#waiting
       // from here on they are the file's to write
       this.#waiting = ''
       file.write(lines)
-      if (this.#failing) this.#options.onHealth(undefined)
-      this.#failing = false
-    } catch (error) {
-      const first = !this.#failing
-      this.#failing = true
-      if (first) this.#options.onHealth(error instanceof Error ? error : new Error(String(error)))
-    }
+    })
   }
 
   close(): void {
     clearInterval(this.#syncer)
     this.flush()
-    try {
-      this.#file?.file.sync()
-    } catch {
-      // told before, where it matters
-    }
-    this.#file?.file.close()
+    closeSynced(this.#file?.file)
   }
 
   #today(): AppendFile {

@@ -1,0 +1,64 @@
+import { type Dataset, SPLITS, type Split } from '../data/dataset.ts'
+import type { PairLabels } from '../data/pair.ts'
+import type { OnProgress } from '../models/progress.ts'
+import { evaluateRouters } from './evaluate/evaluate-routers.ts'
+import type { EvaluationReport } from './evaluate/report.ts'
+import type { EncodedSplit } from './splits.ts'
+
+export interface TestOptions {
+  readonly strong: string
+  readonly weak: string
+  /** the family's name */
+  readonly router: string
+  readonly seed: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+/** How a router does on the test prompts; baselines that learn read the train prompts. */
+export async function evaluateOnTest(
+  dataset: Dataset,
+  options: TestOptions,
+  labels: PairLabels,
+  test: EncodedSplit,
+  winRate: Float64Array,
+): Promise<EvaluationReport> {
+  const inTest = rowsIn(labels, test.prompts)
+  const reference = rowsOfSplit(labels, dataset, 'train')
+  const at = (values: Float32Array): number[] => inTest.map(({ label }) => values[label]!)
+  const scored = labels.strong && !at(labels.strong).some(Number.isNaN)
+  return evaluateRouters({
+    routers: [{ name: options.router, winRate: inTest.map(({ row }) => winRate[row]!) }],
+    prompts: inTest.map(({ row }) => dataset.prompts[test.prompts[row]!]!),
+    categories: inTest.map(({ row }) => dataset.categories[test.prompts[row]!]),
+    labels: {
+      y: at(labels.label),
+      ...(scored ? { strong: at(labels.strong), weak: at(labels.weak!) } : {}),
+    },
+    pair: { strong: options.strong, weak: options.weak },
+    reference: {
+      prompts: reference.map((label) => dataset.prompts[labels.prompt[label]!]!),
+      categories: reference.map((label) => dataset.categories[labels.prompt[label]!]),
+      y: reference.map((label) => labels.label[label]!),
+    },
+    seed: options.seed,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
+}
+
+/** Rows of the split that have a label, with the label's place. */
+function rowsIn(labels: PairLabels, prompts: Int32Array): { row: number; label: number }[] {
+  const place = new Map(Array.from(labels.prompt, (prompt, label) => [prompt, label]))
+  return Array.from(prompts, (prompt, row) => ({ row, label: place.get(prompt) ?? -1 })).filter(
+    ({ label }) => label >= 0,
+  )
+}
+
+/** Labels on prompts of the split. */
+export function rowsOfSplit(labels: PairLabels, dataset: Dataset, split: Split): number[] {
+  const wanted = SPLITS.indexOf(split)
+  return Array.from(labels.prompt.keys()).filter(
+    (label) => dataset.split[labels.prompt[label]!] === wanted,
+  )
+}
