@@ -1,6 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import type { LogWriter } from '../models/decision-log/writer.ts'
-import { openLogWriter } from '../models/decision-log/writer.ts'
 import type { Encoder } from '../models/encoder.ts'
 import { WeirError } from '../models/errors.ts'
 import { openFeedbackStore } from '../models/feedback/open-store.ts'
@@ -38,6 +37,7 @@ import { openSpending } from './money/open-spending.ts'
 import { budgetHooks } from './money/policy-budgets.ts'
 import { withPrices } from './money/with-prices.ts'
 import { OnlineLearner } from './online/learner.ts'
+import { logHolds, openLog } from './open-log.ts'
 import type { LivePolicies } from './policy/live-policies.ts'
 import type { PolicyHooks } from './policy/loading.ts'
 import { policyMetrics } from './policy/metrics.ts'
@@ -120,33 +120,8 @@ export async function openServices(
     const observers = [...(options.observers ?? []), metrics.observe]
     const servedObservers = [...(options.servedObservers ?? [])]
     if (config.log) {
-      const holds = {
-        text: config.log.text ?? 'none',
-        embedding: config.log.embedding ?? false,
-        ...(config.log.metadata ? { metadata: true } : {}),
-      }
-      for (const [name, live] of fleet.snapshot?.routers ?? []) {
-        if (!holds.embedding || live.router.manifest.encoder.output === 'dense') continue
-        throw new WeirError('config_invalid', {
-          where: 'log.embedding',
-          expected: `routers with dense embeddings (log.text keeps what makes sparse ones)`,
-          got: name,
-        })
-      }
-      log = await openLogWriter({
-        folder: config.log.folder,
-        header: holds,
-        ...(config.log.sync_ms === undefined ? {} : { syncMs: config.log.sync_ms }),
-        ...(config.log.segment_mb === undefined
-          ? {}
-          : { segmentBytes: config.log.segment_mb * 2 ** 20 }),
-        ...(options.logOwner === undefined ? {} : { owner: options.logOwner }),
-        onHealth: (failure) =>
-          options.onWarning(
-            failure ? 'the decision log cannot be written' : 'the decision log is written again',
-            failure,
-          ),
-      })
+      const holds = logHolds(config.log)
+      log = await openLog(config.log, fleet.snapshot?.routers ?? new Map(), options)
       observers.push(logObserver(log, holds))
       servedObservers.push(requestLog(log, holds))
       feedback = segmentStore(log, config.log.folder)

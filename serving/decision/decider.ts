@@ -9,6 +9,7 @@ import type { LiveRouter } from '../fleet/live-router.ts'
 import { resolveTarget, type Target } from '../fleet/snapshot.ts'
 import type { OnlineLearner } from '../online/learner.ts'
 import { DeadlineQueue } from './deadline.ts'
+import { decideBatch, knownError } from './decide-batch.ts'
 import type { Explorer } from './explorer.ts'
 import type { DecisionObserver } from './observer.ts'
 import { ruleHits } from './rule-hits.ts'
@@ -252,36 +253,19 @@ export function createDecider(options: DeciderOptions): Decider {
         if (!later) letGo(prepared)
       }
     },
-    async routeBatch(requests, caller) {
-      const prepared = requests.map((request) => {
-        if (request instanceof WeirError) return request
-        return attempt(() => prepare(request, caller))
-      })
-      const groups = new Map<LiveRouter, Prepared[]>()
-      for (const item of prepared) {
-        if (item instanceof WeirError) continue
-        const group = groups.get(item.live)
-        if (group) group.push(item)
-        else groups.set(item.live, [item])
-      }
-      const decisions = new Map<Prepared, Decision | WeirError>()
-      try {
-        for (const [live, group] of groups) {
-          const texts = group.map((item) => item.text)
-          const hashes = group.map((item) => item.hash)
-          const scored = await scoreBatch(live, texts, hashes, onEncoderFailure)
-          for (const [i, item] of group.entries()) {
-            decisions.set(item, await finish(item, scored[i]!).catch(known))
-          }
-        }
-      } finally {
-        for (const item of prepared) {
-          if (item instanceof WeirError) continue
-          letGo(item)
-        }
-      }
-      return prepared.map((item) => (item instanceof WeirError ? item : decisions.get(item)!))
-    },
+    routeBatch: (requests, caller) =>
+      decideBatch(requests, {
+        prepare: (request) => prepare(request, caller),
+        score: (live, group) =>
+          scoreBatch(
+            live,
+            group.map((item) => item.text),
+            group.map((item) => item.hash),
+            onEncoderFailure,
+          ),
+        finish,
+        letGo,
+      }),
   }
 }
 
@@ -290,20 +274,6 @@ async function explanation(live: LiveRouter, text: string): Promise<Explanation>
   try {
     return await live.router.explain(text)
   } catch (error) {
-    return { features: [], note: known(error).message }
+    return { features: [], note: knownError(error).message }
   }
-}
-
-function attempt<T>(work: () => T): T | WeirError {
-  try {
-    return work()
-  } catch (error) {
-    return known(error)
-  }
-}
-
-/** An error that a client may be told of; anything else is a bug and goes on. */
-function known(error: unknown): WeirError {
-  if (error instanceof WeirError) return error
-  throw error
 }
