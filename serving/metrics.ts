@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import type { Registry } from 'prom-client'
+import { type AlarmNumbers, watchAlarms } from './alarm-metrics.ts'
 import type { DecisionObserver } from './decision/observer.ts'
 import type { LiveRouter } from './fleet/live-router.ts'
 import type { Snapshot } from './fleet/snapshot.ts'
@@ -24,13 +25,6 @@ export interface Metrics {
   readonly reload: (result: 'ok' | 'refused') => void
   /** shows alarms as well */
   readonly watch: (alarms: AlarmNumbers) => void
-}
-
-/** What the alarms come to. */
-export interface AlarmNumbers {
-  readonly raised: ReadonlyMap<string, { router: string; alarm: string; count: number }>
-  readonly stale: ReadonlySet<string>
-  levels(): { router: string; alarm: string; level: number }[]
 }
 
 /** Opens prom-client, this file being its only door. */
@@ -229,30 +223,4 @@ export async function clusterMetrics(): Promise<() => Promise<string>> {
   const { AggregatorRegistry } = await import('prom-client')
   const aggregator = new AggregatorRegistry()
   return () => aggregator.clusterMetrics()
-}
-
-function watchAlarms(registry: Registry, alarms: AlarmNumbers): void {
-  registerLean(registry, 'weir_alarms_total', 'Alarms that went off.', 'counter', () =>
-    [...alarms.raised.values()].map(({ router, alarm, count }) => ({
-      labels: { router, alarm },
-      value: count,
-    })),
-  )
-  registerLean(
-    registry,
-    'weir_alarm_level',
-    'How near an alarm is to going off, 0 to 1.',
-    'gauge',
-    () =>
-      alarms
-        .levels()
-        .map(({ router, alarm, level }) => ({ labels: { router, alarm }, value: level })),
-  )
-  registerLean(
-    registry,
-    'weir_certificate_stale',
-    '1 where traffic no longer looks like what the router was certified on.',
-    'gauge',
-    () => [...alarms.stale].map((router) => ({ labels: { router }, value: 1 })),
-  )
 }
