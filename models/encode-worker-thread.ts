@@ -17,6 +17,9 @@ export class EncodeThread {
   private worker: Worker | undefined
   private ready: Promise<void> | undefined
   private pending: { resolve(answer: EncodeAnswer): void; reject(error: Error): void } | undefined
+  /** until the thread has answered its batch, or has died */
+  private idle = Promise.resolve()
+  private answered = (): void => {}
   private count = 0
   private closed = false
 
@@ -43,6 +46,7 @@ export class EncodeThread {
         reject(this.failure(reason))
         this.pending?.reject(this.failure(reason))
         this.pending = undefined
+        this.answered()
       }
       worker.on('error', (error) => end(String(error)))
       worker.on('exit', (code) => end(`its thread ended with code ${code}`))
@@ -53,21 +57,32 @@ export class EncodeThread {
   async encode(prompts: readonly string[]): Promise<EncodeAnswer> {
     if (this.closed) throw this.failure('it is closed')
     await this.start()
+    if (this.closed) throw this.failure('it is closed')
     return new Promise((resolve, reject) => {
       this.pending = { resolve, reject }
+      this.idle = new Promise((answered) => {
+        this.answered = answered
+      })
       this.worker!.ref()
       this.worker!.postMessage({ id: this.count++, prompts } satisfies EncodeBatch)
     })
   }
 
+  /** A batch under way is given up at once; the thread ends when it has answered. */
   async close(): Promise<void> {
     this.closed = true
+    this.pending?.reject(this.failure('it is closed'))
+    this.pending = undefined
+    // ended inside the runtime's native code, as it loads or runs, a thread takes the process with it
+    await this.ready?.catch(() => {})
+    await this.idle
     await this.worker?.terminate()
   }
 
   private settle(reply: Extract<EncodeReply, { kind: 'done' | 'failed' }>): void {
     const { pending } = this
     this.pending = undefined
+    this.answered()
     this.worker?.unref()
     if (reply.kind === 'done') pending?.resolve(reply)
     else pending?.reject(this.failure(reply.reason))

@@ -36,6 +36,9 @@ export class SessionClient {
   private readonly worker: Worker
   private readonly waiting = new Map<number, PromiseWithResolvers<SessionReply['result']>>()
   private count = 0
+  private unanswered = 0
+  /** the thread has answered all that it was asked, or has died */
+  private readonly idle = withResolvers<void>()
   private ended: WeirError | undefined
 
   constructor() {
@@ -43,12 +46,18 @@ export class SessionClient {
     this.worker.on('message', (reply: SessionReply) => {
       const call = this.waiting.get(reply.id)
       this.waiting.delete(reply.id)
-      if (this.waiting.size === 0) this.worker.unref()
+      if (--this.unanswered === 0) {
+        this.worker.unref()
+        if (this.ended) this.idle.resolve()
+      }
       if (reply.error === undefined) call?.resolve(reply.result)
       else call?.reject(failure(reply.error))
     })
     this.worker.on('error', (error) => this.failAll(failure(String(error), error)))
-    this.worker.on('exit', () => this.failAll(failure('its thread ended')))
+    this.worker.on('exit', () => {
+      this.failAll(failure('its thread ended'))
+      this.idle.resolve()
+    })
     this.worker.unref()
   }
 
@@ -77,7 +86,11 @@ export class SessionClient {
     return (await this.call({ kind: 'read', names }))?.tensors ?? {}
   }
 
+  /** Calls under way are given up at once; the thread ends when it has answered them. */
   async close(): Promise<void> {
+    this.failAll(failure('it is closed'))
+    // ended inside the runtime's native code, a thread takes the process with it
+    if (this.unanswered > 0) await this.idle.promise
     await this.worker.terminate()
   }
 
@@ -89,6 +102,7 @@ export class SessionClient {
     const id = this.count++
     const call = withResolvers<SessionReply['result']>()
     this.waiting.set(id, call)
+    this.unanswered++
     this.worker.ref()
     this.worker.postMessage({ ...command, id } satisfies SessionRequest, moved)
     return call.promise

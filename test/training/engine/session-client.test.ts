@@ -37,11 +37,35 @@ test('what ONNX Runtime refuses is an error of ours, and the worker goes on', as
   await client.close()
 })
 
-test('a call after the thread has ended is refused instead of waiting for ever', async () => {
+test('a call after it is closed is refused instead of waiting for ever', async () => {
   const client = new SessionClient()
   const waiting = client.load('double', doubling(), 1)
-  const refused = expect(waiting).rejects.toThrow('its thread ended')
+  const refused = expect(waiting).rejects.toThrow('it is closed')
   await client.close()
   await refused
-  await expect(client.read([])).rejects.toThrow('its thread ended')
+  await expect(client.read([])).rejects.toThrow('it is closed')
+})
+
+/** A product that keeps the runtime busy for some hundred milliseconds. */
+function squaring(): Uint8Array {
+  const graph = new GraphBuilder()
+  graph.input('x', 'float32', ['n', 'n'])
+  graph.output(graph.node('MatMul', ['x', 'x']), 'float32', ['n', 'n'], 'y')
+  return encodeOnnx({ graph: graph.finish('squaring') })
+}
+
+// a thread that is ended inside the runtime aborts the process, and the tests with it
+test('closed while the runtime works, it ends when that is done', async () => {
+  const n = 2000
+  const x = { shape: [n, n], values: new Float32Array(n * n).fill(1) }
+  for (const later of [1, 40]) {
+    const client = new SessionClient()
+    await client.load('square', squaring(), 1)
+    await client.keep('x', x)
+    const run = client.run('square', { feeds: {}, kept: { x: 'x' }, keep: { y: 'y' }, fetch: [] })
+    const refused = expect(run).rejects.toThrow('it is closed')
+    await new Promise((resolve) => setTimeout(resolve, later))
+    await client.close()
+    await refused
+  }
 })
