@@ -12,31 +12,57 @@ export function orthonormalise(
   passes: 1 | 2,
 ): void {
   for (let pass = 0; pass < passes; pass++) {
-    const inverse = inverseCholesky(crossProducts(matrix, rows, width), width)
-    const row = new Float64Array(width)
-    for (let i = 0; i < rows; i++) {
-      const at = i * width
-      row.fill(0)
-      for (let j = 0; j < width; j++) {
-        const value = matrix[at + j]!
-        if (value === 0) continue
-        for (let k = j; k < width; k++) row[k]! += value * inverse[j * width + k]!
+    turn(matrix, rows, width, inverseCholesky(crossProducts(matrix, rows, width), width))
+  }
+}
+
+/** Rows that are worked on at once: each number of the small matrix is then read once for all of them. */
+const BLOCK = 4
+
+/** Multiplies by an upper triangular matrix from the right, in place. */
+function turn(matrix: Float32Array, rows: number, width: number, upper: Float64Array): void {
+  const sums = Array.from({ length: BLOCK }, () => new Float64Array(width))
+  const [a, b, c, d] = sums as [Float64Array, Float64Array, Float64Array, Float64Array]
+  for (let first = 0; first < rows; first += BLOCK) {
+    for (const sum of sums) sum.fill(0)
+    const at = first * width
+    // past the end there is nothing to read, and nothing is written
+    for (let j = 0; j < width; j++) {
+      const [va, vb = 0, vc = 0, vd = 0] = [
+        matrix[at + j]!,
+        matrix[at + width + j],
+        matrix[at + 2 * width + j],
+        matrix[at + 3 * width + j],
+      ]
+      const from = j * width
+      for (let k = j; k < width; k++) {
+        const factor = upper[from + k]!
+        a[k]! += va * factor
+        b[k]! += vb * factor
+        c[k]! += vc * factor
+        d[k]! += vd * factor
       }
-      matrix.set(row, at)
     }
+    for (let i = 0; i < Math.min(BLOCK, rows - first); i++) matrix.set(sums[i]!, at + i * width)
   }
 }
 
 /** M^T M (width x width), upper half filled in both halves; sums in double precision. */
 export function crossProducts(matrix: Float32Array, rows: number, width: number): Float64Array {
   const out = new Float64Array(width * width)
-  for (let row = 0; row < rows; row++) {
-    const at = row * width
+  for (let row = 0; row < rows; row += BLOCK) {
+    const a = matrix.subarray(row * width, (row + 1) * width)
+    const [b, c, d] = [1, 2, 3].map((more) =>
+      row + more < rows
+        ? matrix.subarray((row + more) * width, (row + more + 1) * width)
+        : new Float32Array(width),
+    ) as [Float32Array, Float32Array, Float32Array]
     for (let i = 0; i < width; i++) {
-      const value = matrix[at + i]!
-      if (value === 0) continue
+      const [va, vb, vc, vd] = [a[i]!, b[i]!, c[i]!, d[i]!]
       const to = i * width
-      for (let j = i; j < width; j++) out[to + j]! += value * matrix[at + j]!
+      for (let j = i; j < width; j++) {
+        out[to + j]! += va * a[j]! + vb * b[j]! + vc * c[j]! + vd * d[j]!
+      }
     }
   }
   for (let i = 0; i < width; i++) {
