@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { writeBundle } from '../../models/bundle/write.ts'
 import type { Decision } from '../../models/decision.ts'
@@ -12,6 +11,7 @@ import { serveConfig } from '../../scripts/serve-config.ts'
 import type { ReloadReport } from '../../serving/fleet/fleet.ts'
 import { built } from '../built/build.ts'
 import { lexicalDraft } from './lexical-draft.ts'
+import { type ServingProcess, startServing } from './weir-process.ts'
 
 let root: string
 const started: ChildProcess[] = []
@@ -24,35 +24,12 @@ afterEach(() => {
 })
 afterAll(() => rm(root, { recursive: true }))
 
-interface Served {
-  readonly child: ChildProcess
-  readonly url: string
-  readonly admin: string
-  readonly errors: () => string
-}
-
-async function serve(...options: string[]): Promise<Served> {
-  const child = spawn(
-    process.execPath,
-    [
-      join(built(), 'scripts/weir.js'),
-      ...['serve', join(root, 'cli'), '--port', '0', '--json'],
-      ...options,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+const serve = (...options: string[]): Promise<ServingProcess> =>
+  startServing(
+    [join(built(), 'scripts/weir.js')],
+    [join(root, 'cli'), '--port', '0', ...options],
+    started,
   )
-  started.push(child)
-  let errors = ''
-  child.stderr!.on('data', (chunk) => {
-    errors += chunk
-  })
-  const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).once('line', resolve)
-    child.once('exit', (code) => reject(new Error(`ended with ${code}: ${errors}`)))
-  })
-  const { url, admin } = JSON.parse(line)
-  return { child, url, admin, errors: () => errors }
-}
 
 const post = (url: string, body: object): Promise<Response> =>
   fetch(url, {
@@ -66,7 +43,7 @@ async function answered(url: string, body: object): Promise<Decision & ReloadRep
   return (await (await post(url, body)).json()) as Decision & ReloadReport
 }
 
-async function stop({ child }: Served): Promise<number> {
+async function stop({ child }: ServingProcess): Promise<number> {
   const end = once(child, 'exit')
   child.kill('SIGTERM')
   return (await end)[0]

@@ -1,15 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { writeBundle } from '../../../models/bundle/write.ts'
 import { BudgetBook } from '../../../serving/money/book.ts'
 import { readBudgets } from '../../../serving/money/budget-lines.ts'
 import type { SpendReport } from '../../../serving/money/spend-report.ts'
 import { lexicalDraft } from '../../scripts/lexical-draft.ts'
+import { startServing } from '../../scripts/weir-process.ts'
 import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
 import { budget } from './budget.ts'
 
@@ -56,22 +56,15 @@ afterAll(async () => {
 })
 
 async function serve(...options: string[]) {
-  const args = ['serve', join(root, 'cli'), '--config', join(root, 'weir.json'), '--json']
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', WEIR, ...args, '--port', '0', '--admin-port', '0', ...options],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+  const { child, url, admin, errors } = await startServing(
+    ['--import', 'tsx', WEIR],
+    [
+      join(root, 'cli'),
+      ...['--config', join(root, 'weir.json'), '--port', '0', '--admin-port', '0'],
+      ...options,
+    ],
+    started,
   )
-  started.push(child)
-  let errors = ''
-  child.stderr!.on('data', (chunk) => {
-    errors += chunk
-  })
-  const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).once('line', resolve)
-    child.once('exit', (code) => reject(new Error(`ended with ${code}: ${errors}`)))
-  })
-  const { url, admin } = JSON.parse(line) as { url: string; admin: string }
   const ask = async (more: object = {}, signal?: AbortSignal): Promise<number> => {
     const response = await fetch(`${url}/v1/chat/completions`, {
       method: 'POST',
@@ -90,7 +83,7 @@ async function serve(...options: string[]) {
     (await (await fetch(`${admin}/admin/spend?by=model`)).json()) as SpendReport & {
       data: { requests: number; cost_usd: number }[]
     }
-  return { child, ask, report, admin, errors: () => errors }
+  return { child, ask, report, admin, errors }
 }
 
 async function workersOf(pid: number): Promise<number[]> {

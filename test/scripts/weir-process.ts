@@ -1,0 +1,37 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+export interface ServingProcess {
+  readonly child: ChildProcess
+  readonly url: string
+  readonly admin: string
+  /** what it has written to stderr */
+  readonly errors: () => string
+}
+
+/**
+ * Starts `weir serve --json` and waits for the line that says where it listens.
+ *
+ * @param node what node is told before `serve`: the command's file and how to load it
+ * @param started the child is put here as soon as it runs, for the test to kill
+ */
+export async function startServing(
+  node: readonly string[],
+  options: readonly string[],
+  started: ChildProcess[],
+): Promise<ServingProcess> {
+  const child = spawn(process.execPath, [...node, 'serve', '--json', ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  started.push(child)
+  let errors = ''
+  child.stderr!.on('data', (chunk) => {
+    errors += chunk
+  })
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).once('line', resolve)
+    child.once('exit', (code) => reject(new Error(`ended with ${code}: ${errors}`)))
+  })
+  const { url, admin } = JSON.parse(line) as { url: string; admin: string }
+  return { child, url, admin, errors: () => errors }
+}
