@@ -10,7 +10,7 @@ import { AlarmWatcher } from './alarms/watcher.ts'
 import { openAuditLog } from './audit/audit-log.ts'
 import type { AuditWho } from './audit/audit-record.ts'
 import { type BundleAudit, bundleAudit } from './audit/bundle-audit.ts'
-import { joinHooks, policyHooks } from './audit/policy-hooks.ts'
+import { policyHooks } from './audit/policy-hooks.ts'
 import {
   DEFAULT_DEADLINE_MS,
   DEFAULT_MAX_IN_FLIGHT,
@@ -38,6 +38,7 @@ import { budgetHooks } from './money/policy-budgets.ts'
 import { withPrices } from './money/with-prices.ts'
 import { OnlineLearner } from './online/learner.ts'
 import { logHolds, openLog } from './open-log.ts'
+import { joinHooks } from './policy/join-hooks.ts'
 import type { LivePolicies } from './policy/live-policies.ts'
 import type { PolicyHooks } from './policy/loading.ts'
 import { policyMetrics } from './policy/metrics.ts'

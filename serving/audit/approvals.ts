@@ -135,6 +135,12 @@ export async function proposals(folder: string): Promise<ProposalState[]> {
   return found.sort((a, b) => (a.proposal.time < b.proposal.time ? -1 : 1))
 }
 
+/** The proposals that somebody approved, by id: another text whenever one is approved or taken back. */
+export async function approvalsIn(folder: string): Promise<string> {
+  const approved = (await proposals(folder)).filter(({ approval }) => approval !== undefined)
+  return approved.map(({ proposal }) => proposal.id).join(' ')
+}
+
 /** @throws policy_unapproved unless another than its author approved this very text */
 export async function approvedState(
   folder: string,

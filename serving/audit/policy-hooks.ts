@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { PolicyCandidate, PolicyHooks, PolicyLoaded } from '../policy/loading.ts'
-import { approvedState, type ProposalState } from './approvals.ts'
+import { approvalsIn, approvedState, type ProposalState } from './approvals.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { AuditEvent } from './audit-record.ts'
 import { lineDiff } from './line-diff.ts'
@@ -27,6 +27,7 @@ export function policyHooks({ audit, approvals, onWarning }: AuditedPolicies): P
     async admit(candidate) {
       if (approvals !== undefined) await approvedState(approvals, candidate)
     },
+    ...(approvals !== undefined && { admission: () => approvalsIn(approvals) }),
     async onPolicyLoaded(loaded) {
       if (!audit) return
       const state = approvals === undefined ? undefined : await found(approvals, loaded)
@@ -34,24 +35,6 @@ export function policyHooks({ audit, approvals, onWarning }: AuditedPolicies): P
     },
     onPolicyRefused: ({ name, path, error, why }) =>
       write({ event: 'policy_refused', name, path, why, error: error.message }),
-  }
-}
-
-/** Both are asked and told; either may refuse. */
-export function joinHooks(first: PolicyHooks, second: PolicyHooks): PolicyHooks {
-  return {
-    async admit(candidate, why) {
-      await first.admit?.(candidate, why)
-      await second.admit?.(candidate, why)
-    },
-    async onPolicyLoaded(loaded) {
-      await first.onPolicyLoaded?.(loaded)
-      await second.onPolicyLoaded?.(loaded)
-    },
-    async onPolicyRefused(refused) {
-      await first.onPolicyRefused?.(refused)
-      await second.onPolicyRefused?.(refused)
-    },
   }
 }
 

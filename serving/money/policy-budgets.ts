@@ -1,23 +1,16 @@
 import { checkPolicy } from '../policy/check.ts'
 import type { PolicyFile } from '../policy/file.ts'
+import { joinHooks } from '../policy/join-hooks.ts'
 import type { PolicyCandidate, PolicyHooks } from '../policy/loading.ts'
 import type { Money } from './open-money.ts'
 
 /** Takes the budgets of policies as they are loaded, beside other hooks. */
-export function budgetHooks(money: Money, more: PolicyHooks | undefined): PolicyHooks {
-  return {
-    async admit(candidate, why) {
-      money.check(...budgetsOf(candidate))
-      await more?.admit?.(candidate, why)
-    },
-    async onPolicyLoaded(loaded) {
-      money.declare(...budgetsOf(loaded))
-      await more?.onPolicyLoaded?.(loaded)
-    },
-    async onPolicyRefused(refused) {
-      await more?.onPolicyRefused?.(refused)
-    },
+export function budgetHooks(money: Money, more: PolicyHooks = {}): PolicyHooks {
+  const own: PolicyHooks = {
+    admit: (candidate) => money.check(...budgetsOf(candidate)),
+    onPolicyLoaded: (loaded) => money.declare(...budgetsOf(loaded)),
   }
+  return joinHooks(own, more)
 }
 
 function budgetsOf({ name, path, text }: PolicyCandidate): Parameters<Money['declare']> {

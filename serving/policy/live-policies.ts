@@ -38,7 +38,7 @@ export interface LivePolicies extends Required<Policy> {
     signal: AbortSignal,
     decision?: Decision,
   ): Promise<Preview & { readonly policy: PolicyName }>
-  /** Files that are not what is served, with what they are. */
+  /** Files that are not what is served, with what they are, and what lets them serve. */
   changed(): Promise<string[]>
   close(): Promise<void>
 }
@@ -122,7 +122,10 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
           return [`${path} ${hash ?? 'is gone'}`]
         }),
       )
-      return found.flat()
+      const waiting = found.flat()
+      if (waiting.length === 0 || !hooks?.admission) return waiting
+      const admission = await hooks.admission()
+      return waiting.map((file) => `${file} ${admission}`)
     },
     plan: (request, planning) => planOver(arms, request, planning),
     async preview(request, signal, decision) {

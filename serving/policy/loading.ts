@@ -32,6 +32,8 @@ export interface PolicyRefused {
 export interface PolicyHooks {
   /** Before a policy serves. @throws WeirError where it must not: an approval is missing */
   admit?(candidate: PolicyCandidate, why: string): void | Promise<void>
+  /** What `admit` hangs on beside the text: another answer, and a policy that was refused is worth another try. */
+  admission?(): Promise<string>
   onPolicyLoaded?(loaded: PolicyLoaded): void | Promise<void>
   onPolicyRefused?(refused: PolicyRefused): void | Promise<void>
 }

@@ -132,4 +132,27 @@ describe('a server that requires approval', () => {
       ['policy_loaded', 'alice', 'bob'],
     ])
   })
+
+  test('watched, takes a policy that was refused once its approval is there', async () => {
+    await approved(text('big'))
+    await writeFile(join(folder, 'policy.yaml'), text('big'))
+    const { sample, reloader } = await serve(true)
+    const served = () => sample.services.policies!.status[0]!.hash
+    const before = served()
+    reloader.watch(5)
+    try {
+      await writeFile(join(folder, 'policy.yaml'), text('small'))
+      const refusals = async () =>
+        (await events()).filter(({ event }) => event === 'policy_refused').length
+      await expect.poll(refusals, { timeout: 5000 }).toBe(1)
+      // nothing new: it is not tried again and again
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      expect(await refusals()).toBe(1)
+      expect(served()).toBe(before)
+      await approved(text('small'))
+      await expect.poll(served, { timeout: 5000 }).not.toBe(before)
+    } finally {
+      reloader.close()
+    }
+  })
 })
