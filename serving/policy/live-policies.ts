@@ -125,7 +125,7 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
       const waiting = found.flat()
       if (waiting.length === 0 || !hooks?.admission) return waiting
       const admission = await hooks.admission()
-      return waiting.map((file) => `${file} ${admission}`)
+      return admission === '' ? waiting : waiting.map((file) => `${file}, admitted by ${admission}`)
     },
     plan: (request, planning) => planOver(arms, request, planning),
     async preview(request, signal, decision) {
