@@ -4,7 +4,7 @@ import { buildAdminApp } from '../serving/admin.ts'
 import type { RouterStatus } from '../serving/admin-backend.ts'
 import type { ServeConfig } from '../serving/config.ts'
 import type { DecisionObserver } from '../serving/decision/observer.ts'
-import { clusterMetrics } from '../serving/metrics.ts'
+import { metricsAdder } from '../serving/metrics.ts'
 import { openPrimaryDesk } from '../serving/primary-desk.ts'
 import { assertReachable, runServer } from '../serving/run-server.ts'
 import { drain, listen } from '../serving/server.ts'
@@ -84,7 +84,8 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
   const hangUp = (): void => server.reloader.trigger('SIGHUP')
   process.on('SIGHUP', hangUp)
   if (cluster.isWorker) {
-    answerPrimary(server.backend)
+    const { metrics } = server.services
+    answerPrimary(server.backend, async () => (await metrics?.registry.getMetricsAsJSON()) ?? [])
   } else {
     const routers = await server.backend.routers()
     options.onListening({ url: server.url, adminUrl: server.adminUrl, routers })
@@ -107,7 +108,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   const stopped = interruptSignal()
   const note = (message: string, error?: unknown): void =>
     options.onNote(`weir: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
-  const ofWorkers = await clusterMetrics()
+  const added = await metricsAdder()
   const desk = await openPrimaryDesk(config, {
     workers: options.workers,
     now: Date.now,
@@ -116,7 +117,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   const group = startWorkerGroup({
     count: options.workers,
     onNote: note,
-    metrics: async () => (await ofWorkers()) + (await desk.metrics()),
+    metrics: async (reports) => (await added(reports)) + (await desk.metrics()),
     desk,
   })
   const { backend } = group

@@ -1,4 +1,3 @@
-import cluster from 'node:cluster'
 import type { Registry } from 'prom-client'
 import { type AlarmNumbers, watchAlarms } from './alarm-metrics.ts'
 import type { DecisionObserver } from './decision/observer.ts'
@@ -29,15 +28,8 @@ export interface Metrics {
 
 /** Opens prom-client, this file being its only door. */
 export async function createMetrics(sources: MetricSources): Promise<Metrics> {
-  const { AggregatorRegistry, Counter, Gauge, Registry, collectDefaultMetrics } = await import(
-    'prom-client'
-  )
+  const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('prom-client')
   const registry = new Registry()
-  if (cluster.isWorker) {
-    // what the primary asks for: the constructor is what answers it
-    new AggregatorRegistry()
-    AggregatorRegistry.setRegistries([registry])
-  }
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
   const labelNames = ['router'] as const
@@ -218,9 +210,8 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
   }
 }
 
-/** In the primary: all workers' metrics added up, each time it is called. */
-export async function clusterMetrics(): Promise<() => Promise<string>> {
+/** Adds up what workers' registries give as JSON, as Prometheus text. */
+export async function metricsAdder(): Promise<(reports: readonly object[]) => Promise<string>> {
   const { AggregatorRegistry } = await import('prom-client')
-  const aggregator = new AggregatorRegistry()
-  return () => aggregator.clusterMetrics()
+  return (reports) => AggregatorRegistry.aggregate([...reports]).metrics()
 }

@@ -11,7 +11,7 @@ import { baseUrl } from './server.ts'
 interface Ask {
   readonly weir: 'ask'
   readonly id: number
-  readonly action: 'reload' | 'rollback' | 'routers' | 'spend'
+  readonly action: 'reload' | 'rollback' | 'routers' | 'spend' | 'metrics'
   readonly router?: string
   readonly version?: string | undefined
 }
@@ -25,8 +25,8 @@ interface Told {
 export interface WorkerGroupOptions {
   readonly count: number
   readonly onNote: (message: string, error?: unknown) => void
-  /** all workers' metrics in one text */
-  readonly metrics: () => Promise<string>
+  /** workers' metrics, as each gives them, in one text */
+  readonly metrics: (reports: readonly object[]) => Promise<string>
   /** what workers ask of the primary */
   readonly desk: Pick<PrimaryDesk, 'desks' | 'gone' | 'budgets'>
 }
@@ -127,6 +127,12 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       (worker): worker is Worker => worker?.isConnected() === true,
     )
   const serving = (): Worker[] => connected().filter((worker) => listeners.has(worker))
+  /** What those say that live to say it: one that dies meanwhile takes its sums with it. */
+  const hear = async <T>(action: Ask['action']): Promise<T[]> => {
+    const asks = serving().map((worker) => ask(worker, { action }))
+    const told = await Promise.allSettled(asks)
+    return told.flatMap((one) => (one.status === 'fulfilled' ? [one.value as T] : []))
+  }
   const askAll = async (question: Omit<Ask, 'weir' | 'id'>): Promise<ReloadReport> => {
     let first: unknown
     for (const worker of serving()) {
@@ -150,15 +156,8 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       },
       reload: () => askAll({ action: 'reload' }),
       rollback: (router, version) => askAll({ action: 'rollback', router, version }),
-      spend: async () => {
-        const asks = serving().map((worker) => ask(worker, { action: 'spend' }))
-        // one that dies meanwhile takes its sums with it
-        const reports = (await Promise.allSettled(asks)).flatMap((told) =>
-          told.status === 'fulfilled' ? [told.value as SpendReport] : [],
-        )
-        return joinedReport(reports, options.desk.budgets())
-      },
-      metrics: options.metrics,
+      spend: async () => joinedReport(await hear<SpendReport>('spend'), options.desk.budgets()),
+      metrics: async () => options.metrics(await hear<object>('metrics')),
     },
     async stop() {
       stopping = true
@@ -172,21 +171,32 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   }
 }
 
-/** The worker's side: answers what the primary asks. */
-export function answerPrimary(backend: AdminBackend): void {
+/**
+ * The worker's side: answers what the primary asks.
+ *
+ * @param metrics its own, to be added to the others'
+ */
+export function answerPrimary(backend: AdminBackend, metrics: () => Promise<unknown>): void {
+  const answer = ({ action, router, version }: Ask): Promise<unknown> => {
+    switch (action) {
+      case 'reload':
+        return backend.reload()
+      case 'rollback':
+        return backend.rollback(router!, version)
+      case 'spend':
+        return backend.spend()
+      case 'metrics':
+        return metrics()
+      case 'routers':
+        return backend.routers()
+    }
+  }
   process.on('message', async (message: unknown) => {
     const ask = message as Ask
     if (ask?.weir !== 'ask') return
     const { id } = ask
     try {
-      const value = await (ask.action === 'reload'
-        ? backend.reload()
-        : ask.action === 'rollback'
-          ? backend.rollback(ask.router!, ask.version)
-          : ask.action === 'spend'
-            ? backend.spend()
-            : backend.routers())
-      process.send?.({ weir: 'told', id, value } satisfies Told)
+      process.send?.({ weir: 'told', id, value: await answer(ask) } satisfies Told)
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error)
       process.send?.({ weir: 'told', id, error: { message: text } } satisfies Told)
