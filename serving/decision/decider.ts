@@ -6,15 +6,17 @@ import { requestText } from '../../models/route-request.ts'
 import { explained } from '../../models/router.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { LiveRouter } from '../fleet/live-router.ts'
-import { resolveTarget, type Target } from '../fleet/snapshot.ts'
+import { resolveTarget } from '../fleet/snapshot.ts'
 import type { OnlineLearner } from '../online/learner.ts'
+import { createChooser, type DecideBy } from './choose.ts'
 import { DeadlineQueue } from './deadline.ts'
 import { decideBatch, knownError } from './decide-batch.ts'
 import type { Explorer } from './explorer.ts'
 import type { DecisionObserver } from './observer.ts'
+import type { Prepared } from './prepared.ts'
 import { ruleHits } from './rule-hits.ts'
 import { type OnEncoderFailure, type Scored, scoreBatch, scorePrompt } from './scoring.ts'
-import { chooseArm, splitPropensities } from './split.ts'
+import { chooseArm } from './split.ts'
 
 export interface DeciderOptions {
   readonly fleet: Fleet
@@ -48,19 +50,6 @@ export interface Decider {
   ): Promise<(Decision | WeirError)[]>
 }
 
-/** A request that has been checked, with the version that answers it and the others of its split. */
-interface Prepared {
-  /** as the caller asked it; `request` is that with the threshold of the router's name */
-  readonly asked: RouteRequest
-  readonly request: RouteRequest
-  readonly id: string
-  readonly text: string
-  readonly hash: string
-  readonly target: Target
-  readonly live: LiveRouter
-  readonly started: number
-}
-
 export function createDecider(options: DeciderOptions): Decider {
   const { fleet, observers, now, newId, onEncoderFailure, explorer, online } = options
   const deadlines = new DeadlineQueue(options.deadlineMs)
@@ -91,13 +80,7 @@ export function createDecider(options: DeciderOptions): Decider {
     for (const arm of target.arms) arm.live.release()
   }
 
-  const decideBy = (
-    live: LiveRouter,
-    prepared: Prepared,
-    scored: Scored,
-    propensities?: Float64Array,
-    explored?: boolean,
-  ): Decision =>
+  const decideBy: DecideBy = (live, prepared, scored, propensities, explored) =>
     decide({
       manifest: live.router.manifest,
       winRate: scored.advice?.winRate ?? scored.winRate,
@@ -139,50 +122,7 @@ export function createDecider(options: DeciderOptions): Decider {
     for (const observer of observers) observer(event)
   }
 
-  const flip = (live: LiveRouter, greedy: Decision, { advice }: Scored): number =>
-    !explorer || (advice?.barred && greedy.model !== live.strong)
-      ? 0
-      : explorer.probability(greedy, live.strong, advice?.turn)
-
-  const choose = async (prepared: Prepared, scored: Scored): Promise<Decision> => {
-    const { live: own, target } = prepared
-    if (!explorer && target.arms.length === 1) return decideBy(own, prepared, scored)
-    // for the propensity, what the other arms say must be known too
-    const arms = await Promise.all(
-      target.arms.map(async ({ live, share }) => {
-        const said = live === own ? scored : await score(live, prepared)
-        const features = online && (await deadlines.within(online.features(live, prepared, said)))
-        return { live, share, said, features }
-      }),
-    )
-    // nothing is waited for from here on, so that no budget is spent twice
-    explorer?.begin()
-    online?.begin(own)
-    let mine = scored
-    let features: Float32Array | undefined
-    const choices = arms.flatMap((arm) => {
-      const { live, share, said } = arm
-      const advice = online?.advise(live, prepared, said, arm.features)
-      const its = advice ? { ...said, advice } : said
-      if (live === own) {
-        mine = its
-        features = arm.features
-      }
-      const greedy = decideBy(live, prepared, its)
-      const p = flip(live, greedy, its)
-      const choice = { share: share * (1 - p), model: greedy.model }
-      return p > 0 ? [choice, { share: share * p, model: greedy.candidates[1]!.model }] : [choice]
-    })
-    const propensities = splitPropensities(own.router.manifest, choices)
-    const greedy = decideBy(own, prepared, mine, propensities)
-    const p = flip(own, greedy, mine)
-    const decision =
-      p > 0 && explorer?.takes(greedy, p, own.strong)
-        ? decideBy(own, prepared, mine, propensities, true)
-        : greedy
-    online?.decided(decision, own, scored, features)
-    return decision
-  }
+  const choose = createChooser({ decideBy, score, deadlines, explorer, online })
 
   const finish = async (prepared: Prepared, scored: Scored): Promise<Decision> => {
     const { live, request, text } = prepared
