@@ -6,11 +6,15 @@ export interface DenseMatrix {
 }
 
 /** The given rows, in the given order. */
-export function pickRows({ columns, values }: DenseMatrix, rows: readonly number[]): DenseMatrix {
+export function pickRows(
+  { columns, values }: Pick<DenseMatrix, 'columns' | 'values'>,
+  rows: ArrayLike<number>,
+): DenseMatrix {
   const out = new Float32Array(rows.length * columns)
-  rows.forEach((row, at) => {
+  for (let at = 0; at < rows.length; at++) {
+    const row = rows[at]!
     out.set(values.subarray(row * columns, (row + 1) * columns), at * columns)
-  })
+  }
   return { rows: rows.length, columns, values: out }
 }
 

@@ -1,6 +1,6 @@
 import { takeRows } from '../../models/embeddings.ts'
 import type { Pair } from '../../models/family.ts'
-import type { DenseMatrix } from '../solver/dense-matrix.ts'
+import { type DenseMatrix, pickRows } from '../solver/dense-matrix.ts'
 import type { TrainingRows } from '../trainer.ts'
 import type { KernelFeatures } from './kernel-features.ts'
 import { knownOfOthers } from './known-of-others.ts'
@@ -31,7 +31,9 @@ export async function kernelRows(
   // a model's mean where it was not observed, shares of votes where there are no outcomes
   const scores = neighbourTensors(split, input, 0).scores!.values
   const gain = Float64Array.from(rows, (_, i) => scores[i * m + strong]! - scores[i * m + weak]!)
-  const observed = { scores, tokens: lengthsOf(split, rows, m) }
+  const lengths = split.outcomes?.tokens
+  const tokens = lengths && pickRows({ columns: m, values: lengths }, rows).values
+  const observed = { scores, tokens }
   const values = scores.slice()
   const known = split.outcomes ? knownOfOthers(observed, m, input) : undefined
   if (known) {
@@ -46,17 +48,4 @@ export async function kernelRows(
     gain,
     observed,
   }
-}
-
-function lengthsOf(
-  { outcomes }: TrainingRows,
-  rows: readonly number[],
-  m: number,
-): Float32Array | undefined {
-  if (!outcomes?.tokens) return undefined
-  const taken = new Float32Array(rows.length * m)
-  for (const [place, row] of rows.entries()) {
-    taken.set(outcomes.tokens.subarray(row * m, (row + 1) * m), place * m)
-  }
-  return taken
 }

@@ -1,4 +1,4 @@
-import type { DenseMatrix } from '../solver/dense-matrix.ts'
+import { type DenseMatrix, pickRows } from '../solver/dense-matrix.ts'
 import type { Products } from '../solver/products.ts'
 import { type RidgeFit, solveRidge, targetsOf } from '../solver/ridge.ts'
 import { type GaussianBumps, gaussianBumps } from './gaussian-bumps.ts'
@@ -61,16 +61,8 @@ export async function predictOutcomes(
   }
   const scale = 1 / Math.max(meanDeviation(values, count), 1e-6)
   const outOfFold = { rows: n, columns: count, values: values.map((value) => scale * value) }
-  const places = landmarks(n, given)
-  const centres = new Float32Array(places.length * count)
-  places.forEach((row, at) => {
-    centres.set(outOfFold.values.subarray(row * count, (row + 1) * count), at * count)
-  })
-  const bumps = await gaussianBumps(
-    { rows: places.length, columns: count, values: centres },
-    WIDTH * count,
-    products,
-  )
+  const centres = pickRows(outOfFold, landmarks(n, given))
+  const bumps = await gaussianBumps(centres, WIDTH * count, products)
   return { outOfFold, scale, bumps }
 }
 

@@ -1,4 +1,5 @@
 import { takeRows } from '../../models/embeddings.ts'
+import { pickRows } from '../solver/dense-matrix.ts'
 import type { OutcomeColumns, PreferenceColumns, TrainingRows } from '../trainer.ts'
 
 /** Some prompts of a split, in the given order, with what was observed of them. */
@@ -11,31 +12,25 @@ export function takeTrainingRows(split: TrainingRows, rows: readonly number[]): 
   }
 }
 
-function takeOutcomes(
+/** @param all prompts that the tables are of */
+export function takeOutcomes(
   { scores, tokens }: OutcomeColumns,
-  rows: readonly number[],
+  rows: ArrayLike<number>,
   all: number,
 ): OutcomeColumns {
-  const m = scores.length / all
-  const take = (table: Float32Array): Float32Array => {
-    const taken = new Float32Array(rows.length * m)
-    rows.forEach((row, place) => {
-      taken.set(table.subarray(row * m, (row + 1) * m), place * m)
-    })
-    return taken
-  }
+  const columns = scores.length / all
+  const take = (values: Float32Array): Float32Array => pickRows({ columns, values }, rows).values
   return { scores: take(scores), ...(tokens && { tokens: take(tokens) }) }
 }
 
-function takeVotes(
+/** Votes on the given prompts, renumbered to them. */
+export function takeVotes(
   votes: PreferenceColumns,
-  rows: readonly number[],
+  rows: ArrayLike<number>,
   all: number,
 ): PreferenceColumns {
   const place = new Int32Array(all).fill(-1)
-  rows.forEach((row, to) => {
-    place[row] = to
-  })
+  for (let to = 0; to < rows.length; to++) place[rows[to]!] = to
   const kept = [...votes.prompt.keys()].filter((i) => place[votes.prompt[i]!]! >= 0)
   return {
     prompt: Int32Array.from(kept, (i) => place[votes.prompt[i]!]!),
