@@ -4,7 +4,7 @@ import {
   lengthScale,
   type ObservedOutcomes,
   scoreColumn,
-  scoreScale,
+  scoreMean,
 } from './outcome-columns.ts'
 
 /** Penalty on each model's coefficient, in rows. */
@@ -31,8 +31,8 @@ export function knownOfOthers(
   )
   if (others.length < 3) return undefined
   const own = [pair.strong, pair.weak].map((k) => {
-    const scale = scoreScale(scores, m, k)
-    return { mean: scale.mean, values: scoreColumn(scores, m, k, scale) }
+    const mean = scoreMean(scores, m, k)
+    return { mean, values: scoreColumn(scores, m, k, mean) }
   })
   const { x, d } = regressors({ scores, tokens }, m, others)
   const target = (i: number, c: number): number => own[c]!.values[i]!
@@ -81,14 +81,14 @@ function regressors(
   const all: Float64Array[] = []
   const level = new Float64Array(n)
   for (const k of others) {
-    const scale = scoreScale(scores, m, k)
-    const column = scoreColumn(scores, m, k, scale)
+    const mean = scoreMean(scores, m, k)
+    const column = scoreColumn(scores, m, k, mean)
     all.push(column)
-    for (let i = 0; i < n; i++) level[i]! += (column[i]! + scale.mean) / others.length
+    for (let i = 0; i < n; i++) level[i]! += (column[i]! + mean) / others.length
   }
   for (const power of [2, 3]) {
     const raised = level.map((p) => 4 * p ** power)
-    all.push(scoreColumn(raised, 1, 0, scoreScale(raised, 1, 0)))
+    all.push(scoreColumn(raised, 1, 0, scoreMean(raised, 1, 0)))
   }
   if (tokens) {
     for (const k of others) {

@@ -6,27 +6,20 @@ export interface ObservedOutcomes {
   readonly tokens?: ArrayLike<number> | undefined
 }
 
-/** How a model's column is brought to mean 0. */
-export interface ColumnScale {
-  readonly mean: number
-  readonly scale: number
-}
-
 /** Standard deviations that a length may be from its model's mean: a few answers run to the limit. */
 const FARTHEST = 3
 /** What a model's score is taken for where nothing was observed of it. */
 const UNKNOWN = 0.5
 
-export function scoreScale(scores: ArrayLike<number>, m: number, model: number): ColumnScale {
-  return { mean: meanOf(scores, m, model) ?? UNKNOWN, scale: 1 }
-}
+export const scoreMean = (scores: ArrayLike<number>, m: number, model: number): number =>
+  meanOf(scores, m, model) ?? UNKNOWN
 
 /** A model's scores about the mean; 0 where not observed. */
 export function scoreColumn(
   scores: ArrayLike<number>,
   m: number,
   model: number,
-  { mean }: ColumnScale,
+  mean: number,
 ): Float64Array {
   return Float64Array.from({ length: scores.length / m }, (_, i) => {
     const score = scores[i * m + model]!
@@ -34,8 +27,14 @@ export function scoreColumn(
   })
 }
 
-/** Of the logarithms of a model's answer lengths. */
-export function lengthScale(tokens: ArrayLike<number>, m: number, model: number): ColumnScale {
+/** How the logarithms of a model's answer lengths come to mean 0 and variance 1. */
+export interface LengthScale {
+  readonly mean: number
+  /** 0 where they do not vary */
+  readonly scale: number
+}
+
+export function lengthScale(tokens: ArrayLike<number>, m: number, model: number): LengthScale {
   const logs = Array.from({ length: tokens.length / m }, (_, i) =>
     Math.log1p(tokens[i * m + model]!),
   )
@@ -54,7 +53,7 @@ export function lengthColumn(
   tokens: ArrayLike<number>,
   m: number,
   model: number,
-  { mean, scale }: ColumnScale,
+  { mean, scale }: LengthScale,
 ): Float64Array {
   return Float64Array.from({ length: tokens.length / m }, (_, i) => {
     const length = tokens[i * m + model]!

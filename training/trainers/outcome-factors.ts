@@ -5,7 +5,7 @@ import {
   lengthScale,
   type ObservedOutcomes,
   scoreColumn,
-  scoreScale,
+  scoreMean,
 } from './outcome-columns.ts'
 
 /** Weight of a model's length of answer, in standard deviations, beside its score. */
@@ -29,7 +29,7 @@ export function fitOutcomeFactors(
   most: number,
 ): OutcomeFactors {
   const models = Array.from({ length: m }, (_, k) => k)
-  const scores = models.map((k) => scoreScale(fitted.scores, m, k))
+  const means = models.map((k) => scoreMean(fitted.scores, m, k))
   const lengths = fitted.tokens && models.map((k) => lengthScale(fitted.tokens!, m, k))
   const width = m * (lengths ? 2 : 1)
   const tableOf = (observed: ObservedOutcomes): Float32Array => {
@@ -39,7 +39,7 @@ export function fitOutcomeFactors(
       for (let i = 0; i < n; i++) table[i * width + at] = weight * column[i]!
     }
     for (const k of models) {
-      put(scoreColumn(observed.scores, m, k, scores[k]!), k, 1)
+      put(scoreColumn(observed.scores, m, k, means[k]!), k, 1)
       if (!lengths || !observed.tokens) continue
       put(lengthColumn(observed.tokens, m, k, lengths[k]!), m + k, LENGTH_WEIGHT)
     }
