@@ -10,8 +10,8 @@ import { tensorOf } from './tensor-of.ts'
 export const KERNEL_BLOCKS = ['surface', 'meaning'] as const
 export type KernelBlockName = (typeof KERNEL_BLOCKS)[number]
 
-/** Gaussian bumps around centres: exp(-|x - c|^2 / width), each with a coefficient an output. */
-interface Bumps {
+/** Gaussian kernels around centres: exp(-|x - c|^2 / width), each with a coefficient an output. */
+interface Gaussians {
   readonly columns: number
   readonly width: number
   /** n x columns */
@@ -22,8 +22,8 @@ interface Bumps {
   readonly outputs: number
 }
 
-/** Bumps over columns at a row's end. */
-interface Block extends Bumps {
+/** Gaussian kernels over columns at a row's end. */
+interface Block extends Gaussians {
   /** columns behind the block's own */
   readonly behind: number
   /** rows are compared at norm 1, as cosines would */
@@ -56,9 +56,9 @@ export const kernel: Family = {
       for (const block of blocks) {
         const x = new Float64Array(block.columns)
         blockRow(embeddings, row, block.behind, block.unit, x)
-        addBumps(block, x, z)
+        addGaussian(block, x, z)
       }
-      if (predicted) addBumps(predicted, z.slice(m), z)
+      if (predicted) addGaussian(predicted, z.slice(m), z)
       winRate[row] = clamp((1 + z[pair.strong]! - z[pair.weak]!) / 2)
       for (let k = 0; k < m; k++) quality[row * m + k] = clamp(z[k]!)
     }
@@ -83,7 +83,7 @@ export function appendKernel(
   const { outputs } = linearOf(weights)
   let z = wide(builder, linearNode(builder, weights, input))
   for (const block of blocksOf(weights, outputs)) {
-    z = builder.node('Add', [z, bumpsNode(builder, block, blockNode(builder, block, input))])
+    z = builder.node('Add', [z, gaussianNode(builder, block, blockNode(builder, block, input))])
   }
   const predicted = predictedOf(weights, outputs)
   if (predicted) {
@@ -91,7 +91,7 @@ export function appendKernel(
       const bounds = [[from], [to], [1]].map((values) => builder.integers(values))
       return builder.node('Slice', [z, ...bounds])
     }
-    z = builder.node('Add', [part(0, m), bumpsNode(builder, predicted, part(m, outputs))])
+    z = builder.node('Add', [part(0, m), gaussianNode(builder, predicted, part(m, outputs))])
   }
   const one = (index: number): string => {
     const column = builder.node('Gather', [z, builder.integers([index])], { axis: { int: 1 } })
@@ -122,23 +122,23 @@ function linearOf(weights: HeadWeights) {
 function blocksOf(weights: HeadWeights, outputs: number): Block[] {
   const { values: layout } = tensorOf(weights, 'layout', [KERNEL_BLOCKS.length])
   return KERNEL_BLOCKS.flatMap((name, i): Block[] => {
-    const bumps = bumpsOf(weights, name, layout[i]!, outputs)
+    const gaussians = gaussianOf(weights, name, layout[i]!, outputs)
     const behind = layout.slice(i + 1).reduce((sum, each) => sum + each, 0)
-    return bumps ? [{ ...bumps, behind, unit: name === 'meaning' }] : []
+    return gaussians ? [{ ...gaussians, behind, unit: name === 'meaning' }] : []
   })
 }
 
-const predictedOf = (weights: HeadWeights, outputs: number): Bumps | undefined => {
+const predictedOf = (weights: HeadWeights, outputs: number): Gaussians | undefined => {
   const m = weights.models.length
-  return bumpsOf(weights, 'predicted', outputs - m, m)
+  return gaussianOf(weights, 'predicted', outputs - m, m)
 }
 
-function bumpsOf(
+function gaussianOf(
   weights: HeadWeights,
   name: string,
   columns: number,
   outputs: number,
-): Bumps | undefined {
+): Gaussians | undefined {
   const n = weights.tensors[`${name}.centres`]?.shape[0]
   if (n === undefined) return undefined
   return {
@@ -178,8 +178,8 @@ export function blockRow(
   for (let j = 0; j < d; j++) out[j]! *= scale
 }
 
-function addBumps(bumps: Bumps, x: Float64Array, z: Float64Array): void {
-  const { n, columns, outputs, centres, coefficients, width } = bumps
+function addGaussian(gaussians: Gaussians, x: Float64Array, z: Float64Array): void {
+  const { n, columns, outputs, centres, coefficients, width } = gaussians
   for (let i = 0; i < n; i++) {
     let apart = 0
     for (let j = 0; j < columns; j++) apart += (x[j]! - centres[i * columns + j]!) ** 2
@@ -214,9 +214,9 @@ function blockNode(builder: GraphBuilder, block: Block, input: InputNames): stri
   return builder.node('Div', [x, builder.node('Max', [length, doubles(builder, [1e-12])])])
 }
 
-/** Bumps [batch, outputs] at double x [batch, columns]; |x - c|^2 as |x|^2 + |c|^2 - 2 x.c. */
-function bumpsNode(builder: GraphBuilder, bumps: Bumps, x: string): string {
-  const { n, columns, outputs, centres, coefficients, width } = bumps
+/** Gaussian kernels [batch, outputs] at double x [batch, columns]; |x - c|^2 as |x|^2 + |c|^2 - 2 x.c. */
+function gaussianNode(builder: GraphBuilder, gaussians: Gaussians, x: string): string {
+  const { n, columns, outputs, centres, coefficients, width } = gaussians
   const turned = builder.node('Transpose', [builder.floats(centres, [n, columns])], {
     perm: { ints: [1, 0] },
   })

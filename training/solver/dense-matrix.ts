@@ -19,7 +19,7 @@ export function pickRows(
 }
 
 /** Two matrices of as many rows, side by side. */
-export function beside(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
+export function stackColumns(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
   const columns = a.columns + b.columns
   const out = new Float32Array(a.rows * columns)
   for (let row = 0; row < a.rows; row++) {
@@ -30,7 +30,7 @@ export function beside(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
 }
 
 /** Two matrices of as many columns, one above the other. */
-export function above(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
+export function stackRows(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
   const values = new Float32Array(a.values.length + b.values.length)
   values.set(a.values)
   values.set(b.values, a.values.length)

@@ -6,7 +6,7 @@ import { createRandom, deriveSeed } from '../../models/random.ts'
 import { truncatedSvd } from '../lexical/svd.ts'
 import type { DenseMatrix } from '../solver/dense-matrix.ts'
 import type { Products } from '../solver/products.ts'
-import { gaussianBumps } from './gaussian-bumps.ts'
+import { nystroemFeatures } from './nystroem.ts'
 
 export interface KernelFeatureOptions {
   /** columns of the dense encoder at a row's end; all of a dense row */
@@ -155,7 +155,7 @@ async function wordPart(
   }
 }
 
-/** Gaussian bumps of one block of columns, around the same train rows in every block. */
+/** A Gaussian kernel over one block of columns, around the same train rows in every block. */
 async function blockPart(
   name: KernelBlockName,
   train: Embeddings,
@@ -175,16 +175,16 @@ async function blockPart(
     })
     return { rows: rows.length, columns, values }
   }
-  const bumps = await gaussianBumps(rowsOf(train, places), widths[name], products)
+  const nystroem = await nystroemFeatures(rowsOf(train, places), widths[name], products)
   return {
     name,
-    columns: bumps.columns,
+    columns: nystroem.columns,
     features(embeddings) {
       const rows = Array.from({ length: embeddings.rows }, (_, row) => row)
-      return bumps.features(rowsOf(embeddings, rows))
+      return nystroem.features(rowsOf(embeddings, rows))
     },
     async fold(weights) {
-      const tensors = Object.entries(await bumps.fold(weights))
+      const tensors = Object.entries(await nystroem.fold(weights))
       return Object.fromEntries(tensors.map(([key, tensor]) => [`${name}.${key}`, tensor]))
     },
   }

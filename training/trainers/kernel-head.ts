@@ -1,8 +1,8 @@
 import type { HeadWeights } from '../../models/family.ts'
 import type { RidgeFit } from '../solver/ridge.ts'
-import type { GaussianBumps } from './gaussian-bumps.ts'
 import type { KernelFeatures } from './kernel-features.ts'
 import type { FittedStages, KernelStages } from './kernel-stages.ts'
+import type { NystroemFeatures } from './nystroem.ts'
 
 const NONE: RidgeFit = {
   weights: new Float64Array(0),
@@ -42,21 +42,21 @@ export async function kernelHead(
         tensors.filter(([name]) => !left.some((part) => name.startsWith(part))),
       ),
       bias: { shape: [outputs], values: bias },
-      ...(second && (await predictedTensors(second.outcomes.bumps, scores, d, slope))),
+      ...(second && (await predictedTensors(second.outcomes.nystroem, scores, d, slope))),
     },
   }
 }
 
-/** The second stage's bumps, whose weights stand behind those of the `d` features. */
+/** The second stage's kernel, whose weights stand behind those of the `d` features. */
 async function predictedTensors(
-  bumps: GaussianBumps,
+  nystroem: NystroemFeatures,
   { weights, bias }: RidgeFit,
   d: number,
   slope: number,
 ): Promise<HeadWeights['tensors']> {
   const m = bias.length
   const values = Float32Array.from(weights.subarray(d * m), (weight) => slope * weight)
-  const tensors = await bumps.fold({ rows: bumps.columns, columns: m, values })
+  const tensors = await nystroem.fold({ rows: nystroem.columns, columns: m, values })
   return Object.fromEntries(
     Object.entries(tensors).map(([name, tensor]) => [`predicted.${name}`, tensor]),
   )

@@ -1,11 +1,19 @@
 import type { EpochRecord } from '../engine/engine.ts'
-import { above, beside, type DenseMatrix, pickRows } from '../solver/dense-matrix.ts'
+import { type DenseMatrix, pickRows, stackColumns, stackRows } from '../solver/dense-matrix.ts'
 import type { Products } from '../solver/products.ts'
-import { type Moments, momentsOf, type RidgeFit, solveRidge, targetsOf } from '../solver/ridge.ts'
+import {
+  addMoments,
+  type Moments,
+  momentsOf,
+  type RidgeFit,
+  solveRidge,
+  targetsOf,
+} from '../solver/ridge.ts'
 import type { TrainerInput } from '../trainer.ts'
 import {
   chooseKernel,
   columnScales,
+  type FoldPart,
   type KernelChoice,
   type Layout,
   type Mix,
@@ -42,43 +50,59 @@ export interface KernelStageOptions {
   readonly centres: number
 }
 
+/** The stages and, for the last one, what the train rows come to. */
 export async function chooseStages(
   input: TrainerInput,
   train: KernelRows,
   options: KernelStageOptions,
   curve: EpochRecord[],
   products: Products,
-): Promise<KernelStages> {
+): Promise<{ readonly stages: KernelStages; readonly moments: Moments }> {
   const { layout, mixes, folds } = options
+  const models = input.models.length
   const factors =
-    options.factors > 0
-      ? fitOutcomeFactors(train.observed, input.models.length, options.factors)
-      : undefined
+    options.factors > 0 ? fitOutcomeFactors(train.observed, models, options.factors) : undefined
   const total = stepsOf(mixes.length + (factors ? 1 : 0))
-  const targets = factors ? beside(train.targets, factors.of(train.observed)) : train.targets
-  const parts = await partsOf({ ...train, targets }, folds, products)
+  const rows = { ...train, targets: targetsWith(train, factors) }
+  const parts = await partsOf(rows, folds, products)
   const first = await chooseKernel(input, parts, { layout, mixes }, curve, total)
-  if (!factors || factors.count === 0) return { first, layout }
-  const outcomes = await predictOutcomes(
-    parts,
-    {
-      layout,
-      choice: first,
-      models: input.models.length,
-      factors,
-      centres: options.centres,
-      seed: input.seed,
-      signal: input.signal,
-    },
-    products,
-  )
-  const wide = [...layout, { name: 'predicted', columns: outcomes.bumps.columns }]
-  const z = beside(train.z, await outcomes.bumps.features(outcomes.outOfFold))
-  const again = await partsOf({ ...train, z }, folds, products)
+  const alone = { stages: { first, layout }, moments: sumOf(parts) }
+  if (!factors || factors.count === 0) return alone
+  const { seed, signal } = input
+  const { centres } = options
+  const given = { layout, choice: first, models, factors, centres, seed, signal }
+  const outcomes = await predictOutcomes(parts, given, products)
+  const wide = [...layout, { name: 'predicted', columns: outcomes.nystroem.columns }]
+  const z = stackColumns(train.z, await outcomes.nystroem.features(outcomes.outOfFold))
+  const again = await partsOf({ ...rows, z }, folds, products)
   const mix = { ...first.mix, predicted: PREDICTED_WEIGHT }
   const second = await chooseKernel(input, again, { layout: wide, mixes: [mix] }, curve, total)
-  if (second.found <= first.found) return { first, layout }
-  return { first, second: { ...second, factors, outcomes }, layout: wide }
+  if (second.found <= first.found) return alone
+  const stages = { first, second: { ...second, factors, outcomes }, layout: wide }
+  return { stages, moments: sumOf(again) }
+}
+
+const sumOf = (parts: readonly FoldPart[]): Moments =>
+  addMoments(parts.map(({ moments }) => moments))
+
+const targetsWith = (
+  { targets, observed }: KernelRows,
+  factors: OutcomeFactors | undefined,
+): DenseMatrix => (factors ? stackColumns(targets, factors.of(observed)) : targets)
+
+/** What any rows come to, for the last stage. */
+export async function stageMoments(
+  rows: KernelRows,
+  /** predicted outcomes of the rows, made without their own; absent with one stage */
+  predicted: DenseMatrix | undefined,
+  { second }: KernelStages,
+  products: Products,
+): Promise<Moments> {
+  const z =
+    second && predicted
+      ? stackColumns(rows.z, await second.outcomes.nystroem.features(predicted))
+      : rows.z
+  return momentsOf(z, targetsWith(rows, second?.factors), products)
 }
 
 /** Both stages fitted to some rows. */
@@ -89,27 +113,18 @@ export interface FittedStages {
   readonly factors?: RidgeFit
 }
 
-export async function fitStages(
-  rows: KernelRows,
-  /** predicted outcomes of the rows, made without their own; absent with one stage */
-  predicted: DenseMatrix | undefined,
+/** @param models targets that are scores; those behind them are factors */
+export function fitStages(
+  moments: Moments,
   { first, second, layout }: KernelStages,
-  products: Products,
-): Promise<FittedStages> {
-  const m = rows.targets.columns
-  const last = second ?? first
-  if (!second || !predicted) {
-    const moments = await momentsOf(rows.z, rows.targets, products)
-    return { scores: solveRidge(moments, last.l2, columnScales(layout, last.mix)) }
-  }
-  const moments: Moments = await momentsOf(
-    beside(rows.z, await second.outcomes.bumps.features(predicted)),
-    beside(rows.targets, second.factors.of(rows.observed)),
-    products,
-  )
+  models: number,
+): FittedStages {
   const part = (from: number, count: number, { l2, mix }: KernelChoice): RidgeFit =>
     solveRidge(targetsOf(moments, from, count), l2, columnScales(layout, mix))
-  return { scores: part(0, m, second), factors: part(m, second.factors.count, first) }
+  return {
+    scores: part(0, models, second ?? first),
+    ...(second && { factors: part(models, second.factors.count, first) }),
+  }
 }
 
 /**
@@ -127,5 +142,5 @@ export async function predictedOfAll(
   const { outOfFold, scale } = second.outcomes
   const rest = Array.from({ length: all.z.rows - outOfFold.rows }, (_, i) => outOfFold.rows + i)
   if (rest.length === 0) return outOfFold
-  return above(outOfFold, await predict(factors, pickRows(all.z, rest), scale, products))
+  return stackRows(outOfFold, await predict(factors, pickRows(all.z, rest), scale, products))
 }

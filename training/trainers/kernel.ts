@@ -9,7 +9,7 @@ import type { Mix } from './kernel-choice.ts'
 import { fitKernelFeatures, type KernelFeatures } from './kernel-features.ts'
 import { kernelHead } from './kernel-head.ts'
 import { kernelRows } from './kernel-rows.ts'
-import { chooseStages, fitStages, predictedOfAll } from './kernel-stages.ts'
+import { chooseStages, fitStages, predictedOfAll, stageMoments } from './kernel-stages.ts'
 import { joinRows } from './knn.ts'
 
 /** Root of the weight of each block's kernel beside the words'. */
@@ -82,14 +82,15 @@ export const kernelTrainer: Trainer<KernelSettings> = {
       }
       const curve: EpochRecord[] = []
       const options = { ...settings, folds, layout: features.parts, mixes: mixesOf(features) }
-      const stages = await chooseStages(input, rows, options, curve, products)
-      const fitted = await fitStages(rows, stages.second?.outcomes.outOfFold, stages, products)
-      const heldOut = await kernelHead(input.models, features, stages, fitted)
+      const { stages, moments } = await chooseStages(input, rows, options, curve, products)
+      const { models } = input
+      const fitted = fitStages(moments, stages, models.length)
+      const heldOut = await kernelHead(models, features, stages, fitted)
       const refit = async (): Promise<HeadWeights> => {
         const all = await kernelRows(joinRows(input), input, features, settings.others)
         const predicted = await predictedOfAll(all, stages, fitted, products)
-        const again = await fitStages(all, predicted, stages, products)
-        return kernelHead(input.models, features, stages, again)
+        const more = await stageMoments(all, predicted, stages, products)
+        return kernelHead(models, features, stages, fitStages(more, stages, models.length))
       }
       const { mix, l2, slope } = stages.second ?? stages.first
       const share = (name: string): number => (mix[name] ?? 0) ** 2

@@ -1,7 +1,6 @@
 import { type DenseMatrix, pickRows } from '../solver/dense-matrix.ts'
 import type { Products } from '../solver/products.ts'
 import { type RidgeFit, solveRidge, targetsOf } from '../solver/ridge.ts'
-import { type GaussianBumps, gaussianBumps } from './gaussian-bumps.ts'
 import {
   columnScales,
   type FoldPart,
@@ -10,6 +9,7 @@ import {
   momentsWithout,
 } from './kernel-choice.ts'
 import { landmarks } from './kernel-features.ts'
+import { type NystroemFeatures, nystroemFeatures } from './nystroem.ts'
 import type { OutcomeFactors } from './outcome-factors.ts'
 
 /** Squared distance a factor at which a centre counts 1/e, in variances of what is predicted. */
@@ -25,7 +25,7 @@ export interface PredictedOutcomes {
   readonly outOfFold: DenseMatrix
   /** what a fit of the factors gives is multiplied by */
   readonly scale: number
-  readonly bumps: GaussianBumps
+  readonly nystroem: NystroemFeatures
 }
 
 /**
@@ -62,8 +62,8 @@ export async function predictOutcomes(
   const scale = 1 / Math.max(meanDeviation(values, count), 1e-6)
   const outOfFold = { rows: n, columns: count, values: values.map((value) => scale * value) }
   const centres = pickRows(outOfFold, landmarks(n, given))
-  const bumps = await gaussianBumps(centres, WIDTH * count, products)
-  return { outOfFold, scale, bumps }
+  const nystroem = await nystroemFeatures(centres, WIDTH * count, products)
+  return { outOfFold, scale, nystroem }
 }
 
 /** z W + b, times `scale`; of W as many rows as z has columns. */

@@ -86,7 +86,7 @@ for (const kind of ['dense', 'sparse'] as const) {
 const kernels: HeadWeights[] = []
 for (const kind of ['dense', 'sparse'] as const) {
   const columns = { surface: 5, meaning: 7 }
-  const bumps = (name: keyof typeof columns): HeadWeights['tensors'] => ({
+  const gaussians = (name: keyof typeof columns): HeadWeights['tensors'] => ({
     [`${name}.centres`]: tensor(9, columns[name]),
     [`${name}.coefficients`]: { shape: [9, 3], values: tensor(9, 3).values.map((v) => v / 4) },
     [`${name}.width`]: { shape: [1], values: Float32Array.of(8) },
@@ -98,7 +98,7 @@ for (const kind of ['dense', 'sparse'] as const) {
   }
   // two factors behind the three models
   const wide = (name: keyof typeof columns): HeadWeights['tensors'] => ({
-    ...bumps(name),
+    ...gaussians(name),
     [`${name}.coefficients`]: { shape: [9, 5], values: tensor(9, 5).values.map((v) => v / 4) },
   })
   const staged = {
@@ -111,8 +111,8 @@ for (const kind of ['dense', 'sparse'] as const) {
     'predicted.width': { shape: [1], values: Float32Array.of(4) },
   }
   for (const [title, parts] of [
-    ['both kernels', { ...bumps('surface'), ...bumps('meaning') }],
-    ['surface alone', bumps('surface')],
+    ['both kernels', { ...gaussians('surface'), ...gaussians('meaning') }],
+    ['surface alone', gaussians('surface')],
     ['two stages', staged],
   ] as const) {
     const weights = { models, tensors: { ...linear, ...parts } }

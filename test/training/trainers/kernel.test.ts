@@ -104,7 +104,7 @@ describe('its second stage', () => {
         weak: 1,
         train: hardnessRows(1, 600),
         validation: hardnessRows(2, 60),
-        // dense rows: bumps of the embedding are turned off by their width
+        // dense rows: the embedding's own kernel is turned off by its width
         hyperparameters: { ...kernelTrainer.defaults, centres: 60, meaning_width: 1e-3, factors },
         seed: 1,
         engine: createOnnxEngine(),

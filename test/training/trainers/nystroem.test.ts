@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createRandom } from '../../../models/random.ts'
 import type { DenseMatrix } from '../../../training/solver/dense-matrix.ts'
 import { openProducts, type Products } from '../../../training/solver/products.ts'
-import { gaussianBumps } from '../../../training/trainers/gaussian-bumps.ts'
+import { nystroemFeatures } from '../../../training/trainers/nystroem.ts'
 
 const D = 3
 const WIDTH = 2
@@ -26,9 +26,9 @@ const kernel = (a: DenseMatrix, i: number, b: DenseMatrix, j: number): number =>
 it('features whose products are the kernel, and a head that says the same', async () => {
   const centres = matrix(12, 1)
   const x = matrix(30, 2)
-  const bumps = await gaussianBumps(centres, WIDTH, products)
-  const n = bumps.columns
-  const [own, theirs] = [await bumps.features(x), await bumps.features(centres)]
+  const map = await nystroemFeatures(centres, WIDTH, products)
+  const n = map.columns
+  const [own, theirs] = [await map.features(x), await map.features(centres)]
   const dot = (i: number, j: number): number => {
     let sum = 0
     for (let k = 0; k < n; k++) sum += own.values[i * n + k]! * theirs.values[j * n + k]!
@@ -38,7 +38,7 @@ it('features whose products are the kernel, and a head that says the same', asyn
     for (let j = 0; j < n; j++) expect(dot(i, j)).toBeCloseTo(kernel(x, i, centres, j), 2)
   }
   const weights = { rows: n, columns: 1, values: Float32Array.from({ length: n }, (_, k) => k - 5) }
-  const { coefficients, width } = await bumps.fold(weights)
+  const { coefficients, width } = await map.fold(weights)
   expect(width!.values[0]).toBe(WIDTH)
   for (let i = 0; i < x.rows; i++) {
     let [bySum, byHead] = [0, 0]

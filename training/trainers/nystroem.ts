@@ -7,7 +7,7 @@ import type { Products } from '../solver/products.ts'
 const JITTER = 1e-4
 
 /** exp(-|x - c|^2 / width) around centres c, turned so that products of features are the kernel. */
-export interface GaussianBumps {
+export interface NystroemFeatures {
   /** as many as centres */
   readonly columns: number
   features(x: DenseMatrix): Promise<DenseMatrix>
@@ -16,11 +16,11 @@ export interface GaussianBumps {
 }
 
 /** The Nystroem feature map of a Gaussian kernel (Williams and Seeger 2001). */
-export async function gaussianBumps(
+export async function nystroemFeatures(
   centres: DenseMatrix,
   width: number,
   products: Products,
-): Promise<GaussianBumps> {
+): Promise<NystroemFeatures> {
   const n = centres.rows
   const theirs = squares(centres)
   const kernelTo = async (x: DenseMatrix): Promise<DenseMatrix> => {
