@@ -11,7 +11,7 @@ import { serveConfig } from '../../scripts/serve-config.ts'
 import type { ReloadReport } from '../../serving/fleet/fleet.ts'
 import { built } from '../built/build.ts'
 import { lexicalDraft } from './lexical-draft.ts'
-import { type ServingProcess, startServing } from './weir-process.ts'
+import { type ServingProcess, startServing, workersOf } from './weir-process.ts'
 
 let root: string
 const started: ChildProcess[] = []
@@ -123,7 +123,7 @@ test.skipIf(process.platform !== 'linux')(
       versions.add((await answered(`${served.url}/route`, { prompt: 'v' })).router.version)
     }
     expect([...versions]).toEqual([manifest.version])
-    const [victim] = (await childrenOf(served.child.pid!)).slice(-1)
+    const [victim] = (await workersOf(served.child.pid!)).slice(-1)
     // it dies while it is asked for its metrics, and the one in its place is not there yet: the other's are told
     process.kill(victim!, 'SIGSTOP')
     const asked = fetch(`${served.admin}/metrics`)
@@ -136,7 +136,7 @@ test.skipIf(process.platform !== 'linux')(
     ])
     await expect.poll(served.errors, { timeout: 10_000 }).toContain('starting another')
     await expect
-      .poll(async () => (await childrenOf(served.child.pid!)).length, { timeout: 10_000 })
+      .poll(async () => (await workersOf(served.child.pid!)).length, { timeout: 10_000 })
       .toBe(2)
     expect(await stop(served)).toBe(0)
   },
@@ -184,17 +184,3 @@ test('flags of weir serve win over its file', async () => {
     log: { folder: 'b', text: 'full' },
   })
 })
-
-/** Worker processes of a primary. */
-async function childrenOf(pid: number): Promise<number[]> {
-  const { readdir, readFile } = await import('node:fs/promises')
-  const found: number[] = []
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
-    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
-    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-    if (parent === pid && command.includes('weir.js')) found.push(Number(name))
-  }
-  return found
-}

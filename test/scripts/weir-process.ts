@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 
 export interface ServingProcess {
@@ -34,4 +35,17 @@ export async function startServing(
   })
   const { url, admin } = JSON.parse(line) as { url: string; admin: string }
   return { child, url, admin, errors: () => errors }
+}
+
+/** Worker processes of a primary, by what Linux says of processes. */
+export async function workersOf(pid: number): Promise<number[]> {
+  const found: number[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
+    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+    if (parent === pid && /\bweir\.[jt]s\b/.test(command)) found.push(Number(name))
+  }
+  return found
 }

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { BudgetBook } from '../../../serving/money/book.ts'
 import { readBudgets } from '../../../serving/money/budget-lines.ts'
 import type { SpendReport } from '../../../serving/money/spend-report.ts'
 import { lexicalDraft } from '../../scripts/lexical-draft.ts'
-import { startServing } from '../../scripts/weir-process.ts'
+import { startServing, workersOf } from '../../scripts/weir-process.ts'
 import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
 import { budget } from './budget.ts'
 
@@ -84,18 +84,6 @@ async function serve(...options: string[]) {
       data: { requests: number; cost_usd: number }[]
     }
   return { child, ask, report, admin, errors }
-}
-
-async function workersOf(pid: number): Promise<number[]> {
-  const found: number[] = []
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
-    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
-    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-    if (parent === pid && command.includes('weir.ts')) found.push(Number(name))
-  }
-  return found
 }
 
 test.skipIf(process.platform !== 'linux')(
