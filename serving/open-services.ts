@@ -5,10 +5,8 @@ import { WeirError } from '../models/errors.ts'
 import { openFeedbackStore } from '../models/feedback/open-store.ts'
 import { segmentStore } from '../models/feedback/segment-store.ts'
 import type { FeedbackStore } from '../models/feedback/store.ts'
-import type { Router } from '../models/router.ts'
 import { AlarmWatcher } from './alarms/watcher.ts'
 import { openAuditLog } from './audit/audit-log.ts'
-import type { AuditWho } from './audit/audit-record.ts'
 import { type BundleAudit, bundleAudit } from './audit/bundle-audit.ts'
 import { policyHooks } from './audit/policy-hooks.ts'
 import {
@@ -19,14 +17,11 @@ import {
 } from './config.ts'
 import { createDecider } from './decision/decider.ts'
 import { createExplorer } from './decision/explorer.ts'
-import type { DecisionObserver } from './decision/observer.ts'
 import { EncoderHealth } from './encoder-health.ts'
-import type { RequestFacts } from './error-body.ts'
 import { createFleet } from './fleet/fleet.ts'
 import { gatewayMetrics } from './gateway/metrics.ts'
 import { type OpenGateway, openGateway } from './gateway/open-gateway.ts'
 import { requestLog } from './gateway/request-log.ts'
-import type { ServedObserver } from './gateway/served.ts'
 import { createKeyRing } from './keys.ts'
 import { LeasedRateLimit } from './leased-rate-limit.ts'
 import { LoadGate } from './load-gate.ts'
@@ -40,39 +35,12 @@ import { OnlineLearner } from './online/learner.ts'
 import { logHolds, openLog } from './open-log.ts'
 import { joinHooks } from './policy/join-hooks.ts'
 import type { LivePolicies } from './policy/live-policies.ts'
-import type { PolicyHooks } from './policy/loading.ts'
 import { policyMetrics } from './policy/metrics.ts'
 import { openGatewayPolicies } from './policy/open-gateway-policies.ts'
-import type { PrimaryLine } from './primary-line.ts'
 import { RateLimit, type RateLimiter } from './rate-limit.ts'
+import type { ServiceOptions } from './service-options.ts'
 import type { Services } from './services.ts'
 import { createStrategies } from './strategies/strategies.ts'
-
-export interface ServiceOptions {
-  /** tests pass one with an encoder of their own */
-  readonly load?: (path: string) => Promise<Router>
-  readonly now?: () => number
-  readonly newId?: () => string
-  /** further watchers of decisions: a log line, a span */
-  readonly observers?: readonly DecisionObserver[]
-  readonly onBug: (error: unknown, request: RequestFacts) => void
-  /** told of what an operator should know: encoders that fail, a log that cannot be written */
-  readonly onWarning: (message: string, error?: unknown) => void
-  /** where keys of upstreams are looked up; the process's own unless told */
-  readonly environment?: Readonly<Record<string, string | undefined>>
-  /** further watchers of what the gateway served */
-  readonly servedObservers?: readonly ServedObserver[]
-  /** makes the encoder of a policy's semantic routes by its name */
-  readonly makeEncoder?: (name: string) => Promise<Encoder>
-  /** told of policies as they are loaded, and asked whether they may be */
-  readonly policyHooks?: PolicyHooks
-  /** who runs the server: what is loaded is then audited beside the decision log */
-  readonly who?: AuditWho
-  /** of a worker: what its primary keeps for all of them */
-  readonly primary?: PrimaryLine
-  /** names this process among several that write one log */
-  readonly logOwner?: string
-}
 
 /** How soon an online state that was taken back on disk is taken back here. */
 const FOLLOW_MS = 2000

@@ -5,9 +5,10 @@ import { buildAdminApp } from './admin.ts'
 import { type AdminBackend, localBackend } from './admin-backend.ts'
 import { buildApp } from './app.ts'
 import type { ServeConfig } from './config.ts'
-import { type OpenServices, openServices, type ServiceOptions } from './open-services.ts'
+import { type OpenServices, openServices } from './open-services.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 import { drain, listen } from './server.ts'
+import type { ServiceOptions } from './service-options.ts'
 
 export interface RunOptions extends ServiceOptions {
   readonly host: string

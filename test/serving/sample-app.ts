@@ -6,11 +6,8 @@ import { writeBundle } from '../../models/bundle/write.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { buildApp } from '../../serving/app.ts'
 import type { ServeConfig } from '../../serving/config.ts'
-import {
-  type OpenServices,
-  openServices,
-  type ServiceOptions,
-} from '../../serving/open-services.ts'
+import { type OpenServices, openServices } from '../../serving/open-services.ts'
+import type { ServiceOptions } from '../../serving/service-options.ts'
 import { type SampleOptions, sampleDraft } from '../models/sample-bundle.ts'
 import { loadWordEncoder } from '../models/word-encoder.ts'
 
