@@ -1,5 +1,5 @@
-import { WeirError } from '../models/errors.ts'
-import { type Dataset, type PairOptions, SPLITS, type Split } from './dataset.ts'
+import { WeirError } from '../core/errors.ts'
+import { type Dataset, type PairOptions, SPLITS, type Split } from './dataset/dataset.ts'
 
 /** What a dataset says of one pair of models, a row a prompt. */
 export interface PairLabels {

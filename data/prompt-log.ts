@@ -1,8 +1,8 @@
-import { WeirError } from '../models/errors.ts'
-import { promptText } from '../models/messages.ts'
-import { promptCell } from './cell.ts'
-import { openSource } from './source.ts'
-import { openText } from './text-table.ts'
+import { WeirError } from '../core/errors.ts'
+import { promptText } from '../models/decision/messages.ts'
+import { promptCell } from './rows/cell.ts'
+import { openText } from './source/jsonl.ts'
+import { openSource } from './source/source.ts'
 
 /** Prompts of files that need say nothing else: a column `prompt` (text or messages) or `messages`. */
 export interface PromptLog {

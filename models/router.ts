@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { WeirError } from '../core/errors.ts'
+import type { NeighbourWeights } from './bundle/graph-head.ts'
 import type { Manifest } from './bundle/manifest.ts'
 import {
   decodeNeighbours,
@@ -9,17 +11,14 @@ import {
 import { type Bundle, ROUTER_FILE, readBundle } from './bundle/read.ts'
 import { type ModelPair, withPair } from './bundle/with-pair.ts'
 import { type CalibrationMap, calibrate } from './calibration-map.ts'
-import { decide, flipOf } from './decide.ts'
-import type { Decision, Explanation, RouteRequest } from './decision.ts'
-import type { Embeddings } from './embeddings.ts'
-import type { Encoder, EncoderSpec } from './encoder.ts'
-import { WeirError } from './errors.ts'
-import { explainLinear } from './explain.ts'
-import { explainNeighbours } from './explain-neighbours.ts'
-import { explainParts } from './explain-parts.ts'
-import { type HeadScorer, linearScorer, openHead } from './head-scorer.ts'
-import { requestText } from './route-request.ts'
-import type { Scores } from './scores.ts'
+import { decide, flipOf } from './decision/decide.ts'
+import type { Decision, Explanation, RouteRequest } from './decision/decision.ts'
+import { explainLinear, explainNeighbours, explainParts } from './decision/explain.ts'
+import { requestText } from './decision/route-request.ts'
+import type { Embeddings } from './encoders/embeddings.ts'
+import type { Encoder, EncoderSpec } from './encoders/encoder.ts'
+import type { Scores } from './families/linear-head.ts'
+import { type LinearHead, scoreLinear } from './families/linear-head.ts'
 
 /** What a router says of n prompts, in their order. */
 export interface RouterScores {
@@ -82,7 +81,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
   const manifest = options.calibration
     ? { ...bundle.manifest, calibration: options.calibration }
     : bundle.manifest
-  const loadEncoder = options.loadEncoder ?? (await import('./encoders.ts')).loadEncoder
+  const loadEncoder = options.loadEncoder ?? (await import('./encoders/registry.ts')).loadEncoder
   const encoder = await loadEncoder(manifest.encoder, bundle.path)
   const head = await openHead(bundle, options.threads ?? 1)
   const now = options.now ?? Date.now
@@ -132,7 +131,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     async parity(prompts) {
       if (!head.linear) return 0
       const { embeddings } = await encoder.encode(prompts)
-      const { openGraphHead } = await import('./onnx/graph-head.ts')
+      const { openGraphHead } = await import('./bundle/graph-head.ts')
       const graph = await openGraphHead(await bundle.file(ROUTER_FILE), 1)
       try {
         const [folded, exported] = [await head.score(embeddings), await graph.score(embeddings)]
@@ -226,4 +225,33 @@ function checkedScores(
 export function explained(decision: Decision, explanation: Explanation): Decision {
   const flip = flipOf(decision)
   return { ...decision, explanation: flip ? { ...explanation, flip } : explanation }
+}
+
+/** A bundle's head, ready to score embeddings; which way it does so is nobody else's business. */
+interface HeadScorer {
+  /** the folded head, where there is one: `explain` reads it */
+  readonly linear?: LinearHead
+  score(embeddings: Embeddings): Promise<Scores> | Scores
+  /** The same at once, where no session is run. */
+  scoreNow?(embeddings: Embeddings): Scores
+  /** What training rows count for the first prompt, where the head asks them and can say so. */
+  neighbours?(embeddings: Embeddings): Promise<NeighbourWeights | undefined>
+  close(): Promise<void>
+}
+
+/** The folded head where the bundle has one, without ONNX Runtime; else `router.onnx`. */
+async function openHead(bundle: Bundle, threads: number): Promise<HeadScorer> {
+  const linear = await bundle.head()
+  if (linear) return linearScorer(linear)
+  const { openGraphHead } = await import('./bundle/graph-head.ts')
+  return openGraphHead(await bundle.file(ROUTER_FILE), threads)
+}
+
+function linearScorer(linear: LinearHead): HeadScorer {
+  return {
+    linear,
+    score: (embeddings) => scoreLinear(linear, embeddings),
+    scoreNow: (embeddings) => scoreLinear(linear, embeddings),
+    close: async () => {},
+  }
 }

@@ -3,10 +3,10 @@ import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { Decision } from '../models/decision.ts'
+import type { Decision } from '../models/decision/decision.ts'
+import { score, table } from './cli/terminal.ts'
 import { buildNeeded } from './demo/build.ts'
 import { startServer } from './demo/server.ts'
-import { score, table } from './terminal.ts'
 
 /** `npm run demo`: the whole way from the shipped log to `POST /route`, by the commands anyone would type. */
 const ROOT = fileURLToPath(new URL('..', import.meta.url))

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { runWeir } from './program.ts'
+import { runWeir } from './cli/program.ts'
 
 // whoever reads through a pipe may have seen enough, as `head` does
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,5 +1,11 @@
-import type { Decision, Explanation, Neighbour, RouteRequest, RuleHit } from '../models/decision.ts'
-import type { FeedbackBody as Feedback } from '../models/feedback/body.ts'
+import type {
+  Decision,
+  Explanation,
+  Neighbour,
+  RouteRequest,
+  RuleHit,
+} from '../models/decision/decision.ts'
+import type { FeedbackBody as Feedback } from '../records/feedback/body.ts'
 
 export type { Decision, Explanation, Feedback, Neighbour, RouteRequest, RuleHit }
 

@@ -1,18 +1,18 @@
+import { WeirError } from '../core/errors.ts'
 import {
   DATA_HASHES_FILE,
   encodeDataHashes,
   type SeenPrompts,
 } from '../models/bundle/data-hashes.ts'
+import { openGraphHead } from '../models/bundle/graph-head.ts'
 import { encodeHead, HEAD_FILE } from '../models/bundle/head-file.ts'
 import type { Manifest } from '../models/bundle/manifest.ts'
 import { ROUTER_FILE } from '../models/bundle/read.ts'
-import type { Embeddings } from '../models/embeddings.ts'
-import type { EncoderArtifact } from '../models/encoder.ts'
-import { WeirError } from '../models/errors.ts'
-import type { Family, HeadWeights, Pair } from '../models/family.ts'
-import { type LinearHead, scoreLinear } from '../models/linear-head.ts'
+import type { Embeddings } from '../models/encoders/embeddings.ts'
+import type { EncoderArtifact } from '../models/encoders/encoder.ts'
+import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
+import { type LinearHead, scoreLinear } from '../models/families/linear-head.ts'
 import { encodeOnnx } from '../models/onnx/encode.ts'
-import { openGraphHead } from '../models/onnx/graph-head.ts'
 
 /** How far ONNX Runtime's win rates may be from the plain forward pass. */
 export const PARITY_LIMIT = 1e-6

@@ -1,5 +1,5 @@
-import { type Dataset, SPLITS } from '../data/dataset.ts'
-import { WeirError } from '../models/errors.ts'
+import { WeirError } from '../core/errors.ts'
+import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
 
 /**
  * The votes that train and validate, each counted as its judge is: `weights` by a part of the judge's name, the

@@ -1,9 +1,9 @@
-import type { Dataset, Split } from '../data/dataset.ts'
+import type { Dataset, Split } from '../data/dataset/dataset.ts'
 import { splitRows } from '../data/pair.ts'
-import type { Embeddings } from '../models/embeddings.ts'
-import type { Encoder } from '../models/encoder.ts'
-import type { TrainingRows } from './trainer.ts'
-import { takeOutcomes, takeVotes } from './trainers/take-rows.ts'
+import { type Embeddings, takeRows } from '../models/encoders/embeddings.ts'
+import type { Encoder } from '../models/encoders/encoder.ts'
+import { pickRows } from './solver/dense-matrix.ts'
+import type { OutcomeColumns, PreferenceColumns, TrainingRows } from './trainers/trainer.ts'
 
 /** One split of a dataset, encoded: its prompts' numbers and what was observed of them. */
 export interface EncodedSplit extends TrainingRows {
@@ -33,5 +33,44 @@ function observed(
     embeddings,
     ...(preferences && { preferences: takeVotes(preferences, prompts, all.length) }),
     ...(outcomes && { outcomes: takeOutcomes(outcomes, prompts, all.length) }),
+  }
+}
+
+/** Some prompts of a split, in the given order, with what was observed of them. */
+export function takeTrainingRows(split: TrainingRows, rows: readonly number[]): TrainingRows {
+  const { embeddings, outcomes, preferences } = split
+  return {
+    embeddings: takeRows(embeddings, rows),
+    ...(outcomes && { outcomes: takeOutcomes(outcomes, rows, embeddings.rows) }),
+    ...(preferences && { preferences: takeVotes(preferences, rows, embeddings.rows) }),
+  }
+}
+
+/** @param all prompts that the tables are of */
+function takeOutcomes(
+  { scores, tokens }: OutcomeColumns,
+  rows: ArrayLike<number>,
+  all: number,
+): OutcomeColumns {
+  const columns = scores.length / all
+  const take = (values: Float32Array): Float32Array => pickRows({ columns, values }, rows).values
+  return { scores: take(scores), ...(tokens && { tokens: take(tokens) }) }
+}
+
+/** Votes on the given prompts, renumbered to them. */
+function takeVotes(
+  votes: PreferenceColumns,
+  rows: ArrayLike<number>,
+  all: number,
+): PreferenceColumns {
+  const place = new Int32Array(all).fill(-1)
+  for (let to = 0; to < rows.length; to++) place[rows[to]!] = to
+  const kept = [...votes.prompt.keys()].filter((i) => place[votes.prompt[i]!]! >= 0)
+  return {
+    prompt: Int32Array.from(kept, (i) => place[votes.prompt[i]!]!),
+    modelA: Int32Array.from(kept, (i) => votes.modelA[i]!),
+    modelB: Int32Array.from(kept, (i) => votes.modelB[i]!),
+    label: Float32Array.from(kept, (i) => votes.label[i]!),
+    weight: Float32Array.from(kept, (i) => votes.weight[i]!),
   }
 }

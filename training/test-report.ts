@@ -1,8 +1,8 @@
-import { type Dataset, SPLITS, type Split } from '../data/dataset.ts'
+import type { OnProgress } from '../core/progress.ts'
+import { type Dataset, SPLITS, type Split } from '../data/dataset/dataset.ts'
 import type { PairLabels } from '../data/pair.ts'
-import type { OnProgress } from '../models/progress.ts'
 import { evaluateRouters } from './evaluate/evaluate-routers.ts'
-import type { EvaluationReport } from './evaluate/report.ts'
+import type { EvaluationReport } from './evaluate/report/report.ts'
 import type { EncodedSplit } from './splits.ts'
 
 export interface TestOptions {

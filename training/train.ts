@@ -1,25 +1,32 @@
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import type { Dataset, Split } from '../data/dataset.ts'
-import { type PairLabels, pairLabels } from '../data/pair.ts'
+import { WeirError } from '../core/errors.ts'
+import type { Dataset, Split } from '../data/dataset/dataset.ts'
+import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
+import type { Candidate } from '../models/bundle/manifest.ts'
+import {
+  encodeNeighbours,
+  encodeNeighbourTexts,
+  NEIGHBOURS_FILE,
+  NEIGHBOURS_TEXT_FILE,
+} from '../models/bundle/neighbours-file.ts'
 import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
-import { WeirError } from '../models/errors.ts'
-import { scoreLinear } from '../models/linear-head.ts'
+import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
+import { scoreLinear } from '../models/families/linear-head.ts'
 import type { Price } from '../models/prices.ts'
 import { AUTO, type AutoChoice, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
+import type { ChoiceReport } from './choice/choice-report.ts'
+import type { ChoiceRequest } from './choice/default-choice.ts'
+import { reportTrained, trainedChoice } from './choice/trained-choice.ts'
 import { MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
-import type { EvaluationReport } from './evaluate/report.ts'
+import type { EvaluationReport } from './evaluate/report/report.ts'
 import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
-import { libraryVersions } from './library-versions.ts'
-import type { ChoiceReport } from './many/choice-report.ts'
-import type { ChoiceRequest } from './many/default-choice.ts'
-import { reportTrained, trainedChoice } from './many/trained-choice.ts'
-import { neighbourFiles } from './neighbour-files.ts'
-import { pairCandidates } from './pair-candidates.ts'
 import { type EncodedSplit, encodeSplit } from './splits.ts'
 import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
+import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
 import { type Tuning, tuneRouter } from './tune/tune.ts'
 
 export interface TrainOptions extends FitRouterOptions {
@@ -198,3 +205,102 @@ function probePrompts(dataset: Dataset): string[] {
 
 const hashesOf = (dataset: Dataset, { prompts }: EncodedSplit): string[] =>
   Array.from(prompts, (prompt) => dataset.hashes[prompt]!)
+
+/** Versions of what a router was made with, for its manifest; a library that is not installed is left out. */
+function libraryVersions(): Record<string, string> {
+  const require = createRequire(import.meta.url)
+  const versions: Record<string, string> = { node: process.versions.node }
+  for (const name of ['onnxruntime-node']) {
+    try {
+      versions[name] = (require(`${name}/package.json`) as { version: string }).version
+    } catch {
+      // its absence is told where it is needed
+    }
+  }
+  return versions
+}
+
+export interface NeighbourFilesInput {
+  readonly family: Family
+  readonly weights: HeadWeights
+  readonly pair: Pair
+  readonly train: EncodedSplit
+  readonly validation: EncodedSplit
+  /** keeps the start of each prompt as well: off unless asked for, since a bundle travels */
+  readonly keepText: boolean
+}
+
+/** Bundle files that let `explain` name the training rows a head asks; none for a head that asks none. */
+function neighbourFiles(
+  { hashes, prompts }: Pick<Dataset, 'hashes' | 'prompts'>,
+  { family, weights, pair, train, validation, keepText }: NeighbourFilesInput,
+): Map<string, Uint8Array> {
+  const held = family.neighbours?.(weights)
+  if (!held) return new Map()
+  const input = { models: weights.models, ...pair }
+  const rowsOf = (split: EncodedSplit): number[] =>
+    observedRows(split, input).map((row) => split.prompts[row]!)
+  // a head that was fitted again holds the validation rows behind the train rows
+  const first = rowsOf(train)
+  const rows = first.length === held.rows ? first : [...first, ...rowsOf(validation)]
+  if (rows.length !== held.rows) {
+    throw new Error(`a head of ${held.rows} rows cannot be of these splits (${rows.length} rows)`)
+  }
+  const m = weights.models.length
+  const scores = new Float32Array(2 * rows.length)
+  for (let row = 0; row < rows.length; row++) {
+    scores[2 * row] = held.scores[row * m + pair.strong]!
+    scores[2 * row + 1] = held.scores[row * m + pair.weak]!
+  }
+  const prior = {
+    weight: held.prior,
+    win_rate: (1 + held.base[pair.strong]! - held.base[pair.weak]!) / 2,
+  }
+  const own = rows.map((row) => hashes[row]!)
+  const observed = train.outcomes ? 'outcomes' : 'votes'
+  return new Map([
+    [NEIGHBOURS_FILE, encodeNeighbours({ observed, prior, hashes: own, scores })],
+    ...(keepText
+      ? [[NEIGHBOURS_TEXT_FILE, encodeNeighbourTexts(rows.map((row) => prompts[row]!))] as const]
+      : []),
+  ])
+}
+
+export interface PairCandidatesOptions {
+  readonly strong: string
+  readonly weak: string
+  readonly prices?: ReadonlyMap<string, Price>
+}
+
+/** In the order of the head's outputs; a pair head knows its two models only. */
+function pairCandidates(
+  dataset: Dataset,
+  options: PairCandidatesOptions,
+  outputs: number,
+): Candidate[] {
+  const { strong, weak, prices } = options
+  const models = outputs === 1 ? [strong, weak] : dataset.models
+  return models.map((model) => {
+    const price = prices?.get(model)
+    const tokens = meanTokens(dataset, modelIndex(dataset, model))
+    return {
+      model,
+      role: model === strong ? 'strong' : model === weak ? 'weak' : 'other',
+      ...(price ? { price } : {}),
+      ...(tokens === undefined ? {} : { output_tokens: tokens }),
+    }
+  })
+}
+
+function meanTokens({ outcomes, models, prompts }: Dataset, model: number): number | undefined {
+  if (!outcomes?.tokens) return undefined
+  let sum = 0
+  let rows = 0
+  for (let i = 0; i < prompts.length; i++) {
+    const tokens = outcomes.tokens[i * models.length + model]!
+    if (Number.isNaN(tokens)) continue
+    sum += tokens
+    rows++
+  }
+  return rows > 0 ? sum / rows : undefined
+}

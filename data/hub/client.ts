@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { throwIfAborted } from '../../models/encoders/abort.ts'
-import { WeirError } from '../../models/errors.ts'
+import { throwIfAborted } from '../../core/abort.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { HubReference } from './reference.ts'
 
 export interface HubOptions {

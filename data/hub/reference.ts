@@ -1,4 +1,4 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 
 /** Files of a repository on a hub that speaks Hugging Face's protocol. */
 export interface HubReference {

@@ -1,5 +1,5 @@
-import { shown } from '../cell.ts'
-import type { Reader } from '../reader.ts'
+import { shown } from '../rows/cell.ts'
+import type { Reader } from '../rows/reader.ts'
 import { readPreference, reject } from './canonical.ts'
 
 const REQUIRED = ['instruction', 'generator_1', 'generator_2', 'preference']

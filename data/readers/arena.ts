@@ -1,6 +1,6 @@
-import type { ChatMessage } from '../../models/messages.ts'
-import { shown } from '../cell.ts'
-import type { RawRecord, Reader } from '../reader.ts'
+import type { ChatMessage } from '../../models/decision/messages.ts'
+import { shown } from '../rows/cell.ts'
+import type { RawRecord, Reader } from '../rows/reader.ts'
 import { readPreference, reject } from './canonical.ts'
 
 /**

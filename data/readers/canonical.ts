@@ -9,8 +9,8 @@ import {
   scoreCell,
   shown,
   timeCell,
-} from '../cell.ts'
-import type { LogRow, RawRecord, Reader, Reject, RowOrigin, Winner } from '../reader.ts'
+} from '../rows/cell.ts'
+import type { LogRow, RawRecord, Reader, Reject, RowOrigin, Winner } from '../rows/reader.ts'
 
 const WINNERS: ReadonlyMap<unknown, Winner> = new Map([
   ['a', 'a'],

@@ -1,5 +1,5 @@
-import { scoreNumber, shown } from '../cell.ts'
-import type { Reader } from '../reader.ts'
+import { scoreNumber, shown } from '../rows/cell.ts'
+import type { Reader } from '../rows/reader.ts'
 import { readPreference, reject } from './canonical.ts'
 
 const REFERENCE = 'gpt-4-1106-preview'

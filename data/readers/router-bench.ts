@@ -1,5 +1,5 @@
-import { amountCell, scoreCell } from '../cell.ts'
-import type { Reader } from '../reader.ts'
+import { amountCell, scoreCell } from '../rows/cell.ts'
+import type { Reader } from '../rows/reader.ts'
 import { parsed } from './arena.ts'
 import { readBase, reject } from './canonical.ts'
 

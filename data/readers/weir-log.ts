@@ -1,7 +1,7 @@
 import { Compile } from 'typebox/compile'
-import { GatewayRecord } from '../../models/decision-log/gateway-record.ts'
-import { DecisionRecord, FeedbackRecord } from '../../models/decision-log/record.ts'
-import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../reader.ts'
+import { DecisionRecord, FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
+
+import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
 import { reject } from './canonical.ts'
 
 /** Lines that a server writes beside its log, of itself and not of a request: nothing to learn from. */

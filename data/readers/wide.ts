@@ -1,5 +1,5 @@
-import { scoreCell, scoreNumber } from '../cell.ts'
-import type { RawRecord, Reader } from '../reader.ts'
+import { scoreCell, scoreNumber } from '../rows/cell.ts'
+import type { RawRecord, Reader } from '../rows/reader.ts'
 import { readBase, reject } from './canonical.ts'
 
 /** Columns of outcome tables that are about the row, never a model's score. */

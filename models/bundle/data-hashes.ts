@@ -1,5 +1,5 @@
-import { WeirError } from '../errors.ts'
-import { HASH_PREFIX_LENGTH } from '../prompt-hash.ts'
+import { WeirError } from '../../core/errors.ts'
+import { HASH_PREFIX_LENGTH } from '../../core/hash.ts'
 
 /** `data-hashes.bin`: which prompts a router was made from, so that nothing is judged on them again. */
 export const DATA_HASHES_FILE = 'data-hashes.bin'

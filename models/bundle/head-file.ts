@@ -1,5 +1,5 @@
-import { WeirError } from '../errors.ts'
-import type { LinearHead } from '../linear-head.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { LinearHead } from '../families/linear-head.ts'
 import type { HeadShape, Manifest } from './manifest.ts'
 
 /**

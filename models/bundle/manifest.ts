@@ -1,9 +1,9 @@
 import Type from 'typebox'
 import { CalibrationMap } from '../calibration-map.ts'
-import { Choice } from '../choice/rule.ts'
-import { EncoderSpec } from '../encoder.ts'
-import { Link } from '../linear-head.ts'
+import { EncoderSpec } from '../encoders/encoder.ts'
+import { Link } from '../families/linear-head.ts'
 import { Price } from '../prices.ts'
+import { Choice } from './choice-rule.ts'
 
 export const BUNDLE_FORMAT = 1
 

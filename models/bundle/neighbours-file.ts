@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
-import { WeirError } from '../errors.ts'
-import { HASH_PREFIX_LENGTH } from '../prompt-hash.ts'
+import { WeirError } from '../../core/errors.ts'
+import { HASH_PREFIX_LENGTH } from '../../core/hash.ts'
 
 /**
  * `neighbours.bin`: who the training rows are that a head asks, in the order it holds them, so that `explain`

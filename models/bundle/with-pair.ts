@@ -1,4 +1,4 @@
-import { WeirError } from '../errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import { HEAD_FILE } from './head-file.ts'
 import type { Manifest } from './manifest.ts'
 import type { Bundle } from './read.ts'

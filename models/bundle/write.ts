@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { WeirError } from '../errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts'
-import { assertManifest, readBundle } from './read.ts'
-import { bundleVersion, sha256 } from './version.ts'
+import { assertManifest, bundleVersion, readBundle, sha256 } from './read.ts'
 
 /** A bundle before it has a version: what the writer works out for itself is left out. */
 export interface BundleDraft {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { WeirError } from '../../core/errors.ts'
+import type { EncoderSpec } from './encoder.ts'
 
 /**
  * A file that is made once and kept: read from the folder where it is there, else made and written whole
@@ -32,4 +34,20 @@ async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   } finally {
     await rm(partial, { force: true })
   }
+}
+
+/** The bytes of an encoder's files, by their paths in the bundle. */
+export async function readEncoderFiles(
+  spec: EncoderSpec,
+  folder: string,
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>()
+  for (const name of spec.files) {
+    const bytes = await readFile(join(folder, name)).catch((cause: unknown) => {
+      const { code } = cause as NodeJS.ErrnoException
+      throw new WeirError('file_unreadable', { path: join(folder, name), reason: code }, { cause })
+    })
+    files.set(name, bytes)
+  }
+  return files
 }

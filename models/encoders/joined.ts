@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Check } from 'typebox/value'
-import type { DenseEmbeddings, SparseEmbeddings } from '../embeddings.ts'
-import { type Encoded, type Encoder, type EncoderArtifact, EncoderSpec } from '../encoder.ts'
-import { WeirError } from '../errors.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { DenseEmbeddings, SparseEmbeddings } from './embeddings.ts'
+import { type Encoded, type Encoder, type EncoderArtifact, EncoderSpec } from './encoder.ts'
 
 /**
  * What the dense values count beside words of unit length: with one L2 penalty for all columns, a whole one

@@ -1,7 +1,7 @@
-import type { EncoderArtifact } from '../encoder.ts'
-import type { LoadEncoderOptions } from '../encoders.ts'
-import { WeirError } from '../errors.ts'
-import type { OnProgress } from '../progress.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import type { EncoderArtifact } from './encoder.ts'
+import type { LoadEncoderOptions } from './registry.ts'
 
 /** Encoders that are made, not fitted, as `--encoder` takes them; `lexical` is fitted in training. */
 export const NAMED_ENCODERS = [
@@ -104,7 +104,7 @@ async function inWorkers(
   { encoder, files }: EncoderArtifact,
   options: NamedEncoderOptions,
 ): Promise<EncoderArtifact> {
-  const { startEncodeWorkers } = await import('../encode-worker-pool.ts')
+  const { startEncodeWorkers } = await import('./worker/pool.ts')
   await encoder.close?.()
   return { encoder: await startEncodeWorkers(encoder.spec, files, options), files }
 }

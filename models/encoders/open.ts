@@ -1,5 +1,5 @@
-import type { Encoder, EncoderSpec } from '../encoder.ts'
-import { WeirError } from '../errors.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { Encoder, EncoderSpec } from './encoder.ts'
 
 type InlineOpener = (
   spec: EncoderSpec,

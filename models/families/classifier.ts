@@ -1,7 +1,6 @@
-import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
-import { type LinearHead, scoreLinear } from '../linear-head.ts'
-import { linearGraph } from './linear-graph.ts'
-import { tensorOf } from './tensor-of.ts'
+import type { Family, GraphInput, HeadWeights, Pair } from './family.ts'
+import { linearGraph, tensorOf } from './linear-graph.ts'
+import { type LinearHead, scoreLinear } from './linear-head.ts'
 
 /**
  * Linear classifiers on the embedding. From outcomes, a success head a model, and the plug-in rule

@@ -1,15 +1,14 @@
-import type { Embeddings } from '../embeddings.ts'
-import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
-import { sigmoid } from '../linear-head.ts'
+import type { Embeddings } from '../encoders/embeddings.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
-import type { Scores } from '../scores.ts'
 import { classifier, foldClassifier } from './classifier.ts'
-import { declareInput, type InputNames } from './graph-input.ts'
+import type { Family, GraphInput, HeadWeights, Pair } from './family.ts'
 import { appendKernel, kernel } from './kernel.ts'
 import { appendKnn, knn } from './knn.ts'
-import { appendLinear } from './linear-graph.ts'
+import { appendLinear, declareInput, type InputNames, tensorOf } from './linear-graph.ts'
+import type { Scores } from './linear-head.ts'
+import { sigmoid } from './linear-head.ts'
+
 import { declareOutputs, doubles } from './neighbours-graph.ts'
-import { tensorOf } from './tensor-of.ts'
 
 /** The members' own forward passes. */
 export const FORWARD = { classifier, kernel, knn } as const

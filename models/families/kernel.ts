@@ -1,10 +1,9 @@
-import type { Embeddings } from '../embeddings.ts'
-import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
-import { linearLogits } from '../linear-head.ts'
+import type { Embeddings } from '../encoders/embeddings.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
-import { declareInput, type InputNames } from './graph-input.ts'
+import type { Family, GraphInput, HeadWeights, Pair } from './family.ts'
+import { declareInput, type InputNames, tensorOf } from './linear-graph.ts'
+import { linearLogits } from './linear-head.ts'
 import { declareOutputs, doubles, tailOf } from './neighbours-graph.ts'
-import { tensorOf } from './tensor-of.ts'
 
 /** The blocks of columns that are compared with centres, in the order they stand at a row's end. */
 export const KERNEL_BLOCKS = ['surface', 'meaning'] as const

@@ -1,6 +1,6 @@
-import type { Family, GraphInput, HeadWeights } from '../family.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
-import { declareInput, type InputNames } from './graph-input.ts'
+import type { Family, GraphInput, HeadWeights } from './family.ts'
+import { declareInput, type InputNames } from './linear-graph.ts'
 import {
   heldRows,
   type Kernel,

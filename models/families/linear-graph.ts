@@ -1,8 +1,8 @@
-import type { GraphInput } from '../family.ts'
-import type { LinearHead } from '../linear-head.ts'
+import { WeirError } from '../../core/errors.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
 import type { OnnxModel } from '../onnx/model.ts'
-import { declareInput, type InputNames } from './graph-input.ts'
+import type { GraphInput, HeadWeights, Tensor } from './family.ts'
+import type { LinearHead } from './linear-head.ts'
 
 /**
  * A linear head as an ONNX graph. Dense: one Gemm. Sparse: the weights of the row's ids are gathered,
@@ -57,4 +57,39 @@ function link(
   const gain = builder.node('Sub', [column(quality, head.strong), column(quality, head.weak)])
   const shifted = builder.node('Add', [gain, builder.scalar(1)])
   return { winRate: builder.node('Mul', [shifted, builder.scalar(0.5)]), quality }
+}
+
+/** Declares a family's input and gives its values' names; a graph of several heads declares it once. */
+export interface InputNames {
+  readonly kind: GraphInput['kind']
+  readonly dimension: number
+  readonly values: readonly string[]
+}
+
+export function declareInput(builder: GraphBuilder, input: GraphInput): InputNames {
+  const { kind, dimension } = input
+  const values =
+    kind === 'dense'
+      ? [builder.input('embedding', 'float32', ['batch', dimension])]
+      : [
+          builder.input('ids', 'int64', ['batch', 'length']),
+          builder.input('weights', 'float32', ['batch', 'length']),
+        ]
+  return { kind, dimension, values }
+}
+
+/** A tensor of a head by name, of the shape the family says; a missing one means a damaged bundle. */
+export function tensorOf(weights: HeadWeights, name: string, shape: readonly number[]): Tensor {
+  const tensor = weights.tensors[name]
+  if (
+    !tensor ||
+    tensor.shape.length !== shape.length ||
+    tensor.shape.some((n, i) => n !== shape[i])
+  ) {
+    throw new WeirError('bundle_invalid', {
+      path: 'head',
+      reason: `expected a tensor ${name} of shape [${shape}], got ${tensor ? `[${tensor.shape}]` : 'none'}`,
+    })
+  }
+  return tensor
 }

@@ -1,8 +1,7 @@
-import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
-import { type LinearHead, sigmoid } from '../linear-head.ts'
-import type { Scores } from '../scores.ts'
-import { linearGraph } from './linear-graph.ts'
-import { tensorOf } from './tensor-of.ts'
+import type { Family, GraphInput, HeadWeights, Pair } from './family.ts'
+import { linearGraph, tensorOf } from './linear-graph.ts'
+import type { Scores } from './linear-head.ts'
+import { type LinearHead, sigmoid } from './linear-head.ts'
 
 /**
  * Matrix factorization, in two forms over delta(m, e) = w2 . (v_m o (W1 e + b)):

@@ -1,11 +1,10 @@
-import type { DenseEmbeddings } from '../embeddings.ts'
-import type { Family, GraphInput, HeadWeights, Pair } from '../family.ts'
-import { type LinearHead, linkWinRate, sigmoid } from '../linear-head.ts'
+import type { DenseEmbeddings } from '../encoders/embeddings.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
 import type { OnnxModel } from '../onnx/model.ts'
-import type { Scores } from '../scores.ts'
-import { declareInput } from './graph-input.ts'
-import { tensorOf } from './tensor-of.ts'
+import type { Family, GraphInput, HeadWeights, Pair } from './family.ts'
+import { declareInput, tensorOf } from './linear-graph.ts'
+import type { Scores } from './linear-head.ts'
+import { type LinearHead, linkWinRate, sigmoid } from './linear-head.ts'
 
 /**
  * A classifier with one hidden layer, h = max(0, W1 e + b1). From outcomes a success head a model and the

@@ -1,7 +1,6 @@
-import type { Pair } from '../family.ts'
 import type { GraphBuilder } from '../onnx/builder.ts'
-import { NEIGHBOUR_OUTPUTS } from '../onnx/neighbour-outputs.ts'
-import type { InputNames } from './graph-input.ts'
+import type { Pair } from './family.ts'
+import type { InputNames } from './linear-graph.ts'
 import type { Neighbours } from './neighbours.ts'
 
 /** Cosines [batch, n] between the input's last d columns and the held rows, in double precision. */
@@ -100,3 +99,12 @@ export function tailOf(
   })
   return slice(filled, 0, d)
 }
+
+/**
+ * Outputs of a graph whose head asks training rows, [n, rows] each, float64: their cosines and what they
+ * count. Nobody but `explain` fetches them; they cost scoring nothing, as it needs the values anyway.
+ */
+export const NEIGHBOUR_OUTPUTS = {
+  similarity: 'neighbour_similarity',
+  weight: 'neighbour_weight',
+} as const

@@ -1,7 +1,7 @@
-import type { Embeddings } from '../embeddings.ts'
-import type { HeadWeights, HeldRows, Pair } from '../family.ts'
-import type { Scores } from '../scores.ts'
-import { tensorOf } from './tensor-of.ts'
+import type { Embeddings } from '../encoders/embeddings.ts'
+import type { HeadWeights, HeldRows, Pair } from './family.ts'
+import { tensorOf } from './linear-graph.ts'
+import type { Scores } from './linear-head.ts'
 
 /**
  * What heads that ask the training prompts themselves hold. Tensors: `rows` [n, d], each at norm 1;

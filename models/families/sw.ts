@@ -1,6 +1,6 @@
-import type { Family, GraphInput } from '../family.ts'
 import { GraphBuilder } from '../onnx/builder.ts'
-import { declareInput } from './graph-input.ts'
+import type { Family, GraphInput } from './family.ts'
+import { declareInput } from './linear-graph.ts'
 import { heldRows, type Kernel, neighboursOf, scoreByNeighbours } from './neighbours.ts'
 import {
   cosines,

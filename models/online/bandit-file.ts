@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { WeirError } from '../errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { BanditState } from './linear-bandit.ts'
 
 /** A bandit's state, and what a server keeps beside it. */

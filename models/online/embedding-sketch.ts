@@ -1,5 +1,5 @@
-import type { Embeddings } from '../embeddings.ts'
-import { deriveSeed } from '../random.ts'
+import { deriveSeed } from '../../core/random.ts'
+import type { Embeddings } from '../encoders/embeddings.ts'
 
 /**
  * One row in few numbers: each of its coordinates is added to one of `size` places with a sign, both by a

@@ -1,7 +1,6 @@
 import type { KeptBandit } from './bandit-file.ts'
 import { BudgetPacer } from './budget-pacer.ts'
-import { LinearBandit } from './linear-bandit.ts'
-import { thompsonProbability } from './thompson.ts'
+import { LinearBandit, thompsonProbability } from './linear-bandit.ts'
 
 /** Actions of the bandit, as in off-policy evaluation. */
 export const WEAK = 0

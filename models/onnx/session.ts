@@ -1,5 +1,5 @@
 import type * as Ort from 'onnxruntime-node'
-import { WeirError } from '../errors.ts'
+import { WeirError } from '../../core/errors.ts'
 
 /** The one door to onnxruntime-node, opened on first use: a router with a folded head never loads it. */
 export type OrtModule = typeof Ort

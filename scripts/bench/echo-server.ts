@@ -1,6 +1,6 @@
 import fastify from 'fastify'
-import { Decision, RouteRequest } from '../../models/decision.ts'
-import { compileValidator } from '../../serving/validator.ts'
+import { Decision, RouteRequest } from '../../models/decision/decision.ts'
+import { compileValidator } from '../../serving/server/validator.ts'
 
 /** What a router is measured against: the same schemas on a bare fastify that decides nothing. */
 const decision: Decision = {

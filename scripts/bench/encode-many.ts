@@ -3,11 +3,11 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { encodeToCache } from '../../data/embedding-cache.ts'
-import type { Encoder } from '../../models/encoder.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
-import { cacheFolder } from '../cache-folder.ts'
-import { wordsPrompt } from '../encoder-timing.ts'
-import { openTerminal, table } from '../terminal.ts'
+import { wordsPrompt } from '../cli/encoder-work.ts'
+import { openTerminal, table } from '../cli/terminal.ts'
+import { cacheFolder } from '../encoder-opening.ts'
 
 /**
  * `npm run bench:encode-many`: 100,000 prompts into the embedding cache, stopped once on the way and resumed,

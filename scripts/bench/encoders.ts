@@ -3,10 +3,8 @@ import { createRequire } from 'node:module'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs, promisify } from 'node:util'
-import type { Encoder } from '../../models/encoder.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
-import { cacheFolder } from '../cache-folder.ts'
-import { openForTiming } from '../encoder-opening.ts'
 import {
   type EncoderTiming,
   medianMilliseconds,
@@ -14,8 +12,9 @@ import {
   timingRows,
   tokensPrompt,
   wordsPrompt,
-} from '../encoder-timing.ts'
-import { openTerminal, table } from '../terminal.ts'
+} from '../cli/encoder-work.ts'
+import { openTerminal, table } from '../cli/terminal.ts'
+import { cacheFolder, openForTiming } from '../encoder-opening.ts'
 import { besideTransformers } from './hf-turns.ts'
 
 /**

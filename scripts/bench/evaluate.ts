@@ -1,6 +1,6 @@
-import { createRandom } from '../../models/random.ts'
+import { createRandom } from '../../core/random.ts'
 import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
-import { sortScores } from '../../training/evaluate/score-order.ts'
+import { sortScores } from '../../training/evaluate/metrics/score-order.ts'
 
 /**
  * `npm run bench:evaluate`: a million scored prompts, five routers, 200 bootstrap replicates, all baselines but kNN,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { makeHf } from '../../models/encoders/hf/encoder.ts'
-import { medianMilliseconds, wordsPrompt } from '../encoder-timing.ts'
+import { medianMilliseconds, wordsPrompt } from '../cli/encoder-work.ts'
 import { writeMiniLm } from './minilm.ts'
 
 type Embed = (text: string) => Promise<ArrayLike<number>>

@@ -1,7 +1,3 @@
-/**
- * One million generated preference rows: `weir data ingest` against a bare loop that splits lines and
- * parses JSON, and the same rows in Parquet. Each runs in a process of its own, so that its peak memory is its own.
- */
 import { spawnSync } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
@@ -10,8 +6,13 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { createRandom } from '../../models/random.ts'
-import { writePreferencesParquet } from './ingest-parquet.ts'
+import { fileWriter, parquetWriteRows } from 'hyparquet-writer'
+import { createRandom } from '../../core/random.ts'
+
+/**
+ * One million generated preference rows: `weir data ingest` against a bare loop that splits lines and
+ * parses JSON, and the same rows in Parquet. Each runs in a process of its own, so that its peak memory is its own.
+ */
 
 interface Run {
   readonly seconds: number
@@ -146,3 +147,18 @@ async function main(): Promise<void> {
 }
 
 await main()
+
+const COLUMNS = ['prompt', 'response_a', 'response_b', 'model_a', 'model_b', 'winner']
+
+/** Writes preference rows as Parquet (snappy), 50,000 in a row group, a group in memory at a time. */
+async function writePreferencesParquet<T extends object>(
+  path: string,
+  rows: Iterable<T>,
+): Promise<void> {
+  await parquetWriteRows({
+    writer: fileWriter(path),
+    rows: rows as Iterable<Record<string, unknown>>,
+    rowGroupSize: 50_000,
+    columns: COLUMNS.map((name) => ({ name, type: 'STRING' as const })),
+  })
+}

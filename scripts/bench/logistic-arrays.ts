@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createRandom } from '../../models/random.ts'
+import { createRandom } from '../../core/random.ts'
 import { bytes, readBuffer } from './train-arrays.ts'
 
 /** One logistic regression on rows made like text embeddings: a few strong directions that no axis

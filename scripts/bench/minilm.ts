@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createRandom } from '../../core/random.ts'
 import { GraphBuilder } from '../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
-import { createRandom } from '../../models/random.ts'
 
 /** The shape of sentence-transformers/all-MiniLM-L6-v2. */
 const LAYERS = 6

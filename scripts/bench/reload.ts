@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { WeirClient } from '../../serving/client.ts'
-import { runServer } from '../../serving/run-server.ts'
+import { runServer } from '../../serving/server/run-server.ts'
 import { fitLexical } from '../../training/lexical/fit.ts'
-import { openTerminal } from '../terminal.ts'
+import { openTerminal } from '../cli/terminal.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
 
 /**

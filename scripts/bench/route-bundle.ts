@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { createRandom } from '../../core/random.ts'
 import { encodeHead } from '../../models/bundle/head-file.ts'
 import { writeBundle } from '../../models/bundle/write.ts'
-import type { EncoderArtifact } from '../../models/encoder.ts'
+import type { EncoderArtifact } from '../../models/encoders/encoder.ts'
 import { classifier } from '../../models/families/classifier.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
-import { createRandom } from '../../models/random.ts'
 import { fitLexical } from '../../training/lexical/fit.ts'
 
 /** The sample's prompts, some joined so that they are about so many characters long. */

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createRandom } from '../../models/random.ts'
+import { createRandom } from '../../core/random.ts'
 import type { FitRows, FitSpec } from '../../training/engine/engine.ts'
-import { mfSpec } from '../../training/trainers/mf.ts'
+import { mfSpec } from '../../training/trainers/heads/mf.ts'
 
 /** One mf training problem of the size of RouteLLM's: the same arrays for every engine. */
 export interface MfShape {

@@ -1,10 +1,10 @@
-import { createRandom, deriveSeed } from '../../models/random.ts'
-import { bootstrapRouters } from '../../training/evaluate/bootstrap.ts'
-import { layOut } from '../../training/evaluate/curve-pass.ts'
-import { percentileInterval } from '../../training/evaluate/interval.ts'
-import { measureRouters } from '../../training/evaluate/measure-routers.ts'
-import { sampleSums } from '../../training/evaluate/sample-sums.ts'
-import { sortScores } from '../../training/evaluate/score-order.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
+import { bootstrapRouters } from '../../training/evaluate/bootstrap/bootstrap.ts'
+import { measureRouters } from '../../training/evaluate/bootstrap/measure-routers.ts'
+import { layOut, sampleSums } from '../../training/evaluate/metrics/curve-pass.ts'
+import { percentileInterval } from '../../training/evaluate/metrics/interval.ts'
+
+import { sortScores } from '../../training/evaluate/metrics/score-order.ts'
 
 /**
  * `npm run eval:bootstrap`: how often the 95% intervals of APGR, and of the difference between two routers, hold the

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { DenseEmbeddings } from '../../models/embeddings.ts'
-import type { Encoder } from '../../models/encoder.ts'
-import type { OnProgress } from '../../models/progress.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import { type DenseEmbeddings, takeDense } from '../../models/encoders/embeddings.ts'
+import type { Encoder, EncoderArtifact } from '../../models/encoders/encoder.ts'
+import { makeNamedEncoder } from '../../models/encoders/named.ts'
+import { cacheFolder } from '../encoder-opening.ts'
 
 const CHUNK = 256
 
@@ -46,4 +48,34 @@ export async function storedEmbeddings(
     bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
   )
   return { kind: 'dense', rows: prompts.length, dimension, values }
+}
+
+/** A named encoder that has encoded these prompts already, once for all folds and seeds. */
+export async function keptEncoder(
+  name: string,
+  prompts: readonly string[],
+  onProgress: OnProgress,
+): Promise<EncoderArtifact> {
+  const cache = cacheFolder(process.env)
+  const { encoder, files } = await makeNamedEncoder(name, {
+    cacheFolder: cache,
+    onProgress,
+    workers: 2,
+  })
+  const kept = await storedEmbeddings(encoder, prompts, join(cache, 'eval'), onProgress)
+  await encoder.close?.()
+  const place = new Map(prompts.map((prompt, row) => [prompt, row]))
+  return {
+    files,
+    encoder: {
+      spec: encoder.spec,
+      encode: async (asked) => ({
+        embeddings: takeDense(
+          kept,
+          asked.map((prompt) => place.get(prompt)!),
+        ),
+        truncated: new Uint8Array(asked.length),
+      }),
+    },
+  }
 }

@@ -1,16 +1,16 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { createRandom, deriveSeed } from '../../core/random.ts'
 import { readLogs } from '../../data/ingest.ts'
-import { takeRows } from '../../models/embeddings.ts'
-import { type LinearHead, scoreLinear } from '../../models/linear-head.ts'
-import { createRandom, deriveSeed } from '../../models/random.ts'
+import { takeRows } from '../../models/encoders/embeddings.ts'
+import { type LinearHead, scoreLinear } from '../../models/families/linear-head.ts'
 import { fitRouter } from '../../training/fit-router.ts'
 import { knownScores } from '../../training/onboard/answers.ts'
-import { fitModel } from '../../training/onboard/fit-model.ts'
-import { knownLogits } from '../../training/onboard/known-logits.ts'
+import { fitModel, knownLogits } from '../../training/onboard/fit-model.ts'
+
 import { chooseProbes } from '../../training/onboard/probes.ts'
-import { interruptSignal } from '../interrupt.ts'
-import { openTerminal, score, table } from '../terminal.ts'
+import { interruptSignal } from '../cli/interrupt.ts'
+import { openTerminal, score, table } from '../cli/terminal.ts'
 import { foldOf, HELD_OUT, routerSets } from './router-sets.ts'
 
 /**

@@ -1,7 +1,7 @@
-import type { Dataset } from '../../data/dataset.ts'
-import { stem } from '../../data/stem.ts'
-import type { EncoderArtifact } from '../../models/encoder.ts'
-import { createRandom, deriveSeed } from '../../models/random.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
+import { stem } from '../../data/splits/stem.ts'
+import type { EncoderArtifact } from '../../models/encoders/encoder.ts'
 import { fitRouter } from '../../training/fit-router.ts'
 
 export interface OutOfFoldOptions {

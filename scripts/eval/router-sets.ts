@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Dataset } from '../../data/dataset.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { pairLabels } from '../../data/pair.ts'
-import { stem } from '../../data/stem.ts'
-import { createRandom, deriveSeed } from '../../models/random.ts'
+import { stem } from '../../data/splits/stem.ts'
 
 /** One row of the table: a log, a pair of its models, and how many labels training may see. */
 export interface RouterSet {

@@ -1,5 +1,9 @@
-import type { Interval } from '../../training/evaluate/interval.ts'
-import type { CurveReport, EvaluationReport, RouterReport } from '../../training/evaluate/report.ts'
+import type { Interval } from '../../training/evaluate/metrics/interval.ts'
+import type {
+  CurveReport,
+  EvaluationReport,
+  RouterReport,
+} from '../../training/evaluate/report/report.ts'
 import { html, type Markup } from './markup.ts'
 import {
   count,

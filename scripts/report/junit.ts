@@ -1,4 +1,4 @@
-import type { GoldenResult } from '../../training/evaluate/check-golden.ts'
+import type { GoldenResult } from '../../training/evaluate/golden/check-golden.ts'
 import { escapeMarkup } from './markup.ts'
 
 /** JUnit XML as CI servers read it: a suite a golden file, a case an expectation. */

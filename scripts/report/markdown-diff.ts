@@ -1,5 +1,5 @@
 import type { BundleDiff } from '../../training/evaluate/diff-bundles.ts'
-import { spread } from '../../training/evaluate/verdict.ts'
+import { spread } from '../../training/evaluate/report/verdict.ts'
 import { count, dollars, percent, probability, score } from './number-format.ts'
 
 const SHOWN_CATEGORIES = 12

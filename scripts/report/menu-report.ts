@@ -1,7 +1,7 @@
 import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
 import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
-import { dollars, share, units } from '../expected-figures.ts'
+import { dollars, share, units } from './expected-figures.ts'
 import { html, type Markup } from './markup.ts'
 import { page } from './page.ts'
 import { writeWhole } from './write-whole.ts'

@@ -1,4 +1,4 @@
-import type { Interval } from '../../training/evaluate/interval.ts'
+import type { Interval } from '../../training/evaluate/metrics/interval.ts'
 
 const MISSING = '-'
 

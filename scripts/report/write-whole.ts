@@ -1,5 +1,5 @@
 import { rename, rm, writeFile } from 'node:fs/promises'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 
 /** Writes a file whole or not at all. Throws `file_unwritable`. */
 export async function writeWhole(path: string, text: string): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Random } from '../../models/random.ts'
+import type { Random } from '../../core/random.ts'
 
 export function pick<T>(random: Random, items: readonly T[]): T {
   return items[random.int(items.length)]!

@@ -1,4 +1,4 @@
-import type { Random } from '../../models/random.ts'
+import type { Random } from '../../core/random.ts'
 
 /** One simulated prompt before anyone has answered it. */
 export interface Draft {

@@ -1,5 +1,5 @@
+import type { Random } from '../../core/random.ts'
 import { estimateCost, type Price } from '../../models/prices.ts'
-import type { Random } from '../../models/random.ts'
 import type { Draft, Family } from './family.ts'
 
 export const STRONG = 'big-1'

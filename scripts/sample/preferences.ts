@@ -1,4 +1,4 @@
-import { createRandom, deriveSeed, type Random } from '../../models/random.ts'
+import { createRandom, deriveSeed, type Random } from '../../core/random.ts'
 import { several } from './draw.ts'
 import type { Family } from './family.ts'
 import { STRONG, successProbability, WEAK } from './outcomes.ts'

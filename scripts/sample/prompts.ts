@@ -1,5 +1,5 @@
-import { stem } from '../../data/stem.ts'
-import { createRandom, deriveSeed, type Random } from '../../models/random.ts'
+import { createRandom, deriveSeed, type Random } from '../../core/random.ts'
+import { stem } from '../../data/splits/stem.ts'
 import { FAMILIES } from './families.ts'
 import type { Draft, Family } from './family.ts'
 

@@ -1,4 +1,4 @@
-import { createRandom, deriveSeed } from '../../models/random.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Draft } from './family.ts'
 import { type Answer, answer, PRICES, truthOf } from './outcomes.ts'
 import { type SimulatedPreference, simulatePreferences } from './preferences.ts'

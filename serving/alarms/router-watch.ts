@@ -1,7 +1,7 @@
-import { binOf, CategoryAlarm } from '../../models/drift/category-alarm.ts'
-import { type EmbeddingCells, embeddingCells } from '../../models/drift/embedding-cells.ts'
-import { MeanAlarm } from '../../models/drift/mean-alarm.ts'
+import { binOf, CategoryAlarm } from './category-alarm.ts'
 import { type Alarms, DEFAULT_REFERENCE_ROWS, DEFAULT_RUN_LENGTH } from './config.ts'
+import { type EmbeddingCells, embeddingCells } from './embedding-cells.ts'
+import { MeanAlarm } from './mean-alarm.ts'
 
 export type WatchName = 'win_rate' | 'embedding' | 'strong_share' | 'cost'
 

@@ -1,11 +1,11 @@
 import { dirname } from 'node:path'
-import type { FeedbackRecord } from '../../models/decision-log/record.ts'
-import { MeanAlarm } from '../../models/drift/mean-alarm.ts'
-import { feedbackKey } from '../../models/feedback/last-words.ts'
-import { readHistory, readRollout, recordEvent, writeRollout } from '../../models/rollout.ts'
-import type { DecisionEvent, DecisionObserver } from '../decision/observer.ts'
-import type { Fleet } from '../fleet/fleet.ts'
+import type { FeedbackRecord } from '../../records/decision-record.ts'
+import { feedbackKey } from '../../records/feedback/store.ts'
+import { readHistory, readRollout, recordEvent, writeRollout } from '../../records/rollout.ts'
+import type { Fleet } from '../router/fleet.ts'
+import type { DecisionEvent, DecisionObserver } from '../router/observer.ts'
 import { type Alarms, DEFAULT_RUN_LENGTH, DEFAULT_SHIFT } from './config.ts'
+import { MeanAlarm } from './mean-alarm.ts'
 import { RouterWatch, type WatchName } from './router-watch.ts'
 
 export interface Alarm {

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 
 /** Who says so: the name that was stated, and the user and machine it was stated from. */
 const Person = Type.Object({

@@ -1,6 +1,5 @@
-import type { ReloadReport } from '../fleet/fleet.ts'
-import type { AuditLog } from './audit-log.ts'
-import type { AuditEvent } from './audit-record.ts'
+import type { ReloadReport } from '../router/fleet.ts'
+import type { AuditEvent, AuditLog } from './audit-log.ts'
 
 export interface BundleAudit {
   /** What serves at the start. */

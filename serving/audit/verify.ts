@@ -1,10 +1,9 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Compile } from 'typebox/compile'
-import { AUDIT_FILE } from '../../models/decision-log/read.ts'
-import { WeirError } from '../../models/errors.ts'
-import { lineHash } from './audit-log.ts'
-import { AuditRecord, GENESIS } from './audit-record.ts'
+import { WeirError } from '../../core/errors.ts'
+import { AUDIT_FILE } from '../../records/log-reader.ts'
+import { AuditRecord, GENESIS, lineHash } from './audit-log.ts'
 
 /** Where the chain of an audit log does not hold. */
 export interface AuditFault {

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { Price } from '../../models/prices.ts'
-import { Budgets, SpendSettings } from '../money/settings.ts'
+import { Budgets, SpendSettings } from '../budgets/settings.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 /** models are named with slashes and colons */

@@ -1,4 +1,4 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint } from '../upstreams/upstream.ts'
 import type { ModelDispatcher } from './dispatcher.ts'

@@ -1,4 +1,4 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { Cancellation } from '../upstreams/cancellation.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { ModelDispatcher, ServedModel } from './dispatcher.ts'

@@ -1,4 +1,4 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
 import { Exchange } from './exchange.ts'

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client'
-import { LeanHistogram, registerLean, type Sample } from '../lean-metric.ts'
+import { LeanHistogram, registerLean, type Sample } from '../../core/lean-metric.ts'
 import type { Breaker } from './breaker.ts'
 import type { Served, ServedObserver } from './served.ts'
 

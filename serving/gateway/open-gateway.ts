@@ -1,11 +1,11 @@
-import { WeirError } from '../../models/errors.ts'
-import { createRandom } from '../../models/random.ts'
-import type { Decider } from '../decision/decider.ts'
-import type { Fleet } from '../fleet/fleet.ts'
-import { anthropicDialect } from '../upstreams/anthropic-dialect.ts'
+import { WeirError } from '../../core/errors.ts'
+import { createRandom } from '../../core/random.ts'
+import type { Decider } from '../router/decider.ts'
+import type { Fleet } from '../router/fleet.ts'
+import { anthropicDialect } from '../upstreams/anthropic-request.ts'
 import { upstreamUrl } from '../upstreams/host-list.ts'
 import { openHttpUpstream } from '../upstreams/http-upstream.ts'
-import { openAiDialect } from '../upstreams/openai-dialect.ts'
+import { openAiDialect } from '../upstreams/openai.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import type { Admit } from './admission.ts'
 import { Backend } from './backend.ts'
@@ -24,11 +24,11 @@ import {
   type GatewayConfig,
   type UpstreamConfig,
 } from './config.ts'
-import { ModelDispatcher, type ServedModel } from './dispatcher.ts'
+import { ModelDispatcher, RetryBudget, type ServedModel } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
 import type { Policy } from './policy.ts'
-import { RetryBudget } from './retry-budget.ts'
+
 import type { ServedObserver } from './served.ts'
 import type { Strategy } from './strategy.ts'
 

@@ -1,5 +1,5 @@
-import type { Decision } from '../../models/decision.ts'
-import type { KeyHolder } from '../keys.ts'
+import type { Decision } from '../../models/decision/decision.ts'
+import type { KeyHolder } from '../router/keys.ts'
 import type { ChatBody } from '../upstreams/upstream.ts'
 
 /** One chat request, as policies and strategies see it. */

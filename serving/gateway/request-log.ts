@@ -1,12 +1,11 @@
-import type { GatewayAttempt, GatewayRecord } from '../../models/decision-log/gateway-record.ts'
-import type { LogContents } from '../../models/decision-log/record.ts'
-import type { LogWriter } from '../../models/decision-log/writer.ts'
-import { WeirError } from '../../models/errors.ts'
-import { redact } from '../../models/redaction.ts'
-import { requestText } from '../../models/route-request.ts'
-import { traitsOf } from '../policy/traits.ts'
+import { WeirError } from '../../core/errors.ts'
+import { requestText } from '../../models/decision/route-request.ts'
+import type { GatewayAttempt, GatewayRecord, LogContents } from '../../records/decision-record.ts'
+import type { LogWriter } from '../../records/log-writer.ts'
+import { redact } from '../../records/redaction.ts'
 import { routeRequest } from './learned-policy.ts'
 import type { Attempt, Served, ServedObserver } from './served.ts'
+import { traitsOf } from './traits.ts'
 
 /** Writes every request that the gateway ended to the decision log, with as much of it as is switched on. */
 export function requestLog(

@@ -1,10 +1,10 @@
 import { Compile } from 'typebox/compile'
-import { WeirError } from '../../models/errors.ts'
-import { firstFault } from '../../models/schema-fault.ts'
+import { WeirError } from '../../core/errors.ts'
+import { firstFault } from '../../core/schema-fault.ts'
+import { parseSource, type Source } from '../../core/yaml-source.ts'
 import { findFaults, type PolicyFault } from './fault.ts'
 import { PolicyFile } from './file.ts'
 import { SECTION_CHECKS } from './section-checks.ts'
-import { parseSource, type Source } from './source.ts'
 
 export interface CheckedPolicy {
   readonly file: PolicyFile

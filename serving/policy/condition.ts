@@ -1,15 +1,177 @@
-import type { Condition } from './condition-file.ts'
-import type { PolicyFile } from './file.ts'
-import { compileKeywords } from './keywords.ts'
-import type { LanguageOf } from './language.ts'
-import { passesTest } from './metadata-test.ts'
-import { compilePattern } from './pattern.ts'
-import type { StepState } from './step.ts'
+import Type from 'typebox'
+import { compilePattern } from '../../core/pattern.ts'
+import type { GatewayRequest } from '../gateway/plan.ts'
+import type { Traits } from '../gateway/traits.ts'
 
-export type Holds = (state: Pick<StepState, 'request' | 'traits' | 'draw'>) => boolean
+const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])
+const Scalars = Type.Union([Scalar, Type.Array(Scalar, { minItems: 1 })])
+
+/** What a field of the metadata must be: a value, one of a list, or what all of these say. */
+export const MetadataTest = Type.Union([
+  Scalars,
+  Type.Object(
+    {
+      gt: Type.Optional(Type.Number()),
+      gte: Type.Optional(Type.Number()),
+      lt: Type.Optional(Type.Number()),
+      lte: Type.Optional(Type.Number()),
+      /** none of these; a field that is not there is none of them */
+      not: Type.Optional(Scalars),
+      exists: Type.Optional(Type.Boolean()),
+    },
+    { additionalProperties: false, minProperties: 1 },
+  ),
+])
+type MetadataTest = Type.Static<typeof MetadataTest>
+
+/** Whether the field as the request has it passes; of a list in the request, one entry is enough. */
+function passesTest(test: MetadataTest, given: unknown): boolean {
+  if (typeof test !== 'object' || test === null || Array.isArray(test)) return isOneOf(test, given)
+  const { gt, gte, lt, lte, not, exists } = test
+  const bounded = gt !== undefined || gte !== undefined || lt !== undefined || lte !== undefined
+  // a number in quotes is no number
+  if (bounded && typeof given !== 'number') return false
+  const number = given as number
+  return (
+    (gt === undefined || number > gt) &&
+    (gte === undefined || number >= gte) &&
+    (lt === undefined || number < lt) &&
+    (lte === undefined || number <= lte) &&
+    (not === undefined || !isOneOf(not, given)) &&
+    (exists === undefined || exists === (given !== undefined))
+  )
+}
+
+function isOneOf(wanted: Type.Static<typeof Scalars>, given: unknown): boolean {
+  const all: unknown[] = Array.isArray(wanted) ? wanted : [wanted]
+  return Array.isArray(given) ? given.some((one) => all.includes(one)) : all.includes(given)
+}
+
+const Words = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })
+const closed = { additionalProperties: false } as const
+
+/** What a rule asks of a request: every field that is given must hold. */
+export const Condition = Type.Object(
+  {
+    /** whole words or phrases of the last user message, in any case; one is enough */
+    keywords: Type.Optional(Words),
+    /** RE2 patterns searched in the last user message, in linear time; one is enough */
+    regex: Type.Optional(Words),
+    /** `metadata` of the request: the value, one of a list, or `{gt, gte, lt, lte, not, exists}` */
+    metadata: Type.Optional(Type.Record(Type.String(), MetadataTest)),
+    /** one of the request's tags (`metadata.tags`, or the header x-weir-tags) */
+    tags: Type.Optional(Words),
+    /** the tier of the key, from `keys` */
+    tier: Type.Optional(Words),
+    /** names of API keys */
+    key: Type.Optional(Words),
+    /** of the whole conversation */
+    characters: Type.Optional(
+      Type.Object(
+        {
+          min: Type.Optional(Type.Integer({ minimum: 0 })),
+          max: Type.Optional(Type.Integer({ minimum: 0 })),
+        },
+        closed,
+      ),
+    ),
+    tools: Type.Optional(Type.Boolean()),
+    images: Type.Optional(Type.Boolean()),
+    /** ISO 639-1 codes of the last user message's language, where it is long enough to tell */
+    language: Type.Optional(Words),
+    /** of those that all else holds for: by session, else key, else request, always the same ones */
+    percent: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 100 })),
+  },
+  { ...closed, minProperties: 1 },
+)
+export type Condition = Type.Static<typeof Condition>
+
+const PART_OF_WORD = /^[\p{L}\p{N}]/u
+
+/** Whether a question has one of the words or phrases: whole, in any case. Takes time linear in the question. */
+function compileKeywords(keywords: readonly string[]): (traits: Traits) => boolean {
+  const wanted = keywords.map((word) => word.toLowerCase())
+  return (traits) => {
+    const text = loweredOf(traits)
+    return wanted.some((word) => hasWord(text, word))
+  }
+}
+
+function hasWord(text: string, word: string): boolean {
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    if (
+      !endsInWord(text, at) &&
+      !PART_OF_WORD.test(text.slice(at + word.length, at + word.length + 2))
+    ) {
+      return true
+    }
+  }
+  return false
+}
+
+/** Whether what stands before the position is a letter or digit; letters beyond 16 bits are two units. */
+function endsInWord(text: string, at: number): boolean {
+  const unit = text.charCodeAt(at - 1)
+  const low = unit >= 0xdc00 && unit < 0xe000
+  return at > 0 && PART_OF_WORD.test(text.slice(low ? at - 2 : at - 1, at))
+}
+
+/** Of questions that are still worked on: several rules look at one. */
+const lowered = new WeakMap<Traits, string>()
+
+function loweredOf(traits: Traits): string {
+  let text = lowered.get(traits)
+  if (text === undefined) {
+    text = traits.question.toLowerCase()
+    lowered.set(traits, text)
+  }
+  return text
+}
+
+/** ISO 639-1 code of the language a text is in; undefined where it is too short or too mixed to tell. */
+export type LanguageOf = (text: string) => string | undefined
+
+/** Letters that are read: enough to be sure, and a bound on what a request can cost. */
+const READ = 2000
+
+/** The sections of a policy that have conditions. */
+interface Conditional {
+  readonly guardrails?: readonly { readonly when?: Condition }[]
+  readonly rules?: readonly { readonly when?: Condition }[]
+}
+
+/** Whether some condition of a policy asks for the language. */
+export function asksLanguage({ guardrails = [], rules = [] }: Conditional): boolean {
+  return [...guardrails, ...rules].some(({ when }) => when?.language !== undefined)
+}
+
+/** Opens the detector: 60 languages by n-grams, in about 0.3 seconds and some 100 MB. */
+export async function openLanguageOf(): Promise<LanguageOf> {
+  const { eld } = await import('eld/extrasmall')
+  return (text) => {
+    const found = eld.detect(text.slice(0, READ))
+    return found.isReliable() ? found.language : undefined
+  }
+}
+
+/** The codes it knows. */
+export const LANGUAGES =
+  'am ar az be bg bn ca cs da de el en es et eu fa fi fr gu he hi hr hu hy is it ja ka kn ko ku lo lt lv ml mr ms nl no or pa pl pt ro ru sk sl sq sr sv ta te th tl tr uk ur vi yo zh'.split(
+    ' ',
+  )
+
+/** What a condition reads of a request on its way through the steps. */
+interface ConditionState {
+  readonly request: GatewayRequest
+  readonly traits: Traits
+  /** whether the request falls into this share (0 to 1) of the split of that name */
+  draw(split: string, share: number): boolean
+}
+
+export type Holds = (state: ConditionState) => boolean
 
 export interface ConditionTools {
-  readonly keys?: PolicyFile['keys']
+  readonly keys?: Readonly<Record<string, { readonly tier?: string }>> | undefined
   /** must be there where a condition asks for the language */
   readonly languageOf?: LanguageOf | undefined
 }

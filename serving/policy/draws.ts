@@ -1,4 +1,18 @@
-import { placeIn } from './unit.ts'
+import { promptHash } from '../../core/hash.ts'
+import type { GatewayRequest, Plan } from '../gateway/plan.ts'
+import { ANYONE } from '../router/keys.ts'
+
+/** What splits are sticky by: the session, else the key, else nothing but the request itself. */
+export function unitOf({ id, caller, hints }: GatewayRequest): string {
+  if (hints.session_id !== undefined) return `session\n${caller.name}\n${hints.session_id}`
+  return caller.name === ANYONE.name ? `request\n${id}` : `key\n${caller.name}`
+}
+
+/** Where a unit falls in [0, 1): always at the same place in a split of this name, independent of others. */
+export function placeIn(split: string, unit: string): number {
+  // 52 bits of the hash, uniform
+  return Number.parseInt(promptHash(`${split}\n${unit}`).slice(0, 13), 16) / 2 ** 52
+}
 
 /** One percentage split that a request came past, and how it fell. */
 export interface Draw {
@@ -54,4 +68,21 @@ export async function everyFall(
     for (let i = prefix.length; i < falls.length; i++) waiting.push([...falls.slice(0, i), true])
   }
   return true
+}
+
+/** Probability of each model being asked first; what is refused adds to none. */
+export type Chances = Map<string, number>
+
+/** Adds what a plan's own chance leaves to each model, weighed by the chance of the plan. */
+export function addPlan(chances: Chances, plan: Plan, weight: number): void {
+  if (plan.kind === 'refuse') return
+  const add = (model: string, p: number): void => {
+    chances.set(model, (chances.get(model) ?? 0) + weight * p)
+  }
+  const first = plan.targets[0]!.model
+  if (plan.propensity === 1 || !plan.decision) {
+    add(first, plan.propensity)
+    return
+  }
+  for (const { model, propensity } of plan.decision.candidates) add(model, propensity)
 }

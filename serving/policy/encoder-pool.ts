@@ -1,4 +1,4 @@
-import type { Encoder } from '../../models/encoder.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
 
 interface Shared {
   readonly encoder: Promise<Encoder>

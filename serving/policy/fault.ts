@@ -1,5 +1,5 @@
+import type { Source } from '../../core/yaml-source.ts'
 import type { PolicyFile } from './file.ts'
-import type { Source } from './source.ts'
 
 /** Something wrong in a policy file, and where. */
 export interface PolicyFault {

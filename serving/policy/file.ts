@@ -1,7 +1,7 @@
 import Type from 'typebox'
-import { Budgets } from '../money/settings.ts'
+import { Budgets } from '../budgets/settings.ts'
 import { StrategySettings } from '../strategies/settings.ts'
-import { Condition } from './condition-file.ts'
+import { Condition } from './condition.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 const ModelName = Type.String({ minLength: 1, maxLength: 200 })

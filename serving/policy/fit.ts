@@ -1,5 +1,4 @@
-import type { CheckedPolicy } from './check.ts'
-import { faultError } from './check.ts'
+import { type CheckedPolicy, faultError } from './check.ts'
 import type { PolicyFault } from './fault.ts'
 
 /** A router's pair, of which it always picks one where both are open. */

@@ -1,8 +1,8 @@
-import { isRemote } from '../../models/encoder.ts'
-import { WeirError } from '../../models/errors.ts'
-import type { Decider } from '../decision/decider.ts'
-import type { Fleet } from '../fleet/fleet.ts'
-import { resolveTarget, type Target } from '../fleet/snapshot.ts'
+import { WeirError } from '../../core/errors.ts'
+import { isRemote } from '../../models/encoders/encoder.ts'
+import type { Decider } from '../router/decider.ts'
+import type { Fleet } from '../router/fleet.ts'
+import { resolveTarget, type Target } from '../router/snapshot.ts'
 import type { RouterPair } from './fit.ts'
 import type { LearnedRouter } from './learned-router.ts'
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import type { Decision } from '../../models/decision.ts'
+import type { Decision } from '../../models/decision/decision.ts'
 import type { GatewayRequest, PolicyName } from '../gateway/plan.ts'
 import type { Policy } from '../gateway/policy.ts'
 import type { PolicyCandidate, PolicyHooks } from './loading.ts'

@@ -37,3 +37,24 @@ export interface PolicyHooks {
   onPolicyLoaded?(loaded: PolicyLoaded): void | Promise<void>
   onPolicyRefused?(refused: PolicyRefused): void | Promise<void>
 }
+
+/** Both are asked and told; either may refuse. */
+export function joinHooks(first: PolicyHooks, second: PolicyHooks): PolicyHooks {
+  return {
+    async admit(candidate, why) {
+      await first.admit?.(candidate, why)
+      await second.admit?.(candidate, why)
+    },
+    async admission() {
+      return `${(await first.admission?.()) ?? ''} ${(await second.admission?.()) ?? ''}`.trim()
+    },
+    async onPolicyLoaded(loaded) {
+      await first.onPolicyLoaded?.(loaded)
+      await second.onPolicyLoaded?.(loaded)
+    },
+    async onPolicyRefused(refused) {
+      await first.onPolicyRefused?.(refused)
+      await second.onPolicyRefused?.(refused)
+    },
+  }
+}

@@ -1,4 +1,4 @@
-import type { LanguageOf } from './language.ts'
+import type { LanguageOf } from './condition.ts'
 import type { LearnedRouter } from './learned-router.ts'
 import type { ModelLimit } from './limits.ts'
 import type { SemanticIndex } from './semantic.ts'

@@ -1,10 +1,10 @@
-import type { Decision } from '../../models/decision.ts'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { Decision } from '../../models/decision/decision.ts'
 import type { GatewayRequest, Plan, StepVerdict } from '../gateway/plan.ts'
 import type { Policy } from '../gateway/policy.ts'
-import { addPlan, type Chances } from './chances.ts'
 import type { CheckedPolicy } from './check.ts'
-import { Draws, everyFall } from './draws.ts'
+import { addPlan, type Chances, Draws, everyFall, unitOf } from './draws.ts'
+
 import type { LearnedRouter } from './learned-router.ts'
 import type { PolicyNeeds } from './needs.ts'
 import { stateMaker } from './state.ts'
@@ -20,7 +20,6 @@ import { namedStep } from './steps/named.ts'
 import { ruleStep } from './steps/rule.ts'
 import { semanticStep } from './steps/semantic.ts'
 import { stickyStep } from './steps/sticky.ts'
-import { unitOf } from './unit.ts'
 
 /** In the order they are asked. The last one always has an answer: it is asked only where a model is open. */
 export const STEPS: readonly StepFactory[] = [

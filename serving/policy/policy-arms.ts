@@ -1,8 +1,8 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { GatewayRequest, Plan, ServePlan } from '../gateway/plan.ts'
 import type { Planning } from '../gateway/policy.ts'
+import { placeIn, unitOf } from './draws.ts'
 import type { PolicyVersion } from './policy-version.ts'
-import { placeIn, unitOf } from './unit.ts'
 
 export interface PolicySource {
   readonly name: string

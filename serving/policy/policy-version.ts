@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import { type CheckedPolicy, checkPolicy } from './check.ts'
 import type { EncoderPool } from './encoder-pool.ts'
 import { assertPolicyFits } from './fit.ts'

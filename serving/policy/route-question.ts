@@ -1,5 +1,5 @@
 import { type ModelQuestion, onlyField } from '../strategies/ask-model.ts'
-import type { QuotedTurn } from '../strategies/conversation-text.ts'
+import type { QuotedTurn } from '../strategies/judge.ts'
 import type { DecideByModel } from './file.ts'
 
 /** What a model says where no route fits; no route that it may pick has this name. */

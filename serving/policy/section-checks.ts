@@ -1,12 +1,10 @@
-import { budgetsCheck } from '../money/budgets-check.ts'
-import type { StrategySettings } from '../strategies/settings.ts'
-import { findSettingsFaults } from '../strategies/settings-faults.ts'
-import type { Condition } from './condition-file.ts'
+import { compilePattern } from '../../core/pattern.ts'
+import { budgetsCheck } from '../budgets/budgets-check.ts'
+import { findSettingsFaults, type StrategySettings } from '../strategies/settings.ts'
+import { type Condition, LANGUAGES } from './condition.ts'
 import type { FaultFinder, SectionCheck } from './fault.ts'
 import type { PolicyFile } from './file.ts'
-import { LANGUAGES } from './language.ts'
 import { WHOLE_POLICY } from './learned-router.ts'
-import { compilePattern } from './pattern.ts'
 import { NO_ROUTE } from './route-question.ts'
 
 /** Each section's own check. A section of another folder adds its own here. */

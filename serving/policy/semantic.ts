@@ -1,7 +1,151 @@
-import { type DenseEmbeddings, type Embeddings, takeRows } from '../../models/embeddings.ts'
-import { WeirError } from '../../models/errors.ts'
-import { fitCuts, type Stranger } from './cuts.ts'
-import { fitKernelScores, type KernelScores } from './kernel-scores.ts'
+import { WeirError } from '../../core/errors.ts'
+import {
+  type DenseEmbeddings,
+  type Embeddings,
+  takeRows,
+} from '../../models/encoders/embeddings.ts'
+
+/** Nearness falls by e for each `WIDTH` of cosine: examples far from a question have next to no say. */
+const WIDTH = 0.2
+/** Ridge: how much one example may be wrong about its surroundings. */
+const RIDGE = 0.3
+
+/** How much a text belongs to each of several classes: near 1 for their own texts, near 0 for all others. */
+interface KernelScores {
+  /** n x classes, row-major: of each text it was fitted to, as if it had not been among them */
+  readonly leftOut: Float64Array
+  /** classes, from the cosines to the n texts */
+  score(cosines: Float64Array): Float64Array
+}
+
+/**
+ * Kernel ridge regression of "is of this class" on texts, kernel exp((cosine - 1) / WIDTH). Scores with a text
+ * left out are exact, without fitting again: y_i - a_i / (K + ridge)^-1_ii (Rasmussen and Williams 2006, 5.12).
+ *
+ * @param cosines n x n between the texts, row-major
+ * @param owners n: the class of each text, -1 for none
+ */
+export function fitKernelScores(
+  cosines: Float64Array,
+  owners: readonly number[],
+  classes: number,
+): KernelScores {
+  const n = owners.length
+  const kernel = cosines.map(nearness)
+  for (let i = 0; i < n; i++) kernel[i * n + i]! += RIDGE
+  const inverse = invertPositive(kernel, n)
+  const weights = new Float64Array(n * classes)
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      const owner = owners[j]!
+      if (owner >= 0) weights[i * classes + owner]! += inverse[i * n + j]!
+    }
+  }
+  const leftOut = weights.map((weight, at) => {
+    const i = Math.floor(at / classes)
+    return Number(owners[i] === at % classes) - weight / inverse[i * n + i]!
+  })
+  return {
+    leftOut,
+    score(asked) {
+      const scores = new Float64Array(classes)
+      for (let i = 0; i < n; i++) {
+        const near = nearness(asked[i]!)
+        for (let c = 0; c < classes; c++) scores[c]! += near * weights[i * classes + c]!
+      }
+      return scores
+    },
+  }
+}
+
+const nearness = (cosine: number): number => Math.exp((cosine - 1) / WIDTH)
+
+/** Gauss-Jordan without pivots, which a positive definite matrix does not need. @param matrix n x n, overwritten */
+function invertPositive(matrix: Float64Array, n: number): Float64Array {
+  for (let k = 0; k < n; k++) {
+    const pivot = 1 / matrix[k * n + k]!
+    matrix[k * n + k] = 1
+    for (let j = 0; j < n; j++) matrix[k * n + j]! *= pivot
+    for (let i = 0; i < n; i++) {
+      const factor = matrix[i * n + k]!
+      if (i === k) continue
+      matrix[i * n + k] = 0
+      for (let j = 0; j < n; j++) matrix[i * n + j]! -= factor * matrix[k * n + j]!
+    }
+  }
+  return matrix
+}
+
+/** A score that a class should refuse, and how much that counts. */
+interface Stranger {
+  readonly owner: number
+  readonly score: number
+  readonly weight: number
+}
+
+/** A class's cut is its own as far as it has so many scores on either side, else that of all classes together. */
+const SHRINKAGE = 8
+
+/**
+ * How much a stranger that is taken counts beside an own text that is refused: that one still gets the answer of
+ * the default route, the other a specialist's for something else.
+ */
+const STRANGER_COST = 1.5
+
+/**
+ * The score from which each class takes a text. All classes' scores together give one cut, the one with the
+ * best balance of own texts kept and strangers refused; a class's own cut, which few examples place badly, is
+ * drawn toward it.
+ *
+ * @param own the score of each text for its own class
+ * @param strangers the score of each text that is of none, or whose class is taken away, for the class nearest to it
+ */
+export function fitCuts(
+  own: readonly { readonly owner: number; readonly score: number }[],
+  strangers: readonly Stranger[],
+  classes: number,
+): Float64Array {
+  const pooled = bestCut(
+    own.map(({ score }) => score),
+    strangers,
+  )
+  return Float64Array.from({ length: classes }, (_, c) => {
+    const mine = own.flatMap(({ owner, score }) => (owner === c ? [score] : []))
+    const others = strangers.filter(({ owner }) => owner === c)
+    const known = Math.min(mine.length, others.length)
+    if (known === 0) return pooled
+    return (known * bestCut(mine, others) + SHRINKAGE * pooled) / (known + SHRINKAGE)
+  })
+}
+
+/** In the middle of the widest gap among the cuts with the greatest weighed sum of shares on the right side. */
+export function bestCut(
+  own: readonly number[],
+  strangers: readonly Pick<Stranger, 'score' | 'weight'>[],
+): number {
+  const total = strangers.reduce((sum, { weight }) => sum + weight, 0) || 1
+  const sorted = [
+    ...own.map((score) => ({ score, keeps: 1 / own.length, refuses: 0 })),
+    ...strangers.map(({ score, weight }) => ({
+      score,
+      keeps: 0,
+      refuses: (STRANGER_COST * weight) / total,
+    })),
+  ].sort((a, b) => a.score - b.score)
+  let right = 1
+  let best = { right: -1, gap: -1, cut: 0.5 }
+  for (const [i, { score, keeps, refuses }] of sorted.entries()) {
+    right += refuses - keeps
+    const next = sorted[i + 1]
+    if (!next) break
+    const gap = next.score - score
+    const better = right - best.right
+    if (better > 1e-9 || (better > -1e-9 && gap > best.gap)) {
+      best = { right, gap, cut: score + gap / 2 }
+    }
+  }
+  return best.cut
+}
 
 /** Rows of an encoder that is loaded, dense. */
 export type Embed = (texts: readonly string[], signal?: AbortSignal) => Promise<Embeddings>

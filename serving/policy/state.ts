@@ -1,17 +1,15 @@
-import { WeirError } from '../../models/errors.ts'
-import type { GatewayRequest } from '../gateway/plan.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { Deciding, GatewayRequest, ServePlan } from '../gateway/plan.ts'
 import type { Planning } from '../gateway/policy.ts'
-import { Draws } from './draws.ts'
+import { traitsOf } from '../gateway/traits.ts'
+import { Draws, unitOf } from './draws.ts'
 import type { PolicyFile, RouteFile } from './file.ts'
 import { askLearned, isNamed, type LearnedRouter } from './learned-router.ts'
 import { compileLimits } from './limits.ts'
 import type { PolicyNeeds } from './needs.ts'
 import { type Pass, pass } from './pass.ts'
-import { routePlan } from './route-plan.ts'
 import type { SemanticMatch } from './semantic.ts'
-import type { StepState } from './step.ts'
-import { traitsOf } from './traits.ts'
-import { unitOf } from './unit.ts'
+import type { ServeOptions, StepState } from './step.ts'
 
 /** Longest wait for a question's embedding, where the file says nothing else. */
 const DEFAULT_EMBED_MS = 1000
@@ -110,4 +108,44 @@ function namedIn(
   if (isNamed(model, file.learned ? learned : undefined)) return undefined
   const known = ['weir', ...Object.keys(file.routes ?? {}), ...Object.keys(file.models)]
   throw new WeirError('model_not_served', { model, known }, { param: 'model' })
+}
+
+/** A route as a plan, over the models that are open. Undefined where none of its models is. */
+function routePlan(
+  route: RouteFile,
+  open: readonly string[],
+  request: GatewayRequest,
+  deciding: Deciding,
+  { decision, propensity, score }: ServeOptions,
+  needs: Pick<PolicyNeeds, 'allowDown' | 'hedgeAfterMs'>,
+): ServePlan | undefined {
+  const models = route.models.filter((model) => open.includes(model))
+  if (models.length === 0) return undefined
+  const maxLatencyMs = request.hints.max_latency_ms ?? route.max_latency_ms
+  const deadlineMs = request.hints.deadline_ms ?? route.deadline_ms
+  const allowDown = route.allow_down ?? needs.allowDown
+  const hedgeAfterMs = route.hedge_after_ms ?? needs.hedgeAfterMs
+  const scores = new Map(decision?.candidates.map(({ model, score }) => [model, score]))
+  return {
+    kind: 'serve',
+    targets: models.map((model) => {
+      const its = score ?? scores.get(model)
+      return {
+        model,
+        ...(route.system === undefined ? {} : { system: route.system }),
+        ...(route.parameters ? { parameters: route.parameters } : {}),
+        ...(its === undefined ? {} : { score: its }),
+      }
+    }),
+    strategy: route.strategy
+      ? { kind: route.strategy.kind, settings: route.strategy, open }
+      : { kind: 'single' },
+    deciding,
+    ...(decision ? { decision } : {}),
+    ...(allowDown === undefined ? {} : { allowDown }),
+    ...(hedgeAfterMs === undefined ? {} : { hedgeAfterMs }),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    ...(maxLatencyMs === undefined ? {} : { maxLatencyMs }),
+    propensity: propensity ?? 1,
+  }
 }

@@ -1,13 +1,13 @@
-import type { Decision } from '../../models/decision.ts'
+import type { Decision } from '../../models/decision/decision.ts'
 import type { Deciding, GatewayRequest, Plan, RefusePlan, ServePlan } from '../gateway/plan.ts'
 import type { Planning } from '../gateway/policy.ts'
+import type { Traits } from '../gateway/traits.ts'
 import type { CheckedPolicy } from './check.ts'
 import type { RouteFile } from './file.ts'
 import type { Limited } from './limits.ts'
 import type { PolicyNeeds } from './needs.ts'
 import type { Pass } from './pass.ts'
 import type { SemanticMatch } from './semantic.ts'
-import type { Traits } from './traits.ts'
 
 /** `undefined` where the step has nothing to say of the request. */
 export type StepResult = Plan | Pass | undefined

@@ -1,6 +1,6 @@
-import { type Encoder, isRemote } from '../../models/encoder.ts'
+import { type Encoder, isRemote } from '../../models/encoders/encoder.ts'
+import { asksLanguage, openLanguageOf } from './condition.ts'
 import type { PolicyFile } from './file.ts'
-import { asksLanguage, openLanguageOf } from './language.ts'
 import type { PolicyNeeds } from './needs.ts'
 import { buildSemanticIndex } from './semantic.ts'
 

@@ -1,9 +1,44 @@
+import { setMaxListeners } from 'node:events'
+import { WeirError } from '../../core/errors.ts'
 import type { Target } from '../gateway/plan.ts'
 import type { Answer, SendOptions } from '../gateway/strategy.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { PassedBody } from '../upstreams/upstream.ts'
 import { saidBy, type WholeAnswer } from './chat-answer.ts'
-import type { TimeLimit } from './time-limit.ts'
+
+/** A limit on part of a request's work, beside the request's own signal. */
+export interface TimeLimit {
+  readonly signal: AbortSignal
+  /** for one attempt within it, which is then known to have been too slow, rather than given up */
+  readonly attemptMs: number
+  /** Gives up what is under way. */
+  abort(): void
+  /** The work is done: nothing is aborted any more. */
+  end(): void
+}
+
+const ATTEMPT_SHARE = 0.95
+
+/** @param milliseconds at most 2^31 - 1 */
+export function timeLimit(outer: AbortSignal, milliseconds: number): TimeLimit {
+  const own = new AbortController()
+  const timer = setTimeout(
+    () => own.abort(new WeirError('cancelled', { signal: 'a time limit' })),
+    Math.max(0, milliseconds),
+  )
+  const signal = AbortSignal.any([outer, own.signal])
+  // as many samples may wait on it as a policy asks for
+  setMaxListeners(0, signal)
+  return {
+    attemptMs: ATTEMPT_SHARE * milliseconds,
+    signal,
+    abort() {
+      clearTimeout(timer)
+      own.abort(new WeirError('cancelled', { signal: 'another answer' }))
+    },
+    end: () => clearTimeout(timer),
+  }
+}
 
 /** A question of our own, whose answer must be JSON of one shape. */
 export interface ModelQuestion {

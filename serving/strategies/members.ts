@@ -1,7 +1,11 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { Target } from '../gateway/plan.ts'
 import type { StrategyCall } from '../gateway/strategy.ts'
-import { type TimeLimit, timeLimit } from './time-limit.ts'
+import { type TimeLimit, timeLimit } from './ask-model.ts'
+import type { WholeAnswer } from './chat-answer.ts'
+
+/** A way of making one answer of several. @throws UpstreamError, answers_too_few, answer_unchecked, the signal's reason */
+export type Mode = (call: StrategyCall) => Promise<WholeAnswer>
 
 export interface MemberSettings {
   readonly samples?: number

@@ -1,5 +1,44 @@
-import { UntranslatableRequest } from './dialect.ts'
+import { AnthropicDecoder, anthropicUsage, toCompletion } from './anthropic-answer.ts'
+import {
+  AnsweredError,
+  type Dialect,
+  MalformedAnswer,
+  parsedObject,
+  UntranslatableRequest,
+} from './dialect.ts'
 import type { ChatBody, ChatTurn, ContentPart } from './upstream.ts'
+
+/** The version of the Messages API that is spoken here. */
+const API_VERSION = '2023-06-01'
+
+/**
+ * Anthropic's Messages API behind OpenAI's chat completions: text, images, tools, streaming.
+ *
+ * @param now milliseconds since 1970: Anthropic's answers carry no time, OpenAI's do
+ */
+export const anthropicDialect = (now: () => number): Dialect => ({
+  path: (endpoint) => (endpoint === 'chat' ? '/messages' : undefined),
+  headers: (key) => ({
+    'anthropic-version': API_VERSION,
+    ...(key === undefined ? {} : { 'x-api-key': key }),
+  }),
+  request: ({ body }) => toAnthropic(body as ChatBody),
+  answer(_, text) {
+    const message = parsedObject(text, 'the answer')
+    if (message.type === 'error') {
+      const { message: reason } = (message.error ?? {}) as { message?: unknown }
+      throw new AnsweredError(String(reason ?? 'error'))
+    }
+    if (!Array.isArray(message.content)) {
+      throw new MalformedAnswer('the answer has no list of content')
+    }
+    const usage = anthropicUsage(message.usage)
+    return { body: toCompletion(message, usage, seconds(now)), usage, verbatim: false }
+  },
+  stream: (call) => new AnthropicDecoder(call, seconds(now)),
+})
+
+const seconds = (now: () => number): number => Math.floor(now() / 1000)
 
 /** Anthropic asks for a limit where OpenAI does not. */
 export const DEFAULT_MAX_TOKENS = 4096
@@ -20,7 +59,7 @@ interface Turn {
  *
  * @throws UntranslatableRequest
  */
-export function toAnthropic(body: ChatBody): Record<string, unknown> {
+function toAnthropic(body: ChatBody): Record<string, unknown> {
   refuseUntranslatable(body)
   const { system, turns } = conversation(body.messages)
   const translated: Record<string, unknown> = {

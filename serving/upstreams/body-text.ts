@@ -1,4 +1,4 @@
-import { stringEnd } from '../json-body.ts'
+import { stringEnd } from '../../core/json-body.ts'
 
 /**
  * The text of a JSON object with another value of its top-level `model`, the rest to the letter: numbers

@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode, WeirError } from '../../models/errors.ts'
+import { ERRORS, type ErrorCode, WeirError } from '../../core/errors.ts'
 
 /** How an upstream failed, which says what may be done about it. */
 export type FailureKind =

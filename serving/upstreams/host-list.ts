@@ -1,6 +1,6 @@
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { isIP } from 'node:net'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 
 /**
  * The base URL of an upstream. Requests cannot name one: it comes from the configuration alone, and where

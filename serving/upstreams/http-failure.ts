@@ -1,8 +1,7 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { AttemptWatch } from './attempt-watch.ts'
 import { AnsweredError, MalformedAnswer } from './dialect.ts'
 import { type FailureKind, UpstreamError } from './failure.ts'
-import { retryAfterMs } from './retry-after.ts'
 
 /** The failure that a status other than 2xx means. */
 export function refusalOf(
@@ -95,3 +94,23 @@ const UNCONNECTED = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ])
+
+/**
+ * Milliseconds that a Retry-After header asks for: seconds or an HTTP date (RFC 9110, 10.2.3);
+ * OpenAI's `retry-after-ms` says it finer.
+ *
+ * @param now milliseconds since 1970
+ */
+export function retryAfterMs(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  now: number,
+): number | undefined {
+  const fine = Number(headers['retry-after-ms'] ?? Number.NaN)
+  if (fine >= 0) return fine
+  const value = headers['retry-after']
+  if (typeof value !== 'string' || value.trim() === '') return undefined
+  const seconds = Number(value)
+  if (seconds >= 0) return seconds * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}

@@ -17,7 +17,17 @@ const BUILDS = join(ROOT, 'node_modules/.cache/weir-tests')
 const PROJECT = join(import.meta.dirname, 'tsconfig.json')
 /** What test/built/tsconfig.json compiles, and what says how. */
 const SOURCES = [
-  ...['data', 'models', 'scripts', 'serving', 'training', 'test/models/feedback', 'test/built'],
+  ...[
+    'core',
+    'records',
+    'data',
+    'models',
+    'scripts',
+    'serving',
+    'training',
+    'test/records',
+    'test/built',
+  ],
   ...['package.json', 'tsconfig.json', 'tsconfig.build.json'],
 ]
 const AN_HOUR = 3_600_000

@@ -1,7 +1,7 @@
 import { relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Worker } from 'node:worker_threads'
-import { startWorker as start } from '../../models/worker-entry.ts'
+import { startWorker as start } from '../../core/worker-entry.ts'
 import { built, ROOT } from './build.ts'
 
 /** Stands in for `startWorker` wherever our sources call it: the thread starts from the build, as users' do. */

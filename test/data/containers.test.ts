@@ -3,9 +3,9 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { describe, expect, test } from 'vitest'
-import { writeArrow } from '../../data/arrow.ts'
+import type { ErrorCode } from '../../core/errors.ts'
 import { ingest, readLogs } from '../../data/ingest.ts'
-import type { ErrorCode } from '../../models/errors.ts'
+import { writeArrow } from '../../data/source/arrow.ts'
 import { gzip, jsonl, refusal, scratch } from './scratch.ts'
 
 const ROWS = [...Array(40).keys()].map((i) => ({

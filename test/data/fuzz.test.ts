@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { WeirError } from '../../core/errors.ts'
+import { createRandom, type Random } from '../../core/random.ts'
 import { readLogs } from '../../data/ingest.ts'
-import { WeirError } from '../../models/errors.ts'
-import { createRandom, type Random } from '../../models/random.ts'
 import { gzip, scratch } from './scratch.ts'
 
 const random = createRandom(2026)

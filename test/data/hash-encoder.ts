@@ -1,6 +1,6 @@
-import type { Embeddings } from '../../models/embeddings.ts'
-import type { Encoder } from '../../models/encoder.ts'
-import { promptHash } from '../../models/prompt-hash.ts'
+import { promptHash } from '../../core/hash.ts'
+import type { Embeddings } from '../../models/encoders/embeddings.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
 
 /** Rows made of the prompt's hash; `calls` counts prompts. */
 export function hashEncoder(

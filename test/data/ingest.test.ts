@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { openDataset } from '../../data/dataset.ts'
+import { openDataset } from '../../data/dataset/dataset.ts'
 import { ingest, readLogs } from '../../data/ingest.ts'
 import { gzip, jsonl, REAL_DATA, refusal, scratch } from './scratch.ts'
 

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { createRandom } from '../../core/random.ts'
 import { readLogs } from '../../data/ingest.ts'
-import { inspect } from '../../data/inspect.ts'
-import { pairGain } from '../../data/pair-gain.ts'
-import { createRandom } from '../../models/random.ts'
+import { inspect } from '../../data/inspect/inspect.ts'
+import { pairGain } from '../../data/inspect/pair-gain.ts'
 import { jsonl, REAL_DATA, scratch } from './scratch.ts'
 
 async function dataset(rows: readonly object[]) {

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
+import type { Progress } from '../../core/progress.ts'
 import { encodeToCache } from '../../data/embedding-cache.ts'
 import { ingest } from '../../data/ingest.ts'
-import type { Progress } from '../../models/progress.ts'
 import { hashEncoder } from './hash-encoder.ts'
 
 /** Run by the test of interruptions, which kills it at one of the lines it prints. */

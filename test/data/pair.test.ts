@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { SPLITS } from '../../data/dataset.ts'
+import { SPLITS } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { pairLabels, splitRows } from '../../data/pair.ts'
 import { jsonl, refusal, scratch } from './scratch.ts'

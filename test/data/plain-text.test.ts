@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { plainAscii, plainText } from '../../data/plain-text.ts'
-import { createRandom } from '../../models/random.ts'
+import { createRandom } from '../../core/random.ts'
+import { plainAscii, plainText } from '../../data/splits/plain-text.ts'
 
 const PIECES = [
   ...[

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type Dataset, SPLITS } from '../../data/dataset.ts'
+import { createRandom } from '../../core/random.ts'
+import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
 import { type IngestOptions, readLogs } from '../../data/ingest.ts'
-import { findLeaks } from '../../data/leaks.ts'
-import { createRandom } from '../../models/random.ts'
+import { findLeaks } from '../../data/inspect/leaks.ts'
 import { jsonl, refusal, scratch } from './scratch.ts'
 
 const WORDS =

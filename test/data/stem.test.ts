@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { DEFAULT_FRACTIONS, SPLITS, splitOf } from '../../data/split.ts'
-import { findSharedPrefixes, stem } from '../../data/stem.ts'
+import { DEFAULT_FRACTIONS, SPLITS, splitOf } from '../../data/splits/assign-splits.ts'
+import { findSharedPrefixes, stem } from '../../data/splits/stem.ts'
 
 test('copies that differ in case, spacing or answer options have one stem', () => {
   const copies = [

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises'
 import OpenAI from 'openai'
-import { serveConfig } from '../../scripts/serve-config.ts'
+import { serveConfig } from '../../scripts/cli/serve-config.ts'
 import type { Served } from '../../serving/gateway/served.ts'
-import { listen } from '../../serving/server.ts'
+import { listen } from '../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from '../serving/sample-app.ts'
 import {
   type AnsweringUpstream,

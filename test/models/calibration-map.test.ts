@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { calibratedGraph } from '../../models/calibration-graph.ts'
+import { openGraphHead } from '../../models/bundle/graph-head.ts'
 import { type CalibrationMap, calibrate } from '../../models/calibration-map.ts'
 import { GraphBuilder } from '../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
-import { openGraphHead } from '../../models/onnx/graph-head.ts'
 import { createSession, openOrt } from '../../models/onnx/session.ts'
+import { calibratedGraph } from '../../models/onnx/splice.ts'
 
 const MAPS: readonly CalibrationMap[] = [
   { method: 'identity' },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { SparseEmbeddings } from '../../models/embeddings.ts'
-import { type LinearHead, scoreLinear } from '../../models/linear-head.ts'
+import type { SparseEmbeddings } from '../../models/encoders/embeddings.ts'
+import { type LinearHead, scoreLinear } from '../../models/families/linear-head.ts'
 
 const row = [0.5, -1, 0, 2]
 const dense = { kind: 'dense', rows: 1, dimension: 4, values: Float32Array.from(row) } as const

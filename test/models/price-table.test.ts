@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { readPrices } from '../../models/price-table.ts'
-import { priceOption } from '../../scripts/price-option.ts'
+import { readPrices } from '../../models/prices.ts'
+import { priceOption } from '../../scripts/cli/price-option.ts'
 
 let folder: string
 beforeEach(async () => {

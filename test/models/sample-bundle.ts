@@ -1,12 +1,12 @@
+import { promptHash } from '../../core/hash.ts'
+import { createRandom } from '../../core/random.ts'
 import { encodeDataHashes } from '../../models/bundle/data-hashes.ts'
 import { encodeHead } from '../../models/bundle/head-file.ts'
 import type { Manifest } from '../../models/bundle/manifest.ts'
 import type { BundleDraft } from '../../models/bundle/write.ts'
-import type { LinearHead, Link } from '../../models/linear-head.ts'
+import type { LinearHead, Link } from '../../models/families/linear-head.ts'
 import { GraphBuilder } from '../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
-import { promptHash } from '../../models/prompt-hash.ts'
-import { createRandom } from '../../models/random.ts'
 import { wordSpec } from './word-encoder.ts'
 
 export interface SampleOptions {

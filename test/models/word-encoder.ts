@@ -1,5 +1,5 @@
-import type { Encoder, EncoderSpec } from '../../models/encoder.ts'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { Encoder, EncoderSpec } from '../../models/encoders/encoder.ts'
 
 /** A made-up encoder of five words and a length, so that a router's tests need no fitted one. */
 export const WORDS = ['prove', 'code', 'why', 'hello', 'integral'] as const

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { runWeir } from '../../scripts/program.ts'
+import { runWeir } from '../../scripts/cli/program.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'weir-bad-'))
 const at = (name: string): string => join(folder, name)

@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { createRandom } from '../../models/random.ts'
-import { calibrateCascadeCommand } from '../../scripts/commands/calibrate-cascade.ts'
+import { createRandom } from '../../core/random.ts'
+import { calibrateCascadeCommand } from '../../scripts/cli/commands/calibrate-cascade.ts'
 
 let root: string
 let path: string

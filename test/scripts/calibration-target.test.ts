@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readTarget, type TargetFlags } from '../../scripts/calibration-target.ts'
+import { readTarget, type TargetFlags } from '../../scripts/cli/calibration-target.ts'
 
 describe('the target of weir calibrate', () => {
   it.each<[TargetFlags, object]>([

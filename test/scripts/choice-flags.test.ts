@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { modelsOption, ruleOption } from '../../scripts/choice-flags.ts'
-import { readChoiceTarget } from '../../scripts/choice-target.ts'
+import { modelsOption, ruleOption } from '../../scripts/cli/choice-flags.ts'
+import { readChoiceTarget } from '../../scripts/cli/choice-target.ts'
 
 describe('weir train --models', () => {
   it('reads names, all, and the two rules', () => {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
-import { COMMANDS } from '../../scripts/commands.ts'
+import { COMMANDS } from '../../scripts/cli/commands/index.ts'
 
 const commands: Command[] = []
 for (const make of COMMANDS) commands.push(await make())

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
-import { explainPolicy } from '../../scripts/explain-policy.ts'
+import { explainPolicy } from '../../scripts/cli/explain-policy.ts'
 import { checkPolicy } from '../../serving/policy/check.ts'
 import { requestOf } from '../serving/policy/step-contract.ts'
 

@@ -1,6 +1,6 @@
 import { encodeHead } from '../../models/bundle/head-file.ts'
 import { linearGraph } from '../../models/families/linear-graph.ts'
-import type { LinearHead } from '../../models/linear-head.ts'
+import type { LinearHead } from '../../models/families/linear-head.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { fitLexical } from '../../training/lexical/fit.ts'
 import { sampleDraft } from '../models/sample-bundle.ts'

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { pairLabels } from '../../data/pair.ts'
-import { calibrateCommand } from '../../scripts/commands/calibrate.ts'
-import { evaluateCommand } from '../../scripts/commands/evaluate.ts'
-import { trainCommand } from '../../scripts/commands/train.ts'
-import type { LogFlags, PairFlags } from '../../scripts/data-flags.ts'
-import { openFlaggedLogs } from '../../scripts/logs.ts'
+import { calibrateCommand } from '../../scripts/cli/commands/calibrate.ts'
+import { evaluateCommand } from '../../scripts/cli/commands/evaluate.ts'
+import { trainCommand } from '../../scripts/cli/commands/train.ts'
+import type { LogFlags, PairFlags } from '../../scripts/cli/data-flags.ts'
+import { openFlaggedLogs } from '../../scripts/cli/logs.ts'
 import { jsonl, refusal, scratch } from '../data/scratch.ts'
 
 const COMMANDS = { train: trainCommand, evaluate: evaluateCommand, calibrate: calibrateCommand }

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { GatewayRecord } from '../../models/decision-log/gateway-record.ts'
-import type { FeedbackRecord } from '../../models/decision-log/record.ts'
-import { createRandom } from '../../models/random.ts'
-import { comparePolicies } from '../../scripts/policy-compare.ts'
-import type { LoggedRequest } from '../../scripts/replay-rows.ts'
+import { createRandom } from '../../core/random.ts'
+import type { FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
+import { comparePolicies } from '../../scripts/replay/policy-compare.ts'
+import type { LoggedRequest } from '../../scripts/replay/rows.ts'
 
 /** Chance of a good answer, by model and how hard the request is. */
 const GOOD = { big: { easy: 0.9, hard: 0.8 }, small: { easy: 0.9, hard: 0.4 } } as const

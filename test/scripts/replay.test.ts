@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { LogLine } from '../../models/decision-log/read.ts'
-import { replay } from '../../scripts/replay.ts'
+import type { LogLine } from '../../records/log-reader.ts'
+import { replay } from '../../scripts/replay/replay.ts'
 
 it('replay counts what a lower threshold sends to the strong model, and its dollars', async () => {
   async function* lines(): AsyncGenerator<LogLine> {

@@ -1,10 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { findSharedPrefixes, stem } from '../../data/stem.ts'
+import { findSharedPrefixes, stem } from '../../data/splits/stem.ts'
 import { SAMPLE_OUTCOMES, SAMPLE_PREFERENCES, SAMPLE_SEED } from '../../scripts/make-sample.ts'
-import { expectedApgr } from '../../scripts/sample/best-possible.ts'
-import { logText, preferenceText, summaryOf, truthText } from '../../scripts/sample/files.ts'
+import {
+  expectedApgr,
+  logText,
+  preferenceText,
+  summaryOf,
+  truthText,
+} from '../../scripts/sample/files.ts'
+
 import { successProbability } from '../../scripts/sample/outcomes.ts'
 import { simulate } from '../../scripts/sample/simulator.ts'
 

@@ -2,10 +2,15 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { trainConfigText } from '../../scripts/print-train-config.ts'
-import { checkConfigSettings, readTrainConfig, withConfig } from '../../scripts/train-config.ts'
-import type { TrainFlags } from '../../scripts/train-flags.ts'
-import { TRAINERS } from '../../training/trainers.ts'
+import {
+  checkConfigSettings,
+  readTrainConfig,
+  type TrainFlags,
+  trainConfigText,
+  withConfig,
+} from '../../scripts/cli/train-options.ts'
+
+import { TRAINERS } from '../../training/trainers/registry.ts'
 
 const FLAGS: TrainFlags = {
   router: 'classifier',

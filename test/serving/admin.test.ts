@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest'
 import { writeBundle } from '../../models/bundle/write.ts'
-import { buildAdminApp } from '../../serving/admin.ts'
-import { localBackend } from '../../serving/admin-backend.ts'
-import { createReloader, type Reloader } from '../../serving/reloader.ts'
+import { buildAdminApp, localBackend } from '../../serving/server/admin.ts'
+
+import { createReloader, type Reloader } from '../../serving/server/reloader.ts'
 import { sampleDraft } from '../models/sample-bundle.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
 

@@ -1,9 +1,9 @@
 import { connect } from 'node:net'
 import { Compile } from 'typebox/compile'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { Decision } from '../../models/decision.ts'
-import { ErrorBody } from '../../serving/error-body.ts'
-import { listen } from '../../serving/server.ts'
+import { Decision } from '../../models/decision/decision.ts'
+import { ErrorBody } from '../../serving/gateway/error-body.ts'
+import { listen } from '../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
 
 let sample: SampleApp

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Explanation, type RuleHit, WeirClient } from '../../serving/client.ts'
-import { keyHash } from '../../serving/keys.ts'
-import { listen } from '../../serving/server.ts'
+import { keyHash } from '../../serving/router/keys.ts'
+import { listen } from '../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
 
 let sample: SampleApp

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Decision, Explanation, Neighbour, RuleHit } from '../../models/decision.ts'
-import { decisionJson } from '../../serving/decision-json.ts'
+import { Decision, Explanation, Neighbour, RuleHit } from '../../models/decision/decision.ts'
+import { decisionJson } from '../../serving/server/decision-json.ts'
 
 const whole: Decision = {
   id: 'an "odd" id',

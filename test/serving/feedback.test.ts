@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { readDecisionLog } from '../../models/decision-log/read.ts'
-import { promptHash } from '../../models/prompt-hash.ts'
+import { promptHash } from '../../core/hash.ts'
+import { readDecisionLog } from '../../records/log-reader.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
 
 let sample: SampleApp

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { ServeConfig } from '../../serving/config.ts'
-import { keyHash } from '../../serving/keys.ts'
-import { RateLimit } from '../../serving/rate-limit.ts'
-import { assertReachable } from '../../serving/run-server.ts'
+import { keyHash } from '../../serving/router/keys.ts'
+import type { ServeConfig } from '../../serving/server/config.ts'
+import { assertReachable } from '../../serving/server/run-server.ts'
+import { RateLimit } from '../../serving/state/rate-limit.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
 
 let sample: SampleApp | undefined

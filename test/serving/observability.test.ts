@@ -8,9 +8,9 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openDecisionLines } from '../../serving/decision-lines.ts'
-import { openDecisionSpans } from '../../serving/decision-spans.ts'
-import { WinRateDrift } from '../../serving/win-rate-drift.ts'
+import { openDecisionLines, openDecisionSpans } from '../../serving/server/decision-observers.ts'
+
+import { WinRateDrift } from '../../serving/server/metrics.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
 
 let sample: SampleApp

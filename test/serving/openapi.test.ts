@@ -1,9 +1,8 @@
 import { Compile } from 'typebox/compile'
 import { describe, expect, test } from 'vitest'
-import { Decision } from '../../models/decision.ts'
-import { docsPage } from '../../serving/docs-page.ts'
-import { openApiDocument } from '../../serving/openapi.ts'
-import { ANSWER_HEADERS } from '../../serving/openapi-gateway.ts'
+import { Decision } from '../../models/decision/decision.ts'
+import { ANSWER_HEADERS, docsPage, openApiDocument } from '../../serving/server/openapi.ts'
+
 import { EASY, gatewayApp, HARD, user } from './gateway/gateway-app.ts'
 
 interface Media {

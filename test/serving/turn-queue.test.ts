@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { TurnQueue } from '../../serving/turn-queue.ts'
+import { TurnQueue } from '../../serving/state/turn-queue.ts'
 import { sampleApp } from './sample-app.ts'
 
 test('what is added in one turn is worked on together and in order, what comes later by itself', async () => {

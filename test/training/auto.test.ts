@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Dataset, SPLITS } from '../../data/dataset.ts'
+import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { type AutoChoice, chooseFamily } from '../../training/auto.ts'
 import type { FitRouterOptions } from '../../training/fit-router.ts'

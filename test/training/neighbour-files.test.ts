@@ -2,7 +2,9 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Dataset } from '../../data/dataset.ts'
+import { promptHash } from '../../core/hash.ts'
+import { createRandom } from '../../core/random.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import {
   decodeNeighbours,
@@ -12,9 +14,7 @@ import {
 } from '../../models/bundle/neighbours-file.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { writeBundle } from '../../models/bundle/write.ts'
-import { calibratedGraph } from '../../models/calibration-graph.ts'
-import { promptHash } from '../../models/prompt-hash.ts'
-import { createRandom } from '../../models/random.ts'
+import { calibratedGraph } from '../../models/onnx/splice.ts'
 import { loadRouter } from '../../models/router.ts'
 import { train } from '../../training/train.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { standings } from '../../training/one-standard-error.ts'
+import { standings } from '../../training/tune/tune.ts'
 
 const around = (mean: number, swing: number): number[] =>
   Array.from({ length: 100 }, (_, i) => mean + (i % 2 === 0 ? swing : -swing))

@@ -1,7 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createRandom } from '../../models/random.ts'
+import { createRandom } from '../../core/random.ts'
 
 /**
  * A log of outcomes of `big` and `small` on prompts of six words out of thirty: two of the words say that the

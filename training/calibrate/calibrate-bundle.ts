@@ -1,4 +1,4 @@
-import type { Dataset } from '../../data/dataset.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { type Bundle, readBundle } from '../../models/bundle/read.ts'
 import type { WrittenBundle } from '../../models/bundle/write.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'

@@ -1,5 +1,5 @@
-import { WeirError } from '../../models/errors.ts'
-import { createRandom, deriveSeed } from '../../models/random.ts'
+import { WeirError } from '../../core/errors.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
 import { calibrateThreshold } from './calibrate-threshold.ts'
 import { between } from './candidates.ts'
 import type { CascadeRow } from './cascade-log.ts'

@@ -1,7 +1,7 @@
-import { shareAt } from './candidates.ts'
+import { gridFrom, shareAt } from './candidates.ts'
 import type { CalibrationData, Certificate } from './certificate.ts'
 import { type Expected, expectedAt, INTERVAL_LEVEL } from './expected.ts'
-import { gridFrom } from './grid.ts'
+
 import { shareInterval } from './interval.ts'
 import { methodFor } from './methods/registry.ts'
 import { type CalibrationRows, checkRows, effectiveSize } from './rows.ts'

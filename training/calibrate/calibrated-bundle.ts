@@ -1,11 +1,11 @@
 import { basename, dirname } from 'node:path'
+import { WeirError } from '../../core/errors.ts'
 import { DATA_HASHES_FILE, encodeDataHashes, seenPrompts } from '../../models/bundle/data-hashes.ts'
 import type { Candidate } from '../../models/bundle/manifest.ts'
 import { type Bundle, ROUTER_FILE } from '../../models/bundle/read.ts'
 import { type BundleDraft, type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
-import { calibratedGraph } from '../../models/calibration-graph.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
-import { WeirError } from '../../models/errors.ts'
+import { calibratedGraph } from '../../models/onnx/splice.ts'
 import type { CalibratedThreshold } from './calibrate-threshold.ts'
 import type { ProbabilityReport } from './probability/report.ts'
 

@@ -1,5 +1,5 @@
+import { WeirError } from '../../core/errors.ts'
 import type { Candidate } from '../../models/bundle/manifest.ts'
-import { WeirError } from '../../models/errors.ts'
 import type { Price } from '../../models/prices.ts'
 
 export const roleOf = (candidates: readonly Candidate[], role: Candidate['role']): Candidate =>

@@ -1,14 +1,13 @@
 import { stat } from 'node:fs/promises'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
-import { readJsonLines } from '../../data/jsonl.ts'
-import { openSource } from '../../data/source.ts'
-import type { GatewayRecord } from '../../models/decision-log/gateway-record.ts'
-import { readDecisionLog } from '../../models/decision-log/read.ts'
-import type { FeedbackRecord } from '../../models/decision-log/record.ts'
-import { WeirError } from '../../models/errors.ts'
-import { lastWords } from '../../models/feedback/last-words.ts'
-import { firstFault } from '../../models/schema-fault.ts'
+import { WeirError } from '../../core/errors.ts'
+import { firstFault } from '../../core/schema-fault.ts'
+import { readJsonLines } from '../../data/source/jsonl.ts'
+import { openSource } from '../../data/source/source.ts'
+import type { FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
+import { lastWords } from '../../records/feedback/store.ts'
+import { readDecisionLog } from '../../records/log-reader.ts'
 
 const Score = Type.Number({ minimum: 0, maximum: 1 })
 const Dollars = Type.Optional(Type.Number({ minimum: 0 }))

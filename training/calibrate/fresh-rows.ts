@@ -1,7 +1,7 @@
-import type { Dataset } from '../../data/dataset.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import type { PairLabels } from '../../data/pair.ts'
-import { SPLITS, type SplitFractions, splitOf } from '../../data/split.ts'
-import { stem } from '../../data/stem.ts'
+import { SPLITS, type SplitFractions, splitOf } from '../../data/splits/assign-splits.ts'
+import { stem } from '../../data/splits/stem.ts'
 import type { DataHashes } from '../../models/bundle/data-hashes.ts'
 import type { SplitRule } from '../../models/bundle/manifest.ts'
 

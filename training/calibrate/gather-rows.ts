@@ -1,22 +1,21 @@
-import type { Dataset } from '../../data/dataset.ts'
+import { WeirError } from '../../core/errors.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { type PairLabels, pairLabels } from '../../data/pair.ts'
 import type { Candidate } from '../../models/bundle/manifest.ts'
 import type { Bundle } from '../../models/bundle/read.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
-import { WeirError } from '../../models/errors.ts'
-import { createRandom, deriveSeed } from '../../models/random.ts'
 import type { Router } from '../../models/router.ts'
+import { type RequestCosts, requestCosts } from '../evaluate/log/request-costs.ts'
 import { roleOf } from './candidate-prices.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
 import { type FreshRows, freshRows } from './fresh-rows.ts'
-import { labelledRows, textsOf } from './labelled-rows.ts'
 import {
   calibrateAll,
   calibrateProbabilities,
   LEAST_PROBABILITY_ROWS,
   type ProbabilityReport,
 } from './probability/report.ts'
-import { requestCosts } from './request-costs.ts'
 import { embedAll, scoreAll, type Watch } from './router-scorer.ts'
 import { type CalibrationRows, LEAST_ROWS } from './rows.ts'
 import { densityRatio } from './shift/density-ratio.ts'
@@ -135,3 +134,28 @@ function withGrid(
     setAside,
   }
 }
+
+/** What the log says of the given rows, beside the router's win rates for them. */
+function labelledRows(
+  labels: PairLabels,
+  rows: Int32Array,
+  winRate: Float64Array,
+  costs: RequestCosts | undefined,
+): CalibrationRows {
+  const { strong, weak } = labels
+  const scored = strong && weak && rows.every((row) => !Number.isNaN(strong[row]! + weak[row]!))
+  // two scores as the log has them; a float32 label would round their difference
+  const gain = Float64Array.from(rows, (row) =>
+    scored ? strong[row]! - weak[row]! : 2 * labels.label[row]! - 1,
+  )
+  return {
+    winRate,
+    gain,
+    ...(scored && { weak: Float64Array.from(rows, (row) => weak[row]!) }),
+    ...(costs && { strongCost: costs.strong, weakCost: costs.weak }),
+  }
+}
+
+/** The texts of the given rows' prompts. */
+const textsOf = (dataset: Dataset, labels: PairLabels, rows: Int32Array): string[] =>
+  Array.from(rows, (row) => dataset.prompts[labels.prompt[row]!]!)

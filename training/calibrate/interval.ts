@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { normalQuantile } from './distributions/normal.ts'
+import { normalQuantile } from '../../core/stats/normal.ts'
 
 export const Interval = Type.Object({
   value: Type.Number(),

@@ -1,5 +1,5 @@
-import { concatenate, type Embeddings } from '../../models/embeddings.ts'
-import type { OnProgress } from '../../models/progress.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import { concatenate, type Embeddings } from '../../models/encoders/embeddings.ts'
 import type { Router } from '../../models/router.ts'
 
 /** Prompts handled at a time, so that a long log shows progress and can be stopped. */

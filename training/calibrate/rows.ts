@@ -1,4 +1,4 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import { describeTarget, type Target } from './target.ts'
 
 /** What is known of n calibration prompts. Every array has n elements; what was not observed is absent. */

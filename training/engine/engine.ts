@@ -1,5 +1,5 @@
-import type { Tensor } from '../../models/family.ts'
-import type { OnProgress } from '../../models/progress.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import type { Tensor } from '../../models/families/family.ts'
 
 /**
  * The operations a loss is written in, once, for every engine: `onnx` records them on a tape and

@@ -1,4 +1,4 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { Engine } from './engine.ts'
 
 /** Every training engine, opened only when asked for. `onnx` is the default. */

@@ -1,14 +1,20 @@
-import type { Tensor } from '../../models/family.ts'
+import type { Tensor } from '../../models/families/family.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { stepSchedule } from './adam.ts'
 import { INPUT, LOSSES, next } from './batch-loss.ts'
-import { type Batches, meanLoss, planBatches } from './batches.ts'
-import { type Block, packBlock, planBlocks, unpackBlock } from './blocks.ts'
-import { fitFingerprint } from './checkpoint.ts'
+import {
+  type Batches,
+  type Block,
+  meanLoss,
+  packBlock,
+  planBatches,
+  planBlocks,
+  unpackBlock,
+} from './batches.ts'
 import type { Engine, FitData, FitOptions, FitResult, FitRows, FitSpec } from './engine.ts'
 import { epochGraph, evaluationGraph, gradientGraph } from './epoch-graph.ts'
-import { runEpochs } from './epochs.ts'
-import { holdRows } from './held-rows.ts'
+import { fitFingerprint, runEpochs } from './epochs.ts'
+
 import { SessionClient, type WireTensor } from './session-client.ts'
 
 const EVALUATION_BATCH = 1024
@@ -168,4 +174,42 @@ function toTensors(
 function floats(tensor: WireTensor | undefined): Float32Array {
   if (!(tensor?.values instanceof Float32Array)) throw new TypeError('expected float32 values')
   return tensor.values
+}
+
+/** Graph input -> the name under which the worker holds its values. */
+export type HeldInputs = Readonly<Record<string, string>>
+
+/**
+ * Sends columns and tables to the worker, a table that several sets share only once.
+ *
+ * @param consume moves the tables' memory instead of copying it
+ */
+async function holdRows<Name extends string>(
+  client: SessionClient,
+  sets: Readonly<Record<Name, FitRows>>,
+  consume = false,
+): Promise<Record<Name, HeldInputs>> {
+  const tables = new Map<Float32Array, string>()
+  const held: [string, HeldInputs][] = []
+  for (const [set, rows] of Object.entries<FitRows>(sets)) {
+    const inputs: Record<string, string> = {}
+    const hold = async (input: string, tensor: WireTensor, moved = false): Promise<void> => {
+      inputs[input] = `${set} ${input}`
+      await client.keep(`${set} ${input}`, tensor, moved)
+    }
+    for (const [name, values] of Object.entries(rows.columns)) {
+      await hold(INPUT.column(name), { shape: [rows.rows], values })
+    }
+    for (const [name, { table, index }] of Object.entries(rows.lookups)) {
+      await hold(INPUT.index(name), { shape: [rows.rows], values: index })
+      const known = tables.get(table.values)
+      if (known !== undefined) inputs[INPUT.table(name)] = known
+      else {
+        await hold(INPUT.table(name), table, consume)
+        tables.set(table.values, inputs[INPUT.table(name)]!)
+      }
+    }
+    held.push([set, inputs])
+  }
+  return Object.fromEntries(held) as Record<Name, HeldInputs>
 }

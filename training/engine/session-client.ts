@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads'
-import { WeirError } from '../../models/errors.ts'
-import { startWorker } from '../../models/worker-entry.ts'
+import { WeirError } from '../../core/errors.ts'
+import { startWorker } from '../../core/worker-entry.ts'
 
 export interface WireTensor {
   readonly shape: readonly number[]

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { dirname, sep } from 'node:path'
 import util from 'node:util'
 import type * as TfModule from '@tensorflow/tfjs'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 
 /** The one door to TensorFlow.js, opened on first use. */
 export type Tf = typeof TfModule

@@ -1,11 +1,11 @@
-import type { Dataset } from '../../data/dataset.ts'
-import type { RequestCosts } from '../calibrate/request-costs.ts'
-import { closeBundles, type NamedRouter, openBundles } from './bundle-set.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { evaluateRouters } from './evaluate-routers.ts'
-import type { EvaluationReport, Provenance } from './report.ts'
-import { type ScoreLogOptions, scoreLog } from './scored-log.ts'
-import type { Grouping } from './slices.ts'
-import type { LeftOut } from './unseen-rows.ts'
+import { closeBundles, type NamedRouter, openBundles } from './log/bundle-set.ts'
+import type { RequestCosts } from './log/request-costs.ts'
+import { type ScoreLogOptions, scoreLog } from './log/scored-log.ts'
+import type { LeftOut } from './log/unseen-rows.ts'
+import type { EvaluationReport, Provenance } from './report/report.ts'
+import type { Grouping } from './report/slices.ts'
 
 export interface BundleEvaluationOptions extends ScoreLogOptions {
   readonly seed: number

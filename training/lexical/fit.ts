@@ -1,10 +1,14 @@
-import type { EncoderArtifact } from '../../models/encoder.ts'
-import { createLexicalEncoder } from '../../models/lexical/encoder.ts'
-import { createFeaturizer, truncatePrompt } from '../../models/lexical/featurizer.ts'
-import { BUCKETS, type LexicalProjection, type LexicalState } from '../../models/lexical/state.ts'
-import { SURFACE_COUNT, surfaceFeatures } from '../../models/lexical/surface.ts'
-import { eachGram } from '../../models/lexical/words.ts'
-import type { OnProgress } from '../../models/progress.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import type { EncoderArtifact } from '../../models/encoders/encoder.ts'
+import { createLexicalEncoder } from '../../models/encoders/lexical/encoder.ts'
+import { createFeaturizer, truncatePrompt } from '../../models/encoders/lexical/featurizer.ts'
+import {
+  BUCKETS,
+  type LexicalProjection,
+  type LexicalState,
+} from '../../models/encoders/lexical/state.ts'
+import { SURFACE_COUNT, surfaceFeatures } from '../../models/encoders/lexical/surface.ts'
+import { eachGram } from '../../models/encoders/lexical/words.ts'
 import { truncatedSvd } from './svd.ts'
 
 export interface LexicalOptions {

@@ -1,6 +1,6 @@
-import type { SparseEmbeddings } from '../../models/embeddings.ts'
-import type { OnProgress } from '../../models/progress.ts'
-import { createRandom } from '../../models/random.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import { createRandom } from '../../core/random.ts'
+import type { SparseEmbeddings } from '../../models/encoders/embeddings.ts'
 import { openProducts } from '../solver/products.ts'
 import { orthonormalise, symmetricEigen } from './orthogonal.ts'
 

@@ -1,12 +1,11 @@
-import type { Dataset } from '../../data/dataset.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
-import { type Bundle, readBundle } from '../../models/bundle/read.ts'
-import { canonicalJson } from '../../models/bundle/version.ts'
-import type { FeedbackRecord } from '../../models/decision-log/record.ts'
+import { type Bundle, canonicalJson, readBundle } from '../../models/bundle/read.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
-import { checkGolden } from '../evaluate/check-golden.ts'
-import { readGolden } from '../evaluate/golden.ts'
-import type { Interval } from '../evaluate/interval.ts'
+import type { FeedbackRecord } from '../../records/decision-record.ts'
+import { checkGolden, readGolden } from '../evaluate/golden/check-golden.ts'
+
+import type { Interval } from '../evaluate/metrics/interval.ts'
 import { intervalOf } from '../ope/evaluate-policy.ts'
 import { evaluateOnLog } from '../ope/log-policy.ts'
 

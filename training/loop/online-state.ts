@@ -1,8 +1,8 @@
 import { realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import { newestBandit, revertBandit } from '../../models/online/bandit-file.ts'
-import { recordEvent } from '../../models/rollout.ts'
+import { recordEvent } from '../../records/rollout.ts'
 
 /**
  * Takes back the newest kept state of the serving version's online head; a server that runs goes back with it.

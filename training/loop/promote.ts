@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { cp, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
+import { WeirError } from '../../core/errors.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { pointCurrent } from '../../models/bundle/write.ts'
-import type { FeedbackRecord } from '../../models/decision-log/record.ts'
-import { WeirError } from '../../models/errors.ts'
-import { readAnswered } from '../../models/feedback/answered.ts'
+import type { FeedbackRecord } from '../../records/decision-record.ts'
+import { readAnswered } from '../../records/feedback/answered.ts'
 import {
   type HistoryEvent,
   readHistory,
   readRollout,
   recordEvent,
   writeRollout,
-} from '../../models/rollout.ts'
+} from '../../records/rollout.ts'
 import { checkGates, type Evidence, type GateResult } from './gates.ts'
 
 export const STAGES = ['shadow', 'canary', 'all'] as const

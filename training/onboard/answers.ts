@@ -1,5 +1,5 @@
-import type { Dataset } from '../../data/dataset.ts'
-import type { Link } from '../../models/linear-head.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
+import type { Link } from '../../models/families/linear-head.ts'
 import type { Answer } from './fit-model.ts'
 
 /** What a log says of one model, on the prompts where it says anything. */

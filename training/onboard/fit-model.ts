@@ -1,7 +1,6 @@
-import type { Embeddings } from '../../models/embeddings.ts'
-import { type LinearHead, sigmoid } from '../../models/linear-head.ts'
+import type { Embeddings } from '../../models/encoders/embeddings.ts'
+import { type LinearHead, linearLogits, sigmoid } from '../../models/families/linear-head.ts'
 import { choleskySolve } from '../solver/ridge.ts'
-import { knownLogits } from './known-logits.ts'
 
 /** Variance of what a new model's level may differ by, beyond what the known ones differ by. */
 const LEVEL = 0.05
@@ -105,4 +104,21 @@ function dot(a: Float64Array, b: Float64Array): number {
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
   return sum
+}
+
+/**
+ * What the known models say of n prompts, as features of one more: column 0 is the mean of their success
+ * logits, column 1 + k is model k's distance from it. n x (1 + m), row-major.
+ */
+export function knownLogits(head: LinearHead, embeddings: Embeddings): Float32Array {
+  const m = head.outputs
+  const out = new Float32Array(embeddings.rows * (m + 1))
+  const logits = new Float64Array(m)
+  for (let row = 0; row < embeddings.rows; row++) {
+    linearLogits(head, embeddings, row, logits)
+    const mean = logits.reduce((sum, logit) => sum + logit, 0) / m
+    out[row * (m + 1)] = mean
+    for (let k = 0; k < m; k++) out[row * (m + 1) + 1 + k] = logits[k]! - mean
+  }
+  return out
 }

@@ -1,5 +1,6 @@
 import { basename, dirname } from 'node:path'
-import type { Dataset } from '../../data/dataset.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { modelIndex } from '../../data/pair.ts'
 import {
   DATA_HASHES_FILE,
@@ -10,16 +11,15 @@ import {
 import { encodeHead, HEAD_FILE } from '../../models/bundle/head-file.ts'
 import { type Bundle, ROUTER_FILE } from '../../models/bundle/read.ts'
 import { type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
-import { calibratedGraph } from '../../models/calibration-graph.ts'
-import type { Encoder } from '../../models/encoder.ts'
-import { WeirError } from '../../models/errors.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
 import { linearGraph } from '../../models/families/linear-graph.ts'
-import { type LinearHead, linearLogits, sigmoid } from '../../models/linear-head.ts'
+import { type LinearHead, linearLogits, sigmoid } from '../../models/families/linear-head.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
+import { calibratedGraph } from '../../models/onnx/splice.ts'
 import type { Price } from '../../models/prices.ts'
 import { answersOf, knownScores } from './answers.ts'
-import { type Answer, fitModel, withColumn } from './fit-model.ts'
-import { knownLogits } from './known-logits.ts'
+import { type Answer, fitModel, knownLogits, withColumn } from './fit-model.ts'
+
 import { chooseProbes } from './probes.ts'
 
 /** Fewer answers than this say less of a model than the known ones do. */

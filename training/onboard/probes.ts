@@ -1,5 +1,5 @@
-import { sigmoid } from '../../models/linear-head.ts'
-import { createRandom } from '../../models/random.ts'
+import { createRandom } from '../../core/random.ts'
+import { sigmoid } from '../../models/families/linear-head.ts'
 
 /** Stratified samples that the best balanced one is chosen among. */
 const DRAWS = 500

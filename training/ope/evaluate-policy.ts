@@ -1,6 +1,6 @@
-import { WeirError } from '../../models/errors.ts'
-import { normalQuantile } from '../calibrate/distributions/normal.ts'
-import type { Interval } from '../evaluate/interval.ts'
+import { WeirError } from '../../core/errors.ts'
+import { normalQuantile } from '../../core/stats/normal.ts'
+import type { Interval } from '../evaluate/metrics/interval.ts'
 import {
   directMethod,
   doublyRobust,

@@ -1,11 +1,10 @@
-import type { DecisionRecord, FeedbackRecord } from '../../models/decision-log/record.ts'
-import { WeirError } from '../../models/errors.ts'
-import { type AnsweredLog, readAnswered } from '../../models/feedback/answered.ts'
-import type { OnProgress } from '../../models/progress.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { OnProgress } from '../../core/progress.ts'
 import type { Router } from '../../models/router.ts'
+import type { DecisionRecord, FeedbackRecord } from '../../records/decision-record.ts'
+import { type AnsweredLog, readAnswered } from '../../records/feedback/answered.ts'
 import { evaluatePolicy, type PolicyReport } from './evaluate-policy.ts'
-import type { LoggedOutcomes } from './logged.ts'
-import { STRONG, thresholdPolicy, WEAK } from './threshold-policy.ts'
+import { type LoggedOutcomes, STRONG, thresholdPolicy, WEAK } from './logged.ts'
 
 export interface LogPolicyReport extends PolicyReport {
   readonly router: { readonly name: string; readonly version: string; readonly threshold: number }

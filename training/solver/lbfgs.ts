@@ -1,4 +1,4 @@
-import { WeirError } from '../../models/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 
 /** A smooth function of `size` variables. */
 export interface Objective {

@@ -1,4 +1,4 @@
-import type { Embeddings } from '../../models/embeddings.ts'
+import type { Embeddings } from '../../models/encoders/embeddings.ts'
 import type { Objective } from './lbfgs.ts'
 
 export interface LogisticProblem {

@@ -1,4 +1,4 @@
-import type { TrainerInput, TrainingRows } from '../trainer.ts'
+import type { TrainerInput, TrainingRows } from './trainer.ts'
 
 /** Rows of a split on which the pair was observed, with y = (1 + s - w) / 2 or the pair's share of votes. */
 export interface PairRows {

@@ -1,11 +1,9 @@
-import type { Dataset } from '../../data/dataset.ts'
+import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
 import { type FitRouterOptions, fitHead, prepareRows } from '../fit-router.ts'
-import { type Standing, standings } from '../one-standard-error.ts'
-import type { Settings } from '../settings.ts'
 import { encodeSplit } from '../splits.ts'
 import { pairRows, winRateLosses } from '../trainers/pair-rows.ts'
-import { loadTrainer } from '../trainers.ts'
-import { nestValidation } from './nested-validation.ts'
+import { loadTrainer } from '../trainers/registry.ts'
+import type { Settings } from '../trainers/settings.ts'
 import { type TunedFamily, tuneFamily } from './tune-family.ts'
 
 export interface Tuning extends TunedFamily {
@@ -56,4 +54,69 @@ export async function tuneRouter(
       chosen: (standing.name === 'tuned') === better,
     })),
   }
+}
+
+const VALIDATION = SPLITS.indexOf('validation')
+const COMPARISON = SPLITS.indexOf('calibration')
+const ASIDE = SPLITS.indexOf('test')
+
+/** A dataset whose validation rows are halved, so that nothing is judged on the rows it was tuned on. */
+export interface NestedValidation {
+  /** its validation split is the tuning half, its calibration split the comparing one */
+  readonly dataset: Dataset
+  /** prompts of the comparing half, ascending */
+  readonly compared: readonly number[]
+}
+
+/** Every second validation row compares; calibration rows are put aside with the test rows. */
+export function nestValidation(dataset: Dataset): NestedValidation {
+  let seen = 0
+  const split = dataset.split.map((of) => {
+    if (of === COMPARISON) return ASIDE
+    if (of !== VALIDATION) return of
+    return seen++ % 2 === 0 ? VALIDATION : COMPARISON
+  })
+  const compared = [...split.keys()].filter((row) => split[row] === COMPARISON)
+  return { dataset: { ...dataset, split }, compared }
+}
+
+/** A contender's loss on each row all of them were judged on. */
+export interface Contender {
+  readonly name: string
+  readonly losses: ArrayLike<number>
+}
+
+export interface Standing {
+  readonly name: string
+  readonly loss: number
+  /** mean loss above the best one's, and the standard error of that difference, both paired by row */
+  readonly above: number
+  readonly error: number
+  readonly chosen: boolean
+}
+
+/**
+ * The one-standard-error rule (Hastie, Tibshirani and Friedman 2009, sec. 7.10) with paired errors: of the
+ * contenders, simplest first, the first whose mean loss is within one standard error of the least.
+ */
+export function standings(contenders: readonly Contender[]): Standing[] {
+  const means = contenders.map(({ losses }) => mean(losses))
+  const best = means.reduce((least, loss, i) => (loss < means[least]! ? i : least), 0)
+  let found = false
+  return contenders.map(({ name, losses }, i) => {
+    const other = contenders[best]!.losses
+    const differences = Float64Array.from(losses, (loss, row) => loss - other[row]!)
+    const above = mean(differences)
+    const variance = mean(differences.map((difference) => (difference - above) ** 2))
+    const error = Math.sqrt(variance / Math.max(differences.length - 1, 1))
+    const chosen = !found && above <= error
+    found ||= chosen
+    return { name, loss: means[i]!, above, error, chosen }
+  })
+}
+
+function mean(values: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i]!
+  return sum / Math.max(values.length, 1)
 }

@@ -1,16 +1,21 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import Value from 'typebox/value'
-import type { Encoded, Encoder, EncoderArtifact, EncoderSpec } from '../../encoder.ts'
-import { WeirError } from '../../errors.ts'
-import { firstFault } from '../../schema-fault.ts'
-import { throwIfAborted } from '../abort.ts'
-import { type LengthBatch, lengthBatches } from '../length-batches.ts'
+import { throwIfAborted } from '../../../core/abort.ts'
+import { WeirError } from '../../../core/errors.ts'
+import { firstFault } from '../../../core/schema-fault.ts'
+import type { Encoded, Encoder, EncoderArtifact, EncoderSpec } from '../encoder.ts'
 import { type HfFolderOptions, readHfFolder } from './folder.ts'
-import { normalise, pool } from './pooling.ts'
 import { HfSettings } from './settings.ts'
 import { type HfTokenizer, type HfTokens, openHfTokenizer } from './tokenizer.ts'
-import { openTransformer, type Transformer } from './transformer.ts'
+import {
+  type LengthBatch,
+  lengthBatches,
+  normalise,
+  openTransformer,
+  pool,
+  type Transformer,
+} from './transformer.ts'
 
 export const HF = 'hf'
 const MODEL_FILE = 'encoder/model.onnx'

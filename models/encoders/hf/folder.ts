@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { WeirError } from '../../errors.ts'
-import { firstFault } from '../../schema-fault.ts'
+import { WeirError } from '../../../core/errors.ts'
+import { firstFault } from '../../../core/schema-fault.ts'
 import type { HfSettings, Pooling } from './settings.ts'
 
 /** Where exporters put the graph, the usual place first. */

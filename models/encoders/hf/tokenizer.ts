@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { WeirError } from '../../errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { cutText, cutTokens } from '../cut.ts'
 import type { HfSettings } from './settings.ts'
 

@@ -1,5 +1,6 @@
-import { WeirError } from '../../errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { createSession, openOrt } from '../../onnx/session.ts'
+import type { Pooling } from './settings.ts'
 
 /** Outputs that sentence encoders are exported with, the readiest first. */
 const OUTPUTS = ['sentence_embedding', 'last_hidden_state', 'token_embeddings']
@@ -71,4 +72,84 @@ export async function openTransformer(model: Uint8Array, threads: number): Promi
       closed = true
     },
   }
+}
+
+/** The token vectors of one prompt inside a batch's output [rows, width, d], row-major. */
+export interface TokenVectors {
+  readonly values: Float32Array
+  readonly d: number
+  /** index of the row's first token, in tokens */
+  readonly start: number
+  /** tokens that pooling skips, and where the row's real tokens end, both from `start` */
+  readonly skip: number
+  readonly length: number
+}
+
+/** Pools one prompt's tokens into `out` [d] as sentence-transformers does; sums in double precision. */
+export function pool(pooling: Pooling, tokens: TokenVectors, out: Float32Array): void {
+  const { values, d, start, length } = tokens
+  const skip = Math.min(tokens.skip, Math.max(0, length - 1))
+  const at = (token: number, j: number): number => values[(start + token) * d + j]!
+  if (length === 0) {
+    out.fill(0)
+    return
+  }
+  for (let j = 0; j < d; j++) {
+    if (pooling === 'cls') out[j] = at(0, j)
+    else if (pooling === 'last_token') out[j] = at(length - 1, j)
+    else if (pooling === 'max') {
+      let largest = -Infinity
+      for (let t = skip; t < length; t++) largest = Math.max(largest, at(t, j))
+      out[j] = largest
+    } else {
+      let sum = 0
+      let weight = 0
+      for (let t = skip; t < length; t++) {
+        const w = pooling === 'weighted_mean' ? t + 1 : 1
+        sum += w * at(t, j)
+        weight += w
+      }
+      out[j] = sum / (pooling === 'mean_sqrt_len' ? Math.sqrt(weight) : weight)
+    }
+  }
+}
+
+/** Divides a vector by its Euclidean norm, in place; a zero vector stays as it is. */
+export function normalise(vector: Float32Array): void {
+  let squares = 0
+  for (const value of vector) squares += value * value
+  if (squares === 0) return
+  const norm = Math.sqrt(squares)
+  for (let j = 0; j < vector.length; j++) vector[j]! /= norm
+}
+
+/** Rows of near-equal length that run together, and the length that the longest of them has. */
+export interface LengthBatch {
+  readonly rows: readonly number[]
+  readonly width: number
+}
+
+/** Padding is wasted work: a batch is closed at a row this much longer than its shortest. */
+const PADDING = 1.1
+
+/**
+ * Groups rows by length, at most `limit` a batch. A row's place depends on its own length only as far as
+ * speed goes: encoders mask padding, so its numbers do not.
+ *
+ * @param lengths tokens of each row; rows of none are left out
+ */
+export function lengthBatches(lengths: readonly number[], limit: number): LengthBatch[] {
+  const order = lengths
+    .map((length, row) => ({ length, row }))
+    .filter(({ length }) => length > 0)
+    .sort((a, b) => a.length - b.length || a.row - b.row)
+  const batches: { rows: number[]; width: number; shortest: number }[] = []
+  for (const { length, row } of order) {
+    const last = batches.at(-1)
+    if (last && last.rows.length < limit && length <= last.shortest * PADDING) {
+      last.rows.push(row)
+      last.width = length
+    } else batches.push({ rows: [row], width: length, shortest: length })
+  }
+  return batches
 }

@@ -1,4 +1,4 @@
-import { WeirError } from '../../errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { GraphBuilder } from '../../onnx/builder.ts'
 import type { OnnxModel } from '../../onnx/model.ts'
 import { quantiseColumns, quantiseRows } from './quantise.ts'

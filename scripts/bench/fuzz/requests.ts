@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import type { Random } from '../../../models/random.ts'
+import type { Random } from '../../../core/random.ts'
 
 /** Bytes to put on a socket, and how. */
 export interface FuzzRequest {

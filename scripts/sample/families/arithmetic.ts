@@ -1,4 +1,4 @@
-import type { Random } from '../../../models/random.ts'
+import type { Random } from '../../../core/random.ts'
 import { between, fill, pick, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
 

@@ -1,4 +1,4 @@
-import type { Random } from '../../../models/random.ts'
+import type { Random } from '../../../core/random.ts'
 import { between, fill, pick, several } from '../draw.ts'
 import {
   CITIES,

@@ -1,8 +1,8 @@
-import { WeirError } from '../../../models/errors.ts'
-import { promptHash } from '../../../models/prompt-hash.ts'
-import { ModelAsker } from '../../strategies/ask-model.ts'
-import { lastTurns } from '../../strategies/conversation-text.ts'
-import { timeLimit } from '../../strategies/time-limit.ts'
+import { WeirError } from '../../../core/errors.ts'
+import { promptHash } from '../../../core/hash.ts'
+import { ModelAsker, timeLimit } from '../../strategies/ask-model.ts'
+import { lastTurns } from '../../strategies/judge.ts'
+
 import { pass } from '../pass.ts'
 import { NO_ROUTE, type RouteOption, routeQuestion, routeSaid } from '../route-question.ts'
 import type { StepFactory } from '../step.ts'

@@ -3,10 +3,10 @@ import { alpacaEvalReader } from '../../../data/readers/alpaca-eval.ts'
 import { arenaConversationReader, arenaKaggleReader } from '../../../data/readers/arena.ts'
 import { canonicalReader } from '../../../data/readers/canonical.ts'
 import { judgeScoreReader } from '../../../data/readers/judge-score.ts'
-import { findReader, READERS } from '../../../data/readers/registry.ts'
 import { routerBenchReader } from '../../../data/readers/router-bench.ts'
 import { weirLogReader } from '../../../data/readers/weir-log.ts'
 import { wideReader } from '../../../data/readers/wide.ts'
+import { findReader, READERS } from '../../../data/readers.ts'
 import { checkReader, type ReaderCase } from '../reader-contract.ts'
 
 const kaggle = (prompt: string, a: string, b: string, tie: string) => ({

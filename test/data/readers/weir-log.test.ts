@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readLogs } from '../../../data/ingest.ts'
-import type { FeedbackRecord } from '../../../models/decision-log/record.ts'
+import type { FeedbackRecord } from '../../../records/decision-record.ts'
 import { jsonl, scratch } from '../scratch.ts'
 
 const header = { object: 'log', format: 1, created: '2026-01-01', text: 'full', embedding: false }

@@ -2,10 +2,10 @@ import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { promptHash } from '../../../core/hash.ts'
 import type { Manifest } from '../../../models/bundle/manifest.ts'
 import { readBundle } from '../../../models/bundle/read.ts'
 import { writeBundle } from '../../../models/bundle/write.ts'
-import { promptHash } from '../../../models/prompt-hash.ts'
 import { sampleDraft, sampleHead } from '../sample-bundle.ts'
 
 let root: string

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Manifest } from '../../../models/bundle/manifest.ts'
 import type { Bundle } from '../../../models/bundle/read.ts'
 import { withPair } from '../../../models/bundle/with-pair.ts'
-import { scoreLinear } from '../../../models/linear-head.ts'
+import { scoreLinear } from '../../../models/families/linear-head.ts'
 
 const head = {
   link: 'bradley-terry',

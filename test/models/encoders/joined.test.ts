@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Encoder, EncoderSpec } from '../../../models/encoder.ts'
+import type { Encoder, EncoderSpec } from '../../../models/encoders/encoder.ts'
 import { appendColumns, joinEncoders, loadJoined } from '../../../models/encoders/joined.ts'
 
 const spec = (kind: string, output: 'dense' | 'sparse', dimension: number): EncoderSpec => ({

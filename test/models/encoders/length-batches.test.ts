@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { lengthBatches } from '../../../models/encoders/length-batches.ts'
+import { lengthBatches } from '../../../models/encoders/hf/transformer.ts'
 
 describe('length batches', () => {
   const lengths = [5, 100, 5, 0, 104, 6, 300, 5]

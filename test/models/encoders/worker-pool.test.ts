@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EncodeWorkerOptions, startEncodeWorkers } from '../../../models/encode-worker-pool.ts'
-import { EncodeThread } from '../../../models/encode-worker-thread.ts'
-import type { Encoder, EncoderArtifact } from '../../../models/encoder.ts'
+import type { Encoder, EncoderArtifact } from '../../../models/encoders/encoder.ts'
 import { makeHf } from '../../../models/encoders/hf/encoder.ts'
+import {
+  EncodeThread,
+  type EncodeWorkerOptions,
+  startEncodeWorkers,
+} from '../../../models/encoders/worker/pool.ts'
 import { describeEncoderContract } from '../encoder-contract.ts'
 import { writeTinyModel } from './hf/tiny-model.ts'
 

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { createRandom } from '../../../core/random.ts'
 import { classifier } from '../../../models/families/classifier.ts'
 import { ensemble, ensembleWeights } from '../../../models/families/ensemble.ts'
+import type { HeadWeights, Tensor } from '../../../models/families/family.ts'
 import { kernel } from '../../../models/families/kernel.ts'
 import { knn } from '../../../models/families/knn.ts'
 import { mf } from '../../../models/families/mf.ts'
 import { mlp } from '../../../models/families/mlp.ts'
+import { FAMILIES, loadFamily } from '../../../models/families/registry.ts'
 import { sw } from '../../../models/families/sw.ts'
-import { FAMILIES, loadFamily } from '../../../models/families.ts'
-import type { HeadWeights, Tensor } from '../../../models/family.ts'
-import { createRandom } from '../../../models/random.ts'
 import { describeFamilyContract, randomEmbeddings } from '../family-contract.ts'
 
 const random = createRandom(4)

@@ -2,11 +2,14 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createRandom } from '../../../core/random.ts'
 import { keepBandit, lastBandit, revertBandit } from '../../../models/online/bandit-file.ts'
 import { BudgetPacer } from '../../../models/online/budget-pacer.ts'
-import { LinearBandit } from '../../../models/online/linear-bandit.ts'
-import { prefersStrongUcb, thompsonProbability } from '../../../models/online/thompson.ts'
-import { createRandom } from '../../../models/random.ts'
+import {
+  LinearBandit,
+  prefersStrongUcb,
+  thompsonProbability,
+} from '../../../models/online/linear-bandit.ts'
 
 let folder: string
 beforeAll(async () => {

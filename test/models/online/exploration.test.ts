@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { createRandom } from '../../../core/random.ts'
 import { flipProbability, StrongAllowance } from '../../../models/online/exploration.ts'
-import { createRandom } from '../../../models/random.ts'
 
 test('the other model is tried on the floor of requests, more often near the threshold', () => {
   const exploration = { floor: 0.02, near: 0.2, width: 0.05 }

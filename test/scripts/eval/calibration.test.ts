@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
-import { budgetOnSplits } from '../../../scripts/eval/budget-splits.ts'
-import { drawWorld, type KnownWorld, promiseInWorld } from '../../../scripts/eval/known-world.ts'
-import { promiseOnSplits } from '../../../scripts/eval/promise-splits.ts'
-import { shareError, shiftedShareErrors } from '../../../scripts/eval/share-errors.ts'
+import { createRandom } from '../../../core/random.ts'
+import {
+  budgetOnSplits,
+  drawWorld,
+  type KnownWorld,
+  promiseInWorld,
+  promiseOnSplits,
+  shareError,
+  shiftedShareErrors,
+} from '../../../scripts/eval/calibration/shares.ts'
+
 import { betting } from '../../../training/calibrate/bounds/betting.ts'
 import { pairedExact } from '../../../training/calibrate/bounds/paired-exact.ts'
 

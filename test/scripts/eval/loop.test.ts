@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
-import { simulateAlarm } from '../../../scripts/eval/loop-alarm.ts'
-import { simulateMonth } from '../../../scripts/eval/loop-month.ts'
-import { simulateOpe } from '../../../scripts/eval/loop-ope.ts'
-import { simulatePacing } from '../../../scripts/eval/loop-pacing.ts'
-import type { LoopRouter, LoopTable } from '../../../scripts/eval/loop-routers.ts'
-import { optimalCusum } from '../../../scripts/eval/optimal-cusum.ts'
+import { createRandom } from '../../../core/random.ts'
+import { optimalCusum, simulateAlarm } from '../../../scripts/eval/loop/alarm.ts'
+import { simulateMonth } from '../../../scripts/eval/loop/month.ts'
+import { simulateOpe } from '../../../scripts/eval/loop/ope.ts'
+import { simulatePacing } from '../../../scripts/eval/loop/pacing.ts'
+import type { LoopRouter, LoopTable } from '../../../scripts/eval/loop/routers.ts'
 
 /** A world whose success rates are known, seen by a poor router and a better one. */
 function world(n: number): LoopTable {

@@ -6,7 +6,7 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { renderHtml, writeHtmlReport } from '../../../scripts/report/html-report.ts'
 import { openPlot } from '../../../scripts/report/plot.ts'
-import type { EvaluationReport } from '../../../training/evaluate/report.ts'
+import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 import { plantedReport } from './planted-report.ts'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'

@@ -1,6 +1,6 @@
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import { evaluateRouters } from '../../../training/evaluate/evaluate-routers.ts'
-import type { EvaluationReport } from '../../../training/evaluate/report.ts'
+import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 
 const KINDS = ['Summarise', 'Prove', 'Translate', 'Debug', 'List', 'Compare'] as const
 

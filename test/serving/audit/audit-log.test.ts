@@ -2,11 +2,11 @@ import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { readDecisionLog } from '../../../models/decision-log/read.ts'
-import { createRandom } from '../../../models/random.ts'
-import { type AuditLog, openAuditLog } from '../../../serving/audit/audit-log.ts'
-import type { AuditEvent } from '../../../serving/audit/audit-record.ts'
-import { lineDiff } from '../../../serving/audit/line-diff.ts'
+import { createRandom } from '../../../core/random.ts'
+import { readDecisionLog } from '../../../records/log-reader.ts'
+import { type AuditEvent, type AuditLog, openAuditLog } from '../../../serving/audit/audit-log.ts'
+
+import { lineDiff } from '../../../serving/audit/policy-hooks.ts'
 import { verifyAudit } from '../../../serving/audit/verify.ts'
 
 let folder: string

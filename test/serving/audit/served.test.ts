@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { writeBundle } from '../../../models/bundle/write.ts'
 import { approve, propose } from '../../../serving/audit/approvals.ts'
 import { verifyAudit } from '../../../serving/audit/verify.ts'
-import { createReloader } from '../../../serving/reloader.ts'
+import { createReloader } from '../../../serving/server/reloader.ts'
 import { sampleDraft } from '../../models/sample-bundle.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'
 

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import { attack } from '../../../scripts/bench/fuzz/attack.ts'
 import { fuzzRequest } from '../../../scripts/bench/fuzz/requests.ts'
-import { listen } from '../../../serving/server.ts'
+import { listen } from '../../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'
 
 let sample: SampleApp

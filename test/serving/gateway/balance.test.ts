@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
-import { Backend } from '../../../serving/gateway/backend.ts'
-import { chooseBackend } from '../../../serving/gateway/balancer.ts'
+import { createRandom } from '../../../core/random.ts'
+import { Backend, chooseBackend, Latency } from '../../../serving/gateway/backend.ts'
+
 import { Breaker } from '../../../serving/gateway/breaker.ts'
-import { Latency } from '../../../serving/gateway/latency.ts'
-import { backoffMs, RetryBudget } from '../../../serving/gateway/retry-budget.ts'
+
+import { backoffMs, RetryBudget } from '../../../serving/gateway/dispatcher.ts'
 import type { Upstream } from '../../../serving/upstreams/upstream.ts'
 
 let time = 0

@@ -1,8 +1,8 @@
 import OpenAI from 'openai'
-import type { ServeConfig } from '../../../serving/config.ts'
 import type { GatewayConfig, UpstreamConfig } from '../../../serving/gateway/config.ts'
 import type { Served } from '../../../serving/gateway/served.ts'
-import { listen } from '../../../serving/server.ts'
+import type { ServeConfig } from '../../../serving/server/config.ts'
+import { listen } from '../../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'
 import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
 

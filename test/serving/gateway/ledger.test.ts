@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { usageCost } from '../../../serving/gateway/ledger.ts'
-import { anthropicUsage } from '../../../serving/upstreams/anthropic-answer.ts'
-import { AnthropicDecoder } from '../../../serving/upstreams/anthropic-stream.ts'
-import { openAiDialect } from '../../../serving/upstreams/openai-dialect.ts'
+import { AnthropicDecoder, anthropicUsage } from '../../../serving/upstreams/anthropic-answer.ts'
+
+import { openAiDialect } from '../../../serving/upstreams/openai.ts'
 import type { UpstreamCall } from '../../../serving/upstreams/upstream.ts'
 
 const call: UpstreamCall = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { GatewayRequest, Plan } from '../../../serving/gateway/plan.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
-import { LANGUAGES, openLanguageOf } from '../../../serving/policy/language.ts'
+import { LANGUAGES, openLanguageOf } from '../../../serving/policy/condition.ts'
 import type { PolicyNeeds } from '../../../serving/policy/needs.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
 import { fakeRouter } from './fake-router.ts'

@@ -1,6 +1,6 @@
-import type { Decision, RouteRequest } from '../../../models/decision.ts'
-import { WeirError } from '../../../models/errors.ts'
-import { requestText } from '../../../models/route-request.ts'
+import { WeirError } from '../../../core/errors.ts'
+import type { Decision, RouteRequest } from '../../../models/decision/decision.ts'
+import { requestText } from '../../../models/decision/route-request.ts'
 import type { LearnedRouter } from '../../../serving/policy/learned-router.ts'
 
 export interface FakeRouterOptions {

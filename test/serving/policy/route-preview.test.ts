@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Decision } from '../../../models/decision.ts'
+import type { Decision } from '../../../models/decision/decision.ts'
 import { type GatewayApp, gatewayApp, HARD } from '../gateway/gateway-app.ts'
 
 const POLICY = `

@@ -1,11 +1,16 @@
 import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
-import type { DenseEmbeddings } from '../../../models/embeddings.ts'
+import { createRandom } from '../../../core/random.ts'
+import type { DenseEmbeddings } from '../../../models/encoders/embeddings.ts'
 import { makeUseLite } from '../../../models/encoders/use-lite/encoder.ts'
-import { createRandom } from '../../../models/random.ts'
-import { bestCut, fitCuts } from '../../../serving/policy/cuts.ts'
-import { fitKernelScores } from '../../../serving/policy/kernel-scores.ts'
-import { buildSemanticIndex, type Embed } from '../../../serving/policy/semantic.ts'
+import {
+  bestCut,
+  buildSemanticIndex,
+  type Embed,
+  fitCuts,
+  fitKernelScores,
+} from '../../../serving/policy/semantic.ts'
+
 import { FAR, INTENTS, NEAR } from './intents.ts'
 
 describe('kernel scores', () => {

@@ -2,8 +2,8 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { serveConfig } from '../../../scripts/serve-config.ts'
-import { createReloader, type Reloader } from '../../../serving/reloader.ts'
+import { serveConfig } from '../../../scripts/cli/serve-config.ts'
+import { createReloader, type Reloader } from '../../../serving/server/reloader.ts'
 import { EASY, type GatewayApp, gatewayApp, HARD, user } from '../gateway/gateway-app.ts'
 
 const POLICY = `version: 1

@@ -1,13 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { compilePattern } from '../../../serving/policy/pattern.ts'
+import { compilePattern } from '../../../core/pattern.ts'
 import type { Said } from '../../../serving/strategies/chat-answer.ts'
-import {
-  geometricMean,
-  leastProbability,
-} from '../../../serving/strategies/checks/logprob-check.ts'
-import { lastTurns } from '../../../serving/strategies/conversation-text.ts'
-import { answerKey, normalText } from '../../../serving/strategies/normal-answer.ts'
-import { tally } from '../../../serving/strategies/vote.ts'
+import { geometricMean, leastProbability } from '../../../serving/strategies/checks.ts'
+import { lastTurns } from '../../../serving/strategies/judge.ts'
+import { answerKey, normalText, tally } from '../../../serving/strategies/normal-answer.ts'
 
 const said = (text: string, calls: Said['calls'] = []): Said => ({
   text,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import { withField, withModel } from '../../../serving/upstreams/body-text.ts'
 
 describe('another model in the text of a body', () => {

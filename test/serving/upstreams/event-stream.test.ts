@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { EventStream } from '../../../serving/upstreams/event-stream.ts'
-import { ChatDecoder } from '../../../serving/upstreams/openai-stream.ts'
+import { ChatDecoder } from '../../../serving/upstreams/openai.ts'
 
 const call = { endpoint: 'chat', body: { model: 'm', stream: true }, headers: {}, remainingMs: 1 }
 const event = (content: string, reason: string | null = null): string =>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import { EventParser } from '../../../serving/upstreams/sse.ts'
 
 const parse = (packets: readonly string[]) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { WeirError } from '../../../models/errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { calibrateThreshold } from '../../../training/calibrate/calibrate-threshold.ts'
 import type { Method } from '../../../training/calibrate/method.ts'
 import type { CalibrationRows } from '../../../training/calibrate/rows.ts'

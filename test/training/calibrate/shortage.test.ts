@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { WeirError } from '../../../models/errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { calibrateThreshold } from '../../../training/calibrate/calibrate-threshold.ts'
 import { simulate } from './simulated.ts'
 

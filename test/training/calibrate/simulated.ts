@@ -1,4 +1,4 @@
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import type { CalibrationRows } from '../../../training/calibrate/rows.ts'
 
 export interface World {

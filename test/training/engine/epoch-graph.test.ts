@@ -2,7 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { ModelProtoSchema } from 'onnx-buf'
 import { expect, test } from 'vitest'
 import { encodeOnnx } from '../../../models/onnx/encode.ts'
-import { packBlock, planBlocks, unpackBlock } from '../../../training/engine/blocks.ts'
+import { packBlock, planBlocks, unpackBlock } from '../../../training/engine/batches.ts'
 import { epochGraph } from '../../../training/engine/epoch-graph.ts'
 import { preferenceProblem } from './problems.ts'
 

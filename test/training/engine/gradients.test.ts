@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import type { Engine, FitSpec, RowLoss } from '../../../training/engine/engine.ts'
 import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
 import { createTfjsEngine } from '../../../training/engine/tfjs-engine.ts'

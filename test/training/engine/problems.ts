@@ -1,7 +1,7 @@
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import type { FitRows, FitSpec, Parameter } from '../../../training/engine/engine.ts'
-import { mfSuccessLoss } from '../../../training/trainers/mf.ts'
-import { pairLoss, successLossOf } from '../../../training/trainers/mlp-problem.ts'
+import { mfSuccessLoss } from '../../../training/trainers/heads/mf.ts'
+import { pairLoss, successLossOf } from '../../../training/trainers/heads/mlp.ts'
 
 /** Losses of the shapes the families have, on data drawn from a known truth. */
 export interface Problem {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { createRandom, deriveSeed } from '../../../models/random.ts'
-import { bootstrapRouters } from '../../../training/evaluate/bootstrap.ts'
-import { layOut } from '../../../training/evaluate/curve-pass.ts'
-import { percentileInterval } from '../../../training/evaluate/interval.ts'
-import { sampleSums } from '../../../training/evaluate/sample-sums.ts'
-import { sortScores } from '../../../training/evaluate/score-order.ts'
+import { createRandom, deriveSeed } from '../../../core/random.ts'
+import { bootstrapRouters } from '../../../training/evaluate/bootstrap/bootstrap.ts'
+import { layOut, sampleSums } from '../../../training/evaluate/metrics/curve-pass.ts'
+import { percentileInterval } from '../../../training/evaluate/metrics/interval.ts'
+
+import { sortScores } from '../../../training/evaluate/metrics/score-order.ts'
 
 /**
  * Difficulty d is uniform and is the score itself: s - w has mean .6d, so with G(u) = integral of .6d over the top u,

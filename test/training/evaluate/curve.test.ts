@@ -1,21 +1,22 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import {
   apgr,
   apgrRouteLlm,
   callPerformanceThreshold,
   costQualityCurve,
   gainAtShare,
-} from '../../../training/evaluate/curve.ts'
+} from '../../../training/evaluate/metrics/curve.ts'
 import {
   CPT_LEVELS,
   emptyPass,
   gatherCounts,
   layOut,
   measurePass,
-} from '../../../training/evaluate/curve-pass.ts'
-import { sampleSums } from '../../../training/evaluate/sample-sums.ts'
-import { sortScores } from '../../../training/evaluate/score-order.ts'
+  sampleSums,
+} from '../../../training/evaluate/metrics/curve-pass.ts'
+
+import { sortScores } from '../../../training/evaluate/metrics/score-order.ts'
 
 const curveOf = (scores: number[], gain: number[]) => costQualityCurve(sortScores(scores), gain)
 

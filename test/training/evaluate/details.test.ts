@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
-import { worstMisses } from '../../../training/evaluate/misses.ts'
-import { operatingPoint } from '../../../training/evaluate/operating-point.ts'
-import { promptTraits } from '../../../training/evaluate/prompt-traits.ts'
-import { reliabilityOf } from '../../../training/evaluate/reliability.ts'
-import { sliceReports } from '../../../training/evaluate/slices.ts'
+import { createRandom } from '../../../core/random.ts'
+import { operatingPoint } from '../../../training/evaluate/metrics/operating-point.ts'
+import { reliabilityOf } from '../../../training/evaluate/metrics/reliability.ts'
+import { worstMisses } from '../../../training/evaluate/report/misses.ts'
+import { promptTraits, sliceReports } from '../../../training/evaluate/report/slices.ts'
 
 describe('the operating point', () => {
   test('by hand: two of four strong, half of the gap kept', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import { evaluateRouters } from '../../../training/evaluate/evaluate-routers.ts'
 
 /** Prompts whose gain depends on a hidden difficulty; length says nothing unless asked to. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { percentileInterval, standardError } from '../../../training/evaluate/interval.ts'
-import { holm, normalTail, twoSidedP } from '../../../training/evaluate/normal.ts'
-import { decimal, verdictOf } from '../../../training/evaluate/verdict.ts'
+import { percentileInterval, standardError } from '../../../training/evaluate/metrics/interval.ts'
+import { holm, normalTail, twoSidedP } from '../../../training/evaluate/metrics/normal.ts'
+import { decimal, verdictOf } from '../../../training/evaluate/report/verdict.ts'
 
 describe('percentileInterval', () => {
   test('takes the 2.5% and 97.5% points', () => {

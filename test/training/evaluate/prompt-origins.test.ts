@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readLogs } from '../../../data/ingest.ts'
-import { periodNames, promptOrigins } from '../../../training/evaluate/prompt-origins.ts'
+import { periodNames, promptOrigins } from '../../../training/evaluate/log/prompt-origins.ts'
 
 const seconds = (date: string): number => Date.parse(date) / 1000
 

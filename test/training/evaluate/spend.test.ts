@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
-import { routerArenaScore } from '../../../training/evaluate/arena-score.ts'
-import { layOut } from '../../../training/evaluate/curve-pass.ts'
-import { hullArea } from '../../../training/evaluate/hull.ts'
-import { sampleSums } from '../../../training/evaluate/sample-sums.ts'
-import { sortScores } from '../../../training/evaluate/score-order.ts'
-import { measureSpend, spendScratch } from '../../../training/evaluate/spend-pass.ts'
+import { createRandom } from '../../../core/random.ts'
+import { layOut, sampleSums } from '../../../training/evaluate/metrics/curve-pass.ts'
+import { routerArenaScore } from '../../../training/evaluate/metrics/operating-point.ts'
+import { sortScores } from '../../../training/evaluate/metrics/score-order.ts'
+import {
+  hullArea,
+  measureSpend,
+  spendScratch,
+} from '../../../training/evaluate/metrics/spend-pass.ts'
 
 describe('hullArea', () => {
   test('by hand: a dent is bridged and a fall is flat', () => {

@@ -1,7 +1,7 @@
 import { Matrix, SingularValueDecomposition } from 'ml-matrix'
 import { expect, it } from 'vitest'
-import type { SparseEmbeddings } from '../../../models/embeddings.ts'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
+import type { SparseEmbeddings } from '../../../models/encoders/embeddings.ts'
 import { orthonormalise } from '../../../training/lexical/orthogonal.ts'
 import { truncatedSvd } from '../../../training/lexical/svd.ts'
 

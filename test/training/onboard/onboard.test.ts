@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { DenseEmbeddings } from '../../../models/embeddings.ts'
-import { takeDense } from '../../../models/embeddings.ts'
-import { type LinearHead, scoreLinear, sigmoid } from '../../../models/linear-head.ts'
-import { createRandom } from '../../../models/random.ts'
-import { fitModel, withColumn } from '../../../training/onboard/fit-model.ts'
-import { knownLogits } from '../../../training/onboard/known-logits.ts'
+import { createRandom } from '../../../core/random.ts'
+import { type DenseEmbeddings, takeDense } from '../../../models/encoders/embeddings.ts'
+import { type LinearHead, scoreLinear, sigmoid } from '../../../models/families/linear-head.ts'
+import { fitModel, knownLogits, withColumn } from '../../../training/onboard/fit-model.ts'
+
 import { chooseProbes } from '../../../training/onboard/probes.ts'
 
 const D = 40

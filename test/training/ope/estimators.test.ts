@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import {
   directMethod,
   doublyRobust,
@@ -7,8 +7,11 @@ import {
   standardErrorOf,
 } from '../../../training/ope/estimators.ts'
 import { evaluatePolicy } from '../../../training/ope/evaluate-policy.ts'
-import { effectiveSampleSize, type LoggedOutcomes } from '../../../training/ope/logged.ts'
-import { thresholdPolicy } from '../../../training/ope/threshold-policy.ts'
+import {
+  effectiveSampleSize,
+  type LoggedOutcomes,
+  thresholdPolicy,
+} from '../../../training/ope/logged.ts'
 
 /** Four requests, two models, every number by hand. */
 const four: LoggedOutcomes = {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import { kernelModule } from '../../../scripts/kernel-module.ts'
-import { openKernel } from '../../../training/solver/kernel.ts'
+import { openKernel } from '../../../training/solver/logistic-dense.ts'
 
 const folder = new URL('../../../training/solver/', import.meta.url)
 

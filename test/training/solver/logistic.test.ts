@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { DenseEmbeddings, Embeddings } from '../../../models/embeddings.ts'
-import { sigmoid } from '../../../models/linear-head.ts'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
+import type { DenseEmbeddings, Embeddings } from '../../../models/encoders/embeddings.ts'
+import { sigmoid } from '../../../models/families/linear-head.ts'
 import { fitLogistic } from '../../../training/solver/logistic.ts'
 import { logLoss } from '../../../training/solver/logistic-problem.ts'
 

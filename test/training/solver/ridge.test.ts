@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import type { DenseMatrix } from '../../../training/solver/dense-matrix.ts'
 import { openProducts, type Products } from '../../../training/solver/products.ts'
 import {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Embeddings } from '../../../models/embeddings.ts'
-import type { TrainingRows } from '../../../training/trainer.ts'
-import { comparisons } from '../../../training/trainers/comparisons.ts'
+import type { Embeddings } from '../../../models/encoders/embeddings.ts'
+import { comparisons } from '../../../training/trainers/heads/comparisons.ts'
+import type { TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const embeddings = (rows: number): Embeddings => ({
   kind: 'dense',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { mlp } from '../../../models/families/mlp.ts'
-import type { TrainingRows } from '../../../training/trainer.ts'
-import { descentOptions } from '../../../training/trainers/descent.ts'
+import { descentOptions } from '../../../training/trainers/heads/descent.ts'
+import type { TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const rows = (dimension: number): TrainingRows => ({
   embeddings: { kind: 'dense', rows: 2, dimension, values: new Float32Array(2 * dimension) },

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { createRandom } from '../../../core/random.ts'
 import { ensemble, ensembleScores } from '../../../models/families/ensemble.ts'
-import { createRandom } from '../../../models/random.ts'
 import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
-import type { TrainerInput, TrainingRows } from '../../../training/trainer.ts'
-import { ensembleTrainer } from '../../../training/trainers/ensemble.ts'
+import { ensembleTrainer } from '../../../training/trainers/ensemble/ensemble.ts'
 import { winRateLosses } from '../../../training/trainers/pair-rows.ts'
+import type { TrainerInput, TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const D = 8
 const MODELS = ['m0', 'm1', 'weak', 'strong']

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import type { SparseEmbeddings } from '../../../models/embeddings.ts'
+import { createRandom } from '../../../core/random.ts'
+import type { SparseEmbeddings } from '../../../models/encoders/embeddings.ts'
+import { SURFACE_COUNT } from '../../../models/encoders/lexical/surface.ts'
 import { kernel } from '../../../models/families/kernel.ts'
-import { SURFACE_COUNT } from '../../../models/lexical/surface.ts'
-import { sigmoid } from '../../../models/linear-head.ts'
-import { createRandom } from '../../../models/random.ts'
+import { sigmoid } from '../../../models/families/linear-head.ts'
 import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
-import type { TrainingRows } from '../../../training/trainer.ts'
-import { kernelTrainer } from '../../../training/trainers/kernel.ts'
-import { knownOfOthers } from '../../../training/trainers/known-of-others.ts'
+import { kernelTrainer } from '../../../training/trainers/kernel/kernel.ts'
+import { knownOfOthers } from '../../../training/trainers/kernel/rows.ts'
+import type { TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const WORDS = 30
 const TAIL = 3

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { sigmoid } from '../../../models/linear-head.ts'
-import { createRandom } from '../../../models/random.ts'
-import { mixLogits } from '../../../training/trainers/logit-mix.ts'
+import { createRandom } from '../../../core/random.ts'
+import { sigmoid } from '../../../models/families/linear-head.ts'
+import { mixLogits } from '../../../training/trainers/ensemble/ensemble.ts'
 
 /** Labels drawn from `truth`; members see it with noise of their own. */
 function world(rows: number, noise: readonly number[], seed = 3) {

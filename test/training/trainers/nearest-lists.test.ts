@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest'
+import { createRandom } from '../../../core/random.ts'
+import type { HeadWeights } from '../../../models/families/family.ts'
 import { knn } from '../../../models/families/knn.ts'
-import type { HeadWeights } from '../../../models/family.ts'
-import { createRandom } from '../../../models/random.ts'
 import {
   kernelWeights,
   listedWinRates,
   nearestLists,
-} from '../../../training/trainers/nearest-lists.ts'
+} from '../../../training/trainers/neighbours/knn.ts'
 import { randomEmbeddings } from '../../models/family-contract.ts'
 
 it.each(['dense', 'sparse'] as const)(

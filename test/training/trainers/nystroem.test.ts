@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
 import type { DenseMatrix } from '../../../training/solver/dense-matrix.ts'
 import { openProducts, type Products } from '../../../training/solver/products.ts'
-import { nystroemFeatures } from '../../../training/trainers/nystroem.ts'
+import { nystroemFeatures } from '../../../training/trainers/kernel/features.ts'
 
 const D = 3
 const WIDTH = 2

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
-import { lengthColumn, lengthScale } from '../../../training/trainers/outcome-columns.ts'
-import { fitOutcomeFactors } from '../../../training/trainers/outcome-factors.ts'
+import { createRandom } from '../../../core/random.ts'
+import { lengthColumn, lengthScale } from '../../../training/trainers/kernel/rows.ts'
+import { fitOutcomeFactors } from '../../../training/trainers/kernel/stages.ts'
 
 const M = 6
 const N = 400

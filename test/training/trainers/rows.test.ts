@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { TrainerInput, TrainingRows } from '../../../training/trainer.ts'
-import { pairOnly } from '../../../training/trainers/pair-only.ts'
-import { takeTrainingRows } from '../../../training/trainers/take-rows.ts'
+import { takeTrainingRows } from '../../../training/splits.ts'
+import { pairOnly } from '../../../training/trainers/ensemble/ensemble.ts'
+import type { TrainerInput, TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const embeddings = {
   kind: 'dense',

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { loadFamily } from '../../../models/families.ts'
-import { createRandom } from '../../../models/random.ts'
+import { createRandom } from '../../../core/random.ts'
+import { loadFamily } from '../../../models/families/registry.ts'
 import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
-import type { TrainerInput, TrainingRows } from '../../../training/trainer.ts'
-import { loadTrainer } from '../../../training/trainers.ts'
+import { loadTrainer } from '../../../training/trainers/registry.ts'
+import type { TrainerInput, TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const D = 6
 const engine = createOnnxEngine()

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { Dataset } from '../../../data/dataset.ts'
+import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { withJudgeWeights } from '../../../training/judge-weights.ts'
-import type { TrainingRows } from '../../../training/trainer.ts'
-import { withClassWeight } from '../../../training/trainers/class-weights.ts'
-import { withShrunkVotes } from '../../../training/trainers/shrunk-votes.ts'
-import type { Target } from '../../../training/trainers/targets.ts'
+import {
+  type Target,
+  withClassWeight,
+  withShrunkVotes,
+} from '../../../training/trainers/heads/targets.ts'
+import type { TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const target: Target = {
   rows: Int32Array.of(0, 1, 2, 3),

@@ -1,9 +1,13 @@
 import Type from 'typebox'
 import { describe, expect, it } from 'vitest'
-import { createRandom } from '../../../models/random.ts'
-import { real, whole, word } from '../../../training/settings.ts'
-import { planRungs, successiveHalving } from '../../../training/tune/halving.ts'
-import { drawSettings, searchSpace } from '../../../training/tune/search.ts'
+import { createRandom } from '../../../core/random.ts'
+import { real, whole, word } from '../../../training/trainers/settings.ts'
+import {
+  drawSettings,
+  planRungs,
+  searchSpace,
+  successiveHalving,
+} from '../../../training/tune/tune-family.ts'
 
 describe('successive halving', () => {
   it('keeps a third a rung, and its last rung sees all rows', () => {

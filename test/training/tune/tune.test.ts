@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Dataset, SPLITS } from '../../../data/dataset.ts'
+import { type Dataset, SPLITS } from '../../../data/dataset/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import type { FitRouterOptions } from '../../../training/fit-router.ts'
-import { nestValidation } from '../../../training/tune/nested-validation.ts'
-import { tuneRouter } from '../../../training/tune/tune.ts'
+import { nestValidation, tuneRouter } from '../../../training/tune/tune.ts'
+
 import { writeSmallLog } from '../small-log.ts'
 
 const OPTIONS: FitRouterOptions = {

@@ -1,5 +1,5 @@
-import { normalDensity, normalQuantile } from '../distributions/normal.ts'
-import type { BoundTest, TestOptions } from './bound-test.ts'
+import { normalDensity, normalQuantile } from '../../../core/stats/normal.ts'
+import type { BoundTest, TestOptions } from './bounds.ts'
 
 /**
  * Betting test for a bounded mean (Waudby-Smith and Ramdas 2024, arXiv 2010.09686): a gambler stakes on

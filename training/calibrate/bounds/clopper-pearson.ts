@@ -1,5 +1,5 @@
-import { betaQuantile, binomialCdf } from '../distributions/beta.ts'
-import { type BoundTest, meanOf } from './bound-test.ts'
+import { betaQuantile, binomialCdf } from '../../../core/stats/beta.ts'
+import { type BoundTest, meanOf } from './bounds.ts'
 
 /** Exact upper limit of a proportion with k of n (Clopper and Pearson 1934), one-sided at 1 - delta. */
 export function clopperPearsonUpper(k: number, n: number, delta: number): number {

@@ -1,4 +1,4 @@
-import { type BoundTest, meanOf } from './bound-test.ts'
+import { type BoundTest, meanOf } from './bounds.ts'
 
 /** Upper limit of the mean of values in [low, high] at 1 - delta (Maurer and Pontil 2009, theorem 4). */
 export function empiricalBernsteinUpper(

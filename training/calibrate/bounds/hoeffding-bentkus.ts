@@ -1,5 +1,5 @@
-import { binomialCdf } from '../distributions/beta.ts'
-import { type BoundTest, meanOf } from './bound-test.ts'
+import { binomialCdf } from '../../../core/stats/beta.ts'
+import { type BoundTest, meanOf } from './bounds.ts'
 
 /** Hoeffding-Bentkus p-value for values in [0, 1] (Angelopoulos et al. 2021, arXiv 2110.01052, eq. 6). */
 export function hoeffdingBentkus(mean: number, n: number, limit: number): number {

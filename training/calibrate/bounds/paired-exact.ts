@@ -1,6 +1,6 @@
-import { betaCdf, logGamma } from '../distributions/beta.ts'
-import { normalQuantile } from '../distributions/normal.ts'
-import type { BoundTest } from './bound-test.ts'
+import { betaCdf, logGamma } from '../../../core/stats/beta.ts'
+import { normalQuantile } from '../../../core/stats/normal.ts'
+import type { BoundTest } from './bounds.ts'
 
 /**
  * Exact unconditional test of a net loss between paired 0/1 outcomes, the values being -1, 0 or 1 (Hsueh,

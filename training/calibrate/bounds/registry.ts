@@ -1,5 +1,5 @@
 import { betting, bettingPlugIn } from './betting.ts'
-import type { BoundTest } from './bound-test.ts'
+import type { BoundTest } from './bounds.ts'
 import { clopperPearson } from './clopper-pearson.ts'
 import { empiricalBernstein } from './empirical-bernstein.ts'
 import { hoeffdingBentkusTest } from './hoeffding-bentkus.ts'

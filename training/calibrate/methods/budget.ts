@@ -1,5 +1,5 @@
-import { WeirError } from '../../../models/errors.ts'
-import { type BoundTest, meanOf } from '../bounds/bound-test.ts'
+import { WeirError } from '../../../core/errors.ts'
+import { type BoundTest, meanOf } from '../bounds/bounds.ts'
 import { costAt } from '../expected.ts'
 import type { Method, Problem } from '../method.ts'
 import { costsOf } from '../rows.ts'

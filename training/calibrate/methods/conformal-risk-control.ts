@@ -1,4 +1,4 @@
-import { WeirError } from '../../../models/errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { candidateThresholds } from '../candidates.ts'
 import type { Method } from '../method.ts'
 import { gainOf } from '../rows.ts'

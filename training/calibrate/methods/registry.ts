@@ -1,4 +1,4 @@
-import { WeirError } from '../../../models/errors.ts'
+import { WeirError } from '../../../core/errors.ts'
 import { betting } from '../bounds/betting.ts'
 import { empiricalBernstein } from '../bounds/empirical-bernstein.ts'
 import { BOUND_TESTS } from '../bounds/registry.ts'

@@ -1,5 +1,5 @@
+import { createRandom, deriveSeed } from '../../../core/random.ts'
 import { type CalibrationMap, calibrate } from '../../../models/calibration-map.ts'
-import { createRandom, deriveSeed } from '../../../models/random.ts'
 import { fitIsotonic } from './isotonic-map.ts'
 import { fitBeta, fitPlatt } from './logistic-map.ts'
 

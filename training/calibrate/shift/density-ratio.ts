@@ -1,5 +1,5 @@
-import type { Embeddings } from '../../../models/embeddings.ts'
-import { WeirError } from '../../../models/errors.ts'
+import { WeirError } from '../../../core/errors.ts'
+import type { Embeddings } from '../../../models/encoders/embeddings.ts'
 import { sourceOdds } from './source-classifier.ts'
 
 export interface DensityRatio {

@@ -1,4 +1,4 @@
-import type { Embeddings } from '../../../models/embeddings.ts'
+import type { Embeddings } from '../../../models/encoders/embeddings.ts'
 import { candidateThresholds, shareAt } from '../candidates.ts'
 import { INTERVAL_LEVEL } from '../expected.ts'
 import { type Interval, shareInterval } from '../interval.ts'

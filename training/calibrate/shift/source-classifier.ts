@@ -1,6 +1,6 @@
-import { concatenate, type Embeddings, takeRows } from '../../../models/embeddings.ts'
-import { linearLogits } from '../../../models/linear-head.ts'
-import { createRandom, deriveSeed } from '../../../models/random.ts'
+import { createRandom, deriveSeed } from '../../../core/random.ts'
+import { concatenate, type Embeddings, takeRows } from '../../../models/encoders/embeddings.ts'
+import { linearLogits } from '../../../models/families/linear-head.ts'
 import { fitLogistic } from '../../solver/logistic.ts'
 
 /** Log-odds that a row comes from the second sample, from a classifier that was not fitted on it. */

@@ -1,4 +1,4 @@
-import { normalCdf } from '../distributions/normal.ts'
+import { normalCdf } from '../../../core/stats/normal.ts'
 import type { SourceOdds } from './source-classifier.ts'
 
 /** A statistic of how far two samples differ and the probability of one as large by chance. */

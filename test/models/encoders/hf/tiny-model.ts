@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { createRandom } from '../../../../core/random.ts'
 import { GraphBuilder } from '../../../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../../../models/onnx/encode.ts'
-import { createRandom } from '../../../../models/random.ts'
 
 export const WIDTH = 8
 const SPECIALS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]']

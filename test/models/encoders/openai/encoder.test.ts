@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { DenseEmbeddings } from '../../../../models/embeddings.ts'
-import type { EncoderArtifact } from '../../../../models/encoder.ts'
+import type { DenseEmbeddings } from '../../../../models/encoders/embeddings.ts'
+import type { EncoderArtifact } from '../../../../models/encoders/encoder.ts'
 import { makeOpenAi, openOpenAi } from '../../../../models/encoders/openai/encoder.ts'
 import type { OpenAiSettings } from '../../../../models/encoders/openai/settings.ts'
 import { describeEncoderContract } from '../../encoder-contract.ts'

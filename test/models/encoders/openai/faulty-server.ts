@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { promptHash } from '../../../../models/prompt-hash.ts'
+import { promptHash } from '../../../../core/hash.ts'
 
 export const SERVER_DIMENSION = 12
 

@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
+import { createRandom } from '../../../../core/random.ts'
 import {
   createUnigramTokenizer,
   type Vocabulary,
 } from '../../../../models/encoders/use-lite/unigram.ts'
-import { createRandom } from '../../../../models/random.ts'
 
 const RESERVED: Vocabulary = [
   ['<unk>', 0],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createRandom } from '../../../../models/random.ts'
+import { createRandom } from '../../../../core/random.ts'
 import { calibrateThreshold } from '../../../../training/calibrate/calibrate-threshold.ts'
 
 const at = (winRate: ArrayLike<number>, share: number) =>

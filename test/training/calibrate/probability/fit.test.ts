@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { createRandom } from '../../../../core/random.ts'
 import { type CalibrationMap, calibrate } from '../../../../models/calibration-map.ts'
-import { createRandom } from '../../../../models/random.ts'
-import { calibrationError } from '../../../../training/calibrate/probability/calibration-error.ts'
 import {
   crossCalibrated,
   fitCalibrationMap,
@@ -11,6 +10,7 @@ import {
   poolAdjacentViolators,
 } from '../../../../training/calibrate/probability/isotonic-map.ts'
 import { fitBeta, fitPlatt } from '../../../../training/calibrate/probability/logistic-map.ts'
+import { calibrationError } from '../../../../training/calibrate/probability/report.ts'
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 

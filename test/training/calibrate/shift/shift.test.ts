@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { DenseEmbeddings } from '../../../../models/embeddings.ts'
-import { createRandom } from '../../../../models/random.ts'
+import { createRandom } from '../../../../core/random.ts'
+import type { DenseEmbeddings } from '../../../../models/encoders/embeddings.ts'
 import { CLIP, densityRatio } from '../../../../training/calibrate/shift/density-ratio.ts'
 import { measureDrift } from '../../../../training/calibrate/shift/drift.ts'
 import { sourceOdds } from '../../../../training/calibrate/shift/source-classifier.ts'

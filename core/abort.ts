@@ -1,0 +1,19 @@
+import { WeirError } from './errors.ts'
+
+/** Throws `cancelled` once the signal is aborted; encoders call it between prompts or batches. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled(signal)
+}
+
+export function cancelled(signal: AbortSignal): WeirError {
+  const reason: unknown = signal.reason
+  // the command line's own, which names the signal it got
+  if (reason instanceof WeirError) return reason
+  if (reason instanceof WeirError) return reason // Ctrl-C says so itself
+  const timedOut = reason instanceof Error && reason.name === 'TimeoutError'
+  return new WeirError(
+    'cancelled',
+    { signal: timedOut ? 'its deadline' : 'its caller' },
+    { cause: reason },
+  )
+}

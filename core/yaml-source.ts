@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto'
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import { WeirError } from './errors.ts'
+
+/** Longest policy file that is read: bounds what a reload can cost. */
+const LIMIT = 1_000_000
+
+/** A YAML or JSON text (JSON is YAML), with the line of everything in it. */
+export interface Source {
+  readonly path: string
+  readonly text: string
+  readonly value: unknown
+  /** SHA-256 of the text, its first 12 hex digits: names the policy in logs */
+  readonly hash: string
+  /** from 1: of the value at the path, or of its nearest ancestor that is there */
+  lineOf(field: readonly (string | number)[]): number
+}
+
+/** @throws config_invalid, with the line */
+export function parseSource(text: string, path: string): Source {
+  if (text.length > LIMIT) {
+    const expected = `a policy of at most ${LIMIT} characters`
+    throw new WeirError('config_invalid', { where: path, expected, got: text.length })
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    prettyErrors: false,
+  })
+  const fault = document.errors[0]
+  if (fault) {
+    const where = `${path}:${lines.linePos(fault.pos[0]).line}`
+    throw new WeirError('config_invalid', { where, expected: 'YAML or JSON', got: fault.message })
+  }
+  const value: unknown = plainValue(() => document.toJS({ maxAliasCount: 100 }), path)
+  const lineOf = (field: readonly (string | number)[]): number => {
+    for (let length = field.length; length > 0; length--) {
+      const at = field.slice(0, length)
+      const parent: unknown = document.getIn(at.slice(0, -1), true)
+      if (isMap(parent)) {
+        const pair = parent.items.find(
+          ({ key }) => isScalar(key) && String(key.value) === String(at.at(-1)),
+        )
+        if (isScalar(pair?.key) && pair.key.range) return lines.linePos(pair.key.range[0]).line
+      }
+      const node = document.getIn(at, true) as { range?: readonly number[] } | undefined
+      const start = node?.range?.[0]
+      if (start !== undefined) return lines.linePos(start).line
+    }
+    return 1
+  }
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 12)
+  return { path, text, value, hash, lineOf }
+}
+
+function plainValue(read: () => unknown, path: string): unknown {
+  try {
+    return read()
+  } catch (cause) {
+    const got = (cause as Error).message
+    throw new WeirError('config_invalid', { where: path, expected: 'a policy', got }, { cause })
+  }
+}

@@ -1,0 +1,306 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { throwIfAborted } from '../../core/abort.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import { Names } from '../rows/names.ts'
+import { KIND, type RowBlock } from '../rows/row-block.ts'
+import { type Batch, type TextColumn, writeArrow } from '../source/arrow.ts'
+import {
+  assignSplits,
+  SPLITS,
+  type SplitFractions,
+  type SplitInput,
+} from '../splits/assign-splits.ts'
+import { PrefixSample, stemHash } from '../splits/stem.ts'
+import { Growable } from './growable.ts'
+import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest } from './manifest.ts'
+import { OutcomeTables } from './outcome-tables.ts'
+import { PreferenceTable } from './preference-table.ts'
+import { PromptColumns, PromptStore } from './prompt-store.ts'
+
+export interface SplitOptions {
+  readonly seed: number
+  readonly fractions: SplitFractions
+  /** the column whose values keep prompts together; recorded, the blocks carry the values */
+  readonly groupBy?: string
+  readonly testBy?: 'category'
+  /** seconds since 1970 */
+  readonly testAfter?: number
+}
+
+interface Watch {
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+/** Collects rows and writes a dataset's files. Texts go to disk as they come; numbers stay, in typed arrays. */
+export class DatasetBuilder {
+  readonly rows = { read: 0, kept: 0, rejected: 0, duplicates: 0 }
+  private readonly folder: string
+  private readonly prompts: PromptStore
+  private readonly prefixes = new PrefixSample()
+  private readonly ids = new EventIds()
+  private readonly names = {
+    models: new Names(),
+    categories: new Names(),
+    groups: new Names(),
+    judges: new Names(),
+  }
+  private readonly sources: DatasetManifest['sources'] = []
+  private readonly columns = new PromptColumns()
+  private readonly groups = { prompt: new Growable(Int32Array), group: new Growable(Int32Array) }
+  private readonly preferences = new PreferenceTable()
+  private readonly outcomes = new OutcomeTables()
+
+  private constructor(folder: string, prompts: PromptStore) {
+    this.folder = folder
+    this.prompts = prompts
+  }
+
+  static async create(folder: string): Promise<DatasetBuilder> {
+    return new DatasetBuilder(folder, await PromptStore.create(join(folder, DATASET_FILES.prompts)))
+  }
+
+  /** To be awaited, one block after another. */
+  async add(block: RowBlock): Promise<void> {
+    const { rows } = this
+    rows.read += block.rows
+    rows.rejected += block.rejects.length
+    const numbers = {
+      models: this.number('models', block),
+      categories: this.number('categories', block),
+      groups: this.number('groups', block),
+      judges: this.number('judges', block),
+    }
+    for (let i = 0; i < block.kept; i++) {
+      const low = block.id[i * 2]!
+      const high = block.id[i * 2 + 1]!
+      if ((low !== 0 || high !== 0) && !this.ids.add(low, high)) {
+        rows.duplicates++
+        continue
+      }
+      rows.kept++
+      const prompt = this.addPrompt(block, i, numbers)
+      if (block.kind[i] === KIND.preference) {
+        this.preferences.add(prompt, block, i, numbers.models, numbers.judges)
+      } else this.outcomes.add(prompt, block, i, numbers.models)
+    }
+    await this.prompts.flush()
+  }
+
+  /** Counts a file whose very rows were read before: the same events, none kept. */
+  addRepeated(rows: number): void {
+    this.rows.read += rows
+    this.rows.duplicates += rows
+  }
+
+  endSource(source: DatasetManifest['sources'][number]): void {
+    this.sources.push(source)
+  }
+
+  /** Splits the prompts and writes every file; `dataset.json` last. */
+  async finish(options: SplitOptions, watch: Watch = {}): Promise<DatasetManifest> {
+    await this.prompts.finish()
+    const prefixes = this.prefixes.prefixes()
+    if (prefixes.length > 0) await this.restem(prefixes, options.seed, watch)
+    const split = assignSplits(this.splitInput(options))
+    const { categories, models } = this.names
+    await writeArrow(
+      this.path('splits'),
+      splitBatches(split, this.columns.allCategories(), categories.list()),
+    )
+    watch.onProgress?.({ stage: 'writing the votes and scores', done: 0 })
+    const { names, place } = models.sorted()
+    if (this.preferences.length > 0) {
+      await writeArrow(this.path('preferences'), this.preferences.batches(place))
+    }
+    if (!this.outcomes.empty) {
+      const batches = this.outcomes.batches(this.prompts.size, models, names)
+      await writeArrow(this.path('outcomes'), batches)
+    }
+    const manifest = this.manifest(names, prefixes, split, options)
+    await writeFile(this.path('manifest'), `${JSON.stringify(manifest, null, 2)}\n`)
+    return manifest
+  }
+
+  async close(): Promise<void> {
+    await this.prompts.abandon()
+  }
+
+  private manifest(
+    models: string[],
+    prefixes: string[],
+    split: Uint8Array,
+    { seed, fractions, groupBy, testBy, testAfter }: SplitOptions,
+  ): DatasetManifest {
+    const bySplit = new Float64Array(SPLITS.length)
+    for (const of of split) bySplit[of]!++
+    return {
+      format: DATASET_FORMAT,
+      sources: this.sources,
+      models,
+      judges: this.names.judges.list(),
+      split: { seed, fractions: { ...fractions }, prefixes },
+      split_by: {
+        ...(groupBy !== undefined && { group_by: groupBy }),
+        ...(testBy && { test_by: testBy }),
+        ...(testAfter !== undefined && { test_after: testAfter }),
+      },
+      counts: {
+        prompts: this.prompts.size,
+        preferences: this.preferences.length,
+        outcomes: this.outcomes.observed(this.prompts.size),
+        train: bySplit[0]!,
+        validation: bySplit[1]!,
+        calibration: bySplit[2]!,
+        test: bySplit[3]!,
+      },
+      rows: { ...this.rows },
+    }
+  }
+
+  private splitInput({ seed, fractions, testBy, testAfter }: SplitOptions): SplitInput {
+    const { groups, columns, names } = this
+    return {
+      stems: columns.allStems(),
+      seed,
+      fractions,
+      groups: {
+        prompt: groups.prompt.view(),
+        group: groups.group.view(),
+        names: names.groups.list(),
+      },
+      ...(testBy && {
+        testBy: { category: columns.allCategories(), names: names.categories.list() },
+      }),
+      ...(testAfter !== undefined && {
+        testAfter: { first: columns.allFirst(), time: testAfter },
+      }),
+    }
+  }
+
+  private report(stage: string, done: number, { signal, onProgress }: Watch): void {
+    throwIfAborted(signal)
+    onProgress?.({ stage, done, total: this.prompts.size })
+  }
+
+  private path(file: keyof typeof DATASET_FILES): string {
+    return join(this.folder, DATASET_FILES[file])
+  }
+
+  /** A block's numbers of names to ours. */
+  private number(kind: keyof RowBlock['names'], block: RowBlock): Int32Array {
+    return Int32Array.from(block.names[kind], (name) => this.names[kind].add(name))
+  }
+
+  private addPrompt(block: RowBlock, i: number, numbers: Numbers): number {
+    const { columns, prompts } = this
+    const before = prompts.size
+    const entry = prompts.add(block, i)
+    if (entry === before) {
+      columns.add(block, i)
+      const key = prompts.keyOf(entry)
+      if (this.prefixes.wants(key)) this.prefixes.add(key, textOf(block, i))
+    } else columns.addTime(entry, block.timestamp[i]!)
+    const category = block.category[i]!
+    if (category >= 0) columns.addCategory(entry, numbers.categories[category]!)
+    const group = block.group[i]!
+    if (group >= 0) {
+      this.groups.prompt.push(entry)
+      this.groups.group.push(numbers.groups[group]!)
+    }
+    return entry
+  }
+
+  /** Stems once more, now that the shared prefixes are known. */
+  private async restem(prefixes: string[], seed: number, watch: Watch): Promise<void> {
+    const hash = new Uint32Array(2)
+    for await (const { start, offsets, bytes } of this.prompts.batches()) {
+      this.report('prompts split', start, watch)
+      for (let i = 0; i + 1 < offsets.length; i++) {
+        stemHash(utf8(bytes, offsets[i]!, offsets[i + 1]!), prefixes, seed, hash)
+        this.columns.setStem(start + i, hash)
+      }
+    }
+  }
+}
+
+type Numbers = Readonly<Record<keyof RowBlock['names'], Int32Array>>
+
+const textOf = ({ text, textOffset }: RowBlock, i: number): string =>
+  utf8(text, textOffset[i]!, textOffset[i + 1]!)
+
+const utf8 = (bytes: Uint8Array, start: number, end: number): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end)
+
+/** The ids met so far, as 64-bit hashes in typed arrays: eight bytes an id at half load, not an object. */
+class EventIds {
+  private slots = new Uint32Array(1 << 13)
+  private size = 0
+
+  /** False where the id was met before; never given two zeros. Two different ids are taken for one with odds of 2^-64 a pair. */
+  add(low: number, high: number): boolean {
+    if (!insert(this.slots, low, high)) return false
+    if (++this.size * 4 > this.slots.length) this.grow()
+    return true
+  }
+
+  private grow(): void {
+    const slots = new Uint32Array(this.slots.length * 2)
+    for (let i = 0; i < this.slots.length; i += 2) {
+      const low = this.slots[i]!
+      const high = this.slots[i + 1]!
+      if (low !== 0 || high !== 0) insert(slots, low, high)
+    }
+    this.slots = slots
+  }
+}
+
+function insert(slots: Uint32Array, low: number, high: number): boolean {
+  const mask = slots.length / 2 - 1
+  for (let slot = low & mask; ; slot = (slot + 1) & mask) {
+    const heldLow = slots[slot * 2]!
+    const heldHigh = slots[slot * 2 + 1]!
+    if (heldLow === 0 && heldHigh === 0) {
+      slots[slot * 2] = low
+      slots[slot * 2 + 1] = high
+      return true
+    }
+    if (heldLow === low && heldHigh === high) return false
+  }
+}
+
+const BATCH_ROWS = 65_536
+
+/** `splits.arrow`: the split and the category of each prompt; `categories` indexes `names`, -1 for none. */
+function* splitBatches(
+  split: Uint8Array,
+  categories: Int32Array,
+  names: readonly string[],
+): Generator<Batch> {
+  const bytes = names.map((name) => Buffer.from(name))
+  for (let start = 0; start < split.length; start += BATCH_ROWS) {
+    const end = Math.min(start + BATCH_ROWS, split.length)
+    yield {
+      rows: end - start,
+      columns: {
+        split: split.subarray(start, end),
+        category: texts(categories.subarray(start, end), bytes),
+      },
+    }
+  }
+}
+
+/** A text a row out of a few; none is the empty text. */
+function texts(numbers: Int32Array, names: readonly Buffer[]): TextColumn {
+  const offsets = new Int32Array(numbers.length + 1)
+  numbers.forEach((number, i) => {
+    offsets[i + 1] = offsets[i]! + (names[number]?.length ?? 0)
+  })
+  const bytes = new Uint8Array(offsets[numbers.length]!)
+  numbers.forEach((number, i) => {
+    const name = names[number]
+    if (name) bytes.set(name, offsets[i])
+  })
+  return { kind: 'text', offsets, bytes }
+}

@@ -1,0 +1,172 @@
+import { join } from 'node:path'
+import { WeirError } from '../../core/errors.ts'
+import { readArrow } from '../source/arrow.ts'
+import { DATASET_FILES, type DatasetManifest, readManifest } from './manifest.ts'
+
+export { SPLITS, type Split } from '../splits/assign-splits.ts'
+
+export interface DatasetPreferences {
+  /** index into prompts */
+  readonly prompt: Int32Array
+  readonly modelA: Int32Array
+  readonly modelB: Int32Array
+  /** 1 where a is better, 0 where b is, 0.5 for a tie or both bad */
+  readonly label: Float32Array
+  readonly weight: Float32Array
+  readonly bothBad: Uint8Array
+  /** index into the manifest's judges, -1 where none is named */
+  readonly judge: Int32Array
+  /** probability with which a server gave the prompt model a, NaN where not known; of Weir's own logs */
+  readonly propensity?: Float32Array
+}
+
+/** Matrices are prompts x models, row-major; NaN where not observed. */
+export interface DatasetOutcomes {
+  readonly scores: Float32Array
+  readonly costs?: Float32Array
+  readonly tokens?: Float32Array
+  /** probability with which a server gave the prompt that model (the mean over its decisions); of Weir's own logs */
+  readonly propensities?: Float32Array
+}
+
+/** Which votes and scores label a pair of models. */
+export interface PairOptions {
+  /** prompts with fewer votes (by weight) are left out; prompts with scores have one */
+  readonly minVotes?: number
+  /** only votes of judges whose name has this in it, such as `human`; leaves scores out */
+  readonly judge?: string
+  /** scores closer than this are a tie and others a win: weak labels out of a judge's margin */
+  readonly margin?: number
+}
+
+export interface Dataset {
+  /** which votes and scores label a pair, where it was said when the dataset was opened */
+  readonly labelled?: PairOptions
+  readonly path: string
+  readonly manifest: DatasetManifest
+  /** sorted */
+  readonly models: readonly string[]
+  /** distinct exact texts, in the order they were first met */
+  readonly prompts: readonly string[]
+  /** SHA-256 of each prompt, in hex */
+  readonly hashes: readonly string[]
+  readonly categories: readonly (string | undefined)[]
+  /** of each prompt, an index into SPLITS */
+  readonly split: Uint8Array
+  readonly preferences?: DatasetPreferences
+  readonly outcomes?: DatasetOutcomes
+}
+
+/** Throws `file_not_found` where there is no folder, and `dataset_invalid` where it is not a whole dataset. */
+export async function openDataset(path: string): Promise<Dataset> {
+  const manifest = await readManifest(path)
+  const { prompts: n } = manifest.counts
+  const prompts: string[] = []
+  const hashes: string[] = []
+  const categories: (string | undefined)[] = []
+  const split = new Uint8Array(n)
+  for await (const batch of readArrow(join(path, DATASET_FILES.prompts))) {
+    const text = batch.text('text')
+    const bytes = Buffer.from(text.bytes.buffer, text.bytes.byteOffset, text.bytes.byteLength)
+    const digests = Buffer.from(batch.bytes('hash').bytes)
+    for (let i = 0; i < batch.rows; i++) {
+      prompts.push(bytes.toString('utf8', text.offsets[i], text.offsets[i + 1]))
+      hashes.push(digests.toString('hex', i * 32, (i + 1) * 32))
+    }
+  }
+  expectRows(path, DATASET_FILES.prompts, n, prompts.length)
+  for await (const batch of readArrow(join(path, DATASET_FILES.splits))) {
+    if (categories.length + batch.rows > n) break
+    split.set(batch.numbers('split', Uint8Array), categories.length)
+    const { offsets, bytes } = batch.text('category')
+    const names = Buffer.from(bytes)
+    for (let i = 0; i < batch.rows; i++) {
+      const name = names.toString('utf8', offsets[i], offsets[i + 1])
+      categories.push(name === '' ? undefined : name)
+    }
+  }
+  expectRows(path, DATASET_FILES.splits, n, categories.length)
+  const { models, counts } = manifest
+  return {
+    path,
+    manifest,
+    models,
+    prompts,
+    hashes,
+    categories,
+    split,
+    ...(counts.preferences > 0 && { preferences: await readPreferences(path, counts.preferences) }),
+    ...(counts.outcomes > 0 && { outcomes: await readOutcomes(path, n, models) }),
+  }
+}
+
+function expectRows(path: string, file: string, expected: number, got: number): void {
+  if (expected === got) return
+  const reason = `its manifest says ${expected} rows of ${file}, which holds ${got}`
+  throw new WeirError('dataset_invalid', { path, reason })
+}
+
+async function readPreferences(path: string, rows: number): Promise<DatasetPreferences> {
+  const prompt = new Int32Array(rows)
+  const modelA = new Int32Array(rows)
+  const modelB = new Int32Array(rows)
+  const label = new Float32Array(rows)
+  const weight = new Float32Array(rows)
+  const bothBad = new Uint8Array(rows)
+  const judge = new Int32Array(rows)
+  let propensity: Float32Array | undefined
+  let at = 0
+  for await (const batch of readArrow(join(path, DATASET_FILES.preferences))) {
+    prompt.set(batch.numbers('prompt', Int32Array), at)
+    modelA.set(batch.numbers('model_a', Int32Array), at)
+    modelB.set(batch.numbers('model_b', Int32Array), at)
+    weight.set(batch.numbers('weight', Float32Array), at)
+    judge.set(batch.numbers('judge', Int32Array), at)
+    if (batch.has('propensity')) {
+      propensity ??= new Float32Array(rows).fill(Number.NaN)
+      propensity.set(batch.numbers('propensity', Float32Array), at)
+    }
+    const winner = batch.numbers('winner', Uint8Array)
+    for (let i = 0; i < batch.rows; i++) {
+      const code = winner[i]!
+      label[at + i] = code === 0 ? 1 : code === 1 ? 0 : 0.5
+      bothBad[at + i] = code === 3 ? 1 : 0
+    }
+    at += batch.rows
+  }
+  expectRows(path, DATASET_FILES.preferences, rows, at)
+  const table = { prompt, modelA, modelB, label, weight, bothBad, judge }
+  return propensity ? { ...table, propensity } : table
+}
+
+const OUTCOME_COLUMNS = ['scores', 'costs', 'tokens', 'propensities'] as const
+
+async function readOutcomes(
+  path: string,
+  rows: number,
+  models: readonly string[],
+): Promise<DatasetOutcomes> {
+  const found: Partial<Record<(typeof OUTCOME_COLUMNS)[number], Float32Array>> = {}
+  let at = 0
+  for await (const batch of readArrow(join(path, DATASET_FILES.outcomes))) {
+    for (const name of OUTCOME_COLUMNS) {
+      if (!batch.has(`${name}/${models[0]}`)) continue
+      found[name] ??= new Float32Array(rows * models.length)
+      for (let m = 0; m < models.length; m++) {
+        const values = batch.numbers(`${name}/${models[m]}`, Float32Array)
+        for (let i = 0; i < batch.rows; i++) found[name][(at + i) * models.length + m] = values[i]!
+      }
+    }
+    at += batch.rows
+  }
+  if (at !== rows || !found.scores) {
+    const reason = `outcomes.arrow holds ${at} rows of ${rows}`
+    throw new WeirError('dataset_invalid', { path, reason })
+  }
+  return {
+    scores: found.scores,
+    ...(found.costs && { costs: found.costs }),
+    ...(found.tokens && { tokens: found.tokens }),
+    ...(found.propensities && { propensities: found.propensities }),
+  }
+}

@@ -1,0 +1,106 @@
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { WeirError } from '../../core/errors.ts'
+import { SplitRule } from '../../models/bundle/manifest.ts'
+import type { Source } from '../source/source.ts'
+
+export const DATASET_FORMAT = 1
+
+/** Files of a dataset folder. */
+export const DATASET_FILES = {
+  manifest: 'dataset.json',
+  /** hash and text */
+  prompts: 'prompts.arrow',
+  /** split and category of each prompt */
+  splits: 'splits.arrow',
+  preferences: 'preferences.arrow',
+  outcomes: 'outcomes.arrow',
+} as const
+
+const Count = Type.Integer({ minimum: 0 })
+
+/** `dataset.json`: what the folder holds and where it came from. */
+export const DatasetManifest = Type.Object({
+  format: Type.Literal(DATASET_FORMAT),
+  sources: Type.Array(
+    Type.Object({
+      path: Type.String(),
+      sha256: Type.String(),
+      rows: Count,
+      format: Type.String(),
+    }),
+  ),
+  /** sorted; the numbers of the Arrow files index them */
+  models: Type.Array(Type.String()),
+  judges: Type.Array(Type.String()),
+  split: SplitRule,
+  /** what else kept prompts together or held them out */
+  split_by: Type.Object({
+    group_by: Type.Optional(Type.String()),
+    test_by: Type.Optional(Type.Literal('category')),
+    /** seconds since 1970 */
+    test_after: Type.Optional(Type.Number()),
+  }),
+  counts: Type.Object({
+    prompts: Count,
+    preferences: Count,
+    /** prompts with at least one score */
+    outcomes: Count,
+    train: Count,
+    validation: Count,
+    calibration: Count,
+    test: Count,
+  }),
+  /** read = kept + rejected + duplicates */
+  rows: Type.Object({ read: Count, kept: Count, rejected: Count, duplicates: Count }),
+})
+export type DatasetManifest = Type.Static<typeof DatasetManifest>
+
+/** Whether there is a dataset folder at the path. */
+export async function isDataset(path: string): Promise<boolean> {
+  const info = await stat(join(path, DATASET_FILES.manifest)).catch(() => undefined)
+  return info !== undefined
+}
+
+export async function readManifest(path: string): Promise<DatasetManifest> {
+  const text = await readFile(join(path, DATASET_FILES.manifest), 'utf8').catch((cause) => {
+    throw new WeirError('file_not_found', { path: join(path, DATASET_FILES.manifest) }, { cause })
+  })
+  let manifest: unknown
+  try {
+    manifest = JSON.parse(text)
+  } catch (cause) {
+    throw new WeirError('dataset_invalid', { path, reason: 'dataset.json is not JSON' }, { cause })
+  }
+  if (!Value.Check(DatasetManifest, manifest)) {
+    const [first] = Value.Errors(DatasetManifest, manifest)
+    const reason = `dataset.json${first ? `${first.instancePath} ${first.message}` : ' does not fit'}`
+    throw new WeirError('dataset_invalid', { path, reason })
+  }
+  return manifest
+}
+
+type SourceRecord = DatasetManifest['sources'][number]
+
+/** Tells files that hold the same bytes: their rows are the same events, to be counted once. */
+export class SourceDigests {
+  private readonly sizes = new Map<number, number>()
+  private readonly known = new Map<string, SourceRecord>()
+
+  constructor(sources: readonly Source[]) {
+    for (const { size } of sources) this.sizes.set(size, (this.sizes.get(size) ?? 0) + 1)
+  }
+
+  /** The file read before that has the same bytes. Only files of equal size are hashed for it. */
+  async find(source: Source): Promise<SourceRecord | undefined> {
+    if (source.size === 0 || this.sizes.get(source.size) === 1) return undefined
+    return this.known.get(await source.sha256())
+  }
+
+  add(record: SourceRecord): SourceRecord {
+    this.known.set(record.sha256, record)
+    return record
+  }
+}

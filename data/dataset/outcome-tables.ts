@@ -1,0 +1,108 @@
+import type { Names } from '../rows/names.ts'
+import type { RowBlock } from '../rows/row-block.ts'
+import type { Batch, Column } from '../source/arrow.ts'
+import { Growable } from './growable.ts'
+
+const BATCH_ROWS = 65_536
+
+/** All that outcome rows say of prompts under models: `outcomes.arrow`, a column a kind and model. */
+export class OutcomeTables {
+  private readonly tables = {
+    scores: new OutcomeTable(),
+    costs: new OutcomeTable(),
+    tokens: new OutcomeTable(),
+    propensities: new OutcomeTable(),
+  }
+
+  get empty(): boolean {
+    return this.tables.scores.empty
+  }
+
+  /** Row i of a block; `models` gives a block's numbers of models as ours. */
+  add(prompt: number, block: RowBlock, i: number, models: Int32Array): void {
+    const { scores, costs, tokens, propensities } = this.tables
+    for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
+      const model = models[block.entryModel[at]!]!
+      scores.add(prompt, model, block.entryScore[at]!)
+      addKnown(costs, prompt, model, block.entryCost[at]!)
+      addKnown(tokens, prompt, model, block.entryTokens[at]!)
+      addKnown(propensities, prompt, model, block.entryPropensity[at]!)
+    }
+  }
+
+  /** Prompts with at least one score, out of the first `prompts`. */
+  observed(prompts: number): number {
+    return this.tables.scores.observed(prompts)
+  }
+
+  /** @param sorted names of models, in the order of the columns */
+  *batches(prompts: number, models: Names, sorted: readonly string[]): Generator<Batch> {
+    const met = new Map(models.list().map((name, number) => [name, number]))
+    for (let start = 0; start < prompts; start += BATCH_ROWS) {
+      const end = Math.min(start + BATCH_ROWS, prompts)
+      const columns: Record<string, Column> = {}
+      for (const [kind, table] of Object.entries(this.tables)) {
+        if (table.empty) continue
+        for (const name of sorted) {
+          columns[`${kind}/${name}`] = table.means(met.get(name)!, start, end)
+        }
+      }
+      yield { rows: end - start, columns }
+    }
+  }
+}
+
+function addKnown(table: OutcomeTable, prompt: number, model: number, value: number): void {
+  if (!Number.isNaN(value)) table.add(prompt, model, value)
+}
+
+/** Sums and counts of one quantity of one model, a prompt each. */
+interface ModelColumn {
+  readonly sum: Growable<Float64Array>
+  readonly count: Growable<Int32Array>
+}
+
+/** Averages what was observed of each prompt and model; what was not observed stays NaN. */
+class OutcomeTable {
+  private readonly columns: ModelColumn[] = []
+
+  get empty(): boolean {
+    return this.columns.length === 0
+  }
+
+  add(prompt: number, model: number, value: number): void {
+    const column = this.column(model)
+    column.sum.extend(prompt + 1)
+    column.count.extend(prompt + 1)
+    column.sum.set(prompt, column.sum.at(prompt) + value)
+    column.count.set(prompt, column.count.at(prompt) + 1)
+  }
+
+  /** Means of prompts [start, end) under one model. */
+  means(model: number, start: number, end: number): Float32Array {
+    const means = new Float32Array(end - start).fill(Number.NaN)
+    const column = this.columns[model]
+    if (!column) return means
+    for (let i = start; i < Math.min(end, column.count.length); i++) {
+      const count = column.count.at(i)
+      if (count > 0) means[i - start] = column.sum.at(i) / count
+    }
+    return means
+  }
+
+  /** Prompts of which anything was observed, out of the first `prompts`. */
+  observed(prompts: number): number {
+    const seen = new Uint8Array(prompts)
+    for (const { count } of this.columns) {
+      for (let i = 0; i < count.length; i++) if (count.at(i) > 0) seen[i] = 1
+    }
+    return seen.reduce((sum, value) => sum + value, 0)
+  }
+
+  private column(model: number): ModelColumn {
+    while (this.columns.length <= model) {
+      this.columns.push({ sum: new Growable(Float64Array, 8), count: new Growable(Int32Array, 8) })
+    }
+    return this.columns[model]!
+  }
+}

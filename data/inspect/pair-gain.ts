@@ -1,0 +1,105 @@
+import type { PairOptions } from '../dataset/dataset.ts'
+import { type Dataset, SPLITS, type Split } from '../dataset/dataset.ts'
+import { pairLabels } from '../pair.ts'
+
+const Z95 = 1.96
+
+/** What is to be gained by routing between two models, from a dataset's labels alone. */
+export interface PairGain {
+  readonly strong: string
+  readonly weak: string
+  /** prompts with both models observed */
+  readonly prompts: number
+  readonly by_split: Readonly<Record<Split, number>>
+  /** parts of the prompts on which the strong one was better, as good, and worse */
+  readonly strong_better: number
+  readonly equal: number
+  readonly weak_better: number
+  /** mean of s - w with its 95% interval: what sending everything strong buys */
+  readonly gain: { readonly value: number; readonly low: number; readonly high: number }
+  /** what a router that knew every label would buy, and the part it would send strong */
+  readonly oracle: {
+    readonly gain: number
+    readonly strong_share: number
+    readonly apgr: number | null
+  }
+  /** half the 95% interval of APGR around a router that guesses, on the test split and on all prompts */
+  readonly chance: { readonly test: number | null; readonly all: number | null }
+  /** prompts to hold out so that an APGR of 0.55 is told from guessing; null where the gain is not clear of 0 */
+  readonly needed: number | null
+  readonly verdict: string
+}
+
+/** Throws what `pairLabels` throws. */
+export function pairGain(
+  dataset: Dataset,
+  strong: string,
+  weak: string,
+  options: PairOptions = {},
+): PairGain {
+  const labels = pairLabels(dataset, strong, weak, options)
+  const gains = Float64Array.from(labels.label, (y) => 2 * y - 1).sort()
+  const n = gains.length
+  const bySplit = [0, 0, 0, 0]
+  for (const prompt of labels.prompt) bySplit[dataset.split[prompt]!]!++
+  const mean = gains.reduce((sum, gain) => sum + gain, 0) / n
+  const deviation = Math.sqrt(gains.reduce((sum, gain) => sum + (gain - mean) ** 2, 0) / n)
+  const margin = (Z95 * deviation) / Math.sqrt(n)
+  const clear = Math.abs(mean) > margin
+  const chance = (rows: number): number | null =>
+    clear && rows > 0 ? apgrMargin(deviation, mean, rows) : null
+  const better = gains.filter((gain) => gain > 0)
+  const worse = gains.filter((gain) => gain < 0).length
+  const needed = clear ? Math.ceil((apgrMargin(deviation, mean, 1) / 0.05) ** 2) : null
+  const test = bySplit[SPLITS.indexOf('test')]!
+  return {
+    strong,
+    weak,
+    prompts: n,
+    by_split: Object.fromEntries(
+      SPLITS.map((split, i) => [split, bySplit[i]!]),
+    ) as PairGain['by_split'],
+    strong_better: better.length / n,
+    equal: (n - better.length - worse) / n,
+    weak_better: worse / n,
+    gain: { value: mean, low: mean - margin, high: mean + margin },
+    oracle: {
+      gain: better.reduce((sum, gain) => sum + gain, 0) / n,
+      strong_share: better.length / n,
+      apgr: clear ? oracleApgr(gains, mean) : null,
+    },
+    chance: { test: chance(test), all: chance(n) },
+    needed,
+    verdict: verdict(mean, clear, needed, test),
+  }
+}
+
+/**
+ * Half a 95% interval of the APGR of a random order: the area under the curve is the mean of gain times
+ * rank, and a rank in [0, 1] has variance 1/12.
+ */
+function apgrMargin(deviation: number, mean: number, rows: number): number {
+  return (Z95 * deviation) / Math.sqrt(12 * rows) / Math.abs(mean)
+}
+
+/** APGR of the order of the gains themselves, best first (trapezoids over n steps). Gains ascending. */
+function oracleApgr(gains: Float64Array, mean: number): number {
+  const n = gains.length
+  let reached = 0
+  let area = 0
+  for (let i = n - 1; i >= 0; i--) {
+    area += reached + gains[i]! / 2
+    reached += gains[i]!
+  }
+  return area / n / (mean * n)
+}
+
+function verdict(mean: number, clear: boolean, needed: number | null, test: number): string {
+  if (!clear) return 'neither model is clearly better on average: PGR is undefined for this pair'
+  if (mean < 0)
+    return 'the model named weak is better on average: the pair may be the wrong way round'
+  if (needed !== null && test < needed) {
+    return `too few held-out prompts to tell an APGR of .55 from chance: ${needed} would`
+  }
+  return 'there are enough held-out prompts to tell an APGR of .55 from chance'
+}

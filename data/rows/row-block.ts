@@ -1,0 +1,51 @@
+import type { Reject } from './reader.ts'
+
+/** Codes of a preference's winner, in the order that `preferences.arrow` stores. */
+export const WINNERS = ['a', 'b', 'tie', 'both_bad'] as const
+
+/** Rows that a block may hold of each kind; the codes of `kind`. */
+export const KIND = { preference: 0, outcome: 1 } as const
+
+/**
+ * Some consecutive rows of a log as columns, ready to pass between threads: a number a row, and the texts
+ * as bytes. Names are numbered within the block, -1 is none. All columns lie in one buffer, which can be
+ * handed over instead of copied, and filled again once the block was read.
+ */
+export interface RowBlock {
+  /** rows met, kept and refused */
+  readonly rows: number
+  readonly rejects: readonly Reject[]
+  /** rows kept; the length of what follows */
+  readonly kept: number
+  readonly kind: Uint8Array
+  /** 64-bit hash of the row's id, two words a row; both 0 for none */
+  readonly id: Uint32Array
+  /** SHA-256 of the prompt, 32 bytes a row */
+  readonly digest: Uint8Array
+  /** 64-bit hash of the stem without shared prefixes taken off, two words a row */
+  readonly stem: Uint32Array
+  /** UTF-8 of prompt i: `text[textOffset[i]..textOffset[i+1])` */
+  readonly textOffset: Int32Array
+  readonly text: Uint8Array
+  readonly category: Int32Array
+  readonly group: Int32Array
+  /** seconds since 1970, NaN for none */
+  readonly timestamp: Float64Array
+  /** of preference rows */
+  readonly modelA: Int32Array
+  readonly modelB: Int32Array
+  /** index into WINNERS */
+  readonly winner: Uint8Array
+  readonly weight: Float32Array
+  readonly judge: Int32Array
+  /** NaN for none; of outcome rows too, whose entries have their own */
+  readonly propensity: Float32Array
+  /** scores of outcome row i: entries `entryOffset[i]..entryOffset[i+1]` of the next five */
+  readonly entryOffset: Int32Array
+  readonly entryModel: Int32Array
+  readonly entryScore: Float64Array
+  readonly entryCost: Float64Array
+  readonly entryTokens: Float64Array
+  readonly entryPropensity: Float64Array
+  readonly names: Readonly<Record<'models' | 'categories' | 'groups' | 'judges', readonly string[]>>
+}

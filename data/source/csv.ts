@@ -1,0 +1,94 @@
+import { Readable } from 'node:stream'
+import type { Options } from 'csv-parse'
+import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
+
+const BATCH = 512
+/** What the parser puts for bytes that are no UTF-8. */
+const NOT_UTF8 = '\ufffd'
+
+interface ParsedRecord {
+  readonly info: { readonly empty_lines: number }
+  readonly record: readonly string[]
+}
+
+/**
+ * The one door to csv-parse. Reads delimited text with a header line; a record is placed at the line it
+ * starts on, whatever newlines its cells hold. Records of another width than the header are refused.
+ */
+export async function* readCsv(
+  chunks: AsyncIterable<Buffer>,
+  delimiter: ',' | '\t' = ',',
+): RecordStream & AsyncGenerator<readonly ReadRecord[]> {
+  const { parse } = await import('csv-parse')
+  const options: Options = {
+    bom: true,
+    delimiter,
+    info: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    max_record_size: 32 * 1024 * 1024,
+  }
+  const skipped: string[] = []
+  const bytes = Readable.from(chunks, { objectMode: false })
+  const parser = parse({
+    ...options,
+    skip_records_with_error: true,
+    on_skip: (error) => {
+      skipped.push(error?.message.slice(0, 200) ?? 'unreadable')
+      return undefined
+    },
+  })
+  bytes.on('error', (error) => parser.destroy(error))
+  bytes.pipe(parser)
+  let header: readonly string[] | undefined
+  let lines = 0
+  let batch: ReadRecord[] = []
+  const place = (): number => lines + 1
+  const takeSkipped = (): void => {
+    for (const reason of skipped.splice(0)) {
+      batch.push({ line: place(), field: '(record)', reason })
+    }
+  }
+  try {
+    for await (const { info, record } of parser as AsyncIterable<ParsedRecord>) {
+      takeSkipped()
+      // The parser's own line count takes a CRLF inside quotes for two lines.
+      const line = place() + info.empty_lines
+      lines += spanned(record)
+      if (header === undefined) header = record
+      else batch.push(asRecord(header, record, line))
+      if (batch.length >= BATCH) {
+        yield batch
+        batch = []
+      }
+    }
+    takeSkipped()
+  } finally {
+    parser.destroy()
+    bytes.destroy()
+  }
+  if (batch.length > 0) yield batch
+}
+
+/** Lines of the file that a record takes. */
+function spanned(cells: readonly string[]): number {
+  let lines = 1
+  for (const cell of cells) {
+    for (let at = cell.indexOf('\n'); at >= 0; at = cell.indexOf('\n', at + 1)) lines++
+  }
+  return lines
+}
+
+function asRecord(header: readonly string[], cells: readonly string[], line: number): ReadRecord {
+  if (cells.length !== header.length) {
+    const reason = `expected ${header.length} cells as in the header, got ${cells.length}`
+    return { line, field: '(record)', reason }
+  }
+  if (cells.some((cell) => cell.includes(NOT_UTF8))) {
+    return { line, field: '(record)', reason: 'not valid UTF-8' }
+  }
+  // No prototype, so that a column named __proto__ is a column like any other.
+  const record: Record<string, unknown> = Object.create(null)
+  for (let i = 0; i < header.length; i++) record[header[i]!] = cells[i]
+  return { record: record as RawRecord, line }
+}

@@ -1,0 +1,65 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { WeirError } from '../../core/errors.ts'
+import { STDIN } from './source.ts'
+
+const LOG_NAME = /\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|feather)(\.gz|\.zst)?$/i
+
+/**
+ * Files for what a person may name: a file, a folder (its logs, by name, folders in it too), a pattern with
+ * `*`, `**` or `?`, `-` for standard input. In the order given; sorted within a folder or pattern.
+ */
+export async function expandPaths(paths: readonly string[]): Promise<string[]> {
+  const files: string[] = []
+  for (const path of paths) {
+    if (path === STDIN) files.push(path)
+    else if (await isFolder(path)) files.push(...(await logsIn(path)))
+    else if (/[*?]/.test(path) && !(await exists(path))) files.push(...(await matches(path)))
+    else files.push(path)
+  }
+  return files
+}
+
+async function logsIn(folder: string): Promise<string[]> {
+  const files = (await filesUnder(folder)).filter((path) => LOG_NAME.test(path))
+  if (files.length > 0) return files
+  throw new WeirError('file_not_found', { path: `${folder} (a folder without logs in it)` })
+}
+
+async function matches(pattern: string): Promise<string[]> {
+  const parts = pattern.split('/')
+  const firstWild = parts.findIndex((part) => /[*?]/.test(part))
+  const base = parts.slice(0, firstWild).join('/') || (pattern.startsWith('/') ? '/' : '.')
+  const wanted = globPattern(pattern)
+  const under = await filesUnder(base).catch(() => [])
+  const files = under.filter((path) => wanted.test(pattern.startsWith('..') ? `./${path}` : path))
+  if (files.length > 0) return files
+  throw new WeirError('file_not_found', { path: `${pattern} (no file matches)` })
+}
+
+/** `*` and `?` stay within a folder, `**` crosses them. */
+function globPattern(glob: string): RegExp {
+  const source = glob.replace(/\*\*\/|\*\*|[*?.+^${}()|[\]\\]/g, (token) => {
+    if (token === '**/') return '(?:.*/)?'
+    if (token === '**') return '.*'
+    if (token === '*') return '[^/]*'
+    return token === '?' ? '[^/]' : `\\${token}`
+  })
+  return new RegExp(`^${source}$`)
+}
+
+async function filesUnder(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true })
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined
+}

@@ -1,0 +1,228 @@
+import { isUtf8 } from 'node:buffer'
+import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
+import { readCsv } from './csv.ts'
+import { LINE_BYTES_MAX, type Line, readLines } from './lines.ts'
+import type { Table } from './table.ts'
+
+/** One JSON object a line; empty lines are nothing. */
+export async function* readJsonLines(chunks: AsyncIterable<Buffer>): RecordStream & AsyncGenerator {
+  for await (const lines of readLines(chunks)) {
+    const batch: ReadRecord[] = []
+    for (const line of lines) {
+      const record = parseLine(line)
+      if (record) batch.push(record)
+    }
+    if (batch.length > 0) yield batch
+  }
+}
+
+/** The record of a line; undefined where the line is blank. */
+export function parseLine(line: Line): ReadRecord | undefined {
+  if (!('text' in line)) return { line: line.line, field: '(line)', reason: line.reason }
+  let value: unknown
+  try {
+    value = JSON.parse(line.text)
+  } catch (error) {
+    if (line.text.trim() === '') return undefined
+    return {
+      line: line.line,
+      field: '(line)',
+      reason: `not JSON: ${(error as Error).message.slice(0, 200)}`,
+    }
+  }
+  return asRecord(value, line.line)
+}
+
+/** A parsed JSON value as a record; anything but an object is refused. */
+function asRecord(value: unknown, line: number): ReadRecord {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value
+    return { line, field: '(line)', reason: `expected a JSON object, got ${got}` }
+  }
+  return { record: value as RawRecord, line }
+}
+
+const BYTE = {
+  quote: 0x22,
+  backslash: 0x5c,
+  comma: 0x2c,
+  openBracket: 0x5b,
+  closeBracket: 0x5d,
+  openBrace: 0x7b,
+  closeBrace: 0x7d,
+  newline: 0x0a,
+} as const
+
+/**
+ * The elements of one JSON array, or JSON objects one after another however they are laid out, without
+ * holding more than one of them: only strings and brackets are looked at to find where each ends.
+ */
+async function* readJsonValues(
+  chunks: AsyncIterable<Buffer>,
+): RecordStream & AsyncGenerator<readonly ReadRecord[]> {
+  const scanner = new Scanner()
+  for await (const chunk of chunks) {
+    const batch = scanner.scan(chunk)
+    if (batch.length > 0) yield batch
+  }
+  const last = scanner.end()
+  if (last) yield [last]
+}
+
+class Scanner {
+  private line = 1
+  private depth = 0
+  /** Depth at which an element stands: 1 inside an array, 0 for objects one after another. */
+  private base: 0 | 1 | undefined
+  private inString = false
+  private escaped = false
+  private finished = false
+  private startLine = 1
+  private held: Buffer[] = []
+  private heldBytes = 0
+  private tooLong = false
+
+  scan(chunk: Buffer): ReadRecord[] {
+    const batch: ReadRecord[] = []
+    let from = 0
+    for (let i = 0; i < chunk.length; i++) {
+      const byte = chunk[i]!
+      if (byte === BYTE.newline) this.line++
+      if (this.inString) {
+        if (this.escaped) this.escaped = false
+        else if (byte === BYTE.backslash) this.escaped = true
+        else if (byte === BYTE.quote) this.inString = false
+        continue
+      }
+      if (byte === BYTE.quote) this.inString = true
+      else if (byte === BYTE.openBrace || byte === BYTE.openBracket) {
+        if (this.base === undefined) {
+          this.base = byte === BYTE.openBracket ? 1 : 0
+          from = this.base === 1 ? i + 1 : i
+          this.startLine = this.line
+        }
+        this.depth++
+      } else if (byte === BYTE.closeBrace || byte === BYTE.closeBracket) {
+        this.depth--
+        const closesArray = this.base === 1 && this.depth <= 0
+        if (closesArray || (this.base === 0 && this.depth <= 0)) {
+          this.depth = 0
+          this.hold(chunk.subarray(from, closesArray ? i : i + 1))
+          this.emit(batch)
+          from = i + 1
+          if (closesArray) this.finished = true
+        }
+      } else if (byte === BYTE.comma && this.base === 1 && this.depth === 1) {
+        this.hold(chunk.subarray(from, i))
+        this.emit(batch)
+        from = i + 1
+      }
+    }
+    this.hold(chunk.subarray(from))
+    return batch
+  }
+
+  /** What is left when the file ends; in a whole file only blanks are. */
+  end(): ReadRecord | undefined {
+    const rest = Buffer.concat(this.held).toString().trim()
+    if (this.base === 1 && !this.finished) {
+      return { line: this.line, field: '(file)', reason: 'the JSON array is not closed' }
+    }
+    if (rest === '' && !this.tooLong) return undefined
+    return { line: this.startLine, field: '(record)', reason: 'the file ends inside this value' }
+  }
+
+  private hold(bytes: Buffer): void {
+    if (bytes.length === 0 || this.tooLong) return
+    this.heldBytes += bytes.length
+    if (this.heldBytes > LINE_BYTES_MAX) {
+      this.tooLong = true
+      this.held = []
+    } else this.held.push(bytes)
+  }
+
+  private emit(batch: ReadRecord[]): void {
+    const bytes = this.held.length === 1 ? this.held[0]! : Buffer.concat(this.held)
+    const tooLong = this.tooLong
+    const line = this.startLine + leadingLines(bytes)
+    this.held = []
+    this.heldBytes = 0
+    this.tooLong = false
+    this.startLine = this.line
+    if (tooLong) {
+      batch.push({ line, field: '(record)', reason: `longer than ${LINE_BYTES_MAX} bytes` })
+    } else if (!isUtf8(bytes)) {
+      batch.push({ line, field: '(record)', reason: 'not valid UTF-8' })
+    } else {
+      const text = bytes.toString().trim()
+      if (text !== '') batch.push(parse(text, line))
+    }
+  }
+}
+
+function parse(text: string, line: number): ReadRecord {
+  try {
+    return asRecord(JSON.parse(text), line)
+  } catch (error) {
+    const reason = `not JSON: ${(error as Error).message.slice(0, 200)}`
+    return { line, field: '(record)', reason }
+  }
+}
+
+/** Newlines before the value's first character. */
+function leadingLines(bytes: Buffer): number {
+  let lines = 0
+  for (const byte of bytes) {
+    if (byte === BYTE.newline) lines++
+    else if (byte > 0x20) break
+  }
+  return lines
+}
+
+const HEAD_BYTES = 4096
+
+/** JSONL, a JSON array or objects, CSV or TSV: told apart by the first characters that are not blank. */
+export function openText(head: Buffer, chunks: AsyncIterable<Buffer>): Table {
+  const text = head
+    .toString('utf8', 0, HEAD_BYTES)
+    .replace(/^\uFEFF/, '')
+    .trimStart()
+  const firstLine = text.split('\n', 1)[0]!.trimEnd()
+  if (text.startsWith('[')) return streamed(readJsonValues(chunks))
+  if (text.startsWith('{')) {
+    // A line that breaks off after an opening or a comma is an object spread over lines.
+    const spread = /[{[,]$/.test(firstLine) && text.includes('\n')
+    return spread ? streamed(readJsonValues(chunks)) : streamed(readJsonLines(chunks), true)
+  }
+  const tabs = firstLine.split('\t').length > firstLine.split(',').length
+  return streamed(readCsv(chunks, tabs ? '\t' : ','))
+}
+
+function streamed(stream: RecordStream, lines = false): Table {
+  const iterator = stream[Symbol.asyncIterator]()
+  const held: (readonly ReadRecord[])[] = []
+  return {
+    lines,
+    async sample(limit) {
+      const sample: RawRecord[] = []
+      while (sample.length < limit) {
+        const next = await iterator.next()
+        if (next.done) break
+        held.push(next.value)
+        for (const item of next.value) {
+          if ('record' in item && sample.length < limit) sample.push(item.record)
+        }
+      }
+      return sample
+    },
+    async *records() {
+      while (held.length > 0) yield held.shift()!
+      for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+        yield next.value
+      }
+    },
+    async close() {
+      await iterator.return?.()
+    },
+  }
+}

@@ -1,0 +1,13 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import type { PlacerSpec } from '../rows/placer.ts'
+import { type LineBlock, type PackedBlock, readLineBlock } from './line-block.ts'
+
+/** A thread of `LinePool`: a block of lines in, its rows as columns out. */
+const { spec, seed } = workerData as { spec: PlacerSpec; seed: number }
+const read = readLineBlock(spec, seed)
+
+parentPort?.on('message', (block: LineBlock) => {
+  const spent = block.bytes.buffer as ArrayBuffer
+  const packed: PackedBlock = { ...read(block), spent }
+  parentPort?.postMessage(packed, [packed.block.text.buffer as ArrayBuffer, spent])
+})

@@ -1,0 +1,99 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import type { AsyncBuffer, FileMetaData } from 'hyparquet'
+import { WeirError } from '../../core/errors.ts'
+import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
+import type { Table } from './table.ts'
+
+const BATCH_ROWS = 4096
+
+/**
+ * The one door to hyparquet. Reads one row group at a time, only the columns asked for. Throws
+ * `file_unreadable` where the file is cut or is no Parquet.
+ */
+export async function openParquet(path: string): Promise<Table> {
+  const { parquetMetadataAsync, parquetSchema } = await import('hyparquet')
+  const handle = await open(path, 'r')
+  try {
+    const file = await fileBuffer(handle)
+    const metadata = await guard(path, () => parquetMetadataAsync(file))
+    const columns = parquetSchema(metadata).children.map((child) => child.element.name)
+    return {
+      columns: new Set(columns),
+      async sample(limit) {
+        const first = metadata.row_groups[0]
+        if (!first) return []
+        const end = Math.min(limit, Number(first.num_rows))
+        return guard(path, () => readRows(file, metadata, 0, end))
+      },
+      records: (wanted) => records(path, file, metadata, wanted),
+      close: () => handle.close(),
+    }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+async function* records(
+  path: string,
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  columns?: readonly string[],
+): RecordStream & AsyncGenerator<readonly ReadRecord[]> {
+  let start = 0
+  for (const [rowGroup, { num_rows }] of metadata.row_groups.entries()) {
+    const end = start + Number(num_rows)
+    const rows = await guard(path, () => readRows(file, metadata, start, end, columns))
+    for (let from = 0; from < rows.length; from += BATCH_ROWS) {
+      const batch = rows.slice(from, from + BATCH_ROWS)
+      yield batch.map((record, i) => ({ record, line: from + i + 1, rowGroup }))
+    }
+    start = end
+  }
+}
+
+async function readRows(
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  rowStart: number,
+  rowEnd: number,
+  columns?: readonly string[],
+): Promise<RawRecord[]> {
+  const { parquetReadObjects } = await import('hyparquet')
+  const { compressors } = await import('hyparquet-compressors')
+  return parquetReadObjects({
+    file,
+    metadata,
+    compressors,
+    rowStart,
+    rowEnd,
+    useOffsetIndex: true,
+    ...(columns && { columns: [...columns] }),
+  })
+}
+
+async function fileBuffer(handle: FileHandle): Promise<AsyncBuffer> {
+  const { size } = await handle.stat()
+  return {
+    byteLength: size,
+    async slice(start, end = size) {
+      const bytes = new Uint8Array(Math.max(0, end - start))
+      let at = 0
+      while (at < bytes.length) {
+        const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at)
+        if (bytesRead === 0) break
+        at += bytesRead
+      }
+      return bytes.buffer.slice(0, at)
+    },
+  }
+}
+
+async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    const reason = `Parquet: ${(cause as Error).message}`
+    throw new WeirError('file_unreadable', { path, reason }, { cause })
+  }
+}

@@ -1,0 +1,176 @@
+import { WeirError } from '../../core/errors.ts'
+import type { Manifest } from '../bundle/manifest.ts'
+import { estimateCost } from '../prices.ts'
+import { type Ranked, rankByChoice } from './choice.ts'
+import type { Decision, DecisionCandidate, Explanation, RouteRequest } from './decision.ts'
+
+/** Why a model was chosen. A closed list: it labels metrics and logs. */
+export type DecisionReason =
+  | 'win_rate_reached'
+  | 'win_rate_below'
+  | 'best_value'
+  | 'cheapest_within'
+  | 'only_allowed'
+  | 'fallback'
+  | 'explored'
+
+/** What a router said of one prompt, and what the edge adds: the clock and the id are passed in. */
+export interface DecisionInput {
+  readonly manifest: Manifest
+  /** calibrated; absent where the router could not answer: unsure fails toward quality, so strong */
+  readonly winRate: number | undefined
+  /** a score a candidate, in their order, where the family has one */
+  readonly quality: Float64Array | undefined
+  readonly request: RouteRequest
+  readonly promptCharacters: number
+  readonly truncated: boolean
+  readonly id: string
+  /** milliseconds since 1970 */
+  readonly now: number
+  readonly elapsedMs: number
+  /** why the router itself did not answer; the win rate, if any, is the fallback head's */
+  readonly fallbackReason?: string | undefined
+  /** probability of each candidate, in their order, where splits or exploration had a part in it */
+  readonly propensities?: Float64Array | undefined
+  /** exploration: the pair's other model answers than the win rate says */
+  readonly explored?: boolean | undefined
+  /** the win rate is no longer the calibrated one: online updates moved it */
+  readonly corrected?: boolean | undefined
+  /** both models should answer this request, so that they can be compared */
+  readonly audit?: boolean | undefined
+}
+
+/**
+ * The decision of one request: by the bundle's rule among all candidates, where it has one and the qualities
+ * are known; else strong where the win rate reaches the threshold, else weak. A request that states a threshold
+ * asks about the pair. An allow-list that leaves out one of the pair decides for the other; one that leaves out
+ * both takes the best of the rest.
+ *
+ * @throws candidates_empty where the allow-list holds no candidate
+ */
+export function decide(input: DecisionInput): Decision {
+  const { manifest, winRate, request } = input
+  const fallback = input.fallbackReason !== undefined
+  const rule = request.threshold === undefined ? manifest.choice?.rule : undefined
+  const chosenByRule =
+    rule && input.quality
+      ? rankByChoice(
+          rule,
+          manifest.candidates,
+          input.quality,
+          input.promptCharacters,
+          request.models,
+        )
+      : undefined
+  const threshold = chosenByRule?.threshold ?? request.threshold ?? manifest.threshold.value
+  const reached = winRate === undefined || winRate >= threshold
+  const ranked: readonly (Ranked | PairRanked)[] = chosenByRule
+    ? swapped(chosenByRule.ranked, input.explored)
+    : rank(input, input.explored ? !reached : reached)
+  const chosen = ranked[0]
+  if (!chosen?.allowed) {
+    throw new WeirError(
+      'candidates_empty',
+      { models: request.models, known: manifest.candidates.map((candidate) => candidate.model) },
+      { param: 'models' },
+    )
+  }
+  const free = ranked[1]?.allowed === true
+  const reason: DecisionReason = fallback
+    ? 'fallback'
+    : !free
+      ? 'only_allowed'
+      : input.explored
+        ? 'explored'
+        : chosenByRule
+          ? rule!.kind === 'best-value'
+            ? 'best_value'
+            : 'cheapest_within'
+          : reached
+            ? 'win_rate_reached'
+            : 'win_rate_below'
+  const decision: Decision = {
+    id: input.id,
+    object: 'routing.decision',
+    created: Math.floor(input.now / 1000),
+    router: { name: manifest.name, version: manifest.version },
+    model: chosen.candidate.model,
+    win_rate: winRate ?? null,
+    threshold,
+    calibrated: manifest.calibration.method !== 'identity' && !input.corrected,
+    candidates: ranked.map((entry, index) => toCandidate(entry, index === 0, input)),
+    reason,
+    fallback,
+    fallback_reason: input.fallbackReason ?? null,
+    propensity: input.propensities?.[chosen.index] ?? 1,
+    timing_ms: input.elapsedMs,
+    truncated: input.truncated,
+  }
+  if (input.audit) decision.audit = true
+  return decision
+}
+
+interface PairRanked extends Omit<Ranked, 'cost'> {
+  readonly cost?: undefined
+  /** less is tried earlier */
+  readonly order: number
+}
+
+/** Exploration gives the request to the second best, where that one is allowed. */
+function swapped(ranked: Ranked[], explored: boolean | undefined): Ranked[] {
+  const [first, second, ...rest] = ranked
+  return explored && second?.allowed ? [second, first!, ...rest] : ranked
+}
+
+/** The preferred one of the pair, the other one, then the rest from best to worst; what is not allowed last. */
+function rank(input: DecisionInput, preferStrong: boolean): PairRanked[] {
+  const { manifest, quality, request } = input
+  // what is not known counts as the strong model's win, as the decision itself does
+  const winRate = input.winRate ?? 1
+  const ranked = manifest.candidates.map((candidate, index): PairRanked => {
+    const allowed = request.models === undefined || request.models.includes(candidate.model)
+    const pairScore = candidate.role === 'strong' ? winRate : 1 - winRate
+    const score = quality?.[index] ?? (candidate.role === 'other' ? 0 : pairScore)
+    const inPair =
+      candidate.role === 'other'
+        ? 2 - score
+        : (candidate.role === 'strong') === preferStrong
+          ? -1
+          : 0
+    return { index, candidate, allowed, score, order: allowed ? inPair : 10 + inPair }
+  })
+  return ranked.sort((a, b) => a.order - b.order)
+}
+
+function toCandidate(
+  entry: Ranked | PairRanked,
+  chosen: boolean,
+  input: DecisionInput,
+): DecisionCandidate {
+  const { model, price, output_tokens: outputTokens } = entry.candidate
+  return {
+    model,
+    score: entry.score,
+    eligible: entry.allowed,
+    reason: chosen ? 'chosen' : entry.allowed ? 'next' : 'not_allowed',
+    est_cost_usd:
+      entry.cost ??
+      (price && outputTokens !== undefined
+        ? estimateCost(price, input.promptCharacters, outputTokens)
+        : null),
+    propensity: input.propensities?.[entry.index] ?? (chosen ? 1 : 0),
+  }
+}
+
+/** At what threshold the pair's other model would have been chosen; none where there was no choice. */
+export function flipOf(decision: Decision): NonNullable<Explanation['flip']> | undefined {
+  const { win_rate: winRate, reason } = decision
+  const other = decision.candidates[1]
+  if (winRate === null || !other?.eligible) return undefined
+  if (reason !== 'win_rate_reached' && reason !== 'win_rate_below') return undefined
+  return {
+    threshold: winRate,
+    when: reason === 'win_rate_reached' ? 'above' : 'at or below',
+    model: other.model,
+  }
+}

@@ -1,0 +1,49 @@
+import { WeirError } from '../../core/errors.ts'
+import { describeValue } from '../../core/schema-fault.ts'
+import type { RouteRequest } from './decision.ts'
+import { promptText } from './messages.ts'
+
+/** Longest prompt that is routed, in UTF-16 units: bounds what one request can cost. */
+export const PROMPT_LIMIT = 1_000_000
+
+/**
+ * The one text of a request that is encoded.
+ *
+ * @throws request_invalid, prompt_empty, prompt_too_long; each names the field
+ */
+export function requestText(request: RouteRequest): string {
+  const { prompt, messages } = request
+  if ((prompt === undefined) === (messages === undefined)) {
+    throw new WeirError(
+      'request_invalid',
+      {
+        where: 'prompt',
+        expected: 'either prompt or messages',
+        got: prompt === undefined ? 'neither' : 'both',
+      },
+      { param: 'prompt' },
+    )
+  }
+  const param = prompt === undefined ? 'messages' : 'prompt'
+  const spoken = prompt ?? promptText(messages!)
+  if (!/\S/.test(spoken)) {
+    throw new WeirError(
+      'prompt_empty',
+      { got: prompt === undefined ? 'messages without text' : describeValue(prompt) },
+      { param },
+    )
+  }
+  const text = promptText(prompt ?? messages!, request.system, toolNames(request.tools))
+  if (text.length > PROMPT_LIMIT) {
+    throw new WeirError('prompt_too_long', { limit: PROMPT_LIMIT, got: text.length }, { param })
+  }
+  return text
+}
+
+/** The names of OpenAI's tool definitions; one without a name says nothing. */
+function toolNames(tools: RouteRequest['tools']): string[] {
+  return (tools ?? []).flatMap((tool) => {
+    const { name } = (tool.function ?? tool) as { name?: unknown }
+    return typeof name === 'string' ? [name] : []
+  })
+}

@@ -1,0 +1,119 @@
+import type { DecisionRecord, FeedbackRecord } from '../decision-record.ts'
+import { type LogReadStats, readDecisionLog } from '../log-reader.ts'
+import { feedbackKey } from './store.ts'
+
+/** A decision and what came of it. */
+export interface AnsweredDecision {
+  readonly decision: DecisionRecord
+  /** of the model that answered: the mean over its sources, each one's last word */
+  readonly score: number
+  readonly costUsd: number | undefined
+  /** what other models got on the same request: double calls, corrections that name a model */
+  readonly others: ReadonlyMap<string, number>
+}
+
+export interface AnsweredLog {
+  /** in the order of their decisions' times */
+  readonly answered: readonly AnsweredDecision[]
+  readonly counts: {
+    readonly decisions: number
+    readonly feedback: number
+    /** feedback that a later one of the same source took the place of */
+    readonly repeated: number
+    /** feedback about decisions that are not in the log */
+    readonly orphaned: number
+    readonly torn: number
+    readonly invalid: number
+  }
+  /** what the segments hold of prompts: the least of them */
+  readonly text: 'none' | 'redacted' | 'full'
+}
+
+/**
+ * Joins a decision log with its feedback by decision id. Feedback may come late, repeatedly, and in
+ * another worker's segment than its decision; shadows answered nobody and are left out. Where the gateway let
+ * another model answer than was decided (a failover, a cascade), what is said is said of that one.
+ *
+ * @param more feedback kept elsewhere, such as in a store shared by replicas
+ * @throws file_not_found
+ */
+export async function readAnswered(
+  path: string,
+  signal?: AbortSignal,
+  more: AsyncIterable<FeedbackRecord> | Iterable<FeedbackRecord> = [],
+): Promise<AnsweredLog> {
+  const stats: LogReadStats = { torn: 0, invalid: 0 }
+  const decisions = new Map<string, DecisionRecord>()
+  /** by decision: who answered, where the gateway asked a model */
+  const answers = new Map<string, string>()
+  /** by the gateway's own id, which feedback may name instead: the decision */
+  const requests = new Map<string, string>()
+  const words = new Map<string, Map<string, FeedbackRecord>>()
+  let feedback = 0
+  let repeated = 0
+  let text: AnsweredLog['text'] = 'full'
+  const hear = (record: FeedbackRecord): void => {
+    feedback++
+    const about = words.get(record.decision_id) ?? new Map<string, FeedbackRecord>()
+    words.set(record.decision_id, about)
+    const key = feedbackKey(record)
+    const before = about.get(key)
+    if (before) repeated++
+    if (!before || before.time <= record.time) about.set(key, record)
+  }
+  for await (const { record } of readDecisionLog(path, stats, signal)) {
+    if (record.object === 'feedback') hear(record)
+    else if (record.object === 'log') {
+      if (TEXTS.indexOf(record.text) < TEXTS.indexOf(text)) text = record.text
+    } else if (record.object === 'gateway') {
+      const { id: own, decision_id: id, model } = record
+      if (id !== undefined) requests.set(own, id)
+      if (id !== undefined && model !== null) answers.set(id, model)
+    } else if (!record.shadow) decisions.set(record.id, record)
+  }
+  for await (const record of more) hear(record)
+  for (const [request, decision] of requests) {
+    const about = words.get(request)
+    if (!about) continue
+    words.set(decision, new Map([...about, ...(words.get(decision) ?? [])]))
+    words.delete(request)
+  }
+  let orphaned = 0
+  const answered: AnsweredDecision[] = []
+  for (const [id, about] of words) {
+    const decision = decisions.get(id)
+    if (!decision) orphaned += about.size
+    else {
+      const one = answeredBy(decision, answers.get(id) ?? decision.model, [...about.values()])
+      if (one) answered.push(one)
+    }
+  }
+  answered.sort((a, b) => a.decision.time - b.decision.time)
+  return {
+    answered,
+    counts: { decisions: decisions.size, feedback, repeated, orphaned, ...stats },
+    text,
+  }
+}
+
+const TEXTS = ['none', 'redacted', 'full'] as const
+
+function answeredBy(
+  decision: DecisionRecord,
+  answered: string,
+  about: readonly FeedbackRecord[],
+): AnsweredDecision | undefined {
+  const own: number[] = []
+  const others = new Map<string, number>()
+  let costUsd: number | undefined
+  for (const { model = answered, score, cost_usd: cost } of about) {
+    if (model !== decision.model) others.set(model, score)
+    else {
+      own.push(score)
+      costUsd ??= cost
+    }
+  }
+  if (own.length === 0) return undefined
+  const score = own.reduce((sum, x) => sum + x, 0) / own.length
+  return { decision, score, costUsd, others }
+}

@@ -1,0 +1,104 @@
+import Type from 'typebox'
+import { WeirError } from '../../core/errors.ts'
+import type { FeedbackRecord } from '../decision-record.ts'
+
+const Name = Type.String({ minLength: 1, maxLength: 200 })
+const Open = { additionalProperties: false } as const
+
+/** The body of `POST /feedback`: exactly one of score, thumbs, preference, correction and verdict. */
+export const FeedbackBody = Type.Object(
+  {
+    decision_id: Name,
+    /** how good the answer was, 0 to 1 */
+    score: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    thumbs: Type.Optional(Type.Union([Type.Literal('up'), Type.Literal('down')])),
+    /** this answer beside another model's */
+    preference: Type.Optional(
+      Type.Object(
+        {
+          over: Name,
+          winner: Type.Union([
+            Type.Literal('this'),
+            Type.Literal('other'),
+            Type.Literal('tie'),
+            Type.Literal('both_bad'),
+          ]),
+        },
+        Open,
+      ),
+    ),
+    /** the answer had to be put right; by which model, where one did it */
+    correction: Type.Optional(Type.Object({ by: Type.Optional(Name) }, Open)),
+    /** of a judge */
+    verdict: Type.Optional(
+      Type.Union([Type.Literal('pass'), Type.Literal('partial'), Type.Literal('fail')]),
+    ),
+    /** which model answered, where it was not the decision's own */
+    model: Type.Optional(Name),
+    /** who says so, such as `user`, `judge` or a metric's name; its last word counts */
+    source: Type.Optional(Type.String({ maxLength: 200 })),
+    /** when it was said, milliseconds since 1970, where that is not now: a late delivery never overrules a later word */
+    time: Type.Optional(Type.Number({ minimum: 0 })),
+    cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
+    latency_ms: Type.Optional(Type.Number({ minimum: 0 })),
+    input_tokens: Type.Optional(Type.Integer({ minimum: 0 })),
+    output_tokens: Type.Optional(Type.Integer({ minimum: 0 })),
+  },
+  Open,
+)
+export type FeedbackBody = Type.Static<typeof FeedbackBody>
+
+/** How far a caller's clock may be ahead. */
+const CLOCK_SKEW_MS = 60_000
+
+const KINDS = ['score', 'thumbs', 'preference', 'correction', 'verdict'] as const
+const VERDICTS = { pass: 1, partial: 0.5, fail: 0 } as const
+const WINNERS = { this: 1, tie: 0.5, both_bad: 0.5, other: 0 } as const
+
+/**
+ * A body as the record that is kept: whatever its kind, a score of the model that answered.
+ *
+ * @param now milliseconds since 1970
+ * @throws request_invalid where it says nothing, or two things
+ */
+export function feedbackRecord(body: FeedbackBody, now: number): FeedbackRecord {
+  const kinds = KINDS.filter((kind) => body[kind] !== undefined)
+  const [kind] = kinds
+  if (kind === undefined || kinds.length > 1) {
+    throw new WeirError(
+      'request_invalid',
+      {
+        where: kind ?? 'score',
+        expected: `one of ${KINDS.join(', ')}`,
+        got: kinds.join(' and ') || 'none',
+      },
+      { param: kind ?? 'score' },
+    )
+  }
+  if (body.time !== undefined && body.time > now + CLOCK_SKEW_MS) {
+    const expected = `a time in the past (now ${now})`
+    throw new WeirError(
+      'request_invalid',
+      { where: 'time', expected, got: body.time },
+      { param: 'time' },
+    )
+  }
+  const { thumbs: _, preference, correction, verdict: __, score: ___, time, ...rest } = body
+  const against = preference?.over ?? correction?.by
+  return {
+    object: 'feedback',
+    ...rest,
+    score: scoreOf(body),
+    time: time ?? now,
+    ...(kind === 'score' ? {} : { kind }),
+    ...(against === undefined ? {} : { against }),
+  }
+}
+
+function scoreOf({ score, thumbs, preference, verdict }: FeedbackBody): number {
+  if (score !== undefined) return score
+  if (thumbs) return thumbs === 'up' ? 1 : 0
+  if (preference) return WINNERS[preference.winner]
+  // a correction says that the answer would not do
+  return verdict ? VERDICTS[verdict] : 0
+}

@@ -1,0 +1,112 @@
+import type { Pool } from 'pg'
+import { Compile } from 'typebox/compile'
+import { WeirError } from '../../core/errors.ts'
+import { FeedbackRecord } from '../decision-record.ts'
+import type { FeedbackStore } from './store.ts'
+
+/** Serialised among replicas that start together: CREATE ... IF NOT EXISTS alone can collide with itself. */
+const SCHEMA = `
+SELECT pg_advisory_xact_lock(7305812);
+CREATE TABLE IF NOT EXISTS weir_feedback (
+  decision_id text NOT NULL,
+  model text NOT NULL,
+  source text NOT NULL,
+  said double precision NOT NULL,
+  body jsonb NOT NULL,
+  PRIMARY KEY (decision_id, model, source)
+);
+CREATE INDEX IF NOT EXISTS weir_feedback_said ON weir_feedback (said);`
+
+const RECORD = `
+INSERT INTO weir_feedback (decision_id, model, source, said, body) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (decision_id, model, source)
+DO UPDATE SET said = excluded.said, body = excluded.body WHERE weir_feedback.said <= excluded.said`
+
+const PAGE = 5000
+const READ = `
+SELECT decision_id, model, source, said, body FROM weir_feedback
+WHERE (said, decision_id, model, source) > ($1, $2, $3, $4)
+ORDER BY said, decision_id, model, source LIMIT ${PAGE}`
+
+interface Row {
+  readonly decision_id: string
+  readonly model: string
+  readonly source: string
+  readonly said: number
+  readonly body: unknown
+}
+
+const check = Compile(FeedbackRecord)
+
+/** Feedback in PostgreSQL, which several replicas share. Answered after the commit. */
+export async function openPostgresStore(url: string): Promise<FeedbackStore> {
+  const pool = await openPool(url)
+  const run = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (cause) {
+      throw new WeirError(
+        'store_unavailable',
+        { store: withoutPassword(url), reason: (cause as Error).message },
+        { cause },
+      )
+    }
+  }
+  try {
+    await run(() => pool.query(SCHEMA))
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+  return {
+    async record(feedback) {
+      const { decision_id: id, model = '', source = '', time } = feedback
+      await run(() => pool.query(RECORD, [id, model, source, time, JSON.stringify(feedback)]))
+    },
+    async *read(signal) {
+      let after: (string | number)[] = [-1, '', '', '']
+      for (;;) {
+        signal?.throwIfAborted()
+        const { rows } = await run(() => pool.query<Row>(READ, after))
+        for (const { body } of rows) if (check.Check(body)) yield body
+        const last = rows.at(-1)
+        if (!last || rows.length < PAGE) return
+        after = [last.said, last.decision_id, last.model, last.source]
+      }
+    },
+    close: () => pool.end(),
+  }
+}
+
+async function openPool(url: string): Promise<Pool> {
+  let pg: typeof import('pg')
+  try {
+    pg = await import('pg')
+  } catch (cause) {
+    const reason = (cause as Error).message
+    throw new WeirError(
+      'module_missing',
+      { what: 'a PostgreSQL store', module: 'pg', reason },
+      { cause },
+    )
+  }
+  const pool = new pg.default.Pool({
+    connectionString: url,
+    max: 8,
+    connectionTimeoutMillis: 5000,
+    application_name: 'weir',
+  })
+  // an idle connection that is lost is replaced at the next query
+  pool.on('error', () => {})
+  return pool
+}
+
+function withoutPassword(url: string): string {
+  try {
+    const shown = new URL(url)
+    if (shown.password) shown.password = '***'
+    return shown.href
+  } catch {
+    return 'postgres://'
+  }
+}

@@ -1,0 +1,32 @@
+import type { FeedbackRecord } from '../decision-record.ts'
+import { readDecisionLog } from '../log-reader.ts'
+import { type LogWriter, openLogWriter } from '../log-writer.ts'
+import { type FeedbackStore, lastWords } from './store.ts'
+
+/** Feedback in rotated JSONL segments of a folder, the decision log's own format. */
+export async function openSegmentStore(folder: string): Promise<FeedbackStore> {
+  const writer = await openLogWriter({ folder, header: { text: 'none', embedding: false } })
+  return segmentStore(writer, folder, () => writer.close())
+}
+
+/** The same over a log that is being written already: feedback then lies beside its decisions. */
+export function segmentStore(
+  writer: LogWriter,
+  folder: string,
+  close: () => Promise<void> = async () => {},
+): FeedbackStore {
+  return {
+    async record(feedback) {
+      writer.append(JSON.stringify(feedback))
+      await writer.flushed()
+    },
+    async *read(signal) {
+      const records: FeedbackRecord[] = []
+      for await (const { record } of readDecisionLog(folder, undefined, signal)) {
+        if (record.object === 'feedback') records.push(record)
+      }
+      yield* lastWords(records)
+    },
+    close,
+  }
+}

@@ -1,0 +1,106 @@
+import { createReadStream } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Compile } from 'typebox/compile'
+import { WeirError } from '../core/errors.ts'
+import {
+  DecisionRecord,
+  FeedbackRecord,
+  GatewayRecord,
+  LogHeader,
+  type LogRecord,
+} from './decision-record.ts'
+
+export interface LogLine {
+  readonly record: LogRecord
+  readonly path: string
+  /** from 1 */
+  readonly line: number
+}
+
+/** What was left out; filled while reading. */
+export interface LogReadStats {
+  /** last lines of segments that a crash cut off */
+  torn: number
+  /** whole lines that are no record; where the first one is */
+  invalid: number
+  firstInvalid?: string
+}
+
+/** Beside the segments: who changed what is served. It is no part of them. */
+export const AUDIT_FILE = 'audit.jsonl'
+
+const checks = {
+  log: Compile(LogHeader),
+  decision: Compile(DecisionRecord),
+  feedback: Compile(FeedbackRecord),
+  gateway: Compile(GatewayRecord),
+}
+
+/**
+ * Every record of a log: a folder of segments, oldest first, or one segment file. A cut-off last line is
+ * left out and counted; so is a line that is no record.
+ *
+ * @throws file_not_found
+ */
+export async function* readDecisionLog(
+  path: string,
+  stats: LogReadStats = { torn: 0, invalid: 0 },
+  signal?: AbortSignal,
+): AsyncGenerator<LogLine> {
+  for (const file of await segmentFiles(path)) {
+    let line = 0
+    for await (const { text, whole } of linesOf(file, signal)) {
+      line++
+      if (text === '') continue
+      const record = parseRecord(text)
+      if (record) {
+        yield { record, path: file, line }
+      } else if (!whole) {
+        stats.torn++
+      } else {
+        stats.invalid++
+        stats.firstInvalid ??= `${file}:${line}`
+      }
+    }
+  }
+}
+
+/** The segment files of a log, oldest first: their names begin with the time they were begun. */
+export async function segmentFiles(path: string): Promise<string[]> {
+  const entry = await stat(path).catch(() => undefined)
+  if (!entry) throw new WeirError('file_not_found', { path })
+  if (entry.isFile()) return [path]
+  const names = (await readdir(path)).filter(
+    (name) => name.endsWith('.jsonl') && name !== AUDIT_FILE,
+  )
+  return names.sort().map((name) => join(path, name))
+}
+
+function parseRecord(text: string): LogRecord | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const { object } = (value ?? {}) as { object?: unknown }
+  if (typeof object !== 'string' || !Object.hasOwn(checks, object)) return undefined
+  const check = checks[object as keyof typeof checks]
+  return check.Check(value) ? value : undefined
+}
+
+/** Lines without their newline; `whole` says whether it was there. */
+async function* linesOf(
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ text: string; whole: boolean }> {
+  const stream = createReadStream(path, { encoding: 'utf8', highWaterMark: 1 << 20, signal })
+  let rest = ''
+  for await (const chunk of stream as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop()!
+    for (const text of lines) yield { text, whole: true }
+  }
+  if (rest !== '') yield { text: rest, whole: false }
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { appendFile, open, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import { WeirError } from '../core/errors.ts'
+
+/** `NAME/rollout.json`: a version that does not serve yet, and how far it has come. */
+export const Rollout = Type.Object(
+  {
+    version: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+    /** `shadow` decides beside the serving version; `canary` answers a share of the sessions */
+    stage: Type.Union([Type.Literal('shadow'), Type.Literal('canary')]),
+    share: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 0.5 })),
+  },
+  { additionalProperties: false },
+)
+export type Rollout = Type.Static<typeof Rollout>
+
+/** A line of `NAME/history.jsonl`. */
+export const HistoryEvent = Type.Object({
+  /** ISO 8601 */
+  time: Type.String(),
+  event: Type.Union([
+    Type.Literal('refused'),
+    Type.Literal('shadow'),
+    Type.Literal('canary'),
+    Type.Literal('all'),
+    Type.Literal('rollback'),
+    Type.Literal('alarm'),
+  ]),
+  version: Type.String(),
+  /** the version that served just before */
+  serving: Type.String(),
+  reason: Type.Optional(Type.String()),
+  share: Type.Optional(Type.Number()),
+  /** each gate and what it found */
+  gates: Type.Optional(
+    Type.Array(Type.Object({ gate: Type.String(), passed: Type.Boolean(), found: Type.String() })),
+  ),
+})
+export type HistoryEvent = Type.Static<typeof HistoryEvent>
+
+const ROLLOUT = 'rollout.json'
+const HISTORY = 'history.jsonl'
+const isRollout = Compile(Rollout)
+const isEvent = Compile(HistoryEvent)
+
+/** undefined where nothing is on its way. @throws state_invalid */
+export async function readRollout(home: string): Promise<Rollout | undefined> {
+  const path = join(home, ROLLOUT)
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    if (isRollout.Check(value)) return value
+    throw new TypeError(isRollout.Errors(value)[0]?.message ?? 'it does not fit')
+  } catch (cause) {
+    const reason = (cause as Error).message
+    throw new WeirError('state_invalid', { path, what: 'a rollout', reason }, { cause })
+  }
+}
+
+/** In one step for anyone reading it; undefined takes it away. */
+export async function writeRollout(home: string, rollout: Rollout | undefined): Promise<void> {
+  const path = join(home, ROLLOUT)
+  if (!rollout) return rm(path, { force: true })
+  const aside = join(home, `.rollout-${randomBytes(4).toString('hex')}`)
+  const file = await open(aside, 'wx')
+  try {
+    await file.writeFile(`${JSON.stringify(rollout)}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(aside, path)
+}
+
+export async function recordEvent(home: string, event: HistoryEvent): Promise<void> {
+  await appendFile(join(home, HISTORY), `${JSON.stringify(event)}\n`)
+}
+
+/** Oldest first; a line cut off by a crash is left out. */
+export async function readHistory(home: string): Promise<HistoryEvent[]> {
+  const text = await readFile(join(home, HISTORY), 'utf8').catch(() => '')
+  const events: HistoryEvent[] = []
+  for (const line of text.split('\n')) {
+    if (line === '') continue
+    try {
+      const value: unknown = JSON.parse(line)
+      if (isEvent.Check(value)) events.push(value)
+    } catch {}
+  }
+  return events
+}

@@ -1,0 +1,65 @@
+import { Command } from 'commander'
+import { openTerminal } from '../terminal.ts'
+
+interface CheckFlags {
+  readonly junit?: string
+  readonly json?: boolean
+}
+
+/** `weir check <bundle> <golden>`: the rules a router must keep, for CI. Exits 1 where one is broken. */
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('test a bundle against golden prompts and bounds; exits 1 if one fails')
+    .argument('<bundle>', 'bundle folder, such as bundles/demo')
+    .argument(
+      '<golden>',
+      'JSONL: {"prompt", "expect": "strong"|"weak"} or {"bounds": {...}} a line',
+    )
+    .option('--junit <file>', 'also write the result as JUnit XML')
+    .option('--json', 'print the result as one JSON object')
+    .addHelpText(
+      'after',
+      `
+Lines of a golden file:
+  {"prompt": "Prove that there are infinitely many primes.", "expect": "strong"}
+  {"prompt": "hi", "expect": "weak", "max_win_rate": 0.6, "category": "chat"}
+  {"bounds": {"max_strong_share": 0.4}}
+  {"bounds": {"max_strong_share": 0.1}, "category": "chat"}
+  {"bounds": {"min_pgr": 0.7}}   (over prompts with "scores": {"big": 1, "small": 0})
+
+Example:
+  weir check bundles/demo golden.jsonl --junit check.xml`,
+    )
+    .action(run)
+}
+
+async function run(bundle: string, path: string, flags: CheckFlags): Promise<void> {
+  const { interruptSignal } = await import('../interrupt.ts')
+  const { loadRouter } = await import('../../../models/router.ts')
+  const { readGolden } = await import('../../../training/evaluate/golden/check-golden.ts')
+  const { checkGolden } = await import('../../../training/evaluate/golden/check-golden.ts')
+  const terminal = openTerminal()
+  const signal = interruptSignal()
+  const golden = await readGolden(path, signal)
+  const router = await loadRouter(bundle)
+  try {
+    const result = await checkGolden(router, golden, signal)
+    if (flags.junit) {
+      const { writeWhole } = await import('../../report/write-whole.ts')
+      const { renderJunit } = await import('../../report/junit.ts')
+      await writeWhole(flags.junit, renderJunit(result))
+    }
+    if (flags.json) terminal.json(result)
+    else {
+      for (const { name, line, failure } of result.cases) {
+        if (failure) terminal.print(`failed  ${path}:${line}  ${name}\n        ${failure}`)
+      }
+      terminal.print(
+        `${result.router.name} ${result.router.version}: ${result.passed} of ${result.cases.length} passed`,
+      )
+    }
+    if (result.failed > 0) process.exitCode = 1
+  } finally {
+    await router.close()
+  }
+}

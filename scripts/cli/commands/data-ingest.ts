@@ -1,0 +1,78 @@
+import { Command } from 'commander'
+import type { IngestSummary } from '../../../data/ingest.ts'
+import { addReadFlags, type ReadFlags } from '../data-flags.ts'
+import { count, openTerminal, type Terminal } from '../terminal.ts'
+
+interface IngestFlags extends ReadFlags {
+  readonly out: string
+  readonly store?: string
+  readonly json?: boolean
+}
+
+/** `weir data ingest <logs...> --out <folder>` */
+export function dataIngestCommand(): Command {
+  const command = new Command('ingest')
+    .description('read logs into a dataset folder: checked, split, nothing dropped silently')
+    .argument(
+      '<logs...>',
+      'files, folders, patterns, - for stdin: JSONL, JSON, CSV, TSV, Parquet, Arrow; .gz, .zst',
+    )
+    .option(
+      '--out <folder>',
+      'the dataset folder; an older dataset there is replaced',
+      'datasets/logs',
+    )
+  return addReadFlags(command)
+    .option('--store <where>', 'feedback on the logs’ decisions: postgres://... or a folder')
+    .option('--json', 'print the summary as one JSON object')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weir data ingest logs/*.jsonl.gz --out datasets/logs\n  weir data ingest votes.parquet --map prompt=question,model_a=left,model_b=right --out datasets/votes',
+    )
+    .action(run)
+}
+
+async function run(logs: readonly string[], flags: IngestFlags): Promise<void> {
+  const { interruptSignal } = await import('../interrupt.ts')
+  const { readOptions } = await import('../data-flags.ts')
+  const { ingest } = await import('../../../data/ingest.ts')
+  const terminal = openTerminal()
+  const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
+  const options = readOptions(flags)
+  const signal = interruptSignal()
+  const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
+  const summary = await ingest(logs, {
+    ...options,
+    ...(store ? { feedback: store.read(signal) } : {}),
+    out: flags.out,
+    signal,
+    onProgress: terminal.onProgress,
+  }).finally(() => store?.close())
+  terminal.endProgress()
+  const { rejectsPath, manifest } = summary
+  if (flags.json) terminal.json({ dataset: flags.out, ...manifest, rejects: rejectsPath ?? null })
+  else print(terminal, flags.out, summary)
+}
+
+function print(terminal: Terminal, out: string, { manifest, rejectsPath }: IngestSummary): void {
+  const { rows, counts, models, sources, split } = manifest
+  for (const { path, rows: read, format } of sources) {
+    terminal.print(`${path}: ${count(read)} rows (${format})`)
+  }
+  terminal.print(
+    `${count(rows.read)} rows read: ${count(rows.kept)} kept, ${count(rows.rejected)} refused, ${count(rows.duplicates)} met before`,
+  )
+  if (rejectsPath !== undefined) terminal.print(`Refused rows and why: ${rejectsPath}`)
+  terminal.print(
+    `${count(counts.prompts)} prompts of ${count(models.length)} models, ${count(counts.preferences)} votes, ${count(counts.outcomes)} prompts with scores`,
+  )
+  terminal.print(
+    `train ${count(counts.train)}, validation ${count(counts.validation)}, calibration ${count(counts.calibration)}, test ${count(counts.test)}`,
+  )
+  if (split.prefixes.length > 0) {
+    terminal.print(
+      `${split.prefixes.length} opening${split.prefixes.length > 1 ? 's' : ''} shared by over 5% of the prompts taken for templates`,
+    )
+  }
+  terminal.print(`\nDataset: ${out}. Next: weir data inspect ${out}`)
+}

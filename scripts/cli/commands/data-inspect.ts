@@ -1,0 +1,180 @@
+import { Command } from 'commander'
+import type { Inspection } from '../../../data/inspect/inspect.ts'
+import type { LeakReport } from '../../../data/inspect/leaks.ts'
+import type { PairGain } from '../../../data/inspect/pair-gain.ts'
+import { addReadFlags, type ReadFlags } from '../data-flags.ts'
+import { count, openTerminal, score, type Terminal, table } from '../terminal.ts'
+
+interface InspectFlags extends ReadFlags {
+  readonly strong?: string
+  readonly weak?: string
+  readonly judge?: string
+  readonly minVotes?: string
+  readonly margin?: string
+  readonly leaks?: boolean
+  readonly json?: boolean
+}
+
+const ROWS_SHOWN = 12
+
+/** `weir data inspect <dataset|logs...>` */
+export function dataInspectCommand(): Command {
+  const command = new Command('inspect')
+    .description('what a dataset or log holds, and what routing a pair could gain at most')
+    .argument('<logs...>', 'one dataset folder, or logs as weir data ingest takes them')
+    .option(
+      '--strong <model>',
+      'with --weak: the pair’s labels, oracle, and whether the rows are enough',
+    )
+    .option('--weak <model>', 'with --strong')
+    .option('--judge <name>', 'of the pair, only votes of judges with this in their name')
+    .option('--min-votes <number>', 'of the pair, only prompts with as many votes')
+    .option('--margin <score>', 'of the pair, take closer scores for a tie and others for a win')
+    .option('--leaks', 'look for held-out prompts that training has seen, or nearly')
+  return addReadFlags(command)
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  weir data inspect datasets/logs\n  weir data inspect outcomes.csv.gz --strong gpt-4-1106-preview --weak mixtral-8x7b --leaks',
+    )
+    .action(run)
+}
+
+async function run(logs: readonly string[], flags: InspectFlags): Promise<void> {
+  const { interruptSignal } = await import('../interrupt.ts')
+  const { numberOption } = await import('../options.ts')
+  const { readOptions } = await import('../data-flags.ts')
+  const { openDatasetOrLogs } = await import('../../../data/ingest.ts')
+  const { inspect } = await import('../../../data/inspect/inspect.ts')
+  const { findLeaks } = await import('../../../data/inspect/leaks.ts')
+  const { WeirError } = await import('../../../core/errors.ts')
+  const terminal = openTerminal()
+  const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
+  if ((flags.strong === undefined) !== (flags.weak === undefined)) {
+    throw new WeirError('option_invalid', {
+      option: '--strong and --weak',
+      expected: 'both or neither',
+      got: flags.strong ?? flags.weak,
+    })
+  }
+  const minVotes = numberOption('--min-votes', flags.minVotes, { min: 0 })
+  const margin = numberOption('--margin', flags.margin, { min: 0, max: 1 })
+  const dataset = await openDatasetOrLogs(logs, { ...readOptions(flags), ...watch })
+  const found = inspect(
+    dataset,
+    flags.strong === undefined || flags.weak === undefined
+      ? undefined
+      : {
+          strong: flags.strong,
+          weak: flags.weak,
+          ...(flags.judge !== undefined && { judge: flags.judge }),
+          ...(minVotes !== undefined && { minVotes }),
+          ...(margin !== undefined && { margin }),
+        },
+  )
+  const leaks = flags.leaks ? findLeaks(dataset, watch) : undefined
+  terminal.endProgress()
+  if (flags.json) terminal.json({ ...found, ...(leaks && { leaks }) })
+  else {
+    print(terminal, found)
+    if (found.pair) printPair(terminal, found.pair)
+    if (leaks) printLeaks(terminal, leaks)
+    printNext(terminal, logs, found)
+  }
+}
+
+function print(terminal: Terminal, found: Inspection): void {
+  const { rows, counts, models, meetings, categories, judges, prompt_length: length } = found
+  terminal.print(
+    `${count(rows.read)} rows: ${count(rows.kept)} kept, ${count(rows.rejected)} refused, ${count(rows.duplicates)} met before`,
+  )
+  terminal.print(
+    `${count(counts.prompts)} prompts: train ${count(counts.train)}, validation ${count(counts.validation)}, calibration ${count(counts.calibration)}, test ${count(counts.test)}`,
+  )
+  terminal.print(
+    `prompt length in characters: 10% ${count(length.p10)}, median ${count(length.p50)}, 90% ${count(length.p90)}, longest ${count(length.max)}`,
+  )
+  const or = (value: number | null, show: (value: number) => string): string =>
+    value === null ? '' : show(value)
+  section(terminal, `${count(models.length)} models`, [
+    ['model', 'scored', 'mean score', 'mean cost', 'tokens', 'votes', 'wins', 'losses', 'ties'],
+    ...models.map((model) => [
+      model.model,
+      count(model.scored),
+      or(model.score, score),
+      or(model.cost, (cost) => cost.toPrecision(3)),
+      or(model.tokens, (tokens) => count(Math.round(tokens))),
+      ...[model.votes, model.wins, model.losses, model.ties].map(count),
+    ]),
+  ])
+  section(terminal, `${count(meetings.length)} pairs compared on the same prompts`, [
+    ['model', 'and', 'wins', 'losses', 'ties', 'both bad'],
+    ...meetings.map(({ a, b, wins, losses, ties, both_bad }) => [
+      a,
+      b,
+      ...[wins, losses, ties, both_bad].map(count),
+    ]),
+  ])
+  section(terminal, `${count(categories.length)} categories`, [
+    ['category', 'prompts'],
+    ...categories.map(({ category, prompts }) => [category, count(prompts)]),
+  ])
+  section(terminal, `${count(judges.length)} judges`, [
+    ['judge', 'votes'],
+    ...judges.map(({ judge, votes }) => [judge, count(votes)]),
+  ])
+}
+
+/** A table with its heading; the rest of a long one is counted. */
+function section(terminal: Terminal, title: string, rows: readonly (readonly string[])[]): void {
+  if (rows.length < 2) return
+  terminal.print(`\n${title}`)
+  terminal.print(table(rows.slice(0, ROWS_SHOWN + 1)))
+  if (rows.length > ROWS_SHOWN + 1)
+    terminal.print(`... and ${count(rows.length - ROWS_SHOWN - 1)} more (--json has all)`)
+}
+
+const share = (value: number): string => `${(100 * value).toFixed(1)}%`
+
+function printPair(terminal: Terminal, pair: PairGain): void {
+  const { gain, oracle, chance, by_split: by } = pair
+  terminal.print(`\n${pair.strong} (strong) and ${pair.weak} (weak)`)
+  terminal.print(
+    `${count(pair.prompts)} prompts with both: train ${count(by.train)}, validation ${count(by.validation)}, calibration ${count(by.calibration)}, test ${count(by.test)}`,
+  )
+  terminal.print(
+    `strong better on ${share(pair.strong_better)}, equal ${share(pair.equal)}, weak better on ${share(pair.weak_better)}`,
+  )
+  terminal.print(
+    `all strong gains ${score(gain.value)} [${score(gain.low)}, ${score(gain.high)}] a prompt; a router that knew would gain ${score(oracle.gain)} with ${share(oracle.strong_share)} sent strong${oracle.apgr === null ? '' : ` (APGR ${score(oracle.apgr)})`}`,
+  )
+  if (chance.test !== null)
+    terminal.print(`guessing scores APGR .5 within ${score(chance.test)} on the test split`)
+  terminal.print(pair.verdict)
+}
+
+function printLeaks(terminal: Terminal, { splits, examples }: LeakReport): void {
+  section(terminal, 'held-out prompts that training has seen', [
+    ['split', 'prompts', 'same text', 'same stem', 'near-duplicate'],
+    ...Object.entries(splits).map(([split, { prompts, exact, normalised, near }]) => [
+      split,
+      ...[prompts, exact, normalised, near].map(count),
+    ]),
+  ])
+  for (const { split, prompt, train, similarity } of examples) {
+    terminal.print(
+      `${split}, ${share(similarity)} alike:\n  ${oneLine(prompt)}\n  ${oneLine(train)}`,
+    )
+  }
+}
+
+const oneLine = (text: string): string => text.replace(/\s+/g, ' ').slice(0, 110)
+
+function printNext(terminal: Terminal, logs: readonly string[], found: Inspection): void {
+  const [a, b] = found.models
+  const strong = found.pair?.strong ?? a?.model
+  const weak = found.pair?.weak ?? b?.model
+  if (strong === undefined || weak === undefined) return
+  const command = found.pair ? 'weir train' : 'weir data inspect'
+  terminal.print(`\nNext: ${command} ${logs.join(' ')} --strong ${strong} --weak ${weak}`)
+}

@@ -1,0 +1,88 @@
+import type { Command } from 'commander'
+import type { Mean } from '../../replay/policy-compare.ts'
+import { count, openTerminal, score, table } from '../terminal.ts'
+
+/** `weir policy compare <log>`: the policies that shared a gateway's requests, side by side. */
+export function addCompareCommand(policy: Command): void {
+  policy
+    .command('compare')
+    .description('compare the policies that shared a gateway’s requests: cost, feedback, routes')
+    .argument('<decision-log>', 'folder or file that weir serve --log wrote')
+    .option('--json', 'print the comparison as JSON')
+    .addHelpText('after', '\nExample:\n  weir policy compare logs')
+    .action(run)
+}
+
+async function run(path: string, options: { readonly json?: boolean }): Promise<void> {
+  const { comparePolicies } = await import('../../replay/policy-compare.ts')
+  const { readRequests } = await import('../../replay/rows.ts')
+  const { interruptSignal } = await import('../interrupt.ts')
+  const terminal = openTerminal()
+  const result = comparePolicies(await readRequests(path, interruptSignal()))
+  if (options.json) {
+    terminal.json(result)
+    return
+  }
+  const { arms, agreed, differences } = result
+  if (arms.length === 0) {
+    terminal.print(
+      `no request in ${path} was decided by a policy (gateway.policy or gateway.policies)`,
+    )
+    return
+  }
+  terminal.print(
+    table([
+      ['policy', 'requests', 'units', 'errors', 'US dollars', 'rated', 'score', 'weighted'],
+      ...arms.map((arm) => [
+        arm.policy,
+        count(arm.requests),
+        count(arm.units),
+        count(arm.errors),
+        dollars(arm.usd, arm.priced),
+        count(arm.rated),
+        shown(arm.score),
+        shown(arm.weighted),
+      ]),
+    ]),
+  )
+  for (const { policy, routes } of arms) {
+    terminal.print(`\n${policy}`)
+    terminal.print(
+      table([
+        ['step', 'rule', 'first asked', 'requests', 'US dollars', 'score'],
+        ...routes.map(({ step, rule, model, requests, usd, score: mean }) => [
+          step,
+          rule ?? '',
+          model,
+          count(requests),
+          usd.toFixed(4),
+          mean === undefined ? '' : score(mean),
+        ]),
+      ]),
+    )
+  }
+  if (arms.length > 1) {
+    terminal.print('')
+    for (const { policy, against, ...mean } of differences) {
+      const clear = mean.low > 0 || mean.high < 0
+      terminal.print(`${policy} less ${against}: ${shown(mean)}${clear ? '' : ', not clear of 0'}`)
+    }
+    terminal.note(
+      `${count(agreed)} rated requests would have gone to the same model under each of them, and count for all`,
+    )
+  }
+  const few = arms.filter(({ units }) => units < 30)
+  if (few.length > 0) {
+    const names = few.map(({ policy }) => policy).join(', ')
+    terminal.note(`fewer than 30 sessions or keys behind ${names}: such intervals are too narrow`)
+  }
+}
+
+const dollars = (usd: number, priced: number): string => (priced === 0 ? '' : usd.toFixed(4))
+
+const shown = (mean: Mean | undefined): string =>
+  mean === undefined
+    ? ''
+    : Number.isFinite(mean.low)
+      ? `${score(mean.value)} [${score(mean.low)}, ${score(mean.high)}]`
+      : `${score(mean.value)} [one unit]`

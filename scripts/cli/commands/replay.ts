@@ -1,0 +1,183 @@
+import { Command } from 'commander'
+import type { PolicyReplay } from '../../replay/policy.ts'
+import { count, openTerminal, type Terminal, table } from '../terminal.ts'
+
+interface ReplayFlags {
+  readonly threshold?: string
+  readonly policy?: string
+  readonly bundle?: string
+  readonly price: readonly string[]
+  readonly json?: boolean
+}
+
+/** `weir replay <decision-log>`: what another threshold or policy would have changed, in routes and dollars. */
+export function replayCommand(): Command {
+  const collect = (value: string, before: readonly string[]): string[] => [...before, value]
+  return new Command('replay')
+    .description('say what another threshold or policy would have changed in a decision log')
+    .argument('<decision-log>', 'folder or file that weir serve --log wrote')
+    .option('--threshold <number>', 'the threshold to try')
+    .option('--policy <file>', 'the policy file to try on every chat and decision')
+    .option(
+      '--bundle <folder>',
+      'with --policy: another router than the one that was logged; needs the log’s text',
+    )
+    .option(
+      '--price <model=in/out>',
+      'US dollars per million tokens, or a JSON file of prices; repeatable',
+      collect,
+      [],
+    )
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  weir replay logs --threshold 0.4
+  weir replay logs --policy new.yaml --threshold 0.4`,
+    )
+    .action(run)
+}
+
+async function run(path: string, options: ReplayFlags): Promise<void> {
+  const { numberOption } = await import('../options.ts')
+  const { WeirError } = await import('../../../core/errors.ts')
+  const threshold = numberOption('--threshold', options.threshold, { min: 0, max: 1 })
+  if (options.policy !== undefined) {
+    await runPolicy(path, options.policy, threshold, options)
+    return
+  }
+  if (threshold === undefined) {
+    const expected = 'it, or --policy: something to try'
+    throw new WeirError('option_invalid', { option: '--threshold', expected, got: 'neither' })
+  }
+  await runThreshold(path, threshold, options)
+}
+
+async function runThreshold(path: string, threshold: number, options: ReplayFlags): Promise<void> {
+  const { readDecisionLog } = await import('../../../records/log-reader.ts')
+  const { replay } = await import('../../replay/replay.ts')
+  const terminal = openTerminal()
+  const result = await replay(readDecisionLog(path), threshold)
+  if (options.json) {
+    terminal.json(result)
+    return
+  }
+  const { before, after, usdBefore, usdAfter } = result
+  const models = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+  terminal.print(
+    table([
+      ['model', 'before', 'after'],
+      ...models.map((model) => [model, count(before[model] ?? 0), count(after[model] ?? 0)]),
+    ]),
+  )
+  terminal.print(`${count(result.changed)} of ${count(result.decisions)} decisions change`)
+  if (result.untouched > 0) terminal.note(`${count(result.untouched)} have no win rate to replay`)
+  if (usdBefore === undefined || usdAfter === undefined) {
+    terminal.note('no dollars: the log has no cost_usd for some of these models')
+  } else terminal.print(`$${usdBefore.toFixed(4)} before, $${usdAfter.toFixed(4)} after`)
+}
+
+async function runPolicy(
+  path: string,
+  policyPath: string,
+  threshold: number | undefined,
+  options: ReplayFlags,
+): Promise<void> {
+  const { readPolicy } = await import('../../../serving/policy/policy-version.ts')
+  const { interruptSignal } = await import('../interrupt.ts')
+  const { priceOption } = await import('../price-option.ts')
+  const { replayPolicy } = await import('../../replay/policy.ts')
+  const { assertLogHolds } = await import('../../replay/needs.ts')
+  const { readRequests } = await import('../../replay/rows.ts')
+  const { withTextReaders } = await import('../../replay/router.ts')
+  const terminal = openTerminal()
+  const signal = interruptSignal()
+  const checked = await readPolicy(policyPath)
+  const policy =
+    threshold === undefined || !checked.file.learned
+      ? checked
+      : { ...checked, file: { ...checked.file, learned: { ...checked.file.learned, threshold } } }
+  const prices = await priceOption(options.price)
+  const log = await readRequests(path, signal)
+  // before an encoder or a bundle is opened for nothing
+  assertLogHolds(policy.file, log, path)
+  const progress = (stage: string) => (done: number, total: number) =>
+    terminal.onProgress({ stage, done, total })
+  const scores = await scoresOf(path, log, options.bundle, signal, progress('scoring'))
+  const result = await withTextReaders(policy.file, (readers) =>
+    replayPolicy(log, policy, {
+      path,
+      scores,
+      prices,
+      signal,
+      onProgress: progress('replaying'),
+      readers,
+    }),
+  )
+  terminal.endProgress()
+  if (options.json) terminal.json({ ...result, log: log.stats })
+  else printReplay(terminal, result)
+}
+
+async function scoresOf(
+  path: string,
+  log: Awaited<ReturnType<typeof import('../../replay/rows.ts').readRequests>>,
+  bundle: string | undefined,
+  signal: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+) {
+  const { bundleScores, loggedScores } = await import('../../replay/router.ts')
+  if (bundle === undefined) return loggedScores(log.requests)
+  const { loadRouter } = await import('../../../models/router.ts')
+  const router = await loadRouter(bundle)
+  try {
+    return await bundleScores(log.requests, router, { path, text: log.text, signal, onProgress })
+  } finally {
+    await router.close()
+  }
+}
+
+function printReplay(terminal: Terminal, result: PolicyReplay): void {
+  const { requests, changed, unknown, unnamed, matrix, steps, dollars } = result
+  const targets = [...new Set(Object.values(matrix).flatMap((row) => Object.keys(row)))].sort()
+  terminal.print(
+    table([
+      ['before \\ after', ...targets],
+      ...Object.entries(matrix).map(([from, row]) => [
+        from,
+        ...targets.map((to) => (row[to] === undefined ? '' : count(row[to]))),
+      ]),
+    ]),
+  )
+  terminal.print('')
+  terminal.print(
+    table([
+      ['step', 'before', 'after'],
+      ...Object.entries(steps).map(([step, { before, after }]) => [
+        step,
+        count(before),
+        count(after),
+      ]),
+    ]),
+  )
+  terminal.print(`\n${count(changed)} of ${count(requests)} requests change`)
+  if (unknown > 0) {
+    terminal.note(
+      `${count(unknown)} would be decided by a win rate or a model’s word that the log does not have, and are left as they were; --bundle scores those whose text was logged`,
+    )
+  }
+  if (unnamed > 0) {
+    terminal.note(
+      `${count(unnamed)} asked for a model that the policy does not know: left as they were`,
+    )
+  }
+  const { priced, before, after, assumptions } = dollars
+  if (priced === 0) terminal.note('no dollars: neither the log nor --price says what models cost')
+  else {
+    terminal.print(
+      `$${before.toFixed(4)} before, $${after.toFixed(4)} after, on the ${count(priced)} requests whose cost is known`,
+    )
+    for (const assumption of assumptions) terminal.note(`assumed of ${assumption}`)
+  }
+}

@@ -1,0 +1,188 @@
+import { dirname, join } from 'node:path'
+import { WeirError } from '../../core/errors.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
+import { type HubOptions, listFiles } from '../../data/hub/client.ts'
+import { type FetchedFile, fetchFromHub } from '../../data/hub/download.ts'
+import { type HubReference, parseReference } from '../../data/hub/reference.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
+import { MODEL_PLACES } from '../../models/encoders/hf/folder.ts'
+
+export interface FetchEncoderOptions extends HubOptions {
+  /** the cache; the model lies in it under its name and revision */
+  readonly folder: string
+  /** the graph's path in the repository; otherwise the usual places are tried */
+  readonly file?: string | undefined
+  readonly onProgress?: OnProgress
+}
+
+export interface FetchedEncoder {
+  /** what `--encoder hf:<dir>` takes */
+  readonly folder: string
+  readonly graph: string
+  readonly files: readonly FetchedFile[]
+}
+
+/** What a sentence encoder needs beside its graph; all but the tokenizer may be absent. */
+const CONFIGURATION = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'config.json',
+  'modules.json',
+  'sentence_bert_config.json',
+  'config_sentence_transformers.json',
+]
+
+/**
+ * Downloads a sentence encoder's ONNX graph, tokenizer and configuration, and nothing else of it.
+ *
+ * @param name `owner/name` or `owner/name@revision`
+ * @throws option_invalid, hub_denied, hub_not_found, hub_failed, download_corrupt
+ */
+export async function fetchEncoder(
+  name: string,
+  options: FetchEncoderOptions,
+): Promise<FetchedEncoder> {
+  const reference = modelReference(name)
+  const present = new Set((await listFiles(reference, options)).map(({ path }) => path))
+  const graph = (options.file ? [options.file] : MODEL_PLACES).find((path) => present.has(path))
+  if (graph === undefined || !present.has('tokenizer.json')) {
+    const what = graph === undefined ? `ONNX graph (${options.file ?? '.onnx'})` : 'tokenizer.json'
+    throw new WeirError('hub_not_found', { url: reference.repo, what })
+  }
+  const wanted = [
+    graph,
+    ...CONFIGURATION.filter((path) => present.has(path)),
+    ...[...present].filter((path) => /^\d+_Pooling\/config\.json$/.test(path)),
+  ]
+  const files: FetchedFile[] = []
+  for (const path of wanted) {
+    files.push(...(await fetchFromHub({ ...reference, path }, options)))
+  }
+  const tokenizer = files[wanted.indexOf('tokenizer.json')]!
+  return { folder: dirname(tokenizer.path), graph: join(dirname(tokenizer.path), graph), files }
+}
+
+function modelReference(name: string): HubReference {
+  const reference = parseReference(name.startsWith('hf://') ? name : `hf://models/${name}`)
+  if (reference.type === 'models' && reference.path === undefined) return reference
+  throw new WeirError('option_invalid', {
+    option: 'the encoder to fetch',
+    expected: 'owner/name[@revision], such as sentence-transformers/all-MiniLM-L6-v2',
+    got: name,
+  })
+}
+
+/** What an encoder costs on this machine, on the thread that it was given. */
+export interface EncoderTiming {
+  readonly name: string
+  readonly dimension: number
+  /** bytes that a bundle carries for it */
+  readonly bytes: number
+  /** median milliseconds of one prompt of so many tokens (four characters each) */
+  readonly milliseconds: Readonly<Record<number, number>>
+  /** prompts of about 128 tokens a second, in batches of 64 */
+  readonly promptsPerSecond: number
+  /** resident memory that came with loading and running it, in bytes */
+  readonly memory: number
+}
+
+const WORDS =
+  'the of and to in is that for with as on by this be are from or an it was at which model answer question value number function result energy market water language system given following statement theory reaction person city history argument proof rate cost price force current because between would should could about calculate explain describe write compare which determine probability equation cell gene protein acid company contract court law treatment patient symptom algorithm list string array sort merge'.split(
+    ' ',
+  )
+
+/** A deterministic English-like prompt of so many words; each number gives another. */
+export function wordsPrompt(words: number, number: number): string {
+  const random = createRandom(deriveSeed(number, `${words} words`))
+  const text = Array.from({ length: words }, () => WORDS[random.int(WORDS.length)]!).join(' ')
+  return `${text[0]!.toUpperCase()}${text.slice(1)}?`
+}
+
+/** The same of about four characters a token, as English has. */
+export function tokensPrompt(tokens: number, number: number): string {
+  const text = wordsPrompt(tokens, number)
+  return text.slice(0, tokens * 4)
+}
+
+/** Median milliseconds of one call each; `budgetMs` ends it early. Prompts differ, so nothing is remembered. */
+export async function medianMilliseconds(
+  run: (prompt: string) => Promise<unknown>,
+  prompts: (i: number) => string,
+  { warm = 5, calls = 200, budgetMs = 3000 } = {},
+): Promise<number> {
+  for (let i = 0; i < warm; i++) await run(prompts(i))
+  const times: number[] = []
+  const end = performance.now() + budgetMs
+  for (let i = 0; i < calls && (i < 5 || performance.now() < end); i++) {
+    const prompt = prompts(warm + i)
+    const started = performance.now()
+    await run(prompt)
+    times.push(performance.now() - started)
+  }
+  times.sort((a, b) => a - b)
+  return times[times.length >> 1]!
+}
+
+export async function timeEncoder(
+  name: string,
+  open: () => Promise<{ encoder: Encoder; bytes: number }>,
+  tokens: readonly number[] = [20, 128, 512],
+): Promise<EncoderTiming> {
+  globalThis.gc?.()
+  const before = process.memoryUsage().rss
+  const { encoder, bytes } = await open()
+  try {
+    const one = (prompt: string): Promise<unknown> => encoder.encode([prompt])
+    const milliseconds: Record<number, number> = {}
+    for (const count of tokens) {
+      milliseconds[count] = await medianMilliseconds(one, (i) => tokensPrompt(count, i))
+    }
+    const batch = Array.from({ length: 64 }, (_, i) => tokensPrompt(128, i))
+    const perBatch = await medianMilliseconds(
+      () => encoder.encode(batch),
+      () => '',
+      {
+        warm: 1,
+        calls: 20,
+        budgetMs: 2000,
+      },
+    )
+    return {
+      name,
+      dimension: encoder.spec.dimension,
+      bytes,
+      milliseconds,
+      promptsPerSecond: (1000 * batch.length) / perBatch,
+      memory: Math.max(0, process.memoryUsage().rss - before),
+    }
+  } finally {
+    await encoder.close?.()
+  }
+}
+
+/** The rows of a table, heading first. */
+export function timingRows(timings: readonly EncoderTiming[]): string[][] {
+  const tokens = Object.keys(timings[0]?.milliseconds ?? {}).map(Number)
+  const ms = (value: number): string =>
+    value < 0.1 ? value.toFixed(4) : value < 10 ? value.toFixed(2) : value.toFixed(1)
+  const megabytes = (value: number): string => (value / 1e6).toFixed(1)
+  return [
+    [
+      'encoder',
+      'dimension',
+      'files MB',
+      ...tokens.map((count) => `ms at ${count} tokens`),
+      'prompts/s',
+      'memory MB',
+    ],
+    ...timings.map((timing) => [
+      timing.name,
+      String(timing.dimension),
+      megabytes(timing.bytes),
+      ...tokens.map((count) => ms(timing.milliseconds[count]!)),
+      Math.round(timing.promptsPerSecond).toLocaleString('en-US'),
+      megabytes(timing.memory),
+    ]),
+  ]
+}

@@ -1,0 +1,64 @@
+import { WeirError } from '../../core/errors.ts'
+import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
+import { isRemote } from '../../models/encoders/encoder.ts'
+import { loadRouter, type Router } from '../../models/router.ts'
+import type { GatewayRequest, Plan } from '../../serving/gateway/plan.ts'
+import type { CheckedPolicy } from '../../serving/policy/check.ts'
+import { EncoderPool } from '../../serving/policy/encoder-pool.ts'
+import { assertPolicyFits } from '../../serving/policy/fit.ts'
+import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
+import { createPolicy } from '../../serving/policy/pipeline.ts'
+import { openTextReaders } from '../../serving/policy/text-readers.ts'
+import { cacheFolder } from '../encoder-opening.ts'
+
+/**
+ * What a policy does with one request, without a server; no model is asked.
+ *
+ * @param bundle the learned router's; without it, that step is passed
+ * @throws config_invalid where policy and router do not fit, and what opening them throws
+ */
+export async function explainPolicy(
+  policy: CheckedPolicy,
+  request: GatewayRequest,
+  bundle: string | undefined,
+): Promise<Plan> {
+  const router = bundle === undefined ? undefined : await loadRouter(bundle)
+  const encoders = new EncoderPool(async (name) => {
+    const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+    return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
+  })
+  let close = async (): Promise<void> => {}
+  try {
+    if (router && policy.file.learned) assertPolicyFits(policy, { pairs: [pairOf(router)] })
+    const readers = await openTextReaders(policy.file, encoders)
+    close = readers.close
+    const learned = router ? { learned: learnedBy(router) } : {}
+    return await createPolicy(policy, { ...readers.needs, ...learned }).plan(request, {
+      signal: new AbortController().signal,
+      send: async ({ model }) => {
+        const reason = 'no models are asked here'
+        throw new WeirError('upstream_unavailable', { model, reason })
+      },
+    })
+  } finally {
+    await close()
+    await router?.close()
+  }
+}
+
+function learnedBy(router: Router): LearnedRouter {
+  // whatever the file calls it: it is the bundle that was given
+  const decide = ({ router: _, ...asked }: RouteRequest): Promise<Decision> => router.route(asked)
+  return {
+    route: decide,
+    preview: decide,
+    has: (name) => name === router.manifest.name,
+    remote: () => isRemote(router.manifest.encoder),
+  }
+}
+
+function pairOf({ manifest }: Router): { router: string; strong: string; weak: string } {
+  const its = (wanted: string): string =>
+    manifest.candidates.find(({ role }) => role === wanted)!.model
+  return { router: manifest.name, strong: its('strong'), weak: its('weak') }
+}

@@ -1,0 +1,55 @@
+import { createRequire } from 'node:module'
+import { Command, CommanderError } from 'commander'
+import { WeirError } from '../../core/errors.ts'
+import { COMMANDS } from './commands/index.ts'
+
+/** Runs the `weir` command: parses, then lets one file a subcommand do the work. Resolves to its exit code. */
+export async function runWeir(argv: readonly string[]): Promise<number> {
+  const program = new Command('weir')
+    .description('Learned LLM routers: train on your preference logs, calibrate, serve.')
+    .version(packageVersion())
+    .showHelpAfterError('(weir --help lists the commands)')
+    .addHelpText(
+      'after',
+      '\nExample:\n  weir train logs.jsonl --strong gpt-4-1106-preview --weak mixtral-8x7b',
+    )
+  for (const command of COMMANDS) program.addCommand(await command())
+  for (const command of [
+    program,
+    ...program.commands,
+    ...program.commands.flatMap((c) => c.commands),
+  ]) {
+    command.exitOverride()
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return typeof process.exitCode === 'number' ? process.exitCode : 0
+  } catch (error) {
+    return report(error)
+  }
+}
+
+function report(error: unknown): number {
+  // commander has printed its own message by now
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof WeirError) {
+    process.stderr.write(`error: ${error.message} [${error.code}]\n`)
+    return error.exitCode
+  }
+  process.stderr.write(
+    `This is a bug in weir, not in what you gave it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  )
+  return 70
+}
+
+function packageVersion(): string {
+  const require = createRequire(import.meta.url)
+  for (const path of ['../../package.json', '../../../package.json']) {
+    try {
+      return (require(path) as { version: string }).version
+    } catch {
+      // the build sits one folder deeper than the source
+    }
+  }
+  return 'unknown'
+}

@@ -1,0 +1,106 @@
+import type { OnProgress, Progress } from '../../core/progress.ts'
+
+/** What a command may say: results on stdout, everything else on stderr, so `--json` output can be piped. */
+export interface Terminal {
+  /** A line of the result. */
+  print(line: string): void
+  /** The whole result as one JSON object. */
+  json(value: unknown): void
+  /** A note to the person, kept out of the result. */
+  note(line: string): void
+  /** Shows a stage once it has taken longer than a second; a live line on a terminal, else a line a stage. */
+  readonly onProgress: OnProgress
+  /** Ends the live line. */
+  endProgress(): void
+}
+
+const SHOW_AFTER_MS = 1000
+const REDRAW_MS = 200
+const PLAIN_EVERY_MS = 5000
+
+export function openTerminal(
+  stdout: NodeJS.WritableStream = process.stdout,
+  stderr: NodeJS.WritableStream & { isTTY?: boolean; columns?: number } = process.stderr,
+  now: () => number = Date.now,
+): Terminal {
+  let stage = ''
+  let started = 0
+  let drawn = 0
+  let live = false
+  const endProgress = (): void => {
+    if (live) stderr.write('\n')
+    live = false
+    stage = ''
+  }
+  return {
+    print: (line) => void stdout.write(`${line}\n`),
+    json: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
+    note(line) {
+      endProgress()
+      stderr.write(`${line}\n`)
+    },
+    onProgress(progress) {
+      const time = now()
+      if (progress.stage !== stage) {
+        endProgress()
+        stage = progress.stage
+        started = time
+        drawn = 0
+      }
+      const waited = stderr.isTTY ? REDRAW_MS : PLAIN_EVERY_MS
+      if (time - started < SHOW_AFTER_MS || time - drawn < waited) return
+      drawn = time
+      const line = progressLine(progress, (time - started) / 1000)
+      if (!stderr.isTTY) {
+        stderr.write(`${line}\n`)
+        return
+      }
+      live = true
+      stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`)
+    },
+    endProgress,
+  }
+}
+
+/** `encoding: 3,200 of 10,000 (32%), 1,050/s, 6 s left` */
+export function progressLine(progress: Progress, seconds: number): string {
+  const { stage, done, total, note } = progress
+  const rate = seconds > 0 ? done / seconds : 0
+  const parts = [
+    total === undefined
+      ? count(done)
+      : `${count(done)} of ${count(total)} (${percent(done / total)})`,
+  ]
+  if (rate > 0) parts.push(rate >= 10 ? `${count(Math.round(rate))}/s` : `${rate.toFixed(1)}/s`)
+  if (total !== undefined && rate > 0 && done < total) {
+    parts.push(`${count(Math.ceil((total - done) / rate))} s left`)
+  }
+  if (note) parts.push(note)
+  return `${stage}: ${parts.join(', ')}`
+}
+
+/** 12,345 */
+export const count = (n: number): string => n.toLocaleString('en-US')
+/** 32% */
+export const percent = (share: number): string => `${Math.round(share * 100)}%`
+/** .623, as the field prints scores */
+export const score = (value: number): string =>
+  Number.isFinite(value) ? value.toFixed(3).replace(/^(-?)0\./, '$1.') : 'undefined'
+
+/** Columns padded to line up; the first row is the heading. Numbers-looking cells go right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  )
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => {
+          const right = /^[-+]?[\d.,]+%?$/.test(cell)
+          return right ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}

@@ -1,0 +1,99 @@
+import type { AutoChoice } from '../../training/auto.ts'
+import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
+import type { Settings } from '../../training/trainers/settings.ts'
+import type { Tuning } from '../../training/tune/tune.ts'
+import { percent, score, type Terminal, table } from './terminal.ts'
+
+/** Log-loss and APGR of each family on validation rows that tuned none of them. */
+export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): void {
+  terminal.print('\nFamilies, simplest first, on half of validation')
+  terminal.print(
+    table([
+      ['', 'log-loss', 'above the best', 'APGR', '95% interval', ''],
+      ...rows.map(({ name, loss, above, error, apgr, chosen }) => [
+        name,
+        loss.toFixed(4),
+        above === 0 ? 'best' : `${above.toFixed(4)} ± ${error.toFixed(4)}`,
+        apgr.value === null ? '' : score(apgr.value),
+        apgr.low === null || apgr.high === null ? '' : `[${score(apgr.low)}, ${score(apgr.high)}]`,
+        chosen ? 'chosen' : '',
+      ]),
+    ]),
+  )
+  for (const { name, reason } of skipped) terminal.print(`${name}: left out, ${reason}`)
+}
+
+/** Every setting that was tried with its log-loss at each part of the train rows. */
+export function printTuning(terminal: Terminal, tuning: Tuning): void {
+  const { family, trials, fractions, best, comparison, stopped } = tuning
+  terminal.print(
+    `\nTuning ${family}: log-loss on half of validation, by the part of the train rows that was learnt from`,
+  )
+  const order = [...trials.keys()].toSorted(
+    (a, b) =>
+      trials[b]!.losses.length - trials[a]!.losses.length || last(trials[a]!) - last(trials[b]!),
+  )
+  terminal.print(
+    table([
+      ['', ...fractions.map(percent), ''],
+      ...order.map((at) => {
+        const { settings, losses } = trials[at]!
+        const cells = fractions.map((_, rung) => losses[rung]?.toFixed(4) ?? '')
+        return [described(settings), ...cells, at === best ? 'chosen' : '']
+      }),
+    ]),
+  )
+  const [defaults, tuned] = comparison ?? []
+  if (defaults && tuned) {
+    const { above, error } = above0(defaults, tuned)
+    terminal.print(
+      `On the other half: defaults ${defaults.loss.toFixed(4)}, tuned ${tuned.loss.toFixed(4)} (a difference of ${above.toFixed(4)} ± ${error.toFixed(4)}); ${tuned.chosen ? 'the tuned settings are taken' : 'the defaults stay'}`,
+    )
+  }
+  if (stopped) terminal.print('The search was stopped: this is the best so far.')
+}
+
+type Standing = NonNullable<Tuning['comparison']>[number]
+
+/** The worse one's difference: the better one's own is 0. */
+const above0 = (a: Standing, b: Standing): Standing => (a.above > 0 ? a : b)
+
+const last = ({ losses }: Tuning['trials'][number]): number => losses.at(-1) ?? Number.NaN
+
+function described(settings: Settings): string {
+  const pairs = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+  return pairs.length > 0 ? pairs.join(' ') : 'defaults'
+}
+
+/** The held-out split's APGR with its interval, beside the baselines'. */
+export function printReport(terminal: Terminal, report: EvaluationReport): void {
+  const line = (
+    name: string,
+    { apgr, cpt }: EvaluationReport['routers'][number] | EvaluationReport['baselines'][string],
+  ): string[] => [
+    name,
+    apgr.value === null ? 'undefined' : score(apgr.value),
+    apgr.low === null || apgr.high === null ? '' : `[${score(apgr.low)}, ${score(apgr.high)}]`,
+    cpt['50'] === null ? '' : `${(100 * cpt['50']).toFixed(1)}%`,
+    cpt['80'] === null ? '' : `${(100 * cpt['80']).toFixed(1)}%`,
+  ]
+  terminal.print(`\nHeld out: ${report.rows} prompts, never trained on`)
+  terminal.print(
+    table([
+      ['', 'APGR', '95% interval', 'CPT(50%)', 'CPT(80%)'],
+      ...report.routers.map((router) => line(router.name, router)),
+      ...Object.entries(report.baselines)
+        .filter(([name]) => !name.startsWith('always'))
+        .map(([name, baseline]) => line(name.replace('_', ' '), baseline)),
+    ]),
+  )
+  for (const { name, verdict, apgr } of report.routers) {
+    terminal.print(`${name}: ${verdict}`)
+    if (apgr.low !== null && apgr.low <= 0.5) {
+      terminal.print(
+        'No signal found: on the held-out prompts this router cannot be told from a coin.',
+      )
+    }
+  }
+  for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
+}

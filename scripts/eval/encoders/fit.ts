@@ -1,0 +1,166 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { WeirError } from '../../../core/errors.ts'
+import { createRandom, deriveSeed } from '../../../core/random.ts'
+import { readLogs } from '../../../data/ingest.ts'
+import { pairLabels } from '../../../data/pair.ts'
+import { stem } from '../../../data/splits/stem.ts'
+import { type Embeddings, takeRows } from '../../../models/encoders/embeddings.ts'
+import { classifier } from '../../../models/families/classifier.ts'
+import { mf } from '../../../models/families/mf.ts'
+import type { Engine } from '../../../training/engine/engine.ts'
+import { classifierTrainer } from '../../../training/trainers/heads/classifier.ts'
+import { mfTrainer } from '../../../training/trainers/heads/mf.ts'
+import type { Trainer, TrainingRows } from '../../../training/trainers/trainer.ts'
+
+export type Head = 'linear' | 'mf'
+
+/** Of the labels a head is given, what stops and selects it. */
+const VALIDATION = 0.15
+const PAIR = { strong: 0, weak: 1 } as const
+
+/** Embeddings of every prompt of the table, made from the training rows where the encoder is fitted. */
+export type EmbeddingSource = (training: readonly number[]) => Promise<Embeddings>
+
+/**
+ * The win rate of every prompt, from a head (and a fitted encoder) that saw `labels` rows of the other
+ * folds: the first of one seeded order, so that more labels contain fewer.
+ */
+export async function outOfFold(
+  table: PairTable,
+  source: EmbeddingSource,
+  head: Head,
+  labels: number,
+  options: {
+    readonly seed: number
+    readonly folds: number
+    readonly engine: Engine
+    readonly signal?: AbortSignal
+  },
+): Promise<Float64Array> {
+  const { seed, folds, engine, signal } = options
+  const winRate = new Float64Array(table.prompts.length)
+  const family = head === 'mf' ? mf : classifier
+  const trainer: Trainer = head === 'mf' ? mfTrainer : classifierTrainer
+  for (let fold = 0; fold < folds; fold++) {
+    const order = createRandom(deriveSeed(seed, `fold ${fold}`)).shuffle(
+      Array.from(table.fold.keys()).filter((row) => table.fold[row] !== fold),
+    )
+    const given = order.slice(0, labels)
+    const cut = Math.round(given.length * VALIDATION)
+    const embeddings = await source(given.slice(cut))
+    const rows = (chosen: readonly number[]): TrainingRows => ({
+      embeddings: takeRows(embeddings, chosen),
+      outcomes: {
+        scores: Float32Array.from(
+          chosen.flatMap((row) => [table.scores[2 * row]!, table.scores[2 * row + 1]!]),
+        ),
+      },
+    })
+    const { weights } = await trainer.fit({
+      models: ['strong', 'weak'],
+      ...PAIR,
+      train: rows(given.slice(cut)),
+      validation: rows(given.slice(0, cut)),
+      hyperparameters:
+        head === 'mf'
+          ? mfTrainer.defaults
+          : { ...classifierTrainer.defaults, l2_min: 0.3, l2_max: 30, l2_steps: 5 },
+      seed,
+      engine,
+      threads: 1,
+      ...(signal ? { signal } : {}),
+    })
+    const held = Array.from(table.fold.keys()).filter((row) => table.fold[row] === fold)
+    const scores = family.forward(weights, PAIR, takeRows(embeddings, held))
+    for (const [place, row] of held.entries()) winRate[row] = scores.winRate[place]!
+  }
+  return winRate
+}
+
+/** One pair's outcomes on distinct prompts, with the fold of each prompt's stem. */
+export interface PairTable {
+  readonly name: string
+  /** where the rows come from, for people */
+  readonly source: string
+  readonly prompts: readonly string[]
+  /** n x 2: the strong model's score, the weak one's */
+  readonly scores: Float32Array
+  readonly fold: Uint8Array
+}
+
+interface Source {
+  readonly name: string
+  readonly file: string
+  readonly strong: string
+  readonly weak: string
+}
+
+const REAL: readonly Source[] = [
+  {
+    name: 'mmlu',
+    file: 'routellm-mmlu.csv.gz',
+    strong: 'gpt-4-1106-preview',
+    weak: 'mistralai/Mixtral-8x7B-Instruct-v0.1',
+  },
+  {
+    name: 'gsm8k',
+    file: 'routellm-gsm8k.csv.gz',
+    strong: 'gpt-4-1106-preview',
+    weak: 'mistralai/Mixtral-8x7B-Instruct-v0.1',
+  },
+  {
+    name: 'mmlu-pro',
+    file: 'mmlu-pro.jsonl.gz',
+    strong: 'gpt-4o-2024-05',
+    weak: 'Meta-Llama-3_1-8B-Instruct',
+  },
+]
+const SAMPLE: Source = {
+  name: 'sample',
+  file: 'outcomes.jsonl.gz',
+  strong: 'big-1',
+  weak: 'small-1',
+}
+
+/** `WEIR_DATA`, else `../shared/data`, else the sample log of the project. */
+export async function pairTables(
+  only: readonly string[],
+  options: { readonly folds: number; readonly seed: number },
+): Promise<PairTable[]> {
+  const root = join(import.meta.dirname, '../../..')
+  const folder = process.env.WEIR_DATA ?? join(root, '../shared/data')
+  const real = REAL.filter(({ file }) => existsSync(join(folder, file)))
+  const sources = real.length > 0 ? real : [SAMPLE]
+  const from = real.length > 0 ? folder : join(root, 'data/sample')
+  const known = sources.map(({ name }) => name)
+  const unknown = only.find((name) => !known.includes(name))
+  if (unknown !== undefined) {
+    throw new WeirError('option_invalid', {
+      option: '--data',
+      expected: `some of ${known.join(', ')} (in ${from})`,
+      got: unknown,
+    })
+  }
+  const tables: PairTable[] = []
+  for (const source of sources) {
+    if (only.length > 0 && !only.includes(source.name)) continue
+    const dataset = await readLogs([join(from, source.file)], { seed: options.seed })
+    const { prompt, strong, weak } = pairLabels(dataset, source.strong, source.weak)
+    const { prefixes } = dataset.manifest.split
+    tables.push({
+      name: source.name,
+      source: `${source.file}: ${source.strong} over ${source.weak}`,
+      prompts: Array.from(prompt, (i) => dataset.prompts[i]!),
+      scores: Float32Array.from({ length: prompt.length * 2 }, (_, k) =>
+        k % 2 === 0 ? strong![k >> 1]! : weak![k >> 1]!,
+      ),
+      fold: Uint8Array.from(prompt, (i) =>
+        createRandom(deriveSeed(options.seed, stem(dataset.prompts[i]!, prefixes))).int(
+          options.folds,
+        ),
+      ),
+    })
+  }
+  return tables
+}

@@ -1,0 +1,198 @@
+import type { GatewayRecord } from '../../records/decision-record.ts'
+import type { LoggedRequests } from './rows.ts'
+
+/** A mean with its 95% interval; none where nothing was said. */
+export interface Mean {
+  readonly value: number
+  readonly low: number
+  readonly high: number
+}
+
+/** What one route of a policy did. */
+export interface RouteOfPolicy {
+  readonly step: string
+  readonly rule: string | undefined
+  readonly model: string
+  readonly requests: number
+  readonly usd: number
+  readonly score: number | undefined
+}
+
+/** One of the policies that shared the requests. */
+export interface PolicyArm {
+  readonly policy: string
+  readonly requests: number
+  /** sessions, keys or requests that kept to this policy: what was drawn, so what the intervals count */
+  readonly units: number
+  readonly errors: number
+  /** requests whose cost is known, and their US dollars */
+  readonly priced: number
+  readonly usd: number
+  /** requests with feedback */
+  readonly rated: number
+  /** of what users of this policy said */
+  readonly score: Mean | undefined
+  /**
+   * What this policy would score on everyone's requests: those that all policies would have given the same
+   * model (propensity 1) count for each of them, the others for the policy that served them.
+   */
+  readonly weighted: Mean | undefined
+  readonly routes: readonly RouteOfPolicy[]
+}
+
+export interface PolicyComparison {
+  readonly arms: readonly PolicyArm[]
+  /** rated requests that all policies would have given the same model */
+  readonly agreed: number
+  /** weighted score of each policy less the first one's; the requests they agree on cancel out */
+  readonly differences: readonly (Mean & { readonly policy: string; readonly against: string })[]
+}
+
+interface Row {
+  readonly record: GatewayRecord
+  readonly policy: string
+  readonly unit: string
+  /** mean of what was said of the answer */
+  readonly score: number | undefined
+  readonly agreed: boolean
+}
+type RatedRow = Row & { readonly score: number }
+
+/** Policies that shared a gateway's requests, side by side. Requests of no policy are left out. */
+export function comparePolicies({
+  requests,
+  feedback,
+}: Pick<LoggedRequests, 'requests' | 'feedback'>): PolicyComparison {
+  const said = new Map<string, number[]>()
+  for (const { decision_id: id, score, model } of feedback) {
+    // a word on another model than the one that answered says nothing of the policy
+    const key = model === undefined ? id : `${id}\n${model}`
+    const scores = said.get(key)
+    if (scores) scores.push(score)
+    else said.set(key, [score])
+  }
+  const rows = requests.flatMap(({ gateway }): Row[] => {
+    if (!gateway?.policy) return []
+    const ids = [gateway.id, ...(gateway.decision_id === undefined ? [] : [gateway.decision_id])]
+    const scores = ids.flatMap((id) => [
+      ...(said.get(id) ?? []),
+      ...(said.get(`${id}\n${gateway.model}`) ?? []),
+    ])
+    const { name, hash } = gateway.policy
+    return [
+      {
+        record: gateway,
+        policy: `${name}@${hash}`,
+        unit: unitOfRecord(gateway),
+        score: scores.length > 0 ? sumOf(scores) / scores.length : undefined,
+        agreed: gateway.propensity === 1,
+      },
+    ]
+  })
+  const names = [...new Set(rows.map(({ policy }) => policy))].sort()
+  const rated = rows.filter((row): row is RatedRow => row.score !== undefined)
+  const values = new Map(names.map((policy) => [policy, weighted(rated, policy)]))
+  const arms = names.map((policy): PolicyArm => {
+    const own = rows.filter((row) => row.policy === policy)
+    const priced = own.flatMap(({ record }) => record.cost_usd ?? [])
+    return {
+      policy,
+      requests: own.length,
+      units: new Set(own.map(({ unit }) => unit)).size,
+      errors: own.filter(({ record }) => record.status >= 400 || record.code !== undefined).length,
+      priced: priced.length,
+      usd: sumOf(priced),
+      rated: rated.filter((row) => row.policy === policy).length,
+      score: plainMean(rated.filter((row) => row.policy === policy)),
+      weighted: weightedMean(rated, values.get(policy)),
+      routes: routesOf(own),
+    }
+  })
+  const [first] = names
+  const base = first === undefined ? undefined : values.get(first)
+  const differences = names.slice(1).flatMap((policy) => {
+    const own = values.get(policy)
+    if (!own || !base) return []
+    const moves = own.moves.map((move, i) => move - base.moves[i]!)
+    const mean = unitInterval(rated, { mean: own.mean - base.mean, moves })
+    return [{ policy, against: first!, ...mean }]
+  })
+  return { arms, agreed: rated.filter((row) => row.agreed).length, differences }
+}
+
+const weightedMean = (rated: readonly RatedRow[], its: Weighted | undefined): Mean | undefined =>
+  its && unitInterval(rated, its)
+
+/** As the gateway keeps requests to one policy: by session, else key, else each by itself. */
+function unitOfRecord({ id, key, session_id: session }: GatewayRecord): string {
+  if (session !== undefined) return `session\n${key}\n${session}`
+  return key === 'anyone' ? `request\n${id}` : `key\n${key}`
+}
+
+/** What one policy would score on everyone's requests, with what each rated request moves it by. */
+interface Weighted {
+  readonly mean: number
+  /** in the order of the rated requests: its influence, so that parts of one unit are weighed together */
+  readonly moves: Float64Array
+}
+
+/** Agreed requests count as they are; of the others the policy's own stand for all of them. */
+function weighted(rated: readonly RatedRow[], policy: string): Weighted | undefined {
+  const apart = rated.filter(({ agreed }) => !agreed)
+  const own = apart.filter((row) => row.policy === policy)
+  if (rated.length === 0 || (apart.length > 0 && own.length === 0)) return undefined
+  const scale = own.length > 0 ? apart.length / own.length : 0
+  const ownMean = own.length > 0 ? sumOf(own.map(({ score }) => score)) / own.length : 0
+  const base = rated.map((row) => (row.agreed ? row.score : ownMean))
+  const mean = sumOf(base) / rated.length
+  const moves = Float64Array.from(rated, (row, i) => {
+    const drawn = !row.agreed && row.policy === policy
+    return base[i]! - mean + (drawn ? scale * (row.score - ownMean) : 0)
+  })
+  return { mean, moves }
+}
+
+/** The interval of a mean by what each request moves it by, units drawn whole. */
+function unitInterval(rated: readonly RatedRow[], { mean, moves }: Weighted): Mean {
+  const sums = new Map<string, number>()
+  for (const [i, { unit }] of rated.entries()) sums.set(unit, (sums.get(unit) ?? 0) + moves[i]!)
+  const groups = sums.size
+  // one unit alone says nothing of how much others differ
+  const squares = sumOf([...sums.values()].map((sum) => sum * sum))
+  const variance = groups < 2 ? Infinity : ((groups / (groups - 1)) * squares) / rated.length ** 2
+  const margin = 1.959964 * Math.sqrt(variance)
+  return { value: mean, low: mean - margin, high: mean + margin }
+}
+
+const plainMean = (rows: readonly RatedRow[]): Mean | undefined => {
+  if (rows.length === 0) return undefined
+  const mean = sumOf(rows.map(({ score }) => score)) / rows.length
+  return unitInterval(rows, { mean, moves: Float64Array.from(rows, ({ score }) => score - mean) })
+}
+
+function routesOf(rows: readonly Row[]): RouteOfPolicy[] {
+  const groups = new Map<string, Row[]>()
+  for (const row of rows) {
+    const { step, rule, targets, model } = row.record
+    const key = JSON.stringify([step, rule ?? '', targets[0] ?? model ?? '(refused)'])
+    const group = groups.get(key)
+    if (group) group.push(row)
+    else groups.set(key, [row])
+  }
+  return [...groups]
+    .sort(([, a], [, b]) => b.length - a.length)
+    .map(([key, own]) => {
+      const [step, rule, model] = JSON.parse(key) as [string, string, string]
+      const scores = own.flatMap(({ score }) => score ?? [])
+      return {
+        step,
+        rule: rule || undefined,
+        model,
+        requests: own.length,
+        usd: sumOf(own.flatMap(({ record }) => record.cost_usd ?? [])),
+        score: scores.length > 0 ? sumOf(scores) / scores.length : undefined,
+      }
+    })
+}
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)

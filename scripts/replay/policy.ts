@@ -1,0 +1,127 @@
+import { WeirError } from '../../core/errors.ts'
+import type { Price } from '../../models/prices.ts'
+import type { Plan } from '../../serving/gateway/plan.ts'
+import type { CheckedPolicy } from '../../serving/policy/check.ts'
+import { createPolicy } from '../../serving/policy/pipeline.ts'
+import type { TextReaders } from '../../serving/policy/text-readers.ts'
+import { dollarsOf } from './budgets.ts'
+import { assertLogHolds } from './needs.ts'
+import { type KnownScore, loggedRouter } from './router.ts'
+import { type LoggedRequest, type LoggedRequests, toRequest } from './rows.ts'
+
+export interface PolicyReplayOptions {
+  readonly path: string
+  /** by the requests' ids */
+  readonly scores: ReadonlyMap<string, KnownScore>
+  /** what the policy reads texts with */
+  readonly readers?: TextReaders['needs']
+  readonly prices?: ReadonlyMap<string, Price>
+  readonly signal?: AbortSignal
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+/** What a policy would have done with the requests of a log. */
+export interface PolicyReplay {
+  readonly requests: number
+  /** decided by a win rate or a model that the log does not have: left as they were */
+  readonly unknown: number
+  /** asked a name that the policy does not know: left as they were */
+  readonly unnamed: number
+  readonly changed: number
+  /** `from`, then `to`: requests. `(refused)` stands for none */
+  readonly matrix: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** by deciding step: requests before and after */
+  readonly steps: Readonly<Record<string, { readonly before: number; readonly after: number }>>
+  readonly dollars: {
+    /** requests of which both are known; the sums are over those */
+    readonly priced: number
+    readonly before: number
+    readonly after: number
+    readonly assumptions: readonly string[]
+  }
+}
+
+const REFUSED = '(refused)'
+
+/**
+ * Runs every request of a log through a policy, its learned step answering from win rates that are known.
+ * Splits fall as they fell; sessions are followed in the order of the log; budgets and upstreams play no part.
+ *
+ * @throws log_needs, log_lacks where the policy reads what the log does not hold
+ */
+export async function replayPolicy(
+  log: LoggedRequests,
+  policy: CheckedPolicy,
+  options: PolicyReplayOptions,
+): Promise<PolicyReplay> {
+  assertLogHolds(policy.file, log, options.path)
+  const router = loggedRouter(options.scores, log.requests)
+  const live = createPolicy(policy, {
+    learned: router,
+    ...options.readers,
+  })
+  const dollars = dollarsOf(log, options.prices ?? new Map())
+  const signal = options.signal ?? new AbortController().signal
+  const matrix: Record<string, Record<string, number>> = {}
+  const steps: Record<string, { before: number; after: number }> = {}
+  const strategies = new Set<string>()
+  let unknown = 0
+  let unnamed = 0
+  let changed = 0
+  let priced = 0
+  let [before, after] = [0, 0]
+  const asked = { any: false }
+  const send = (): Promise<never> => {
+    asked.any = true
+    const reason = 'a log is replayed'
+    return Promise.reject(new WeirError('upstream_unavailable', { model: '', reason }))
+  }
+
+  for (const [i, logged] of log.requests.entries()) {
+    if (i % 1000 === 0) {
+      options.onProgress?.(i, log.requests.length)
+      await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C in
+    }
+    asked.any = false
+    router.take(logged)
+    const plan = await planOf(logged)
+    if (plan === undefined) unnamed++
+    const left = plan === undefined || router.unknown || asked.any
+    if (left && plan) unknown++
+    const from = logged.model ?? REFUSED
+    const to = left ? from : plan.kind === 'serve' ? plan.targets[0]!.model : REFUSED
+    const step = left ? logged.step : plan.deciding.step
+    if (!left && plan.kind === 'serve' && plan.strategy.kind !== 'single') {
+      strategies.add(plan.strategy.kind)
+    }
+    matrix[from] ??= {}
+    matrix[from][to] = (matrix[from][to] ?? 0) + 1
+    steps[logged.step] ??= { before: 0, after: 0 }
+    steps[step] ??= { before: 0, after: 0 }
+    steps[logged.step]!.before++
+    steps[step]!.after++
+    if (from !== to) changed++
+    const paid = dollars.paid(logged)
+    const then = from === to ? paid : to === REFUSED ? 0 : dollars.from(logged, to)
+    if (paid === undefined || then === undefined) continue
+    priced++
+    before += paid
+    after += then
+  }
+  options.onProgress?.(log.requests.length, log.requests.length)
+  const assumptions = [
+    ...dollars.assumptions,
+    ...[...strategies].map((kind) => `${kind}: its first model alone is counted`),
+  ]
+  const money = { priced, before, after, assumptions }
+  return { requests: log.requests.length, unknown, unnamed, changed, matrix, steps, dollars: money }
+
+  async function planOf(logged: LoggedRequest): Promise<Plan | undefined> {
+    try {
+      return await live.plan(toRequest(logged), { signal, send })
+    } catch (error) {
+      if (error instanceof WeirError && error.code === 'model_not_served') return undefined
+      throw error
+    }
+  }
+}

@@ -1,0 +1,271 @@
+import { WeirError } from '../../core/errors.ts'
+import { promptHash } from '../../core/hash.ts'
+import { decide } from '../../models/decision/decide.ts'
+import type { Decision, Explanation, RouteRequest } from '../../models/decision/decision.ts'
+import { requestText } from '../../models/decision/route-request.ts'
+import { explained } from '../../models/router.ts'
+import { chooseArm, createChooser, type DecideBy, type Explorer } from './choose.ts'
+import { DeadlineQueue } from './deadline.ts'
+import type { Fleet } from './fleet.ts'
+import type { OnlineLearner } from './learner.ts'
+import type { LiveRouter } from './live-router.ts'
+import type { DecisionObserver } from './observer.ts'
+import { ruleHits } from './rule-hits.ts'
+import { type OnEncoderFailure, type Scored, scoreBatch, scorePrompt } from './scoring.ts'
+import type { Prepared } from './snapshot.ts'
+import { resolveTarget } from './snapshot.ts'
+
+export interface DeciderOptions {
+  readonly fleet: Fleet
+  readonly deadlineMs: number
+  readonly observers: readonly DecisionObserver[]
+  readonly onEncoderFailure: OnEncoderFailure
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  readonly newId: () => string
+  readonly explorer?: Explorer
+  readonly online?: OnlineLearner
+}
+
+/** Who asks, as far as routing cares. */
+export interface Caller {
+  /** the routers its key may use; any, where absent */
+  readonly routers?: ReadonlySet<string>
+}
+
+export interface Decider {
+  /**
+   * At once where nothing has to be waited for, without a promise: it costs as much as a tenth of a decision.
+   *
+   * @throws what is wrong with the request (or rejects with it); never for a slow or failing encoder
+   */
+  route(request: RouteRequest, caller: Caller): Promise<Decision> | Decision
+  /** Each request's decision, or what is wrong with it, in their order; prompts are encoded together. */
+  routeBatch(
+    requests: readonly (RouteRequest | WeirError)[],
+    caller: Caller,
+  ): Promise<(Decision | WeirError)[]>
+}
+
+export function createDecider(options: DeciderOptions): Decider {
+  const { fleet, observers, now, newId, onEncoderFailure, explorer, online } = options
+  const deadlines = new DeadlineQueue(options.deadlineMs)
+  const score = (live: LiveRouter, { text, hash }: Prepared): Promise<Scored> | Scored =>
+    scorePrompt(live, text, hash, deadlines, onEncoderFailure)
+
+  /** Holds every version it may need until `release`. */
+  const prepare = (asked: RouteRequest, caller: Caller): Prepared => {
+    const started = performance.now()
+    const { snapshot } = fleet
+    if (!snapshot) throw new WeirError('server_not_ready')
+    const target = resolveTarget(snapshot, asked.router)
+    if (caller.routers && !caller.routers.has(target.name)) {
+      throw new WeirError('router_forbidden', { router: target.name }, { param: 'router' })
+    }
+    const text = requestText(asked)
+    const request =
+      target.threshold === undefined || asked.threshold !== undefined
+        ? asked
+        : { ...asked, threshold: target.threshold }
+    const id = newId()
+    const { live } = chooseArm(target, request.session_id ?? id)
+    for (const arm of target.arms) arm.live.acquire()
+    for (const shadow of target.shadows) shadow.acquire()
+    return { asked, request, id, text, hash: promptHash(text), target, live, started }
+  }
+  const release = ({ target }: Prepared): void => {
+    for (const arm of target.arms) arm.live.release()
+  }
+
+  const decideBy: DecideBy = (live, prepared, scored, propensities, explored) =>
+    decide({
+      manifest: live.router.manifest,
+      winRate: scored.advice?.winRate ?? scored.winRate,
+      quality: scored.quality,
+      request: scored.advice
+        ? { ...prepared.request, threshold: scored.advice.threshold }
+        : prepared.request,
+      corrected: scored.advice !== undefined && scored.advice.winRate !== scored.winRate,
+      promptCharacters: prepared.text.length,
+      truncated: scored.truncated,
+      id: prepared.id,
+      now: now(),
+      elapsedMs: Math.round((performance.now() - prepared.started) * 1000) / 1000,
+      fallbackReason: scored.fallbackReason,
+      propensities,
+      explored,
+      audit: explorer?.audits(prepared.id),
+    })
+
+  const observe = (
+    live: LiveRouter,
+    prepared: Prepared,
+    scored: Scored,
+    decision: Decision,
+    shadow: boolean,
+  ): void => {
+    const event = {
+      decision,
+      request: prepared.request,
+      text: prepared.text,
+      hash: prepared.hash,
+      live,
+      cache: scored.cache,
+      seconds: decision.timing_ms / 1000,
+      time: now(),
+      shadow,
+      baseWinRate: online && !shadow ? scored.winRate : undefined,
+    }
+    for (const observer of observers) observer(event)
+  }
+
+  const choose = createChooser({ decideBy, score, deadlines, explorer, online })
+
+  const finish = async (prepared: Prepared, scored: Scored): Promise<Decision> => {
+    const { live, request, text } = prepared
+    const decision = await choose(prepared, scored)
+    observe(live, prepared, scored, decision, false)
+    if (!request.explain) return decision
+    const rules = ruleHits({
+      decision,
+      request: prepared.asked,
+      target: prepared.target,
+      scored,
+      threshold: live.router.manifest.threshold.value,
+      explores: explorer !== undefined,
+      online: online !== undefined,
+    })
+    return explained(decision, { ...(await explanation(live, text)), rules })
+  }
+
+  const finishLater = async (
+    prepared: Prepared,
+    scored: Promise<Scored> | Scored,
+  ): Promise<Decision> => {
+    try {
+      return await finish(prepared, await scored)
+    } finally {
+      letGo(prepared)
+    }
+  }
+
+  const letGo = (prepared: Prepared): void => {
+    release(prepared)
+    for (const live of prepared.target.shadows) runShadow(live, prepared)
+  }
+
+  /** After the answer; a shadow that fails is told of like any encoder that does. */
+  const runShadow = (live: LiveRouter, prepared: Prepared): void => {
+    setImmediate(async () => {
+      try {
+        const started = { ...prepared, started: performance.now() }
+        const scored = await score(live, started)
+        observe(live, started, scored, decideBy(live, started, scored), true)
+      } catch (error) {
+        // a request that was refused is refused by its shadows as well
+        if (!(error instanceof WeirError && error.status < 500)) {
+          onEncoderFailure(error, live.router.manifest.name)
+        }
+      } finally {
+        live.release()
+      }
+    })
+  }
+
+  return {
+    route(request, caller) {
+      const prepared = prepare(request, caller)
+      let later: Promise<Decision> | undefined
+      try {
+        const { live, target } = prepared
+        const scored = score(live, prepared)
+        if (scored instanceof Promise || explorer || request.explain || target.arms.length > 1) {
+          later = finishLater(prepared, scored)
+          return later
+        }
+        const decision = decideBy(live, prepared, scored)
+        observe(live, prepared, scored, decision, false)
+        return decision
+      } finally {
+        if (!later) letGo(prepared)
+      }
+    },
+    routeBatch: (requests, caller) =>
+      decideBatch(requests, {
+        prepare: (request) => prepare(request, caller),
+        score: (live, group) =>
+          scoreBatch(
+            live,
+            group.map((item) => item.text),
+            group.map((item) => item.hash),
+            onEncoderFailure,
+          ),
+        finish,
+        letGo,
+      }),
+  }
+}
+
+/** A decision that stands is not lost because it cannot be explained. */
+async function explanation(live: LiveRouter, text: string): Promise<Explanation> {
+  try {
+    return await live.router.explain(text)
+  } catch (error) {
+    return { features: [], note: knownError(error).message }
+  }
+}
+
+/** How the requests of a batch are answered. */
+interface BatchSteps<T> {
+  /** holds what it may need until it is let go; throws what is wrong with the request */
+  prepare(request: RouteRequest): T
+  /** prompts of one version, encoded together, in their order */
+  score(live: LiveRouter, group: readonly T[]): Promise<readonly Scored[]>
+  finish(prepared: T, scored: Scored): Promise<Decision>
+  letGo(prepared: T): void
+}
+
+/** Each request's decision, or what is wrong with it, in their order. */
+async function decideBatch<T extends { readonly live: LiveRouter }>(
+  requests: readonly (RouteRequest | WeirError)[],
+  { prepare, score, finish, letGo }: BatchSteps<T>,
+): Promise<(Decision | WeirError)[]> {
+  const prepared = requests.map((request) =>
+    request instanceof WeirError ? request : attempt(() => prepare(request)),
+  )
+  const groups = new Map<LiveRouter, T[]>()
+  for (const item of prepared) {
+    if (item instanceof WeirError) continue
+    const group = groups.get(item.live)
+    if (group) group.push(item)
+    else groups.set(item.live, [item])
+  }
+  const decisions = new Map<T, Decision | WeirError>()
+  try {
+    for (const [live, group] of groups) {
+      const scored = await score(live, group)
+      for (const [i, item] of group.entries()) {
+        decisions.set(item, await finish(item, scored[i]!).catch(knownError))
+      }
+    }
+  } finally {
+    for (const item of prepared) {
+      if (!(item instanceof WeirError)) letGo(item)
+    }
+  }
+  return prepared.map((item) => (item instanceof WeirError ? item : decisions.get(item)!))
+}
+
+function attempt<T>(work: () => T): T | WeirError {
+  try {
+    return work()
+  } catch (error) {
+    return knownError(error)
+  }
+}
+
+/** An error that a client may be told of; anything else is a bug and goes on. */
+function knownError(error: unknown): WeirError {
+  if (error instanceof WeirError) return error
+  throw error
+}

@@ -1,0 +1,45 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { WeirError } from '../../core/errors.ts'
+import type { Routing } from './config.ts'
+import type { Caller } from './decider.ts'
+
+/** A client that was let in, and what it may do. */
+export interface KeyHolder extends Caller {
+  readonly name: string
+  readonly ratePerMinute?: number
+}
+
+/** Who asks where no keys are asked for. */
+export const ANYONE: KeyHolder = { name: 'anyone' }
+
+/** The keys of a server, as hashes. */
+export interface KeyRing {
+  /** @throws key_missing, key_unknown */
+  holder(authorization: string | undefined): KeyHolder
+}
+
+export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
+  const entries = keys.map((key) => ({
+    digest: Buffer.from(key.sha256, 'hex'),
+    holder: {
+      name: key.name,
+      ...(key.routers ? { routers: new Set(key.routers) } : {}),
+      ...(key.rate_per_minute === undefined ? {} : { ratePerMinute: key.rate_per_minute }),
+    },
+  }))
+  return {
+    holder(authorization) {
+      const key = /^Bearer +(\S{1,500}) *$/i.exec(authorization ?? '')?.[1]
+      if (key === undefined) throw new WeirError('key_missing')
+      const digest = createHash('sha256').update(key).digest()
+      // every entry is compared, so that the time does not tell which one matched
+      let found: KeyHolder | undefined
+      for (const entry of entries) if (timingSafeEqual(digest, entry.digest)) found = entry.holder
+      if (!found) throw new WeirError('key_unknown')
+      return found
+    },
+  }
+}
+
+/** How a key stands in the configuration. */
+export const keyHash = (key: string): string => createHash('sha256').update(key).digest('hex')

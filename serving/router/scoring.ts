@@ -1,0 +1,160 @@
+import { WeirError } from '../../core/errors.ts'
+import type { Advice } from '../../models/online/online-head.ts'
+import type { RouterScores } from '../../models/router.ts'
+import type { DeadlineQueue } from './deadline.ts'
+import type { CachedScore, LiveRouter } from './live-router.ts'
+
+/** Why a decision was not the router's own. */
+export type FallbackReason = 'deadline' | 'encoder_failed'
+
+/** What is known of one prompt when its decision is made. */
+export interface Scored {
+  /** absent where neither the router nor a fallback head answered */
+  readonly winRate: number | undefined
+  readonly quality: Float64Array | undefined
+  readonly truncated: boolean
+  readonly fallbackReason?: FallbackReason
+  readonly cache: 'hit' | 'miss' | 'off'
+  /** of online updates, where they are switched on */
+  readonly advice?: Advice
+}
+
+/** Told of failures of encoders, which a client never sees: it gets a fallback. */
+export type OnEncoderFailure = (error: unknown, router: string) => void
+
+/** Scores a prompt in time: from the cache, by the router, else by its fallback head, else not at all. */
+export function scorePrompt(
+  live: LiveRouter,
+  text: string,
+  hash: string,
+  deadlines: DeadlineQueue,
+  onFailure: OnEncoderFailure,
+): Promise<Scored> | Scored {
+  const { cache, router } = live
+  const known = cache?.get(hash)
+  if (known) return withCache(known, 'hit')
+  const state = cache ? 'miss' : 'off'
+  if (router.scoreNow) {
+    try {
+      return withCache(kept(live, hash, router.scoreNow(text)), state)
+    } catch (error) {
+      onFailure(error, router.manifest.name)
+      return fallback(live, text, 'encoder_failed', state)
+    }
+  }
+  return scoreInTime(live, text, hash, deadlines, onFailure, state)
+}
+
+/** Field by field: a spread object costs a microsecond. */
+function withCache({ winRate, quality, truncated }: CachedScore, cache: Scored['cache']): Scored {
+  return { winRate, quality, truncated, cache }
+}
+
+async function scoreInTime(
+  live: LiveRouter,
+  text: string,
+  hash: string,
+  deadlines: DeadlineQueue,
+  onFailure: OnEncoderFailure,
+  state: 'miss' | 'off',
+): Promise<Scored> {
+  let fallbackReason: FallbackReason = 'deadline'
+  try {
+    // not awaited alone: what misses the deadline is still kept for the next time it is asked
+    const work = scoreOne(live, text, hash)
+    const scored = await deadlines.within(work)
+    if (scored) return withCache(scored, state)
+  } catch (error) {
+    fallbackReason = 'encoder_failed'
+    onFailure(error, live.router.manifest.name)
+  }
+  return fallback(live, text, fallbackReason, state)
+}
+
+async function fallback(
+  live: LiveRouter,
+  text: string,
+  fallbackReason: FallbackReason,
+  cache: 'miss' | 'off',
+): Promise<Scored> {
+  return { ...(await fallbackScore(live, text)), fallbackReason, cache }
+}
+
+async function scoreOne(live: LiveRouter, text: string, hash: string): Promise<CachedScore> {
+  return kept(live, hash, await live.router.score([text]))
+}
+
+/** One prompt's scores, kept for the next time it is asked. */
+function kept(
+  live: LiveRouter,
+  hash: string,
+  { winRate, quality, truncated }: RouterScores,
+): CachedScore {
+  const scored = { winRate: winRate[0]!, quality, truncated: truncated[0] === 1 }
+  live.cache?.set(hash, scored)
+  return scored
+}
+
+async function fallbackScore(
+  live: LiveRouter,
+  text: string,
+): Promise<Pick<Scored, 'winRate' | 'quality' | 'truncated'>> {
+  const unknown = { winRate: undefined, quality: undefined, truncated: false }
+  if (!live.router.scoreFallback) return unknown
+  try {
+    const { winRate, quality, truncated } = await live.router.scoreFallback([text])
+    return { winRate: winRate[0]!, quality, truncated: truncated[0] === 1 }
+  } catch (error) {
+    if (error instanceof WeirError) return unknown
+    throw error
+  }
+}
+
+/** Prompts of a batch that are encoded between two looks at other requests. */
+const CHUNK = 64
+
+/** Scores the prompts of a batch together, each text once; has all the time it needs. */
+export async function scoreBatch(
+  live: LiveRouter,
+  texts: readonly string[],
+  hashes: readonly string[],
+  onFailure: OnEncoderFailure,
+): Promise<Scored[]> {
+  const { cache, router } = live
+  const known = new Map<string, Scored>()
+  const missing = new Map<string, string>()
+  hashes.forEach((hash, i) => {
+    const found = cache?.get(hash)
+    if (found) known.set(hash, { ...found, cache: 'hit' })
+    else missing.set(hash, texts[i]!)
+  })
+  const rest = [...missing]
+  for (let from = 0; from < rest.length; from += CHUNK) {
+    if (from > 0) await new Promise((resolve) => setImmediate(resolve))
+    const part = rest.slice(from, from + CHUNK)
+    try {
+      const scores = await router.score(part.map(([, text]) => text))
+      const width = (scores.quality?.length ?? 0) / part.length
+      part.forEach(([hash], i) => {
+        const scored = {
+          winRate: scores.winRate[i]!,
+          quality: scores.quality?.slice(i * width, (i + 1) * width),
+          truncated: scores.truncated[i] === 1,
+        }
+        cache?.set(hash, scored)
+        known.set(hash, { ...scored, cache: cache ? 'miss' : 'off' })
+      })
+    } catch (error) {
+      onFailure(error, router.manifest.name)
+      for (const [hash, text] of part) {
+        const scored = await fallbackScore(live, text)
+        known.set(hash, {
+          ...scored,
+          fallbackReason: 'encoder_failed',
+          cache: cache ? 'miss' : 'off',
+        })
+      }
+    }
+  }
+  return hashes.map((hash) => known.get(hash)!)
+}

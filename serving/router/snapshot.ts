@@ -1,0 +1,151 @@
+import { WeirError } from '../../core/errors.ts'
+import type { RouteRequest } from '../../models/decision/decision.ts'
+import type { Rollout } from '../../records/rollout.ts'
+import type { Routing } from './config.ts'
+import type { LiveRouter } from './live-router.ts'
+
+/** One router of a target and the share of the sessions it gets; the shares of a target add up to 1. */
+export interface Arm {
+  readonly live: LiveRouter
+  readonly share: number
+}
+
+/** What a router name stands for: one router, or a split between several, with its shadows. */
+export interface Target {
+  readonly name: string
+  readonly arms: readonly Arm[]
+  readonly shadows: readonly LiveRouter[]
+  /** from a name like `router-mf-0.116`, which carries its threshold */
+  readonly threshold?: number
+}
+
+/** Everything that can be routed by, at one moment. Never changed: a reload makes another one. */
+export interface Snapshot {
+  readonly routers: ReadonlyMap<string, LiveRouter>
+  /** by router name, alias and split name; `default` is always there */
+  readonly targets: ReadonlyMap<string, Target>
+  /** by router name, the version that is on its way to take its place */
+  readonly staged: ReadonlyMap<string, StagedRouter>
+}
+
+/** A version at shadow or canary. */
+export interface StagedRouter {
+  readonly live: LiveRouter
+  readonly rollout: Rollout
+}
+
+/** @throws config_invalid where a name stands for nothing, or for two things */
+export function buildSnapshot(
+  routers: ReadonlyMap<string, LiveRouter>,
+  config: Pick<Routing, 'default' | 'aliases' | 'splits' | 'shadows'>,
+  staged: ReadonlyMap<string, StagedRouter> = new Map(),
+): Snapshot {
+  const need = (name: string, where: string): LiveRouter => {
+    const live = routers.get(name)
+    if (live) return live
+    throw invalid(where, `a router that is served (${[...routers.keys()].join(', ')})`, name)
+  }
+  const shadowsOf = (name: string): LiveRouter[] =>
+    (config.shadows ?? [])
+      .filter((shadow) => shadow.of === name)
+      .map((shadow) => need(shadow.router, 'shadows'))
+  const targets = new Map<string, Target>()
+  const add = (name: string, target: Target): void => {
+    if (targets.has(name)) throw invalid(name, 'a name used once', 'it twice')
+    targets.set(name, target)
+  }
+  for (const [name, live] of routers) {
+    const next = staged.get(name)
+    const canary = next?.rollout.stage === 'canary' ? (next.rollout.share ?? 0) : 0
+    add(name, {
+      name,
+      arms: canary
+        ? [
+            { live, share: 1 - canary },
+            { live: next!.live, share: canary },
+          ]
+        : [{ live, share: 1 }],
+      shadows: next?.rollout.stage === 'shadow' ? [...shadowsOf(name), next.live] : shadowsOf(name),
+    })
+  }
+  for (const [name, arms] of Object.entries(config.splits ?? {})) {
+    const total = arms.reduce((sum, arm) => sum + arm.weight, 0)
+    add(name, {
+      name,
+      arms: arms.map(({ router, weight }) => ({
+        live: need(router, `splits.${name}`),
+        share: weight / total,
+      })),
+      shadows: shadowsOf(name),
+    })
+  }
+  for (const { of } of config.shadows ?? []) {
+    if (!targets.has(of)) throw invalid('shadows', 'the name of a router or split', of)
+  }
+  for (const [alias, name] of Object.entries(config.aliases ?? {})) {
+    const target = targets.get(name)
+    if (!target) throw invalid(`aliases.${alias}`, 'the name of a router or split', name)
+    add(alias, target)
+  }
+  if (!targets.has('default')) {
+    const name = config.default ?? [...routers.keys()][0]!
+    const target = targets.get(name)
+    if (!target) throw invalid('default', 'the name of a router, split or alias', name)
+    targets.set('default', target)
+  }
+  return { routers, targets, staged }
+}
+
+/** `router-NAME-THRESHOLD`, as RouteLLM's clients put a router and its threshold in one name. */
+const ROUTELLM_NAME = /^router-(.+)-([^-]*)$/
+
+/**
+ * @param name as a request gives it; undefined means `default`
+ * @throws router_unknown, router_name_invalid
+ */
+export function resolveTarget(snapshot: Snapshot, name: string | undefined): Target {
+  const found = snapshot.targets.get(name ?? 'default')
+  if (found) return found
+  if (name!.startsWith('router-')) return routeLlmTarget(snapshot, name!)
+  throw unknown(snapshot, name!)
+}
+
+function routeLlmTarget(snapshot: Snapshot, name: string): Target {
+  const [, router, digits] = ROUTELLM_NAME.exec(name) ?? []
+  const threshold = digits && /^(\d+\.?\d*|\.\d+)$/.test(digits) ? Number(digits) : Number.NaN
+  if (router === undefined || !(threshold >= 0 && threshold <= 1)) {
+    throw new WeirError('router_name_invalid', { got: name }, { param: 'router' })
+  }
+  const target = snapshot.targets.get(router) ?? byFamily(snapshot, router)
+  if (!target) throw unknown(snapshot, router)
+  return { ...target, threshold }
+}
+
+/** RouteLLM names routers by their family; that will do where only one of it is served. */
+function byFamily(snapshot: Snapshot, family: string): Target | undefined {
+  const matches = [...snapshot.routers].filter(
+    ([, live]) => live.router.manifest.family.name === family,
+  )
+  return matches.length === 1 ? snapshot.targets.get(matches[0]![0]) : undefined
+}
+
+function unknown(snapshot: Snapshot, name: string): WeirError {
+  const known = [...snapshot.targets.keys()]
+  return new WeirError('router_unknown', { router: name, known }, { param: 'router' })
+}
+
+const invalid = (where: string, expected: string, got: string): WeirError =>
+  new WeirError('config_invalid', { where, expected, got })
+
+/** A request that has been checked, with the version that answers it and the others of its split. */
+export interface Prepared {
+  /** as the caller asked it; `request` is that with the threshold of the router's name */
+  readonly asked: RouteRequest
+  readonly request: RouteRequest
+  readonly id: string
+  readonly text: string
+  readonly hash: string
+  readonly target: Target
+  readonly live: LiveRouter
+  readonly started: number
+}

@@ -1,0 +1,170 @@
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
+import { WeirError } from '../../core/errors.ts'
+import { BODY_LIMIT, parseJsonBody } from '../../core/json-body.ts'
+import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-body.ts'
+import { ANYONE, type KeyHolder } from '../router/keys.ts'
+import { addChatRoute } from './gateway-routes/chat.ts'
+import { addPassedRoute } from './gateway-routes/passed.ts'
+import { docsPage, openApiDocument } from './openapi.ts'
+
+import { addBatchRoute } from './routes/batch.ts'
+import { addFeedbackRoute } from './routes/feedback.ts'
+import { addHealthRoutes, addMetricsRoute, addModelsRoute } from './routes/read-only.ts'
+
+import { addRouteRoute } from './routes/route.ts'
+import type { Services } from './services.ts'
+import { compileValidator } from './validator.ts'
+
+/** What anyone may ask without a key: whether the server lives, and how it is called. */
+const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
+/** Whose answers are written past fastify's reply. */
+const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
+
+/** The HTTP application, not yet listening; tests call it through `inject()`. */
+export function buildApp(services: Services): FastifyInstance {
+  const app = bareApp(services)
+  const { gate, keys, rateLimit, ratePerMinute } = services
+  app.decorateRequest('caller', null as unknown as KeyHolder)
+  // callback style: a promise a request costs more than all of this
+  app.addHook('onRequest', (request, reply, done) => {
+    let word: Promise<void> | undefined
+    try {
+      request.caller = ANYONE
+      const path = request.routeOptions.url
+      if (path !== undefined && !OPEN_PATHS.has(path)) {
+        if (keys) request.caller = keys.holder(request.headers.authorization)
+        if (request.method === 'POST') {
+          gate.check()
+          const limit = request.caller.ratePerMinute ?? ratePerMinute
+          if (limit !== undefined) {
+            word = rateLimit.take(keys ? request.caller.name : request.ip, limit)
+          }
+        }
+      }
+      // answers set their own, in one go with the rest
+      if (path === undefined || !LEAN_PATHS.has(path)) secure(reply)
+    } catch (error) {
+      done(error as Error)
+      return
+    }
+    // a worker whose share is used up asks the primary
+    if (word) word.then(() => done(), done)
+    else done()
+  })
+  addRouteRoute(app, services)
+  addBatchRoute(app, services)
+  addFeedbackRoute(app, services)
+  addModelsRoute(app, services)
+  if (services.gateway) {
+    addChatRoute(app, services, services.gateway)
+    addPassedRoute(app, services, services.gateway, 'responses')
+    addPassedRoute(app, services, services.gateway, 'embeddings')
+  }
+  addHealthRoutes(app, services)
+  addMetricsRoute(app, services)
+  const document = openApiDocument(services.gateway !== undefined)
+  const documentText = JSON.stringify(document)
+  const page = docsPage(document)
+  app.get('/openapi.json', (_, reply) => {
+    reply.header('content-type', 'application/json; charset=utf-8').send(documentText)
+  })
+  app.get('/docs', (_, reply) => {
+    reply
+      .header('content-type', 'text/html; charset=utf-8')
+      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .send(page)
+  })
+  return app
+}
+
+/** What every application of ours shares: limits, JSON and nothing else, errors in one shape. */
+export function bareApp(services: Pick<Services, 'metrics' | 'onBug'>): FastifyInstance {
+  const refuse = (
+    error: unknown,
+    request: FastifyRequest,
+    send: (answer: ErrorAnswer) => void,
+  ): void => {
+    const facts = requestFacts(request)
+    const answer = errorAnswer(error, facts)
+    if (answer.status === 500) services.onBug(error, facts)
+    services.metrics?.refused(answer.body.error.code)
+    send(answer)
+  }
+  const app = fastify({
+    bodyLimit: BODY_LIMIT,
+    logger: false,
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+    // a client that trickles its request in is cut off; headers first, then the whole
+    requestTimeout: 30_000,
+    keepAliveTimeout: 72_000,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+    routerOptions: { maxParamLength: 200 },
+    frameworkErrors: (error, request, reply) => {
+      // its reply's type carries generics that nobody can name
+      refuse(error, request as FastifyRequest, (answer) => sendError(reply as FastifyReply, answer))
+    },
+    clientErrorHandler: answerBrokenRequest,
+  })
+  app.decorateRequest('bodyText', '')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    try {
+      request.bodyText = body as string
+      done(null, parseJsonBody(body as string))
+    } catch (error) {
+      done(error as Error)
+    }
+  })
+  app.setValidatorCompiler(compileValidator)
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    refuse(error, request, (answer) => sendError(reply, answer))
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const { method, path } = requestFacts(request)
+    const error = new WeirError('route_not_found', { method, path })
+    refuse(error, request, (answer) => sendError(reply, answer))
+  })
+  return app
+}
+
+function sendError(reply: FastifyReply, { status, body, retryAfter }: ErrorAnswer): void {
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  if (status === 401) reply.header('www-authenticate', 'Bearer')
+  secure(reply)
+  reply.status(status).send(body)
+}
+
+/** Written by hand: the usual plugin costs each request as much as its decision. */
+function secure(reply: FastifyReply): void {
+  reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store')
+}
+
+/** What is no HTTP at all never reaches the application: it is answered on the socket. */
+function answerBrokenRequest(
+  error: Error & { code?: string },
+  socket: { writable: boolean; end(text: string): unknown; destroy(): unknown },
+): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const got = error.code ?? 'something else'
+  const refusal = new WeirError('request_invalid', { where: 'request', expected: 'HTTP/1.1', got })
+  const facts = { method: '', path: '', contentType: undefined }
+  const text = JSON.stringify(errorAnswer(refusal, facts).body)
+  const status =
+    got === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? '408 Request Timeout'
+      : got === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  )
+}

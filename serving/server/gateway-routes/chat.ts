@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import Type from 'typebox'
+import type { Gateway, OnCancel, Outcome } from '../../gateway/gateway.ts'
+import type { GatewayRequest } from '../../gateway/plan.ts'
+import { sendOutcome } from '../../gateway/reply.ts'
+import type { LoadGate } from '../../state/load-gate.ts'
+import { TurnQueue } from '../../state/turn-queue.ts'
+import type { ChatBody } from '../../upstreams/upstream.ts'
+import type { Services } from '../services.ts'
+
+/** The body's `weir` object: what the client says of routing. Never goes upstream. */
+const RequestHints = Type.Object(
+  {
+    threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    session_id: Type.Optional(Type.String()),
+    previous_model: Type.Optional(Type.String()),
+    models: Type.Optional(Type.Array(Type.String(), { minItems: 1, description: 'allow-list' })),
+    deadline_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 2_147_483_647 })),
+    max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
+    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    explain: Type.Optional(
+      Type.Boolean({ description: 'say in x-weir-steps what each step of the policy said' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** What must be right to be routed; all else is the upstream's to judge and passes untouched. */
+export const ChatRequest = Type.Object({
+  model: Type.String({ minLength: 1 }),
+  messages: Type.Array(
+    Type.Object({
+      role: Type.String({ minLength: 1 }),
+      content: Type.Optional(
+        Type.Union([
+          Type.String(),
+          Type.Null(),
+          Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) })),
+        ]),
+      ),
+    }),
+    { minItems: 1 },
+  ),
+  stream: Type.Optional(Type.Boolean()),
+  weir: Type.Optional(RequestHints),
+})
+type ChatRequest = Type.Static<typeof ChatRequest>
+
+/** `POST /v1/chat/completions`, as OpenAI's clients ask it. */
+export function addChatRoute(app: FastifyInstance, services: Services, gateway: Gateway): void {
+  const { gate, log, now } = services
+  const turns = new AnswerTurns(gate)
+  app.post<{ Body: ChatRequest }>(
+    '/v1/chat/completions',
+    { schema: { body: ChatRequest } },
+    ({ body, bodyText, caller, headers }, reply) => {
+      const asked: GatewayRequest = {
+        id: randomUUID(),
+        body: withoutHints(body) as ChatBody,
+        ...(body.weir === undefined ? { text: bodyText } : {}),
+        caller,
+        headers,
+        hints: body.weir ?? NO_HINTS,
+        time: now(),
+      }
+      turns.add(reply, log?.room(), (cancelled) => gateway.chat(asked, cancelled))
+    },
+  )
+}
+
+const NO_HINTS = {}
+
+/** A copy costs, so only where there is something to leave out. */
+function withoutHints(body: ChatRequest): Omit<ChatRequest, 'weir'> {
+  if (body.weir === undefined) return body
+  const { weir: _, ...rest } = body
+  return rest
+}
+
+/** Answers one request. @param cancelled told what to do when the client goes */
+export type Work = (cancelled: OnCancel) => Promise<Outcome>
+
+interface Asked {
+  readonly reply: FastifyReply
+  readonly work: Work
+}
+
+interface Answered {
+  readonly reply: FastifyReply
+  readonly outcome: Outcome
+}
+
+/**
+ * Requests that came in one turn of the event loop are worked on together, and whole answers that came in
+ * one turn are written together, which costs less than one by one. Streams wait for nobody.
+ */
+class AnswerTurns {
+  private readonly gate: LoadGate
+  private readonly asked = new TurnQueue<Asked>((items) => {
+    for (const item of items) void this.begin(item)
+  })
+  private readonly answered = new TurnQueue<Answered>((items) => {
+    for (const { reply, outcome } of items) void this.write(reply, outcome)
+  })
+
+  constructor(gate: LoadGate) {
+    this.gate = gate
+  }
+
+  /** @param room what must be waited for first */
+  add(reply: FastifyReply, room: Promise<void> | undefined, work: Work): void {
+    this.gate.inFlight++
+    const asked = { reply, work }
+    if (room) void room.then(() => this.asked.add(asked))
+    else this.asked.add(asked)
+  }
+
+  private async begin({ reply, work }: Asked): Promise<void> {
+    try {
+      const { raw } = reply
+      const outcome = await work((cancel) => {
+        // it may have gone while its turn was waited for
+        if (raw.destroyed) cancel()
+        else raw.once('close', () => raw.writableFinished || cancel())
+      })
+      if (outcome.answer?.answer.kind === 'complete') this.answered.add({ reply, outcome })
+      else void this.write(reply, outcome)
+    } catch (error) {
+      this.refuse(reply, error)
+    }
+  }
+
+  private async write(reply: FastifyReply, outcome: Outcome): Promise<void> {
+    try {
+      await sendOutcome(reply, outcome)
+      this.gate.inFlight--
+    } catch (error) {
+      this.refuse(reply, error)
+    }
+  }
+
+  private refuse(reply: FastifyReply, error: unknown): void {
+    this.gate.inFlight--
+    // an answer that was begun cannot become another
+    if (reply.sent) reply.raw.destroy()
+    else void reply.send(error)
+  }
+}

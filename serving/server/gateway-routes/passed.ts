@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import Type from 'typebox'
+import { WeirError } from '../../../core/errors.ts'
+import type { Gateway, OnCancel } from '../../gateway/gateway.ts'
+import { sendOutcome } from '../../gateway/reply.ts'
+import { passedTurns } from '../../policy/limits.ts'
+import type { Endpoint, PassedBody } from '../../upstreams/upstream.ts'
+import type { Services } from '../services.ts'
+
+export const PassedRequest = Type.Object({
+  model: Type.String({ minLength: 1 }),
+  stream: Type.Optional(Type.Boolean()),
+})
+
+/** `POST /v1/responses` and `/v1/embeddings`: to the model that is named; nothing is routed. */
+export function addPassedRoute(
+  app: FastifyInstance,
+  services: Services,
+  gateway: Gateway,
+  endpoint: Exclude<Endpoint, 'chat'>,
+): void {
+  const { gate, now } = services
+  app.post<{ Body: PassedBody }>(
+    `/v1/${endpoint}`,
+    { schema: { body: PassedRequest } },
+    async (request, reply) => {
+      const { body, caller, headers } = request
+      // a key that is held to routers does not get round them by naming a model
+      if (caller.routers) {
+        throw new WeirError('router_forbidden', { router: body.model }, { param: 'model' })
+      }
+      gate.inFlight++
+      try {
+        const asked = {
+          id: randomUUID(),
+          body: { ...body, messages: services.policies ? passedTurns(body) : [] },
+          caller,
+          headers,
+          hints: {},
+          time: now(),
+        }
+        const outcome = await withClient(reply, (gone) => gateway.pass(endpoint, asked, body, gone))
+        return await sendOutcome(reply, outcome)
+      } finally {
+        gate.inFlight--
+      }
+    },
+  )
+}
+
+/** Does the work of a request, which is told when the client has gone before its answer was written. */
+function withClient<T>(reply: FastifyReply, work: (cancelled: OnCancel) => Promise<T>): Promise<T> {
+  return work((cancel) => {
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) cancel()
+    })
+  })
+}

@@ -1,0 +1,271 @@
+import { randomInt, randomUUID } from 'node:crypto'
+import { WeirError } from '../../core/errors.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
+import type { LogContents } from '../../records/decision-record.ts'
+import { openFeedbackStore } from '../../records/feedback/open-store.ts'
+import { segmentStore } from '../../records/feedback/segment-store.ts'
+import type { FeedbackStore } from '../../records/feedback/store.ts'
+import { type LogWriter, openLogWriter } from '../../records/log-writer.ts'
+import { AlarmWatcher } from '../alarms/watcher.ts'
+import { openAuditLog } from '../audit/audit-log.ts'
+import { type BundleAudit, bundleAudit } from '../audit/bundle-audit.ts'
+import { policyHooks } from '../audit/policy-hooks.ts'
+import type { Money } from '../budgets/open-money.ts'
+import { openSpending } from '../budgets/open-spending.ts'
+import { budgetHooks } from '../budgets/policy-budgets.ts'
+import { withPrices } from '../budgets/with-prices.ts'
+import { gatewayMetrics } from '../gateway/metrics.ts'
+import { type OpenGateway, openGateway } from '../gateway/open-gateway.ts'
+import { requestLog } from '../gateway/request-log.ts'
+import type { LivePolicies } from '../policy/live-policies.ts'
+import { joinHooks } from '../policy/loading.ts'
+import { policyMetrics } from '../policy/metrics.ts'
+import { openGatewayPolicies } from '../policy/open-gateway-policies.ts'
+import { createExplorer } from '../router/choose.ts'
+import { createDecider } from '../router/decider.ts'
+import { EncoderHealth } from '../router/encoder-health.ts'
+import { createFleet } from '../router/fleet.ts'
+import { createKeyRing } from '../router/keys.ts'
+import { OnlineLearner } from '../router/learner.ts'
+import type { LiveRouter } from '../router/live-router.ts'
+import { LoadGate } from '../state/load-gate.ts'
+import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
+import { createStrategies } from '../strategies/strategies.ts'
+import {
+  DEFAULT_DEADLINE_MS,
+  DEFAULT_MAX_IN_FLIGHT,
+  DEFAULT_MAX_LAG_MS,
+  type ServeConfig,
+} from './config.ts'
+import { logObserver } from './decision-observers.ts'
+import { createMetrics } from './metrics.ts'
+import type { ServiceOptions } from './service-options.ts'
+import type { Services } from './services.ts'
+
+/** How soon an online state that was taken back on disk is taken back here. */
+const FOLLOW_MS = 2000
+
+export interface OpenServices extends Services {
+  readonly bundleAudit: BundleAudit | undefined
+  close(): Promise<void>
+}
+
+/** Everything a server works with, its routers loaded. @throws what is wrong with configuration or bundles */
+export async function openServices(
+  config: ServeConfig,
+  options: ServiceOptions,
+): Promise<OpenServices> {
+  const now = options.now ?? Date.now
+  const fleet = createFleet(config, options.load ? { load: options.load } : {})
+  const gate = new LoadGate({
+    maxInFlight: config.max_in_flight ?? DEFAULT_MAX_IN_FLIGHT,
+    maxLagMs: config.max_lag_ms ?? DEFAULT_MAX_LAG_MS,
+  })
+  const encoders = new EncoderHealth(now)
+  let log: LogWriter | undefined
+  let gateway: OpenGateway | undefined
+  let money: Money | undefined
+  let policies: LivePolicies | undefined
+  let feedback: FeedbackStore | undefined
+  let following: NodeJS.Timeout | undefined
+  const metrics = await createMetrics({
+    snapshot: () => fleet.snapshot,
+    inFlight: () => gate.inFlight,
+    lagMs: () => gate.lagMs,
+    log: () => log,
+  })
+  try {
+    const loaded = await fleet.reload()
+    const audit =
+      config.log && options.who
+        ? await openAuditLog({
+            folder: config.log.folder,
+            who: options.who,
+            now: () => new Date(now()),
+          })
+        : undefined
+    const ofBundles = audit && bundleAudit(audit, options.onWarning)
+    await ofBundles?.started(loaded.routers)
+    const observers = [...(options.observers ?? []), metrics.observe]
+    const servedObservers = [...(options.servedObservers ?? [])]
+    if (config.log) {
+      const holds = logHolds(config.log)
+      log = await openLog(config.log, fleet.snapshot?.routers ?? new Map(), options)
+      observers.push(logObserver(log, holds))
+      servedObservers.push(requestLog(log, holds))
+      feedback = segmentStore(log, config.log.folder)
+    }
+    if (config.store) feedback = await openFeedbackStore(config.store)
+    const alarms = config.alarms
+      ? new AlarmWatcher({ config: config.alarms, fleet, now, onWarning: options.onWarning })
+      : undefined
+    if (alarms) {
+      observers.push(alarms.observe)
+      metrics.watch(alarms)
+    }
+    observers.push(({ decision }) => {
+      if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
+    })
+    let online: OnlineLearner | undefined
+    if (config.online) {
+      if (!feedback) {
+        throw new WeirError('config_invalid', {
+          where: 'online',
+          expected: 'log or store, where the feedback it learns from is kept',
+          got: 'neither',
+        })
+      }
+      online = new OnlineLearner({ config: config.online, onWarning: options.onWarning })
+      for (const live of fleet.snapshot?.routers.values() ?? []) await online.ready(live)
+      following = setInterval(() => void online?.follow(), FOLLOW_MS)
+      following.unref()
+    }
+    // Thompson sampling turns choices as exploration does
+    const exploration = config.exploration ?? (online ? { floor: 0 } : undefined)
+    const decider = createDecider({
+      fleet,
+      deadlineMs: config.deadline_ms ?? DEFAULT_DEADLINE_MS,
+      observers,
+      onEncoderFailure: (error, router) => {
+        encoders.failed(router)
+        options.onWarning(`the encoder of ${router} failed`, error)
+      },
+      now,
+      newId: options.newId ?? randomUUID,
+      ...(exploration ? { explorer: createExplorer(exploration) } : {}),
+      ...(online ? { online } : {}),
+    })
+    if (config.gateway) {
+      const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
+      const priced = await withPrices(config.gateway)
+      const approvals = config.gateway.require_approval
+      const ofPolicies = policyHooks({ audit, approvals, onWarning: options.onWarning })
+      const spending = openSpending(config, priced, {
+        primary: options.primary,
+        owner: options.logOwner ?? String(process.pid),
+        registry: metrics.registry,
+        now,
+        onWarning: options.onWarning,
+      })
+      money = spending
+      const live = await openGatewayPolicies(priced, {
+        decider,
+        fleet,
+        draws: exploration !== undefined || online !== undefined,
+        makeEncoder: options.makeEncoder ?? namedEncoder,
+        limits: [(model, _, { request }) => spending.closed(model, request)],
+        hooks: budgetHooks(spending, joinHooks(ofPolicies, options.policyHooks ?? {})),
+        onWarning: options.onWarning,
+        now,
+      })
+      policies = live
+      const byPolicy = live ? [policyMetrics(metrics.registry, () => live.status)] : []
+      gateway = await openGateway(priced, {
+        fleet,
+        decider,
+        environment: options.environment ?? process.env,
+        observers: [...servedObservers, count, ...byPolicy, spending.observe],
+        admit: spending.admit,
+        ...(live ? { policy: () => live } : {}),
+        strategies: createStrategies(),
+        now,
+        seed: randomInt(2 ** 31),
+      })
+    }
+    const rateLimit: RateLimiter = options.primary
+      ? new LeasedRateLimit(options.primary)
+      : new RateLimit()
+    return {
+      fleet,
+      decider,
+      gateway,
+      money,
+      policies,
+      bundleAudit: ofBundles,
+      gate,
+      encoders,
+      rateLimit,
+      ratePerMinute: config.rate_per_minute,
+      keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
+      log,
+      feedback,
+      alarms,
+      online,
+      metrics,
+      now,
+      onBug: options.onBug,
+      async close() {
+        gate.close()
+        clearInterval(following)
+        await alarms?.settled()
+        await online?.close()
+        fleet.close()
+        await gateway?.close()
+        rateLimit.close?.()
+        await money?.close()
+        await policies?.close()
+        await feedback?.close()
+        await log?.close()
+      },
+    }
+  } catch (error) {
+    clearInterval(following)
+    gate.close()
+    fleet.close()
+    await gateway?.close()
+    await money?.close()
+    await policies?.close()
+    await feedback?.close()
+    await log?.close()
+    throw error
+  }
+}
+
+async function namedEncoder(name: string): Promise<Encoder> {
+  const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+  return (await makeNamedEncoder(name)).encoder
+}
+
+type LogConfig = NonNullable<ServeConfig['log']>
+type LogHolds = Pick<LogContents, 'text' | 'embedding' | 'metadata'>
+
+/** What lines of the decision log hold beside the prompt's hash: as configured, by default nothing. */
+const logHolds = ({ text = 'none', embedding = false, metadata }: LogConfig): LogHolds => ({
+  text,
+  embedding,
+  ...(metadata ? { metadata: true } : {}),
+})
+
+/** @throws config_invalid where embeddings are to be kept that a router does not have; what the disk says */
+function openLog(
+  config: LogConfig,
+  routers: ReadonlyMap<string, LiveRouter>,
+  options: {
+    readonly onWarning: (message: string, error?: unknown) => void
+    /** names this process among several that write one log */
+    readonly logOwner?: string
+  },
+): Promise<LogWriter> {
+  const { folder, sync_ms, segment_mb } = config
+  const holds = logHolds(config)
+  for (const [name, live] of routers) {
+    if (!holds.embedding || live.router.manifest.encoder.output === 'dense') continue
+    throw new WeirError('config_invalid', {
+      where: 'log.embedding',
+      expected: `routers with dense embeddings (log.text keeps what makes sparse ones)`,
+      got: name,
+    })
+  }
+  return openLogWriter({
+    folder,
+    header: holds,
+    ...(sync_ms === undefined ? {} : { syncMs: sync_ms }),
+    ...(segment_mb === undefined ? {} : { segmentBytes: segment_mb * 2 ** 20 }),
+    ...(options.logOwner === undefined ? {} : { owner: options.logOwner }),
+    onHealth: (failure) =>
+      options.onWarning(
+        failure ? 'the decision log cannot be written' : 'the decision log is written again',
+        failure,
+      ),
+  })
+}

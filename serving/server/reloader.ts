@@ -1,0 +1,107 @@
+import type { BundleAudit } from '../audit/bundle-audit.ts'
+import type { LivePolicies, PolicyStatus } from '../policy/live-policies.ts'
+import type { Fleet, ReloadReport } from '../router/fleet.ts'
+
+export interface Reloaded extends ReloadReport {
+  /** absent where no policies are served */
+  readonly policies?: readonly PolicyStatus[]
+}
+
+/** Reloads on request, and says loudly how it went: a refused bundle or policy must not go unnoticed. */
+export interface Reloader {
+  /** Bundles, then policies; either is taken though the other is refused. @throws what was wrong */
+  reload(why?: string): Promise<Reloaded>
+  rollback(router: string, version?: string): Promise<ReloadReport>
+  /** Reloads without a caller to tell: on a signal or a change on disk. */
+  trigger(why: string): void
+  /** Looks every so often whether a bundle's `current` points elsewhere or a policy file changed. */
+  watch(everyMs: number): void
+  close(): void
+}
+
+export interface ReloaderOptions {
+  readonly fleet: Fleet
+  readonly policies?: LivePolicies | undefined
+  readonly audit?: BundleAudit | undefined
+  readonly onReload: (result: 'ok' | 'refused') => void
+  readonly onNote: (message: string, error?: unknown) => void
+}
+
+export function createReloader(options: ReloaderOptions): Reloader {
+  const { fleet, policies, audit, onReload, onNote } = options
+  let timer: NodeJS.Timeout | undefined
+  const told = async <T extends Reloaded>(work: Promise<T>): Promise<T> => {
+    try {
+      const report = await work
+      onReload('ok')
+      for (const { name, version, replaced } of report.routers) {
+        if (replaced) onNote(`${name}: ${version} serves now, in place of ${replaced}`)
+      }
+      for (const { path, hash, replaced } of report.policies ?? []) {
+        if (replaced) onNote(`${path}: ${hash} serves now, in place of ${replaced}`)
+      }
+      return report
+    } catch (error) {
+      onReload('refused')
+      onNote('reload refused, what was loaded serves on', error)
+      throw error
+    }
+  }
+  const changeBundles = async (
+    work: Promise<ReloadReport>,
+    why: string,
+    rolledBack: boolean,
+  ): Promise<ReloadReport> => {
+    try {
+      const report = await work
+      await audit?.changed(report, why, rolledBack)
+      return report
+    } catch (error) {
+      await audit?.refused(error, why)
+      throw error
+    }
+  }
+  const reloadAll = async (why: string): Promise<Reloaded> => {
+    const routers = await changeBundles(fleet.reload(), why, false).then(
+      (report) => ({ report }),
+      (error: unknown) => ({ error }),
+    )
+    const loaded = await policies?.reload(why)
+    if ('error' in routers) throw routers.error
+    return { ...routers.report, ...(loaded ? { policies: loaded } : {}) }
+  }
+  const trigger = (why: string): void => {
+    onNote(`reloading: ${why}`)
+    told(reloadAll(why)).catch(() => {})
+  }
+  return {
+    reload: (why = 'admin') => told(reloadAll(why)),
+    rollback: (router, version) =>
+      told(changeBundles(fleet.rollback(router, version), 'admin', true)),
+    trigger,
+    watch(everyMs) {
+      let looking = false
+      /** a version that was refused is not tried again until something else is there */
+      let tried = ''
+      timer = setInterval(async () => {
+        if (looking) return
+        looking = true
+        try {
+          const bundles = await fleet.changed()
+          const files = (await policies?.changed()) ?? []
+          const next = [...bundles, ...files].join('\n')
+          if (next !== '' && next !== tried) {
+            trigger(bundles.length > 0 ? 'a bundle changed' : 'a policy changed')
+          }
+          tried = next
+        } catch (error) {
+          onNote('could not look at the bundles', error)
+        } finally {
+          looking = false
+        }
+      }, everyMs)
+      timer.unref()
+    },
+    close: () => clearInterval(timer),
+  }
+}

@@ -1,0 +1,69 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
+import { policyRules } from '../../policy/route-preview.ts'
+import type { KeyHolder } from '../../router/keys.ts'
+import { TurnQueue } from '../../state/turn-queue.ts'
+import { sendDecision } from '../decision-json.ts'
+import type { Services } from '../services.ts'
+
+interface Asked {
+  readonly body: RouteRequest
+  readonly caller: KeyHolder
+  readonly reply: FastifyReply
+  decision: Decision | undefined
+}
+
+/** `POST /route`: one request in, one decision out. */
+export function addRouteRoute(app: FastifyInstance, services: Services): void {
+  const { decider, gate, log } = services
+  const answer = ({ reply }: Asked, decision: Decision): void => {
+    gate.inFlight--
+    sendDecision(reply, decision)
+  }
+  const refuse = ({ reply }: Asked, error: unknown): void => {
+    gate.inFlight--
+    reply.send(error)
+  }
+  /** What the gateway's policy would do as well, where an explanation is asked for. */
+  const withPolicy =
+    ({ body, caller }: Asked) =>
+    async (decision: Decision): Promise<Decision> => {
+      const { explanation } = decision
+      if (!explanation || !services.policies) return decision
+      const said = await policyRules(services.policies, body, decision, caller, services.now())
+      return {
+        ...decision,
+        explanation: { ...explanation, rules: [...(explanation.rules ?? []), ...said] },
+      }
+    }
+  /** The decision where it is made at once; else it is answered when it comes. */
+  const decideNow = (asked: Asked): Decision | undefined => {
+    try {
+      const decision = decider.route(asked.body, asked.caller)
+      if (!(decision instanceof Promise)) return decision
+      const whole = asked.body.explain ? decision.then(withPolicy(asked)) : decision
+      whole.then(
+        (late) => answer(asked, late),
+        (error: unknown) => refuse(asked, error),
+      )
+    } catch (error) {
+      refuse(asked, error)
+    }
+    return undefined
+  }
+  const queue = new TurnQueue<Asked>((items) => {
+    for (const asked of items) asked.decision = decideNow(asked)
+    for (const asked of items) if (asked.decision) answer(asked, asked.decision)
+  })
+  app.post<{ Body: RouteRequest }>(
+    '/route',
+    { schema: { body: RouteRequest, response: { 200: Decision } } },
+    (request, reply) => {
+      gate.inFlight++
+      const asked = { body: request.body, caller: request.caller, reply, decision: undefined }
+      const room = log?.room()
+      if (room) void room.then(() => queue.add(asked))
+      else queue.add(asked)
+    },
+  )
+}

@@ -1,0 +1,135 @@
+import { type AddressInfo, isIP, type Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { WeirError } from '../../core/errors.ts'
+import { type AdminBackend, buildAdminApp, localBackend } from './admin.ts'
+import { buildApp } from './app.ts'
+import type { ServeConfig } from './config.ts'
+import { type OpenServices, openServices } from './open-services.ts'
+import { createReloader, type Reloader } from './reloader.ts'
+import type { ServiceOptions } from './service-options.ts'
+
+export interface ListenOptions {
+  readonly host: string
+  /** 0 takes any free port */
+  readonly port: number
+}
+
+/** Longest wait for requests under way when the server is told to stop, in milliseconds. */
+export const DRAIN_MS = 10_000
+
+/**
+ * Starts listening and gives the base URL.
+ *
+ * @throws address_in_use, address_invalid
+ */
+export async function listen(app: FastifyInstance, { host, port }: ListenOptions): Promise<string> {
+  closeUnasked(app)
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const address = `${host}:${port}`
+    if (code === 'EADDRINUSE') throw new WeirError('address_in_use', { address }, { cause })
+    throw new WeirError('address_invalid', { address, reason: code ?? String(cause) }, { cause })
+  }
+  const bound = app.server.address() as AddressInfo
+  return baseUrl(bound.address, bound.port)
+}
+
+/** Node takes a connection on which nothing was asked yet for a busy one, and closing would wait for it. */
+function closeUnasked(app: FastifyInstance): void {
+  const unasked = new Set<Socket>()
+  app.server.on('connection', (socket) => {
+    unasked.add(socket)
+    socket.once('close', () => unasked.delete(socket))
+  })
+  app.server.on('request', ({ socket }) => unasked.delete(socket))
+  app.addHook('preClose', (done) => {
+    for (const socket of unasked) socket.destroy()
+    done()
+  })
+}
+
+export function baseUrl(address: string, port: number): string {
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+}
+
+/** Takes no new requests, lets those under way finish for `DRAIN_MS`, then cuts what is left. */
+export async function drain(app: FastifyInstance, limitMs: number = DRAIN_MS): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), limitMs)
+  try {
+    await app.close()
+  } finally {
+    clearTimeout(cut)
+  }
+}
+
+export interface RunOptions extends ServiceOptions {
+  readonly host: string
+  readonly port: number
+  /** no admin port where absent */
+  readonly adminPort?: number
+  /** milliseconds between looks at the bundles; never looks where absent */
+  readonly watchMs?: number
+  /** serve beyond this machine without keys */
+  readonly insecure?: boolean
+}
+
+export interface RunningServer {
+  readonly url: string
+  readonly adminUrl: string | undefined
+  readonly services: OpenServices
+  readonly backend: AdminBackend
+  readonly reloader: Reloader
+  /** Takes nothing new, finishes what is under way, writes what is logged. */
+  close(): Promise<void>
+}
+
+/** One process's server, listening. @throws what is wrong with configuration, bundles or address */
+export async function runServer(config: ServeConfig, options: RunOptions): Promise<RunningServer> {
+  assertReachable(config, options)
+  const services = await openServices(config, options)
+  const reloader = createReloader({
+    fleet: services.fleet,
+    policies: services.policies,
+    audit: services.bundleAudit,
+    onReload: (result) => services.metrics?.reload(result),
+    onNote: options.onWarning,
+  })
+  const apps: FastifyInstance[] = []
+  const close = async (): Promise<void> => {
+    reloader.close()
+    await Promise.all(apps.map((app) => drain(app)))
+    await services.close()
+  }
+  try {
+    const app = buildApp(services)
+    apps.push(app)
+    const url = await listen(app, options)
+    const metrics = async (): Promise<string> => (await services.metrics?.registry.metrics()) ?? ''
+    const backend = localBackend(services.fleet, reloader, metrics, services.money?.report)
+    let adminUrl: string | undefined
+    if (options.adminPort !== undefined) {
+      const admin = buildAdminApp(backend, services)
+      apps.push(admin)
+      // never beyond this machine: whoever reaches it changes what is served
+      adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
+    }
+    if (options.watchMs !== undefined) reloader.watch(options.watchMs)
+    return { url, adminUrl, services, backend, reloader, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** @throws keys_needed where others could reach the server and nothing asks who they are */
+export function assertReachable(
+  config: ServeConfig,
+  { host, insecure }: Pick<RunOptions, 'host' | 'insecure'>,
+): void {
+  const local =
+    host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+  if (local || insecure || (config.keys?.length ?? 0) > 0) return
+  throw new WeirError('keys_needed', { host })
+}

@@ -1,0 +1,102 @@
+import { WeirError } from '../../../core/errors.ts'
+import type { Target } from '../../gateway/plan.ts'
+import type { Answer, Strategy, StrategyCall } from '../../gateway/strategy.ts'
+import { asAsked, askChecked, wantsSeveral } from '../answer-stream.ts'
+import { timeLimit } from '../ask-model.ts'
+import type { WholeAnswer } from '../chat-answer.ts'
+import type { Check, Examined } from '../checks.ts'
+import type { CascadeSettings } from '../settings.ts'
+
+/** Of the time that is left, what a model may take where another could follow it. */
+const LEVEL_SHARE = 0.6
+const RESERVE_MS = 500
+/** Kept for handing over what there is when time runs out: so much, and at most this share of what is left. */
+const HANDOVER_MS = 50
+const HANDOVER_SHARE = 0.1
+/** With less than this share of its time left, it was time that the last model lacked. */
+const LATE_SHARE = 0.2
+
+/** How a cascade ended, as its header says. */
+type Ending = 'passed' | 'last' | 'deadline' | 'failed' | 'several_choices'
+
+/**
+ * Weak first: the first answer that passes its checks is the request's. The last model's is not checked and
+ * may stream. Where the better models fail or time runs out, the last answer that came stands in.
+ */
+export function createCascade(compile: (settings: CascadeSettings) => readonly Check[]): Strategy {
+  return {
+    kind: 'cascade',
+    async run(call) {
+      const settings = call.plan.strategy.settings as CascadeSettings
+      const { targets } = call.plan
+      const { notes } = call.trail
+      const end = (ending: Ending, level: number, answer: Answer): Answer => {
+        notes.set('level', level + 1)
+        notes.set('ended', ending)
+        return answer
+      }
+      const last = targets.length - 1
+      if (wantsSeveral(call)) {
+        return end('several_choices', last, await call.sendFirst(targets.toReversed()))
+      }
+      const checks = compile(settings)
+      const reserve = settings.reserve_ms ?? RESERVE_MS
+      const standIns = settings.best_so_far ?? true
+      let best: { readonly answer: WholeAnswer; readonly level: number } | undefined
+      const standIn = (ending: Ending): Answer | undefined =>
+        best && standIns
+          ? end(ending, best.level, asAsked(best.answer, call.request.body))
+          : undefined
+
+      for (const [level, target] of targets.slice(0, last).entries()) {
+        const late = call.remainingMs() < reserve ? standIn('deadline') : undefined
+        if (late) return late
+        const tried = await tryLevel(call, target, checks, settings)
+        if (tried?.passed) return end('passed', level, asAsked(tried.answer, call.request.body))
+        if (tried) best = { answer: tried.answer, level }
+      }
+      const left = call.remainingMs()
+      const late = left < reserve ? standIn('deadline') : undefined
+      if (late) return late
+      const handover = best && standIns ? Math.min(HANDOVER_MS, HANDOVER_SHARE * left) : 0
+      const limit = timeLimit(call.signal, left - handover)
+      const { signal, attemptMs: withinMs } = limit
+      try {
+        return end('last', last, await call.send(targets[last]!, { signal, withinMs }))
+      } catch (error) {
+        if (hasGone(call) || !(error instanceof WeirError)) throw error
+        const instead = standIn(call.remainingMs() < LATE_SHARE * left ? 'deadline' : 'failed')
+        if (!instead) throw error
+        return instead
+      } finally {
+        limit.end()
+      }
+    },
+  }
+}
+
+/** Nobody waits for an answer any more; past the deadline one would still be taken. */
+function hasGone({ signal }: StrategyCall): boolean {
+  const { reason } = signal
+  return signal.aborted && !(reason instanceof WeirError && reason.code === 'gateway_deadline')
+}
+
+/** One model and the checks of its answer, within their share of the time; undefined where it failed. */
+async function tryLevel(
+  call: StrategyCall,
+  target: Target,
+  checks: readonly Check[],
+  settings: CascadeSettings,
+): Promise<Examined | undefined> {
+  const share = LEVEL_SHARE * call.remainingMs()
+  const limit = timeLimit(call.signal, Math.min(settings.level_timeout_ms ?? share, share))
+  try {
+    return await askChecked(call, target, checks, {}, limit)
+  } catch (error) {
+    if (call.signal.aborted || !(error instanceof WeirError)) throw error
+    call.trail.notes.set('failed', error.code)
+    return undefined
+  } finally {
+    limit.end()
+  }
+}

@@ -1,0 +1,55 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { expect, test } from 'vitest'
+import { startWorker } from '../../core/worker-entry.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+
+/** Every thread that we start: where its caller is, what it is told, and what it then answers. */
+const THREADS = {
+  'models/encoders/worker/encode-worker': {
+    data: { spec: { kind: 'none' }, files: new Map(), threads: 1 },
+    question: undefined,
+    answer: { kind: 'broken', reason: expect.stringContaining('none') },
+  },
+  'training/engine/session-worker': {
+    data: undefined,
+    question: { id: 7, kind: 'read', names: [] },
+    answer: { id: 7, result: { tensors: {} } },
+  },
+  'data/source/line-worker': {
+    data: {
+      spec: { path: 'log', format: 'canonical', columns: new Set(['prompt']), sample: [] },
+      seed: 1,
+    },
+    question: { head: new Uint8Array(0), bytes: new TextEncoder().encode('{}\n{}\n') },
+    answer: { lines: 2 },
+  },
+}
+
+test.each(Object.entries(THREADS))(
+  '%s starts from TypeScript source, its imports of ours included',
+  async (path, { data, question, answer }) => {
+    const caller = pathToFileURL(join(ROOT, 'caller.ts')).href
+    const worker = startWorker(`./${path}`, caller, { workerData: data })
+    if (question) worker.postMessage(question)
+    expect(await once(worker, 'message')).toMatchObject([answer])
+    await worker.terminate()
+  },
+)
+
+test('a worker starts from built JavaScript', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-worker-'))
+  writeFileSync(
+    join(folder, 'echo.js'),
+    "require('node:worker_threads').parentPort.on('message', (v) => require('node:worker_threads').parentPort.postMessage(v + 1))",
+  )
+  const worker = startWorker('./echo', pathToFileURL(join(folder, 'caller.js')).href)
+  worker.postMessage(1)
+  expect(await once(worker, 'message')).toEqual([2])
+  await worker.terminate()
+  rmSync(folder, { recursive: true })
+})

@@ -1,0 +1,172 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test } from 'vitest'
+import { writeBundle } from '../../../../models/bundle/write.ts'
+import type { Router } from '../../../../models/router.ts'
+import { sampleDraft } from '../../../models/sample-bundle.ts'
+import { loadSample, type SampleApp, sampleApp } from '../../sample-app.ts'
+
+let sample: SampleApp
+afterEach(() => sample.close())
+
+const route = async (body: object = {}) =>
+  (
+    await sample.app.inject({ method: 'POST', url: '/route', payload: { prompt: 'why', ...body } })
+  ).json()
+
+describe('reload', () => {
+  test('takes a new version and leaves an unchanged router alone', async () => {
+    sample = await sampleApp({ bundles: [{ name: 'a' }, { name: 'b' }] })
+    const before = sample.services.fleet.snapshot!
+    const { manifest } = await writeBundle(sample.root, sampleDraft({ name: 'a', threshold: 0.9 }))
+    const report = await sample.services.fleet.reload()
+    expect(report.routers).toEqual([
+      {
+        name: 'a',
+        version: manifest.version,
+        replaced: before.routers.get('a')!.router.manifest.version,
+      },
+      { name: 'b', version: before.routers.get('b')!.router.manifest.version },
+    ])
+    expect(sample.services.fleet.snapshot!.routers.get('b')).toBe(before.routers.get('b'))
+    expect(await route({ router: 'a' })).toMatchObject({
+      threshold: 0.9,
+      router: { version: manifest.version },
+    })
+  })
+
+  test('refuses a bundle with one byte changed, and the old one serves on', async () => {
+    sample = await sampleApp()
+    const old = sample.router.manifest.version
+    const { path } = await writeBundle(sample.root, sampleDraft({ threshold: 0.9 }))
+    const bytes = await readFile(join(path, 'head.bin'))
+    bytes[0]! ^= 1
+    await writeFile(join(path, 'head.bin'), bytes)
+    await expect(sample.services.fleet.reload()).rejects.toMatchObject({ code: 'bundle_corrupt' })
+    expect((await route()).router.version).toBe(old)
+  })
+
+  test('refuses a bundle whose folded head is not its ONNX graph', async () => {
+    sample = await sampleApp()
+    const draft = sampleDraft({ threshold: 0.9 })
+    const other = sampleDraft({ link: 'pair', seed: 9 })
+    const head = Buffer.from(other.files.get('head.bin')!)
+    head.writeFloatLE(7, 0)
+    await writeBundle(sample.root, {
+      ...draft,
+      files: new Map([...draft.files, ['head.bin', head]]),
+    })
+    await expect(sample.services.fleet.reload()).rejects.toMatchObject({
+      code: 'bundle_refused',
+      message: expect.stringContaining('differ by'),
+    })
+  })
+
+  test('refuses a version that sends a golden prompt elsewhere', async () => {
+    sample = await sampleApp({
+      config: (root) => ({
+        routers: [{ path: join(root, 'sample'), golden: join(root, 'golden.jsonl') }],
+      }),
+      services: {
+        load: async (path) => {
+          await writeFile(
+            join(path, '../../golden.jsonl'),
+            '{"prompt": "prove the integral", "expect": "big"}\n\n{"prompt": "hello hello", "expect": "small"}\n',
+          )
+          return loadSample(path)
+        },
+      },
+    })
+    await writeBundle(sample.root, sampleDraft({ threshold: 0.999 }))
+    await expect(sample.services.fleet.reload()).rejects.toMatchObject({
+      code: 'bundle_refused',
+      message: expect.stringContaining('golden.jsonl:1: expected big, it chose small'),
+    })
+  })
+
+  test('closes a version that was replaced, and only once its last request has let go', async () => {
+    const closed: string[] = []
+    let held: (() => void) | undefined
+    sample = await sampleApp({
+      config: () => ({ deadline_ms: 0, cache_entries: 0 }),
+      services: {
+        load: async (path): Promise<Router> => {
+          const router = await loadSample(path)
+          return {
+            ...router,
+            score: async (prompts, signal) => {
+              if (prompts[0] === 'slow')
+                await new Promise<void>((resolve) => {
+                  held = resolve
+                })
+              return router.score(prompts, signal)
+            },
+            close: async () => void closed.push(router.manifest.version),
+          }
+        },
+      },
+    })
+    const old = sample.router.manifest.version
+    const slow = route({ prompt: 'slow' })
+    await expect.poll(() => held).toBeDefined()
+    await writeBundle(sample.root, sampleDraft({ threshold: 0.9 }))
+    await sample.services.fleet.reload()
+    expect(closed).toEqual([])
+    expect((await route()).router.version).not.toBe(old)
+    held!()
+    expect((await slow).router.version).toBe(old)
+    expect(closed).toEqual([old])
+  })
+
+  // a hundred of them: scripts/bench/reload.ts
+  test('reloads under load lose no request and mix no versions', async () => {
+    sample = await sampleApp()
+    const thresholds = new Map([[sample.router.manifest.version, 0.5]])
+    let done = false
+    let answered = 0
+    const wrong: unknown[] = []
+    const client = async (): Promise<void> => {
+      while (!done) {
+        const body = await route({ prompt: `why ${answered % 50}` })
+        answered++
+        if (body.threshold !== thresholds.get(body.router?.version)) wrong.push(body)
+      }
+    }
+    const clients = Array.from({ length: 8 }, client)
+    for (let i = 0; i < 15; i++) {
+      const threshold = 0.1 + (i % 7) / 10
+      const { manifest } = await writeBundle(sample.root, sampleDraft({ threshold }))
+      thresholds.set(manifest.version, threshold)
+      await sample.services.fleet.reload()
+    }
+    done = true
+    await Promise.all(clients)
+    expect(wrong).toEqual([])
+    expect(answered).toBeGreaterThan(50)
+  })
+})
+
+describe('rollback', () => {
+  test('goes back to a kept version and stays there', async () => {
+    sample = await sampleApp()
+    const first = sample.router.manifest.version
+    const second = (await writeBundle(sample.root, sampleDraft({ threshold: 0.9 }))).manifest
+      .version
+    await sample.services.fleet.reload()
+    expect(await sample.services.fleet.versions('sample')).toEqual([first, second])
+    const report = await sample.services.fleet.rollback('sample')
+    expect(report.routers).toEqual([{ name: 'sample', version: first, replaced: second }])
+    await sample.services.fleet.reload()
+    expect((await route()).router.version).toBe(first)
+    await sample.services.fleet.rollback('sample', second)
+    expect((await route()).router.version).toBe(second)
+    await expect(
+      sample.services.fleet.rollback('sample', 'ffffffffffffffff'),
+    ).rejects.toMatchObject({
+      code: 'version_unknown',
+    })
+    await expect(sample.services.fleet.rollback('nobody')).rejects.toMatchObject({
+      code: 'router_unknown',
+    })
+  })
+})

@@ -1,0 +1,133 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createRandom } from '../../../core/random.ts'
+import type { Dataset } from '../../../data/dataset/dataset.ts'
+import { readLogs } from '../../../data/ingest.ts'
+import { readBundle } from '../../../models/bundle/read.ts'
+import { loadRouter } from '../../../models/router.ts'
+import { calibrateChoiceBundle } from '../../../training/choice/calibrate-choice-bundle.ts'
+import { chooseModels } from '../../../training/choice/choose-models.ts'
+import { reportBundles } from '../../../training/choice/report-bundles.ts'
+import { type TrainResult, train } from '../../../training/train.ts'
+
+/** The general one gets most right; each specialist its own topic, for a tenth of the price. */
+const TOPICS = ['algebra', 'poetry', 'chemistry'] as const
+const SKILL: Record<string, readonly number[]> = {
+  general: [0.85, 0.85, 0.85],
+  maths: [0.85, 0.3, 0.3],
+  verse: [0.3, 0.85, 0.3],
+  idle: [0.2, 0.2, 0.2],
+}
+const PRICES = new Map(
+  Object.entries({ general: 10, maths: 1, verse: 1, idle: 0.5 }).map(([model, output]) => [
+    model,
+    { input: 0, output },
+  ]),
+)
+
+async function topicLog(rows: number): Promise<Dataset> {
+  const random = createRandom(5)
+  const lines = Array.from({ length: rows }, (_, i) => {
+    const topic = random.int(TOPICS.length)
+    const filler = Array.from({ length: 4 }, () => `w${random.int(500)}`).join(' ')
+    const scores = Object.entries(SKILL).map(([model, skill]) => [
+      model,
+      random.next() < skill[topic]! ? 1 : 0,
+    ])
+    const tokens = Object.keys(SKILL).map((model) => [model, 50 + random.int(100)])
+    return {
+      prompt: `${filler}: a question of ${TOPICS[topic]}, number ${i}`,
+      scores: Object.fromEntries(scores),
+      tokens: Object.fromEntries(tokens),
+    }
+  })
+  const folder = await mkdtemp(join(tmpdir(), 'weir-many-'))
+  const path = join(folder, 'log.jsonl')
+  await writeFile(path, lines.map((line) => JSON.stringify(line)).join('\n'))
+  return readLogs([path], { seed: 1, rejectsPath: join(folder, 'rejects.jsonl') })
+}
+
+let log: Dataset
+let chosen: ReturnType<typeof chooseModels>
+let trained: TrainResult
+beforeAll(async () => {
+  log = await topicLog(1600)
+  chosen = chooseModels(log, { models: 'all', prices: PRICES })
+  trained = await train(chosen.dataset, {
+    strong: chosen.strong,
+    weak: chosen.weak,
+    choice: { kind: 'best-value' },
+    prices: PRICES,
+    router: 'classifier',
+    engine: 'onnx',
+    out: await mkdtemp(join(tmpdir(), 'weir-many-')),
+    name: 'many',
+    seed: 1,
+    threads: 1,
+  })
+}, 120_000)
+
+describe('a router among many models, from a log to a decision', () => {
+  it('takes the best and the cheapest on train for the pair', () => {
+    expect(chosen).toMatchObject({ strong: 'general', weak: 'idle' })
+  })
+
+  it('keeps every candidate with its price and answer length, and a rule that is not calibrated', () => {
+    const { candidates, choice } = trained.bundle.manifest
+    expect(candidates.map(({ model }) => model)).toEqual(['general', 'idle', 'maths', 'verse'])
+    for (const { model, price, output_tokens: tokens } of candidates) {
+      expect(price).toEqual(PRICES.get(model))
+      expect(tokens).toBeGreaterThan(90)
+      expect(tokens).toBeLessThan(110)
+    }
+    expect(choice).toMatchObject({ rule: { kind: 'best-value' }, source: 'default' })
+  })
+
+  it('calibrated to a share of the best model’s quality sends each topic to its specialist', async () => {
+    const folder = dirname(trained.bundle.path)
+    const sure = await calibrateChoiceBundle(folder, log, {
+      target: { kind: 'best-share', share: 0.9, confidence: 0.8 },
+      seed: 1,
+      date: '2026-01-01',
+      dryRun: true,
+    })
+    expect(sure.promise).toBe('confidence')
+    expect(sure.bundle).toBeUndefined()
+    const { bundle, expected } = await calibrateChoiceBundle(folder, log, {
+      target: { kind: 'best-share', share: 0.98 },
+      seed: 1,
+      date: '2026-01-01',
+    })
+    expect(expected.best_share!.value).toBeGreaterThan(0.98 - 1e-9)
+    const again = await readBundle(folder)
+    expect(again.manifest.version).toBe(bundle!.manifest.version)
+    expect(again.manifest.choice).toMatchObject({ source: 'calibrated' })
+
+    const [report] = (await reportBundles([folder], log, { seed: 1, replicates: 200 })).routers
+    expect(report!.works).toBe(true)
+    expect(report!.operating.above_best_single.low).toBeGreaterThan(0)
+    expect(report!.operating.cost_per_1k).toBeLessThan(
+      report!.models.find(({ model }) => model === 'general')!.cost_per_1k * 0.7,
+    )
+
+    const router = await loadRouter(folder)
+    const model = async (topic: string): Promise<string> =>
+      (await router.route({ prompt: `w1 w2 w3 w4: a question of ${topic}, number 7` })).model
+    expect(await model('algebra')).toBe('maths')
+    expect(await model('poetry')).toBe('verse')
+    expect(await model('chemistry')).toBe('general')
+    await router.close()
+  })
+
+  it('asks for a price of every model, and for outcomes of all of them', async () => {
+    expect(() => chooseModels(log, { models: 'all' })).toThrow(/general, idle, maths, verse/)
+    expect(() => chooseModels(log, { models: ['general'], prices: PRICES })).toThrow(/at least two/)
+    expect(() => chooseModels(log, { models: ['general', 'none'], prices: PRICES })).toThrow(/none/)
+    const partly = { ...log, outcomes: { scores: log.outcomes!.scores.map(() => Number.NaN) } }
+    await expect(
+      reportBundles([dirname(trained.bundle.path)], partly, { seed: 1 }),
+    ).rejects.toThrow(/at least 50/)
+  })
+})

@@ -1,0 +1,280 @@
+import { WeirError } from '../../core/errors.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
+import { type ChoiceKind, type ChoiceRule, ruleAt } from '../../models/bundle/choice-rule.ts'
+import { betting } from '../calibrate/bounds/betting.ts'
+import { meanOf } from '../calibrate/bounds/bounds.ts'
+import { INTERVAL_LEVEL } from '../calibrate/expected.ts'
+import { type Interval, meanInterval, ratioInterval } from '../calibrate/interval.ts'
+import type { PromisedLoss } from '../calibrate/losses.ts'
+import type { Bound, PromiseKind } from '../calibrate/method.ts'
+import { LEAST_ROWS } from '../calibrate/rows.ts'
+import { roundUp, rowsNeeded } from '../calibrate/shortage.ts'
+import {
+  type ChoiceTarget,
+  describeChoiceTarget,
+  type RoleColumns,
+  type Statement,
+  statementOf,
+} from './choice-target.ts'
+import { between } from './default-choice.ts'
+import { emptyPoints, walkPath } from './frontier.ts'
+import { type Expectations, type ModelTable, takeMatrix, takeTable } from './log-table.ts'
+import { choicesAt, type PolicyPath, policyPath, pricePath } from './policy-path.ts'
+
+export interface ChoiceProblem {
+  readonly kind: ChoiceKind
+  readonly target: ChoiceTarget
+  /** rows the router has not seen, with what it expects of them */
+  readonly table: ModelTable
+  readonly expected: Expectations
+  readonly roles: RoleColumns
+  /**
+   * what the router expects of other prompts, which fixes the numbers that are tested before these rows' outcomes
+   * are looked at; needed for a promise with a confidence
+   */
+  readonly reference?: Expectations
+  readonly seed: number
+}
+
+export interface CalibratedChoice {
+  readonly rule: ChoiceRule
+  readonly method: string
+  readonly promise: PromiseKind
+  readonly bound?: Bound
+  /** numbers that passed in sequence */
+  readonly tested?: number
+  readonly assumptions: readonly string[]
+  readonly expected: ChoiceExpected
+}
+
+/** How far above the largest cost seen the largest possible one is taken to be. */
+const CEILING_FACTOR = 2
+/** Numbers of the rule that are tested in sequence at the most. */
+const GRID = 100
+
+/**
+ * The number of a rule that meets the target on these rows. With a confidence, numbers fixed in advance are tested
+ * in sequence from the safe end (the best models; for a budget, the cheapest), each by the betting bound, and the
+ * last before the first failure is taken: the chance of taking one that breaks the promise is at most 1 -
+ * confidence (Learn then Test, arXiv 2110.01052). Without one it is the plug-in choice, and promises nothing.
+ *
+ * @throws rows_too_few, budget_too_small, calibration_data_short, calibration_impossible
+ */
+export function calibrateChoice(problem: ChoiceProblem): CalibratedChoice {
+  const { table, target, roles, kind } = problem
+  if (table.rows < LEAST_ROWS) {
+    throw new WeirError('rows_too_few', {
+      expected: LEAST_ROWS,
+      what: 'to calibrate on, with the outcome of every candidate',
+      got: table.rows,
+    })
+  }
+  if (target.kind === 'quality') checkGap(table, roles)
+  const ceiling = CEILING_FACTOR * table.costs.reduce((most, cost) => Math.max(most, cost), 0)
+  const chosen =
+    target.confidence === undefined
+      ? plugIn(problem, statementOf(target, table, roles, ceiling))
+      : inSequence(problem, target.confidence, ceiling)
+  const path = policyPath(kind, problem.expected, table.models.length)
+  return {
+    ...chosen.how,
+    rule: ruleAt(kind, chosen.value),
+    expected: choiceExpected(table, roles, choicesAt(path, chosen.value)),
+  }
+}
+
+/** A share of a gap that may not be there cannot be kept. */
+function checkGap({ scores, models, rows }: ModelTable, { strong, weak }: RoleColumns): void {
+  const m = models.length
+  const gains = Float64Array.from(
+    { length: rows },
+    (_, i) => scores[i * m + strong]! - scores[i * m + weak]!,
+  )
+  const gap = meanInterval(gains, undefined, INTERVAL_LEVEL)
+  if (gap.low > 0) return
+  const [value, low, high] = [gap.value, gap.low, gap.high].map((x) => Number(x.toFixed(4)))
+  throw new WeirError('quality_gap_unclear', { rows, gap: value, low, high })
+}
+
+interface Chosen {
+  readonly value: number
+  readonly how: Omit<CalibratedChoice, 'rule' | 'expected'>
+}
+
+const MIX = 'future prompts come from the same mix as the calibration prompts'
+
+/** The cheapest stop of the path that keeps to the statement. */
+function plugIn({ kind, table, expected, target }: ChoiceProblem, statement: Statement): Chosen {
+  const m = table.models.length
+  const path = policyPath(kind, expected, m)
+  const priced = pricePath(path, table)
+  const { points, cost, value } = walkPath(priced, undefined, emptyPoints(priced))
+  const means = meansAlong(path, statement, points, value)
+  let best = -1
+  for (let k = 0; k < points; k++) {
+    if (means[k]! <= statement.allowed && (best < 0 || cost[k]! < cost[best]!)) best = k
+  }
+  if (best < 0) throw impossible(target, table.rows)
+  const how = {
+    method: 'plug-in',
+    promise: 'estimate' as const,
+    assumptions: ['an estimate: it misses its target about half the time'],
+  }
+  return { value: between(value, best, points), how }
+}
+
+/** The statement's mean at every stop. */
+function meansAlong(
+  path: PolicyPath,
+  { values }: Statement,
+  points: number,
+  value: Float64Array,
+): Float64Array {
+  const choices = path.start.slice()
+  const n = choices.length
+  // what each row adds with each model, so that a change is one difference
+  const known = new Map<number, Float64Array>()
+  const column = (model: number): Float64Array => {
+    const found = known.get(model) ?? values(new Int32Array(n).fill(model))
+    known.set(model, found)
+    return found
+  }
+  let sum = 0
+  for (let i = 0; i < n; i++) sum += column(choices[i]!)[i]!
+  const means = new Float64Array(points)
+  let k = 0
+  for (let stop = 0; stop < points; stop++) {
+    for (; stop > 0 && k < path.value.length && path.value[k]! <= value[stop]!; k++) {
+      const i = path.prompt[k]!
+      sum += column(path.to[k]!)[i]! - column(path.from[k]!)[i]!
+    }
+    means[stop] = sum / n
+  }
+  return means
+}
+
+function inSequence(problem: ChoiceProblem, confidence: number, ceiling: number): Chosen {
+  const { target, roles, seed, kind, reference } = problem
+  if (!reference) throw new TypeError('a promise with a confidence needs reference prompts')
+  const m = problem.table.models.length
+  // the betting test reads rows in order, and logs are often sorted
+  const order = createRandom(deriveSeed(seed, 'choice')).shuffle(
+    Int32Array.from({ length: problem.table.rows }, (_, i) => i),
+  )
+  const table = takeTable(problem.table, order)
+  const path = policyPath(
+    kind,
+    {
+      quality: takeMatrix(problem.expected.quality, m, order),
+      costs: takeMatrix(problem.expected.costs, m, order),
+    },
+    m,
+  )
+  const statement = statementOf(target, table, roles, ceiling)
+  const grid = gridOf(kind, reference, m)
+  if (target.kind === 'budget') grid.reverse()
+  const loss: PromisedLoss = {
+    ...statement,
+    confidence,
+    at: (value) => statement.values(choicesAt(path, value)),
+  }
+  const options = { mean: loss.allowed, low: loss.low, high: loss.high, delta: 1 - confidence }
+  let tested = 0
+  while (tested < grid.length && betting.rejects(loss.at(grid[tested]!), options)) tested++
+  if (tested === 0) throw short(target, table.rows, loss, grid)
+  const dollars =
+    target.kind === 'budget'
+      ? [`no request costs more than $${Number(ceiling.toPrecision(4))}`]
+      : []
+  return {
+    value: grid[tested - 1]!,
+    how: {
+      method: 'learn-then-test/betting',
+      promise: 'confidence',
+      bound: loss.bound,
+      tested,
+      assumptions: [MIX, ...dollars],
+    },
+  }
+}
+
+/** From the best models to the cheapest, evenly spaced over the stops of the reference prompts' path. */
+export function gridOf(kind: ChoiceKind, reference: Expectations, m: number): Float64Array {
+  const { value } = policyPath(kind, reference, m)
+  const stops = [...new Set(value)]
+  const last = stops.at(-1) ?? 0
+  const wanted = Math.min(GRID, stops.length)
+  const inner = Array.from({ length: wanted }, (_, k) => {
+    const at = Math.floor((k * (stops.length - 1)) / Math.max(1, wanted - 1))
+    return (stops[at]! + (stops[at + 1] ?? last)) / 2
+  })
+  return Float64Array.from([0, ...inner, kind === 'best-value' ? 2 * last : 1])
+}
+
+const impossible = (target: ChoiceTarget, rows: number): WeirError =>
+  new WeirError('calibration_impossible', { target: describeChoiceTarget(target), rows })
+
+function short(
+  target: ChoiceTarget,
+  rows: number,
+  loss: PromisedLoss,
+  grid: Float64Array,
+): WeirError {
+  if (target.kind === 'budget') {
+    const least = 1000 * meanOf(loss.at(grid[0]!))
+    if (least >= target.usd_per_1k) {
+      return new WeirError('budget_too_small', {
+        budget: target.usd_per_1k,
+        cost: Number(least.toPrecision(4)),
+      })
+    }
+  }
+  const needed = rowsNeeded(loss, grid)
+  if (!Number.isFinite(needed)) return impossible(target, rows)
+  return new WeirError('calibration_data_short', {
+    target: describeChoiceTarget(target),
+    rows,
+    more: roundUp(Math.max(needed - rows, rows / 4)),
+  })
+}
+
+/** What the rule does on the calibration rows; 95% intervals. */
+interface ChoiceExpected {
+  readonly quality: Interval
+  /** against the best model, in score units */
+  readonly loss: Interval
+  readonly best_share?: Interval
+  readonly pgr?: Interval
+  readonly usd_per_1k: Interval
+  /** of the requests, a model each, in the order of the table */
+  readonly shares: readonly number[]
+}
+
+/** @param choices a row's model each, by place in the table */
+function choiceExpected(
+  table: ModelTable,
+  roles: RoleColumns,
+  choices: Int32Array,
+): ChoiceExpected {
+  const { scores, costs, models } = table
+  const m = models.length
+  const chosen = (values: Float64Array): Float64Array =>
+    Float64Array.from(choices, (model, i) => values[i * m + model]!)
+  const column = (k: number): Float64Array =>
+    Float64Array.from(choices, (_, i) => scores[i * m + k]!)
+  const score = chosen(scores)
+  const strong = column(roles.strong)
+  const weak = column(roles.weak)
+  const less = (a: Float64Array, b: Float64Array): Float64Array => a.map((x, i) => x - b[i]!)
+  const mean = (values: Float64Array): Interval => meanInterval(values, undefined, INTERVAL_LEVEL)
+  const share = ratioInterval(score, strong, undefined, INTERVAL_LEVEL)
+  const pgr = ratioInterval(less(score, weak), less(strong, weak), undefined, INTERVAL_LEVEL)
+  return {
+    quality: mean(score),
+    loss: mean(less(strong, score)),
+    ...(share && { best_share: share }),
+    ...(pgr && { pgr }),
+    usd_per_1k: mean(chosen(costs).map((cost) => 1000 * cost)),
+    shares: models.map((_, k) => choices.reduce((n, c) => n + (c === k ? 1 : 0), 0) / table.rows),
+  }
+}

@@ -1,0 +1,146 @@
+import type { OnProgress } from '../../core/progress.ts'
+import { type Choice, type ChoiceRule, numberOf } from '../../models/bundle/choice-rule.ts'
+import type { Candidate } from '../../models/bundle/manifest.ts'
+import { type Interval, UNDEFINED_INTERVAL } from '../evaluate/metrics/interval.ts'
+import {
+  emptyPoints,
+  meanMixture,
+  meanQuality,
+  type Point,
+  singlePoints,
+  walkPath,
+} from './frontier.ts'
+import type { Expectations, LogTable } from './log-table.ts'
+import { type AtCost, type ChoiceMeasure, measureChoice } from './measure-choice.ts'
+
+import { policyPath, pricePath } from './policy-path.ts'
+
+/** Budgets that are reported, as shares of what the best single model costs. */
+const BUDGETS = [0.25, 0.5, 0.75, 1]
+
+export interface ReportedPoint {
+  readonly cost_per_1k: number
+  readonly quality: Interval
+  readonly above_best_single: Interval
+  readonly above_mixture: Interval
+}
+
+/** One router that chooses among many models, on prompts it has not seen. */
+export interface ChoiceReport {
+  readonly name: string
+  readonly rows: number
+  readonly rule: ChoiceRule
+  readonly source: Choice['source']
+  readonly cost_basis: string
+  /** each model asked alone, from the cheapest up, with its share of the rule's choices */
+  readonly models: readonly {
+    readonly model: string
+    readonly role: Candidate['role']
+    readonly cost_per_1k: number
+    readonly quality: number
+    readonly share: number
+  }[]
+  readonly best_single: string
+  readonly operating: ReportedPoint
+  readonly budgets: readonly (ReportedPoint & { readonly of_best_cost: number })[]
+  /** mean quality over costs from the cheapest model's to the best one's */
+  readonly area: Interval
+  readonly area_above_mixtures: Interval
+  /** the same area of one who knows every outcome, and of the mixtures of single models */
+  readonly oracle_area: number
+  readonly mixture_area: number
+  readonly curve: readonly Point[]
+  readonly works: boolean
+  readonly verdict: string
+}
+
+export interface ChoiceReportInput {
+  readonly name: string
+  readonly candidates: readonly Candidate[]
+  readonly choice: Choice
+  /** columns in the order of the candidates */
+  readonly table: LogTable
+  readonly expected: Expectations
+  readonly replicates?: number | undefined
+  readonly seed: number
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+const REPLICATES = 1000
+
+export async function choiceReport(input: ChoiceReportInput): Promise<ChoiceReport> {
+  const { table, choice, candidates } = input
+  const { rule } = choice
+  const singles = singlePoints(table)
+  const best = singles.indexOf(singles.reduce((a, b) => (b.quality > a.quality ? b : a)))
+  const bestCost = singles[best]!.cost
+  const measured = await measureChoice({
+    kind: rule.kind,
+    table,
+    expected: input.expected,
+    budgets: BUDGETS.map((share) => share * bestCost),
+    value: numberOf(rule),
+    replicates: input.replicates ?? REPLICATES,
+    seed: input.seed,
+    signal: input.signal,
+    onProgress: input.onProgress,
+  })
+  const { shares, ...operating } = measured.operating!
+  const works = (measured.areaAbove.low ?? -1) > 0
+  return {
+    name: input.name,
+    rows: table.rows,
+    rule,
+    source: choice.source,
+    cost_basis: table.basis,
+    models: candidates
+      .map(({ model, role }, k) => ({
+        model,
+        role,
+        cost_per_1k: 1000 * singles[k]!.cost,
+        quality: singles[k]!.quality,
+        share: shares[k]!,
+      }))
+      .sort((a, b) => a.cost_per_1k - b.cost_per_1k),
+    best_single: candidates[best]!.model,
+    operating: reported(operating),
+    budgets: measured.budgets.map((at, k) => ({ of_best_cost: BUDGETS[k]!, ...reported(at) })),
+    area: measured.area,
+    area_above_mixtures: measured.areaAbove,
+    ...boundsOf(table, singles, best),
+    curve: measured.curve,
+    works,
+    verdict: verdictOf(measured, works),
+  }
+}
+
+/** Costs are US dollars per 1,000 requests outside. */
+function reported({ cost, quality, aboveSingle, aboveMixture }: AtCost): ReportedPoint {
+  return {
+    cost_per_1k: 1000 * cost,
+    quality,
+    above_best_single: aboveSingle.value === null ? UNDEFINED_INTERVAL : aboveSingle,
+    above_mixture: aboveMixture.value === null ? UNDEFINED_INTERVAL : aboveMixture,
+  }
+}
+
+function boundsOf(table: LogTable, singles: readonly Point[], best: number) {
+  const truth = { quality: table.scores, costs: table.costs }
+  const priced = pricePath(policyPath('best-value', truth, table.models.length), table)
+  const points = walkPath(priced, undefined, emptyPoints(priced))
+  const cheapest = singles.reduce((a, b) => (b.cost < a.cost ? b : a))
+  const to = singles[best]!.cost
+  return {
+    oracle_area: meanQuality(points, cheapest.cost, to, cheapest.quality),
+    mixture_area: meanMixture(singles, cheapest.cost, to),
+  }
+}
+
+function verdictOf({ areaAbove }: ChoiceMeasure, works: boolean): string {
+  if (areaAbove.value === null) return 'undefined: the best model is also the cheapest one'
+  if (works) return 'beats every single model and every mixture of them'
+  return (areaAbove.high ?? 0) < 0
+    ? 'worse than a coin between single models'
+    : 'not distinguishable from a coin between single models'
+}

@@ -1,0 +1,55 @@
+import { percentileInterval, standardError } from '../metrics/interval.ts'
+import { detectableDifference, holm, twoSidedP } from '../metrics/normal.ts'
+import type { Replicates } from './bootstrap.ts'
+
+/** APGR of one router minus another's, on the same prompts and the same bootstrap draws. */
+export interface Difference {
+  readonly value: number | null
+  readonly low: number | null
+  readonly high: number | null
+  /** two-sided, normal with the bootstrap's standard error */
+  readonly p: number | null
+  /** least difference these prompts could show four times in five (two-sided, 5%) */
+  readonly detectable: number | null
+}
+
+/** A pair of routers, with p-values corrected over all pairs of the report (Holm) */
+export interface Comparison extends Difference {
+  readonly a: string
+  readonly b: string
+  readonly p_holm: number | null
+}
+
+interface Measured {
+  readonly name: string
+  readonly apgr: number
+  readonly replicates: Replicates
+}
+
+export function differenceOf(a: Omit<Measured, 'name'>, b: Omit<Measured, 'name'>): Difference {
+  const value = a.apgr - b.apgr
+  if (Number.isNaN(value)) {
+    return { value: null, low: null, high: null, p: null, detectable: null }
+  }
+  const draws = new Float64Array(a.replicates.apgr.length)
+  for (let i = 0; i < draws.length; i++) draws[i] = a.replicates.apgr[i]! - b.replicates.apgr[i]!
+  const error = standardError(draws)
+  return {
+    ...percentileInterval(value, draws),
+    p: twoSidedP(value, error),
+    detectable: detectableDifference(error),
+  }
+}
+
+/** Every pair of routers, first minus second. */
+export function compareAll(routers: readonly Measured[]): Comparison[] {
+  const pairs = routers.flatMap((a, i) => routers.slice(i + 1).map((b) => ({ a, b })))
+  const differences = pairs.map(({ a, b }) => differenceOf(a, b))
+  const corrected = holm(differences.map((difference) => difference.p ?? 1))
+  return pairs.map(({ a, b }, i) => ({
+    a: a.name,
+    b: b.name,
+    ...differences[i]!,
+    p_holm: differences[i]!.p === null ? null : corrected[i]!,
+  }))
+}

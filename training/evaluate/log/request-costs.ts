@@ -1,0 +1,72 @@
+import type { Dataset } from '../../../data/dataset/dataset.ts'
+import { modelIndex } from '../../../data/pair.ts'
+import type { Candidate } from '../../../models/bundle/manifest.ts'
+import { CHARACTERS_PER_TOKEN, estimateCost } from '../../../models/prices.ts'
+
+export interface RequestCosts {
+  /** US dollars a request, one a prompt */
+  readonly strong: Float64Array
+  readonly weak: Float64Array
+  /** where they come from, in words, for the certificate */
+  readonly basis: string
+}
+
+/**
+ * What each prompt would cost with either model: the log's costs where every row has them, else prices
+ * with the log's answer lengths, else with the bundle's mean ones, else with answers taken to be as
+ * long as their prompts. Undefined where neither costs nor prices are known.
+ */
+export function requestCosts(
+  dataset: Dataset,
+  prompts: Int32Array,
+  strong: Candidate,
+  weak: Candidate,
+): RequestCosts | undefined {
+  const logged = [strong, weak].map((candidate) =>
+    column(dataset, dataset.outcomes?.costs, prompts, candidate.model),
+  )
+  if (logged[0] && logged[1]) {
+    return { strong: logged[0], weak: logged[1], basis: 'dollars as logged' }
+  }
+  const priced = [strong, weak].map((candidate) => pricedCosts(dataset, prompts, candidate))
+  if (!priced[0] || !priced[1]) return undefined
+  const bases = [...new Set(priced.map((side) => side!.basis))]
+  return {
+    strong: priced[0].costs,
+    weak: priced[1].costs,
+    basis: `prices, a token for every ${CHARACTERS_PER_TOKEN} characters of the prompt, answers ${bases.join(' or ')}`,
+  }
+}
+
+function pricedCosts(
+  dataset: Dataset,
+  prompts: Int32Array,
+  { model, price, output_tokens: mean }: Candidate,
+): { costs: Float64Array; basis: string } | undefined {
+  if (!price) return undefined
+  const tokens = column(dataset, dataset.outcomes?.tokens, prompts, model)
+  const basis = tokens
+    ? 'as long as logged'
+    : mean !== undefined
+      ? `of the mean length in the training log`
+      : 'taken to be as long as their prompts'
+  const costs = Float64Array.from(prompts, (prompt, i) => {
+    const characters = dataset.prompts[prompt]!.length
+    return estimateCost(price, characters, tokens?.[i] ?? mean ?? characters / CHARACTERS_PER_TOKEN)
+  })
+  return { costs, basis }
+}
+
+/** One model's column of a prompts x models matrix, where it is known for every given prompt. */
+function column(
+  dataset: Dataset,
+  matrix: Float32Array | undefined,
+  prompts: Int32Array,
+  model: string,
+): Float64Array | undefined {
+  if (!matrix || prompts.length === 0) return undefined
+  const width = dataset.models.length
+  const at = modelIndex(dataset, model)
+  const values = Float64Array.from(prompts, (prompt) => matrix[prompt * width + at]!)
+  return values.some(Number.isNaN) ? undefined : values
+}

@@ -1,0 +1,224 @@
+import { WeirError } from '../../../core/errors.ts'
+import type { OnProgress } from '../../../core/progress.ts'
+import type { Dataset } from '../../../data/dataset/dataset.ts'
+import { type PairLabels, pairLabels } from '../../../data/pair.ts'
+import type { Candidate } from '../../../models/bundle/manifest.ts'
+import type { ModelPair } from '../../../models/bundle/with-pair.ts'
+import type { Price } from '../../../models/prices.ts'
+import type { Router } from '../../../models/router.ts'
+import type { ReferenceRows } from '../baselines/category-prior.ts'
+import type { EvaluationLabels } from '../metrics/labels.ts'
+import type { ScoredRouter } from '../report/evaluation-input.ts'
+import type { LatencyReport } from '../report/report.ts'
+import { modelOf, type NamedRouter, pairOf } from './bundle-set.ts'
+import { type RequestCosts, requestCosts } from './request-costs.ts'
+import { type LeftOut, unseenRows } from './unseen-rows.ts'
+
+export interface ScoreLogOptions extends Partial<ModelPair> {
+  readonly prices?: ReadonlyMap<string, Price> | undefined
+  readonly latency?: boolean | undefined
+  /** SHA-256 of the file that each of the dataset's prompts comes from, where it is known */
+  readonly sources?: readonly (string | undefined)[] | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+/** The rows of a log that none of the routers has seen, with every router's win rates on them. */
+export interface ScoredLog {
+  readonly pair: ModelPair
+  /** indices into the dataset's prompts, ascending; everything below is in this order */
+  readonly rows: Int32Array
+  readonly prompts: readonly string[]
+  readonly categories: readonly (string | undefined)[]
+  readonly labels: EvaluationLabels
+  readonly costs: RequestCosts | undefined
+  readonly routers: readonly ScoredRouter[]
+  /** rows that the routers were trained on, for baselines that learn */
+  readonly reference: ReferenceRows | undefined
+  readonly leftOut: LeftOut
+  readonly warnings: readonly string[]
+}
+
+/** Fewer unseen prompts than this are refused: no interval on them would say anything. */
+const MIN_UNSEEN_ROWS = 50
+/** Learned baselines learn out of fold where fewer training rows than this are in the log. */
+const MIN_REFERENCE_ROWS = 200
+/** More add little to a baseline and cost its time. */
+const MAX_REFERENCE_ROWS = 15_000
+const BATCH = 512
+
+/** Throws `rows_too_few` where too little is left once what the routers saw is left out. */
+export async function scoreLog(
+  bundles: readonly NamedRouter[],
+  dataset: Dataset,
+  options: ScoreLogOptions,
+): Promise<ScoredLog> {
+  const pair = pairOf(bundles, options)
+  const labels = pairLabels(dataset, pair.strong, pair.weak)
+  const { rows, trained, leftOut } = unseenRows(dataset, labels, bundles, options.sources)
+  if (rows.length < MIN_UNSEEN_ROWS) throw tooFew(rows.length, leftOut)
+  const chosen = Int32Array.from(rows, (row) => labels.prompt[row]!)
+  const prompts = Array.from(chosen, (prompt) => dataset.prompts[prompt]!)
+  const routers: ScoredRouter[] = []
+  for (const bundle of bundles) routers.push(await scoredRouter(bundle, prompts, options))
+  return {
+    pair,
+    rows: chosen,
+    prompts,
+    categories: Array.from(chosen, (prompt) => dataset.categories[prompt]),
+    labels: labelsOf(labels, rows),
+    costs: costsOf(dataset, chosen, bundles, pair, options.prices),
+    routers,
+    reference: referenceRows(dataset, labels, trained),
+    leftOut,
+    warnings: notesOn(bundles, pair, leftOut),
+  }
+}
+
+async function scoredRouter(
+  { name, router }: NamedRouter,
+  prompts: readonly string[],
+  { signal, onProgress, latency }: ScoreLogOptions,
+): Promise<ScoredRouter> {
+  const winRate = new Float64Array(prompts.length)
+  for (let at = 0; at < prompts.length; at += BATCH) {
+    const scores = await router.score(prompts.slice(at, at + BATCH), signal)
+    winRate.set(scores.winRate, at)
+    const done = at + scores.winRate.length
+    onProgress?.({ stage: `scoring with ${name}`, done, total: prompts.length })
+  }
+  const { value, source } = router.manifest.threshold
+  return {
+    name,
+    winRate,
+    threshold: { value, source },
+    ...(latency && { latency: await measureLatency(router, prompts, signal) }),
+  }
+}
+
+/** The scores only where every row has both: a prompt known from votes alone has none. */
+function labelsOf({ label, strong, weak }: PairLabels, rows: Int32Array): EvaluationLabels {
+  const take = (values: Float32Array) => Float32Array.from(rows, (row) => values[row]!)
+  const y = take(label)
+  if (!strong || !weak) return { y }
+  const both = { strong: take(strong), weak: take(weak) }
+  return both.strong.some(Number.isNaN) ? { y } : { y, ...both }
+}
+
+function referenceRows(
+  dataset: Dataset,
+  labels: PairLabels,
+  trained: Int32Array,
+): ReferenceRows | undefined {
+  if (trained.length < MIN_REFERENCE_ROWS) return undefined
+  const step = Math.max(1, trained.length / MAX_REFERENCE_ROWS)
+  const length = Math.floor(trained.length / step)
+  const rows = Array.from({ length }, (_, i) => trained[Math.floor(i * step)]!)
+  return {
+    prompts: rows.map((row) => dataset.prompts[labels.prompt[row]!]!),
+    categories: rows.map((row) => dataset.categories[labels.prompt[row]!]),
+    y: rows.map((row) => labels.label[row]!),
+  }
+}
+
+/** Costs by the first bundle that has prices for both models, under the log's names for them. */
+function costsOf(
+  dataset: Dataset,
+  chosen: Int32Array,
+  bundles: readonly NamedRouter[],
+  pair: ModelPair,
+  prices: ReadonlyMap<string, Price> | undefined,
+): RequestCosts | undefined {
+  for (const { router } of bundles) {
+    const candidate = (role: 'strong' | 'weak'): Candidate => {
+      const known = router.manifest.candidates.find((candidate) => candidate.role === role)!
+      const price = prices?.get(pair[role])
+      return { ...known, model: pair[role], ...(price && { price }) }
+    }
+    const costs = requestCosts(dataset, chosen, candidate('strong'), candidate('weak'))
+    if (costs) return costs
+  }
+  return undefined
+}
+
+function tooFew(got: number, leftOut: LeftOut): WeirError {
+  const left = describeLeftOut(leftOut)
+  return new WeirError('rows_too_few', {
+    expected: MIN_UNSEEN_ROWS,
+    what: left ? `that no router has seen (left out: ${left})` : 'to evaluate on',
+    got,
+  })
+}
+
+const WARM_UP = 10
+const MEASURED = 200
+const MOST_MS = 5_000
+/** US dollars of one core for an hour, a round figure of what clouds charge for small machines */
+const CORE_HOUR_USD = 0.04
+
+/** One prompt at a time, as a server would be asked, encoder included. At most five seconds. */
+async function measureLatency(
+  router: Pick<Router, 'score'>,
+  prompts: readonly string[],
+  signal?: AbortSignal,
+): Promise<LatencyReport> {
+  const step = Math.max(1, Math.floor(prompts.length / MEASURED))
+  const chosen = prompts.filter((_, i) => i % step === 0).slice(0, MEASURED)
+  for (const prompt of chosen.slice(0, WARM_UP)) await router.score([prompt], signal)
+  const times: number[] = []
+  const cpu = process.cpuUsage()
+  const started = performance.now()
+  for (const prompt of chosen) {
+    const from = performance.now()
+    await router.score([prompt], signal)
+    times.push(performance.now() - from)
+    if (performance.now() - started > MOST_MS) break
+  }
+  const used = process.cpuUsage(cpu)
+  const sorted = times.sort((a, b) => a - b)
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!
+  const cpuHours = (used.user + used.system) / 1e6 / 3600 / sorted.length
+  return {
+    prompts: sorted.length,
+    p50_ms: at(0.5),
+    p99_ms: at(0.99),
+    dollars_per_1k: cpuHours * CORE_HOUR_USD * 1000,
+    core_hour_usd: CORE_HOUR_USD,
+  }
+}
+
+/** What a reader must know of the routers and the log before believing the figures. */
+function notesOn(bundles: readonly NamedRouter[], pair: ModelPair, leftOut: LeftOut): string[] {
+  const left = describeLeftOut(leftOut)
+  return [
+    ...(left ? [`left out: ${left}`] : []),
+    ...bundles
+      .filter(
+        ({ router }) =>
+          modelOf(router, 'strong') !== pair.strong || modelOf(router, 'weak') !== pair.weak,
+      )
+      .map(
+        ({ name, router }) =>
+          `${name} was trained to choose between ${modelOf(router, 'strong')} and ${modelOf(router, 'weak')}`,
+      ),
+    ...bundles
+      .filter(({ seen }) => seen.size === 0)
+      .map(
+        ({ name }) => `${name} doesn't say what it was trained on: it may have seen these prompts`,
+      ),
+  ]
+}
+
+export function describeLeftOut(leftOut: LeftOut): string {
+  const why = {
+    train: 'rows that a router was trained on',
+    validation: 'it was validated on',
+    calibration: 'it was calibrated on',
+    reserved: 'that its split rule keeps for other things than the test',
+  }
+  return Object.entries(leftOut)
+    .filter(([, rows]) => rows > 0)
+    .map(([part, rows]) => `${rows.toLocaleString('en-US')} ${why[part as keyof LeftOut]}`)
+    .join(', ')
+}

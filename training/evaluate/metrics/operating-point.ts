@@ -1,0 +1,83 @@
+import type { Spend } from './curve-pass.ts'
+import { type Interval, UNDEFINED_INTERVAL } from './interval.ts'
+import { meanInterval, ratioInterval, shareInterval } from './sample-mean.ts'
+
+/** What a router does at its own threshold. */
+export interface OperatingPoint {
+  readonly threshold: number
+  /** `default` before any calibration */
+  readonly source: 'default' | 'calibrated'
+  readonly strong_share: Interval
+  /** mean score of the answers given; null where the log holds preferences only */
+  readonly quality: Interval
+  readonly pgr: Interval
+  /** mean score lost against always-strong (negative: won) */
+  readonly loss: Interval
+  /** US dollars a 1,000 requests, and all-strong's; null where costs are not known */
+  readonly dollars_per_1k: Interval
+  readonly strong_dollars_per_1k: number | null
+  /** RouterArena's score, where quality and dollars are known */
+  readonly router_arena: number | null
+}
+
+export interface OperatingInput {
+  readonly winRate: ArrayLike<number>
+  readonly threshold: { readonly value: number; readonly source: 'default' | 'calibrated' }
+  readonly gain: Float64Array
+  readonly weak?: ArrayLike<number> | undefined
+  readonly spend?: Spend | undefined
+  /** false where strong - weak is not clear of 0 */
+  readonly clear: boolean
+}
+
+export function operatingPoint(input: OperatingInput): OperatingPoint {
+  const { winRate, gain, weak, spend, threshold } = input
+  const n = gain.length
+  const kept = new Float64Array(n)
+  const lost = new Float64Array(n)
+  let sent = 0
+  for (let i = 0; i < n; i++) {
+    const strong = winRate[i]! >= threshold.value
+    if (strong) sent += 1
+    kept[i] = strong ? gain[i]! : 0
+    lost[i] = strong ? 0 : gain[i]!
+  }
+  const quality = weak ? meanInterval(kept.map((g, i) => g + weak[i]!)) : UNDEFINED_INTERVAL
+  const dollars = spend
+    ? meanInterval(
+        kept.map(
+          (_, i) => 1000 * (winRate[i]! >= threshold.value ? spend.strong[i]! : spend.weak[i]!),
+        ),
+      )
+    : UNDEFINED_INTERVAL
+  return {
+    threshold: threshold.value,
+    source: threshold.source,
+    strong_share: shareInterval(sent, n),
+    quality,
+    pgr: input.clear ? ratioInterval(kept, gain) : UNDEFINED_INTERVAL,
+    loss: meanInterval(lost),
+    dollars_per_1k: dollars,
+    strong_dollars_per_1k: spend ? meanInterval(spend.strong).value! * 1000 : null,
+    router_arena:
+      quality.value !== null && dollars.value !== null
+        ? routerArenaScore(quality.value, dollars.value)
+        : null,
+  }
+}
+
+const BETA = 0.1
+/** US dollars a 1,000 requests of the dearest and the cheapest router on its board */
+const COST_MAX = 200
+const COST_MIN = 0.0044
+
+/**
+ * RouterArena's score in [0, 1] (Lu et al. 2025, arXiv 2510.00202): the weighted harmonic mean of accuracy and of
+ * where log2 of the cost lies between the dearest and the cheapest. Costs outside that range count as its ends.
+ */
+export function routerArenaScore(accuracy: number, dollarsPer1k: number): number {
+  const cost = Math.min(COST_MAX, Math.max(COST_MIN, dollarsPer1k))
+  const thrift = Math.log2(COST_MAX / cost) / Math.log2(COST_MAX / COST_MIN)
+  const below = BETA * accuracy + thrift
+  return below > 0 ? ((1 + BETA) * accuracy * thrift) / below : 0
+}

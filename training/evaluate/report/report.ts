@@ -1,0 +1,121 @@
+import type { Comparison, Difference } from '../bootstrap/difference.ts'
+import type { LeftOut } from '../log/unseen-rows.ts'
+import type { CurveBand, CurvePoints } from '../metrics/curve-points.ts'
+import type { Interval } from '../metrics/interval.ts'
+import type { OperatingPoint } from '../metrics/operating-point.ts'
+import type { Reliability } from '../metrics/reliability.ts'
+import type { Miss } from './misses.ts'
+import type { SliceReport } from './slices.ts'
+
+/** What `weir evaluate --json` prints, and what every view of an evaluation is made from. Plain JSON. */
+export interface EvaluationReport {
+  /** prompts evaluated */
+  readonly rows: number
+  readonly pair: { readonly strong: string; readonly weak: string } | null
+  readonly labels: 'outcomes' | 'preferences'
+  /** where the dollars come from; null where they are not known */
+  readonly costs: 'logged' | 'estimated' | null
+  readonly seed: number
+  /** bootstrap replicates behind every interval, drawn over prompts */
+  readonly replicates: number
+  readonly quality: QualityReport
+  /** what a reader must know before believing the figures */
+  readonly warnings: readonly string[]
+  readonly routers: readonly RouterReport[]
+  readonly baselines: Readonly<Record<string, BaselineReport>>
+  /** every two routers on the same prompts */
+  readonly comparisons: readonly Comparison[]
+  /** where routers and prompts came from; absent where they were not read from files */
+  readonly provenance?: Provenance
+}
+
+export interface Provenance {
+  readonly bundles: readonly {
+    readonly name: string
+    readonly path: string
+    readonly version: string
+    readonly created: string
+    readonly family: string
+    readonly encoder: string
+    readonly trained_on: readonly { readonly path: string; readonly sha256: string }[]
+  }[]
+  readonly logs: readonly {
+    readonly path: string
+    readonly sha256: string
+    readonly rows: number
+  }[]
+  /** labelled rows left out because a router had seen them, by where it had */
+  readonly left_out: LeftOut
+  /** where dollars come from, in words */
+  readonly cost_basis: string | null
+}
+
+export interface QualityReport {
+  /** mean score of each model's answers; null where the log holds preferences only */
+  readonly strong: number | null
+  readonly weak: number | null
+  /** strong - weak, in score units */
+  readonly gap: Interval
+  /** false where the gap is not clear of 0: PGR, APGR and CPT are then undefined (null) */
+  readonly clear: boolean
+}
+
+/** Strong share needed for 20, 50, 80 and 95% of the gap; null where undefined. */
+export interface CptReport {
+  readonly '20': number | null
+  readonly '50': number | null
+  readonly '80': number | null
+  readonly '95': number | null
+}
+
+export interface CurveReport {
+  readonly apgr: Interval
+  readonly apgr_routellm: number | null
+  readonly cpt: CptReport
+  readonly cpt_interval: Readonly<Record<keyof CptReport, Interval>>
+  /** AUC of the gain: chance that a prompt with s > w scores above one without */
+  readonly auc: Interval
+  /** RouterBench's AIQ over dollars, or over strong share where these are not known; undefined from preferences */
+  readonly aiq: Interval
+  /** share of all-strong's dollars saved at its whole quality, by the cheapest threshold that has it */
+  readonly saving_at_equal_quality: Interval
+}
+
+export interface RouterReport extends CurveReport {
+  readonly name: string
+  /** beats prompt length and random, each with its interval; null where that can't be said */
+  readonly works: boolean | null
+  readonly verdict: string
+  /** APGR minus each baseline's, paired on the same prompts */
+  readonly versus: Readonly<Record<string, Difference>>
+  /** at the router's own threshold; absent where it has none */
+  readonly operating?: OperatingPoint
+  readonly reliability?: Reliability
+  readonly latency?: LatencyReport
+  /** worst first */
+  readonly slices?: readonly SliceReport[]
+  readonly worst_misses?: readonly Miss[]
+  readonly chart?: RouterChart
+}
+
+/** One prompt at a time, encoder included, on the machine of the evaluation. */
+export interface LatencyReport {
+  readonly prompts: number
+  readonly p50_ms: number
+  readonly p99_ms: number
+  /** the router's own cost, from its CPU time at the stated price of a core */
+  readonly dollars_per_1k: number
+  readonly core_hour_usd: number
+}
+
+export interface RouterChart {
+  readonly points: CurvePoints
+  readonly band: CurveBand
+  /** prompts in each of 40 equal bins of the win rate from 0 to 1 */
+  readonly histogram: readonly number[]
+}
+
+export interface BaselineReport extends CurveReport {
+  readonly note?: string
+  readonly chart?: Pick<RouterChart, 'band'>
+}

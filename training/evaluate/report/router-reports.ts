@@ -1,0 +1,101 @@
+import { differenceOf } from '../bootstrap/difference.ts'
+import type { MeasuredRouter } from '../bootstrap/measure-routers.ts'
+import { curvePoints } from '../metrics/curve-points.ts'
+import type { Interval } from '../metrics/interval.ts'
+import { operatingPoint } from '../metrics/operating-point.ts'
+import { reliabilityOf } from '../metrics/reliability.ts'
+import type { EvaluationInput, ScoredRouter } from './evaluation-input.ts'
+import { worstMisses } from './misses.ts'
+import type { RouterReport } from './report.ts'
+import { type Grouping, sliceReports, textGroupings } from './slices.ts'
+import { verdictOf } from './verdict.ts'
+
+/** Everything the report says of each router, beyond its curve. `free` are the baselines, measured alike. */
+export function routerReports(
+  input: EvaluationInput,
+  routers: readonly MeasuredRouter[],
+  free: readonly MeasuredRouter[],
+  gain: Float64Array,
+  gap: Interval,
+): RouterReport[] {
+  const length = free.find((baseline) => baseline.name === 'prompt_length')!
+  const groupings = input.details ? groupingsOf(input) : []
+  return routers.map((router, i) => {
+    const { threshold, latency } = input.routers[i]!
+    const versus = (other: MeasuredRouter) => differenceOf(router, other)
+    const category = free.find((baseline) => baseline.name === 'category_prior')
+    const verdict = verdictOf(
+      gain.length,
+      gap,
+      router.report.apgr,
+      versus(length),
+      category && versus(category),
+    )
+    return {
+      name: router.name,
+      ...router.report,
+      works: verdict.works,
+      verdict: verdict.words,
+      versus: Object.fromEntries(free.map((baseline) => [baseline.name, versus(baseline)])),
+      ...(threshold && atThreshold(input, router, threshold, gain, gap.low! > 0)),
+      ...(withinUnit(router.scores) && {
+        reliability: reliabilityOf(router.scores, input.labels.y),
+      }),
+      ...(latency && { latency }),
+      ...(input.details &&
+        threshold && {
+          slices: sliceReports(router.scores, threshold.value, gain, groupings),
+          worst_misses: worstMisses(
+            router.scores,
+            threshold.value,
+            gain,
+            input.prompts,
+            input.categories,
+          ),
+        }),
+      ...(router.band && {
+        chart: {
+          points: curvePoints(router.scores, router.order, gain, input.spend, threshold?.value),
+          band: router.band,
+          histogram: histogram(router.scores),
+        },
+      }),
+    }
+  })
+}
+
+function atThreshold(
+  { labels, spend }: EvaluationInput,
+  { scores }: MeasuredRouter,
+  threshold: NonNullable<ScoredRouter['threshold']>,
+  gain: Float64Array,
+  clear: boolean,
+): Pick<RouterReport, 'operating'> {
+  const { weak } = labels
+  return { operating: operatingPoint({ winRate: scores, threshold, gain, weak, spend, clear }) }
+}
+
+function groupingsOf({ prompts, categories, groupings }: EvaluationInput): Grouping[] {
+  return [
+    ...(categories ? [{ by: 'category', names: categories }] : []),
+    ...textGroupings(prompts),
+    ...(groupings ?? []),
+  ]
+}
+
+const HISTOGRAM_BINS = 40
+
+function histogram(scores: ArrayLike<number>): number[] {
+  const bins = new Array<number>(HISTOGRAM_BINS).fill(0)
+  for (let i = 0; i < scores.length; i++) {
+    const bin = Math.floor(scores[i]! * HISTOGRAM_BINS)
+    bins[Math.min(HISTOGRAM_BINS - 1, Math.max(0, bin))]! += 1
+  }
+  return bins
+}
+
+/** Scores that are win rates: others, such as lengths, can't be taken at their word. */
+function withinUnit(scores: ArrayLike<number>): boolean {
+  for (let i = 0; i < scores.length; i++) if (!(scores[i]! >= 0 && scores[i]! <= 1)) return false
+  return true
+}

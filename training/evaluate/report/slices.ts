@@ -1,0 +1,199 @@
+import { apgr, costQualityCurve } from '../metrics/curve.ts'
+import type { Interval } from '../metrics/interval.ts'
+import { meanInterval } from '../metrics/sample-mean.ts'
+import { sortScores } from '../metrics/score-order.ts'
+
+/** A group of prompts that has something in common, and how the router does on it. */
+export interface SliceReport {
+  /** what the prompts have in common: category, length, language, code, source, time */
+  readonly by: string
+  readonly name: string
+  readonly rows: number
+  readonly strong_share: number
+  /** strong - weak on these prompts */
+  readonly gap: Interval
+  /** mean score lost on these prompts by not asking the strong model, at the router's threshold */
+  readonly loss: Interval
+  /** null where the slice's gap is not clear of 0 */
+  readonly apgr: number | null
+}
+
+/** A way to group the prompts: a name a prompt, undefined where it has none. */
+export interface Grouping {
+  readonly by: string
+  readonly names: readonly (string | undefined)[]
+}
+
+/** A smaller group says nothing by itself: counted, not shown. */
+export const MIN_SLICE_ROWS = 30
+/** What nearly all prompts have says nothing that the whole doesn't. */
+const NEARLY_ALL = 0.95
+const MAX_SLICES = 60
+
+export function textGroupings(prompts: readonly string[]): Grouping[] {
+  const traits = prompts.map(promptTraits)
+  return [
+    { by: 'length', names: traits.map(({ length }) => length) },
+    { by: 'language', names: traits.map(({ language }) => language) },
+    { by: 'code', names: traits.map(({ code }) => code) },
+  ]
+}
+
+/**
+ * Worst first: by the lower end of the loss's interval, so that a slice comes first for a loss that is sure rather
+ * than for being small.
+ */
+export function sliceReports(
+  winRate: ArrayLike<number>,
+  threshold: number,
+  gain: Float64Array,
+  groupings: readonly Grouping[],
+): SliceReport[] {
+  const slices = groupings.flatMap(({ by, names }) => {
+    const groups = groupRows(names)
+    // a grouping with one group is the whole, which the report has already
+    if (groups.size < 2) return []
+    return [...groups]
+      .filter(
+        ([, rows]) => rows.length >= MIN_SLICE_ROWS && rows.length < NEARLY_ALL * names.length,
+      )
+      .map(([name, rows]) => sliceReport({ by, name }, rows, winRate, threshold, gain))
+  })
+  return slices.sort((a, b) => b.loss.low! - a.loss.low!).slice(0, MAX_SLICES)
+}
+
+function sliceReport(
+  label: { readonly by: string; readonly name: string },
+  rows: readonly number[],
+  winRate: ArrayLike<number>,
+  threshold: number,
+  gain: Float64Array,
+): SliceReport {
+  const scores = Float64Array.from(rows, (i) => winRate[i]!)
+  const gains = Float64Array.from(rows, (i) => gain[i]!)
+  const gap = meanInterval(gains)
+  return {
+    ...label,
+    rows: rows.length,
+    strong_share: scores.filter((score) => score >= threshold).length / rows.length,
+    gap,
+    loss: meanInterval(gains.map((g, k) => (scores[k]! >= threshold ? 0 : g))),
+    apgr: gap.low! > 0 ? apgr(costQualityCurve(sortScores(scores), gains)) : null,
+  }
+}
+
+/** Properties of a prompt that can be read off its text, for slices. */
+export interface PromptTraits {
+  readonly length: string
+  readonly language: string
+  readonly code: string
+}
+
+const LENGTHS = [
+  [100, 'under 100 characters'],
+  [300, '100 to 299'],
+  [1_000, '300 to 999'],
+  [4_000, '1,000 to 3,999'],
+  [Number.POSITIVE_INFINITY, '4,000 and more'],
+] as const
+
+const SCRIPTS = [
+  ['Chinese', /\p{Script=Han}/gu],
+  ['Japanese', /[\p{Script=Hiragana}\p{Script=Katakana}]/gu],
+  ['Korean', /\p{Script=Hangul}/gu],
+  ['Cyrillic script', /\p{Script=Cyrillic}/gu],
+  ['Arabic script', /\p{Script=Arabic}/gu],
+  ['Hebrew', /\p{Script=Hebrew}/gu],
+  ['Greek', /\p{Script=Greek}/gu],
+  ['Devanagari script', /\p{Script=Devanagari}/gu],
+  ['Thai', /\p{Script=Thai}/gu],
+] as const
+
+/** Short, frequent words that tell the larger Latin-script languages apart. */
+const WORDS: readonly (readonly [string, ReadonlySet<string>])[] = [
+  [
+    'English',
+    new Set(
+      'the of and to is in that what for with are this a you how be on it which if'.split(' '),
+    ),
+  ],
+  [
+    'Spanish',
+    new Set('el la de que y en los las un una por para con del es como qué cuál'.split(' ')),
+  ],
+  [
+    'French',
+    new Set('le la les de des et un une que dans pour est du au quel qui avec sur'.split(' ')),
+  ],
+  [
+    'German',
+    new Set('der die das und ist nicht ein eine zu den von mit für auf wie was im'.split(' ')),
+  ],
+  [
+    'Portuguese',
+    new Set('o a os as de que e do da em um uma para com não é como no na'.split(' ')),
+  ],
+  [
+    'Italian',
+    new Set('il lo la gli di che e un una per con non è come del della nel sono'.split(' ')),
+  ],
+]
+
+const CODE = new RegExp(
+  [
+    '```',
+    String.raw`\b(?:def|function|class|struct|fn|func)\s+\w+\s*[({:<]`,
+    String.raw`\b(?:const|let|var|int|double|String|auto)\s+\w+\s*=`,
+    String.raw`\b(?:public|private|static|void)\s+(?:static\s+)?\w+\s+\w+\s*\(`,
+    String.raw`^\s*(?:import|from)\s+[\w.]+(?:\s+import\b|;|\s*$)`,
+    String.raw`^\s*#include\b`,
+    String.raw`\bSELECT\b.+\bFROM\b`,
+    String.raw`[;{}]\s*$`,
+    '=>|::|</\\w+>',
+    String.raw`\w\(\w*\)[;.]`,
+  ].join('|'),
+  'm',
+)
+
+export function promptTraits(prompt: string): PromptTraits {
+  return {
+    length: LENGTHS.find(([below]) => prompt.length < below)![1],
+    language: languageOf(prompt.slice(0, 2_000)),
+    code: CODE.test(prompt.slice(0, 8_000)) ? 'with code' : 'without code',
+  }
+}
+
+/** By script, then by frequent words; a guess, named so in reports. */
+function languageOf(text: string): string {
+  const letters = text.match(/\p{L}/gu)?.length ?? 0
+  if (letters < 3) return 'no words'
+  // a Japanese text has Chinese characters as well, so kana decide
+  const kana = text.match(SCRIPTS[1][1])?.length ?? 0
+  if (kana > 0.05 * letters) return 'Japanese'
+  for (const [name, pattern] of SCRIPTS) {
+    if ((text.match(pattern)?.length ?? 0) > 0.3 * letters) return name
+  }
+  const words = text.toLowerCase().match(/\p{L}+/gu) ?? []
+  let best = 'other Latin script'
+  let most = 0
+  for (const [name, frequent] of WORDS) {
+    const hits = words.reduce((sum, word) => sum + (frequent.has(word) ? 1 : 0), 0)
+    if (hits > most && hits >= 0.04 * words.length) {
+      most = hits
+      best = name
+    }
+  }
+  return best
+}
+
+/** Row numbers by name, in the order the names are first met; rows without a name are left out. */
+export function groupRows(names: readonly (string | undefined)[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>()
+  names.forEach((name, i) => {
+    if (name === undefined) return
+    const rows = groups.get(name)
+    if (rows) rows.push(i)
+    else groups.set(name, [i])
+  })
+  return groups
+}

@@ -1,0 +1,91 @@
+import { deriveSeed } from '../../../core/random.ts'
+import { takeRows } from '../../../models/encoders/embeddings.ts'
+import type { Family, HeadWeights } from '../../../models/families/family.ts'
+import { scoreLinear } from '../../../models/families/linear-head.ts'
+import type { FitOptions, FitResult } from '../../engine/engine.ts'
+import { apgr, costQualityCurve, wholeGain } from '../../evaluate/metrics/curve.ts'
+import { sortScores } from '../../evaluate/metrics/score-order.ts'
+import { pairRows } from '../pair-rows.ts'
+import type { TrainerInput, TrainerResult } from '../trainer.ts'
+
+/** Settings of every family trained by gradient steps. */
+type DescentSettings = Readonly<{
+  epochs: number
+  batch_size: number
+  learning_rate: number
+  patience: number
+}>
+
+/**
+ * Multiply-adds of a batch's largest product below which a second thread only waits: measured at 64 x 256 x 128,
+ * two threads took three times the CPU of one and as much more time.
+ */
+const WORTH_A_THREAD = 8e6
+
+/**
+ * How the training engine is asked for one fit, with all that watches it.
+ *
+ * @param width columns that the embeddings are projected to
+ */
+export function descentOptions(
+  input: TrainerInput<DescentSettings>,
+  family: Family,
+  { rows, width }: { readonly rows: number; readonly width: number },
+): FitOptions {
+  const { hyperparameters: settings, seed, checkpoint, signal, onProgress } = input
+  const batchSize = Math.min(settings.batch_size, rows)
+  const work = batchSize * input.train.embeddings.dimension * width
+  const threads = work < WORTH_A_THREAD ? 1 : input.threads
+  return {
+    epochs: settings.epochs,
+    batchSize,
+    learningRate: settings.learning_rate,
+    patience: settings.patience,
+    seed: deriveSeed(seed, `${family.name}-shuffle`),
+    threads,
+    validationApgr: validationApgr(family, input),
+    ...(checkpoint ? { checkpoint } : {}),
+    ...(signal ? { signal } : {}),
+    ...(onProgress ? { onProgress } : {}),
+  }
+}
+
+export function descentResult(
+  input: TrainerInput<DescentSettings>,
+  result: FitResult,
+  tensors: HeadWeights['tensors'] = result.parameters,
+): TrainerResult {
+  return {
+    weights: { models: input.models, tensors },
+    hyperparameters: input.hyperparameters,
+    curve: result.epochs,
+    backend: result.backend,
+    stopped: result.stopped,
+    ...(result.resumedAfter > 0 ? { resumedAfter: result.resumedAfter } : {}),
+  }
+}
+
+/** Rows that are scored after every epoch at the most. */
+const WATCHED = 1_000
+
+/**
+ * What a head's APGR on validation is, for a person who watches it train; it decides nothing. Undefined where
+ * the strong model is not the better one there.
+ */
+function validationApgr(
+  family: Family,
+  input: Pick<TrainerInput, 'validation' | 'models' | 'strong' | 'weak'>,
+): (tensors: HeadWeights['tensors']) => number | undefined {
+  const { rows, y } = pairRows(input.validation, input)
+  const embeddings = takeRows(input.validation.embeddings, rows.subarray(0, WATCHED))
+  const gain = y.subarray(0, WATCHED).map((value) => 2 * value - 1)
+  return (tensors) => {
+    const weights = { models: input.models, tensors }
+    const folded = family.fold?.(weights, input)
+    const { winRate } = folded
+      ? scoreLinear(folded, embeddings)
+      : family.forward(weights, input, embeddings)
+    const curve = costQualityCurve(sortScores(winRate), gain)
+    return wholeGain(curve) > 0 ? apgr(curve) : undefined
+  }
+}

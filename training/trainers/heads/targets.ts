@@ -1,0 +1,216 @@
+import { WeirError } from '../../../core/errors.ts'
+import { real, wordOrNumber } from '../settings.ts'
+import type { PreferenceColumns, TrainerInput, TrainingRows } from '../trainer.ts'
+
+/** What one head is fitted to: rows of the embeddings with their soft labels. */
+export interface Target {
+  /** rows that have a label; may repeat */
+  readonly rows: Int32Array
+  readonly labels: Float32Array
+  readonly weights: Float32Array
+}
+
+export interface HeadTargets {
+  readonly name: string
+  readonly train: Target
+  readonly validation: Target
+}
+
+/** From outcomes one success head a model, from preferences alone one head for the pair. */
+export function headTargets(input: TrainerInput): HeadTargets[] {
+  const { models, train, validation } = input
+  if (!train.outcomes) {
+    return [
+      {
+        name: `${models[input.strong]} over ${models[input.weak]}`,
+        train: pairTarget(train, input),
+        validation: pairTarget(validation, input),
+      },
+    ]
+  }
+  return models.map((name, model) => ({
+    name,
+    train: outcomeTarget(train, models.length, model),
+    validation: outcomeTarget(validation, models.length, model),
+  }))
+}
+
+/** A model's scores, where it was observed. */
+export function outcomeTarget(split: TrainingRows, models: number, model: number): Target {
+  const scores = split.outcomes!.scores
+  const rows: number[] = []
+  const labels: number[] = []
+  for (let row = 0; row < split.embeddings.rows; row++) {
+    const score = scores[row * models + model]!
+    if (Number.isNaN(score)) continue
+    rows.push(row)
+    labels.push(score)
+  }
+  return target(rows, labels, new Float32Array(rows.length).fill(1))
+}
+
+/** The pair's own votes, seen from the strong model's side. Throws `rows_too_few` where there are none. */
+export function pairTarget(
+  split: TrainingRows,
+  { strong, weak, models }: Pick<TrainerInput, 'strong' | 'weak' | 'models'>,
+): Target {
+  const rows: number[] = []
+  const labels: number[] = []
+  const weights: number[] = []
+  const { preferences } = split
+  for (let i = 0; i < (preferences?.prompt.length ?? 0); i++) {
+    const { modelA, modelB, label, weight, prompt } = preferences!
+    const forward = modelA[i] === strong && modelB[i] === weak
+    if (!forward && !(modelA[i] === weak && modelB[i] === strong)) continue
+    rows.push(prompt[i]!)
+    labels.push(forward ? label[i]! : 1 - label[i]!)
+    weights.push(weight[i]!)
+  }
+  if (rows.length === 0) {
+    throw new WeirError('rows_too_few', {
+      expected: 1,
+      what: `comparing ${models[strong]} with ${models[weak]} (--router mf learns from all pairs)`,
+      got: 0,
+    })
+  }
+  return target(rows, labels, weights)
+}
+
+/** Two splits' targets, the second one's rows behind the first one's `rows`. */
+export function joinTargets(first: Target, second: Target, rows: number): Target {
+  return target(
+    [...first.rows, ...shiftRows(second, rows).rows],
+    [...first.labels, ...second.labels],
+    [...first.weights, ...second.weights],
+  )
+}
+
+export const shiftRows = (target: Target, by: number): Target => ({
+  ...target,
+  rows: target.rows.map((row) => row + by),
+})
+
+/** What is fitted and what judges it. */
+export interface Part {
+  readonly fit: Target
+  readonly judge: Target
+}
+
+/** A prompt's rows all fall into one part: row r belongs to part r mod folds. */
+export function foldTargets(everything: Target, folds: number): Part[] {
+  const pick = (keep: (row: number) => boolean): Target => {
+    const kept = [...everything.rows.keys()].filter((i) => keep(everything.rows[i]!))
+    return target(
+      kept.map((i) => everything.rows[i]!),
+      kept.map((i) => everything.labels[i]!),
+      kept.map((i) => everything.weights[i]!),
+    )
+  }
+  const parts = Array.from({ length: folds }, (_, fold) => ({
+    fit: pick((row) => row % folds !== fold),
+    judge: pick((row) => row % folds === fold),
+  }))
+  return parts.filter(({ fit, judge }) => fit.rows.length > 0 && judge.rows.length > 0)
+}
+
+const target = (
+  rows: readonly number[],
+  labels: readonly number[],
+  weights: ArrayLike<number>,
+): Target => ({
+  rows: Int32Array.from(rows),
+  labels: Float32Array.from(labels),
+  weights: Float32Array.from(weights),
+})
+
+/** What right answers (or votes for the strong model) count against the others. */
+export type ClassWeight = 'none' | 'balanced' | number
+
+export const CLASS_WEIGHT = wordOrNumber(
+  ['none', 'balanced'],
+  'what a success (or a win of the strong model) counts against a failure; balanced: both halves count the same. Anything but none needs recalibration',
+)
+
+/**
+ * The same rows with the two parts of their cross-entropy, -y log p and -(1 - y) log(1 - p), counted c1 and
+ * c0 times. That is a row of weight w (c1 y + c0 (1 - y)) with label c1 y over that sum, so a tie stays between
+ * the classes. A number c means (c, 1); `balanced` is n / (2 n_class), as in scikit-learn.
+ */
+export function withClassWeight(target: Target, classWeight: ClassWeight): Target {
+  if (classWeight === 'none') return target
+  const { labels, weights } = target
+  let [positive, negative] = [0, 0]
+  for (const [i, label] of labels.entries()) {
+    positive += weights[i]! * label
+    negative += weights[i]! * (1 - label)
+  }
+  // of one class alone there is nothing to balance
+  if (classWeight === 'balanced' && !(positive > 0 && negative > 0)) return target
+  const half = (positive + negative) / 2
+  const [c1, c0] =
+    classWeight === 'balanced' ? [half / positive, half / negative] : [classWeight, 1]
+  const factors = labels.map((label) => c1 * label + c0 * (1 - label))
+  return {
+    rows: target.rows,
+    labels: labels.map((label, i) => (c1 * label) / factors[i]!),
+    weights: weights.map((weight, i) => weight * factors[i]!),
+  }
+}
+
+export const SMOOTHING = real(
+  0,
+  'votes added to each prompt’s at the pair’s mean: several votes on one prompt and pair become one shrunk label',
+  { minimum: 0, maximum: 1000 },
+)
+
+/**
+ * The votes on one prompt and pair as one row: the mean of Beta(s mu, s (1 - mu)) after them,
+ * (sum w y + s mu) / (sum w + s), counted sum w times. mu is the pair's mean over the split, itself with a vote
+ * for either side added. With s = 0 the rows stay as they are, which is the same loss.
+ */
+export function withShrunkVotes(split: TrainingRows, smoothing: number): TrainingRows {
+  const { preferences } = split
+  if (!preferences || smoothing === 0) return split
+  return { ...split, preferences: shrink(preferences, smoothing) }
+}
+
+interface Votes {
+  readonly prompt: number
+  readonly a: number
+  readonly b: number
+  wins: number
+  weight: number
+}
+
+function shrink(votes: PreferenceColumns, smoothing: number): PreferenceColumns {
+  const byPair = new Map<string, Votes>()
+  const byPrompt = new Map<string, Votes>()
+  for (const [i, prompt] of votes.prompt.entries()) {
+    const [a, b] = [votes.modelA[i]!, votes.modelB[i]!]
+    const turned = a > b
+    const [first, second] = turned ? [b, a] : [a, b]
+    const weight = votes.weight[i]!
+    const wins = weight * (turned ? 1 - votes.label[i]! : votes.label[i]!)
+    for (const [table, key] of [
+      [byPair, `${first} ${second}`],
+      [byPrompt, `${prompt} ${first} ${second}`],
+    ] as const) {
+      const known = table.get(key) ?? { prompt, a: first, b: second, wins: 0, weight: 0 }
+      known.wins += wins
+      known.weight += weight
+      table.set(key, known)
+    }
+  }
+  const rows = [...byPrompt.values()]
+  return {
+    prompt: Int32Array.from(rows, ({ prompt }) => prompt),
+    modelA: Int32Array.from(rows, ({ a }) => a),
+    modelB: Int32Array.from(rows, ({ b }) => b),
+    label: Float32Array.from(rows, ({ a, b, wins, weight }) => {
+      const pair = byPair.get(`${a} ${b}`)!
+      const mean = (pair.wins + 1) / (pair.weight + 2)
+      return (wins + smoothing * mean) / (weight + smoothing)
+    }),
+    weight: Float32Array.from(rows, ({ weight }) => weight),
+  }
+}

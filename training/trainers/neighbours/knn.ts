@@ -1,0 +1,250 @@
+import type { Static } from 'typebox'
+import Type from 'typebox'
+import { WeirError } from '../../../core/errors.ts'
+import { concatenate, type Embeddings } from '../../../models/encoders/embeddings.ts'
+import type { HeadWeights, Pair, Tensor } from '../../../models/families/family.ts'
+import { cosinesTo, neighboursOf } from '../../../models/families/neighbours.ts'
+import type { EpochRecord } from '../../engine/engine.ts'
+import { takeTrainingRows } from '../../splits.ts'
+import { pairRows, winRateLoss } from '../pair-rows.ts'
+import { defaultsOf, whole } from '../settings.ts'
+import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
+import { neighbourTensors } from './neighbour-rows.ts'
+
+const TEMPERATURES = [0.05, 0.1, 0.2]
+const PRIOR_SHARES = [0.1, 0.3, 1, 3]
+/** Validation rows that settings are compared on at the most: each asks every training row. */
+const MAX_COMPARED = 1_000
+
+export const KNN_SETTINGS = Type.Object({
+  k: whole(100, 'neighbours that are asked', {
+    minimum: 1,
+    maximum: 10_000,
+    search: { among: [30, 60, 100, 200] },
+  }),
+  tail: whole(
+    0,
+    'of sparse rows, how many of the last columns are the dense ones; set by --encoder',
+    {
+      minimum: 0,
+    },
+  ),
+  refit: whole(1, '1: the validation rows are kept among the neighbours at the end', {
+    minimum: 0,
+    maximum: 1,
+  }),
+})
+
+/**
+ * Keeps the training rows; of a few temperatures and prior weights it takes those with the least log-loss on
+ * validation. A prior's share is of the mean kernel weight around a validation prompt.
+ */
+export const knnTrainer: Trainer<Static<typeof KNN_SETTINGS>> = {
+  family: 'knn',
+  input: 'dense',
+  settings: KNN_SETTINGS,
+  defaults: defaultsOf(KNN_SETTINGS),
+
+  async fit(input) {
+    const { signal, onProgress, hyperparameters } = input
+    const tail = tailOf(input)
+    const tensors = neighbourTensors(input.train, input, tail)
+    const k = Math.min(hyperparameters.k, tensors.rows!.shape[0]! - 1)
+    if (k < 1) {
+      throw new WeirError('rows_too_few', {
+        expected: 2,
+        what: 'of the pair to learn from',
+        got: k + 1,
+      })
+    }
+    const compared = compareOn(input.validation)
+    const labels = pairRows(compared, input)
+    const curve: EpochRecord[] = []
+    let best: { loss: number; kernel: number[] } | undefined
+    // the search is the same for every kernel, and nearly all of the work
+    const lists = nearestLists(withKernel(input.models, tensors, [k, 1, 0]), compared.embeddings, k)
+    for (const temperature of TEMPERATURES) {
+      // as the head will hold it
+      const kernels = kernelWeights(lists, Math.fround(temperature))
+      const mass = meanMass(kernels)
+      for (const share of PRIOR_SHARES) {
+        signal?.throwIfAborted()
+        const kernel = [k, temperature, share * mass]
+        const started = performance.now()
+        const winRate = listedWinRates(
+          withKernel(input.models, tensors, kernel),
+          input,
+          lists,
+          kernels,
+        )
+        const loss = winRateLoss(winRate, labels)
+        const seconds = (performance.now() - started) / 1000
+        curve.push({ epoch: curve.length, trainLoss: loss, validationLoss: loss, seconds })
+        onProgress?.({
+          stage: 'fitting knn',
+          done: curve.length,
+          total: TEMPERATURES.length * PRIOR_SHARES.length,
+          note: `validation log-loss ${loss.toFixed(4)}`,
+        })
+        await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C in
+        if (!best || loss < best.loss) best = { loss, kernel }
+      }
+    }
+    const heldOut = withKernel(input.models, tensors, best!.kernel)
+    const weights =
+      hyperparameters.refit === 1
+        ? withKernel(input.models, neighbourTensors(joinRows(input), input, tail), best!.kernel)
+        : heldOut
+    return { weights, heldOut, hyperparameters, curve, backend: 'exact search' }
+  },
+}
+
+/** Of dense rows all columns; of sparse ones the last `tail`, which must be said. */
+export function tailOf({
+  train,
+  hyperparameters,
+}: TrainerInput<{ readonly tail: number }>): number {
+  const { embeddings } = train
+  if (embeddings.kind === 'dense') return embeddings.dimension
+  const tail = hyperparameters.tail
+  if (tail >= 1 && tail <= embeddings.dimension) return tail
+  throw new WeirError('option_invalid', {
+    option: '--encoder',
+    expected: 'a dense encoder, or lexical+ one, for a family that asks neighbours',
+    got: 'sparse columns alone',
+  })
+}
+
+export function withKernel(
+  models: readonly string[],
+  tensors: Readonly<Record<string, Tensor>>,
+  kernel: readonly number[],
+): HeadWeights {
+  const values = Float32Array.from(kernel)
+  return { models, tensors: { ...tensors, kernel: { shape: [values.length], values } } }
+}
+
+/** Both splits' rows as one; preferences are renumbered. */
+export function joinRows({ train, validation }: TrainerInput): TrainingRows {
+  const embeddings = concatenate([train.embeddings, validation.embeddings])
+  const { outcomes: first, preferences: votes } = train
+  const { outcomes: second, preferences: more } = validation
+  const join = (a: Int32Array, b: Int32Array): Int32Array => Int32Array.from([...a, ...b])
+  const stack = (a: Float32Array, b: Float32Array): Float32Array => {
+    const both = new Float32Array(a.length + b.length)
+    both.set(a)
+    both.set(b, a.length)
+    return both
+  }
+  return {
+    embeddings,
+    ...(first &&
+      second && {
+        outcomes: {
+          scores: stack(first.scores, second.scores),
+          ...(first.tokens && second.tokens && { tokens: stack(first.tokens, second.tokens) }),
+        },
+      }),
+    ...(votes &&
+      more && {
+        preferences: {
+          prompt: join(
+            votes.prompt,
+            more.prompt.map((row) => row + train.embeddings.rows),
+          ),
+          modelA: join(votes.modelA, more.modelA),
+          modelB: join(votes.modelB, more.modelB),
+          label: stack(votes.label, more.label),
+          weight: stack(votes.weight, more.weight),
+        },
+      }),
+  }
+}
+
+/** Kernel weight around a row, over the first rows. */
+function meanMass(kernels: readonly Float64Array[]): number {
+  const sample = kernels.slice(0, 200)
+  let sum = 0
+  for (const kernel of sample) for (const weight of kernel) sum += weight
+  return Math.max(sum / Math.max(sample.length, 1), 1e-9)
+}
+
+/** The first so many rows of a split; their order is the log's, their choice the split's hash. */
+function compareOn(split: TrainingRows): TrainingRows {
+  if (split.embeddings.rows <= MAX_COMPARED) return split
+  return takeTrainingRows(
+    split,
+    Array.from({ length: MAX_COMPARED }, (_, i) => i),
+  )
+}
+
+/** Training rows that lie nearer to each of some rows than its neighbour k + 1, so that kernels are cheap to try. */
+export interface NearestLists {
+  /** a row each: places among the training rows, ascending */
+  readonly places: readonly Int32Array[]
+  readonly cosines: readonly Float64Array[]
+  /** cosine of neighbour k + 1, where the kernel is 0 */
+  readonly edges: Float64Array
+}
+
+/** One exact search, as `knn`'s forward pass makes it. */
+export function nearestLists(
+  weights: HeadWeights,
+  embeddings: Embeddings,
+  k: number,
+): NearestLists {
+  const held = neighboursOf(weights, 3)
+  const { n, d } = held
+  const places: Int32Array[] = []
+  const cosines: Float64Array[] = []
+  const edges = new Float64Array(embeddings.rows)
+  const query = new Float64Array(d)
+  const all = new Float64Array(n)
+  const sorted = new Float64Array(n)
+  for (let row = 0; row < embeddings.rows; row++) {
+    cosinesTo(held, embeddings, row, query, all)
+    sorted.set(all)
+    sorted.sort()
+    const edge = sorted[Math.max(n - 1 - k, 0)]!
+    const near: number[] = []
+    for (let i = 0; i < n; i++) if (all[i]! > edge) near.push(i)
+    places.push(Int32Array.from(near))
+    cosines.push(Float64Array.from(near, (i) => all[i]!))
+    edges[row] = edge
+  }
+  return { places, cosines, edges }
+}
+
+/** Each listed row's kernel weights at one temperature. */
+export function kernelWeights(
+  { cosines, edges }: NearestLists,
+  temperature: number,
+): readonly Float64Array[] {
+  return cosines.map((list, row) => {
+    const floor = Math.exp((edges[row]! - 1) / temperature)
+    return list.map((cosine) => Math.exp((cosine - 1) / temperature) - floor)
+  })
+}
+
+/** The win rates that `knn` gives the listed rows, to the bit: its sums in its order. */
+export function listedWinRates(
+  weights: HeadWeights,
+  pair: Pair,
+  { places }: NearestLists,
+  kernels: readonly Float64Array[],
+): Float64Array {
+  const { m, scores, base, kernel } = neighboursOf(weights, 3)
+  const prior = kernel[2]!
+  return Float64Array.from(places, (list, row) => {
+    let total = prior
+    let strong = prior * base[pair.strong]!
+    let weak = prior * base[pair.weak]!
+    for (const [at, i] of list.entries()) {
+      const weight = kernels[row]![at]!
+      total += weight
+      strong += weight * scores[i * m + pair.strong]!
+      weak += weight * scores[i * m + pair.weak]!
+    }
+    return (1 + strong / total - weak / total) / 2
+  })
+}

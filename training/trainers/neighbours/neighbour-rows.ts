@@ -1,0 +1,87 @@
+import type { HeadWeights, Pair } from '../../../models/families/family.ts'
+import { unitTail } from '../../../models/families/neighbours.ts'
+import { pairRows } from '../pair-rows.ts'
+import type { TrainerInput, TrainingRows } from '../trainer.ts'
+
+/**
+ * Rows on which the pair was observed, as tensors `rows`, `scores` and `base`. From preferences alone, the
+ * pair's own votes: the strong model's share of wins, and what is left for the weak one.
+ *
+ * @param tail how many of the last columns are read; all of a dense row
+ */
+export function neighbourTensors(
+  split: TrainingRows,
+  input: Pick<TrainerInput, 'models' | keyof Pair>,
+  tail: number,
+): HeadWeights['tensors'] {
+  const m = input.models.length
+  const scores = observedScores(split, input)
+  const kept = observedRows(split, input)
+  const base = Float32Array.from({ length: m }, (_, model) => meanOf(scores, kept, m, model))
+  const rows = new Float32Array(kept.length * tail)
+  const taken = new Float32Array(kept.length * m)
+  const row = new Float64Array(tail)
+  for (const [place, from] of kept.entries()) {
+    unitTail(split.embeddings, from, row)
+    rows.set(row, place * tail)
+    for (let model = 0; model < m; model++) {
+      const score = scores[from * m + model]!
+      taken[place * m + model] = Number.isNaN(score) ? base[model]! : score
+    }
+  }
+  return {
+    rows: { shape: [kept.length, tail], values: rows },
+    scores: { shape: [kept.length, m], values: taken },
+    base: { shape: [m], values: base },
+  }
+}
+
+/** Rows of a split on which the pair was observed: the ones that are kept, in their order. */
+export function observedRows(
+  split: TrainingRows,
+  input: Pick<TrainerInput, 'models' | keyof Pair>,
+): number[] {
+  const m = input.models.length
+  const scores = observedScores(split, input)
+  const rows = Array.from({ length: split.embeddings.rows }, (_, row) => row)
+  return rows.filter(
+    (row) => !Number.isNaN(scores[row * m + input.strong]! - scores[row * m + input.weak]!),
+  )
+}
+
+const observedScores = (
+  split: TrainingRows,
+  input: Pick<TrainerInput, 'models' | keyof Pair>,
+): Float32Array => split.outcomes?.scores ?? voteShares(split, input)
+
+function voteShares(
+  split: TrainingRows,
+  input: Pick<TrainerInput, 'models' | keyof Pair>,
+): Float32Array {
+  const m = input.models.length
+  const scores = new Float32Array(split.embeddings.rows * m).fill(Number.NaN)
+  const { rows, y } = pairRows(split, input)
+  for (const [i, row] of rows.entries()) {
+    scores[row * m + input.strong] = y[i]!
+    scores[row * m + input.weak] = 1 - y[i]!
+  }
+  return scores
+}
+
+/** 1/2 for a model that no kept row has. */
+function meanOf(
+  scores: Float32Array,
+  rows: readonly number[],
+  models: number,
+  model: number,
+): number {
+  let sum = 0
+  let count = 0
+  for (const row of rows) {
+    const score = scores[row * models + model]!
+    if (Number.isNaN(score)) continue
+    sum += score
+    count++
+  }
+  return count > 0 ? sum / count : 0.5
+}

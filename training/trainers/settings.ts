@@ -1,0 +1,91 @@
+import Type, { type TObject, type TSchema } from 'typebox'
+import { Check } from 'typebox/value'
+import { describeValue } from '../../core/schema-fault.ts'
+
+/** A family's hyperparameters, by name: numbers, and words where the schema lists them. */
+export type Settings = Readonly<Record<string, number | string>>
+
+/** Where `--tune` looks for better values: between two numbers, or among some. */
+export type Search =
+  | { readonly from: number; readonly to: number; readonly scale: 'linear' | 'log' }
+  | { readonly among: readonly (number | string)[] }
+
+interface Bounds {
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly exclusiveMinimum?: number
+  readonly search?: Search
+}
+
+/** A number with its default and one sentence on what it does. */
+export const real = (initial: number, description: string, bounds: Bounds = {}) =>
+  Type.Number({ default: initial, description, ...bounds })
+
+export const whole = (initial: number, description: string, bounds: Bounds = {}) =>
+  Type.Integer({ default: initial, description, ...bounds })
+
+/** One of some words, the first being the default. */
+export const word = <const Word extends string>(
+  words: readonly Word[],
+  description: string,
+  more: { readonly search?: Search } = {},
+) => Type.Unsafe<Word>({ type: 'string', enum: words, default: words[0], description, ...more })
+
+/** One of some words or a number above 0. */
+export const wordOrNumber = <const Word extends string>(
+  words: readonly Word[],
+  description: string,
+) =>
+  Type.Unsafe<Word | number>({
+    anyOf: [{ enum: words }, { type: 'number', exclusiveMinimum: 0 }],
+    default: words[0],
+    description,
+  })
+
+/** What a hyperparameter's schema says of it. */
+export interface SettingSchema extends Bounds {
+  readonly type?: 'number' | 'integer' | 'string'
+  readonly enum?: readonly string[]
+  readonly anyOf?: readonly [{ readonly enum: readonly string[] }, Bounds]
+  readonly default: number | string
+  readonly description: string
+}
+
+/** The members of a family's schema, in the order they are declared. */
+export const settingSchemas = (schema: TObject): readonly (readonly [string, SettingSchema])[] =>
+  Object.entries(schema.properties as Record<string, SettingSchema & TSchema>)
+
+export function defaultsOf<Schema extends TObject>(schema: Schema): Type.Static<Schema> {
+  const entries = settingSchemas(schema).map(([name, { default: value }]) => [name, value])
+  // a schema made of the four kinds above always has defaults of its own types
+  return Object.fromEntries(entries) as Type.Static<Schema>
+}
+
+/** What is wrong with a setting: a name that the family does not have, or a value out of bounds. */
+export function settingFault(
+  schema: TObject,
+  name: string,
+  value: unknown,
+): { readonly expected: string; readonly got: string } | undefined {
+  const known = settingSchemas(schema)
+  const found = known.find(([key]) => key === name)?.[1]
+  if (!found) return { expected: `one of ${known.map(([key]) => key).join(', ')}`, got: name }
+  const fits = Check(found as TSchema, value) && value !== Infinity && !Number.isNaN(value)
+  return fits ? undefined : { expected: describeSetting(found), got: describeValue(value) }
+}
+
+/** `a whole number from 1 to 4096`, `pairwise or success` */
+export function describeSetting(schema: SettingSchema): string {
+  if (schema.enum) return schema.enum.join(' or ')
+  if (schema.anyOf) return `${schema.anyOf[0].enum.join(', ')} or a number above 0`
+  const kind = schema.type === 'integer' ? 'a whole number' : 'a number'
+  const { minimum, maximum, exclusiveMinimum } = schema
+  if (exclusiveMinimum !== undefined) {
+    const most = maximum === undefined ? '' : `, at most ${maximum}`
+    return `${kind} above ${exclusiveMinimum}${most}`
+  }
+  if (minimum === undefined) return kind
+  return maximum === undefined
+    ? `${kind} of at least ${minimum}`
+    : `${kind} from ${minimum} to ${maximum}`
+}
