@@ -7,9 +7,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 export function cancelled(signal: AbortSignal): WeirError {
   const reason: unknown = signal.reason
-  // the command line's own, which names the signal it got
+  // the command line aborts with an error that names the signal it received
   if (reason instanceof WeirError) return reason
-  if (reason instanceof WeirError) return reason // Ctrl-C says so itself
   const timedOut = reason instanceof Error && reason.name === 'TimeoutError'
   return new WeirError(
     'cancelled',

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { FeedbackRecord } from '../decision-record.ts'
 
@@ -90,8 +91,7 @@ export function feedbackRecord(body: FeedbackBody, now: number): FeedbackRecord 
     ...rest,
     score: scoreOf(body),
     time: time ?? now,
-    ...(kind === 'score' ? {} : { kind }),
-    ...(against === undefined ? {} : { against }),
+    ...definedOnly({ kind: kind === 'score' ? undefined : kind, against }),
   }
 }
 
