@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Price } from '../../models/prices.ts'
-import type { Plan } from '../../serving/gateway/plan.ts'
+import type { Plan } from '../../serving/gateway/contracts.ts'
 import type { CheckedPolicy } from '../../serving/policy/check.ts'
 import { createPolicy } from '../../serving/policy/pipeline.ts'
 import type { TextReaders } from '../../serving/policy/text-readers.ts'

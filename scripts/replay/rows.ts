@@ -5,7 +5,7 @@ import type {
 } from '../../records/decision-record.ts'
 import { type LogReadStats, readDecisionLog } from '../../records/log-reader.ts'
 
-import type { GatewayRequest } from '../../serving/gateway/plan.ts'
+import type { GatewayRequest } from '../../serving/gateway/contracts.ts'
 import type { ChatBody, ChatTurn } from '../../serving/upstreams/upstream.ts'
 
 /** One request of a log: the gateway's line, the router's, or both. */

@@ -1,5 +1,5 @@
 import type { Price } from '../../models/prices.ts'
-import type { Target } from '../gateway/plan.ts'
+import type { Target } from '../gateway/contracts.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import { type Nanodollars, nanosOf } from './nanodollars.ts'
 

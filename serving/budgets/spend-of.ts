@@ -1,4 +1,4 @@
-import type { Attempt, Served } from '../gateway/served.ts'
+import type { Attempt, Served } from '../gateway/contracts.ts'
 import { mayBeBilled } from './billed.ts'
 import { toBillionths } from './nanodollars.ts'
 import { routeLabel } from './route-label.ts'

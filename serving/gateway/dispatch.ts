@@ -1,7 +1,7 @@
 import type { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
+import type { GatewayRequest, ServePlan, Target } from './contracts.ts'
 import type { Ledger } from './ledger.ts'
-import type { GatewayRequest, ServePlan, Target } from './plan.ts'
 
 /** One `send` of one request. */
 export interface Dispatch {

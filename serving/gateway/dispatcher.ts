@@ -13,9 +13,8 @@ import {
   withinLatency,
 } from './backend.ts'
 import type { Permit } from './breaker.ts'
+import type { Answer, Target } from './contracts.ts'
 import type { Dispatch } from './dispatch.ts'
-import type { Target } from './plan.ts'
-import type { Answer } from './strategy.ts'
 
 /** A name of `gateway.models` and all that answers for it. */
 export interface ServedModel {

@@ -1,13 +1,19 @@
 import { WeirError } from '../../core/errors.ts'
 import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint } from '../upstreams/upstream.ts'
+import {
+  type Answer,
+  type GatewayRequest,
+  type Planning,
+  type SendOptions,
+  type ServePlan,
+  type StrategyCall,
+  type Target,
+  Trail,
+} from './contracts.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
 import { sendFirst } from './failover.ts'
 import { Ledger } from './ledger.ts'
-import type { GatewayRequest, ServePlan, Target } from './plan.ts'
-import type { Planning } from './policy.ts'
-import type { Answer, SendOptions, StrategyCall } from './strategy.ts'
-import { Trail } from './trail.ts'
 
 export interface ExchangeOptions {
   readonly endpoint: Endpoint

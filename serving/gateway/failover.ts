@@ -1,9 +1,8 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Cancellation } from '../upstreams/cancellation.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
+import type { Answer, Target } from './contracts.ts'
 import type { ModelDispatcher, ServedModel } from './dispatcher.ts'
-import type { Target } from './plan.ts'
-import type { Answer } from './strategy.ts'
 
 export interface FailoverOptions {
   readonly dispatcher: ModelDispatcher

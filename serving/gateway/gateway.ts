@@ -1,11 +1,16 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
+import type {
+  Answer,
+  GatewayRequest,
+  Plan,
+  Policy,
+  RefusePlan,
+  ServedObserver,
+  Strategy,
+} from './contracts.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
 import { Exchange } from './exchange.ts'
-import type { GatewayRequest, Plan, RefusePlan } from './plan.ts'
-import type { Policy } from './policy.ts'
-import type { ServedObserver } from './served.ts'
-import type { Answer, Strategy } from './strategy.ts'
 
 export interface GatewayOptions {
   readonly dispatcher: ModelDispatcher

@@ -5,8 +5,7 @@ import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { resolveTarget } from '../router/snapshot.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
-import type { GatewayRequest, ServePlan } from './plan.ts'
-import type { Policy } from './policy.ts'
+import type { GatewayRequest, Policy, ServePlan } from './contracts.ts'
 
 export interface LearnedPolicyOptions {
   readonly decider: Decider

@@ -1,6 +1,6 @@
 import type { Price } from '../../models/prices.ts'
 import type { Usage } from '../upstreams/upstream.ts'
-import type { Attempt } from './served.ts'
+import type { Attempt } from './contracts.ts'
 
 /** US dollars of tokens that were billed. */
 export function usageCost(price: Price, usage: Usage): number {

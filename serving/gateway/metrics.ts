@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { LeanHistogram, registerLean, type Sample } from '../../core/lean-metric.ts'
 import type { Breaker } from './breaker.ts'
-import type { Served, ServedObserver } from './served.ts'
+import type { Served, ServedObserver } from './contracts.ts'
 
 const FIRST_BYTE_BOUNDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 

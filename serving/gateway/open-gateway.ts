@@ -24,13 +24,10 @@ import {
   type GatewayConfig,
   type UpstreamConfig,
 } from './config.ts'
+import type { Policy, ServedObserver, Strategy } from './contracts.ts'
 import { ModelDispatcher, RetryBudget, type ServedModel } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
-import type { Policy } from './policy.ts'
-
-import type { ServedObserver } from './served.ts'
-import type { Strategy } from './strategy.ts'
 
 export interface OpenGatewayOptions {
   readonly fleet: Fleet

@@ -2,10 +2,9 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
 import type { StreamAnswer } from '../upstreams/upstream.ts'
+import type { GatewayRequest, RefusePlan, StepVerdict, Trail } from './contracts.ts'
 import { errorAnswer } from './error-body.ts'
 import type { Outcome } from './gateway.ts'
-import type { GatewayRequest, RefusePlan, StepVerdict } from './plan.ts'
-import type { Trail } from './trail.ts'
 
 /**
  * Writes what a request came to, past fastify's reply, whose headers and hooks cost more than our own

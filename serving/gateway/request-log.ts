@@ -3,8 +3,8 @@ import { requestText } from '../../models/decision/route-request.ts'
 import type { GatewayAttempt, GatewayRecord, LogContents } from '../../records/decision-record.ts'
 import type { LogWriter } from '../../records/log-writer.ts'
 import { redact } from '../../records/redaction.ts'
+import type { Attempt, Served, ServedObserver } from './contracts.ts'
 import { routeRequest } from './learned-policy.ts'
-import type { Attempt, Served, ServedObserver } from './served.ts'
 import { traitsOf } from './traits.ts'
 
 /** Writes every request that the gateway ended to the decision log, with as much of it as is switched on. */

@@ -1,6 +1,6 @@
 import { CHARACTERS_PER_TOKEN } from '../../models/prices.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
-import type { GatewayRequest } from './plan.ts'
+import type { GatewayRequest } from './contracts.ts'
 
 /** What policies look at in a request. */
 export interface Traits {

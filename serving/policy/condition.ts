@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { compilePattern } from '../../core/pattern.ts'
-import type { GatewayRequest } from '../gateway/plan.ts'
+import type { GatewayRequest } from '../gateway/contracts.ts'
 import type { Traits } from '../gateway/traits.ts'
 
 const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])

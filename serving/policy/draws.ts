@@ -1,5 +1,5 @@
 import { promptHash } from '../../core/hash.ts'
-import type { GatewayRequest, Plan } from '../gateway/plan.ts'
+import type { GatewayRequest, Plan } from '../gateway/contracts.ts'
 import { ANYONE } from '../router/keys.ts'
 
 /** What splits are sticky by: the session, else the key, else nothing but the request itself. */

@@ -1,7 +1,7 @@
 import { type ErrorCode, WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
+import type { GatewayRequest, RefusePlan } from '../gateway/contracts.ts'
 import { routeRequest, routerName } from '../gateway/learned-policy.ts'
-import type { GatewayRequest, RefusePlan } from '../gateway/plan.ts'
 import type { Caller } from '../router/decider.ts'
 import type { PolicyFile } from './file.ts'
 import type { Limited } from './limits.ts'

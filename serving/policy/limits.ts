@@ -1,6 +1,6 @@
 import { compilePattern } from '../../core/pattern.ts'
 import { redact } from '../../records/redaction.ts'
-import type { GatewayRequest, RefusePlan } from '../gateway/plan.ts'
+import type { GatewayRequest, RefusePlan } from '../gateway/contracts.ts'
 import type { Traits } from '../gateway/traits.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { ModelFacts, PolicyFile } from './file.ts'

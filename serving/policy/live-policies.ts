@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Decision } from '../../models/decision/decision.ts'
-import type { GatewayRequest, PolicyName } from '../gateway/plan.ts'
-import type { Policy } from '../gateway/policy.ts'
+import type { GatewayRequest, Policy, PolicyName } from '../gateway/contracts.ts'
+
 import type { PolicyCandidate, PolicyHooks } from './loading.ts'
 import type { Preview } from './pipeline.ts'
 import { type Arm, armOf, type PolicySource, planOver } from './policy-arms.ts'

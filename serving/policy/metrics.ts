@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { registerLean } from '../../core/lean-metric.ts'
+import type { ServedObserver } from '../gateway/contracts.ts'
 import { Counts } from '../gateway/metrics.ts'
-import type { ServedObserver } from '../gateway/served.ts'
 import type { PolicyStatus } from './live-policies.ts'
 
 /** What each policy decided and what came of it, for `GET /metrics`. */

@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision } from '../../models/decision/decision.ts'
-import type { GatewayRequest, Plan, StepVerdict } from '../gateway/plan.ts'
-import type { Policy } from '../gateway/policy.ts'
+import type { GatewayRequest, Plan, Policy, StepVerdict } from '../gateway/contracts.ts'
+
 import type { CheckedPolicy } from './check.ts'
 import { addPlan, type Chances, Draws, everyFall, unitOf } from './draws.ts'
 

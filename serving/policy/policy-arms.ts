@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
-import type { GatewayRequest, Plan, ServePlan } from '../gateway/plan.ts'
-import type { Planning } from '../gateway/policy.ts'
+import type { GatewayRequest, Plan, Planning, ServePlan } from '../gateway/contracts.ts'
+
 import { placeIn, unitOf } from './draws.ts'
 import type { PolicyVersion } from './policy-version.ts'
 

@@ -1,5 +1,5 @@
 import type { Decision, RouteRequest, RuleHit } from '../../models/decision/decision.ts'
-import type { GatewayRequest } from '../gateway/plan.ts'
+import type { GatewayRequest } from '../gateway/contracts.ts'
 import type { KeyHolder } from '../router/keys.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { LivePolicies } from './live-policies.ts'

@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
-import type { Deciding, GatewayRequest, ServePlan } from '../gateway/plan.ts'
-import type { Planning } from '../gateway/policy.ts'
+import type { Deciding, GatewayRequest, Planning, ServePlan } from '../gateway/contracts.ts'
+
 import { traitsOf } from '../gateway/traits.ts'
 import { Draws, unitOf } from './draws.ts'
 import type { PolicyFile, RouteFile } from './file.ts'

@@ -1,6 +1,13 @@
 import type { Decision } from '../../models/decision/decision.ts'
-import type { Deciding, GatewayRequest, Plan, RefusePlan, ServePlan } from '../gateway/plan.ts'
-import type { Planning } from '../gateway/policy.ts'
+import type {
+  Deciding,
+  GatewayRequest,
+  Plan,
+  Planning,
+  RefusePlan,
+  ServePlan,
+} from '../gateway/contracts.ts'
+
 import type { Traits } from '../gateway/traits.ts'
 import type { CheckedPolicy } from './check.ts'
 import type { RouteFile } from './file.ts'

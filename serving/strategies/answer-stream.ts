@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
-import type { Target } from '../gateway/plan.ts'
-import type { Answer, StrategyCall } from '../gateway/strategy.ts'
+import type { Answer, StrategyCall, Target } from '../gateway/contracts.ts'
+
 import type { ChatBody, PassedBody } from '../upstreams/upstream.ts'
 import type { TimeLimit } from './ask-model.ts'
 import { type WholeAnswer, wholeOf } from './chat-answer.ts'

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { WeirError } from '../../core/errors.ts'
-import type { Target } from '../gateway/plan.ts'
-import type { Answer, SendOptions } from '../gateway/strategy.ts'
+import type { Answer, SendOptions, Target } from '../gateway/contracts.ts'
+
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { PassedBody } from '../upstreams/upstream.ts'
 import { saidBy, type WholeAnswer } from './chat-answer.ts'

@@ -1,4 +1,4 @@
-import type { Answer } from '../gateway/strategy.ts'
+import type { Answer } from '../gateway/contracts.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { CompleteAnswer } from '../upstreams/upstream.ts'
 

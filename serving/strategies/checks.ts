@@ -1,8 +1,8 @@
 import { Compile } from 'typebox/schema'
 import { WeirError } from '../../core/errors.ts'
 import { compilePattern } from '../../core/pattern.ts'
-import type { Target } from '../gateway/plan.ts'
-import type { StrategyCall } from '../gateway/strategy.ts'
+import type { StrategyCall, Target } from '../gateway/contracts.ts'
+
 import type { PassedBody } from '../upstreams/upstream.ts'
 import type { ModelAsker, TimeLimit } from './ask-model.ts'
 import {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { WeirError } from '../../core/errors.ts'
 import { createRandom } from '../../core/random.ts'
-import type { StrategyCall } from '../gateway/strategy.ts'
+import type { StrategyCall } from '../gateway/contracts.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import { type ModelAsker, type ModelQuestion, onlyField, timeLimit } from './ask-model.ts'
 import type { JudgeSettings } from './settings.ts'

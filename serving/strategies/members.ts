@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
-import type { Target } from '../gateway/plan.ts'
-import type { StrategyCall } from '../gateway/strategy.ts'
+import type { StrategyCall, Target } from '../gateway/contracts.ts'
+
 import { type TimeLimit, timeLimit } from './ask-model.ts'
 import type { WholeAnswer } from './chat-answer.ts'
 

@@ -1,4 +1,4 @@
-import type { Strategy } from '../gateway/strategy.ts'
+import type { Strategy } from '../gateway/contracts.ts'
 import { ModelAsker } from './ask-model.ts'
 import { compileChecks } from './checks.ts'
 import { bestOf } from './kinds/best-of.ts'

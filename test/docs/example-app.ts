@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import OpenAI from 'openai'
 import { serveConfig } from '../../scripts/cli/serve-config.ts'
-import type { Served } from '../../serving/gateway/served.ts'
+import type { Served } from '../../serving/gateway/contracts.ts'
 import { listen } from '../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from '../serving/sample-app.ts'
 import {

@@ -1,5 +1,5 @@
 import { promptHash } from '../../../core/hash.ts'
-import type { ServePlan } from '../../gateway/plan.ts'
+import type { ServePlan } from '../../gateway/contracts.ts'
 import type { StepFactory, StepState } from '../step.ts'
 
 export interface DecisionCacheOptions {

@@ -1,4 +1,4 @@
-import type { RefusePlan } from '../../gateway/plan.ts'
+import type { RefusePlan } from '../../gateway/contracts.ts'
 import type { Closed } from '../limits.ts'
 import type { StepFactory } from '../step.ts'
 

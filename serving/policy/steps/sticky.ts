@@ -1,5 +1,5 @@
 import type { Decision } from '../../../models/decision/decision.ts'
-import type { GatewayRequest } from '../../gateway/plan.ts'
+import type { GatewayRequest } from '../../gateway/contracts.ts'
 import { pass } from '../pass.ts'
 import type { StepFactory } from '../step.ts'
 

@@ -1,6 +1,6 @@
 import { WeirError } from '../../../core/errors.ts'
-import type { Target } from '../../gateway/plan.ts'
-import type { Answer, Strategy, StrategyCall } from '../../gateway/strategy.ts'
+import type { Answer, Strategy, StrategyCall, Target } from '../../gateway/contracts.ts'
+
 import { asAsked, askChecked, wantsSeveral } from '../answer-stream.ts'
 import { timeLimit } from '../ask-model.ts'
 import type { WholeAnswer } from '../chat-answer.ts'

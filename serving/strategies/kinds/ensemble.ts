@@ -1,4 +1,4 @@
-import type { Strategy } from '../../gateway/strategy.ts'
+import type { Strategy } from '../../gateway/contracts.ts'
 import { asAsked, wantsSeveral } from '../answer-stream.ts'
 
 import { type Mode, membersOf } from '../members.ts'

@@ -1,5 +1,5 @@
 import { compilePattern } from '../../../core/pattern.ts'
-import type { StrategyCall } from '../../gateway/strategy.ts'
+import type { StrategyCall } from '../../gateway/contracts.ts'
 import { askWhole } from '../answer-stream.ts'
 import { saidBy, type WholeAnswer } from '../chat-answer.ts'
 import { gather, type Mode, memberParameters, membersOf, quorumOf } from '../members.ts'

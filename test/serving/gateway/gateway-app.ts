@@ -1,6 +1,6 @@
 import OpenAI from 'openai'
 import type { GatewayConfig, UpstreamConfig } from '../../../serving/gateway/config.ts'
-import type { Served } from '../../../serving/gateway/served.ts'
+import type { Served } from '../../../serving/gateway/contracts.ts'
 import type { ServeConfig } from '../../../serving/server/config.ts'
 import { listen } from '../../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'

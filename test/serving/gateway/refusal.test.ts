@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type {
+  GatewayRequest,
+  RefusePlan,
+  Served,
+  Strategy,
+} from '../../../serving/gateway/contracts.ts'
 import { createGateway, type Gateway } from '../../../serving/gateway/gateway.ts'
-import type { GatewayRequest, RefusePlan } from '../../../serving/gateway/plan.ts'
-import type { Served } from '../../../serving/gateway/served.ts'
-import type { Strategy } from '../../../serving/gateway/strategy.ts'
+
 import { EASY, type GatewayApp, gatewayApp, user } from './gateway-app.ts'
 
 let app: GatewayApp

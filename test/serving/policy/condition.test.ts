@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { GatewayRequest, Plan } from '../../../serving/gateway/plan.ts'
+import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { LANGUAGES, openLanguageOf } from '../../../serving/policy/condition.ts'
 import type { PolicyNeeds } from '../../../serving/policy/needs.ts'

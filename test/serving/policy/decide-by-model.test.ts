@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import type { GatewayRequest, Plan, Target } from '../../../serving/gateway/plan.ts'
-import type { Planning } from '../../../serving/gateway/policy.ts'
-import type { Answer, SendOptions } from '../../../serving/gateway/strategy.ts'
+import type {
+  Answer,
+  GatewayRequest,
+  Plan,
+  Planning,
+  SendOptions,
+  Target,
+} from '../../../serving/gateway/contracts.ts'
+
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
 import { UpstreamError } from '../../../serving/upstreams/failure.ts'

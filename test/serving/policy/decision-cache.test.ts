@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { GatewayRequest, Plan } from '../../../serving/gateway/plan.ts'
+import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import type { LearnedRouter } from '../../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'

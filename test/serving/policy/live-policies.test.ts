@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WeirError } from '../../../core/errors.ts'
 import type { Encoder } from '../../../models/encoders/encoder.ts'
-import type { Plan } from '../../../serving/gateway/plan.ts'
+import type { Plan } from '../../../serving/gateway/contracts.ts'
 import { EncoderPool } from '../../../serving/policy/encoder-pool.ts'
 import type { FleetRouter } from '../../../serving/policy/fleet-router.ts'
 import {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import type { GatewayRequest, Plan } from '../../../serving/gateway/plan.ts'
+import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { assertPolicyFits } from '../../../serving/policy/fit.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { GatewayRequest, Plan } from '../../../serving/gateway/plan.ts'
-import type { Planning } from '../../../serving/gateway/policy.ts'
+import type { GatewayRequest, Plan, Planning } from '../../../serving/gateway/contracts.ts'
+
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import type { PolicyNeeds } from '../../../serving/policy/needs.ts'
 import { runSteps } from '../../../serving/policy/pipeline.ts'

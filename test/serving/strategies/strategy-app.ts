@@ -1,9 +1,9 @@
 import OpenAI from 'openai'
 import { afterAll } from 'vitest'
 import type { GatewayConfig } from '../../../serving/gateway/config.ts'
+import type { Served, ServePlan } from '../../../serving/gateway/contracts.ts'
 import { openGateway } from '../../../serving/gateway/open-gateway.ts'
-import type { ServePlan } from '../../../serving/gateway/plan.ts'
-import type { Served } from '../../../serving/gateway/served.ts'
+
 import { buildApp } from '../../../serving/server/app.ts'
 import { listen } from '../../../serving/server/run-server.ts'
 import type { StrategySettings } from '../../../serving/strategies/settings.ts'
