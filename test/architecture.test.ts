@@ -1,6 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import {
+  fileCircles,
+  folderCircles,
+  LAYERS,
+  type Layer,
+  parentFolders,
+  readSources,
+} from '../scripts/structure.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 /** The layers, and what each may import beside itself. */
@@ -12,9 +20,7 @@ const BELOW = {
   models: ['records', 'core'],
   records: ['core'],
   core: [],
-} as const satisfies Record<string, readonly string[]>
-type Layer = keyof typeof BELOW
-const LAYERS = Object.keys(BELOW) as Layer[]
+} as const satisfies Record<Layer, readonly Layer[]>
 
 /** Each heavy library, and the one file that may import it (as a value or a type). */
 const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] = [
@@ -34,51 +40,34 @@ const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] 
   [/^@observablehq\/plot$/, 'scripts/report/plot.ts'],
 ]
 
-interface Import {
-  readonly from: string
-  readonly to: string
-}
+/** The order inside `serving/`, lowest first: each folder imports only folders before it. */
+const SERVING = [
+  'state',
+  'upstreams',
+  'router',
+  'alarms',
+  'budgets',
+  'gateway',
+  'strategies',
+  'policy',
+  'audit',
+  'server',
+]
 
-function sources(folder: string): string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.m?ts$/.test(entry.name))
-    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
-}
-
-/** Static and dynamic imports, type imports included, and re-exports. */
-function importsOf(file: string): string[] {
-  const text = readFileSync(join(ROOT, file), 'utf8')
-    .replace(/\/\*[\s\S]*?\*\//g, '')
-    .replace(/^\s*\/\/.*$/gm, '')
-  const patterns = [
-    /^\s*(?:import|export)\s[^'"`;]*?from\s*['"]([^'"]+)['"]/gm,
-    /^\s*import\s*['"]([^'"]+)['"]/gm,
-    /\bimport\(\s*['"]([^'"]+)['"]\s*\)/g,
-  ]
-  return patterns.flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1]!))
-}
-
-const files = LAYERS.flatMap(sources)
-const edges: Import[] = []
-const libraries: Import[] = []
-for (const file of files) {
-  for (const target of importsOf(file)) {
-    if (target.startsWith('.')) {
-      edges.push({ from: file, to: relative(ROOT, resolve(ROOT, dirname(file), target)) })
-    } else libraries.push({ from: file, to: target })
-  }
-}
+const sources = readSources(ROOT)
+const files = [...sources.keys()]
+const edges = files.flatMap((from) => sources.get(from)!.imports.map((to) => ({ from, to })))
+const libraries = files.flatMap((from) => sources.get(from)!.libraries.map((to) => ({ from, to })))
 const layerOf = (file: string): Layer => file.split('/')[0] as Layer
 
 describe('the layers', () => {
   it('have files, and imports to look at', () => {
-    for (const layer of LAYERS) expect(sources(layer).length).toBeGreaterThan(0)
+    for (const layer of LAYERS) expect(files.some((file) => layerOf(file) === layer)).toBe(true)
     expect(edges.length).toBeGreaterThan(100)
   })
 
   it('import by file, with .ts, and only files that are there', () => {
-    const known = new Set(files)
-    expect(edges.filter(({ to }) => !known.has(to) && !to.endsWith('.json'))).toEqual([])
+    expect(edges.filter(({ to }) => !sources.has(to) && !to.endsWith('.json'))).toEqual([])
   })
 
   it('import only what lies below them', () => {
@@ -90,22 +79,7 @@ describe('the layers', () => {
   })
 
   it('have no circles between files', () => {
-    const next = new Map<string, string[]>()
-    for (const { from, to } of edges) next.set(from, [...(next.get(from) ?? []), to])
-    const state = new Map<string, 'open' | 'done'>()
-    const circles: string[] = []
-    const visit = (file: string, path: readonly string[]): void => {
-      if (state.get(file) === 'done') return
-      if (state.get(file) === 'open') {
-        circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
-        return
-      }
-      state.set(file, 'open')
-      for (const target of next.get(file) ?? []) visit(target, [...path, file])
-      state.set(file, 'done')
-    }
-    for (const file of files) visit(file, [])
-    expect(circles).toEqual([])
+    expect(fileCircles(sources)).toEqual([])
   })
 
   it('keep no barrel: no file only re-exports, but for the index.ts of a layer', () => {
@@ -117,6 +91,26 @@ describe('the layers', () => {
       return lines.length > 0 && lines.every((line) => /^export .* from /.test(line))
     })
     expect(barrels).toEqual([])
+  })
+})
+
+describe('the folders of a layer', () => {
+  /** still to be untangled */
+  const tangled = new Set(['scripts', 'serving', 'training', 'training/evaluate'])
+  for (const parent of parentFolders(sources).filter((folder) => !tangled.has(folder))) {
+    it(`have no circles between them: ${parent || 'the root'}`, () => {
+      expect(folderCircles(sources, parent)).toEqual([])
+    })
+  }
+
+  it('stand in one order in serving', () => {
+    const rank = (file: string): number => SERVING.indexOf(file.split('/')[1]!)
+    const inside = edges.filter(({ from, to }) =>
+      [from, to].every((file) => layerOf(file) === 'serving' && file.split('/').length > 2),
+    )
+    expect(inside.filter(({ from, to }) => rank(from) < 0 || rank(to) < 0)).toEqual([])
+    const upward = inside.filter(({ from, to }) => rank(from) < rank(to))
+    expect(upward.filter(({ from }) => !from.startsWith('serving/budgets/'))).toEqual([])
   })
 })
 
