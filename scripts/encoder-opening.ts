@@ -8,7 +8,7 @@ import { readLogs } from '../data/ingest.ts'
 import type { Encoder, EncoderArtifact } from '../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../models/encoders/named.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from '../training/lexical/fit.ts'
-import type { Terminal } from './cli/terminal.ts'
+import type { Terminal } from './terminal/terminal.ts'
 
 interface OpeningOptions {
   readonly threads: number

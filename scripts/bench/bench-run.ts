@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { table } from '../cli/terminal.ts'
+import { table } from '../terminal/terminal.ts'
 
 /** What one contender did, measured in a process of its own. */
 export interface Run {

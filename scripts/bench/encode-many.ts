@@ -6,8 +6,8 @@ import { encodeToCache } from '../../data/embedding-cache.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
 import { wordsPrompt } from '../cli/encoder-work.ts'
-import { openTerminal, table } from '../cli/terminal.ts'
 import { cacheFolder } from '../encoder-opening.ts'
+import { openTerminal, table } from '../terminal/terminal.ts'
 
 /**
  * `npm run bench:encode-many`: 100,000 prompts into the embedding cache, stopped once on the way and resumed,

@@ -13,8 +13,8 @@ import {
   tokensPrompt,
   wordsPrompt,
 } from '../cli/encoder-work.ts'
-import { openTerminal, table } from '../cli/terminal.ts'
 import { cacheFolder, openForTiming } from '../encoder-opening.ts'
+import { openTerminal, table } from '../terminal/terminal.ts'
 import { besideTransformers } from './hf-turns.ts'
 
 /**

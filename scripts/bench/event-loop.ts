@@ -5,7 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { makeUseLite } from '../../models/encoders/use-lite/encoder.ts'
 import { type RunningServer, runServer } from '../../serving/server/run-server.ts'
-import { openTerminal } from '../cli/terminal.ts'
+import { openTerminal } from '../terminal/terminal.ts'
 import { applyLoad } from './load.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
 

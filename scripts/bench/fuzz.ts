@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runServer } from '../../serving/server/run-server.ts'
-import { openTerminal } from '../cli/terminal.ts'
+import { openTerminal } from '../terminal/terminal.ts'
 import { attack } from './fuzz/attack.ts'
 import { writeRouteBundle } from './route-bundle.ts'
 

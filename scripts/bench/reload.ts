@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { WeirClient } from '../../serving/client.ts'
 import { runServer } from '../../serving/server/run-server.ts'
 import { fitLexical } from '../../training/lexical/fit.ts'
-import { openTerminal } from '../cli/terminal.ts'
+import { openTerminal } from '../terminal/terminal.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
 
 /**

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { planBatches } from '../../training/engine/batches.ts'
-import { openTerminal } from '../cli/terminal.ts'
+import { openTerminal } from '../terminal/terminal.ts'
 import {
   fastest,
   leastMemory,

@@ -5,7 +5,7 @@ import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
 import { describeTarget, type Target } from '../../training/calibrate/target.ts'
 import { dollars, expectedTable, share, units } from '../report/expected-figures.ts'
-import { count, type Terminal, table } from './terminal.ts'
+import { count, type Terminal, table } from '../terminal/terminal.ts'
 
 /** What `weir calibrate --json` prints. */
 export function calibrationJson(result: CalibrateResult): object {

@@ -2,7 +2,7 @@ import { describeRule } from '../../models/bundle/choice-rule.ts'
 import type { CalibratedChoiceBundle } from '../../training/choice/calibrate-choice-bundle.ts'
 import { type ChoiceTarget, describeChoiceTarget } from '../../training/choice/choice-target.ts'
 import { dollars, expectedTable, share, units } from '../report/expected-figures.ts'
-import { count, percent, type Terminal } from './terminal.ts'
+import { count, percent, type Terminal } from '../terminal/terminal.ts'
 
 /** What `weir calibrate --json` prints of a router among many models. */
 export function choiceCalibrationJson({

@@ -3,7 +3,7 @@ import type { ChoiceReport, ReportedPoint } from '../../training/choice/choice-r
 import type { ChosenModels } from '../../training/choice/choose-models.ts'
 import type { ChoiceReports } from '../../training/choice/report-bundles.ts'
 import type { Interval } from '../../training/evaluate/metrics/interval.ts'
-import { count, percent, score, type Terminal, table } from './terminal.ts'
+import { count, percent, score, type Terminal, table } from '../terminal/terminal.ts'
 
 const dollars = (x: number): string => `$${x >= 100 ? x.toFixed(0) : x.toPrecision(3)}`
 const range = ({ low, high }: Interval): string =>

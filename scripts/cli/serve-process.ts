@@ -9,7 +9,7 @@ import { openPrimaryDesk } from '../../serving/server/primary.ts'
 import { assertReachable, drain, listen, runServer } from '../../serving/server/run-server.ts'
 import { answerPrimary, linePrimary, startWorkerGroup } from '../../serving/server/worker-group.ts'
 import { cacheFolder } from '../encoder-opening.ts'
-import { interruptSignal } from './interrupt.ts'
+import { interruptSignal } from '../terminal/interrupt.ts'
 
 export interface ServeProcessOptions {
   readonly host: string

@@ -2,7 +2,7 @@ import type { AutoChoice } from '../../training/auto.ts'
 import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
 import type { Tuning } from '../../training/tune/tune.ts'
-import { percent, score, type Terminal, table } from './terminal.ts'
+import { percent, score, type Terminal, table } from '../terminal/terminal.ts'
 
 /** Log-loss and APGR of each family on validation rows that tuned none of them. */
 export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): void {

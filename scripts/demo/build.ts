@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-const SOURCES = ['data', 'models', 'scripts', 'serving', 'training']
+const SOURCES = ['core', 'data', 'models', 'records', 'scripts', 'serving', 'training']
 
 /** True where there is no build or a source file is newer than it. */
 export function buildNeeded(root: string): boolean {

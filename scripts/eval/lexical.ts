@@ -3,7 +3,7 @@ import { pairLabels } from '../../data/pair.ts'
 import { apgr, costQualityCurve } from '../../training/evaluate/metrics/curve.ts'
 import { sortScores } from '../../training/evaluate/metrics/score-order.ts'
 import { fitLexical, LEXICAL_DEFAULTS, type LexicalOptions } from '../../training/lexical/fit.ts'
-import { openTerminal, score, table } from '../cli/terminal.ts'
+import { openTerminal, score, table } from '../terminal/terminal.ts'
 import { outOfFoldWinRates } from './out-of-fold.ts'
 import { openSet, routerSets } from './router-sets.ts'
 

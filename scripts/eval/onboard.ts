@@ -9,8 +9,8 @@ import { knownScores } from '../../training/onboard/answers.ts'
 import { fitModel, knownLogits } from '../../training/onboard/fit-model.ts'
 
 import { chooseProbes } from '../../training/onboard/probes.ts'
-import { interruptSignal } from '../cli/interrupt.ts'
-import { openTerminal, score, table } from '../cli/terminal.ts'
+import { interruptSignal } from '../terminal/interrupt.ts'
+import { openTerminal, score, table } from '../terminal/terminal.ts'
 import { foldOf, HELD_OUT, routerSets } from './router-sets.ts'
 
 /**

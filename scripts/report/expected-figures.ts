@@ -1,5 +1,5 @@
 import type { Interval } from '../../training/calibrate/interval.ts'
-import { table } from '../cli/terminal.ts'
+import { table } from '../terminal/terminal.ts'
 
 export const share = (x: number): string => `${(100 * x).toFixed(1)}%`
 export const units = (x: number): string => x.toFixed(4)

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { dataCommand } from '../../scripts/cli/commands/data.ts'
+import { dataCommand } from '../../scripts/cli/commands/data/data.ts'
 import { jsonl, refusal, scratch } from '../data/scratch.ts'
 
 afterEach(() => {

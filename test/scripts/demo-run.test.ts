@@ -45,7 +45,7 @@ test('npm run demo refuses an unknown flag in one line', async () => {
 
 function run(args: readonly string[]) {
   return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'scripts/demo.ts', ...args], {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'scripts/demo/demo.ts', ...args], {
       cwd: ROOT,
     })
     let stdout = ''

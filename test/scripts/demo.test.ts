@@ -21,7 +21,7 @@ describe('the demo builds', () => {
     utimesSync(file, seconds, seconds)
   }
   beforeEach(() => {
-    for (const name of ['data', 'models', 'scripts', 'serving', 'training']) {
+    for (const name of ['core', 'data', 'models', 'records', 'scripts', 'serving', 'training']) {
       put(`${name}/deep/source.ts`, 100)
     }
   })

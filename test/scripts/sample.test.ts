@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { findSharedPrefixes, stem } from '../../data/splits/stem.ts'
-import { SAMPLE_OUTCOMES, SAMPLE_PREFERENCES, SAMPLE_SEED } from '../../scripts/make-sample.ts'
 import {
   expectedApgr,
   logText,
@@ -10,6 +9,11 @@ import {
   summaryOf,
   truthText,
 } from '../../scripts/sample/files.ts'
+import {
+  SAMPLE_OUTCOMES,
+  SAMPLE_PREFERENCES,
+  SAMPLE_SEED,
+} from '../../scripts/sample/make-sample.ts'
 
 import { successProbability } from '../../scripts/sample/outcomes.ts'
 import { simulate } from '../../scripts/sample/simulator.ts'

@@ -2,8 +2,8 @@ import { Command } from 'commander'
 import type { CascadeCalibration } from '../../../training/calibrate/calibrate-cascade.ts'
 import type { CascadeLog } from '../../../training/calibrate/cascade-log.ts'
 import { dollars, expectedTable, share, units } from '../../report/expected-figures.ts'
+import { count, openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import type { TargetFlags } from '../calibration-target.ts'
-import { count, openTerminal, type Terminal } from '../terminal.ts'
 
 interface CascadeFlags extends Omit<TargetFlags, 'strongShare'> {
   readonly escalateShare?: string
@@ -45,7 +45,7 @@ export function calibrateCascadeCommand(): Command {
 async function run(path: string, flags: CascadeFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { readTarget } = await import('../calibration-target.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { readCascadeLog } = await import('../../../training/calibrate/cascade-log.ts')
   const { calibrateCascade } = await import('../../../training/calibrate/calibrate-cascade.ts')
   const terminal = openTerminal()

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { BundleOptions } from '../../../training/calibrate/calibrate-bundle.ts'
+import { openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import type { TargetFlags } from '../calibration-target.ts'
 import type { ChoiceTargetFlags } from '../choice-target.ts'
 import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
-import { openTerminal, type Terminal } from '../terminal.ts'
 
 interface CalibrateFlags extends TargetFlags, ChoiceTargetFlags, LogFlags, PairFlags {
   readonly method?: string
@@ -79,7 +79,7 @@ export function calibrateCommand(): Command {
 async function run(bundle: string, logs: readonly string[], flags: CalibrateFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { priceOption } = await import('../price-option.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { openTerminal } from '../terminal.ts'
+import { openTerminal } from '../../terminal/terminal.ts'
 
 interface CheckFlags {
   readonly junit?: string
@@ -34,7 +34,7 @@ Example:
 }
 
 async function run(bundle: string, path: string, flags: CheckFlags): Promise<void> {
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { loadRouter } = await import('../../../models/router.ts')
   const { readGolden } = await import('../../../training/evaluate/golden/check-golden.ts')
   const { checkGolden } = await import('../../../training/evaluate/golden/check-golden.ts')

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
+import { openTerminal } from '../../terminal/terminal.ts'
 import { addLogFlags, type LogFlags } from '../data-flags.ts'
-import { openTerminal } from '../terminal.ts'
 
 interface DiffFlags extends LogFlags {
   readonly strong?: string
@@ -43,7 +43,7 @@ async function run(
   flags: DiffFlags,
 ): Promise<void> {
   const { numberOption } = await import('../options.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { priceOption } = await import('../price-option.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { diffBundles } = await import('../../../training/evaluate/diff-bundles.ts')

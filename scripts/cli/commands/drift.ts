@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { DriftResult } from '../../../training/calibrate/drift-bundle.ts'
+import { count, openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
 import { addLogFlags, type LogFlags } from '../data-flags.ts'
-import { count, openTerminal, score, type Terminal, table } from '../terminal.ts'
 
 interface DriftFlags extends LogFlags {
   readonly reference: readonly string[]
@@ -40,7 +40,7 @@ export function driftCommand(): Command {
 
 async function run(bundle: string, paths: readonly string[], flags: DriftFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { readPrompts } = await import('../../../data/prompt-log.ts')
   const { driftOfBundle } = await import('../../../training/calibrate/drift-bundle.ts')

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { openTerminal, table } from '../terminal.ts'
+import { openTerminal, table } from '../../terminal/terminal.ts'
 
 /** `weir encoder list|bench|fetch`: what turns prompts into embeddings, and what each costs here. */
 export function encoderCommand(): Command {
@@ -126,7 +126,7 @@ async function fetchModel(
   const { join } = await import('node:path')
   const { cacheFolder } = await import('../../encoder-opening.ts')
   const { fetchEncoder } = await import('../encoder-work.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const terminal = openTerminal()
   const endpoint = options.endpoint ?? process.env.HF_ENDPOINT
   const token = process.env.HF_TOKEN

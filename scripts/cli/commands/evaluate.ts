@@ -2,8 +2,8 @@ import { Command } from 'commander'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 import type { Grouping } from '../../../training/evaluate/report/slices.ts'
+import { openTerminal } from '../../terminal/terminal.ts'
 import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
-import { openTerminal } from '../terminal.ts'
 
 interface EvaluateFlags extends LogFlags, PairFlags {
   readonly strong?: string
@@ -47,7 +47,7 @@ export function evaluateCommand(): Command {
 
 async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { priceOption } = await import('../price-option.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { splitInputs } = await import('../bundle-inputs.ts')

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { openTerminal, table } from '../terminal.ts'
+import { openTerminal, table } from '../../terminal/terminal.ts'
 
 /** `weir history <bundle>`: what was promoted, refused and rolled back, and why. */
 export function historyCommand(): Command {

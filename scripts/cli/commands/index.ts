@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 
 /** Every subcommand, in the order `weir --help` lists them; a file each, loaded when the program is built. */
 export const COMMANDS: readonly (() => Promise<Command>)[] = [
-  async () => (await import('./data.ts')).dataCommand(),
+  async () => (await import('./data/data.ts')).dataCommand(),
   async () => (await import('./train.ts')).trainCommand(),
   async () => (await import('./calibrate.ts')).calibrateCommand(),
   async () => (await import('./calibrate-cascade.ts')).calibrateCascadeCommand(),

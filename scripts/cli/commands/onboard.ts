@@ -1,6 +1,6 @@
 import { Command } from 'commander'
+import { openTerminal } from '../../terminal/terminal.ts'
 import { addLogFlags, type LogFlags } from '../data-flags.ts'
-import { openTerminal } from '../terminal.ts'
 
 interface OnboardFlags extends LogFlags {
   readonly model?: string
@@ -30,7 +30,7 @@ export function onboardCommand(): Command {
 async function run(path: string, logs: readonly string[], flags: OnboardFlags): Promise<void> {
   const { numberOption } = await import('../options.ts')
   const { parsePrice } = await import('../key-value.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { readBundle } = await import('../../../models/bundle/read.ts')
   const { loadEncoder } = await import('../../../models/encoders/registry.ts')

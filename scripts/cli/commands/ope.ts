@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Interval } from '../../../training/evaluate/metrics/interval.ts'
 import type { LogPolicyReport } from '../../../training/ope/log-policy.ts'
-import { count, openTerminal, percent, score, table } from '../terminal.ts'
+import { count, openTerminal, percent, score, table } from '../../terminal/terminal.ts'
 
 interface OpeFlags {
   readonly policy: string
@@ -32,7 +32,7 @@ Example:
 }
 
 async function run(log: string, flags: OpeFlags): Promise<void> {
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { policyOption } = await import('../policy-option.ts')
   const { loadRouter } = await import('../../../models/router.ts')
   const { evaluateOnLog } = await import('../../../training/ope/log-policy.ts')

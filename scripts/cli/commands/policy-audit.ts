@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { openTerminal, table } from '../terminal.ts'
+import { openTerminal, table } from '../../terminal/terminal.ts'
 import { addCompareCommand } from './policy-compare.ts'
 
 interface ProposeOptions {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Mean } from '../../replay/policy-compare.ts'
-import { count, openTerminal, score, table } from '../terminal.ts'
+import { count, openTerminal, score, table } from '../../terminal/terminal.ts'
 
 /** `weir policy compare <log>`: the policies that shared a gateway's requests, side by side. */
 export function addCompareCommand(policy: Command): void {
@@ -16,7 +16,7 @@ export function addCompareCommand(policy: Command): void {
 async function run(path: string, options: { readonly json?: boolean }): Promise<void> {
   const { comparePolicies } = await import('../../replay/policy-compare.ts')
   const { readRequests } = await import('../../replay/rows.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const terminal = openTerminal()
   const result = comparePolicies(await readRequests(path, interruptSignal()))
   if (options.json) {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Promotion } from '../../../training/loop/promote.ts'
+import { openTerminal, table } from '../../terminal/terminal.ts'
 import { addLogFlags, type LogFlags } from '../data-flags.ts'
-import { openTerminal, table } from '../terminal.ts'
 
 interface PromoteFlags extends LogFlags {
   readonly over: string
@@ -48,7 +48,7 @@ Example:
 
 async function run(candidate: string, flags: PromoteFlags): Promise<void> {
   const { choiceOption, numberOption } = await import('../options.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { promote, STAGES } = await import('../../../training/loop/promote.ts')
   const terminal = openTerminal()

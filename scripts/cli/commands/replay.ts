@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { PolicyReplay } from '../../replay/policy.ts'
-import { count, openTerminal, type Terminal, table } from '../terminal.ts'
+import { count, openTerminal, type Terminal, table } from '../../terminal/terminal.ts'
 
 interface ReplayFlags {
   readonly threshold?: string
@@ -85,7 +85,7 @@ async function runPolicy(
   options: ReplayFlags,
 ): Promise<void> {
   const { readPolicy } = await import('../../../serving/policy/policy-version.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { priceOption } = await import('../price-option.ts')
   const { replayPolicy } = await import('../../replay/policy.ts')
   const { assertLogHolds } = await import('../../replay/needs.ts')

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { openTerminal } from '../terminal.ts'
+import { openTerminal } from '../../terminal/terminal.ts'
 
 interface RollbackFlags {
   readonly to?: string

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Explanation } from '../../../models/decision/decision.ts'
-import { openTerminal, score, type Terminal, table } from '../terminal.ts'
+import { openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
 
 interface RouteOptions {
   readonly threshold?: string

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
+import { openTerminal, score } from '../../terminal/terminal.ts'
 import type { ServeFlags } from '../serve-config.ts'
-import { openTerminal, score } from '../terminal.ts'
 
 interface ServeOptions extends ServeFlags {
   readonly host: string

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { WeirError } from '../../../core/errors.ts'
-import { count, openTerminal, table } from '../terminal.ts'
+import { count, openTerminal, table } from '../../terminal/terminal.ts'
 
 interface SpendFlags {
   readonly by: string
@@ -27,7 +27,7 @@ export function spendCommand(): Command {
 
 async function run(path: string, flags: SpendFlags): Promise<void> {
   const { choiceOption } = await import('../options.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { readBudgets } = await import('../../../serving/budgets/budget-lines.ts')
   const { dollarsOf } = await import('../../../serving/budgets/nanodollars.ts')
   const { readSpend, spendFolder } = await import('../../../serving/budgets/read-spend.ts')

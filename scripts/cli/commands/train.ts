@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Price } from '../../../models/prices.ts'
+import { openTerminal } from '../../terminal/terminal.ts'
 import { addLogFlags, addPairFlags } from '../data-flags.ts'
-import { openTerminal } from '../terminal.ts'
 import type { TrainFlags } from '../train-options.ts'
 
 const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
@@ -78,7 +78,7 @@ export function trainCommand(): Command {
 
 async function run(named: readonly string[], given: TrainFlags, command: Command): Promise<void> {
   const { numberOption } = await import('../options.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { judgeWeightOption } = await import('../key-value.ts')
   const { trainEncoder } = await import('../../encoder-opening.ts')

@@ -6,7 +6,7 @@ import { clopperPearson } from '../../../training/calibrate/bounds/clopper-pears
 import { hoeffdingBentkusTest } from '../../../training/calibrate/bounds/hoeffding-bentkus.ts'
 import { pairedExact } from '../../../training/calibrate/bounds/paired-exact.ts'
 import { calibrateProbabilities } from '../../../training/calibrate/probability/report.ts'
-import { openTerminal, table } from '../../cli/terminal.ts'
+import { openTerminal, table } from '../../terminal/terminal.ts'
 import { type ScoredTable, scoredTables } from './data.ts'
 import { categoryGains, neighbourGains } from './gains.ts'
 import {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { openTerminal, table as rowsTable, score } from '../../cli/terminal.ts'
+import { openTerminal, table as rowsTable, score } from '../../terminal/terminal.ts'
 import { simulateAlarm } from './alarm.ts'
 import { simulateMonth } from './month.ts'
 import { mean, simulateOpe } from './ope.ts'

@@ -16,8 +16,8 @@ import {
 import { choicesAt, policyPath, pricePath } from '../../../training/choice/policy-path.ts'
 import { pricedCandidates } from '../../../training/choice/priced-candidates.ts'
 import { fitRouter } from '../../../training/fit-router.ts'
-import { interruptSignal } from '../../cli/interrupt.ts'
-import { openTerminal, score, table } from '../../cli/terminal.ts'
+import { interruptSignal } from '../../terminal/interrupt.ts'
+import { openTerminal, score, table } from '../../terminal/terminal.ts'
 import { keptEncoder } from '../encoder-store.ts'
 import {
   type Choices,

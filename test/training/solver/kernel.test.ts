@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
-import { kernelModule } from '../../../scripts/kernel-module.ts'
+import { kernelModule } from '../../../scripts/build-kernel.ts'
 import { openKernel } from '../../../training/solver/logistic-dense.ts'
 
 const folder = new URL('../../../training/solver/', import.meta.url)

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { dataEncodeCommand } from './data-encode.ts'
-import { dataFetchCommand } from './data-fetch.ts'
-import { dataIngestCommand } from './data-ingest.ts'
-import { dataInspectCommand } from './data-inspect.ts'
+import { dataEncodeCommand } from './encode.ts'
+import { dataFetchCommand } from './fetch.ts'
+import { dataIngestCommand } from './ingest.ts'
+import { dataInspectCommand } from './inspect.ts'
 
 /** `weir data ingest|inspect|fetch|encode`: logs become datasets, and what is in them is shown. */
 export function dataCommand(): Command {

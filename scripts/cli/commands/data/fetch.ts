@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { count, openTerminal, table } from '../terminal.ts'
+import { count, openTerminal, table } from '../../../terminal/terminal.ts'
 
 interface FetchFlags {
   readonly cache?: string
@@ -25,7 +25,7 @@ export function dataFetchCommand(): Command {
 }
 
 async function run(set: string | undefined, flags: FetchFlags): Promise<void> {
-  const { KNOWN_SETS, parseReference } = await import('../../../data/hub/reference.ts')
+  const { KNOWN_SETS, parseReference } = await import('../../../../data/hub/reference.ts')
   const terminal = openTerminal()
   if (set === undefined) {
     const sets = KNOWN_SETS.map(({ id, reference, about }) => ({ id, repo: reference.repo, about }))
@@ -39,9 +39,9 @@ async function run(set: string | undefined, flags: FetchFlags): Promise<void> {
     return
   }
   const { join } = await import('node:path')
-  const { cacheFolder } = await import('../../encoder-opening.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
-  const { fetchFromHub } = await import('../../../data/hub/download.ts')
+  const { cacheFolder } = await import('../../../encoder-opening.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { fetchFromHub } = await import('../../../../data/hub/download.ts')
   const endpoint = flags.endpoint ?? process.env.HF_ENDPOINT
   const token = process.env.HF_TOKEN
   const files = await fetchFromHub(parseReference(set), {

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
-import type { Inspection } from '../../../data/inspect/inspect.ts'
-import type { LeakReport } from '../../../data/inspect/leaks.ts'
-import type { PairGain } from '../../../data/inspect/pair-gain.ts'
-import { addReadFlags, type ReadFlags } from '../data-flags.ts'
-import { count, openTerminal, score, type Terminal, table } from '../terminal.ts'
+import type { Inspection } from '../../../../data/inspect/inspect.ts'
+import type { LeakReport } from '../../../../data/inspect/leaks.ts'
+import type { PairGain } from '../../../../data/inspect/pair-gain.ts'
+import { count, openTerminal, score, type Terminal, table } from '../../../terminal/terminal.ts'
+import { addReadFlags, type ReadFlags } from '../../data-flags.ts'
 
 interface InspectFlags extends ReadFlags {
   readonly strong?: string
@@ -41,13 +41,13 @@ export function dataInspectCommand(): Command {
 }
 
 async function run(logs: readonly string[], flags: InspectFlags): Promise<void> {
-  const { interruptSignal } = await import('../interrupt.ts')
-  const { numberOption } = await import('../options.ts')
-  const { readOptions } = await import('../data-flags.ts')
-  const { openDatasetOrLogs } = await import('../../../data/ingest.ts')
-  const { inspect } = await import('../../../data/inspect/inspect.ts')
-  const { findLeaks } = await import('../../../data/inspect/leaks.ts')
-  const { WeirError } = await import('../../../core/errors.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { numberOption } = await import('../../options.ts')
+  const { readOptions } = await import('../../data-flags.ts')
+  const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')
+  const { inspect } = await import('../../../../data/inspect/inspect.ts')
+  const { findLeaks } = await import('../../../../data/inspect/leaks.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   if ((flags.strong === undefined) !== (flags.weak === undefined)) {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import type { IngestSummary } from '../../../data/ingest.ts'
-import { addReadFlags, type ReadFlags } from '../data-flags.ts'
-import { count, openTerminal, type Terminal } from '../terminal.ts'
+import type { IngestSummary } from '../../../../data/ingest.ts'
+import { count, openTerminal, type Terminal } from '../../../terminal/terminal.ts'
+import { addReadFlags, type ReadFlags } from '../../data-flags.ts'
 
 interface IngestFlags extends ReadFlags {
   readonly out: string
@@ -33,11 +33,11 @@ export function dataIngestCommand(): Command {
 }
 
 async function run(logs: readonly string[], flags: IngestFlags): Promise<void> {
-  const { interruptSignal } = await import('../interrupt.ts')
-  const { readOptions } = await import('../data-flags.ts')
-  const { ingest } = await import('../../../data/ingest.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { readOptions } = await import('../../data-flags.ts')
+  const { ingest } = await import('../../../../data/ingest.ts')
   const terminal = openTerminal()
-  const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
+  const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
   const options = readOptions(flags)
   const signal = interruptSignal()
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)

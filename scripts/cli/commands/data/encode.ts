@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import type { Shard } from '../../../data/embedding-cache.ts'
-import { addReadFlags, type ReadFlags } from '../data-flags.ts'
-import { count, openTerminal } from '../terminal.ts'
+import type { Shard } from '../../../../data/embedding-cache.ts'
+import { count, openTerminal } from '../../../terminal/terminal.ts'
+import { addReadFlags, type ReadFlags } from '../../data-flags.ts'
 
 interface EncodeFlags extends ReadFlags {
   readonly encoder: string
@@ -32,12 +32,12 @@ export function dataEncodeCommand(): Command {
 async function run(logs: readonly string[], flags: EncodeFlags): Promise<void> {
   const { join } = await import('node:path')
   const { availableParallelism } = await import('node:os')
-  const { cacheFolder } = await import('../../encoder-opening.ts')
-  const { interruptSignal } = await import('../interrupt.ts')
-  const { readOptions } = await import('../data-flags.ts')
-  const { openDatasetOrLogs } = await import('../../../data/ingest.ts')
-  const { encodeToCache } = await import('../../../data/embedding-cache.ts')
-  const { makeNamedEncoder } = await import('../../../models/encoders/named.ts')
+  const { cacheFolder } = await import('../../../encoder-opening.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { readOptions } = await import('../../data-flags.ts')
+  const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')
+  const { encodeToCache } = await import('../../../../data/embedding-cache.ts')
+  const { makeNamedEncoder } = await import('../../../../models/encoders/named.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const shard = flags.shard === undefined ? undefined : await parseShard(flags.shard)
@@ -68,7 +68,7 @@ async function parseShard(text: string): Promise<Shard> {
   const index = Number(match?.[1])
   const of = Number(match?.[2])
   if (!(index < of && of <= 256)) {
-    const { WeirError } = await import('../../../core/errors.ts')
+    const { WeirError } = await import('../../../../core/errors.ts')
     const expected = 'i/n with i from 0 to n - 1 and n at most 256, such as 0/4'
     throw new WeirError('option_invalid', { option: '--shard', expected, got: text })
   }

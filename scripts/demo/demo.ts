@@ -3,13 +3,13 @@ import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { Decision } from '../models/decision/decision.ts'
-import { score, table } from './cli/terminal.ts'
-import { buildNeeded } from './demo/build.ts'
-import { startServer } from './demo/server.ts'
+import type { Decision } from '../../models/decision/decision.ts'
+import { score, table } from '../terminal/terminal.ts'
+import { buildNeeded } from './build.ts'
+import { startServer } from './server.ts'
 
 /** `npm run demo`: the whole way from the shipped log to `POST /route`, by the commands anyone would type. */
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const WEIR = join(ROOT, 'dist/scripts/weir.js')
 const LOG = 'data/sample/outcomes.jsonl.gz'
 const PAIR = ['--strong', 'big-1', '--weak', 'small-1']
