@@ -1,5 +1,4 @@
 import type { Price } from '../../models/prices.ts'
-import type { Target } from '../gateway/contracts.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import { type Nanodollars, nanosOf } from './nanodollars.ts'
 
@@ -12,6 +11,18 @@ export interface ModelTerms {
   readonly outputTokens: number | undefined
 }
 
+/** What is asked of a model, as far as its cost depends on it. */
+export interface Question {
+  readonly endpoint: Endpoint
+  readonly body: PassedBody
+  /** the JSON of `body` as it came, where it is at hand */
+  readonly text?: string | undefined
+  /** put before the messages */
+  readonly system?: string | undefined
+  /** laid over the body */
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined
+}
+
 /** Tokens that a chat's template adds, beyond the bytes of JSON around each message. */
 const TEMPLATE_TOKENS = 64
 /** What providers put before tools: Anthropic's own words about them are up to 530 tokens. */
@@ -22,22 +33,17 @@ const TOOL_TOKENS = 1024
  * message has more bytes than its template has tokens, so the body's bytes bound its tokens. What its bytes
  * do not bound (an image's address, a stored conversation) is bounded by the model's context, which holds
  * prompt and answer together.
- *
- * @param text the JSON of `body` as it came, where it is at hand
  */
 export function upperBound(
-  endpoint: Endpoint,
-  body: PassedBody,
-  target: Target,
+  { endpoint, body, text, system, parameters }: Question,
   { price, context, outputTokens }: ModelTerms,
-  text?: string,
 ): Nanodollars {
-  const asked = target.parameters ? { ...body, ...target.parameters } : body
+  const asked = parameters ? { ...body, ...parameters } : body
   const input = Math.max(price.input, price.cached_input ?? 0, price.cache_write ?? 0)
   const said =
     (text === undefined ? bytesOf(body) : Buffer.byteLength(text)) +
-    bytesOf(target.parameters) +
-    bytesOf(target.system)
+    bytesOf(parameters) +
+    bytesOf(system)
   const tools = asked.tools === undefined && asked.functions === undefined ? 0 : TOOL_TOKENS
   const textTokens = said + TEMPLATE_TOKENS + tools
   // a list of texts is embedded each for itself: the context bounds none of them together

@@ -1,27 +1,45 @@
-import type { Attempt, Served } from '../gateway/contracts.ts'
-import { mayBeBilled } from './billed.ts'
+import type { Usage } from '../upstreams/upstream.ts'
 import { toBillionths } from './nanodollars.ts'
-import { routeLabel } from './route-label.ts'
 import type { SpendLine } from './spend-line.ts'
 
-/** What a request that ended spent, a line a model; none where nobody was asked. @param time of its end */
-export function spendOf(served: Served, time: number): SpendLine[] {
-  const { request, plan, attempts, savedUsd } = served
+/** One question to an upstream that has ended. */
+export interface SpentAttempt {
+  readonly model: string
+  readonly usage: Usage | undefined
+  /** US dollars; undefined where price or usage is not known */
+  readonly costUsd: number | undefined
+  /** it may be on the bill, whether or not its tokens were counted */
+  readonly billable: boolean
+}
+
+/** A request that has ended. */
+export interface SpentRequest {
+  readonly id: string
+  readonly key: string
+  readonly route: string
+  /** the model that answered; undefined where none did */
+  readonly model: string | undefined
+  readonly attempts: readonly SpentAttempt[]
+  readonly savedUsd: number | undefined
+}
+
+/** What a request spent, one row per model; none where no model was asked. @param time of its end */
+export function spendOf(request: SpentRequest, time: number): SpendLine[] {
+  const { attempts, savedUsd } = request
   const models = [...new Set(attempts.map(({ model }) => model))]
-  const main = served.model ?? models[0]
+  const main = request.model ?? models[0]
   return models.map((model) => {
     const own = attempts.filter((attempt) => attempt.model === model)
     const cached = sum(own, ({ usage }) => usage?.cachedInputTokens)
     const uncounted = own.filter(
-      ({ outcome, costUsd, usage }) =>
-        mayBeBilled(outcome) && (costUsd === undefined || usage?.partial),
+      ({ billable, costUsd, usage }) => billable && (costUsd === undefined || usage?.partial),
     ).length
     return {
       object: 'spend',
       id: request.id,
       time,
-      key: request.caller.name,
-      route: routeLabel(plan),
+      key: request.key,
+      route: request.route,
       model,
       requests: model === main ? 1 : 0,
       attempts: own.length,
@@ -35,5 +53,7 @@ export function spendOf(served: Served, time: number): SpendLine[] {
   })
 }
 
-const sum = (attempts: readonly Attempt[], of: (attempt: Attempt) => number | undefined): number =>
-  attempts.reduce((total, attempt) => total + (of(attempt) ?? 0), 0)
+const sum = (
+  attempts: readonly SpentAttempt[],
+  of: (attempt: SpentAttempt) => number | undefined,
+): number => attempts.reduce((total, attempt) => total + (of(attempt) ?? 0), 0)

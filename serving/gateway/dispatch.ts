@@ -1,3 +1,4 @@
+import type { Reservation } from '../budgets/reservations.ts'
 import type { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import type { GatewayRequest, ServePlan, Target } from './contracts.ts'
@@ -21,3 +22,11 @@ export interface Dispatch {
   /** another target can be tried after this one: some of the time is kept for it */
   readonly moreToTry: boolean
 }
+
+/**
+ * Called before every attempt, with leave to make it as the result; what it throws refuses the attempt.
+ * `model_over_budget` lets other targets be tried. Undefined where no budget counts it.
+ */
+export type Admit = (
+  dispatch: Dispatch,
+) => Reservation | undefined | Promise<Reservation | undefined>

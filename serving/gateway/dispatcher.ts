@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../core/errors.ts'
 import type { Price } from '../../models/prices.ts'
+import type { Reservation } from '../budgets/reservations.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import { cancelled } from '../upstreams/http-failure.ts'
 import type { PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
-import { type Admit, type Hold, NOT_SENT } from './admission.ts'
 import {
   type Backend,
   type BalanceOptions,
@@ -14,7 +14,8 @@ import {
 } from './backend.ts'
 import type { Permit } from './breaker.ts'
 import type { Answer, Target } from './contracts.ts'
-import type { Dispatch } from './dispatch.ts'
+import type { Admit, Dispatch } from './dispatch.ts'
+import { endReservation } from './spending.ts'
 
 /** A name of `gateway.models` and all that answers for it. */
 export interface ServedModel {
@@ -82,17 +83,17 @@ export class ModelDispatcher {
     budget.earn()
     let last: UpstreamError | undefined
     for (let attempt = 1; ; attempt++) {
-      let hold = this.options.admit?.(dispatch)
-      if (hold instanceof Promise) {
-        hold = await hold
+      let reservation = this.options.admit?.(dispatch)
+      if (reservation instanceof Promise) {
+        reservation = await reservation
         if (cancellation.cancelled) {
-          hold?.settle(NOT_SENT, undefined)
+          reservation?.release()
           throw cancelled(cancellation.reason)
         }
       }
       const backend = chooseBackend(backends, this.options, { stream, maxLatencyMs, tried })
       if (!backend) {
-        hold?.settle(NOT_SENT, undefined)
+        reservation?.release()
         throw last ?? this.unavailable(target.model, backends)
       }
       tried.add(backend)
@@ -100,7 +101,13 @@ export class ModelDispatcher {
         backends.some((other) => !tried.has(other) && usable(other, now()))
       const share = dispatch.moreToTry || fresh() ? ATTEMPT_SHARE : 1
       try {
-        return await attemptOnce(dispatch, backend, dispatch.remainingMs() * share, now, hold)
+        return await attemptOnce(
+          dispatch,
+          backend,
+          dispatch.remainingMs() * share,
+          now,
+          reservation,
+        )
       } catch (error) {
         if (!(error instanceof UpstreamError) || !error.retryable) throw error
         last = error
@@ -149,7 +156,7 @@ async function attemptOnce(
   backend: Backend,
   remainingMs: number,
   now: () => number,
-  hold?: Hold,
+  reservation?: Reservation,
 ): Promise<Answer> {
   const { endpoint, target, headers, cancellation, ledger } = dispatch
   const permit = backend.breaker.enter()
@@ -163,8 +170,8 @@ async function attemptOnce(
     tell(permit, outcome)
     const { name: upstream } = backend.upstream
     const milliseconds = now() - started
-    ledger.add({ model: target.model, upstream, milliseconds, outcome, usage })
-    hold?.settle(outcome, usage)
+    const attempt = ledger.add({ model: target.model, upstream, milliseconds, outcome, usage })
+    if (reservation) endReservation(reservation, attempt)
   }
   const stream = dispatch.body.stream === true
   try {

@@ -24,12 +24,14 @@ export class Ledger {
     this.price = price
   }
 
-  add(attempt: Omit<Attempt, 'costUsd'>): void {
+  add(attempt: Omit<Attempt, 'costUsd'>): Attempt {
     const price = this.price(attempt.model)
     const costUsd = price && attempt.usage ? usageCost(price, attempt.usage) : undefined
     // field by field: a spread object costs a microsecond
     const { model, upstream, milliseconds, outcome, usage } = attempt
-    this.attempts.push({ model, upstream, milliseconds, outcome, usage, costUsd })
+    const priced = { model, upstream, milliseconds, outcome, usage, costUsd }
+    this.attempts.push(priced)
+    return priced
   }
 
   /** US dollars of all attempts; undefined where one that answered has no price or no count. */

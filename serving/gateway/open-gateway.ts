@@ -1,5 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import { createRandom } from '../../core/random.ts'
+import { readPrices } from '../../models/prices.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { anthropicDialect } from '../upstreams/anthropic-request.ts'
@@ -7,7 +8,6 @@ import { upstreamUrl } from '../upstreams/host-list.ts'
 import { openHttpUpstream } from '../upstreams/http-upstream.ts'
 import { openAiDialect } from '../upstreams/openai.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
-import type { Admit } from './admission.ts'
 import { Backend } from './backend.ts'
 import { Breaker } from './breaker.ts'
 import {
@@ -25,6 +25,7 @@ import {
   type UpstreamConfig,
 } from './config.ts'
 import type { Policy, ServedObserver, Strategy } from './contracts.ts'
+import type { Admit } from './dispatch.ts'
 import { ModelDispatcher, RetryBudget, type ServedModel } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
@@ -51,6 +52,17 @@ export interface OpenGateway extends Gateway {
   /** by upstream */
   readonly breakers: ReadonlyMap<string, Breaker>
   close(): Promise<void>
+}
+
+/** The configuration with the prices of its price file filled in. @throws file_not_found, config_invalid */
+export async function withPrices(gateway: GatewayConfig): Promise<GatewayConfig> {
+  if (gateway.prices === undefined) return gateway
+  const prices = await readPrices(gateway.prices)
+  const models = Object.entries(gateway.models).map(([name, model]) => {
+    const price = model.price ?? prices.get(name)
+    return [name, price ? { ...model, price } : model] as const
+  })
+  return { ...gateway, models: Object.fromEntries(models) }
 }
 
 /** The gateway of a configuration. @throws config_invalid */

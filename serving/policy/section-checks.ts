@@ -1,5 +1,5 @@
 import { compilePattern } from '../../core/pattern.ts'
-import { budgetsCheck } from '../budgets/budgets-check.ts'
+import type { BudgetScope } from '../budgets/settings.ts'
 import { findSettingsFaults, type StrategySettings } from '../strategies/settings.ts'
 import { type Condition, LANGUAGES } from './condition.ts'
 import type { FaultFinder, SectionCheck } from './fault.ts'
@@ -137,6 +137,41 @@ function learnedCheck(...[file, find]: Parameters<SectionCheck>): void {
   if (strategy.kind === 'cascade') strategyCheck(at, strategy, file, find)
   else find.fault([...at, 'kind'], 'cascade', strategy.kind)
 }
+
+/** What is wrong with a policy file's budgets, as far as the file alone can tell. */
+function budgetsCheck(...[file, find]: Parameters<SectionCheck>): void {
+  const { budgets = [], rules = [], semantic, keys = {} } = file
+  find.unique(
+    ['budgets'],
+    budgets.map(({ name }) => name),
+  )
+  const tiers = Object.values(keys).flatMap(({ tier }) => tier ?? [])
+  const deciders = [
+    ...rules.map(({ name }) => name),
+    ...(semantic?.routes ?? []).map(({ name }) => name),
+  ]
+  for (const [i, { of = 'all' }] of budgets.entries()) {
+    if (of === 'all') continue
+    const each = (
+      field: keyof BudgetScope,
+      look: (at: readonly (string | number)[], name: string) => void,
+    ): void => {
+      const names = of[field]
+      if (typeof names === 'string') look(['budgets', i, 'of', field], names)
+      else
+        for (const [j, name] of (names ?? []).entries()) look(['budgets', i, 'of', field, j], name)
+    }
+    each('model', (at, name) => find.oneOf(at, Object.keys(file.models), name))
+    each('tier', (at, name) => find.oneOf(at, tiers, name))
+    // a model or route that the client names is decided by its name
+    each('route', (at, name) =>
+      find.oneOf(at, [...deciders, ...UNNAMED_STEPS, ...find.targets], name),
+    )
+  }
+}
+
+/** Steps that decide without a rule's or route's name. */
+const UNNAMED_STEPS = ['learned', 'sticky', 'default', 'fallback', 'model_named']
 
 function defaultCheck(...[file, find]: Parameters<SectionCheck>): void {
   find.oneOf(['default'], find.targets, file.default)

@@ -10,13 +10,12 @@ import { AlarmWatcher } from '../alarms/watcher.ts'
 import { openAuditLog } from '../audit/audit-log.ts'
 import { type BundleAudit, bundleAudit } from '../audit/bundle-audit.ts'
 import { policyHooks } from '../audit/policy-hooks.ts'
-import type { Money } from '../budgets/open-money.ts'
-import { openSpending } from '../budgets/open-spending.ts'
-import { budgetHooks } from '../budgets/policy-budgets.ts'
-import { withPrices } from '../budgets/with-prices.ts'
+import { type Budgets, openBudgets, spendFolderOf } from '../budgets/open.ts'
 import { gatewayMetrics } from '../gateway/metrics.ts'
-import { type OpenGateway, openGateway } from '../gateway/open-gateway.ts'
+import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
 import { requestLog } from '../gateway/request-log.ts'
+import { closedByBudget, reserving, spendObserver } from '../gateway/spending.ts'
+import { budgetHooks } from '../policy/budget-hooks.ts'
 import type { LivePolicies } from '../policy/live-policies.ts'
 import { joinHooks } from '../policy/loading.ts'
 import { policyMetrics } from '../policy/metrics.ts'
@@ -64,7 +63,7 @@ export async function openServices(
   const encoders = new EncoderHealth(now)
   let log: LogWriter | undefined
   let gateway: OpenGateway | undefined
-  let money: Money | undefined
+  let budgets: Budgets | undefined
   let policies: LivePolicies | undefined
   let feedback: FeedbackStore | undefined
   let following: NodeJS.Timeout | undefined
@@ -140,20 +139,26 @@ export async function openServices(
       const priced = await withPrices(config.gateway)
       const approvals = config.gateway.require_approval
       const ofPolicies = policyHooks({ audit, approvals, onWarning: options.onWarning })
-      const spending = openSpending(config, priced, {
+      const keys = config.keys?.map(({ name }) => name)
+      const spending = openBudgets({
+        models: priced.models,
+        budgets: priced.budgets ?? [],
+        allowHosts: priced.allow_hosts,
+        keys: keys && keys.length > 0 ? keys : undefined,
+        folder: spendFolderOf(priced, config.log),
         primary: options.primary,
         owner: options.logOwner ?? String(process.pid),
         registry: metrics.registry,
         now,
         onWarning: options.onWarning,
       })
-      money = spending
+      budgets = spending
       const live = await openGatewayPolicies(priced, {
         decider,
         fleet,
         draws: exploration !== undefined || online !== undefined,
         makeEncoder: options.makeEncoder ?? namedEncoder,
-        limits: [(model, _, { request }) => spending.closed(model, request)],
+        limits: [(model, _, { request }) => closedByBudget(spending, model, request)],
         hooks: budgetHooks(spending, joinHooks(ofPolicies, options.policyHooks ?? {})),
         onWarning: options.onWarning,
         now,
@@ -164,8 +169,8 @@ export async function openServices(
         fleet,
         decider,
         environment: options.environment ?? process.env,
-        observers: [...servedObservers, count, ...byPolicy, spending.observe],
-        admit: spending.admit,
+        observers: [...servedObservers, count, ...byPolicy, spendObserver(spending)],
+        admit: reserving(spending),
         ...(live ? { policy: () => live } : {}),
         strategies: createStrategies(),
         now,
@@ -179,7 +184,7 @@ export async function openServices(
       fleet,
       decider,
       gateway,
-      money,
+      budgets,
       policies,
       bundleAudit: ofBundles,
       gate,
@@ -202,7 +207,7 @@ export async function openServices(
         fleet.close()
         await gateway?.close()
         rateLimit.close?.()
-        await money?.close()
+        await budgets?.close()
         await policies?.close()
         await feedback?.close()
         await log?.close()
@@ -213,7 +218,7 @@ export async function openServices(
     gate.close()
     fleet.close()
     await gateway?.close()
-    await money?.close()
+    await budgets?.close()
     await policies?.close()
     await feedback?.close()
     await log?.close()

@@ -1,7 +1,7 @@
 import type { BudgetState } from '../budgets/book.ts'
 import { BudgetDesk } from '../budgets/budget-desk.ts'
+import { SPEND_WHERE, spendFolderOf } from '../budgets/open.ts'
 import { budgetMetrics, openAuthority } from '../budgets/open-authority.ts'
-import { SPEND_WHERE, spendFolderOf } from '../budgets/open-money.ts'
 import { BUDGET_TOPIC } from '../budgets/remote-authority.ts'
 import type { Desk } from '../state/primary-channel.ts'
 import { RATE_TOPIC, RateDesk } from '../state/rate-limit.ts'

@@ -107,7 +107,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
     apps.push(app)
     const url = await listen(app, options)
     const metrics = async (): Promise<string> => (await services.metrics?.registry.metrics()) ?? ''
-    const backend = localBackend(services.fleet, reloader, metrics, services.money?.report)
+    const backend = localBackend(services.fleet, reloader, metrics, services.budgets?.report)
     let adminUrl: string | undefined
     if (options.adminPort !== undefined) {
       const admin = buildAdminApp(backend, services)

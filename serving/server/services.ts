@@ -1,7 +1,7 @@
 import type { FeedbackStore } from '../../records/feedback/store.ts'
 import type { LogWriter } from '../../records/log-writer.ts'
 import type { AlarmWatcher } from '../alarms/watcher.ts'
-import type { Money } from '../budgets/open-money.ts'
+import type { Budgets } from '../budgets/open.ts'
 import type { RequestFacts } from '../gateway/error-body.ts'
 import type { OpenGateway } from '../gateway/open-gateway.ts'
 import type { LivePolicies } from '../policy/live-policies.ts'
@@ -32,8 +32,8 @@ export interface Services {
   readonly metrics: Metrics | undefined
   /** answers chats; absent where the configuration has no such section */
   readonly gateway: OpenGateway | undefined
-  /** what the gateway spends */
-  readonly money: Money | undefined
+  /** what the gateway spends, and what it may */
+  readonly budgets: Budgets | undefined
   /** what the gateway does with chats; absent where the learned router alone decides */
   readonly policies: LivePolicies | undefined
   /** milliseconds since 1970 */

@@ -14,7 +14,7 @@ const chat = (content: unknown, more: object = {}): PassedBody => ({
 })
 /** in dollars a million tokens, so that one token of input is 1,000 nanodollars */
 const bound = (body: PassedBody, its: Partial<ModelTerms> = {}, target: object = {}) =>
-  upperBound('chat', body, { model: 'm', ...target }, { ...terms, ...its })
+  upperBound({ endpoint: 'chat', body, ...target }, { ...terms, ...its })
 
 const TOKEN = 1000
 const answer = 2_000 * 4 * TOKEN
@@ -94,5 +94,5 @@ test('cached tokens may cost more than others', () => {
 test('a list of texts is embedded one by one: the context bounds none of it', () => {
   const input = Array.from({ length: 40 }, () => 'x'.repeat(1000))
   const body = { model: 'm', input }
-  expect(upperBound('embeddings', body, { model: 'm' }, terms)).toBeGreaterThan(40_000 * TOKEN)
+  expect(upperBound({ endpoint: 'embeddings', body }, terms)).toBeGreaterThan(40_000 * TOKEN)
 })

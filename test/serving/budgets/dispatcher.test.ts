@@ -3,15 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
-import { createAdmission } from '../../../serving/budgets/admission.ts'
 import type { ModelTerms } from '../../../serving/budgets/bound.ts'
 import { DeclaredBudgets } from '../../../serving/budgets/declared-budgets.ts'
 import { openLocalAuthority } from '../../../serving/budgets/local-authority.ts'
+import { Reservations } from '../../../serving/budgets/reservations.ts'
 import { Backend } from '../../../serving/gateway/backend.ts'
 import { Breaker } from '../../../serving/gateway/breaker.ts'
 import type { Dispatch } from '../../../serving/gateway/dispatch.ts'
 import { ModelDispatcher, RetryBudget } from '../../../serving/gateway/dispatcher.ts'
 import { Ledger } from '../../../serving/gateway/ledger.ts'
+import { reserving } from '../../../serving/gateway/spending.ts'
 import { Cancellation } from '../../../serving/upstreams/cancellation.ts'
 import { type FailureKind, UpstreamError } from '../../../serving/upstreams/failure.ts'
 import type { Upstream, Usage } from '../../../serving/upstreams/upstream.ts'
@@ -106,13 +107,15 @@ for (const seed of [31, 32, 33]) {
       budget: new RetryBudget(1),
       now,
       random: () => random.next(),
-      admit: createAdmission({
-        authority,
-        declared,
-        terms: new Map([...models.keys()].map((name) => [name, terms])),
-        owner: 'p',
-        onOverrun: (model) => overruns.push(model),
-      }),
+      admit: reserving(
+        new Reservations({
+          authority,
+          declared,
+          terms: new Map([...models.keys()].map((name) => [name, terms])),
+          owner: 'p',
+          onOverrun: (model) => overruns.push(model),
+        }),
+      ),
     })
     let answered = 0
     const refused = { budget_spent: 0 }

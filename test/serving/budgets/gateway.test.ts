@@ -54,7 +54,7 @@ const ask = (content: string, more: object = {}) =>
   })
 /** enough words that an answer's 1,000 prompt tokens are within its bound */
 const long = (text: string) => text.padEnd(1200, ' .')
-const states = async () => (await gateway!.services.money!.report()).budgets
+const states = async () => (await gateway!.services.budgets!.report()).budgets
 
 test('spending is what upstreams counted, once answers have ended', async () => {
   await open([budget()])

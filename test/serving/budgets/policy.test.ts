@@ -135,7 +135,7 @@ test('a reload changes budgets and keeps what they have spent; one that cannot b
   await expect(gateway!.services.policies!.reload('a test')).rejects.toThrow(
     /policy policy: budgets\.0\.webhook: expected no link-local/,
   )
-  expect((await gateway!.services.money!.report()).budgets).toMatchObject([
+  expect((await gateway!.services.budgets!.report()).budgets).toMatchObject([
     { name: 'all', usd: 0.06, spent_usd: 0.04 },
   ])
 })

@@ -138,10 +138,10 @@ describe('what a gateway spends', () => {
     // the weak model fails, the strong one answers
     gateway.small.otherwise = 'error_500'
     await ask(EASY)
-    const { fleet, money } = gateway.services
+    const { fleet, budgets } = gateway.services
     const reloader = createReloader({ fleet, onReload: () => {}, onNote: () => {} })
     const admin = buildAdminApp(
-      localBackend(fleet, reloader, async () => '', money!.report),
+      localBackend(fleet, reloader, async () => '', budgets!.report),
       gateway.services,
     )
     const shown = async (by: string) => (await admin.inject(`/admin/spend?by=${by}`)).json().data

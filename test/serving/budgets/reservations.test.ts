@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { createAdmission } from '../../../serving/budgets/admission.ts'
 import type { BudgetRefusal, Claim } from '../../../serving/budgets/book.ts'
 import { DeclaredBudgets } from '../../../serving/budgets/declared-budgets.ts'
+import { Reservations } from '../../../serving/budgets/reservations.ts'
 import type { BudgetSettings } from '../../../serving/budgets/settings.ts'
 import type { Dispatch } from '../../../serving/gateway/dispatch.ts'
+import { Ledger } from '../../../serving/gateway/ledger.ts'
+import { endReservation, reserving } from '../../../serving/gateway/spending.ts'
 import type { Usage } from '../../../serving/upstreams/upstream.ts'
 import { budget } from './budget.ts'
+
+const PRICE = { input: 1, output: 2, cached_input: 0.5 }
 
 /** An authority that lets all through, or refuses with what it is given; tells what it was asked. */
 function admission(
@@ -17,7 +21,7 @@ function admission(
   const overruns: string[] = []
   const declared = new DeclaredBudgets()
   declared.set('test', budgets, { shop: 'free' })
-  const admit = createAdmission({
+  const reservations = new Reservations({
     authority: {
       declare: () => {},
       reserve: (_, claim) => {
@@ -30,16 +34,17 @@ function admission(
       close: () => {},
     },
     declared,
-    terms: new Map([
-      [
-        'big',
-        { price: { input: 1, output: 2, cached_input: 0.5 }, context: 1000, outputTokens: 100 },
-      ],
-    ]),
+    terms: new Map([['big', { price: PRICE, context: 1000, outputTokens: 100 }]]),
     owner: 'p',
     onOverrun: (model) => overruns.push(model),
   })
-  return { admit, claims, settled, overruns }
+  return { admit: reserving(reservations), claims, settled, overruns }
+}
+
+/** An attempt of the big model that ended so. */
+function ended(outcome: string, usage: Usage | undefined) {
+  const ledger = new Ledger(() => PRICE)
+  return ledger.add({ model: 'big', upstream: 'u', milliseconds: 1, outcome, usage })
 }
 
 const dispatch = (step: string | undefined = 'learned', name?: string) =>
@@ -67,7 +72,6 @@ describe('an attempt is settled', () => {
     ['that was late, at its bound', 'timeout', undefined, 'bound'],
     ['that made no sense, at its bound', 'malformed', undefined, 'bound'],
     ['by a bug, at its bound', 'error', undefined, 'bound'],
-    ['that never went out, at nothing', 'not_sent', undefined, 'nothing'],
     ['that reached nobody, at nothing', 'unreachable', undefined, 'nothing'],
     ['that was turned away for its rate, at nothing', 'rate_limited', undefined, 'nothing'],
     ['that was refused, at nothing', 'rejected', undefined, 'nothing'],
@@ -78,9 +82,9 @@ describe('an attempt is settled', () => {
     test(what, async () => {
       const { admit, claims, settled } = admission([budget()])
       const hold = await admit(dispatch())
-      hold!.settle(outcome, its)
+      endReservation(hold!, ended(outcome, its))
       // and once only
-      hold!.settle('answered', usage)
+      endReservation(hold!, ended('answered', usage))
       const bound = claims[0]!.nanos
       const amounts = { cost: 10 * 1000 + 20 * 2000, bound, nothing: 0 }
       expect(settled).toEqual([amounts[expected]])
@@ -89,17 +93,28 @@ describe('an attempt is settled', () => {
   }
 })
 
+test('an attempt that never went out is given back', async () => {
+  const { admit, settled } = admission([budget()])
+  const hold = await admit(dispatch())
+  hold!.release()
+  endReservation(hold!, ended('answered', { inputTokens: 10, outputTokens: 20 }))
+  expect(settled).toEqual([0])
+})
+
 test('tokens read from a cache are settled at their price', async () => {
   const { admit, settled } = admission([budget()])
   const hold = await admit(dispatch())
-  hold!.settle('answered', { inputTokens: 10, outputTokens: 20, cachedInputTokens: 8 })
+  endReservation(
+    hold!,
+    ended('answered', { inputTokens: 10, outputTokens: 20, cachedInputTokens: 8 }),
+  )
   expect(settled).toEqual([2 * 1000 + 8 * 500 + 20 * 2000])
 })
 
 test('what cost more than its bound is told', async () => {
   const { admit, overruns, settled } = admission([budget()])
   const hold = await admit(dispatch())
-  hold!.settle('answered', { inputTokens: 0, outputTokens: 5000 })
+  endReservation(hold!, ended('answered', { inputTokens: 0, outputTokens: 5000 }))
   expect([overruns, settled]).toEqual([['big'], [10_000_000]])
 })
 

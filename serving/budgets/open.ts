@@ -1,0 +1,187 @@
+import { join } from 'node:path'
+import type { Registry } from 'prom-client'
+import { WeirError } from '../../core/errors.ts'
+import type { Price } from '../../models/prices.ts'
+import type { PrimaryLine } from '../state/primary-channel.ts'
+import type { BudgetAuthority } from './authority.ts'
+import type { BudgetRefusal } from './book.ts'
+import type { ModelTerms } from './bound.ts'
+import { assertBudgetsFit } from './budgets-fit.ts'
+import { DeclaredBudgets } from './declared-budgets.ts'
+import { dollarsOf } from './nanodollars.ts'
+import { budgetMetrics, openAuthority } from './open-authority.ts'
+import { remoteAuthority } from './remote-authority.ts'
+import { type BudgetQuestion, type Reservation, Reservations } from './reservations.ts'
+import type { BudgetSettings } from './settings.ts'
+import { SpendJournal } from './spend-journal.ts'
+import { type SpentRequest, spendOf } from './spend-of.ts'
+import type { SpendReport } from './spend-report.ts'
+import { SpendTable } from './spend-table.ts'
+
+/** A model of `gateway.models`, as budgets see it. */
+export interface BudgetedModel {
+  readonly price?: Price
+  readonly context?: number
+  readonly output_tokens?: number
+}
+
+export interface OpenBudgetsOptions {
+  /** by name: `gateway.models` with their prices */
+  readonly models: Readonly<Record<string, BudgetedModel>>
+  /** `gateway.budgets` */
+  readonly budgets: readonly BudgetSettings[]
+  /** hosts that webhooks may be on; any, where absent */
+  readonly allowHosts: readonly string[] | undefined
+  /** names of API keys; undefined where nobody is asked for one */
+  readonly keys: readonly string[] | undefined
+  /** where spending and budgets are written; without it spending is only counted, and budgets are refused */
+  readonly folder: string | undefined
+  /** of a worker, whose budgets the primary keeps */
+  readonly primary: PrimaryLine | undefined
+  /** names this process among several that write one folder */
+  readonly owner: string
+  readonly registry: Registry
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  readonly onWarning: (message: string, error?: unknown) => void
+}
+
+/** One process's budgets and its record of what was spent. */
+export interface Budgets {
+  /** See `Reservations`. */
+  reserve(question: BudgetQuestion): Reservation | undefined | Promise<Reservation | undefined>
+  query(question: BudgetQuestion): BudgetRefusal | undefined
+  /** Writes down what a request that has ended spent. */
+  record(request: SpentRequest): void
+  /**
+   * The budgets of a source (a policy) from now on, in place of its last ones.
+   *
+   * @param tiers of keys, by name
+   * @throws config_invalid
+   */
+  declare(
+    source: string,
+    budgets: readonly BudgetSettings[],
+    tiers?: Readonly<Record<string, string>>,
+  ): void
+  /** What `declare` would throw. */
+  readonly check: Budgets['declare']
+  report(): Promise<SpendReport>
+  close(): Promise<void>
+}
+
+/** The setting that is missing where budgets have nowhere to be kept. */
+export const SPEND_WHERE = 'gateway.spend.folder'
+
+/** Where spending is written: the folder that is set for it, else one in the log's. */
+export function spendFolderOf(
+  gateway: { readonly spend?: { readonly folder: string } } | undefined,
+  log: { readonly folder: string } | undefined,
+): string | undefined {
+  return gateway?.spend?.folder ?? (gateway && log ? join(log.folder, 'spend') : undefined)
+}
+
+/** @throws config_invalid */
+export function openBudgets(options: OpenBudgetsOptions): Budgets {
+  const { models, allowHosts, folder, owner, now, onWarning } = options
+  const authority = openStore(options)
+  const terms = termsOf(models)
+  const declared = new DeclaredBudgets()
+  const table = new SpendTable()
+  const since = now()
+  /** models that this was said of */
+  const overrun = new Set<string>()
+
+  const check: Budgets['check'] = (source, budgets, tiers = {}) => {
+    if (budgets.length > 0 && !authority) {
+      throw new WeirError('config_invalid', {
+        where: SPEND_WHERE,
+        expected: 'it, or log.folder, beside budgets',
+        got: 'no folder to keep them in',
+      })
+    }
+    assertBudgetsFit(budgets, {
+      where: source,
+      models,
+      terms,
+      keys: options.keys,
+      tiers: Object.values(tiers),
+      allowHosts,
+    })
+  }
+  const declare: Budgets['declare'] = (source, budgets, tiers = {}) => {
+    check(source, budgets, tiers)
+    declared.set(source, budgets, tiers)
+    authority?.declare(declared.all)
+  }
+  declare('gateway.budgets', options.budgets)
+
+  const journal =
+    folder === undefined
+      ? undefined
+      : new SpendJournal({
+          folder,
+          owner,
+          now,
+          onHealth: (failure) =>
+            onWarning(
+              failure ? 'spending cannot be written' : 'spending is written again',
+              failure,
+            ),
+        })
+  const reservations =
+    authority &&
+    new Reservations({
+      authority,
+      declared,
+      terms,
+      owner,
+      onOverrun(model, reserved, cost) {
+        if (overrun.has(model)) return
+        overrun.add(model)
+        onWarning(
+          `${model} was billed $${dollarsOf(cost)}, more than the $${dollarsOf(reserved)} that its answer could cost: are its price, context and output_tokens right?`,
+        )
+      },
+    })
+  return {
+    reserve: (question) => reservations?.reserve(question),
+    query: (question) => reservations?.query(question),
+    record(request) {
+      for (const line of spendOf(request, now())) {
+        table.add(line)
+        journal?.append(line)
+      }
+    },
+    check,
+    declare,
+    report: async () => ({
+      since: new Date(since).toISOString(),
+      cells: table.cells,
+      budgets: (await authority?.states()) ?? [],
+    }),
+    async close() {
+      journal?.close()
+      await authority?.close()
+    },
+  }
+}
+
+/** The primary's in a worker, else this process's own; none without a folder. */
+function openStore(options: OpenBudgetsOptions): BudgetAuthority | undefined {
+  const { folder, primary, allowHosts, registry, now, onWarning } = options
+  if (folder === undefined) return undefined
+  if (primary) return remoteAuthority(primary, now)
+  const local = openAuthority({ folder, where: SPEND_WHERE, allowHosts, now, onWarning })
+  budgetMetrics(registry, () => local.states())
+  return local
+}
+
+/** The models whose price and context are known. */
+function termsOf(models: Readonly<Record<string, BudgetedModel>>): Map<string, ModelTerms> {
+  const terms = new Map<string, ModelTerms>()
+  for (const [name, { price, context, output_tokens: outputTokens }] of Object.entries(models)) {
+    if (price && context !== undefined) terms.set(name, { price, context, outputTokens })
+  }
+  return terms
+}

@@ -1,0 +1,105 @@
+import { type ErrorCode, WeirError } from '../../core/errors.ts'
+import type { BudgetAuthority } from './authority.ts'
+import type { BudgetRefusal, Claim } from './book.ts'
+import { type ModelTerms, type Question, upperBound } from './bound.ts'
+import type { SpendLabels } from './budget-scope.ts'
+import type { DeclaredBudgets } from './declared-budgets.ts'
+import { type Nanodollars, nanosOf } from './nanodollars.ts'
+
+/** One question to a model: what budgets count it under, and what bounds its cost. */
+export type BudgetQuestion = Question & Omit<SpendLabels, 'tier'>
+
+/** Leave to ask a model once. One of the three ends it; further calls do nothing. */
+export interface Reservation {
+  /** The answer was counted. @param usd what it cost, US dollars */
+  commit(usd: number): void
+  /** It may be on the bill though nobody counted it: its upper bound counts as spent. */
+  commitBound(): void
+  /** Nothing was sent, or nothing will be billed. */
+  release(): void
+}
+
+export interface ReservationsOptions {
+  readonly authority: BudgetAuthority
+  readonly declared: DeclaredBudgets
+  /** by model: what budgets need to know of it, where that is known */
+  readonly terms: ReadonlyMap<string, ModelTerms>
+  /** begins the ids of this process's reservations */
+  readonly owner: string
+  /** called where an answer cost more than its upper bound */
+  readonly onOverrun: (model: string, reserved: Nanodollars, cost: Nanodollars) => void
+}
+
+/** Reserves the upper bound of each question before it is asked, and commits its cost after. */
+export class Reservations {
+  readonly #options: ReservationsOptions
+  #count = 0
+
+  constructor(options: ReservationsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Leave to ask; undefined where no budget counts the question.
+   *
+   * @throws budget_spent, model_over_budget, overloaded
+   */
+  reserve(question: BudgetQuestion): Reservation | undefined | Promise<Reservation | undefined> {
+    const claim = this.#claim(question)
+    if (!claim) return undefined
+    const { authority, owner } = this.#options
+    const { model } = question
+    const id = `${owner}-${++this.#count}`
+    const verdict = authority.reserve(id, claim)
+    const judged = (refusal: BudgetRefusal | undefined): Reservation => {
+      if (refusal) throw refusalError(refusal, model)
+      return this.#reservation(id, model, claim)
+    }
+    return verdict instanceof Promise ? verdict.then(judged) : judged(verdict)
+  }
+
+  /** Why the question would be refused now, as far as this process knows. Never waits. */
+  query(question: BudgetQuestion): BudgetRefusal | undefined {
+    const claim = this.#claim(question)
+    return claim && this.#options.authority.preview(claim)
+  }
+
+  #claim(question: BudgetQuestion): Claim | undefined {
+    const { declared, terms } = this.#options
+    if (declared.empty) return undefined
+    const budgets = declared.counting(question)
+    const its = terms.get(question.model)
+    if (budgets.length === 0 || !its) return undefined
+    return { budgets, nanos: upperBound(question, its) }
+  }
+
+  #reservation(id: string, model: string, { nanos: bound }: Claim): Reservation {
+    const { authority, onOverrun } = this.#options
+    let ended = false
+    const end = (nanos: Nanodollars): void => {
+      if (ended) return
+      ended = true
+      if (nanos > bound) onOverrun(model, bound, nanos)
+      authority.settle(id, nanos)
+    }
+    return {
+      commit: (usd) => end(nanosOf(usd)),
+      commitBound: () => end(bound),
+      release: () => end(0),
+    }
+  }
+}
+
+export function refusalError(refusal: BudgetRefusal, model: string): WeirError {
+  const { budget, usd, per, reason, action, retryAfter } = refusal
+  const code: ErrorCode = action === 'stop' ? 'budget_spent' : 'model_over_budget'
+  const limit = `$${usd}${per === 'total' ? ' in total' : ` a ${per}`}`
+  const parameters = { model, budget, limit, reason: REASONS[reason] }
+  return new WeirError(code, parameters, retryAfter === undefined ? {} : { retryAfter })
+}
+
+const REASONS: Readonly<Record<BudgetRefusal['reason'], string>> = {
+  spent: 'has too little left for what this answer may cost; a smaller max_tokens may fit',
+  held: 'is taken up by answers under way; some of it comes back when they end',
+  too_large: 'is less than this answer alone may cost; max_tokens bounds it',
+}
