@@ -26,7 +26,7 @@ export const GatewayRecord = Type.Object({
   key: Type.String(),
   /** the model that the client asked for */
   asked: Type.String(),
-  /** the step that decided, its reason, and the rule's or route's name */
+  /** the step that decided (`none` where the request failed before one did), its reason, and the rule's or route's name */
   step: Type.String(),
   reason: Type.String(),
   rule: Type.Optional(Type.String()),

@@ -5,7 +5,7 @@ import type {
 } from '../../records/decision-record.ts'
 import { type LogReadStats, readDecisionLog } from '../../records/log-reader.ts'
 
-import type { GatewayRequest } from '../../serving/gateway/contracts.ts'
+import { type GatewayRequest, NO_STEP } from '../../serving/gateway/contracts.ts'
 import type { ChatBody, ChatTurn } from '../../serving/upstreams/upstream.ts'
 
 /** One request of a log: the gateway's line, the router's, or both. */
@@ -43,7 +43,8 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
       if (!record.metadata) metadata = false
     } else if (record.object === 'feedback') feedback.push(record)
     else if (record.object === 'gateway') {
-      if (record.endpoint === 'chat') chats.push(record)
+      // what failed before a step decided says nothing of a policy
+      if (record.endpoint === 'chat' && record.step !== NO_STEP) chats.push(record)
     } else if (!record.shadow) decisions.set(record.id, record)
   }
   const requests = chats.map((gateway): LoggedRequest => {

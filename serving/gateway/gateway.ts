@@ -1,21 +1,30 @@
 import { WeirError } from '../../core/errors.ts'
+import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
-import type {
-  Answer,
-  GatewayRequest,
-  Plan,
-  Policy,
-  RefusePlan,
-  ServedObserver,
-  Strategy,
+import {
+  type Answer,
+  type GatewayRequest,
+  NO_STEP,
+  type Plan,
+  type Planning,
+  type Policy,
+  type RefusePlan,
+  type SendOptions,
+  type ServedObserver,
+  type ServePlan,
+  type Strategy,
+  type StrategyCall,
+  type Target,
+  Trail,
 } from './contracts.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
-import { Exchange } from './exchange.ts'
+import { sendFirst } from './failover.ts'
+import { Ledger } from './ledger.ts'
 
 export interface GatewayOptions {
   readonly dispatcher: ModelDispatcher
   readonly policy: Policy
-  /** ways of asking beside `single` */
+  /** the strategies that a plan may name, beside `single` */
   readonly strategies?: readonly Strategy[]
   readonly observers: readonly ServedObserver[]
   readonly deadlineMs: number
@@ -25,36 +34,35 @@ export interface GatewayOptions {
   readonly now: () => number
 }
 
-/** What a request came to, before its bytes are sent. `finish` must be called once they are, or could not be. */
+/** The result of a request, before its bytes are sent. Call `finish` once they are sent, or cannot be. */
 export interface Outcome {
   readonly exchange: Exchange
   readonly plan: Plan
   /** absent where the plan refuses */
   readonly answer: Answer | undefined
-  /** tells the observers; further calls do nothing */
+  /** Tells the observers; only the first call counts. */
   finish(status: number, code?: string): void
 }
 
-/** A refusal that is an error, with what it must tell the client. */
+/** A plan that refuses with an error, as the error that the client gets. */
 export class Refusal extends WeirError {
   override readonly status: number
   readonly plan: RefusePlan
 
   constructor(plan: RefusePlan) {
-    super('policy_refused', { message: plan.message }, retry(plan))
+    const { message, retryAfter } = plan
+    super('policy_refused', { message }, retryAfter === undefined ? {} : { retryAfter })
     this.status = plan.status ?? 403
     this.plan = plan
   }
 }
 
-const retry = ({ retryAfter }: RefusePlan): { retryAfter?: number } =>
-  retryAfter === undefined ? {} : { retryAfter }
-
+/** Both methods tell the observers of every request once, whether it was answered, refused or failed. */
 export interface Gateway {
   readonly dispatcher: ModelDispatcher
-  /** @param cancelled called with what to do when the client goes */
+  /** @param cancelled called with the function to call when the client goes */
   chat(request: GatewayRequest, cancelled: OnCancel): Promise<Outcome>
-  /** A body of another endpoint, to the model it names. */
+  /** Sends a body of another endpoint to the model it names. */
   pass(
     endpoint: Endpoint,
     request: GatewayRequest,
@@ -85,15 +93,15 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   const outcome = (exchange: Exchange, plan: Plan, answer: Answer | undefined): Outcome => {
-    let told = false
+    let finished = false
     const firstByteMs = exchange.milliseconds
     return {
       exchange,
       plan,
       answer,
       finish(status, code) {
-        if (told) return
-        told = true
+        if (finished) return
+        finished = true
         exchange.end()
         const { ledger, request, endpoint } = exchange
         const model = answer?.target.model
@@ -106,7 +114,7 @@ export function createGateway(options: GatewayOptions): Gateway {
           attempts: ledger.attempts,
           trail: exchange.trail,
           costUsd: ledger.costUsd,
-          savedUsd: model === undefined ? undefined : ledger.savedUsd(model, instead(plan)),
+          savedUsd: model === undefined ? undefined : ledger.savedUsd(model, alternatives(plan)),
           milliseconds: exchange.milliseconds,
           firstByteMs: answer ? firstByteMs : undefined,
           status,
@@ -117,75 +125,91 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  /** Runs the plan; an error is told to the observers and thrown. */
-  const serve = async (
+  /** Runs one part of a request. An error is told to the observers and thrown. @param plan once there is one */
+  const part = async <T>(
     exchange: Exchange,
-    plan: Plan,
-    run: () => Promise<Answer>,
-  ): Promise<Outcome> => {
+    plan: Plan | undefined,
+    run: () => Promise<T>,
+  ): Promise<T> => {
     try {
+      return await run()
+    } catch (error) {
+      const { status, code } = error instanceof WeirError ? error : BUG
+      outcome(exchange, plan ?? unplanned(code, error), undefined).finish(status, code)
+      throw error
+    }
+  }
+
+  const refuse = (exchange: Exchange, plan: RefusePlan): Refusal => {
+    const refusal = new Refusal(plan)
+    outcome(exchange, plan, undefined).finish(refusal.status, refusal.code)
+    return refusal
+  }
+
+  const serve = (
+    exchange: Exchange,
+    plan: ServePlan,
+    run: () => Promise<Answer>,
+  ): Promise<Outcome> =>
+    part(exchange, plan, async () => {
       const answer = await run()
       if (answer.answer.kind === 'stream') exchange.streaming(options.streamLimitMs)
       else exchange.end()
       return outcome(exchange, plan, answer)
-    } catch (error) {
-      const known = error instanceof WeirError ? error : undefined
-      outcome(exchange, plan, undefined).finish(known?.status ?? 500, known?.code ?? 'internal')
-      throw error
-    }
-  }
+    })
 
   return {
     dispatcher,
     async chat(request, cancelled) {
       const exchange = open('chat', request, cancelled)
-      let plan: Plan
-      try {
-        plan = await policy.plan(request, exchange.planning())
-      } catch (error) {
-        exchange.end()
-        throw error
-      }
+      const plan = await part(exchange, undefined, () => policy.plan(request, exchange.planning()))
       if (plan.kind === 'refuse') {
-        const refused = outcome(exchange, plan, undefined)
-        if (plan.as === 'answer') return refused
-        refused.finish(plan.status ?? 403, 'policy_refused')
-        throw new Refusal(plan)
+        if (plan.as === 'answer') return outcome(exchange, plan, undefined)
+        throw refuse(exchange, plan)
       }
       if (plan.deadlineMs !== undefined) exchange.shorten(plan.deadlineMs)
-      const serving = plan
       return serve(exchange, plan, () => {
-        const { kind } = serving.strategy
+        const { kind } = plan.strategy
         const strategy = strategies.get(kind)
-        if (strategy) return strategy.run(exchange.call(serving))
+        if (strategy) return strategy.run(exchange.call(plan))
         const expected = [...strategies.keys()].join(', ')
         throw new WeirError('config_invalid', { where: 'strategy', expected, got: kind })
       })
     },
     async pass(endpoint, request, body, cancelled) {
       const exchange = open(endpoint, request, cancelled)
+      const { model } = body
+      const refused = await part(exchange, undefined, async () => {
+        // a key that is limited to some routers does not get around them by naming a model
+        if (request.caller.routers) {
+          throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
+        }
+        return policy.admits?.(request, exchange.planning())
+      })
+      if (refused) throw refuse(exchange, refused)
+      const target = { model }
       const plan = {
         kind: 'serve',
-        targets: [{ model: body.model }],
+        targets: [target],
         strategy: { kind: 'single' },
         deciding: { step: 'model_named', reason: 'model_named' },
         propensity: 1,
       } as const
-      let refusal: RefusePlan | undefined
-      try {
-        refusal = await policy.admits?.(request, exchange.planning())
-      } catch (error) {
-        exchange.end()
-        throw error
-      }
-      if (refusal) {
-        outcome(exchange, refusal, undefined).finish(refusal.status ?? 403, 'policy_refused')
-        throw new Refusal(refusal)
-      }
-      return serve(exchange, plan, () => exchange.call(plan).send(plan.targets[0], { body }))
+      return serve(exchange, plan, () => exchange.call(plan).send(target, { body }))
     },
   }
 }
+
+/** What observers are told of an error that is none of the error table's. */
+const BUG = { status: 500, code: 'internal' }
+
+/** Stands in for the plan of a request that failed before a step decided. */
+const unplanned = (code: string, error: unknown): RefusePlan => ({
+  kind: 'refuse',
+  as: 'error',
+  message: error instanceof Error ? error.message : String(error),
+  deciding: { step: NO_STEP, reason: code },
+})
 
 function forwarded(
   { headers }: GatewayRequest,
@@ -199,9 +223,155 @@ function forwarded(
   return kept
 }
 
-/** The models that could have answered instead: the dearest of them is what was saved against. */
-function instead(plan: Plan): string[] {
+/** The models that could have answered instead: savings are measured against the most expensive of them. */
+function alternatives(plan: Plan): string[] {
   if (plan.kind === 'refuse') return []
   const candidates = plan.decision?.candidates ?? []
   return [...plan.targets, ...candidates].map(({ model }) => model)
 }
+
+interface ExchangeOptions {
+  readonly endpoint: Endpoint
+  readonly request: GatewayRequest
+  readonly dispatcher: ModelDispatcher
+  /** sent on to every upstream */
+  readonly headers: Readonly<Record<string, string>>
+  readonly deadlineMs: number
+  /** milliseconds, never going back */
+  readonly now: () => number
+}
+
+/** One request in progress: its deadline, its one signal, and what it has cost so far. */
+class Exchange {
+  readonly request: GatewayRequest
+  readonly endpoint: Endpoint
+  readonly ledger: Ledger
+  readonly trail = new Trail()
+  private readonly options: ExchangeOptions
+  private readonly started: number
+  private readonly cancellation = new Cancellation()
+  private deadlineMs: number
+  private timer: NodeJS.Timeout
+  private sends = 0
+
+  constructor(options: ExchangeOptions) {
+    this.options = options
+    this.request = options.request
+    this.endpoint = options.endpoint
+    this.started = options.now()
+    this.deadlineMs = options.deadlineMs
+    this.ledger = new Ledger((model) => options.dispatcher.models.get(model)?.price)
+    this.timer = this.countdown(this.deadlineMs)
+  }
+
+  get milliseconds(): number {
+    return this.options.now() - this.started
+  }
+
+  remainingMs = (): number => Math.max(0, this.deadlineMs - this.milliseconds)
+
+  /** A plan may shorten the deadline, never lengthen it. */
+  shorten(deadlineMs: number): void {
+    if (deadlineMs >= this.deadlineMs) return
+    this.deadlineMs = deadlineMs
+    clearTimeout(this.timer)
+    this.timer = this.countdown(this.remainingMs())
+  }
+
+  /** The first token has come: from here on the limit of whole streams holds. */
+  streaming(limitMs: number): void {
+    clearTimeout(this.timer)
+    this.timer = this.countdown(limitMs)
+  }
+
+  /** The client has gone. */
+  cancel(): void {
+    clearTimeout(this.timer)
+    this.cancellation.cancel(new WeirError('cancelled', { signal: 'the client' }))
+  }
+
+  end(): void {
+    clearTimeout(this.timer)
+  }
+
+  /** What a policy works with, before there is a plan. */
+  planning(): Planning {
+    const { cancellation } = this
+    return {
+      get signal() {
+        return cancellation.signal
+      },
+      send: (target, sendOptions) =>
+        this.send(undefined, target, false, sendOptions, this.cancellable(sendOptions)),
+    }
+  }
+
+  /** What a strategy works with. */
+  call(plan: ServePlan): StrategyCall {
+    const { request, cancellation, trail, remainingMs, options } = this
+    return {
+      request,
+      plan,
+      get signal() {
+        return cancellation.signal
+      },
+      trail,
+      remainingMs,
+      send: (target, sendOptions = {}) =>
+        this.send(plan, target, false, sendOptions, this.cancellable(sendOptions)),
+      sendFirst: (targets, sendOptions = {}) =>
+        sendFirst(targets, {
+          dispatcher: options.dispatcher,
+          stream: (sendOptions.body ?? request.body).stream === true,
+          allowDown: plan.allowDown ?? false,
+          hedgeAfterMs: plan.hedgeAfterMs,
+          maxLatencyMs: maxLatency(plan, request),
+          cancellation: this.cancellable(sendOptions),
+          send: (target, moreToTry, own) => this.send(plan, target, moreToTry, sendOptions, own),
+        }),
+    }
+  }
+
+  private cancellable({ signal }: SendOptions): Cancellation {
+    return signal ? this.cancellation.child(signal) : this.cancellation
+  }
+
+  private send(
+    plan: ServePlan | undefined,
+    target: Target,
+    moreToTry: boolean,
+    { body = this.request.body, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
+    cancellation: Cancellation,
+  ): Promise<Answer> {
+    const { request, endpoint, ledger, options } = this
+    const until = options.now() + withinMs
+    const remainingMs = (): number =>
+      Math.max(0, Math.min(this.remainingMs(), until - options.now()))
+    // retries of one send have one key, so that an upstream that knows the header bills them once
+    const headers = { ...options.headers, 'idempotency-key': `${request.id}-${++this.sends}` }
+    return options.dispatcher.send({
+      endpoint,
+      request,
+      plan,
+      target,
+      body,
+      text: body === request.body ? request.text : undefined,
+      headers,
+      cancellation,
+      ledger,
+      remainingMs,
+      maxLatencyMs: maxLatency(plan, request),
+      moreToTry,
+    })
+  }
+
+  private countdown(milliseconds: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      const deadline = Math.round(this.deadlineMs)
+      this.cancellation.cancel(new WeirError('gateway_deadline', { deadline }))
+    }, milliseconds)
+  }
+}
+
+const maxLatency = (plan: ServePlan | undefined, request: GatewayRequest): number | undefined =>
+  plan?.maxLatencyMs ?? request.hints.max_latency_ms

@@ -12,18 +12,24 @@ import type { Outcome } from './gateway.ts'
  */
 export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promise<void> {
   const { answer, plan, exchange } = outcome
-  const headers = outcomeHeaders(outcome)
-  if (answer?.answer.kind === 'stream') {
-    await sendStream(reply, headers, outcome, answer.answer)
-  } else if (plan.kind === 'refuse' && exchange.request.body.stream) {
-    await sendStream(reply, headers, outcome, refusalChunks(plan, exchange.request))
-  } else {
-    const { text, body } = answer?.answer ?? {
-      text: undefined,
-      body: plan.kind === 'refuse' && refusalAnswer(plan, exchange.request),
+  try {
+    const headers = outcomeHeaders(outcome)
+    if (answer?.answer.kind === 'stream') {
+      await sendStream(reply, headers, outcome, answer.answer)
+    } else if (plan.kind === 'refuse' && exchange.request.body.stream) {
+      await sendStream(reply, headers, outcome, refusalChunks(plan, exchange.request))
+    } else {
+      const { text, body } = answer?.answer ?? {
+        text: undefined,
+        body: plan.kind === 'refuse' && refusalAnswer(plan, exchange.request),
+      }
+      sendWhole(reply, headers, text ?? JSON.stringify(body))
+      outcome.finish(200)
     }
-    sendWhole(reply, headers, text ?? JSON.stringify(body))
-    outcome.finish(200)
+  } catch (error) {
+    if (answer?.answer.kind === 'stream') answer.answer.cancel()
+    outcome.finish(500, 'internal')
+    throw error
   }
 }
 

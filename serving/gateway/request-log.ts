@@ -64,14 +64,15 @@ export function gatewayRecord(
 
 /** What the request held that policies look at. */
 function asked(
-  { request, plan, endpoint }: Served,
+  { request, plan, endpoint, code }: Served,
   holds: Pick<LogContents, 'text' | 'metadata'>,
 ): Partial<Line<GatewayRecord>> {
   const { hints } = request
   const traits = endpoint === 'chat' ? traitsOf(request) : undefined
   const answer = [request.body.max_completion_tokens, request.body.max_tokens]
   const words =
-    traits && holds.text !== 'none'
+    // a text that was refused for its length is not kept
+    traits && holds.text !== 'none' && code !== 'prompt_too_long'
       ? spoken(request, traits.question, holds.text, plan.kind === 'serve' && plan.decision)
       : undefined
   return {
@@ -105,7 +106,7 @@ function spoken(
   }
 }
 
-/** The text that a router reads, for the data readers; all of nothing where there is no text. */
+/** The text that a router reads, for the data readers; '' where there is none, or where it is too long for one. */
 function routedText(request: Served['request']): string {
   try {
     return requestText(routeRequest(request, undefined))

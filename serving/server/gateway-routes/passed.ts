@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
-import { WeirError } from '../../../core/errors.ts'
 import type { Gateway, OnCancel } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'
 import { passedTurns } from '../../policy/limits.ts'
@@ -26,10 +25,6 @@ export function addPassedRoute(
     { schema: { body: PassedRequest } },
     async (request, reply) => {
       const { body, caller, headers } = request
-      // a key that is held to routers does not get round them by naming a model
-      if (caller.routers) {
-        throw new WeirError('router_forbidden', { router: body.model }, { param: 'model' })
-      }
       gate.inFlight++
       try {
         const asked = {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { WeirError } from '../../../core/errors.ts'
 import type {
   GatewayRequest,
   RefusePlan,
@@ -7,6 +8,7 @@ import type {
 } from '../../../serving/gateway/contracts.ts'
 import { createGateway, type Gateway } from '../../../serving/gateway/gateway.ts'
 
+import { sendOutcome } from '../../../serving/gateway/reply.ts'
 import { EASY, type GatewayApp, gatewayApp, user } from './gateway-app.ts'
 
 let app: GatewayApp
@@ -64,6 +66,54 @@ test('or an answer that no model gave', async () => {
   expect(outcome.answer).toBeUndefined()
   outcome.finish(200)
   expect(served.at(-1)).toMatchObject({ status: 200, model: undefined })
+})
+
+test('what fails while it is planned is told once, with what the policy asked on the way', async () => {
+  for (const [error, status, code] of [
+    [new WeirError('model_not_served', { model: 'nobody', known: [] }), 404, 'model_not_served'],
+    [new TypeError('a bug'), 500, 'internal'],
+  ] as const) {
+    served.length = 0
+    const gateway = over({
+      async plan({ body }, { send }) {
+        await send({ model: 'small' }, { body })
+        throw error
+      },
+    })
+    await expect(gateway.chat(request, () => {})).rejects.toBe(error)
+    expect(served).toHaveLength(1)
+    expect(served[0]).toMatchObject({
+      plan: { kind: 'refuse', deciding: { step: 'none', reason: code } },
+      attempts: [{ model: 'small', outcome: 'answered' }],
+      costUsd: 0.002,
+      status,
+      code,
+    })
+  }
+})
+
+test('so is a body of another endpoint that is not admitted', async () => {
+  served.length = 0
+  const error = new WeirError('cancelled', { signal: 'the client' })
+  const gateway = over({ plan: () => Promise.reject(error), admits: () => Promise.reject(error) })
+  const passed = gateway.pass('embeddings', request, { model: 'small' }, () => {})
+  await expect(passed).rejects.toBe(error)
+  expect(served.map(({ endpoint, code }) => [endpoint, code])).toEqual([
+    ['embeddings', 'cancelled'],
+  ])
+})
+
+test('so is an answer that could not be written', async () => {
+  served.length = 0
+  const outcome = await refuse({ as: 'answer' }).chat(request, () => {})
+  const raw = {
+    writeHead() {
+      throw new TypeError('Invalid character in header content')
+    },
+  }
+  const reply = { hijack() {}, raw } as unknown as Parameters<typeof sendOutcome>[0]
+  await expect(sendOutcome(reply, outcome)).rejects.toThrow('Invalid character')
+  expect(served.map(({ status, code }) => [status, code])).toEqual([[500, 'internal']])
 })
 
 test('a strategy asks as it likes, and all it asked is counted', async () => {
