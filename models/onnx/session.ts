@@ -1,20 +1,35 @@
 import type * as Ort from 'onnxruntime-node'
 import { WeirError } from '../../core/errors.ts'
 
-/** The one door to onnxruntime-node, opened on first use: a router with a folded head never loads it. */
+/** onnxruntime-node is imported here alone, on first use: a router with a folded head never loads it. */
 export type OrtModule = typeof Ort
 export type OrtTensor = Ort.Tensor
 export type OrtSession = Ort.InferenceSession
 
 let loading: Promise<OrtModule> | undefined
 
+/** Its install script fetches CUDA libraries that Weir does not use; `--ignore-scripts` leaves them out. */
+const INSTALL = 'npm i --ignore-scripts onnxruntime-node@1.30'
+
+/** @throws module_missing where it was left out (`--omit=optional`); onnx_failed where it cannot be loaded */
 export function openOrt(): Promise<OrtModule> {
   loading ??= import('onnxruntime-node').catch((cause: unknown) => {
     loading = undefined
-    throw new WeirError('onnx_failed', { action: 'load', reason: String(cause) }, { cause })
+    throw isAbsent(cause)
+      ? new WeirError(
+          'module_missing',
+          { what: 'running an ONNX graph', module: 'onnxruntime-node', reason: INSTALL },
+          { cause },
+        )
+      : new WeirError('onnx_failed', { action: 'load', reason: String(cause) }, { cause })
   })
   return loading
 }
+
+/** Not installed is not the same as installed without its native binding. */
+const isAbsent = (cause: unknown): boolean =>
+  (cause as { code?: string }).code === 'ERR_MODULE_NOT_FOUND' &&
+  String(cause).includes("'onnxruntime-node'")
 
 export interface SessionOptions {
   /** Threads inside one operator; 1 in servers, where requests are the parallel work. */

@@ -83,10 +83,9 @@ async function openPool(url: string): Promise<Pool> {
   try {
     pg = await import('pg')
   } catch (cause) {
-    const reason = (cause as Error).message
     throw new WeirError(
       'module_missing',
-      { what: 'a PostgreSQL store', module: 'pg', reason },
+      { what: 'a PostgreSQL store', module: 'pg', reason: 'npm i pg' },
       { cause },
     )
   }

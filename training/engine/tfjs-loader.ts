@@ -4,7 +4,7 @@ import util from 'node:util'
 import type * as TfModule from '@tensorflow/tfjs'
 import { WeirError } from '../../core/errors.ts'
 
-/** The one door to TensorFlow.js, opened on first use. */
+/** TensorFlow.js is imported here alone, on first use. */
 export type Tf = typeof TfModule
 export type TfTensor = TfModule.Tensor
 export type TfScalar = TfModule.Scalar
@@ -26,6 +26,7 @@ export interface TfjsSource {
 const NATIVE = '@tensorflow/tfjs-node'
 const PORTABLE = '@tensorflow/tfjs'
 const WASM = '@tensorflow/tfjs-backend-wasm'
+const INSTALL = `npm i ${PORTABLE}@4.22 ${WASM}@4.22`
 
 export const installedTfjs: TfjsSource = {
   importModule: (name) => import(name),
@@ -49,7 +50,7 @@ export async function loadTfjs(source: TfjsSource = installedTfjs): Promise<Load
   if (!('module' in portable)) {
     throw new WeirError(
       'engine_unavailable',
-      { engine: 'tfjs', module: PORTABLE, reason: `${portable.reason}; npm install ${PORTABLE}` },
+      { engine: 'tfjs', module: PORTABLE, reason: `${portable.reason}; ${INSTALL}` },
       { cause: portable.cause },
     )
   }

@@ -79,7 +79,8 @@ test.each([
 test('without TensorFlow.js the engine is unavailable and says what to install', async () => {
   await expect(loadTfjs(installation({}))).rejects.toMatchObject({
     code: 'engine_unavailable',
-    message: 'the tfjs engine needs @tensorflow/tfjs: not installed; npm install @tensorflow/tfjs',
+    message:
+      'the tfjs engine needs @tensorflow/tfjs: not installed; npm i @tensorflow/tfjs@4.22 @tensorflow/tfjs-backend-wasm@4.22',
   })
 })
 
