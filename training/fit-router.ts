@@ -9,9 +9,9 @@ import type { Family, Pair } from '../models/families/family.ts'
 import { loadFamily } from '../models/families/registry.ts'
 import { createEngine } from './engine/engines.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
-import { type EncodedSplit, encodeSplit } from './splits.ts'
 import { loadTrainer } from './trainers/registry.ts'
 import { type Settings, settingFault } from './trainers/settings.ts'
+import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
 import type { DataSize, Trainer, TrainerResult } from './trainers/trainer.ts'
 
 export interface FitRouterOptions {

@@ -3,7 +3,7 @@ import { type Dataset, SPLITS, type Split } from '../data/dataset/dataset.ts'
 import type { PairLabels } from '../data/pair.ts'
 import { evaluateRouters } from './evaluate/evaluate-routers.ts'
 import type { EvaluationReport } from './evaluate/report/report.ts'
-import type { EncodedSplit } from './splits.ts'
+import type { EncodedSplit } from './trainers/splits.ts'
 
 export interface TestOptions {
   readonly strong: string

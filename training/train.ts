@@ -24,9 +24,9 @@ import type { EvaluationReport } from './evaluate/report/report.ts'
 import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
-import { type EncodedSplit, encodeSplit } from './splits.ts'
 import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
 import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
+import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
 import { type Tuning, tuneRouter } from './tune/tune.ts'
 
 export interface TrainOptions extends FitRouterOptions {

@@ -4,7 +4,7 @@ import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
 import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
 import { describeTarget, type Target } from '../../training/calibrate/target.ts'
-import { dollars, expectedTable, share, units } from '../report/expected-figures.ts'
+import { roundDollars as dollars, percent as share, units } from '../report/number-format.ts'
 import { count, type Terminal, table } from '../terminal/terminal.ts'
 
 /** What `weir calibrate --json` prints. */
@@ -120,4 +120,21 @@ function rowsLine(n: number, data: CalibrationData): string {
   const left = Object.entries(data.left_out).filter(([, rows]) => rows > 0)
   const leftOut = left.map(([part, rows]) => `${count(rows)} ${WHY[part] ?? part}`).join(', ')
   return `${count(n)} prompts to calibrate on${leftOut ? `; left out: ${leftOut}` : ''}`
+}
+
+/** One figure that a calibration expects; undefined where it is not known. */
+export type ExpectedFigure = readonly [
+  name: string,
+  interval: Interval | undefined,
+  format: (x: number) => string,
+]
+
+/** What a calibration expects, a line a figure that is known, each with its interval. */
+export function expectedTable(figures: readonly ExpectedFigure[]): string {
+  const known = figures.flatMap(([name, interval, format]) =>
+    interval
+      ? [[name, format(interval.value), `[${format(interval.low)}, ${format(interval.high)}]`]]
+      : [],
+  )
+  return table([['expected', '', '95% interval'], ...known])
 }

@@ -1,8 +1,9 @@
 import { describeRule } from '../../models/bundle/choice-rule.ts'
 import type { CalibratedChoiceBundle } from '../../training/choice/calibrate-choice-bundle.ts'
 import { type ChoiceTarget, describeChoiceTarget } from '../../training/choice/choice-target.ts'
-import { dollars, expectedTable, share, units } from '../report/expected-figures.ts'
+import { roundDollars as dollars, percent as share, units } from '../report/number-format.ts'
 import { count, percent, type Terminal } from '../terminal/terminal.ts'
+import { expectedTable } from './calibration-report.ts'
 
 /** What `weir calibrate --json` prints of a router among many models. */
 export function choiceCalibrationJson({

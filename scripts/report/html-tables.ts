@@ -1,9 +1,6 @@
+import type { CurveReport } from '../../training/evaluate/bootstrap/measure-routers.ts'
 import type { Interval } from '../../training/evaluate/metrics/interval.ts'
-import type {
-  CurveReport,
-  EvaluationReport,
-  RouterReport,
-} from '../../training/evaluate/report/report.ts'
+import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
 import { html, type Markup } from './markup.ts'
 import {
   count,

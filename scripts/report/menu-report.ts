@@ -1,8 +1,8 @@
 import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
 import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
-import { dollars, share, units } from './expected-figures.ts'
 import { html, type Markup } from './markup.ts'
+import { percent, roundDollars, units } from './number-format.ts'
 import { page } from './page.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -33,12 +33,12 @@ export function renderMenu(bundle: string, menu: Menu, { rows, costBasis }: Gath
       : html`<td>-</td>`
   const main = html`<h1>What each threshold of ${bundle} costs and keeps</h1>
 <p class="quiet">On ${rows.winRate.length} prompts that the router had not seen; small print: 95% intervals. “Loss at most” bounds
-the net quality loss against always-strong for all rows together at ${share(menu.confidence)} confidence, so any may be picked after looking.</p>
+the net quality loss against always-strong for all rows together at ${percent(menu.confidence)} confidence, so any may be picked after looking.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Thresholds"><table>
 <thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
 <tbody>${menu.rows.map(
     ({ threshold, expected, lossBound }) =>
-      html`<tr><td>${threshold.toFixed(4)}</td>${cell(expected.share, share)}${cell(expected.quality, units)}${cell(expected.pgr, share)}${cell(expected.loss, units)}<td>${lossBound === undefined ? '-' : lossBound.toFixed(3)}</td>${cell(expected.dollars, dollars)}</tr>`,
+      html`<tr><td>${threshold.toFixed(4)}</td>${cell(expected.share, percent)}${cell(expected.quality, units)}${cell(expected.pgr, percent)}${cell(expected.loss, units)}<td>${lossBound === undefined ? '-' : lossBound.toFixed(3)}</td>${cell(expected.dollars, roundDollars)}</tr>`,
   )}</tbody>
 </table></div>
 ${costBasis && html`<p class="quiet">Dollars: ${costBasis}.</p>`}`

@@ -30,6 +30,13 @@ export function dollars(value: number | null | undefined): string {
   return `${value < 0 ? '-' : ''}$${Math.abs(value).toFixed(digits)}`
 }
 
+/** 1.2346: score units, with the digits that bounds on them are stated in */
+export const units = (value: number): string => value.toFixed(4)
+
+/** $123, $1.23, $0.00123: three significant digits */
+export const roundDollars = (value: number): string =>
+  `$${value >= 100 ? value.toFixed(0) : value.toPrecision(3)}`
+
 /** 12,345 */
 export const count = (value: number): string => value.toLocaleString('en-US')
 

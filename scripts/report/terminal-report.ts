@@ -1,8 +1,5 @@
-import type {
-  CurveReport,
-  EvaluationReport,
-  RouterReport,
-} from '../../training/evaluate/report/report.ts'
+import type { CurveReport } from '../../training/evaluate/bootstrap/measure-routers.ts'
+import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
 import { spread } from '../../training/evaluate/report/verdict.ts'
 import {
   count,

@@ -2,12 +2,16 @@ import type { Dataset } from '../../data/dataset/dataset.ts'
 import type { Difference } from './bootstrap/difference.ts'
 import { evaluateRouters } from './evaluate-routers.ts'
 import { closeBundles, openBundles } from './log/bundle-set.ts'
-import { type ScoredLog, type ScoreLogOptions, scoreLog } from './log/scored-log.ts'
+import {
+  type ScoredLog,
+  type ScoredRouter,
+  type ScoreLogOptions,
+  scoreLog,
+} from './log/scored-log.ts'
 import type { LeftOut } from './log/unseen-rows.ts'
 import { type Interval, UNDEFINED_INTERVAL } from './metrics/interval.ts'
 import { gainsOf } from './metrics/labels.ts'
 import { meanInterval, shareInterval } from './metrics/sample-mean.ts'
-import type { ScoredRouter } from './report/evaluation-input.ts'
 import { groupRows } from './report/slices.ts'
 
 export interface DiffOptions extends ScoreLogOptions {

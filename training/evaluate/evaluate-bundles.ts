@@ -1,11 +1,11 @@
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { evaluateRouters } from './evaluate-routers.ts'
 import { closeBundles, type NamedRouter, openBundles } from './log/bundle-set.ts'
+import type { Grouping } from './log/prompt-origins.ts'
 import type { RequestCosts } from './log/request-costs.ts'
 import { type ScoreLogOptions, scoreLog } from './log/scored-log.ts'
 import type { LeftOut } from './log/unseen-rows.ts'
 import type { EvaluationReport, Provenance } from './report/report.ts'
-import type { Grouping } from './report/slices.ts'
 
 export interface BundleEvaluationOptions extends ScoreLogOptions {
   readonly seed: number

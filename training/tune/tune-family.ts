@@ -4,10 +4,10 @@ import { createRandom, deriveSeed, type Random } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { takeRows } from '../../models/encoders/embeddings.ts'
 import { type FitRouterOptions, fitHead, type PreparedRows } from '../fit-router.ts'
-import type { EncodedSplit } from '../splits.ts'
 import { pairRows, winRateLoss } from '../trainers/pair-rows.ts'
 import { loadTrainer } from '../trainers/registry.ts'
 import { type Search, type Settings, settingSchemas } from '../trainers/settings.ts'
+import type { EncodedSplit } from '../trainers/splits.ts'
 import type { PreferenceColumns } from '../trainers/trainer.ts'
 
 export interface TunedFamily {

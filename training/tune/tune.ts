@@ -1,9 +1,9 @@
 import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
 import { type FitRouterOptions, fitHead, prepareRows } from '../fit-router.ts'
-import { encodeSplit } from '../splits.ts'
 import { pairRows, winRateLosses } from '../trainers/pair-rows.ts'
 import { loadTrainer } from '../trainers/registry.ts'
 import type { Settings } from '../trainers/settings.ts'
+import { encodeSplit } from '../trainers/splits.ts'
 import { type TunedFamily, tuneFamily } from './tune-family.ts'
 
 export interface Tuning extends TunedFamily {

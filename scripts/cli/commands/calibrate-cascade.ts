@@ -1,8 +1,9 @@
 import { Command } from 'commander'
 import type { CascadeCalibration } from '../../../training/calibrate/calibrate-cascade.ts'
 import type { CascadeLog } from '../../../training/calibrate/cascade-log.ts'
-import { dollars, expectedTable, share, units } from '../../report/expected-figures.ts'
+import { roundDollars as dollars, percent as share, units } from '../../report/number-format.ts'
 import { count, openTerminal, type Terminal } from '../../terminal/terminal.ts'
+import { expectedTable } from '../calibration-report.ts'
 import type { TargetFlags } from '../calibration-target.ts'
 
 interface CascadeFlags extends Omit<TargetFlags, 'strongShare'> {

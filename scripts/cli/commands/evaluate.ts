@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
+import type { Grouping } from '../../../training/evaluate/log/prompt-origins.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
-import type { Grouping } from '../../../training/evaluate/report/slices.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
 import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
 

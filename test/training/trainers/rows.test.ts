@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { takeTrainingRows } from '../../../training/splits.ts'
 import { pairOnly } from '../../../training/trainers/ensemble/ensemble.ts'
+import { takeTrainingRows } from '../../../training/trainers/splits.ts'
 import type { TrainerInput, TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const embeddings = {

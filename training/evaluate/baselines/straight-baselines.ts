@@ -1,8 +1,8 @@
-import { byLevel } from '../bootstrap/measure-routers.ts'
+import type { CurveReport } from '../bootstrap/measure-routers.ts'
+import { byLevel } from '../metrics/curve-pass.ts'
 import { type Interval, UNDEFINED_INTERVAL } from '../metrics/interval.ts'
 import { mean } from '../metrics/labels.ts'
 import { Z_95 } from '../metrics/normal.ts'
-import type { BaselineReport } from '../report/report.ts'
 
 interface StraightInput {
   readonly gain: Float64Array
@@ -12,7 +12,9 @@ interface StraightInput {
 }
 
 /** Baselines known without scores: PGR = strong share, a straight line, so their figures are exact. */
-export function straightBaselines(input: StraightInput): Record<string, BaselineReport> {
+export function straightBaselines(
+  input: StraightInput,
+): Record<string, CurveReport & { readonly note: string }> {
   const line = straightLine(input)
   return {
     random: {
@@ -25,7 +27,7 @@ export function straightBaselines(input: StraightInput): Record<string, Baseline
   }
 }
 
-function straightLine({ gain, weakQuality, clear }: StraightInput): BaselineReport {
+function straightLine({ gain, weakQuality, clear }: StraightInput): CurveReport {
   const exact = (value: number): Interval =>
     clear ? { value, low: value, high: value } : UNDEFINED_INTERVAL
   const gap = mean(gain)

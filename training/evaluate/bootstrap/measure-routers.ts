@@ -1,7 +1,8 @@
 import type { OnProgress } from '../../../core/progress.ts'
 import { apgrRouteLlm } from '../metrics/curve.ts'
 import {
-  CPT_LEVELS,
+  byLevel,
+  type CptReport,
   emptyPass,
   layOut,
   measurePass,
@@ -13,7 +14,6 @@ import { type CurveBand, GRID_STEPS, gainOnGrid } from '../metrics/curve-points.
 import { type Interval, percentileInterval, UNDEFINED_INTERVAL } from '../metrics/interval.ts'
 import { type ScoreOrder, sortScores } from '../metrics/score-order.ts'
 import { measureSpend, type SpendPass, spendScratch } from '../metrics/spend-pass.ts'
-import type { CptReport, CurveReport } from '../report/report.ts'
 import { bootstrapRouters, type Replicates } from './bootstrap.ts'
 
 export interface Scored {
@@ -34,6 +34,20 @@ export interface MeasureInput {
   readonly seed: number
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
+}
+
+/** What the cost-quality curve of a router or a baseline says. */
+export interface CurveReport {
+  readonly apgr: Interval
+  readonly apgr_routellm: number | null
+  readonly cpt: CptReport
+  readonly cpt_interval: Readonly<Record<keyof CptReport, Interval>>
+  /** AUC of the gain: chance that a prompt with s > w scores above one without */
+  readonly auc: Interval
+  /** RouterBench's AIQ over dollars, or over strong share where these are not known; undefined from preferences */
+  readonly aiq: Interval
+  /** share of all-strong's dollars saved at its whole quality, by the cheapest threshold that has it */
+  readonly saving_at_equal_quality: Interval
 }
 
 /** A router or a baseline with everything its curve says. */
@@ -104,17 +118,6 @@ function curveReport(
     cpt_interval: intervals,
     auc: percentileInterval(pass.auc, replicates.auc),
   }
-}
-
-/** A value a CPT level, by its name: '20' for .2 */
-export function byLevel<T>(
-  value: (name: keyof CptReport, index: number) => T,
-): Record<keyof CptReport, T> {
-  const entries = CPT_LEVELS.map((level, k) => {
-    const name = String(Math.round(level * 100)) as keyof CptReport
-    return [name, value(name, k)] as const
-  })
-  return Object.fromEntries(entries) as Record<keyof CptReport, T>
 }
 
 function spendReport(

@@ -3,7 +3,12 @@ import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { type LogOptions, openLog } from '../../../data/source/log.ts'
 import { openSource } from '../../../data/source/source.ts'
 import { promptText } from '../../../models/decision/messages.ts'
-import type { Grouping } from '../report/slices.ts'
+
+/** A way to group the prompts: one name per prompt, undefined where it has none. */
+export interface Grouping {
+  readonly by: string
+  readonly names: readonly (string | undefined)[]
+}
 
 export interface OriginOptions extends Pick<LogOptions, 'map' | 'scoreRange'> {
   /** a layout's name, instead of recognising it */

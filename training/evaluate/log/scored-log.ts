@@ -8,8 +8,6 @@ import type { Price } from '../../../models/prices.ts'
 import type { Router } from '../../../models/router.ts'
 import type { ReferenceRows } from '../baselines/category-prior.ts'
 import type { EvaluationLabels } from '../metrics/labels.ts'
-import type { ScoredRouter } from '../report/evaluation-input.ts'
-import type { LatencyReport } from '../report/report.ts'
 import { modelOf, type NamedRouter, pairOf } from './bundle-set.ts'
 import { type RequestCosts, requestCosts } from './request-costs.ts'
 import { type LeftOut, unseenRows } from './unseen-rows.ts'
@@ -21,6 +19,24 @@ export interface ScoreLogOptions extends Partial<ModelPair> {
   readonly sources?: readonly (string | undefined)[] | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
+}
+
+/** A router's win rates of the evaluated prompts, in their order. */
+export interface ScoredRouter {
+  readonly name: string
+  readonly winRate: ArrayLike<number>
+  readonly threshold?: { readonly value: number; readonly source: 'default' | 'calibrated' }
+  readonly latency?: LatencyReport | undefined
+}
+
+/** One prompt at a time, encoder included, on the machine of the evaluation. */
+export interface LatencyReport {
+  readonly prompts: number
+  readonly p50_ms: number
+  readonly p99_ms: number
+  /** the router's own cost, from its CPU time at the stated price of a core */
+  readonly dollars_per_1k: number
+  readonly core_hour_usd: number
 }
 
 /** The rows of a log that none of the routers has seen, with every router's win rates on them. */

@@ -3,6 +3,25 @@ import type { ScoreOrder } from './score-order.ts'
 /** PGR levels whose CPT is reported. */
 export const CPT_LEVELS = [0.2, 0.5, 0.8, 0.95] as const
 
+/** Strong share needed for 20, 50, 80 and 95% of the gap; null where undefined. */
+export interface CptReport {
+  readonly '20': number | null
+  readonly '50': number | null
+  readonly '80': number | null
+  readonly '95': number | null
+}
+
+/** One value per level of CPT_LEVELS, by its name: `20` for .2 */
+export function byLevel<T>(
+  value: (name: keyof CptReport, index: number) => T,
+): Record<keyof CptReport, T> {
+  const entries = CPT_LEVELS.map((level, k) => {
+    const name = String(Math.round(level * 100)) as keyof CptReport
+    return [name, value(name, k)] as const
+  })
+  return Object.fromEntries(entries) as Record<keyof CptReport, T>
+}
+
 /** One router's scores and labels laid out in the order of its scores, ready for many weighted passes. */
 export interface SortedRouter {
   readonly name: string

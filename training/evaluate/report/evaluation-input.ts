@@ -1,17 +1,9 @@
 import type { OnProgress } from '../../../core/progress.ts'
 import type { ReferenceRows } from '../baselines/category-prior.ts'
+import type { Grouping } from '../log/prompt-origins.ts'
+import type { ScoredRouter } from '../log/scored-log.ts'
 import type { Spend } from '../metrics/curve-pass.ts'
 import type { EvaluationLabels } from '../metrics/labels.ts'
-import type { LatencyReport } from './report.ts'
-import type { Grouping } from './slices.ts'
-
-/** A router's win rates of the evaluated prompts, in their order. */
-export interface ScoredRouter {
-  readonly name: string
-  readonly winRate: ArrayLike<number>
-  readonly threshold?: { readonly value: number; readonly source: 'default' | 'calibrated' }
-  readonly latency?: LatencyReport | undefined
-}
 
 export interface EvaluationInput {
   readonly routers: readonly ScoredRouter[]

@@ -1,4 +1,6 @@
 import type { Comparison, Difference } from '../bootstrap/difference.ts'
+import type { CurveReport } from '../bootstrap/measure-routers.ts'
+import type { LatencyReport } from '../log/scored-log.ts'
 import type { LeftOut } from '../log/unseen-rows.ts'
 import type { CurveBand, CurvePoints } from '../metrics/curve-points.ts'
 import type { Interval } from '../metrics/interval.ts'
@@ -60,27 +62,6 @@ export interface QualityReport {
   readonly clear: boolean
 }
 
-/** Strong share needed for 20, 50, 80 and 95% of the gap; null where undefined. */
-export interface CptReport {
-  readonly '20': number | null
-  readonly '50': number | null
-  readonly '80': number | null
-  readonly '95': number | null
-}
-
-export interface CurveReport {
-  readonly apgr: Interval
-  readonly apgr_routellm: number | null
-  readonly cpt: CptReport
-  readonly cpt_interval: Readonly<Record<keyof CptReport, Interval>>
-  /** AUC of the gain: chance that a prompt with s > w scores above one without */
-  readonly auc: Interval
-  /** RouterBench's AIQ over dollars, or over strong share where these are not known; undefined from preferences */
-  readonly aiq: Interval
-  /** share of all-strong's dollars saved at its whole quality, by the cheapest threshold that has it */
-  readonly saving_at_equal_quality: Interval
-}
-
 export interface RouterReport extends CurveReport {
   readonly name: string
   /** beats prompt length and random, each with its interval; null where that can't be said */
@@ -96,16 +77,6 @@ export interface RouterReport extends CurveReport {
   readonly slices?: readonly SliceReport[]
   readonly worst_misses?: readonly Miss[]
   readonly chart?: RouterChart
-}
-
-/** One prompt at a time, encoder included, on the machine of the evaluation. */
-export interface LatencyReport {
-  readonly prompts: number
-  readonly p50_ms: number
-  readonly p99_ms: number
-  /** the router's own cost, from its CPU time at the stated price of a core */
-  readonly dollars_per_1k: number
-  readonly core_hour_usd: number
 }
 
 export interface RouterChart {

@@ -1,13 +1,15 @@
 import { differenceOf } from '../bootstrap/difference.ts'
 import type { MeasuredRouter } from '../bootstrap/measure-routers.ts'
+import type { Grouping } from '../log/prompt-origins.ts'
+import type { ScoredRouter } from '../log/scored-log.ts'
 import { curvePoints } from '../metrics/curve-points.ts'
 import type { Interval } from '../metrics/interval.ts'
 import { operatingPoint } from '../metrics/operating-point.ts'
 import { reliabilityOf } from '../metrics/reliability.ts'
-import type { EvaluationInput, ScoredRouter } from './evaluation-input.ts'
+import type { EvaluationInput } from './evaluation-input.ts'
 import { worstMisses } from './misses.ts'
 import type { RouterReport } from './report.ts'
-import { type Grouping, sliceReports, textGroupings } from './slices.ts'
+import { sliceReports, textGroupings } from './slices.ts'
 import { verdictOf } from './verdict.ts'
 
 /** Everything the report says of each router, beyond its curve. `free` are the baselines, measured alike. */

@@ -1,3 +1,4 @@
+import type { Grouping } from '../log/prompt-origins.ts'
 import { apgr, costQualityCurve } from '../metrics/curve.ts'
 import type { Interval } from '../metrics/interval.ts'
 import { meanInterval } from '../metrics/sample-mean.ts'
@@ -16,12 +17,6 @@ export interface SliceReport {
   readonly loss: Interval
   /** null where the slice's gap is not clear of 0 */
   readonly apgr: number | null
-}
-
-/** A way to group the prompts: a name a prompt, undefined where it has none. */
-export interface Grouping {
-  readonly by: string
-  readonly names: readonly (string | undefined)[]
 }
 
 /** A smaller group says nothing by itself: counted, not shown. */

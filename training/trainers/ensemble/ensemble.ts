@@ -11,12 +11,12 @@ import {
 import type { HeadWeights, Pair } from '../../../models/families/family.ts'
 import { sigmoid } from '../../../models/families/linear-head.ts'
 import { choleskySolve } from '../../solver/ridge.ts'
-import { takeTrainingRows } from '../../splits.ts'
 import { CLASSIFIER_SETTINGS, classifierTrainer } from '../heads/classifier.ts'
 import { KERNEL_SETTINGS, kernelTrainer } from '../kernel/kernel.ts'
 import { KNN_SETTINGS, knnTrainer } from '../neighbours/knn.ts'
 import { pairRows } from '../pair-rows.ts'
 import { defaultsOf, type Settings, whole } from '../settings.ts'
+import { takeTrainingRows } from '../splits.ts'
 import type {
   OutcomeColumns,
   Trainer,

@@ -5,9 +5,9 @@ import { concatenate, type Embeddings } from '../../../models/encoders/embedding
 import type { HeadWeights, Pair, Tensor } from '../../../models/families/family.ts'
 import { cosinesTo, neighboursOf } from '../../../models/families/neighbours.ts'
 import type { EpochRecord } from '../../engine/engine.ts'
-import { takeTrainingRows } from '../../splits.ts'
 import { pairRows, winRateLoss } from '../pair-rows.ts'
 import { defaultsOf, whole } from '../settings.ts'
+import { takeTrainingRows } from '../splits.ts'
 import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
 import { neighbourTensors } from './neighbour-rows.ts'
 

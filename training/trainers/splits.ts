@@ -1,9 +1,9 @@
-import type { Dataset, Split } from '../data/dataset/dataset.ts'
-import { splitRows } from '../data/pair.ts'
-import { type Embeddings, takeRows } from '../models/encoders/embeddings.ts'
-import type { Encoder } from '../models/encoders/encoder.ts'
-import { pickRows } from './solver/dense-matrix.ts'
-import type { OutcomeColumns, PreferenceColumns, TrainingRows } from './trainers/trainer.ts'
+import type { Dataset, Split } from '../../data/dataset/dataset.ts'
+import { splitRows } from '../../data/pair.ts'
+import { type Embeddings, takeRows } from '../../models/encoders/embeddings.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
+import { pickRows } from '../solver/dense-matrix.ts'
+import type { OutcomeColumns, PreferenceColumns, TrainingRows } from './trainer.ts'
 
 /** One split of a dataset, encoded: its prompts' numbers and what was observed of them. */
 export interface EncodedSplit extends TrainingRows {
