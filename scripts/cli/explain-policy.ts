@@ -3,12 +3,11 @@ import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
 import { isRemote } from '../../models/encoders/encoder.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { GatewayRequest, Plan } from '../../serving/gateway/contracts.ts'
-import type { CheckedPolicy } from '../../serving/policy/check.ts'
-import { EncoderPool } from '../../serving/policy/encoder-pool.ts'
-import { assertPolicyFits } from '../../serving/policy/fit.ts'
+import { assertPolicyFits, type CheckedPolicy } from '../../serving/policy/check.ts'
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../serving/policy/pipeline.ts'
-import { openTextReaders } from '../../serving/policy/text-readers.ts'
+import { EncoderPool, openTextReaders } from '../../serving/policy/text-readers.ts'
+
 import { cacheFolder } from '../encoder-opening.ts'
 
 /**

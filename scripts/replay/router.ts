@@ -1,10 +1,14 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, DecisionCandidate, RouteRequest } from '../../models/decision/decision.ts'
 import { routerName } from '../../serving/gateway/learned-policy.ts'
-import { EncoderPool } from '../../serving/policy/encoder-pool.ts'
 import type { PolicyFile } from '../../serving/policy/file.ts'
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
-import { openTextReaders, type TextReaders } from '../../serving/policy/text-readers.ts'
+import {
+  EncoderPool,
+  openTextReaders,
+  type TextReaders,
+} from '../../serving/policy/text-readers.ts'
+
 import { cacheFolder } from '../encoder-opening.ts'
 import { type LoggedRequest, loggedText } from './rows.ts'
 

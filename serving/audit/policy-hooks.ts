@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { PolicyCandidate, PolicyHooks, PolicyLoaded } from '../policy/loading.ts'
+import type { PolicyCandidate, PolicyHooks, PolicyLoaded } from '../policy/live-policies.ts'
 import { approvalsIn, approvedState, type ProposalState } from './approvals.ts'
 import type { AuditEvent, AuditLog } from './audit-log.ts'
 

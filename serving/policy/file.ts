@@ -29,6 +29,9 @@ export const RouteFile = Type.Object(
 )
 export type RouteFile = Type.Static<typeof RouteFile>
 
+/** What a model says where no route fits; no route that it may pick has this name. */
+export const NO_ROUTE = 'none'
+
 /** A model that is asked which route a request is for. */
 export const DecideByModel = Type.Object(
   {

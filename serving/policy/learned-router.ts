@@ -1,11 +1,9 @@
-import { type ErrorCode, WeirError } from '../../core/errors.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
-import type { GatewayRequest, RefusePlan } from '../gateway/contracts.ts'
-import { routeRequest, routerName } from '../gateway/learned-policy.ts'
-import type { Caller } from '../router/decider.ts'
-import type { PolicyFile } from './file.ts'
-import type { Limited } from './limits.ts'
-import { type Pass, pass } from './pass.ts'
+import { isRemote } from '../../models/encoders/encoder.ts'
+import type { Caller, Decider } from '../router/decider.ts'
+import type { Fleet } from '../router/fleet.ts'
+import { resolveTarget, type Target } from '../router/snapshot.ts'
 
 /** The routers of the server, as a policy sees them. A router is named, or undefined for the default one. */
 export interface LearnedRouter {
@@ -21,54 +19,69 @@ export interface LearnedRouter {
 /** Names that ask for the policy as a whole. */
 export const WHOLE_POLICY: ReadonlySet<string> = new Set(['weir', 'weir/auto', 'auto'])
 
-/** The router that a request is for: the one it names, else the file's. */
-export function routerOf(model: string, file: PolicyFile): string | undefined {
-  return WHOLE_POLICY.has(model) ? file.learned?.router : routerName(model)
+/** A router's pair, of which it always picks one where both are open. */
+export interface RouterPair {
+  readonly router: string
+  readonly strong: string
+  readonly weak: string
 }
 
-/** Whether a model's name means something to the policy: its own routes and models, or a router. */
-export function isNamed(model: string, learned: LearnedRouter | undefined): boolean {
-  if (WHOLE_POLICY.has(model)) return true
-  const router = routerName(model)
-  return router !== undefined && learned?.has(router) === true
+export interface FleetRouterOptions {
+  readonly decider: Decider
+  readonly fleet: Fleet
+  /** exploration or an online head draw: what they would do cannot be known beforehand */
+  readonly draws: boolean
 }
 
-/** What is wrong with a request for the router alone: the next step may still know what to do with it. */
-const PASSED: Partial<Record<ErrorCode, string>> = {
-  candidates_empty: 'no_candidate_left',
-  prompt_empty: 'no_text',
-  prompt_too_long: 'too_long',
+/** The server's routers, as policies see them, and what they choose between. */
+export interface FleetRouter extends LearnedRouter {
+  /** of each router behind the name; none where it is nobody's */
+  pairs(router: string | undefined): RouterPair[]
 }
 
-/** Asks the router over the models that hard limits left. `ask` is its `route` or `preview`. */
-export async function askLearned(
-  request: GatewayRequest,
-  { open, sensitive }: Limited,
-  file: PolicyFile,
-  learned: LearnedRouter | undefined,
-  ask: LearnedRouter['route'],
-): Promise<Decision | Pass | RefusePlan> {
-  if (!file.learned || !learned) return pass('no_router')
-  const router = routerOf(request.body.model, file)
-  if (sensitive && learned.remote(router)) return pass('sensitive_and_encoder_remote')
-  const threshold = request.hints.threshold ?? file.learned.threshold
-  const asked = {
-    ...routeRequest(request, router),
-    models: [...open],
-    ...(threshold === undefined ? {} : { threshold }),
-  }
-  try {
-    return await ask(asked, request.caller)
-  } catch (error) {
-    if (!(error instanceof WeirError)) throw error
-    const reason = PASSED[error.code]
-    if (reason !== undefined) return pass(reason)
-    if (error.code !== 'router_forbidden') throw error
-    return {
-      kind: 'refuse',
-      as: 'error',
-      message: error.message,
-      deciding: { step: 'learned', reason: error.code },
+export function fleetRouter({ decider, fleet, draws }: FleetRouterOptions): FleetRouter {
+  /** @throws router_name_invalid */
+  const find = (name: string | undefined): Target | undefined => {
+    try {
+      return fleet.snapshot && resolveTarget(fleet.snapshot, name)
+    } catch (error) {
+      if (error instanceof WeirError && error.code === 'router_unknown') return undefined
+      throw error
     }
+  }
+  return {
+    route: (request, caller) => decider.route(request, caller),
+    async preview(request, caller) {
+      const target = find(request.router)
+      if (draws || target?.arms.length !== 1) return undefined
+      if (caller.routers && !caller.routers.has(target.name)) {
+        throw new WeirError('router_forbidden', { router: target.name }, { param: 'router' })
+      }
+      const { live } = target.arms[0]!
+      live.acquire()
+      try {
+        // a router by itself knows no aliases
+        const { router: _, ...asked } = request
+        const threshold = request.threshold ?? target.threshold
+        return await live.router.route({
+          ...asked,
+          ...(threshold === undefined ? {} : { threshold }),
+        })
+      } finally {
+        live.release()
+      }
+    },
+    has: (name) => find(name) !== undefined,
+    remote(name) {
+      const { arms = [], shadows = [] } = find(name) ?? {}
+      const all = [...arms.map(({ live }) => live), ...shadows]
+      return all.some(({ router }) => isRemote(router.manifest.encoder))
+    },
+    pairs: (name) =>
+      (find(name)?.arms ?? []).map(({ live }) => {
+        const { name: router, candidates } = live.router.manifest
+        const weak = candidates.find(({ role }) => role === 'weak')!.model
+        return { router, strong: live.strong, weak }
+      }),
   }
 }

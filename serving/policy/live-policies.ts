@@ -1,12 +1,29 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { basename, extname } from 'node:path'
+import { WeirError } from '../../core/errors.ts'
 import type { Decision } from '../../models/decision/decision.ts'
-import type { GatewayRequest, Policy, PolicyName } from '../gateway/contracts.ts'
-
-import type { PolicyCandidate, PolicyHooks } from './loading.ts'
-import type { Preview } from './pipeline.ts'
-import { type Arm, armOf, type PolicySource, planOver } from './policy-arms.ts'
-import { assertFits, PolicyVersion, readPolicy, type VersionOptions } from './policy-version.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
+import type { Budgets } from '../budgets/open.ts'
+import type { GatewayConfig } from '../gateway/config.ts'
+import type {
+  GatewayRequest,
+  Plan,
+  Planning,
+  Policy,
+  PolicyName,
+  ServePlan,
+} from '../gateway/contracts.ts'
+import type { Decider } from '../router/decider.ts'
+import type { Fleet } from '../router/fleet.ts'
+import { assertPolicyFits, type CheckedPolicy, checkPolicy } from './check.ts'
+import type { PolicyFile } from './file.ts'
+import { type FleetRouter, fleetRouter } from './learned-router.ts'
+import type { ModelLimit } from './limits.ts'
+import { createPolicy, type FilePolicy, type Preview } from './pipeline.ts'
+import { placeInSplit, splitUnit } from './splits.ts'
+import type { PolicyServices } from './step.ts'
+import { EncoderPool, openTextReaders } from './text-readers.ts'
 
 export interface LivePoliciesOptions extends VersionOptions {
   readonly sources: readonly PolicySource[]
@@ -158,4 +175,268 @@ function statusOf({ name, path, share, version }: Arm, before: readonly Arm[]): 
   const old = before.find((arm) => arm.name === name)?.version.hash
   const replaced = old === undefined || old === version.hash ? {} : { replaced: old }
   return { name, path, hash: version.hash, share, ...replaced }
+}
+
+interface VersionOptions extends Omit<PolicyServices, 'learned' | 'semantic'> {
+  readonly learned: FleetRouter
+  /** names of `gateway.models` */
+  readonly models: readonly string[]
+  readonly encoders: EncoderPool
+}
+
+/**
+ * One text of a policy file at work. It is closed when it has been retired and the last request that took
+ * it has let go, so that a request sees one policy from its beginning to its end.
+ */
+class PolicyVersion {
+  readonly checked: CheckedPolicy
+  readonly policy: FilePolicy
+  readonly #close: () => Promise<void>
+  #leases = 0
+  #retired = false
+
+  private constructor(checked: CheckedPolicy, policy: FilePolicy, close: () => Promise<void>) {
+    this.checked = checked
+    this.policy = policy
+    this.#close = close
+  }
+
+  /** @throws config_invalid, and whatever making the encoder throws */
+  static async open(checked: CheckedPolicy, options: VersionOptions): Promise<PolicyVersion> {
+    assertFits(checked, options)
+    const { needs, close } = await openTextReaders(checked.file, options.encoders)
+    return new PolicyVersion(checked, createPolicy(checked, { ...options, ...needs }), close)
+  }
+
+  get hash(): string {
+    return this.checked.source.hash
+  }
+
+  get text(): string {
+    return this.checked.source.text
+  }
+
+  async using<T>(work: (policy: FilePolicy) => Promise<T>): Promise<T> {
+    this.#leases++
+    try {
+      return await work(this.policy)
+    } finally {
+      this.#leases--
+      if (this.#retired && this.#leases === 0) void this.#close()
+    }
+  }
+
+  /** Resolves once it is closed, or at once where requests still use it. */
+  async retire(): Promise<void> {
+    if (this.#retired) return
+    this.#retired = true
+    if (this.#leases === 0) await this.#close()
+  }
+}
+
+/** Holds a policy to the models and routers that it is served beside. @throws config_invalid */
+function assertFits(
+  checked: CheckedPolicy,
+  { models, learned }: Pick<VersionOptions, 'models' | 'learned'>,
+): void {
+  assertPolicyFits(checked, { models, pairs: learned.pairs(checked.file.learned?.router) })
+}
+
+/** @throws file_not_found, config_invalid with file and line */
+export async function readPolicy(path: string): Promise<CheckedPolicy> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new WeirError('file_not_found', { path }, { cause })
+  })
+  return checkPolicy(text, path)
+}
+
+interface PolicySource {
+  readonly name: string
+  readonly path: string
+  /** its share of the units beside the others */
+  readonly weight: number
+}
+
+/** One of the policies that share the requests; the shares of all add up to 1. */
+interface Arm extends PolicySource {
+  readonly share: number
+  readonly version: PolicyVersion
+}
+
+/** The plan of the request's own policy, its propensity over all of them. */
+async function planOver(
+  arms: readonly Arm[],
+  request: GatewayRequest,
+  planning: Planning,
+): Promise<Plan> {
+  const own = armOf(arms, request)
+  const { name, version } = own
+  const policy = { name, hash: version.hash }
+  const plan = await version.using((its) => its.plan(request, planning))
+  if (plan.kind === 'refuse' || arms.length === 1) return { ...plan, policy }
+  return { ...plan, policy, propensity: await chanceOf(plan, own, arms, request, planning.signal) }
+}
+
+/** What the other policies would have done with the request is asked too, as far as that leaves no trace. */
+async function chanceOf(
+  plan: ServePlan,
+  own: Arm,
+  arms: readonly Arm[],
+  request: GatewayRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  const { model } = plan.targets[0]!
+  let chance = own.share * plan.propensity
+  for (const { share, version } of arms) {
+    if (version === own.version) continue
+    const others = await version.using((its) =>
+      its.chances(request, signal).catch((error: unknown) => {
+        // a name that the other policy does not know would have been refused there
+        if (error instanceof WeirError) return undefined
+        throw error
+      }),
+    )
+    signal.throwIfAborted()
+    chance += share * (others?.get(model) ?? 0)
+  }
+  return chance
+}
+
+/** Always the same one for a session, a key, or else a request. */
+function armOf(arms: readonly Arm[], request: GatewayRequest): Arm {
+  if (arms.length === 1) return arms[0]!
+  let at = placeInSplit('policies', splitUnit(request))
+  for (const arm of arms) {
+    if (at < arm.share) return arm
+    at -= arm.share
+  }
+  return arms.at(-1)!
+}
+
+/** A policy file as it was read, checked and found fit to serve. */
+export interface PolicyCandidate {
+  /** of `gateway.policies`, else the file's name without its ending */
+  readonly name: string
+  readonly path: string
+  /** SHA-256 of the text, its first 12 hex digits */
+  readonly hash: string
+  readonly text: string
+  /** of the policy that serves until now; undefined at the start */
+  readonly previousHash: string | undefined
+  readonly previousText: string | undefined
+}
+
+/** A policy that serves from now on. */
+export interface PolicyLoaded extends PolicyCandidate {
+  /** milliseconds since 1970 */
+  readonly at: number
+  /** what made it load: `start`, `SIGHUP`, `admin`, `a policy changed` */
+  readonly why: string
+}
+
+/** A policy that was not taken; the one before it serves on. */
+export interface PolicyRefused {
+  readonly name: string
+  readonly path: string
+  readonly error: Error
+  readonly at: number
+  readonly why: string
+}
+
+/** Who wants to know of policies as they are loaded, or has a say in it. With `--workers`, called in each of them. */
+export interface PolicyHooks {
+  /** Before a policy serves. @throws WeirError where it must not: an approval is missing */
+  admit?(candidate: PolicyCandidate, why: string): void | Promise<void>
+  /** What `admit` hangs on beside the text: another answer, and a policy that was refused is worth another try. */
+  admission?(): Promise<string>
+  onPolicyLoaded?(loaded: PolicyLoaded): void | Promise<void>
+  onPolicyRefused?(refused: PolicyRefused): void | Promise<void>
+}
+
+/** Both are asked and told; either may refuse. */
+export function joinHooks(first: PolicyHooks, second: PolicyHooks): PolicyHooks {
+  return {
+    async admit(candidate, why) {
+      await first.admit?.(candidate, why)
+      await second.admit?.(candidate, why)
+    },
+    async admission() {
+      return `${(await first.admission?.()) ?? ''} ${(await second.admission?.()) ?? ''}`.trim()
+    },
+    async onPolicyLoaded(loaded) {
+      await first.onPolicyLoaded?.(loaded)
+      await second.onPolicyLoaded?.(loaded)
+    },
+    async onPolicyRefused(refused) {
+      await first.onPolicyRefused?.(refused)
+      await second.onPolicyRefused?.(refused)
+    },
+  }
+}
+
+/** Declares the budgets of policies as they are loaded, beside other hooks. */
+export function budgetHooks(budgets: Budgets, more: PolicyHooks = {}): PolicyHooks {
+  const declaration = ({ name, path, text }: PolicyCandidate) =>
+    declarationOf(name, checkPolicy(text, path).file)
+  const own: PolicyHooks = {
+    admit: (candidate) => budgets.check(...declaration(candidate)),
+    onPolicyLoaded: (loaded) => budgets.declare(...declaration(loaded)),
+  }
+  return joinHooks(own, more)
+}
+
+/** What of a policy file budgets need to know: its budgets, and the tiers of keys by name. */
+function declarationOf(name: string, file: PolicyFile): Parameters<Budgets['declare']> {
+  const tiers = Object.entries(file.keys ?? {}).flatMap(([key, { tier }]) =>
+    tier === undefined ? [] : [[key, tier] as const],
+  )
+  return [`policy ${name}: budgets`, file.budgets ?? [], Object.fromEntries(tiers)]
+}
+
+export interface GatewayPolicyOptions {
+  readonly decider: Decider
+  readonly fleet: Fleet
+  /** exploration or an online head draws */
+  readonly draws: boolean
+  /** as `weir train --encoder` takes it, for semantic routes */
+  readonly makeEncoder: (name: string) => Promise<Encoder>
+  readonly limits?: readonly ModelLimit[]
+  readonly hooks?: PolicyHooks | undefined
+  readonly onWarning: (message: string, error?: unknown) => void
+  readonly now: () => number
+}
+
+/** The policies of a gateway's configuration; undefined where it names none. @throws config_invalid, file_not_found */
+export async function openGatewayPolicies(
+  config: GatewayConfig,
+  options: GatewayPolicyOptions,
+): Promise<LivePolicies | undefined> {
+  const sources = policySources(config)
+  if (sources.length === 0) return undefined
+  const { limits, hooks, onWarning, now } = options
+  return openPolicies({
+    sources,
+    models: Object.keys(config.models),
+    learned: fleetRouter(options),
+    encoders: new EncoderPool(options.makeEncoder),
+    ...(limits ? { limits } : {}),
+    ...(config.allow_down === undefined ? {} : { allowDown: config.allow_down }),
+    ...(config.hedge_after_ms === undefined ? {} : { hedgeAfterMs: config.hedge_after_ms }),
+    hooks,
+    onWarning,
+    now,
+  })
+}
+
+function policySources({ policy, policies = [] }: GatewayConfig): readonly PolicySource[] {
+  const invalid = (expected: string, got: string): WeirError =>
+    new WeirError('config_invalid', { where: 'gateway.policies', expected, got })
+  if (policy !== undefined) {
+    if (policies.length > 0) throw invalid('either policy or policies', 'both')
+    return [{ name: basename(policy, extname(policy)), path: policy, weight: 1 }]
+  }
+  const names = policies.map(({ name }) => name)
+  const twice = names.find((name, i) => names.indexOf(name) < i)
+  if (twice !== undefined) throw invalid('a name of its own for each', `${twice} twice`)
+  return policies
 }

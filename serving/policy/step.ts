@@ -7,17 +7,16 @@ import type {
   RefusePlan,
   ServePlan,
 } from '../gateway/contracts.ts'
-
 import type { Traits } from '../gateway/traits.ts'
 import type { CheckedPolicy } from './check.ts'
+import type { LanguageOf } from './condition.ts'
 import type { RouteFile } from './file.ts'
-import type { Limited } from './limits.ts'
-import type { PolicyNeeds } from './needs.ts'
-import type { Pass } from './pass.ts'
-import type { SemanticMatch } from './semantic.ts'
+import type { LearnedRouter } from './learned-router.ts'
+import type { Limited, ModelLimit } from './limits.ts'
+import type { SemanticIndex, SemanticMatch } from './semantic.ts'
 
 /** `undefined` where the step has nothing to say of the request. */
-export type StepResult = Plan | Pass | undefined
+export type StepResult = Plan | Skip | undefined
 
 /** What a served request gets beside its route. */
 export interface ServeOptions {
@@ -43,9 +42,9 @@ export interface StepState extends Limited {
   /** The only way to a plan that serves: closed models are left out. Undefined where none is left. */
   serve(route: RouteFile, deciding: Deciding, options?: ServeOptions): ServePlan | undefined
   /** The learned router's decision over the open models, asked once a request; or why there is none. */
-  learned(): Promise<Decision | Pass | RefusePlan>
+  learned(): Promise<Decision | Skip | RefusePlan>
   /** The semantic route that the question is nearest to, embedded once a request; or why there is none. */
-  near(): Promise<SemanticMatch | Pass | undefined>
+  near(): Promise<SemanticMatch | Skip | undefined>
   /** Whether the request falls into this share (0 to 1) of the split: by its session, key or id, always the same. */
   draw(split: string, share: number): boolean
 }
@@ -64,4 +63,35 @@ export interface Step {
 }
 
 /** A step of a policy file; undefined where the file has no use for it. */
-export type StepFactory = (policy: CheckedPolicy, needs: PolicyNeeds) => Step | undefined
+export type StepFactory = (policy: CheckedPolicy, needs: PolicyServices) => Step | undefined
+
+/** A step that decides nothing, and why. */
+export interface Skip {
+  readonly kind: 'pass'
+  readonly reason: string
+  /** the rule or route that would have decided, had hard limits left one of its models */
+  readonly name?: string
+}
+
+export const skip = (reason: string, name?: string): Skip => ({
+  kind: 'pass',
+  reason,
+  ...(name === undefined ? {} : { name }),
+})
+
+/** What a policy works with beside its file. */
+export interface PolicyServices {
+  /** the learned router; without one, that step is passed */
+  readonly learned?: LearnedRouter
+  /** built from the file's `semantic` section; without one, that step is passed */
+  readonly semantic?: SemanticIndex
+  /** must be there where a condition asks for the language */
+  readonly languageOf?: LanguageOf | undefined
+  /** further hard limits, such as what is left of a budget */
+  readonly limits?: readonly ModelLimit[]
+  /** told what an operator should know, such as an encoder that fails */
+  readonly onWarning?: (message: string, error?: unknown) => void
+  /** of routes that say nothing else */
+  readonly allowDown?: boolean
+  readonly hedgeAfterMs?: number
+}

@@ -15,11 +15,15 @@ import { gatewayMetrics } from '../gateway/metrics.ts'
 import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
 import { requestLog } from '../gateway/request-log.ts'
 import { closedByBudget, reserving, spendObserver } from '../gateway/spending.ts'
-import { budgetHooks } from '../policy/budget-hooks.ts'
-import type { LivePolicies } from '../policy/live-policies.ts'
-import { joinHooks } from '../policy/loading.ts'
+import {
+  budgetHooks,
+  joinHooks,
+  type LivePolicies,
+  openGatewayPolicies,
+} from '../policy/live-policies.ts'
+
 import { policyMetrics } from '../policy/metrics.ts'
-import { openGatewayPolicies } from '../policy/open-gateway-policies.ts'
+
 import { createExplorer } from '../router/choose.ts'
 import { createDecider } from '../router/decider.ts'
 import { EncoderHealth } from '../router/encoder-health.ts'

@@ -3,7 +3,7 @@ import type { Router } from '../../models/router.ts'
 import type { AuditWho } from '../audit/audit-log.ts'
 import type { ServedObserver } from '../gateway/contracts.ts'
 import type { RequestFacts } from '../gateway/error-body.ts'
-import type { PolicyHooks } from '../policy/loading.ts'
+import type { PolicyHooks } from '../policy/live-policies.ts'
 import type { DecisionObserver } from '../router/observer.ts'
 import type { PrimaryLine } from '../state/primary-channel.ts'
 

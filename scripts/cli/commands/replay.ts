@@ -84,7 +84,7 @@ async function runPolicy(
   threshold: number | undefined,
   options: ReplayFlags,
 ): Promise<void> {
-  const { readPolicy } = await import('../../../serving/policy/policy-version.ts')
+  const { readPolicy } = await import('../../../serving/policy/live-policies.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { priceOption } = await import('../price-option.ts')
   const { replayPolicy } = await import('../../replay/policy.ts')

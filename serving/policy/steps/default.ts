@@ -1,5 +1,4 @@
-import { pass } from '../pass.ts'
-import type { StepFactory } from '../step.ts'
+import { type StepFactory, skip } from '../step.ts'
 
 const STEP = 'default'
 
@@ -8,5 +7,5 @@ export const defaultStep: StepFactory = ({ file }) => ({
   name: STEP,
   decide: ({ route, serve }) =>
     serve(route(file.default)!, { step: STEP, reason: 'no_step_decided' }) ??
-    pass('models_closed', file.default),
+    skip('models_closed', file.default),
 })

@@ -1,6 +1,5 @@
 import { compileCondition } from '../condition.ts'
-import { type Pass, pass } from '../pass.ts'
-import type { StepFactory, StepState } from '../step.ts'
+import { type Skip, type StepFactory, type StepState, skip } from '../step.ts'
 
 const STEP = 'guardrail'
 
@@ -15,11 +14,11 @@ export const guardrailStep: StepFactory = ({ file }, { languageOf }) => {
   return {
     name: STEP,
     async decide(state) {
-      let unsure: Pass | undefined
+      let unsure: Skip | undefined
       for (const { name, message, as, holds, near } of guardrails) {
         if (holds && !holds(state)) continue
         const found = near === undefined || (await isNear(near, state))
-        if (typeof found === 'object') unsure ??= pass(found.reason)
+        if (typeof found === 'object') unsure ??= skip(found.reason)
         if (found !== true) continue
         const reason = near === undefined ? 'matched' : 'near_examples'
         return {
@@ -34,7 +33,7 @@ export const guardrailStep: StepFactory = ({ file }, { languageOf }) => {
   }
 }
 
-async function isNear(route: string, { near }: StepState): Promise<boolean | Pass> {
+async function isNear(route: string, { near }: StepState): Promise<boolean | Skip> {
   const found = await near()
   return found && 'kind' in found ? found : found?.name === route
 }

@@ -1,5 +1,4 @@
-import { pass } from '../pass.ts'
-import type { StepFactory } from '../step.ts'
+import { type StepFactory, skip } from '../step.ts'
 
 const STEP = 'learned'
 
@@ -18,7 +17,7 @@ export const learnedStep: StepFactory = ({ file }) => {
       const climbs = strategy && reason === 'win_rate_below'
       const route = climbs ? { models, strategy } : { models }
       const plan = serve(route, { step: STEP, reason }, { decision, propensity })
-      return plan ?? pass('models_closed')
+      return plan ?? skip('models_closed')
     },
   }
 }

@@ -1,5 +1,4 @@
-import { pass } from '../pass.ts'
-import type { StepFactory } from '../step.ts'
+import { type StepFactory, skip } from '../step.ts'
 
 const STEP = 'model_named'
 
@@ -18,6 +17,6 @@ export const namedStep: StepFactory = ({ file }) => ({
         deciding: { step: STEP, reason: 'router_forbidden' },
       }
     }
-    return serve(route, { step: STEP, reason: 'asked_for', name }) ?? pass('models_closed', name)
+    return serve(route, { step: STEP, reason: 'asked_for', name }) ?? skip('models_closed', name)
   },
 })

@@ -1,6 +1,5 @@
 import { compileCondition } from '../condition.ts'
-import { pass } from '../pass.ts'
-import type { StepFactory } from '../step.ts'
+import { type StepFactory, skip } from '../step.ts'
 
 const STEP = 'rule'
 
@@ -22,7 +21,7 @@ export const ruleStep: StepFactory = ({ file }, { languageOf }) => {
         if (plan) return plan
         closed ??= name
       }
-      return closed === undefined ? undefined : pass('models_closed', closed)
+      return closed === undefined ? undefined : skip('models_closed', closed)
     },
   }
 }

@@ -1,5 +1,4 @@
-import { pass } from '../pass.ts'
-import type { StepFactory } from '../step.ts'
+import { type StepFactory, skip } from '../step.ts'
 
 const STEP = 'semantic'
 
@@ -16,7 +15,7 @@ export const semanticStep: StepFactory = ({ file }) => {
       const target = routes.get(name)
       if (target === undefined) return undefined
       const plan = serve(route(target)!, { step: STEP, reason: 'near_examples', name }, { score })
-      return plan ?? pass('models_closed', name)
+      return plan ?? skip('models_closed', name)
     },
   }
 }

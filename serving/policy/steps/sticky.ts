@@ -1,7 +1,6 @@
 import type { Decision } from '../../../models/decision/decision.ts'
 import type { GatewayRequest } from '../../gateway/contracts.ts'
-import { pass } from '../pass.ts'
-import type { StepFactory } from '../step.ts'
+import { type StepFactory, skip } from '../step.ts'
 
 export interface StickyOptions {
   readonly margin: number
@@ -59,15 +58,15 @@ export const stickyStep: StepFactory = ({ file }) => {
     async decide({ request, open, learned, serve }) {
       const model = sessions.last(request)
       if (model === undefined) return undefined
-      if (!open.includes(model)) return pass('models_closed', model)
+      if (!open.includes(model)) return skip('models_closed', model)
       const decision = await learned()
-      if ('kind' in decision) return pass(decision.kind === 'pass' ? decision.reason : 'refused')
+      if ('kind' in decision) return skip(decision.kind === 'pass' ? decision.reason : 'refused')
       // a model that the client says it had must be one that it could have had
       const able = decision.candidates.some((one) => one.model === model && one.eligible)
-      if (!able) return pass('no_candidate', model)
-      if (!sessions.within(decision)) return pass('beyond_margin', model)
+      if (!able) return skip('no_candidate', model)
+      if (!sessions.within(decision)) return skip('beyond_margin', model)
       // where exploration drew, the session would have kept its model whatever was drawn
-      if (model === decision.model && decision.propensity === 1) return pass('same_model', model)
+      if (model === decision.model && decision.propensity === 1) return skip('same_model', model)
       const others = decision.candidates.map((candidate) => candidate.model)
       const models = [model, ...others.filter((other) => other !== model)]
       return serve({ models }, { step: STEP, reason: 'within_margin' }, { decision })

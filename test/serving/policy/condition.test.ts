@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { LANGUAGES, openLanguageOf } from '../../../serving/policy/condition.ts'
-import type { PolicyNeeds } from '../../../serving/policy/needs.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
+import type { PolicyServices } from '../../../serving/policy/step.ts'
 import { fakeRouter } from './fake-router.ts'
 import { requestOf } from './step-contract.ts'
 
@@ -17,7 +17,7 @@ async function holds(
   when: string,
   text: string,
   more: Partial<GatewayRequest> = {},
-  needs: PolicyNeeds = {},
+  needs: PolicyServices = {},
 ): Promise<boolean> {
   const file = `version: 1
 models: { a: { tools: true, vision: true }, b: { tools: true, vision: true } }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isRemote } from '../../../models/encoders/encoder.ts'
-import { type FleetRouter, fleetRouter } from '../../../serving/policy/fleet-router.ts'
+import { type FleetRouter, fleetRouter } from '../../../serving/policy/learned-router.ts'
 import type { Fleet } from '../../../serving/router/fleet.ts'
 import { EASY, HARD } from '../gateway/gateway-app.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'

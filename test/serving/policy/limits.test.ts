@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
-import type { PolicyNeeds } from '../../../serving/policy/needs.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
+import type { PolicyServices } from '../../../serving/policy/step.ts'
 import { fakeRouter } from './fake-router.ts'
 import { requestOf } from './step-contract.ts'
 
@@ -18,7 +18,7 @@ default: big`
 const plan = (
   body: Partial<GatewayRequest['body']>,
   more: Partial<GatewayRequest> = {},
-  needs: PolicyNeeds = {},
+  needs: PolicyServices = {},
 ): Promise<Plan> => {
   const request = requestOf({ text: 'hello', ...more })
   return createPolicy(checkPolicy(FILE, 'p.yaml'), needs).plan(

@@ -5,14 +5,16 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WeirError } from '../../../core/errors.ts'
 import type { Encoder } from '../../../models/encoders/encoder.ts'
 import type { Plan } from '../../../serving/gateway/contracts.ts'
-import { EncoderPool } from '../../../serving/policy/encoder-pool.ts'
-import type { FleetRouter } from '../../../serving/policy/fleet-router.ts'
+import type { FleetRouter } from '../../../serving/policy/learned-router.ts'
 import {
   type LivePolicies,
   type LivePoliciesOptions,
   openPolicies,
+  type PolicyLoaded,
+  type PolicyRefused,
 } from '../../../serving/policy/live-policies.ts'
-import type { PolicyLoaded, PolicyRefused } from '../../../serving/policy/loading.ts'
+import { EncoderPool } from '../../../serving/policy/text-readers.ts'
+
 import { fakeRouter } from './fake-router.ts'
 import { requestOf } from './step-contract.ts'
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
-import { checkPolicy } from '../../../serving/policy/check.ts'
-import { assertPolicyFits } from '../../../serving/policy/fit.ts'
+import { assertPolicyFits, checkPolicy } from '../../../serving/policy/check.ts'
+
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
 import { fakeRouter } from './fake-router.ts'
 import { HEAD, requestOf } from './step-contract.ts'

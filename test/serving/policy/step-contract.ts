@@ -2,17 +2,16 @@ import { describe, expect, it } from 'vitest'
 import type { GatewayRequest, Plan, Planning } from '../../../serving/gateway/contracts.ts'
 
 import { checkPolicy } from '../../../serving/policy/check.ts'
-import type { PolicyNeeds } from '../../../serving/policy/needs.ts'
-import { runSteps } from '../../../serving/policy/pipeline.ts'
-import { stateMaker } from '../../../serving/policy/state.ts'
-import type { Step, StepFactory, StepResult } from '../../../serving/policy/step.ts'
+import { runSteps, stateMaker } from '../../../serving/policy/pipeline.ts'
+import type { PolicyServices, Step, StepFactory, StepResult } from '../../../serving/policy/step.ts'
+
 import { fakeRouter } from './fake-router.ts'
 
 export interface StepCase {
   readonly factory: StepFactory
   /** a policy whose models are `strong`, `weak` and `private`, with something for the step to do */
   readonly policy: string
-  readonly needs?: PolicyNeeds
+  readonly needs?: PolicyServices
   /** a request that the step decides, of a fresh policy */
   readonly decides: Partial<GatewayRequest> & { readonly text: string; readonly model?: string }
   /** sent before `decides`, for steps that remember */

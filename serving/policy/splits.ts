@@ -3,26 +3,26 @@ import type { GatewayRequest, Plan } from '../gateway/contracts.ts'
 import { ANYONE } from '../router/keys.ts'
 
 /** What splits are sticky by: the session, else the key, else nothing but the request itself. */
-export function unitOf({ id, caller, hints }: GatewayRequest): string {
+export function splitUnit({ id, caller, hints }: GatewayRequest): string {
   if (hints.session_id !== undefined) return `session\n${caller.name}\n${hints.session_id}`
   return caller.name === ANYONE.name ? `request\n${id}` : `key\n${caller.name}`
 }
 
 /** Where a unit falls in [0, 1): always at the same place in a split of this name, independent of others. */
-export function placeIn(split: string, unit: string): number {
+export function placeInSplit(split: string, unit: string): number {
   // 52 bits of the hash, uniform
   return Number.parseInt(promptHash(`${split}\n${unit}`).slice(0, 13), 16) / 2 ** 52
 }
 
 /** One percentage split that a request came past, and how it fell. */
-export interface Draw {
+export interface Split {
   readonly share: number
   readonly taken: boolean
 }
 
 /** Decides percentage splits, and remembers which ones there were. */
-export class Draws {
-  readonly drawn: Draw[] = []
+export class Splits {
+  readonly drawn: Split[] = []
   readonly #unit: string
   readonly #forced: readonly boolean[] | undefined
 
@@ -35,7 +35,7 @@ export class Draws {
   take(name: string, share: number): boolean {
     const taken = this.#forced
       ? (this.#forced[this.drawn.length] ?? false)
-      : placeIn(name, this.#unit) < share
+      : placeInSplit(name, this.#unit) < share
     this.drawn.push({ share, taken })
     return taken
   }
@@ -56,13 +56,13 @@ const MOST_SPLITS = 6
  * @param run gives false where its outcome cannot be known
  * @returns false where an outcome could not be known
  */
-export async function everyFall(
+export async function everyOutcome(
   unit: string,
-  run: (draws: Draws) => Promise<boolean>,
+  run: (draws: Splits) => Promise<boolean>,
 ): Promise<boolean> {
   const waiting: boolean[][] = [[]]
   for (let prefix = waiting.pop(); prefix; prefix = waiting.pop()) {
-    const draws = new Draws(unit, prefix)
+    const draws = new Splits(unit, prefix)
     if (!(await run(draws)) || draws.drawn.length > MOST_SPLITS) return false
     const falls = draws.drawn.map(({ taken }) => taken)
     for (let i = prefix.length; i < falls.length; i++) waiting.push([...falls.slice(0, i), true])
@@ -71,10 +71,10 @@ export async function everyFall(
 }
 
 /** Probability of each model being asked first; what is refused adds to none. */
-export type Chances = Map<string, number>
+export type Propensities = Map<string, number>
 
 /** Adds what a plan's own chance leaves to each model, weighed by the chance of the plan. */
-export function addPlan(chances: Chances, plan: Plan, weight: number): void {
+export function addPropensities(chances: Propensities, plan: Plan, weight: number): void {
   if (plan.kind === 'refuse') return
   const add = (model: string, p: number): void => {
     chances.set(model, (chances.get(model) ?? 0) + weight * p)
