@@ -43,6 +43,9 @@ export const ERRORS = {
   hub_not_found: row('{url} answered 404: no {what} there'),
   hub_failed: row('could not fetch {url}: {reason}'),
   download_corrupt: row('{path} does not match what the hub says: expected {expected}, got {got}'),
+  // locks
+  lock_timeout: row('another process still holds the lock of {path} after {waited} ms', 503),
+  lock_unavailable: row('cannot take a lock on {path}: {reason}'),
   // values
   option_invalid: row('expected {expected} for {option}, got {got}', 400, 2),
   option_unknown: row('{message}', 400, 2),

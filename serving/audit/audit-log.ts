@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import Type from 'typebox'
+import { withLock } from '../../core/lock.ts'
 import { AUDIT_FILE } from '../../records/log-reader.ts'
 
 export interface AuditLogOptions {
@@ -16,13 +16,15 @@ export interface AuditLog {
   readonly path: string
   /**
    * Appends one line and syncs it. What another worker of the same server has just written is not written
-   * twice.
+   * twice. Only one process at a time appends. @throws lock_timeout
    */
   record(event: AuditEvent): Promise<void>
 }
 
 /** Workers load what is new one after the other; a minute covers them. */
 const SAME_MS = 60_000
+/** An append takes milliseconds: who waits longer has a disk that does not answer. */
+const LOCK_DEADLINE_MS = 10_000
 
 export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promise<AuditLog> {
   await mkdir(folder, { recursive: true })
@@ -53,10 +55,7 @@ export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promi
   }
   return {
     path,
-    record: (event) =>
-      withFileLock(`${path}.lock`, { pause: () => wait(5), now: () => now().getTime() }, () =>
-        append(event),
-      ),
+    record: (event) => withLock(path, { deadlineMs: LOCK_DEADLINE_MS }, () => append(event)),
   }
 }
 
@@ -151,41 +150,3 @@ export const AuditRecord = Type.Interface([AuditEvent], {
   prev: Type.String({ pattern: '^[0-9a-f]{64}$' }),
 })
 export type AuditRecord = Type.Static<typeof AuditRecord>
-
-export interface FileLockOptions {
-  /** between two tries */
-  readonly pause: () => Promise<unknown>
-  /** milliseconds since 1970 */
-  readonly now: () => number
-}
-
-/** A lock that is older was left behind by a process that died: what it guards takes milliseconds. */
-const STALE_MS = 10_000
-
-/** Runs the work while no other process does: the lock is a file that only one of them can make. */
-async function withFileLock<T>(
-  path: string,
-  { pause, now }: FileLockOptions,
-  work: () => Promise<T>,
-): Promise<T> {
-  while (!(await taken(path))) {
-    const held = await stat(path).catch(() => undefined)
-    if (held && now() - held.mtimeMs > STALE_MS) await rm(path, { force: true })
-    else await pause()
-  }
-  try {
-    return await work()
-  } finally {
-    await rm(path, { force: true })
-  }
-}
-
-async function taken(path: string): Promise<boolean> {
-  try {
-    await writeFile(path, String(process.pid), { flag: 'wx' })
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
-  }
-}

@@ -1,3 +1,4 @@
+import type { Lock } from '../../core/lock.ts'
 import { makeFolder } from './append-file.ts'
 import type { BudgetAuthority } from './authority.ts'
 import {
@@ -9,13 +10,12 @@ import {
 } from './book.ts'
 import { BudgetJournal } from './budget-journal.ts'
 import { readBudgets } from './budget-lines.ts'
-import { lockFolder } from './folder-lock.ts'
 import { dollarsOf } from './nanodollars.ts'
 
 export interface LocalAuthorityOptions {
   readonly folder: string
-  /** the setting that names the folder, for errors */
-  readonly where: string
+  /** holds the folder against other processes; the authority releases it when it closes */
+  readonly lock: (folder: string) => Lock
   /** milliseconds since 1970 */
   readonly now: () => number
   readonly onWarning: (message: string, error?: unknown) => void
@@ -31,9 +31,9 @@ export interface LocalAuthority extends BudgetAuthority {
 
 /** The book of this process's budgets, kept on disk, as a crash left it. @throws config_invalid: in use */
 export function openLocalAuthority(options: LocalAuthorityOptions): LocalAuthority {
-  const { folder, where, now, onWarning } = options
+  const { folder, now, onWarning } = options
   makeFolder(folder)
-  const unlock = lockFolder(folder, where, now)
+  const lock = options.lock(folder)
   try {
     const { state, segments, torn } = readBudgets(folder)
     const open = Object.values(state.open)
@@ -92,11 +92,11 @@ export function openLocalAuthority(options: LocalAuthorityOptions): LocalAuthori
       },
       close() {
         journal.close()
-        unlock()
+        lock.release()
       },
     }
   } catch (error) {
-    unlock()
+    lock.release()
     throw error
   }
 }

@@ -1,5 +1,7 @@
 import type { Registry } from 'prom-client'
+import { WeirError } from '../../core/errors.ts'
 import { registerLean } from '../../core/lean-metric.ts'
+import { type Lock, lockFolder } from '../../core/lock.ts'
 import { BudgetAlerts } from './alerts.ts'
 import type { BudgetState } from './book.ts'
 import { type LocalAuthority, openLocalAuthority } from './local-authority.ts'
@@ -13,6 +15,8 @@ export interface OpenAuthorityOptions {
   /** milliseconds since 1970 */
   readonly now: () => number
   readonly onWarning: (message: string, error?: unknown) => void
+  /** holds the folder; the kernel's lock where absent. Tests in which a server crashes pass one that a crash gives back */
+  readonly lock?: (folder: string) => Lock
 }
 
 /**
@@ -24,8 +28,9 @@ export interface OpenAuthorityOptions {
 export function openAuthority(options: OpenAuthorityOptions): LocalAuthority {
   const alerts = new BudgetAlerts(options)
   let opened: LocalAuthority | undefined
+  const lock = options.lock ?? ((folder: string): Lock => hold(folder, options))
   const open = (): LocalAuthority => {
-    opened ??= openLocalAuthority({ ...options, onAlert: alerts.tell })
+    opened ??= openLocalAuthority({ ...options, lock, onAlert: alerts.tell })
     return opened
   }
   return {
@@ -42,6 +47,18 @@ export function openAuthority(options: OpenAuthorityOptions): LocalAuthority {
       await alerts.close()
     },
   }
+}
+
+/** Two servers that each kept the budgets of one folder would both spend them. @throws config_invalid */
+function hold(folder: string, { where, now }: OpenAuthorityOptions): Lock {
+  const lock = lockFolder(folder, now)
+  if ('release' in lock) return lock
+  const expected = 'a folder that no other server keeps its budgets in'
+  throw new WeirError('config_invalid', {
+    where,
+    expected,
+    got: `${folder}, held by ${lock.holder}`,
+  })
 }
 
 /** Shows budgets in `GET /metrics`. */

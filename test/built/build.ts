@@ -25,6 +25,7 @@ const SOURCES = [
     'scripts',
     'serving',
     'training',
+    'test/core',
     'test/records',
     'test/built',
   ],

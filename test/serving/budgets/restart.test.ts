@@ -10,15 +10,16 @@ import {
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { lockFolder } from '../../../core/lock.ts'
 import { createRandom } from '../../../core/random.ts'
 import { BudgetBook } from '../../../serving/budgets/book.ts'
 import { BudgetJournal } from '../../../serving/budgets/budget-journal.ts'
 import { readBudgets } from '../../../serving/budgets/budget-lines.ts'
-import { lockFolder } from '../../../serving/budgets/folder-lock.ts'
 import {
   type LocalAuthority,
   openLocalAuthority,
 } from '../../../serving/budgets/local-authority.ts'
+import { openAuthority } from '../../../serving/budgets/open-authority.ts'
 import type { BudgetSettings } from '../../../serving/budgets/settings.ts'
 import { budget } from './budget.ts'
 
@@ -39,7 +40,8 @@ afterEach(async () => {
 function start(budgets: readonly BudgetSettings[] = [budget({ per: 'total' })], now = NOON) {
   const authority = openLocalAuthority({
     folder,
-    where: 'gateway.spend.folder',
+    // a crash in here ends no process: nothing would give a lock back
+    lock: () => ({ release: () => {} }),
     now: () => now,
     onWarning: (message) => warnings.push(message),
     onAlert: ({ level }) => warnings.push(`alert ${level}`),
@@ -194,21 +196,37 @@ test('on a disk that fails budgets hold in memory, and are written whole when it
 })
 
 describe('the folder', () => {
-  test('belongs to one server', () => {
-    start()
-    const other = JSON.stringify({ pid: 1, host: hostname() })
-    writeFileSync(join(folder, 'lock'), other)
-    expect(() => start()).toThrow(/gateway\.spend\.folder: expected a folder that no other server/)
+  const server = () =>
+    openAuthority({
+      folder,
+      where: 'gateway.spend.folder',
+      allowHosts: undefined,
+      now: Date.now,
+      onWarning: () => {},
+    })
+
+  test('belongs to one server, from its first budget until it closes', async () => {
+    const [one, other] = [server(), server()]
+    one.declare([budget({})])
+    other.declare([])
+    const held = `${folder}, held by process ${process.pid} of ${hostname()}`
+    expect(() => other.declare([budget({})])).toThrow(
+      `gateway.spend.folder: expected a folder that no other server keeps its budgets in, got ${held}`,
+    )
+    await one.close()
+    other.declare([budget({})])
+    await other.close()
+    expect(readdirSync(folder)).not.toContain('lock')
   })
 
-  test('of a server that died is taken over; one of another machine when nobody has touched it', () => {
-    const path = join(folder, 'lock')
-    writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname() }))
-    lockFolder(folder, 'x', Date.now)()
-    writeFileSync(path, JSON.stringify({ pid: 1, host: 'elsewhere' }))
-    expect(() => lockFolder(folder, 'x', Date.now)).toThrow('held by process 1 of elsewhere')
-    lockFolder(folder, 'x', () => Date.now() + 60_000)()
-    expect(readdirSync(folder)).toEqual([])
+  test('that cannot be read is not held', async () => {
+    mkdirSync(join(folder, 'budget-00000001.jsonl'))
+    const one = server()
+    expect(() => one.declare([budget({})])).toThrow('EISDIR')
+    const lock = lockFolder(folder, Date.now)
+    expect(lock).toHaveProperty('release')
+    if ('release' in lock) lock.release()
+    await one.close()
   })
 })
 

@@ -35,6 +35,8 @@ describe('budgets of several workers', () => {
       allowHosts: undefined,
       now: Date.now,
       onWarning: () => {},
+      // a crash in here ends no process: nothing would give a lock back
+      lock: () => ({ release: () => {} }),
     })
     const desk = new BudgetDesk(authority)
     const desks = new Map<string, Desk>([[BUDGET_TOPIC, desk.answer]])
