@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../core/abort.ts'
 import { WeirError } from '../core/errors.ts'
+import { removePartials, writeWhole } from '../core/files.ts'
 import { promptHash } from '../core/hash.ts'
 import type { OnProgress } from '../core/progress.ts'
 import type { Embeddings } from '../models/encoders/embeddings.ts'
@@ -159,10 +160,7 @@ function byPart(prompts: readonly string[], shard?: Shard): Map<string, Map<stri
 async function openFolder(folder: string, spec: EncoderSpec): Promise<string> {
   const home = join(folder, folderName(spec.id))
   await mkdir(home, { recursive: true })
-  for (const name of await readdir(home)) {
-    const pid = /\.(\d+)\.partial$/.exec(name)?.[1]
-    if (pid && !running(Number(pid))) await rm(join(home, name), { force: true })
-  }
+  await removePartials(home)
   const path = join(home, 'encoder.json')
   const { id, dimension, output } = spec
   const text = `${JSON.stringify({ format: 1, id, dimension, output }, null, 2)}\n`
@@ -171,20 +169,8 @@ async function openFolder(folder: string, spec: EncoderSpec): Promise<string> {
     const reason = `it holds embeddings of another encoder than ${id}`
     throw new WeirError('dataset_invalid', { path: home, reason })
   }
-  if (found === undefined) {
-    await writeFile(`${path}.${process.pid}.partial`, text)
-    await rename(`${path}.${process.pid}.partial`, path)
-  }
+  if (found === undefined) await writeWhole(path, text, { flush: false })
   return home
-}
-
-function running(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 /** Readable, and different for different ids. */
@@ -285,13 +271,7 @@ function rowReader(batch: ReadBatch): (i: number) => Values {
 
 /** Writes a part whole, its rows in the order of their hashes: the same rows are the same bytes. */
 async function writePart(path: string, rows: PartRows): Promise<void> {
-  const partial = `${path}.${process.pid}.partial`
-  try {
-    await writeFile(partial, await arrowBytes(partBatch(rows)))
-    await rename(partial, path)
-  } finally {
-    await rm(partial, { force: true })
-  }
+  await writeWhole(path, await arrowBytes(partBatch(rows)), { flush: false })
 }
 
 function partBatch(rows: PartRows): Batch {

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import { appendFile, open, readFile, rename, rm } from 'node:fs/promises'
+import { appendFile, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../core/errors.ts'
+import { writeWhole } from '../core/files.ts'
 
 /** `NAME/rollout.json`: a version that does not serve yet, and how far it has come. */
 export const Rollout = Type.Object(
@@ -61,19 +61,11 @@ export async function readRollout(home: string): Promise<Rollout | undefined> {
   }
 }
 
-/** In one step for anyone reading it; undefined takes it away. */
+/** Replaces the rollout for anyone reading it at once; undefined removes it. @throws file_unwritable */
 export async function writeRollout(home: string, rollout: Rollout | undefined): Promise<void> {
   const path = join(home, ROLLOUT)
   if (!rollout) return rm(path, { force: true })
-  const aside = join(home, `.rollout-${randomBytes(4).toString('hex')}`)
-  const file = await open(aside, 'wx')
-  try {
-    await file.writeFile(`${JSON.stringify(rollout)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(aside, path)
+  await writeWhole(path, `${JSON.stringify(rollout)}\n`)
 }
 
 export async function recordEvent(home: string, event: HistoryEvent): Promise<void> {

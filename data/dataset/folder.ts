@@ -1,6 +1,7 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { removePartials, renameInto } from '../../core/files.ts'
 import { DATASET_FILES } from './manifest.ts'
 
 /**
@@ -15,24 +16,16 @@ export async function replaceFolder<T>(
   const parent = dirname(target)
   await refuseOther(out, target)
   await mkdir(parent, { recursive: true })
-  await removeLeftovers(parent, basename(target))
-  const fresh = join(parent, `.${basename(target)}.${process.pid}.partial`)
-  await rm(fresh, { recursive: true, force: true })
-  await mkdir(fresh)
-  try {
-    const result = await fill(fresh)
-    const old = join(parent, `.${basename(target)}.${process.pid}.old`)
-    const replaced = await rename(target, old).then(
-      () => true,
-      () => false,
-    )
-    await rename(fresh, target)
-    if (replaced) await rm(old, { recursive: true, force: true })
-    return result
-  } catch (error) {
-    await rm(fresh, { recursive: true, force: true })
-    throw error
-  }
+  await removePartials(parent, basename(target))
+  const old = join(parent, `.${basename(target)}.${process.pid}.old`)
+  const result = await renameInto(target, async (partial) => {
+    await mkdir(partial)
+    const filled = await fill(partial)
+    await rename(target, old).catch(() => undefined)
+    return filled
+  })
+  await rm(old, { recursive: true, force: true })
+  return result
 }
 
 async function refuseOther(out: string, target: string): Promise<void> {
@@ -46,22 +39,4 @@ async function refuseOther(out: string, target: string): Promise<void> {
     expected: 'a new folder or a dataset',
     got,
   })
-}
-
-async function removeLeftovers(parent: string, name: string): Promise<void> {
-  const pattern = new RegExp(`^\\.${name.replace(/[^\w]/g, '\\$&')}\\.(\\d+)\\.(partial|old)$`)
-  for (const entry of await readdir(parent)) {
-    const pid = Number(pattern.exec(entry)?.[1] ?? Number.NaN)
-    if (Number.isNaN(pid) || alive(pid)) continue
-    await rm(join(parent, entry), { recursive: true, force: true })
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }

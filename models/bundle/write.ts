@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
+import { mkdir, rm, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { renameInto, writeNew } from '../../core/files.ts'
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts'
 import { assertManifest, bundleVersion, readBundle, sha256 } from './read.ts'
 
@@ -40,16 +40,14 @@ export async function writeBundle(
   assertManifest(JSON.parse(text), folder)
   const path = join(folder, version)
   if (!(await isWhole(path, version))) {
-    const aside = join(folder, `.${version}-${randomBytes(4).toString('hex')}`)
-    try {
-      for (const [name, bytes] of draft.files) await writeFlushed(join(aside, name), bytes)
-      await writeFlushed(join(aside, 'manifest.json'), Buffer.from(text))
+    await renameInto(path, async (partial) => {
+      const files = [...draft.files, ['manifest.json', text] as const]
+      for (const [name, contents] of files) {
+        await mkdir(dirname(join(partial, name)), { recursive: true })
+        await writeNew(join(partial, name), contents)
+      }
       await rm(path, { recursive: true, force: true })
-      await rename(aside, path)
-    } catch (cause) {
-      await rm(aside, { recursive: true, force: true })
-      throw cause
-    }
+    })
   }
   await pointCurrent(folder, version)
   return { path, manifest: (await readBundle(path)).manifest }
@@ -57,9 +55,7 @@ export async function writeBundle(
 
 /** Points `NAME/current` at one of its versions, in one step for anyone reading it. */
 export async function pointCurrent(folder: string, version: string): Promise<void> {
-  const aside = join(folder, `.current-${randomBytes(4).toString('hex')}`)
-  await symlink(version, aside, 'dir')
-  await rename(aside, join(folder, 'current'))
+  await renameInto(join(folder, 'current'), (partial) => symlink(version, partial, 'dir'))
 }
 
 async function isWhole(path: string, version: string): Promise<boolean> {
@@ -68,16 +64,5 @@ async function isWhole(path: string, version: string): Promise<boolean> {
   } catch (error) {
     if (error instanceof WeirError) return false
     throw error
-  }
-}
-
-async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  const file = await open(path, 'wx')
-  try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
   }
 }

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { writeWhole } from '../../core/files.ts'
 import type { EncoderSpec } from './encoder.ts'
 
 /**
@@ -20,19 +20,10 @@ export async function cachedFile(
     return await readFile(path)
   } catch {
     const bytes = await make()
-    await writeWhole(path, bytes).catch(() => undefined)
+    await mkdir(dirname(path), { recursive: true })
+      .then(() => writeWhole(path, bytes, { flush: false }))
+      .catch(() => undefined)
     return bytes
-  }
-}
-
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  const partial = `${path}.${randomUUID()}.part`
-  try {
-    await writeFile(partial, bytes)
-    await rename(partial, path)
-  } finally {
-    await rm(partial, { force: true })
   }
 }
 

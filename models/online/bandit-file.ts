@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { writeWhole } from '../../core/files.ts'
 import type { BanditState } from './linear-bandit.ts'
 
 /** A bandit's state, and what a server keeps beside it. */
@@ -16,7 +16,7 @@ const NAME = /^\d{8}\.json$/
 const KEPT = 10
 
 /**
- * Keeps a state as the next numbered file of a folder, whole or not at all, and the ten before it.
+ * Writes a state as the next numbered file of a folder, whole or not at all, and keeps the ten before it.
  *
  * @returns its number
  */
@@ -24,7 +24,6 @@ export async function keepBandit(folder: string, state: KeptBandit): Promise<num
   await mkdir(folder, { recursive: true })
   const kept = await numbers(folder)
   const number = (kept.at(-1) ?? 0) + 1
-  const aside = join(folder, `.${randomBytes(4).toString('hex')}`)
   const { actions, dimension, observed, level, pacer } = state
   const body = {
     ...(level ? { level } : {}),
@@ -36,14 +35,7 @@ export async function keepBandit(folder: string, state: KeptBandit): Promise<num
     moment: pack(state.moment),
     coefficients: pack(state.coefficients),
   }
-  const file = await open(aside, 'wx')
-  try {
-    await file.writeFile(JSON.stringify(body))
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(aside, pathOf(folder, number))
+  await writeWhole(pathOf(folder, number), JSON.stringify(body))
   for (const old of kept.slice(0, -KEPT)) await rm(pathOf(folder, old), { force: true })
   return number
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { writeWhole } from '../../core/files.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import type { Embeddings } from '../../models/encoders/embeddings.ts'
 import type { EncoderArtifact } from '../../models/encoders/encoder.ts'
@@ -123,8 +124,7 @@ export async function openFoldStore(folder: string): Promise<FoldStore> {
       if (known !== undefined) return JSON.parse(known) as T
       const made = await make()
       await mkdir(dirname(path), { recursive: true })
-      await writeFile(`${path}.${process.pid}`, JSON.stringify(made))
-      await rename(`${path}.${process.pid}`, path)
+      await writeWhole(path, JSON.stringify(made), { flush: false })
       return made
     },
   }

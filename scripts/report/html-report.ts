@@ -1,3 +1,4 @@
+import { writeWhole } from '../../core/files.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
 import { spread } from '../../training/evaluate/report/verdict.ts'
 import { controls, curveFigure, scoreFigures } from './charts.ts'
@@ -7,7 +8,6 @@ import { count, dollars, percent, score } from './number-format.ts'
 import { page } from './page.ts'
 import { openPlot, type PlotModule } from './plot.ts'
 import { REPORT_SCRIPT } from './report-script.ts'
-import { writeWhole } from './write-whole.ts'
 
 /** Writes the report as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
 export async function writeHtmlReport(path: string, report: EvaluationReport): Promise<void> {

@@ -1,10 +1,10 @@
+import { writeWhole } from '../../core/files.ts'
 import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
 import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
 import { html, type Markup } from './markup.ts'
 import { percent, roundDollars, units } from './number-format.ts'
 import { page } from './page.ts'
-import { writeWhole } from './write-whole.ts'
 
 /** Writes the target table as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
 export async function writeMenuReport(

@@ -1,9 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
+import { writeWhole } from '../../core/files.ts'
 
 /** Who says so: the name that was stated, and the user and machine it was stated from. */
 const Person = Type.Object({
@@ -76,7 +77,7 @@ export async function propose(
     text,
   }
   await mkdir(folder, { recursive: true })
-  await writeWhole(join(folder, `${id}.proposal.json`), proposal)
+  await writeWhole(join(folder, `${id}.proposal.json`), jsonText(proposal))
   return proposal
 }
 
@@ -108,7 +109,7 @@ export async function approve(
     sha256: proposal.sha256,
     proposal_sha256: sha256(bytes),
   }
-  await writeWhole(join(folder, `${id}.approval.json`), approval)
+  await writeWhole(join(folder, `${id}.approval.json`), jsonText(approval))
   return { proposal, approval }
 }
 
@@ -156,6 +157,8 @@ export async function approvedState(
 const samePerson = (a: Person, b: Person): boolean => normal(a.name) === normal(b.name)
 const normal = (name: string): string => name.normalize('NFKC').trim().toLowerCase()
 
+const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
 const sha256 = (data: string | Uint8Array): string =>
   createHash('sha256').update(data).digest('hex')
 
@@ -164,23 +167,5 @@ function parsed(bytes: Uint8Array): unknown {
     return JSON.parse(Buffer.from(bytes).toString('utf8'))
   } catch {
     return undefined
-  }
-}
-
-/** Aside, synced, then renamed: a reader sees all of it or nothing. */
-async function writeWhole(path: string, value: unknown): Promise<void> {
-  const aside = `${path}.${randomBytes(4).toString('hex')}`
-  try {
-    const file = await open(aside, 'wx')
-    try {
-      await file.writeFile(`${JSON.stringify(value, null, 2)}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(aside, path)
-  } catch (error) {
-    await rm(aside, { force: true })
-    throw error
   }
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { removePartials, writeWhole } from '../../core/files.ts'
 import type { Tensor } from '../../models/families/family.ts'
 import type { EpochRecord, FitData, FitOptions, FitResult, FitSpec } from './engine.ts'
 
@@ -109,15 +110,7 @@ async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<vo
   const arrays = tensors.map(({ group, name, tensor }) => ({ group, name, shape: tensor.shape }))
   const header = Buffer.from(`${JSON.stringify({ ...rest, arrays } satisfies Header)}\n`)
   await mkdir(dirname(path), { recursive: true })
-  const file = await open(`${path}.part`, 'w')
-  try {
-    await file.write(header)
-    for (const { tensor } of tensors) await file.write(bytesOf(tensor.values))
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.part`, path)
+  await writeWhole(path, [header, ...tensors.map(({ tensor }) => bytesOf(tensor.values))])
 }
 
 /** The checkpoint of that run, or undefined where there is none or it is of another run or not whole. */
@@ -143,7 +136,7 @@ async function readCheckpoint(path: string, fingerprint: string): Promise<Checkp
 
 async function removeCheckpoint(path: string): Promise<void> {
   await rm(path, { force: true })
-  await rm(`${path}.part`, { force: true })
+  await removePartials(dirname(path), basename(path))
 }
 
 /** SHA-256 of everything that the bits of a run depend on. */

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
-import { cp, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { cp, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { renameInto } from '../../core/files.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { pointCurrent } from '../../models/bundle/write.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
@@ -165,13 +165,6 @@ async function canaryHolds(
 async function bringHome(path: string, home: string, version: string): Promise<void> {
   const target = join(resolve(home), version)
   if (await stat(target).catch(() => undefined)) return
-  const aside = join(resolve(home), `.${version}-${randomBytes(4).toString('hex')}`)
-  try {
-    await cp(path, aside, { recursive: true })
-    await rename(aside, target)
-  } catch (cause) {
-    await rm(aside, { recursive: true, force: true })
-    throw cause
-  }
+  await renameInto(target, (partial) => cp(path, partial, { recursive: true }))
   await readBundle(target)
 }

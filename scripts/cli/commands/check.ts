@@ -45,7 +45,7 @@ async function run(bundle: string, path: string, flags: CheckFlags): Promise<voi
   try {
     const result = await checkGolden(router, golden, signal)
     if (flags.junit) {
-      const { writeWhole } = await import('../../report/write-whole.ts')
+      const { writeWhole } = await import('../../../core/files.ts')
       const { renderJunit } = await import('../../report/junit.ts')
       await writeWhole(flags.junit, renderJunit(result))
     }

@@ -79,7 +79,7 @@ describe.skipIf(!installed)(`use-lite${skip}`, () => {
     it('leaves whole files in the cache and no partial ones', async () => {
       const names = await readdir(cache)
       expect(names.filter((name) => name.endsWith('.onnx'))).toHaveLength(2)
-      expect(names.filter((name) => name.endsWith('.part'))).toEqual([])
+      expect(names.filter((name) => name.endsWith('.partial'))).toEqual([])
     })
   })
 

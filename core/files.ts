@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { WeirError } from './errors.ts'
+
+/** A file's contents; several parts are written one after the other. */
+export type Contents = string | Uint8Array | Iterable<Uint8Array>
+
+/**
+ * Writes a file whole or not at all: whoever reads the path finds what was there before or all of the new
+ * contents, also after a crash.
+ *
+ * @param options.flush false leaves it to the system when the file reaches the disk. A power cut can then
+ *   lose it: right for what can be made again.
+ * @throws file_unwritable
+ */
+export async function writeWhole(
+  path: string,
+  contents: Contents,
+  { flush = true }: { readonly flush?: boolean } = {},
+): Promise<void> {
+  try {
+    await renameInto(path, (partial) => writeNew(partial, contents, { flush }))
+    if (flush) await flushFolder(dirname(path))
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new WeirError('file_unwritable', { path, reason }, { cause })
+  }
+}
+
+/** Writes a file that must not be there yet, and flushes it unless told otherwise. */
+export async function writeNew(
+  path: string,
+  contents: Contents,
+  { flush = true }: { readonly flush?: boolean } = {},
+): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    if (typeof contents === 'string' || contents instanceof Uint8Array) {
+      await file.writeFile(contents)
+    } else for (const part of contents) await file.writeFile(part)
+    if (flush) await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * Has a file, a link or a folder made beside its place and renames it there. Where making it fails, nothing
+ * is left; where the process is killed, `removePartials` finds what is left.
+ */
+export async function renameInto<T>(
+  path: string,
+  make: (partial: string) => Promise<T>,
+): Promise<T> {
+  const unique = `${randomBytes(4).toString('hex')}.${process.pid}`
+  const partial = join(dirname(path), `.${basename(path)}.${unique}.partial`)
+  try {
+    const made = await make(partial)
+    await rename(partial, path)
+    return made
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Removes from a folder what processes that have ended left half made, under any name or under this one. */
+export async function removePartials(folder: string, name?: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    const pid = /\.(\d+)\.(?:partial|old)$/.exec(entry)?.[1]
+    if (pid === undefined || isRunning(Number(pid))) continue
+    if (name !== undefined && !entry.startsWith(`.${name}.`)) continue
+    await rm(join(folder, entry), { recursive: true, force: true })
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** A rename is on disk once its folder is; Windows flushes folders by itself and cannot open them. */
+async function flushFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  let folder: FileHandle | undefined
+  try {
+    folder = await open(path, 'r')
+    await folder.sync()
+  } finally {
+    await folder?.close()
+  }
+}

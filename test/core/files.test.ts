@@ -1,0 +1,80 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { removePartials, renameInto, writeNew, writeWhole } from '../../core/files.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'weir-files-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+describe('writeWhole', () => {
+  it('replaces a file, from text, bytes or parts', async () => {
+    const path = join(folder, 'b.txt')
+    await writeWhole(path, 'one')
+    await writeWhole(path, Buffer.from('two'), { flush: false })
+    expect(await readFile(path, 'utf8')).toBe('two')
+    await writeWhole(path, [Buffer.from('th'), Buffer.from('ree')])
+    expect(await readFile(path, 'utf8')).toBe('three')
+    expect(await readdir(folder)).toEqual(['b.txt'])
+  })
+
+  it('of several at once leaves one of them whole', async () => {
+    const path = join(folder, 'a')
+    const texts = ['x', 'y', 'z'].map((letter) => letter.repeat(100_000))
+    await Promise.all(texts.map((text) => writeWhole(path, text, { flush: false })))
+    expect(texts).toContain(await readFile(path, 'utf8'))
+    expect(await readdir(folder)).toEqual(['a'])
+  })
+
+  it('says what it could not write, and leaves nothing', async () => {
+    await mkdir(join(folder, 'taken/inside'), { recursive: true })
+    const path = join(folder, 'taken')
+    const error = await writeWhole(path, 'x').catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'file_unwritable', cause: { code: 'EISDIR' } })
+    expect(await readdir(folder)).toEqual(['taken'])
+  })
+})
+
+describe('writeNew', () => {
+  it('never replaces a file', async () => {
+    const path = join(folder, 'a')
+    await writeNew(path, 'one')
+    await expect(writeNew(path, 'two')).rejects.toThrow('EEXIST')
+    expect(await readFile(path, 'utf8')).toBe('one')
+  })
+})
+
+describe('renameInto', () => {
+  it('puts a link in the place of another', async () => {
+    const path = join(folder, 'current')
+    for (const version of ['one', 'two']) {
+      await writeFile(join(folder, version), version)
+      await renameInto(path, (partial) => symlink(version, partial))
+    }
+    expect(await readFile(path, 'utf8')).toBe('two')
+  })
+
+  it('removes what was half made when making it fails', async () => {
+    const made = renameInto(join(folder, 'a'), async (partial) => {
+      await mkdir(partial)
+      await writeFile(join(partial, 'x'), 'x')
+      throw new Error('half way')
+    })
+    await expect(made).rejects.toThrow('half way')
+    expect(await readdir(folder)).toEqual([])
+  })
+})
+
+it('removePartials removes what ended processes left, under one name or any', async () => {
+  const ended = 2 ** 22 + 1
+  const names = [`.a.ff.${ended}.partial`, `.b.ff.${ended}.partial`, `.b.${ended}.old`]
+  const others = [`.a.ff.${process.pid}.partial`, 'a', 'a.partial']
+  for (const name of [...names, ...others]) await writeFile(join(folder, name), '')
+  await removePartials(folder, 'a')
+  expect((await readdir(folder)).sort()).toEqual([...names.slice(1), ...others].sort())
+  await removePartials(folder)
+  expect((await readdir(folder)).sort()).toEqual([...others].sort())
+})
