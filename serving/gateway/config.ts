@@ -1,39 +1,13 @@
 import Type from 'typebox'
 import { Price } from '../../models/prices.ts'
 import { Budgets, SpendSettings } from '../budgets/settings.ts'
+import { HeaderName } from '../upstreams/http-upstream.ts'
+import { UpstreamConfig } from '../upstreams/kinds.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 /** models are named with slashes and colons */
 const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/@-]*$' })
 const Milliseconds = Type.Number({ minimum: 1, maximum: 2_147_483_647 })
-
-/** A header that may pass from the client to an upstream: never one that says who asks, or how it is sent. */
-const HeaderName = Type.String({
-  pattern:
-    '^(?!(authorization|cookie|host|connection|content-length|content-type|transfer-encoding|proxy-.*|x-api-key|api-key|te|trailer|upgrade|expect|keep-alive|accept-encoding)$)[a-z0-9-]+$',
-})
-
-export const UpstreamConfig = Type.Object(
-  {
-    /** which API it speaks; `openai` unless told */
-    kind: Type.Optional(Type.Union([Type.Literal('openai'), Type.Literal('anthropic')])),
-    /** with the version, as clients take it: `https://api.openai.com/v1`, `http://127.0.0.1:11434/v1` */
-    base_url: Type.String({ minLength: 1 }),
-    /** the environment variable that holds its key; none is sent where absent */
-    key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
-    /** sent with every request */
-    headers: Type.Optional(Type.Record(HeaderName, Type.String())),
-    connect_timeout_ms: Type.Optional(Milliseconds),
-    /** until a whole answer has come */
-    answer_timeout_ms: Type.Optional(Milliseconds),
-    first_token_timeout_ms: Type.Optional(Milliseconds),
-    /** between two packets of a stream */
-    idle_timeout_ms: Type.Optional(Milliseconds),
-    connections: Type.Optional(Type.Integer({ minimum: 1 })),
-  },
-  { additionalProperties: false },
-)
-export type UpstreamConfig = Type.Static<typeof UpstreamConfig>
 
 export const ModelConfig = Type.Object(
   {
@@ -128,11 +102,6 @@ export const GatewayConfig = Type.Object(
 )
 export type GatewayConfig = Type.Static<typeof GatewayConfig>
 
-export const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
-export const DEFAULT_ANSWER_TIMEOUT_MS = 120_000
-export const DEFAULT_FIRST_TOKEN_TIMEOUT_MS = 60_000
-export const DEFAULT_IDLE_TIMEOUT_MS = 60_000
-export const DEFAULT_CONNECTIONS = 1024
 export const DEFAULT_REQUEST_DEADLINE_MS = 180_000
 export const DEFAULT_STREAM_LIMIT_MS = 1_800_000
 export const DEFAULT_ATTEMPTS = 3

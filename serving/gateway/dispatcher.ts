@@ -2,8 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../core/errors.ts'
 import type { Price } from '../../models/prices.ts'
 import type { Reservation } from '../budgets/reservations.ts'
-import { UpstreamError } from '../upstreams/failure.ts'
-import { cancelled } from '../upstreams/http-failure.ts'
+import { cancelled, UpstreamError } from '../upstreams/failure.ts'
+
 import type { PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
 import {
   type Backend,

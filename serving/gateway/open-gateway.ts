@@ -3,26 +3,17 @@ import { createRandom } from '../../core/random.ts'
 import { readPrices } from '../../models/prices.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
-import { anthropicDialect } from '../upstreams/anthropic-request.ts'
-import { upstreamUrl } from '../upstreams/host-list.ts'
-import { openHttpUpstream } from '../upstreams/http-upstream.ts'
-import { openAiDialect } from '../upstreams/openai.ts'
+import { openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import { Backend } from './backend.ts'
 import { Breaker } from './breaker.ts'
 import {
-  DEFAULT_ANSWER_TIMEOUT_MS,
   DEFAULT_ATTEMPTS,
-  DEFAULT_CONNECT_TIMEOUT_MS,
-  DEFAULT_CONNECTIONS,
-  DEFAULT_FIRST_TOKEN_TIMEOUT_MS,
   DEFAULT_FORWARD_HEADERS,
-  DEFAULT_IDLE_TIMEOUT_MS,
   DEFAULT_REQUEST_DEADLINE_MS,
   DEFAULT_RETRY_BUDGET,
   DEFAULT_STREAM_LIMIT_MS,
   type GatewayConfig,
-  type UpstreamConfig,
 } from './config.ts'
 import type { Policy, ServedObserver, Strategy } from './contracts.ts'
 import type { Admit } from './dispatch.ts'
@@ -40,8 +31,8 @@ export interface OpenGatewayOptions {
   readonly policy?: (learned: Policy, models: ReadonlyMap<string, ServedModel>) => Policy
   /** has a say before every attempt */
   readonly admit?: Admit | undefined
-  /** tests pass fakes */
-  readonly openUpstream?: (name: string, config: UpstreamConfig) => Promise<Upstream>
+  /** kinds of upstream that the configuration may name, beside Weir's own */
+  readonly upstreamKinds?: readonly UpstreamKind[] | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
   /** of load balancing and jitter: different in each process, so that they do not move in step */
@@ -78,11 +69,15 @@ export async function openGateway(
     await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))
   }
   try {
-    for (const [name, its] of Object.entries(config.upstreams)) {
-      const opened = options.openUpstream
-        ? await options.openUpstream(name, its)
-        : await openUpstream(name, its, config, options)
-      upstreams.set(name, opened)
+    for (const [name, settings] of Object.entries(config.upstreams)) {
+      const context = {
+        name,
+        where: `gateway.upstreams.${name}`,
+        environment: options.environment,
+        allowHosts: config.allow_hosts,
+        now: options.now,
+      }
+      upstreams.set(name, await openUpstream(settings, context, options.upstreamKinds))
       breakers.set(name, new Breaker(config.breaker ?? {}, clock))
     }
     const models = servedModels(config, upstreams, breakers, clock)
@@ -118,36 +113,6 @@ export async function openGateway(
     await close()
     throw error
   }
-}
-
-function openUpstream(
-  name: string,
-  its: UpstreamConfig,
-  config: GatewayConfig,
-  { environment, now }: OpenGatewayOptions,
-): Promise<Upstream> {
-  const where = `gateway.upstreams.${name}`
-  const key = its.key_env === undefined ? undefined : environment[its.key_env]
-  if (its.key_env !== undefined && !key) {
-    throw new WeirError('config_invalid', {
-      where: `${where}.key_env`,
-      expected: 'an environment variable that holds the key',
-      got: `${its.key_env}, which is not set`,
-    })
-  }
-  return openHttpUpstream({
-    name,
-    url: upstreamUrl(its.base_url, `${where}.base_url`, config.allow_hosts),
-    dialect: its.kind === 'anthropic' ? anthropicDialect(now) : openAiDialect,
-    key,
-    headers: its.headers ?? {},
-    connectTimeoutMs: its.connect_timeout_ms ?? DEFAULT_CONNECT_TIMEOUT_MS,
-    answerTimeoutMs: its.answer_timeout_ms ?? DEFAULT_ANSWER_TIMEOUT_MS,
-    firstTokenTimeoutMs: its.first_token_timeout_ms ?? DEFAULT_FIRST_TOKEN_TIMEOUT_MS,
-    idleTimeoutMs: its.idle_timeout_ms ?? DEFAULT_IDLE_TIMEOUT_MS,
-    connections: its.connections ?? DEFAULT_CONNECTIONS,
-    now,
-  })
 }
 
 function servedModels(

@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorCode, WeirError } from '../../core/errors.ts'
+import { AnsweredError, MalformedAnswer } from './dialect.ts'
 
 /** How an upstream failed, which says what may be done about it. */
 export type FailureKind =
@@ -74,4 +75,117 @@ export class UpstreamError extends WeirError {
   get retryable(): boolean {
     return this.kind !== 'rejected'
   }
+}
+
+/** The failure that a status other than 2xx means. */
+export function refusalOf(
+  upstream: string,
+  { status, headers }: AnswerHead,
+  body: string,
+  now: number,
+): UpstreamError {
+  const wait = retryAfterMs(headers, now)
+  const kind = kindOf(status)
+  return new UpstreamError(kind, {
+    upstream,
+    // its words may quote our key, so only a refusal that is about the client's request passes them on
+    reason: kind === 'rejected' ? said(body, status) : `HTTP ${status}`,
+    status,
+    ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    ...(kind === 'rejected' ? { body } : {}),
+  })
+}
+
+/** How an answer begins. */
+export interface AnswerHead {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+}
+
+function kindOf(status: number): FailureKind {
+  if (status === 429) return 'rate_limited'
+  if (status >= 500 || status === 408 || status === 409 || status === 425) return 'server_error'
+  // a redirect is not followed: it could lead anywhere
+  if (status < 400 || status === 401 || status === 403 || status === 404) return 'misconfigured'
+  return 'rejected'
+}
+
+function said(body: string, status: number): string {
+  try {
+    const { error } = JSON.parse(body) as { error?: { message?: unknown } }
+    if (typeof error?.message === 'string') return error.message.slice(0, 300)
+  } catch {
+    // not JSON
+  }
+  return `HTTP ${status}`
+}
+
+/**
+ * Whatever an attempt threw, classified.
+ *
+ * @param watch why the caller gave the attempt up, where it did; the limit that was passed, in milliseconds
+ * @param begun some of the answer had come
+ */
+export function failureOf(
+  error: unknown,
+  upstream: string,
+  watch: { readonly givenUp: unknown; readonly late: number | undefined },
+  begun = false,
+): Error {
+  if (error instanceof WeirError) return error
+  const { givenUp, late } = watch
+  if (givenUp !== undefined) return cancelled(givenUp)
+  const fail = (kind: FailureKind, reason: string): UpstreamError =>
+    new UpstreamError(kind, { upstream, reason, cause: error })
+  if (late !== undefined) {
+    return fail(begun ? 'broken' : 'timeout', `silent for ${Math.round(late)} ms`)
+  }
+  const { message } = error as Error
+  if (error instanceof MalformedAnswer || error instanceof RangeError) {
+    return fail(begun ? 'broken' : 'malformed', message)
+  }
+  if (error instanceof AnsweredError) return fail(begun ? 'broken' : 'server_error', message)
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (UNCONNECTED.has(code)) return fail('unreachable', code)
+  return fail('broken', code || message)
+}
+
+/** What is thrown where the caller gave up for this reason. */
+export function cancelled(reason: unknown): WeirError {
+  return reason instanceof WeirError
+    ? reason
+    : new WeirError('cancelled', { signal: 'the client' }, { cause: reason })
+}
+
+/** What means that no request was sent at all. */
+const UNCONNECTED = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+])
+
+/**
+ * Milliseconds that a Retry-After header asks for: seconds or an HTTP date (RFC 9110, 10.2.3);
+ * OpenAI's `retry-after-ms` says it finer.
+ *
+ * @param now milliseconds since 1970
+ */
+export function retryAfterMs(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  now: number,
+): number | undefined {
+  const fine = Number(headers['retry-after-ms'] ?? Number.NaN)
+  if (fine >= 0) return fine
+  const value = headers['retry-after']
+  if (typeof value !== 'string' || value.trim() === '') return undefined
+  const seconds = Number(value)
+  if (seconds >= 0) return seconds * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }

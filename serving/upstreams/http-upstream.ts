@@ -1,27 +1,49 @@
+import Type from 'typebox'
 import { AnswerReader } from './answer-reader.ts'
 import { type Dialect, UntranslatableRequest } from './dialect.ts'
-import { UpstreamError } from './failure.ts'
+import { cancelled, UpstreamError } from './failure.ts'
 import { guardedLookup } from './host-list.ts'
-import { cancelled } from './http-failure.ts'
+
 import type { Upstream, UpstreamAnswer, UpstreamCall } from './upstream.ts'
 
+const Milliseconds = Type.Number({ minimum: 1, maximum: 2_147_483_647 })
+
+/** A header that may pass from the client to an upstream: never one that says who asks, or how it is sent. */
+export const HeaderName = Type.String({
+  pattern:
+    '^(?!(authorization|cookie|host|connection|content-length|content-type|transfer-encoding|proxy-.*|x-api-key|api-key|te|trailer|upgrade|expect|keep-alive|accept-encoding)$)[a-z0-9-]+$',
+})
+
+/** The settings of an upstream that is asked over HTTP. Defaults in `openHttpUpstream`. */
+export const HttpUpstreamSettings = Type.Object(
+  {
+    /** which API it speaks; `openai` unless told */
+    kind: Type.Optional(Type.String()),
+    /** with the version, as clients take it: `https://api.openai.com/v1`, `http://127.0.0.1:11434/v1` */
+    base_url: Type.String({ minLength: 1 }),
+    /** the environment variable that holds its key; none is sent where absent */
+    key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
+    /** sent with every request */
+    headers: Type.Optional(Type.Record(HeaderName, Type.String())),
+    connect_timeout_ms: Type.Optional(Milliseconds),
+    /** until a whole answer has come */
+    answer_timeout_ms: Type.Optional(Milliseconds),
+    first_token_timeout_ms: Type.Optional(Milliseconds),
+    /** between two packets of a stream */
+    idle_timeout_ms: Type.Optional(Milliseconds),
+    connections: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
+  { additionalProperties: false },
+)
+export type HttpUpstreamSettings = Type.Static<typeof HttpUpstreamSettings>
+
+/** What an upstream over HTTP is opened with, beside its settings. */
 export interface HttpUpstreamOptions {
   readonly name: string
-  /** with the path that the API's own paths follow, such as `https://api.openai.com/v1` */
+  /** `base_url`, checked */
   readonly url: URL
   readonly dialect: Dialect
   readonly key: string | undefined
-  /** sent with every request */
-  readonly headers?: Readonly<Record<string, string>>
-  readonly connectTimeoutMs: number
-  /** until a whole answer has come */
-  readonly answerTimeoutMs: number
-  /** until the first token of a stream */
-  readonly firstTokenTimeoutMs: number
-  /** between two packets of a stream */
-  readonly idleTimeoutMs: number
-  /** most connections at once */
-  readonly connections: number
   /** milliseconds since 1970 */
   readonly now: () => number
 }
@@ -29,23 +51,32 @@ export interface HttpUpstreamOptions {
 /** A whole answer that is larger than this is none. */
 const ANSWER_LIMIT = 64 * 1024 * 1024
 
-/** Opens undici, this file being its only door: its pool costs a fifth of what global `fetch` does. */
-export async function openHttpUpstream(options: HttpUpstreamOptions): Promise<Upstream> {
+/** The one place that opens undici: its pool costs a fifth of what global `fetch` does. */
+export async function openHttpUpstream(
+  settings: HttpUpstreamSettings,
+  { name, url, dialect, key, now }: HttpUpstreamOptions,
+): Promise<Upstream> {
+  const {
+    connect_timeout_ms: connectTimeoutMs = 5_000,
+    answer_timeout_ms: answerTimeoutMs = 120_000,
+    first_token_timeout_ms: firstTokenTimeoutMs = 60_000,
+    idle_timeout_ms: idleMs = 60_000,
+    connections = 1024,
+  } = settings
   const { Pool } = await import('undici')
-  const { name, url, dialect, now } = options
   const pool = new Pool(url.origin, {
-    connections: options.connections,
+    connections,
     maxResponseSize: ANSWER_LIMIT,
     // the watch of each attempt is finer than these
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: options.connectTimeoutMs, lookup: guardedLookup },
+    connect: { timeout: connectTimeoutMs, lookup: guardedLookup },
   })
   const base = url.pathname.replace(/\/+$/, '')
   const fixed = {
     'content-type': 'application/json',
-    ...dialect.headers(options.key),
-    ...options.headers,
+    ...dialect.headers(key),
+    ...settings.headers,
   }
   const fixedList = Object.entries(fixed).flat()
 
@@ -77,7 +108,6 @@ export async function openHttpUpstream(options: HttpUpstreamOptions): Promise<Up
           const reason = `it has no endpoint for ${call.endpoint}`
           throw new UpstreamError('misconfigured', { upstream: name, reason })
         }
-        const { firstTokenTimeoutMs, answerTimeoutMs, idleTimeoutMs: idleMs } = options
         const limit = call.body.stream === true ? firstTokenTimeoutMs : answerTimeoutMs
         const limitMs = Math.min(limit, call.remainingMs)
         const body = payload(call)

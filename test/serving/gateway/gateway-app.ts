@@ -1,8 +1,9 @@
 import OpenAI from 'openai'
-import type { GatewayConfig, UpstreamConfig } from '../../../serving/gateway/config.ts'
+import type { GatewayConfig } from '../../../serving/gateway/config.ts'
 import type { Served } from '../../../serving/gateway/contracts.ts'
 import type { ServeConfig } from '../../../serving/server/config.ts'
 import { listen } from '../../../serving/server/run-server.ts'
+import type { UpstreamConfig } from '../../../serving/upstreams/kinds.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'
 import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { usageCost } from '../../../serving/gateway/ledger.ts'
-import { AnthropicDecoder, anthropicUsage } from '../../../serving/upstreams/anthropic-answer.ts'
+import { AnthropicDecoder, anthropicUsage } from '../../../serving/upstreams/anthropic.ts'
 
 import { openAiDialect } from '../../../serving/upstreams/openai.ts'
 import type { UpstreamCall } from '../../../serving/upstreams/upstream.ts'

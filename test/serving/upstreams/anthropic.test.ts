@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { anthropicDialect } from '../../../serving/upstreams/anthropic-request.ts'
+import { anthropicDialect } from '../../../serving/upstreams/anthropic.ts'
 import { UntranslatableRequest } from '../../../serving/upstreams/dialect.ts'
 import type { ChatBody } from '../../../serving/upstreams/upstream.ts'
 

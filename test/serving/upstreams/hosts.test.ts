@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { retryAfterMs } from '../../../serving/upstreams/failure.ts'
 import { guardedLookup, linkLocal, upstreamUrl } from '../../../serving/upstreams/host-list.ts'
-import { retryAfterMs } from '../../../serving/upstreams/http-failure.ts'
 
 describe('the base URL of an upstream', () => {
   test.each([

@@ -1,0 +1,102 @@
+import Type, { type Static, type TObject } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { WeirError } from '../../core/errors.ts'
+import { firstFault } from '../../core/schema-fault.ts'
+import { anthropicDialect } from './anthropic.ts'
+import type { Dialect } from './dialect.ts'
+import { upstreamUrl } from './host-list.ts'
+import { HttpUpstreamSettings, openHttpUpstream } from './http-upstream.ts'
+import { openAiDialect } from './openai.ts'
+import type { Upstream } from './upstream.ts'
+
+/** What an upstream is opened with, beside its settings. */
+export interface UpstreamContext {
+  readonly name: string
+  /** where the settings stand, for errors: `gateway.upstreams.NAME` */
+  readonly where: string
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** hosts that upstreams may be on; any, where undefined */
+  readonly allowHosts: readonly string[] | undefined
+  /** milliseconds since 1970 */
+  readonly now: () => number
+}
+
+/** One kind of upstream that a configuration may name: a row of the registry. */
+export interface UpstreamKind {
+  readonly kind: string
+  /** of a section in `gateway.upstreams`, `kind` with it */
+  readonly schema: TObject
+  /** @param settings fit `schema`. @throws config_invalid */
+  open(settings: unknown, context: UpstreamContext): Promise<Upstream>
+}
+
+/** A row whose `open` gets its settings with the type of its schema. */
+export const defineUpstreamKind = <S extends TObject>(row: {
+  readonly kind: string
+  readonly schema: S
+  open(settings: Static<S>, context: UpstreamContext): Promise<Upstream>
+}): UpstreamKind => row as UpstreamKind
+
+/** A kind that is spoken over HTTP, as its dialect says. */
+const httpKind = (kind: string, dialect: (now: () => number) => Dialect): UpstreamKind =>
+  defineUpstreamKind({
+    kind,
+    schema: HttpUpstreamSettings,
+    async open(settings, { name, where, environment, allowHosts, now }) {
+      const { key_env: variable } = settings
+      const key = variable === undefined ? undefined : environment[variable]
+      if (variable !== undefined && !key) {
+        throw new WeirError('config_invalid', {
+          where: `${where}.key_env`,
+          expected: 'an environment variable that holds the key',
+          got: `${variable}, which is not set`,
+        })
+      }
+      const url = upstreamUrl(settings.base_url, `${where}.base_url`, allowHosts)
+      return openHttpUpstream(settings, { name, url, dialect: dialect(now), key, now })
+    },
+  })
+
+/** What an upstream without `kind` is. */
+const DEFAULT_KIND = 'openai'
+
+/** The kinds of upstream that Weir knows by itself. */
+export const UPSTREAM_KINDS: readonly UpstreamKind[] = [
+  httpKind(DEFAULT_KIND, () => openAiDialect),
+  httpKind('anthropic', anthropicDialect),
+]
+
+/**
+ * A section of `gateway.upstreams`. Its kind says which other fields it has: `openUpstream` checks them
+ * against the schema of that kind.
+ */
+export const UpstreamConfig = Type.Unsafe<UpstreamConfig>(
+  Type.Object({ kind: Type.Optional(Type.String({ minLength: 1 })) }),
+)
+export type UpstreamConfig = Partial<Omit<HttpUpstreamSettings, 'kind'>> & {
+  /** which API it speaks; `openai` unless told */
+  readonly kind?: string
+  readonly [setting: string]: unknown
+}
+
+/** Opens an upstream. @param more kinds beside Weir's own. @throws config_invalid */
+export async function openUpstream(
+  config: UpstreamConfig,
+  context: UpstreamContext,
+  more: readonly UpstreamKind[] = [],
+): Promise<Upstream> {
+  const kinds = [...UPSTREAM_KINDS, ...more]
+  const { where } = context
+  const { kind = DEFAULT_KIND } = config
+  const row = kinds.find((each) => each.kind === kind)
+  if (!row) {
+    const expected = `one of ${kinds.map((each) => each.kind).join(', ')}`
+    throw new WeirError('config_invalid', { where: `${where}.kind`, expected, got: kind })
+  }
+  const check = Compile(row.schema)
+  if (!check.Check(config)) {
+    const { field, expected, got } = firstFault(check.Errors(config), config)
+    throw new WeirError('config_invalid', { where: `${where}.${field}`, expected, got })
+  }
+  return row.open(config, context)
+}
