@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto'
+import { type CloseStack, openOrClose } from '../../core/close-stack.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import type { LogContents } from '../../records/decision-record.ts'
@@ -54,97 +55,109 @@ export interface OpenServices extends Services {
 }
 
 /** Everything a server works with, its routers loaded. @throws what is wrong with configuration or bundles */
-export async function openServices(
+export const openServices = (config: ServeConfig, options: ServiceOptions): Promise<OpenServices> =>
+  openOrClose((parts) => openParts(config, options, parts))
+
+async function openParts(
   config: ServeConfig,
   options: ServiceOptions,
+  parts: CloseStack,
 ): Promise<OpenServices> {
   const now = options.now ?? Date.now
-  const fleet = createFleet(config, options.load ? { load: options.load } : {})
-  const gate = new LoadGate({
-    maxInFlight: config.max_in_flight ?? DEFAULT_MAX_IN_FLIGHT,
-    maxLagMs: config.max_lag_ms ?? DEFAULT_MAX_LAG_MS,
-  })
-  const encoders = new EncoderHealth(now)
+  const gate = parts.use(
+    new LoadGate({
+      maxInFlight: config.max_in_flight ?? DEFAULT_MAX_IN_FLIGHT,
+      maxLagMs: config.max_lag_ms ?? DEFAULT_MAX_LAG_MS,
+    }),
+  )
   let log: LogWriter | undefined
+  // closed after the routers: an embedding may still be on its way to its line
+  parts.add(() => log?.close())
+  const fleet = parts.use(createFleet(config, options.load ? { load: options.load } : {}))
+  const encoders = new EncoderHealth(now)
   let gateway: OpenGateway | undefined
   let budgets: Budgets | undefined
   let policies: LivePolicies | undefined
   let feedback: FeedbackStore | undefined
-  let following: NodeJS.Timeout | undefined
   const metrics = await createMetrics({
     snapshot: () => fleet.snapshot,
     inFlight: () => gate.inFlight,
     lagMs: () => gate.lagMs,
     log: () => log,
   })
-  try {
-    const loaded = await fleet.reload()
-    const audit =
-      config.log && options.who
-        ? await openAuditLog({
-            folder: config.log.folder,
-            who: options.who,
-            now: () => new Date(now()),
-          })
-        : undefined
-    const ofBundles = audit && bundleAudit(audit, options.onWarning)
-    await ofBundles?.started(loaded.routers)
-    const observers = [...(options.observers ?? []), metrics.observe]
-    const servedObservers = [...(options.servedObservers ?? [])]
-    if (config.log) {
-      const holds = logHolds(config.log)
-      log = await openLog(config.log, fleet.snapshot?.routers ?? new Map(), options)
-      observers.push(logObserver(log, holds))
-      servedObservers.push(requestLog(log, holds))
-      feedback = segmentStore(log, config.log.folder)
-    }
-    if (config.store) feedback = await openFeedbackStore(config.store)
-    const alarms = config.alarms
-      ? new AlarmWatcher({ config: config.alarms, fleet, now, onWarning: options.onWarning })
-      : undefined
-    if (alarms) {
-      observers.push(alarms.observe)
-      metrics.watch(alarms)
-    }
-    observers.push(({ decision }) => {
-      if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
-    })
-    let online: OnlineLearner | undefined
-    if (config.online) {
-      if (!feedback) {
-        throw new WeirError('config_invalid', {
-          where: 'online',
-          expected: 'log or store, where the feedback it learns from is kept',
-          got: 'neither',
+  const loaded = await fleet.reload()
+  const audit =
+    config.log && options.who
+      ? await openAuditLog({
+          folder: config.log.folder,
+          who: options.who,
+          now: () => new Date(now()),
         })
-      }
-      online = new OnlineLearner({ config: config.online, onWarning: options.onWarning })
-      for (const live of fleet.snapshot?.routers.values() ?? []) await online.ready(live)
-      following = setInterval(() => void online?.follow(), FOLLOW_MS)
-      following.unref()
+      : undefined
+  const ofBundles = audit && bundleAudit(audit, options.onWarning)
+  await ofBundles?.started(loaded.routers)
+  const observers = [...(options.observers ?? []), metrics.observe]
+  const servedObservers = [...(options.servedObservers ?? [])]
+  if (config.log) {
+    const holds = logHolds(config.log)
+    log = await openLog(config.log, fleet.snapshot?.routers ?? new Map(), options)
+    observers.push(logObserver(log, holds))
+    servedObservers.push(requestLog(log, holds))
+    feedback = segmentStore(log, config.log.folder)
+  }
+  if (config.store) feedback = parts.use(await openFeedbackStore(config.store))
+  const alarms = config.alarms
+    ? new AlarmWatcher({ config: config.alarms, fleet, now, onWarning: options.onWarning })
+    : undefined
+  if (alarms) {
+    parts.add(() => alarms.settled())
+    observers.push(alarms.observe)
+    metrics.watch(alarms)
+  }
+  observers.push(({ decision }) => {
+    if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
+  })
+  let online: OnlineLearner | undefined
+  if (config.online) {
+    if (!feedback) {
+      throw new WeirError('config_invalid', {
+        where: 'online',
+        expected: 'log or store, where the feedback it learns from is kept',
+        got: 'neither',
+      })
     }
-    // Thompson sampling turns choices as exploration does
-    const exploration = config.exploration ?? (online ? { floor: 0 } : undefined)
-    const decider = createDecider({
-      fleet,
-      deadlineMs: config.deadline_ms ?? DEFAULT_DEADLINE_MS,
-      observers,
-      onEncoderFailure: (error, router) => {
-        encoders.failed(router)
-        options.onWarning(`the encoder of ${router} failed`, error)
-      },
-      now,
-      newId: options.newId ?? randomUUID,
-      ...(exploration ? { explorer: createExplorer(exploration) } : {}),
-      ...(online ? { online } : {}),
-    })
-    if (config.gateway) {
-      const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
-      const priced = await withPrices(config.gateway)
-      const approvals = config.gateway.require_approval
-      const ofPolicies = policyHooks({ audit, approvals, onWarning: options.onWarning })
-      const keys = config.keys?.map(({ name }) => name)
-      const spending = openBudgets({
+    const learner = parts.use(
+      new OnlineLearner({ config: config.online, onWarning: options.onWarning }),
+    )
+    for (const live of fleet.snapshot?.routers.values() ?? []) await learner.ready(live)
+    const following = setInterval(() => void learner.follow(), FOLLOW_MS)
+    following.unref()
+    parts.add(() => clearInterval(following))
+    online = learner
+  }
+  // Thompson sampling turns choices as exploration does
+  const exploration = config.exploration ?? (online ? { floor: 0 } : undefined)
+  const decider = createDecider({
+    fleet,
+    deadlineMs: config.deadline_ms ?? DEFAULT_DEADLINE_MS,
+    observers,
+    onEncoderFailure: (error, router) => {
+      encoders.failed(router)
+      options.onWarning(`the encoder of ${router} failed`, error)
+    },
+    now,
+    newId: options.newId ?? randomUUID,
+    ...(exploration ? { explorer: createExplorer(exploration) } : {}),
+    ...(online ? { online } : {}),
+  })
+  if (config.gateway) {
+    const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
+    const priced = await withPrices(config.gateway)
+    const approvals = config.gateway.require_approval
+    const ofPolicies = policyHooks({ audit, approvals, onWarning: options.onWarning })
+    const keys = config.keys?.map(({ name }) => name)
+    const spending = parts.use(
+      openBudgets({
         models: priced.models,
         budgets: priced.budgets ?? [],
         allowHosts: priced.allow_hosts,
@@ -155,78 +168,58 @@ export async function openServices(
         registry: metrics.registry,
         now,
         onWarning: options.onWarning,
-      })
-      budgets = spending
-      const live = await openGatewayPolicies(priced, {
-        decider,
-        fleet,
-        draws: exploration !== undefined || online !== undefined,
-        makeEncoder: options.makeEncoder ?? namedEncoder,
-        limits: [(model, _, { request }) => closedByBudget(spending, model, request)],
-        hooks: budgetHooks(spending, joinHooks(ofPolicies, options.policyHooks ?? {})),
-        onWarning: options.onWarning,
-        now,
-      })
-      policies = live
-      const byPolicy = live ? [policyMetrics(metrics.registry, () => live.status)] : []
-      gateway = await openGateway(priced, {
-        fleet,
-        decider,
-        environment: options.environment ?? process.env,
-        observers: [...servedObservers, count, ...byPolicy, spendObserver(spending)],
-        admit: reserving(spending),
-        ...(live ? { policy: () => live } : {}),
-        strategies: createStrategies(),
-        now,
-        seed: randomInt(2 ** 31),
-      })
-    }
-    const rateLimit: RateLimiter = options.primary
-      ? new LeasedRateLimit(options.primary)
-      : new RateLimit()
-    return {
+      }),
+    )
+    budgets = spending
+    const live = await openGatewayPolicies(priced, {
+      decider,
+      fleet,
+      draws: exploration !== undefined || online !== undefined,
+      makeEncoder: options.makeEncoder ?? namedEncoder,
+      limits: [(model, _, { request }) => closedByBudget(spending, model, request)],
+      hooks: budgetHooks(spending, joinHooks(ofPolicies, options.policyHooks ?? {})),
+      onWarning: options.onWarning,
+      now,
+    })
+    if (live) parts.use(live)
+    policies = live
+    const byPolicy = live ? [policyMetrics(metrics.registry, () => live.status)] : []
+    const opened = await openGateway(priced, {
       fleet,
       decider,
-      gateway,
-      budgets,
-      policies,
-      bundleAudit: ofBundles,
-      gate,
-      encoders,
-      rateLimit,
-      ratePerMinute: config.rate_per_minute,
-      keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
-      log,
-      feedback,
-      alarms,
-      online,
-      metrics,
+      environment: options.environment ?? process.env,
+      observers: [...servedObservers, count, ...byPolicy, spendObserver(spending)],
+      admit: reserving(spending),
+      ...(live ? { policy: () => live } : {}),
+      strategies: createStrategies(),
       now,
-      onBug: options.onBug,
-      async close() {
-        gate.close()
-        clearInterval(following)
-        await alarms?.settled()
-        await online?.close()
-        fleet.close()
-        await gateway?.close()
-        rateLimit.close?.()
-        await budgets?.close()
-        await policies?.close()
-        await feedback?.close()
-        await log?.close()
-      },
-    }
-  } catch (error) {
-    clearInterval(following)
-    gate.close()
-    fleet.close()
-    await gateway?.close()
-    await budgets?.close()
-    await policies?.close()
-    await feedback?.close()
-    await log?.close()
-    throw error
+      seed: randomInt(2 ** 31),
+    })
+    gateway = parts.use(opened)
+  }
+  const rateLimit: RateLimiter = options.primary
+    ? parts.use(new LeasedRateLimit(options.primary))
+    : new RateLimit()
+  return {
+    fleet,
+    decider,
+    gateway,
+    budgets,
+    policies,
+    bundleAudit: ofBundles,
+    gate,
+    encoders,
+    rateLimit,
+    ratePerMinute: config.rate_per_minute,
+    keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
+    log,
+    feedback,
+    alarms,
+    online,
+    metrics,
+    now,
+    onBug: options.onBug,
+    close: () => parts.close(),
   }
 }
 

@@ -1,5 +1,6 @@
 import { type AddressInfo, isIP, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { openOrClose } from '../../core/close-stack.ts'
 import { WeirError } from '../../core/errors.ts'
 import { type AdminBackend, buildAdminApp, localBackend } from './admin.ts'
 import { buildApp } from './app.ts'
@@ -88,21 +89,19 @@ export interface RunningServer {
 /** One process's server, listening. @throws what is wrong with configuration, bundles or address */
 export async function runServer(config: ServeConfig, options: RunOptions): Promise<RunningServer> {
   assertReachable(config, options)
-  const services = await openServices(config, options)
-  const reloader = createReloader({
-    fleet: services.fleet,
-    policies: services.policies,
-    audit: services.bundleAudit,
-    onReload: (result) => services.metrics?.reload(result),
-    onNote: options.onWarning,
-  })
-  const apps: FastifyInstance[] = []
-  const close = async (): Promise<void> => {
-    reloader.close()
-    await Promise.all(apps.map((app) => drain(app)))
-    await services.close()
-  }
-  try {
+  return openOrClose(async (parts) => {
+    const services = parts.use(await openServices(config, options))
+    const apps: FastifyInstance[] = []
+    parts.add(() => Promise.all(apps.map((app) => drain(app))))
+    const reloader = parts.use(
+      createReloader({
+        fleet: services.fleet,
+        policies: services.policies,
+        audit: services.bundleAudit,
+        onReload: (result) => services.metrics?.reload(result),
+        onNote: options.onWarning,
+      }),
+    )
     const app = buildApp(services)
     apps.push(app)
     const url = await listen(app, options)
@@ -116,11 +115,8 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
       adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
     }
     if (options.watchMs !== undefined) reloader.watch(options.watchMs)
-    return { url, adminUrl, services, backend, reloader, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
+    return { url, adminUrl, services, backend, reloader, close: () => parts.close() }
+  })
 }
 
 /** @throws keys_needed where others could reach the server and nothing asks who they are */

@@ -1,0 +1,44 @@
+/** Closes what was opened, newest first. Node 20 has no AsyncDisposableStack. */
+export class CloseStack {
+  readonly #closers: (() => unknown)[] = []
+
+  add(close: () => unknown): void {
+    this.#closers.push(close)
+  }
+
+  /** Adds the resource's own `close` and returns the resource. */
+  use<T extends { close(): unknown }>(resource: T): T {
+    this.add(() => resource.close())
+    return resource
+  }
+
+  /** Closes everything, one after the other, also where some fail. @throws the first failure */
+  async close(): Promise<void> {
+    const failures: unknown[] = []
+    for (let close = this.#closers.pop(); close; close = this.#closers.pop()) {
+      try {
+        await close()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+}
+
+/**
+ * Opens something whose parts are closed again where a later one fails to open.
+ *
+ * @param open adds each part it has opened to the stack
+ * @throws what `open` throws, after its parts were closed
+ */
+export async function openOrClose<T>(open: (parts: CloseStack) => Promise<T>): Promise<T> {
+  const parts = new CloseStack()
+  try {
+    return await open(parts)
+  } catch (error) {
+    // the reason that matters is why it did not open
+    await parts.close().catch(() => {})
+    throw error
+  }
+}
