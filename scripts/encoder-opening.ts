@@ -1,14 +1,11 @@
 import { existsSync } from 'node:fs'
-import { availableParallelism, homedir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { OnProgress } from '../core/progress.ts'
-import { withEmbeddingCache } from '../data/embedding-cache.ts'
 import { readLogs } from '../data/ingest.ts'
+import { cacheFolder } from '../models/encoders/cache.ts'
 import type { Encoder, EncoderArtifact } from '../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../models/encoders/named.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from '../training/lexical/fit.ts'
-import type { Terminal } from './terminal/terminal.ts'
 
 interface OpeningOptions {
   readonly threads: number
@@ -51,33 +48,4 @@ function samplePath(): string {
     (path) => fileURLToPath(new URL(path, import.meta.url)),
   )
   return paths.find((path) => existsSync(path)) ?? paths[0]!
-}
-
-const LEXICAL_AND = 'lexical+'
-
-/** The encoder of `--encoder`; none for `lexical`, which training fits itself, alone or beside another. */
-export async function trainEncoder(
-  flag: string,
-  terminal: Terminal,
-): Promise<{ readonly encoder?: EncoderArtifact; readonly besideLexical?: boolean }> {
-  if (flag === 'lexical') return {}
-  const besideLexical = flag.startsWith(LEXICAL_AND)
-  const name = besideLexical ? flag.slice(LEXICAL_AND.length) : flag
-  if (name === 'lexical') return {}
-  const cache = cacheFolder(process.env)
-  const { encoder, files } = await makeNamedEncoder(name, {
-    cacheFolder: cache,
-    workers: availableParallelism(),
-    onProgress: terminal.onProgress,
-  })
-  // the table is as quick as reading what it gave before
-  if (encoder.spec.kind === 'use-lite-static') return { encoder: { encoder, files }, besideLexical }
-  const kept = withEmbeddingCache(encoder, join(cache, 'embeddings'), terminal.onProgress)
-  return { encoder: { encoder: kept, files }, besideLexical }
-}
-
-/** Where what is made once is kept between runs: WEIR_CACHE, else the user's cache folder. */
-export function cacheFolder(environment: Readonly<Record<string, string | undefined>>): string {
-  if (environment.WEIR_CACHE) return environment.WEIR_CACHE
-  return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'weir')
 }

@@ -1,4 +1,5 @@
 import { mkdir, readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
 import { writeWhole } from '../../core/files.ts'
@@ -41,4 +42,10 @@ export async function readEncoderFiles(
     files.set(name, bytes)
   }
   return files
+}
+
+/** Where what is made once is kept between runs: WEIR_CACHE, else the user's cache folder. */
+export function cacheFolder(environment: Readonly<Record<string, string | undefined>>): string {
+  if (environment.WEIR_CACHE) return environment.WEIR_CACHE
+  return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'weir')
 }

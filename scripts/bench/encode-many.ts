@@ -3,10 +3,10 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { encodeToCache } from '../../data/embedding-cache.ts'
+import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
 import { wordsPrompt } from '../cli/encoder-work.ts'
-import { cacheFolder } from '../encoder-opening.ts'
 import { openTerminal, table } from '../terminal/terminal.ts'
 
 /**

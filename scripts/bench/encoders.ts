@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs, promisify } from 'node:util'
+import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
 import {
@@ -13,7 +14,7 @@ import {
   tokensPrompt,
   wordsPrompt,
 } from '../cli/encoder-work.ts'
-import { cacheFolder, openForTiming } from '../encoder-opening.ts'
+import { openForTiming } from '../encoder-opening.ts'
 import { openTerminal, table } from '../terminal/terminal.ts'
 import { besideTransformers } from './hf-turns.ts'
 

@@ -1,5 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
+import { cacheFolder } from '../../models/encoders/cache.ts'
 import { isRemote } from '../../models/encoders/encoder.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { GatewayRequest, Plan } from '../../serving/gateway/contracts.ts'
@@ -7,8 +8,6 @@ import { assertPolicyFits, type CheckedPolicy } from '../../serving/policy/check
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../serving/policy/pipeline.ts'
 import { EncoderPool, openTextReaders } from '../../serving/policy/text-readers.ts'
-
-import { cacheFolder } from '../encoder-opening.ts'
 
 /**
  * What a policy does with one request, without a server; no model is asked.

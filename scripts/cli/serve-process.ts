@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import { hostname, userInfo } from 'node:os'
 import { WeirError } from '../../core/errors.ts'
+import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { DecisionObserver } from '../../serving/router/observer.ts'
 import { buildAdminApp, type RouterStatus } from '../../serving/server/admin.ts'
 import type { ServeConfig } from '../../serving/server/config.ts'
@@ -8,7 +9,6 @@ import { metricsAdder } from '../../serving/server/metrics.ts'
 import { openPrimaryDesk } from '../../serving/server/primary.ts'
 import { assertReachable, drain, listen, runServer } from '../../serving/server/run-server.ts'
 import { answerPrimary, linePrimary, startWorkerGroup } from '../../serving/server/worker-group.ts'
-import { cacheFolder } from '../encoder-opening.ts'
 import { interruptSignal } from '../terminal/interrupt.ts'
 
 export interface ServeProcessOptions {

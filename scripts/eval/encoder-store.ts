@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { OnProgress } from '../../core/progress.ts'
+import { cacheFolder } from '../../models/encoders/cache.ts'
 import { type DenseEmbeddings, takeDense } from '../../models/encoders/embeddings.ts'
 import type { Encoder, EncoderArtifact } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/named.ts'
-import { cacheFolder } from '../encoder-opening.ts'
 
 const CHUNK = 256
 

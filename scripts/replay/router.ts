@@ -1,5 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, DecisionCandidate, RouteRequest } from '../../models/decision/decision.ts'
+import { cacheFolder } from '../../models/encoders/cache.ts'
 import { routerName } from '../../serving/gateway/learned-policy.ts'
 import type { PolicyFile } from '../../serving/policy/file.ts'
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
@@ -8,8 +9,6 @@ import {
   openTextReaders,
   type TextReaders,
 } from '../../serving/policy/text-readers.ts'
-
-import { cacheFolder } from '../encoder-opening.ts'
 import { type LoggedRequest, loggedText } from './rows.ts'
 
 /** What a router is known to have said, or says again, of one request. */

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { copyFile, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { cacheFolder } from '../../encoder-opening.ts'
+import { cacheFolder } from '../../../models/encoders/cache.ts'
 
 const PEER = join(import.meta.dirname, '../peers/portkey')
 

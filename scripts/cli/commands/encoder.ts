@@ -124,7 +124,7 @@ async function fetchModel(
   options: { file?: string; out?: string; endpoint?: string; json?: boolean },
 ): Promise<void> {
   const { join } = await import('node:path')
-  const { cacheFolder } = await import('../../encoder-opening.ts')
+  const { cacheFolder } = await import('../../../models/encoders/cache.ts')
   const { fetchEncoder } = await import('../encoder-work.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const terminal = openTerminal()

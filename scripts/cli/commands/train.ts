@@ -81,7 +81,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { judgeWeightOption } = await import('../key-value.ts')
-  const { trainEncoder } = await import('../../encoder-opening.ts')
+  const { openTrainEncoder } = await import('../../../training/train-encoder.ts')
   const { configured, requiredPair, requireLogs, settingsOption } = await import(
     '../train-options.ts'
   )
@@ -115,7 +115,9 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const dataset = chosen?.dataset ?? all
   const pair = asked ?? { strong: chosen!.strong, weak: chosen!.weak }
   const { train } = await import('../../../training/train.ts')
-  const { encoder, besideLexical } = await trainEncoder(flags.encoder, terminal)
+  const { encoder, besideLexical } = await openTrainEncoder(flags.encoder, {
+    onProgress: terminal.onProgress,
+  })
   const trained = await train(dataset, {
     ...(encoder && besideLexical !== undefined ? { encoder, besideLexical } : {}),
     ...pair,

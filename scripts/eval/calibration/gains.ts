@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import type { OnProgress } from '../../../core/progress.ts'
+import { cacheFolder } from '../../../models/encoders/cache.ts'
 import { makeNamedEncoder } from '../../../models/encoders/named.ts'
 import { GraphBuilder } from '../../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../../models/onnx/encode.ts'
 import { createSession, openOrt } from '../../../models/onnx/session.ts'
-import { cacheFolder } from '../../encoder-opening.ts'
 import { storedEmbeddings } from '../encoder-store.ts'
 
 const NEIGHBOURS = 100

@@ -32,7 +32,7 @@ export function dataEncodeCommand(): Command {
 async function run(logs: readonly string[], flags: EncodeFlags): Promise<void> {
   const { join } = await import('node:path')
   const { availableParallelism } = await import('node:os')
-  const { cacheFolder } = await import('../../../encoder-opening.ts')
+  const { cacheFolder } = await import('../../../../models/encoders/cache.ts')
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
   const { readOptions } = await import('../../data-flags.ts')
   const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')

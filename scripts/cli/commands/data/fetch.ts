@@ -39,7 +39,7 @@ async function run(set: string | undefined, flags: FetchFlags): Promise<void> {
     return
   }
   const { join } = await import('node:path')
-  const { cacheFolder } = await import('../../../encoder-opening.ts')
+  const { cacheFolder } = await import('../../../../models/encoders/cache.ts')
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
   const { fetchFromHub } = await import('../../../../data/hub/download.ts')
   const endpoint = flags.endpoint ?? process.env.HF_ENDPOINT

@@ -1,0 +1,41 @@
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { OnProgress } from '../core/progress.ts'
+import { withEmbeddingCache } from '../data/embedding-cache.ts'
+import { cacheFolder as defaultCacheFolder } from '../models/encoders/cache.ts'
+import { makeNamedEncoder } from '../models/encoders/named.ts'
+import type { FitRouterOptions } from './fit-router.ts'
+
+const LEXICAL_AND = 'lexical+'
+
+export interface TrainEncoderOptions {
+  /** where converted encoders and embeddings are kept between runs; `$WEIR_CACHE`, else the user's cache folder */
+  readonly cacheFolder?: string | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+/**
+ * The encoder of a name, as training takes it: `lexical` is fitted by training itself, alone or beside the
+ * encoder that follows `lexical+`. The caller closes the encoder.
+ *
+ * @throws encoder_unknown, option_invalid, and whatever making it throws
+ */
+export async function openTrainEncoder(
+  name: string,
+  options: TrainEncoderOptions = {},
+): Promise<Pick<FitRouterOptions, 'encoder' | 'besideLexical'>> {
+  const besideLexical = name.startsWith(LEXICAL_AND)
+  const beside = besideLexical ? name.slice(LEXICAL_AND.length) : name
+  if (beside === 'lexical') return {}
+  const { cacheFolder = defaultCacheFolder(process.env), onProgress } = options
+  const made = await makeNamedEncoder(beside, {
+    cacheFolder,
+    workers: availableParallelism(),
+    ...(onProgress && { onProgress }),
+  })
+  const { encoder, files } = made
+  // looking a prompt up in the table is as quick as reading its cached embedding
+  if (encoder.spec.kind === 'use-lite-static') return { encoder: made, besideLexical }
+  const kept = withEmbeddingCache(encoder, join(cacheFolder, 'embeddings'), onProgress)
+  return { encoder: { encoder: kept, files }, besideLexical }
+}
