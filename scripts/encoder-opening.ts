@@ -4,7 +4,7 @@ import type { OnProgress } from '../core/progress.ts'
 import { readLogs } from '../data/ingest.ts'
 import { cacheFolder } from '../models/encoders/cache.ts'
 import type { Encoder, EncoderArtifact } from '../models/encoders/encoder.ts'
-import { makeNamedEncoder } from '../models/encoders/named.ts'
+import { makeNamedEncoder } from '../models/encoders/registry.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from '../training/lexical/fit.ts'
 
 interface OpeningOptions {

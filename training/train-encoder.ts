@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { OnProgress } from '../core/progress.ts'
 import { withEmbeddingCache } from '../data/embedding-cache.ts'
 import { cacheFolder as defaultCacheFolder } from '../models/encoders/cache.ts'
-import { makeNamedEncoder } from '../models/encoders/named.ts'
+import { makeNamedEncoder } from '../models/encoders/registry.ts'
 import type { FitRouterOptions } from './fit-router.ts'
 
 const LEXICAL_AND = 'lexical+'

@@ -1,45 +1,201 @@
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
-import type { Encoder, EncoderSpec } from './encoder.ts'
+import type { OnProgress } from '../../core/progress.ts'
+import type { Encoder, EncoderArtifact, EncoderSpec } from './encoder.ts'
+import { type NameSettings, parseEncoderName } from './encoder-name.ts'
 import type { EncodeWorkerOptions } from './worker/pool.ts'
 
-/** Where and how an encoder runs; fast ones run on the calling thread and take no notice. */
+/** Where and how an encoder runs; fast ones run on the calling thread and ignore it. */
 export interface LoadEncoderOptions extends EncodeWorkerOptions {
   /** holds an endpoint's key; `process.env` by default */
   readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
-type EncoderLoader = (
-  spec: EncoderSpec,
-  folder: string,
-  options: LoadEncoderOptions,
-) => Promise<Encoder>
+export interface MakeEncoderOptions extends LoadEncoderOptions {
+  /** where a converted encoder is kept between runs */
+  readonly cacheFolder?: string
+  readonly onProgress?: OnProgress
+  /** runs a slow encoder on the calling thread, for measuring it */
+  readonly inline?: boolean
+}
 
-/** Encoders that take over about a millisecond a prompt run in worker threads. */
-const inWorkers: EncoderLoader = async (spec, folder, options) => {
+/** How an encoder is made by its name, `kind:rest?settings`, before any router uses it. */
+export interface NamedKind {
+  /** the names it answers to, as help and errors show them: `hf:<dir>` */
+  readonly names: readonly string[]
+  /** @throws option_invalid for a name or setting that it does not know */
+  make(rest: string, settings: NameSettings, options: MakeEncoderOptions): Promise<EncoderArtifact>
+}
+
+/** One kind of encoder: how bundles open it and, where it is not fitted in training, how it is made by name. */
+export interface EncoderKind {
+  /**
+   * Opens the encoder of a bundle.
+   *
+   * @param folder the bundle's folder, under which the spec's files lie
+   */
+  load(spec: EncoderSpec, folder: string, options: LoadEncoderOptions): Promise<Encoder>
+  readonly named?: NamedKind
+  /** opens it on the calling thread; for kinds that take over about a millisecond a prompt and so run in workers */
+  openInline?(
+    spec: EncoderSpec,
+    files: ReadonlyMap<string, Uint8Array>,
+    threads: number,
+  ): Promise<Encoder>
+}
+
+const loadInWorkers: EncoderKind['load'] = async (spec, folder, options) => {
   const { startEncodeWorkers } = await import('./worker/pool.ts')
   const { readEncoderFiles } = await import('./cache.ts')
   return startEncodeWorkers(spec, await readEncoderFiles(spec, folder), options)
 }
 
-/** Every encoder this build can load, by kind; each file is opened when its kind is first asked for. */
-export const ENCODERS: Readonly<Record<string, EncoderLoader>> = {
-  lexical: async (spec, folder) =>
-    (await import('./lexical/encoder.ts')).loadLexicalEncoder(spec, folder),
-  'use-lite': inWorkers,
-  'use-lite-static': async (spec, folder) =>
-    (await import('./use-lite/static.ts')).loadUseLiteStatic(spec, folder),
-  hf: inWorkers,
-  joined: async (spec, folder, options) => {
-    const { loadJoined } = await import('./joined.ts')
-    return loadJoined(spec, (part) => loadEncoder(part, folder, options))
-  },
-  openai: async (spec, _folder, { environment = process.env }) => {
-    const { openOpenAi } = await import('./openai/encoder.ts')
-    return openOpenAi(spec, { apiKey: environment[String(spec.options.key_env)] })
-  },
+/** Moves a made encoder into worker threads; its files stay as they are. */
+async function moveToWorkers(
+  made: EncoderArtifact,
+  options: MakeEncoderOptions,
+): Promise<EncoderArtifact> {
+  if (options.inline) return made
+  const { encoder, files } = made
+  const { startEncodeWorkers } = await import('./worker/pool.ts')
+  await encoder.close?.()
+  return { encoder: await startEncodeWorkers(encoder.spec, files, options), files }
 }
 
+/** Every kind of encoder. A new one is a file, a row here and a case of its contract; each file is opened on first use. */
+const ENCODERS = new Map<string, EncoderKind>([
+  [
+    'lexical',
+    {
+      load: async (spec, folder) =>
+        (await import('./lexical/encoder.ts')).loadLexicalEncoder(spec, folder),
+    },
+  ],
+  [
+    'use-lite',
+    {
+      load: loadInWorkers,
+      openInline: async (spec, files, threads) =>
+        (await import('./use-lite/encoder.ts')).openUseLite(spec, files, threads),
+      named: {
+        names: ['use-lite', 'use-lite:fp32'],
+        async make(rest, settings, options) {
+          settings.allow([])
+          const precision = rest || 'q8'
+          if (precision !== 'fp32' && precision !== 'q8') {
+            const expected = 'use-lite, use-lite:q8 or use-lite:fp32'
+            throw new WeirError('option_invalid', {
+              option: '--encoder use-lite',
+              expected,
+              got: settings.name,
+            })
+          }
+          const { makeUseLite } = await import('./use-lite/encoder.ts')
+          const { cacheFolder, threads } = options
+          const made = await makeUseLite({ precision, ...definedOnly({ cacheFolder, threads }) })
+          return moveToWorkers(made, options)
+        },
+      },
+    },
+  ],
+  [
+    'use-lite-static',
+    {
+      load: async (spec, folder) =>
+        (await import('./use-lite/static.ts')).loadUseLiteStatic(spec, folder),
+      named: {
+        names: ['use-lite-static'],
+        async make(_, settings, { cacheFolder, onProgress }) {
+          settings.allow([])
+          const { makeUseLiteStatic } = await import('./use-lite/static.ts')
+          return makeUseLiteStatic(definedOnly({ cacheFolder, onProgress }))
+        },
+      },
+    },
+  ],
+  [
+    'hf',
+    {
+      load: loadInWorkers,
+      openInline: async (spec, files, threads) =>
+        (await import('./hf/encoder.ts')).openHf(spec, files, threads),
+      named: {
+        names: ['hf:<dir>'],
+        async make(rest, settings, options) {
+          settings.require(rest, 'hf:<dir>')
+          settings.allow(['file', 'prefix'])
+          const { makeHf } = await import('./hf/encoder.ts')
+          const { threads } = options
+          const made = await makeHf(rest, {
+            ...settings.strings(['file', 'prefix']),
+            ...definedOnly({ threads }),
+          })
+          return moveToWorkers(made, options)
+        },
+      },
+    },
+  ],
+  [
+    'joined',
+    {
+      async load(spec, folder, options) {
+        const { loadJoined } = await import('./joined.ts')
+        return loadJoined(spec, (part) => loadEncoder(part, folder, options))
+      },
+    },
+  ],
+  [
+    'openai',
+    {
+      async load(spec, _folder, { environment = process.env }) {
+        const { openOpenAi } = await import('./openai/encoder.ts')
+        return openOpenAi(spec, { apiKey: environment[String(spec.options.key_env)] })
+      },
+      named: {
+        names: ['openai:<model>'],
+        async make(model, settings, { environment = process.env }) {
+          settings.require(model, 'openai:<model>')
+          settings.allow([...ENDPOINT_NUMBERS, ...ENDPOINT_STRINGS])
+          const { makeOpenAi } = await import('./openai/encoder.ts')
+          const { DEFAULT_SETTINGS } = await import('./openai/settings.ts')
+          const base_url = environment.OPENAI_BASE_URL || undefined
+          const whole = {
+            ...definedOnly({ base_url }),
+            ...settings.strings(ENDPOINT_STRINGS),
+            ...settings.numbers(ENDPOINT_NUMBERS),
+            model,
+          }
+          const apiKey = environment[whole.key_env ?? DEFAULT_SETTINGS.key_env]
+          return makeOpenAi(whole, { apiKey })
+        },
+      },
+    },
+  ],
+])
+
+const ENDPOINT_NUMBERS = ['dimensions', 'max_tokens', 'batch', 'concurrency', 'timeout_ms'] as const
+const ENDPOINT_STRINGS = ['base_url', 'key_env'] as const
+
 /**
+ * Adds a kind of encoder, before a bundle of that kind is loaded or made. Threads do not see it: a kind added
+ * this way runs on the calling thread, or starts its own.
+ *
+ * @param kind the `kind` of its spec, and the part before `:` of its name
+ * @throws option_invalid where the kind is taken
+ */
+export function registerEncoder(kind: string, encoder: EncoderKind): void {
+  if (ENCODERS.has(kind)) {
+    throw new WeirError('option_invalid', { option: 'kind', expected: 'a new kind', got: kind })
+  }
+  ENCODERS.set(kind, encoder)
+}
+
+/** The registered kinds, in the order of their registration. */
+export const encoderKinds = (): string[] => [...ENCODERS.keys()]
+
+/**
+ * Opens the encoder that a bundle's manifest describes.
+ *
  * @param folder the bundle's folder, under which the spec's files lie
  * @throws encoder_unknown, encoder_unavailable, file_unreadable
  */
@@ -48,9 +204,41 @@ export async function loadEncoder(
   folder: string,
   options: LoadEncoderOptions = {},
 ): Promise<Encoder> {
-  const load = Object.hasOwn(ENCODERS, spec.kind) ? ENCODERS[spec.kind] : undefined
-  if (!load) {
-    throw new WeirError('encoder_unknown', { kind: spec.kind, known: Object.keys(ENCODERS) })
+  const row = ENCODERS.get(spec.kind)
+  if (!row) throw new WeirError('encoder_unknown', { kind: spec.kind, known: encoderKinds() })
+  return row.load(spec, folder, options)
+}
+
+/** Opens an encoder that runs in workers on the calling thread: what a worker does, and a benchmark. */
+export async function openInline(
+  spec: EncoderSpec,
+  files: ReadonlyMap<string, Uint8Array>,
+  threads = 1,
+): Promise<Encoder> {
+  const open = ENCODERS.get(spec.kind)?.openInline
+  if (!open) {
+    const known = encoderKinds().filter((kind) => ENCODERS.get(kind)?.openInline)
+    throw new WeirError('encoder_unknown', { kind: spec.kind, known })
   }
-  return load(spec, folder, options)
+  return open(spec, files, threads)
+}
+
+/**
+ * Makes the encoder of a name. Settings follow a `?`, as in a URL:
+ * `use-lite`, `use-lite:fp32`, `hf:models/e5-small?prefix=query:%20&file=onnx/model_quantized.onnx`,
+ * `openai:text-embedding-3-small?dimensions=256&base_url=http://localhost:8080/v1`.
+ *
+ * @throws encoder_unknown, option_invalid, and whatever making it throws
+ */
+export async function makeNamedEncoder(
+  name: string,
+  options: MakeEncoderOptions = {},
+): Promise<EncoderArtifact> {
+  const { kind, rest, settings } = parseEncoderName(name)
+  const named = ENCODERS.get(kind)?.named
+  if (!named) {
+    const known = ['lexical', ...[...ENCODERS.values()].flatMap((row) => row.named?.names ?? [])]
+    throw new WeirError('encoder_unknown', { kind: name, known })
+  }
+  return named.make(rest, settings, options)
 }

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { encodeToCache } from '../../data/embedding-cache.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
-import { makeNamedEncoder } from '../../models/encoders/named.ts'
+import { makeNamedEncoder } from '../../models/encoders/registry.ts'
 import { wordsPrompt } from '../cli/encoder-work.ts'
 import { openTerminal, table } from '../terminal/terminal.ts'
 

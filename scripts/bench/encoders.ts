@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs, promisify } from 'node:util'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
-import { makeNamedEncoder } from '../../models/encoders/named.ts'
+import { makeNamedEncoder } from '../../models/encoders/registry.ts'
 import {
   type EncoderTiming,
   medianMilliseconds,

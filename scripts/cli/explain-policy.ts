@@ -22,7 +22,7 @@ export async function explainPolicy(
 ): Promise<Plan> {
   const router = bundle === undefined ? undefined : await loadRouter(bundle)
   const encoders = new EncoderPool(async (name) => {
-    const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+    const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
     return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
   })
   let close = async (): Promise<void> => {}

@@ -70,7 +70,7 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     ...(cluster.isWorker ? { primary: linePrimary() } : {}),
     observers,
     makeEncoder: async (name) => {
-      const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+      const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
       return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
     },
     // workers are one server, which their primary is

@@ -5,7 +5,7 @@ import type { OnProgress } from '../../core/progress.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import { type DenseEmbeddings, takeDense } from '../../models/encoders/embeddings.ts'
 import type { Encoder, EncoderArtifact } from '../../models/encoders/encoder.ts'
-import { makeNamedEncoder } from '../../models/encoders/named.ts'
+import { makeNamedEncoder } from '../../models/encoders/registry.ts'
 
 const CHUNK = 256
 

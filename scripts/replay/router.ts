@@ -203,7 +203,7 @@ export async function withTextReaders<T>(
   work: (readers: TextReaders['needs']) => Promise<T>,
 ): Promise<T> {
   const encoders = new EncoderPool(async (name) => {
-    const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+    const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
     return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
   })
   const { needs, close } = await openTextReaders(file, encoders)

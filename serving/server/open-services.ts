@@ -224,7 +224,7 @@ async function openParts(
 }
 
 async function namedEncoder(name: string): Promise<Encoder> {
-  const { makeNamedEncoder } = await import('../../models/encoders/named.ts')
+  const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
   return (await makeNamedEncoder(name)).encoder
 }
 

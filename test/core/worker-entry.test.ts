@@ -10,7 +10,7 @@ const ROOT = resolve(import.meta.dirname, '../..')
 
 /** Every thread that we start: where its caller is, what it is told, and what it then answers. */
 const THREADS = {
-  'models/encoders/worker/encode-worker': {
+  'models/encoders/encode-worker': {
     data: { spec: { kind: 'none' }, files: new Map(), threads: 1 },
     question: undefined,
     answer: { kind: 'broken', reason: expect.stringContaining('none') },

@@ -202,7 +202,7 @@ export class EncodeThread {
   /** Resolves once the encoder is loaded there. @throws encoder_unavailable */
   start(): Promise<void> {
     this.ready ??= new Promise((resolve, reject) => {
-      const worker = startWorker('./encode-worker', import.meta.url, { workerData: this.data })
+      const worker = startWorker('../encode-worker', import.meta.url, { workerData: this.data })
       this.worker = worker
       worker.on('message', (reply: EncodeReply) => {
         if (reply.kind === 'ready') {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { OnProgress } from '../../../core/progress.ts'
 import { cacheFolder } from '../../../models/encoders/cache.ts'
-import { makeNamedEncoder } from '../../../models/encoders/named.ts'
+import { makeNamedEncoder } from '../../../models/encoders/registry.ts'
 import { GraphBuilder } from '../../../models/onnx/builder.ts'
 import { encodeOnnx } from '../../../models/onnx/encode.ts'
 import { createSession, openOrt } from '../../../models/onnx/session.ts'

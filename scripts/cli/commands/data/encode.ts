@@ -37,7 +37,7 @@ async function run(logs: readonly string[], flags: EncodeFlags): Promise<void> {
   const { readOptions } = await import('../../data-flags.ts')
   const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')
   const { encodeToCache } = await import('../../../../data/embedding-cache.ts')
-  const { makeNamedEncoder } = await import('../../../../models/encoders/named.ts')
+  const { makeNamedEncoder } = await import('../../../../models/encoders/registry.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const shard = flags.shard === undefined ? undefined : await parseShard(flags.shard)

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Encoder } from '../encoder.ts'
-import { openInline } from '../open.ts'
-import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './messages.ts'
+import type { Encoder } from './encoder.ts'
+import { openInline } from './registry.ts'
+import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './worker/messages.ts'
 
 /** A thread that holds one encoder, so that encoding never blocks the thread that answers requests. */
 const { spec, files, threads } = workerData as EncodeWorkerData

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeNamedEncoder } from '../../../models/encoders/named.ts'
+import { makeNamedEncoder } from '../../../models/encoders/registry.ts'
 import { writeTinyModel } from './hf/tiny-model.ts'
 import { type FaultyServer, startFaultyServer } from './openai/faulty-server.ts'
 

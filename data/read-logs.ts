@@ -1,0 +1,49 @@
+import { definedOnly } from '../core/defined.ts'
+import type { Dataset, PairOptions } from './dataset/dataset.ts'
+import { type IngestOptions, openDatasetOrLogs } from './ingest.ts'
+
+/** How logs are read. Every option has the default of the `weir` command's flag of that name. */
+export interface ReadLogsOptions extends Partial<Omit<IngestOptions, 'out'>> {
+  /** which votes and scores label a pair of models; all of them by default */
+  readonly labelled?: PairOptions
+}
+
+/**
+ * Reads preference or outcome logs (JSON lines, CSV, Parquet or Arrow, plain or compressed) into a dataset in
+ * memory, split into train, validation, calibration and test prompts. A single path of a dataset folder that
+ * `weir data ingest` made is opened as it is.
+ *
+ * Refused rows go to `options.rejectsPath`, by default `<first log>.rejects.jsonl` in the working folder.
+ *
+ * @param paths files, folders or globs; one or several
+ * @throws WeirError file_not_found, format_unknown, column_missing, too_many_rejects, dataset_invalid, cancelled
+ */
+export async function readLogs(
+  paths: string | readonly string[],
+  options: ReadLogsOptions = {},
+): Promise<Dataset> {
+  const { labelled, seed = 1, ...reading } = options
+  const all = typeof paths === 'string' ? [paths] : paths
+  const dataset = await openDatasetOrLogs(all, { ...reading, seed })
+  return labelled ? { ...dataset, labelled } : dataset
+}
+
+/** Logs that are read already, or where they are. */
+export type Logs = Dataset | string | readonly string[]
+
+/** @throws WeirError what `readLogs` throws */
+export async function datasetOf(
+  logs: Logs,
+  {
+    seed,
+    signal,
+    onProgress,
+  }: Undefinable<Pick<ReadLogsOptions, 'seed' | 'signal' | 'onProgress'>>,
+): Promise<Dataset> {
+  if (typeof logs !== 'string' && !isList(logs)) return logs
+  return readLogs(logs, definedOnly({ seed, signal, onProgress }))
+}
+
+type Undefinable<T> = { readonly [K in keyof T]?: T[K] | undefined }
+
+const isList = (logs: Dataset | readonly string[]): logs is readonly string[] => Array.isArray(logs)

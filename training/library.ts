@@ -1,0 +1,154 @@
+import { definedOnly } from '../core/defined.ts'
+import type { OnProgress } from '../core/progress.ts'
+import { datasetOf, type Logs } from '../data/read-logs.ts'
+import type { Price } from '../models/prices.ts'
+import { type CalibrateResult, calibrateBundle } from './calibrate/calibrate-bundle.ts'
+import type { Target } from './calibrate/target.ts'
+import type { EngineName } from './engine/engines.ts'
+import { evaluateBundles } from './evaluate/evaluate-bundles.ts'
+import type { EvaluationReport } from './evaluate/report/report.ts'
+import { type TrainResult, train as trainDataset } from './train.ts'
+import { openTrainEncoder } from './train-encoder.ts'
+import type { Settings } from './trainers/settings.ts'
+
+/** What every long call takes: a way to stop it, and a callback for its progress. */
+export interface WorkOptions {
+  /** stops the call, which throws a WeirError `cancelled`; `train` keeps the best epoch so far instead */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+  /** of splits, initial weights, shuffles and bootstrap draws: an integer from 0 to 2^32 - 1, 1 by default */
+  readonly seed?: number | undefined
+}
+
+/** US dollars per million tokens of each model, by its name in the logs. */
+export type Prices = Readonly<Record<string, Price>>
+
+export interface TrainOptions extends WorkOptions {
+  /** the model that costs more and answers better on average, by its name in the logs */
+  readonly strong: string
+  /** the model that would answer the rest */
+  readonly weak: string
+  /** the bundle is written to `out/name`; `bundles` and `router` by default */
+  readonly out?: string | undefined
+  readonly name?: string | undefined
+  /** a router family by name, or `auto` to compare them; `classifier` by default */
+  readonly router?: string | undefined
+  /** `lexical` (the default), `use-lite`, `use-lite-static`, `hf:<dir>`, `openai:<model>`, or `lexical+` one of them */
+  readonly encoder?: string | undefined
+  /** of families that are trained by gradient steps; `onnx` by default */
+  readonly engine?: EngineName | undefined
+  /** of the training engine; 2 by default */
+  readonly threads?: number | undefined
+  /** overrides of the family's hyperparameters */
+  readonly hyperparameters?: Settings | undefined
+  /** how many settings to try in search of better hyperparameters; 1, the defaults alone, by default */
+  readonly tune?: number | undefined
+  readonly prices?: Prices | undefined
+  /** keeps the start of each training prompt in the bundle, where `explain` can show it; false by default */
+  readonly keepText?: boolean | undefined
+  /** where converted encoders are kept between runs; `$WEIR_CACHE`, else the user's cache folder */
+  readonly cacheFolder?: string | undefined
+}
+
+/**
+ * Trains a router between two models, judges it on held-out prompts and writes it as a bundle. The same logs
+ * and seed give the same bundle.
+ *
+ * @returns the bundle's path and manifest, and the report on the test prompts (APGR and CPT with 95% intervals)
+ * @throws WeirError what reading logs throws; rows_too_few, labels_one_class, model_unknown, family_unknown,
+ *   engine_unavailable or module_missing (with the `npm i` line to run), training_diverged, export_mismatch
+ */
+export async function train(logs: Logs, options: TrainOptions): Promise<TrainResult> {
+  const { encoder = 'lexical', prices, cacheFolder, ...given } = options
+  const dataset = await datasetOf(logs, options)
+  const { onProgress } = options
+  const opened = await openTrainEncoder(encoder, { cacheFolder, onProgress })
+  try {
+    return await trainDataset(dataset, {
+      out: 'bundles',
+      name: 'router',
+      router: 'classifier',
+      engine: 'onnx',
+      threads: 2,
+      seed: 1,
+      ...definedOnly(given),
+      ...opened,
+      ...(prices && { prices: tableOf(prices) }),
+    })
+  } finally {
+    await opened.encoder?.encoder.close?.()
+  }
+}
+
+export interface CalibrateOptions extends WorkOptions {
+  /** what the threshold must do, such as `{ kind: 'strong-share', share: 0.3 }` */
+  readonly target: Target
+  /** a calibration method by name; the target's default otherwise */
+  readonly method?: string | undefined
+  /** prompts of the mix that the labelled rows are re-weighted towards */
+  readonly targetPrompts?: readonly string[] | undefined
+  /** overrides of the bundle's own prices */
+  readonly prices?: Prices | undefined
+  /** keeps the bundle's probability calibration as it is; false by default */
+  readonly keepProbabilities?: boolean | undefined
+  /** reports only and writes no version; false by default */
+  readonly dryRun?: boolean | undefined
+}
+
+/**
+ * Chooses the threshold of a bundle for a target, on rows that the router was not trained on, and writes a new
+ * version of the bundle with the threshold and its certificate. The version that was read stays as it is.
+ *
+ * @param bundle the folder of a bundle (its current version) or of one version
+ * @throws WeirError bundle_invalid, calibration_data_short, calibration_impossible, budget_too_small, cancelled
+ */
+export async function calibrate(
+  bundle: string,
+  logs: Logs,
+  options: CalibrateOptions,
+): Promise<CalibrateResult> {
+  const { prices, targetPrompts, ...given } = options
+  const dataset = await datasetOf(logs, options)
+  return calibrateBundle(bundle, definedOnly({ dataset, targetPrompts }), {
+    seed: 1,
+    ...definedOnly(given),
+    ...(prices && { prices: tableOf(prices) }),
+    date: new Date().toISOString(),
+  })
+}
+
+export interface EvaluateOptions extends WorkOptions {
+  /** another pair of the bundles' models; the pair they were trained for by default */
+  readonly strong?: string | undefined
+  readonly weak?: string | undefined
+  readonly prices?: Prices | undefined
+  /** bootstrap replicates; 1,000 by default, 200 past 200,000 prompts */
+  readonly replicates?: number | undefined
+  /** adds curves, slices and the worst misses to the report; false by default */
+  readonly details?: boolean | undefined
+}
+
+/**
+ * Compares bundles with each other and with the free baselines (random, prompt length, kNN, category prior) on
+ * prompts that none of them was trained on.
+ *
+ * @param bundles one folder of a bundle, or several
+ * @returns a report whose figures all have 95% bootstrap intervals, paired across routers
+ * @throws WeirError bundle_invalid, rows_too_few, model_unknown, cancelled
+ */
+export async function evaluate(
+  bundles: string | readonly string[],
+  logs: Logs,
+  options: EvaluateOptions = {},
+): Promise<EvaluationReport> {
+  const { prices, strong, weak, seed = 1, ...given } = options
+  const dataset = await datasetOf(logs, options)
+  return evaluateBundles(typeof bundles === 'string' ? [bundles] : bundles, dataset, {
+    ...given,
+    ...definedOnly({ strong, weak }),
+    seed,
+    prices: prices && tableOf(prices),
+  })
+}
+
+const tableOf = (prices: Prices): ReadonlyMap<string, Price> => new Map(Object.entries(prices))
