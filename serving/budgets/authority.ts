@@ -8,8 +8,10 @@ export interface BudgetAuthority {
   declare(budgets: readonly BudgetSettings[]): void
   /** A claim that is let through (undefined) is held under `id` until it is settled. */
   reserve(id: string, claim: Claim): BudgetRefusal | undefined | Promise<BudgetRefusal | undefined>
-  /** What the claim would be told now, as far as is known here; nothing is held. */
-  preview(claim: Claim): BudgetRefusal | undefined
+  /** What `reserve` would say now, as far as this process knows. Changes nothing. */
+  query(claim: Claim): BudgetRefusal | undefined
+  /** Counts a request that this budget refused because `query` said so, and alerts once a period. */
+  refused(budget: string): void
   settle(id: string, nanos: Nanodollars): void
   states(): BudgetState[] | Promise<BudgetState[]>
   close(): void | Promise<void>

@@ -125,8 +125,11 @@ export class BudgetBook {
 
   /** Undefined where the claim is held from now on. A claim for unknown budgets counts for the others. */
   reserve(id: string, claim: Claim): BudgetRefusal | undefined {
-    const refusal = this.preview(claim)
-    if (refusal) return refusal
+    const refusal = this.query(claim)
+    if (refusal) {
+      this.refused(refusal.budget)
+      return refusal
+    }
     const periods: Record<string, string> = {}
     for (const name of claim.budgets) {
       const account = this.#account(name)
@@ -138,30 +141,30 @@ export class BudgetBook {
     return undefined
   }
 
-  /** As `reserve` refuses, and nothing is held. */
-  preview(claim: Claim): BudgetRefusal | undefined {
-    const refusal = this.#refusal(claim)
-    if (!refusal) return undefined
-    const account = this.#accounts.get(refusal.budget)!
+  /** Counts a request that this budget refused, and alerts once a period. */
+  refused(budget: string): void {
+    const account = this.#account(budget)
+    if (!account) return
     account.refused++
     this.#tell(account, 'refusing')
-    return refusal
   }
 
-  /** A budget that stops comes before one that downgrades. */
-  #refusal({ budgets, nanos }: Claim): BudgetRefusal | undefined {
+  /** What `reserve` would say now. Changes nothing. A budget that stops comes before one that downgrades. */
+  query({ budgets, nanos }: Claim): BudgetRefusal | undefined {
+    const now = this.#now()
     let found: BudgetRefusal | undefined
     for (const name of budgets) {
-      const account = this.#account(name)
+      const account = this.#accounts.get(name)
       if (!account) continue
-      const { settings, balance, held } = account
+      const { settings } = account
       const { usd, per } = settings
       const action = settings.then
       const limit = limitNanos(usd)
-      if (action === 'alert' || balance.spent + held + nanos <= limit) continue
+      const ended = begunSince(account.balance.period, periodOf(per, now))
+      const [spent, held] = ended ? [0, 0] : [account.balance.spent, account.held]
+      if (action === 'alert' || spent + held + nanos <= limit) continue
       if (found && action !== 'stop') continue
-      const reason = nanos > limit ? 'too_large' : balance.spent + nanos > limit ? 'spent' : 'held'
-      const now = this.#now()
+      const reason = nanos > limit ? 'too_large' : spent + nanos > limit ? 'spent' : 'held'
       const end = periodEnd(per, now)
       const wait = reason === 'held' ? 1 : end && Math.ceil((end - now) / 1000)
       const retryAfter = reason === 'too_large' || wait === undefined ? {} : { retryAfter: wait }

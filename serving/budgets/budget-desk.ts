@@ -21,6 +21,8 @@ export class BudgetDesk {
         return this.#declare(worker, question.budgets)
       case 'reserve':
         return this.#authority.reserve(id(question.id), question.claim)
+      case 'refused':
+        return this.#authority.refused(question.budget)
       case 'settle':
         return this.#authority.settle(id(question.id), question.nanos)
       case 'states':

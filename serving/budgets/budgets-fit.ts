@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { ModelTerms } from './bound.ts'
-import type { BudgetScope, BudgetSettings } from './settings.ts'
+import { type BudgetScope, type BudgetSettings, listed } from './settings.ts'
 import { webhookUrl } from './webhook.ts'
 
 export interface BudgetSurroundings {
@@ -57,6 +57,3 @@ export function assertBudgetsFit(
     }
   }
 }
-
-const listed = (names: BudgetScope[keyof BudgetScope]): readonly string[] =>
-  names === undefined ? [] : typeof names === 'string' ? [names] : names

@@ -82,7 +82,8 @@ export function openLocalAuthority(options: LocalAuthorityOptions): LocalAuthori
         journal.now({ object: 'hold', id, ...book.held(id)! })
         return undefined
       },
-      preview: (claim) => book.preview(claim),
+      query: (claim) => book.query(claim),
+      refused: (budget) => book.refused(budget),
       settle,
       states: () => book.states(),
       abandon(prefix) {

@@ -38,7 +38,8 @@ export function openAuthority(options: OpenAuthorityOptions): LocalAuthority {
       if (opened || budgets.length > 0) open().declare(budgets)
     },
     reserve: (id, claim) => open().reserve(id, claim),
-    preview: (claim) => opened?.preview(claim),
+    query: (claim) => opened?.query(claim),
+    refused: (budget) => opened?.refused(budget),
     settle: (id, nanos) => opened?.settle(id, nanos),
     abandon: (prefix) => opened?.abandon(prefix),
     states: () => opened?.states() ?? [],

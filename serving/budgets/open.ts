@@ -51,6 +51,8 @@ export interface Budgets {
   /** See `Reservations`. */
   reserve(question: BudgetQuestion): Reservation | undefined | Promise<Reservation | undefined>
   query(question: BudgetQuestion): BudgetRefusal | undefined
+  /** Counts a request that was refused, or kept from a model, because `query` said so, and alerts once a period. */
+  refused(budget: string): void
   /** Writes down what a request that has ended spent. */
   record(request: SpentRequest): void
   /**
@@ -147,6 +149,7 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   return {
     reserve: (question) => reservations?.reserve(question),
     query: (question) => reservations?.query(question),
+    refused: (budget) => authority?.refused(budget),
     record(request) {
       for (const line of spendOf(request, now())) {
         table.add(line)

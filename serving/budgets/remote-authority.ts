@@ -8,6 +8,7 @@ import type { BudgetSettings } from './settings.ts'
 export type BudgetQuestion =
   | { readonly do: 'declare'; readonly budgets: readonly BudgetSettings[] }
   | { readonly do: 'reserve'; readonly id: string; readonly claim: Claim }
+  | { readonly do: 'refused'; readonly budget: string }
   | { readonly do: 'settle'; readonly id: string; readonly nanos: number }
   | { readonly do: 'states' }
 
@@ -40,13 +41,14 @@ export function remoteAuthority(line: PrimaryLine, now: () => number): BudgetAut
       if (refusal) refusals.set(refusal.budget, { refusal, nanos: claim.nanos, at: now() })
       return refusal
     },
-    preview({ budgets, nanos }) {
+    query({ budgets, nanos }) {
       for (const name of budgets) {
         const known = refusals.get(name)
         if (known && nanos >= known.nanos && now() - known.at < BELIEVED_MS) return known.refusal
       }
       return undefined
     },
+    refused: (budget) => tell({ do: 'refused', budget }),
     settle: (id, nanos) => tell({ do: 'settle', id, nanos }),
     states: async () => (await ask({ do: 'states' })) as BudgetState[],
     // so that what was settled last has arrived

@@ -58,10 +58,10 @@ export class Reservations {
     return verdict instanceof Promise ? verdict.then(judged) : judged(verdict)
   }
 
-  /** Why the question would be refused now, as far as this process knows. Never waits. */
+  /** Why `reserve` would refuse the question now, as far as this process knows. Changes nothing, never waits. */
   query(question: BudgetQuestion): BudgetRefusal | undefined {
     const claim = this.#claim(question)
-    return claim && this.#options.authority.preview(claim)
+    return claim && this.#options.authority.query(claim)
   }
 
   #claim(question: BudgetQuestion): Claim | undefined {

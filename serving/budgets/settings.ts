@@ -23,6 +23,10 @@ export const BudgetScope = Type.Object(
 )
 export type BudgetScope = Type.Static<typeof BudgetScope>
 
+/** The names of one field of a scope; none where it is absent. */
+export const listed = (names: BudgetScope[keyof BudgetScope]): readonly string[] =>
+  names === undefined ? [] : typeof names === 'string' ? [names] : names
+
 /** One budget, the same in a policy file's `budgets` and in `gateway.budgets`. */
 export const BudgetSettings = Type.Object(
   {

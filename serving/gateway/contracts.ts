@@ -90,6 +90,7 @@ export const NO_STEP = 'none'
 export interface Deciding {
   /** one of `STEP_NAMES`, the name of a step that was registered from outside, or `NO_STEP` */
   readonly step: string
+  /** of `cache`: the step that decided first */
   readonly reason: string
   /** the rule's or route's own name */
   readonly name?: string
@@ -134,6 +135,8 @@ export interface ServePlan {
   readonly policy?: PolicyName
   /** each step's word, in their order, up to the one that decided */
   readonly steps?: readonly StepVerdict[]
+  /** of each model that a budget closed to the request: the budget's name */
+  readonly overBudget?: readonly string[]
 }
 
 /** What the policy says of a request that is not to be answered by any model. */
@@ -149,6 +152,8 @@ export interface RefusePlan {
   readonly notes?: Readonly<Record<string, string | number>>
   readonly policy?: PolicyName
   readonly steps?: readonly StepVerdict[]
+  /** of each model that a budget closed to the request: the budget's name */
+  readonly overBudget?: readonly string[]
 }
 
 export type Plan = ServePlan | RefusePlan

@@ -27,6 +27,8 @@ export interface GatewayOptions {
   /** the strategies that a plan may name, beside `single` */
   readonly strategies?: readonly Strategy[]
   readonly observers: readonly ServedObserver[]
+  /** called with the budget's name for each model that a budget closed to a request that is served or refused */
+  readonly onOverBudget?: (budget: string) => void
   readonly deadlineMs: number
   readonly streamLimitMs: number
   readonly forwardHeaders: readonly string[]
@@ -76,7 +78,7 @@ export type OnCancel = (cancel: () => void) => void
 const single: Strategy = { kind: 'single', run: (call) => call.sendFirst(call.plan.targets) }
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { dispatcher, policy, observers, now } = options
+  const { dispatcher, policy, observers, onOverBudget, now } = options
   const strategies = new Map([single, ...(options.strategies ?? [])].map((s) => [s.kind, s]))
 
   const open = (endpoint: Endpoint, request: GatewayRequest, cancelled: OnCancel): Exchange => {
@@ -163,6 +165,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     async chat(request, cancelled) {
       const exchange = open('chat', request, cancelled)
       const plan = await part(exchange, undefined, () => policy.plan(request, exchange.planning()))
+      for (const budget of plan.overBudget ?? []) onOverBudget?.(budget)
       if (plan.kind === 'refuse') {
         if (plan.as === 'answer') return outcome(exchange, plan, undefined)
         throw refuse(exchange, plan)
@@ -186,7 +189,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         }
         return policy.admits?.(request, exchange.planning())
       })
-      if (refused) throw refuse(exchange, refused)
+      if (refused) {
+        for (const budget of refused.overBudget ?? []) onOverBudget?.(budget)
+        throw refuse(exchange, refused)
+      }
       const target = { model }
       const plan = {
         kind: 'serve',

@@ -16,6 +16,9 @@ export interface LearnedPolicyOptions {
   readonly hedgeAfterMs: number | undefined
 }
 
+/** What its plans name as their step, of those that serve. */
+export const LEARNED_POLICY_STEPS = ['model_named', 'learned', 'fallback'] as const
+
 /**
  * The default policy: a model that is named is asked; else the learned router picks, and its candidates
  * are the fallback order.

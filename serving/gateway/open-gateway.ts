@@ -1,6 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { createRandom } from '../../core/random.ts'
 import { readPrices } from '../../models/prices.ts'
+import type { Budgets } from '../budgets/open.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
@@ -16,10 +17,10 @@ import {
   type GatewayConfig,
 } from './config.ts'
 import type { Policy, ServedObserver, Strategy } from './contracts.ts'
-import type { Admit } from './dispatch.ts'
 import { ModelDispatcher, RetryBudget, type ServedModel } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
+import { reserving } from './spending.ts'
 
 export interface OpenGatewayOptions {
   readonly fleet: Fleet
@@ -29,8 +30,8 @@ export interface OpenGatewayOptions {
   readonly strategies?: readonly Strategy[]
   /** another policy than the default, which it is given to build on */
   readonly policy?: (learned: Policy, models: ReadonlyMap<string, ServedModel>) => Policy
-  /** has a say before every attempt */
-  readonly admit?: Admit | undefined
+  /** hold every attempt to what may be spent */
+  readonly budgets?: Pick<Budgets, 'reserve' | 'refused'> | undefined
   /** kinds of upstream that the configuration may name, beside Weir's own */
   readonly upstreamKinds?: readonly UpstreamKind[] | undefined
   /** milliseconds since 1970 */
@@ -61,6 +62,7 @@ export async function openGateway(
   config: GatewayConfig,
   options: OpenGatewayOptions,
 ): Promise<OpenGateway> {
+  const { budgets } = options
   const clock = (): number => performance.now()
   const random = createRandom(options.seed)
   const upstreams = new Map<string, Upstream>()
@@ -89,7 +91,7 @@ export async function openGateway(
       budget: new RetryBudget(config.retry_budget ?? DEFAULT_RETRY_BUDGET),
       now: clock,
       random: () => random.next(),
-      admit: options.admit,
+      admit: budgets && reserving(budgets),
     })
     const learned = createLearnedPolicy({
       decider: options.decider,
@@ -103,6 +105,7 @@ export async function openGateway(
       policy: options.policy?.(learned, models) ?? learned,
       strategies: options.strategies ?? [],
       observers: options.observers ?? [],
+      onOverBudget: (budget) => budgets?.refused(budget),
       deadlineMs: config.deadline_ms ?? DEFAULT_REQUEST_DEADLINE_MS,
       streamLimitMs: config.stream_limit_ms ?? DEFAULT_STREAM_LIMIT_MS,
       forwardHeaders: config.forward_headers ?? DEFAULT_FORWARD_HEADERS,

@@ -1,6 +1,9 @@
+import { definedOnly } from '../../core/defined.ts'
+import { WeirError } from '../../core/errors.ts'
 import type { Budgets } from '../budgets/open.ts'
 import type { BudgetQuestion, Reservation } from '../budgets/reservations.ts'
 import { refusalError } from '../budgets/reservations.ts'
+import { type BudgetSettings, listed } from '../budgets/settings.ts'
 import type { Attempt, GatewayRequest, Plan, ServedObserver } from './contracts.ts'
 import type { Admit } from './dispatch.ts'
 
@@ -16,8 +19,47 @@ const UNBILLED = new Set([
 /** Whether an attempt may be on the bill: an answer that was late, cut or given up was worked on. */
 const mayBeBilled = (outcome: string): boolean => !UNBILLED.has(outcome)
 
-/** The rule or route that decided, else the step: what spending is counted under. */
-const routeOf = ({ deciding }: Plan): string => deciding.name ?? deciding.step
+/**
+ * What spending is counted under: the rule or route that decided, else the step. A cached decision counts
+ * for what made it, which is its reason.
+ */
+const routeOf = ({ deciding: { name, step, reason } }: Plan): string =>
+  name ?? (step === 'cache' ? reason : step)
+
+/** The steps that spending is counted under where no rule or route has a name. */
+export const SPENDING_STEPS = ['learned', 'sticky', 'default', 'fallback', 'model_named'] as const
+
+/** What a budget's `of.route` should have been; undefined where it is one of the names that spending is counted under. */
+export function expectedRoute(names: readonly string[], got: string): string | undefined {
+  if (names.includes(got)) return undefined
+  const known = `one of ${names.join(', ')}`
+  return got === 'cache'
+    ? `the rule, route or step that decided first, as a cached decision counts for it: ${known}`
+    : known
+}
+
+/**
+ * Refuses a budget of the server's configuration that could never count, as nothing decides under its route.
+ *
+ * @param names that spending is counted under
+ * @throws config_invalid
+ */
+export function assertBudgetRoutes(
+  budgets: readonly BudgetSettings[],
+  names: readonly string[],
+): void {
+  for (const [i, { of = 'all' }] of budgets.entries()) {
+    for (const got of of === 'all' ? [] : listed(of.route)) {
+      const expected = expectedRoute(names, got)
+      if (expected === undefined) continue
+      throw new WeirError('config_invalid', {
+        where: `gateway.budgets.${i}.of.route`,
+        expected,
+        got,
+      })
+    }
+  }
+}
 
 /** Reserves what each attempt may cost before it is made. */
 export const reserving =
@@ -62,12 +104,13 @@ export const spendObserver =
 
 /** Why a budget closes a model to a request. */
 export interface BudgetClosed {
+  readonly budget: string
   readonly reason: string
   readonly status: 402
   readonly retryAfter?: number
 }
 
-/** Whether a budget that downgrades closes the model to the request, as far as is known here. Never waits. */
+/** Whether a budget that downgrades closes the model to the request, as far as this process knows. Changes nothing, never waits. */
 export function closedByBudget(
   budgets: Pick<Budgets, 'query'>,
   model: string,
@@ -86,5 +129,5 @@ export function closedByBudget(
   const refusal = budgets.query(question)
   if (refusal?.action !== 'downgrade') return undefined
   const { message, retryAfter } = refusalError(refusal, model)
-  return { reason: message, status: 402, ...(retryAfter === undefined ? {} : { retryAfter }) }
+  return { budget: refusal.budget, status: 402, ...definedOnly({ reason: message, retryAfter }) }
 }

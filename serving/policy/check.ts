@@ -4,6 +4,7 @@ import { compilePattern } from '../../core/pattern.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import { parseSource, type Source } from '../../core/yaml-source.ts'
 import type { BudgetScope } from '../budgets/settings.ts'
+import { expectedRoute, SPENDING_STEPS } from '../gateway/spending.ts'
 import { findSettingsFaults, type StrategySettings } from '../strategies/settings.ts'
 import { type Condition, LANGUAGES } from './condition.ts'
 import { NO_ROUTE, PolicyFile } from './file.ts'
@@ -265,16 +266,13 @@ function learnedCheck(...[file, find]: Parameters<SectionCheck>): void {
 
 /** What is wrong with a policy file's budgets, as far as the file alone can tell. */
 function budgetsCheck(...[file, find]: Parameters<SectionCheck>): void {
-  const { budgets = [], rules = [], semantic, keys = {} } = file
+  const { budgets = [], keys = {} } = file
   find.unique(
     ['budgets'],
     budgets.map(({ name }) => name),
   )
   const tiers = Object.values(keys).flatMap(({ tier }) => tier ?? [])
-  const deciders = [
-    ...rules.map(({ name }) => name),
-    ...(semantic?.routes ?? []).map(({ name }) => name),
-  ]
+  const routes = spendingRoutes(file)
   for (const [i, { of = 'all' }] of budgets.entries()) {
     if (of === 'all') continue
     const each = (
@@ -288,15 +286,24 @@ function budgetsCheck(...[file, find]: Parameters<SectionCheck>): void {
     }
     each('model', (at, name) => find.oneOf(at, Object.keys(file.models), name))
     each('tier', (at, name) => find.oneOf(at, tiers, name))
-    // a model or route that the client names is decided by its name
-    each('route', (at, name) =>
-      find.oneOf(at, [...deciders, ...UNNAMED_STEPS, ...find.targets], name),
-    )
+    each('route', (at, name) => {
+      const expected = expectedRoute(routes, name)
+      if (expected !== undefined) find.fault(at, expected, name)
+    })
   }
 }
 
-/** Steps that decide without a rule's or route's name. */
-const UNNAMED_STEPS = ['learned', 'sticky', 'default', 'fallback', 'model_named']
+/** The names that spending of a policy's requests is counted under. */
+export function spendingRoutes({ rules, semantic, routes, models }: PolicyFile): string[] {
+  return [
+    ...(rules ?? []).map(({ name }) => name),
+    ...(semantic?.routes ?? []).map(({ name }) => name),
+    ...SPENDING_STEPS,
+    // a route or model that the client names decides by its name
+    ...Object.keys(routes ?? {}),
+    ...Object.keys(models),
+  ]
+}
 
 function defaultCheck(...[file, find]: Parameters<SectionCheck>): void {
   find.oneOf(['default'], find.targets, file.default)

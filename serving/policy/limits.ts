@@ -50,6 +50,8 @@ export interface Closed {
   readonly status?: NonNullable<RefusePlan['status']>
   /** seconds after which it may be open again */
   readonly retryAfter?: number
+  /** the budget that closes it */
+  readonly budget?: string
 }
 
 /** What hard limits leave of a policy's models. No later step gets past it. */

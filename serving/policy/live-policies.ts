@@ -5,6 +5,7 @@ import { WeirError } from '../../core/errors.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import type { Budgets } from '../budgets/open.ts'
+import type { BudgetSettings } from '../budgets/settings.ts'
 import type { GatewayConfig } from '../gateway/config.ts'
 import type {
   GatewayRequest,
@@ -14,9 +15,10 @@ import type {
   PolicyName,
   ServePlan,
 } from '../gateway/contracts.ts'
+import { assertBudgetRoutes } from '../gateway/spending.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
-import { assertPolicyFits, type CheckedPolicy, checkPolicy } from './check.ts'
+import { assertPolicyFits, type CheckedPolicy, checkPolicy, spendingRoutes } from './check.ts'
 import type { PolicyFile } from './file.ts'
 import { type FleetRouter, fleetRouter } from './learned-router.ts'
 import type { ModelLimit } from './limits.ts'
@@ -374,15 +376,41 @@ export function joinHooks(first: PolicyHooks, second: PolicyHooks): PolicyHooks 
   }
 }
 
-/** Declares the budgets of policies as they are loaded, beside other hooks. */
-export function budgetHooks(budgets: Budgets, more: PolicyHooks = {}): PolicyHooks {
-  const declaration = ({ name, path, text }: PolicyCandidate) =>
-    declarationOf(name, checkPolicy(text, path).file)
-  const own: PolicyHooks = {
-    admit: (candidate) => budgets.check(...declaration(candidate)),
-    onPolicyLoaded: (loaded) => budgets.declare(...declaration(loaded)),
+export interface BudgetHooks extends PolicyHooks {
+  /** the names that spending is counted under with the policies that serve now */
+  readonly routes: readonly string[]
+}
+
+/**
+ * Declares the budgets of policies as they are loaded. A policy that takes away a route that a budget of the
+ * server counts is refused.
+ *
+ * @param ofServer `gateway.budgets`
+ */
+export function budgetHooks(
+  budgets: Pick<Budgets, 'check' | 'declare'>,
+  ofServer: readonly BudgetSettings[],
+): BudgetHooks {
+  const routes = new Map<string, readonly string[]>()
+  const fileOf = ({ path, text }: PolicyCandidate): PolicyFile => checkPolicy(text, path).file
+  return {
+    get routes() {
+      return [...routes.values()].flat()
+    },
+    admit(candidate) {
+      const file = fileOf(candidate)
+      budgets.check(...declarationOf(candidate.name, file))
+      // at the start the policies after this one are not known yet: what opened them looks at all
+      if (candidate.previousHash === undefined) return
+      const next = new Map(routes).set(candidate.name, spendingRoutes(file))
+      assertBudgetRoutes(ofServer, [...next.values()].flat())
+    },
+    onPolicyLoaded(loaded) {
+      const file = fileOf(loaded)
+      routes.set(loaded.name, spendingRoutes(file))
+      budgets.declare(...declarationOf(loaded.name, file))
+    },
   }
-  return joinHooks(own, more)
 }
 
 /** What of a policy file budgets need to know: its budgets, and the tiers of keys by name. */

@@ -115,7 +115,7 @@ export function createPolicy(policy: CheckedPolicy, needs: PolicyServices): File
       for (const step of steps) {
         if (!ADMITTING.has(step.name)) continue
         const result = await step.decide(state)
-        if (result?.kind === 'refuse') return result
+        if (result?.kind === 'refuse') return { ...result, ...closedByBudgets(state) }
       }
       return undefined
     },
@@ -134,13 +134,20 @@ export function createPolicy(policy: CheckedPolicy, needs: PolicyServices): File
           ? await chances(request, planning.signal, { state, decision })
           : undefined
       remember(steps, state, plan)
-      if (plan.kind === 'refuse') return { ...plan, steps: verdicts }
+      const told = { steps: verdicts, ...closedByBudgets(state) }
+      if (plan.kind === 'refuse') return { ...plan, ...told }
       // where it is not known what the other falls would have come to: at least this
       const least = draws.probability * plan.propensity
       const propensity = all?.get(plan.targets[0]!.model) ?? least
-      return { ...plan, propensity, steps: verdicts }
+      return { ...plan, propensity, ...told }
     },
   }
+}
+
+/** For the budgets that closed a model to this request, which count it where it is no preview. */
+function closedByBudgets({ closed }: StepState): Pick<Plan, 'overBudget'> {
+  const overBudget = [...closed.values()].flatMap(({ budget }) => budget ?? [])
+  return overBudget.length > 0 ? { overBudget } : {}
 }
 
 /** Stands in for what costs money or leaves a trace, and knows when that makes the outcome a guess. */

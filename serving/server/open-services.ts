@@ -12,10 +12,11 @@ import { openAuditLog } from '../audit/audit-log.ts'
 import { type BundleAudit, bundleAudit } from '../audit/bundle-audit.ts'
 import { policyHooks } from '../audit/policy-hooks.ts'
 import { type Budgets, openBudgets, spendFolderOf } from '../budgets/open.ts'
+import { LEARNED_POLICY_STEPS } from '../gateway/learned-policy.ts'
 import { gatewayMetrics } from '../gateway/metrics.ts'
 import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
 import { requestLog } from '../gateway/request-log.ts'
-import { closedByBudget, reserving, spendObserver } from '../gateway/spending.ts'
+import { assertBudgetRoutes, closedByBudget, spendObserver } from '../gateway/spending.ts'
 import {
   budgetHooks,
   joinHooks,
@@ -171,25 +172,27 @@ async function openParts(
       }),
     )
     budgets = spending
+    const ofBudgets = budgetHooks(spending, priced.budgets ?? [])
     const live = await openGatewayPolicies(priced, {
       decider,
       fleet,
       draws: exploration !== undefined || online !== undefined,
       makeEncoder: options.makeEncoder ?? namedEncoder,
       limits: [(model, _, { request }) => closedByBudget(spending, model, request)],
-      hooks: budgetHooks(spending, joinHooks(ofPolicies, options.policyHooks ?? {})),
+      hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
       onWarning: options.onWarning,
       now,
     })
     if (live) parts.use(live)
     policies = live
+    assertBudgetRoutes(priced.budgets ?? [], live ? ofBudgets.routes : LEARNED_POLICY_STEPS)
     const byPolicy = live ? [policyMetrics(metrics.registry, () => live.status)] : []
     const opened = await openGateway(priced, {
       fleet,
       decider,
       environment: options.environment ?? process.env,
       observers: [...servedObservers, count, ...byPolicy, spendObserver(spending)],
-      admit: reserving(spending),
+      budgets: spending,
       ...(live ? { policy: () => live } : {}),
       strategies: createStrategies(),
       now,

@@ -56,6 +56,23 @@ test('a refusal says when it may fit: at the end of the day or month, never for 
   expect(large?.retryAfter).toBeUndefined()
 })
 
+test('a query says what a reservation would be told, and changes nothing', () => {
+  const { its, clock, alerts } = book([budget({ action: 'downgrade' })])
+  its.reserve('a', claim(0.9, 'all'))
+  const before = [its.state(), its.states()]
+  expect(its.query(claim(0.2, 'all'))).toMatchObject({ budget: 'all', reason: 'held' })
+  expect(its.query(claim(0.1, 'all'))).toBeUndefined()
+  // on the next day all of it is there again, and still nothing has been opened
+  clock.now += DAY
+  expect(its.query(claim(0.2, 'all'))).toBeUndefined()
+  clock.now -= DAY
+  expect([its.state(), its.states()]).toEqual(before)
+  expect(alerts).toEqual([])
+  its.refused('all')
+  expect(its.states()).toMatchObject([{ refused: 1 }])
+  expect(alerts.map(({ level }) => level)).toEqual(['refusing'])
+})
+
 test('of several budgets the one that stops speaks, and none of them is charged', () => {
   const { its } = book([
     budget({ name: 'soft', usd: 0.1, action: 'downgrade' }),

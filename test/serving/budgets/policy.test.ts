@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseSource } from '../../../core/yaml-source.ts'
 import type { GatewayConfig } from '../../../serving/gateway/config.ts'
 import { policyFaults } from '../../../serving/policy/check.ts'
 import { keyHash } from '../../../serving/router/keys.ts'
 import { type GatewayApp, gatewayApp, user } from '../gateway/gateway-app.ts'
+import { budget } from './budget.ts'
 
 let folder: string
 let gateway: GatewayApp | undefined
@@ -35,12 +36,16 @@ default: small
 
 const path = () => join(folder, 'policy.yaml')
 
-async function open(text: string, more: Partial<GatewayConfig> = {}) {
+async function open(
+  text: string,
+  more: Partial<GatewayConfig> = {},
+  served: Pick<GatewayConfig, 'policy' | 'policies'> = { policy: path() },
+) {
   writeFileSync(path(), text)
   const price = { input: 1, output: 2 }
   gateway = await gatewayApp(
     {
-      policy: path(),
+      ...served,
       models: {
         small: { upstreams: [{ upstream: 'little' }], price, context: 4000 },
         big: {
@@ -138,6 +143,99 @@ test('a reload changes budgets and keeps what they have spent; one that cannot b
   expect((await gateway!.services.budgets!.report()).budgets).toMatchObject([
     { name: 'all', usd: 0.06, spent_usd: 0.04 },
   ])
+})
+
+test('an explanation asks budgets and changes nothing; the chat it explains is counted', async () => {
+  await open(policy('  - { name: big, usd: 0.001, per: day, of: { model: big }, then: downgrade }'))
+  const budgets = async () => (await gateway!.services.budgets!.report()).budgets
+  const warnings = () => gateway!.warnings.filter((line) => line.startsWith('budget '))
+  for (let i = 0; i < 3; i++) {
+    const response = await fetch(`${gateway!.url}/route`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: 'Bearer key-shop' },
+      body: JSON.stringify({ prompt: 'prove it', explain: true }),
+    })
+    const { explanation } = (await response.json()) as {
+      explanation: { rules: { step: string; reason?: string }[] }
+    }
+    const told = explanation.rules.find(({ step }) => step === 'policy')
+    expect(told?.reason).toMatch(/^would ask small/)
+  }
+  expect(await budgets()).toMatchObject([{ spent_usd: 0, held_usd: 0, refused: 0 }])
+  expect(warnings()).toEqual([])
+  for (let i = 0; i < 2; i++) {
+    expect(await ask('shop')).toMatchObject({ model: 'small', step: 'default' })
+  }
+  expect(await budgets()).toMatchObject([{ spent_usd: 0, refused: 2 }])
+  expect(warnings()).toEqual([
+    expect.stringMatching(/^budget big: models that do not fit are closed/),
+  ])
+})
+
+test('a chat is counted once, however many policies look at it', async () => {
+  const text = policy(
+    '  - { name: big, usd: 0.001, per: day, of: { model: big }, then: downgrade }',
+  )
+  const paths = ['a', 'b'].map((name) => join(folder, `${name}.yaml`))
+  for (const each of paths) writeFileSync(each, text)
+  const policies = paths.map((path, i) => ({ name: `p${i}`, path, weight: 1 }))
+  await open(text, {}, { policies })
+  for (let i = 0; i < 4; i++) expect(await ask('shop')).toMatchObject({ model: 'small' })
+  expect((await gateway!.services.budgets!.report()).budgets).toMatchObject([{ refused: 4 }])
+})
+
+test('a cached decision counts for the step or rule that made it', async () => {
+  const budgets = [
+    '  - { name: learned, usd: 0.05, per: day, of: { route: learned }, then: stop }',
+    '  - { name: all, usd: 5, per: day, then: alert }',
+  ].join('\n')
+  await open(policy(budgets, 'learned: {}\ncache: { minutes: 10 }'))
+  const answers: Awaited<ReturnType<typeof ask>>[] = []
+  // the router sends it to the big model, at $0.02 an answer
+  for (let i = 0; i < 6; i++) answers.push(await ask('shop', 'integral'))
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 402, 402, 402, 402])
+  expect(answers.map(({ step }) => step).slice(0, 2)).toEqual(['learned', 'cache'])
+  const { budgets: states, cells } = await gateway!.services.budgets!.report()
+  expect(states).toMatchObject([{ spent_usd: 0.04 }, { spent_usd: 0.04 }])
+  expect(cells.map(({ route, cost_usd }) => [route, cost_usd])).toEqual([['learned', 0.04]])
+})
+
+describe('a budget of the server whose route is nobody’s', () => {
+  const budgets = (...route: string[]): Partial<GatewayConfig> => ({
+    budgets: [budget({ name: 'server', of: { route } })],
+  })
+  const mine = policy('  - { name: all, usd: 5, per: day, then: alert }')
+
+  test('is refused at the start, with the names there are', async () => {
+    await expect(open(mine, budgets('hard', 'haard'))).rejects.toThrow(
+      'gateway.budgets.0.of.route: expected one of hard, learned, sticky, default, fallback, model_named, big, small, got haard',
+    )
+    await expect(open(mine, budgets('cache'))).rejects.toThrow(
+      /of\.route: expected the rule, route or step that decided first, as a cached decision counts for it: one of hard, .*, got cache/,
+    )
+    await open(mine, budgets('hard', 'default'))
+    expect(await ask('shop')).toMatchObject({ model: 'big' })
+    expect((await gateway!.services.budgets!.report()).budgets).toMatchObject([
+      { name: 'server', spent_usd: 0.02 },
+      { name: 'all' },
+    ])
+  })
+
+  test('is refused where there is no policy', async () => {
+    await expect(open(mine, budgets('laerned'), {})).rejects.toThrow(
+      'gateway.budgets.0.of.route: expected one of model_named, learned, fallback, got laerned',
+    )
+    await open(mine, budgets('learned', 'model_named'), {})
+  })
+
+  test('keeps a policy from being loaded that takes the route away', async () => {
+    await open(mine, budgets('hard'))
+    writeFileSync(path(), mine.replace('name: hard', 'name: harder'))
+    await expect(gateway!.services.policies!.reload('a test')).rejects.toThrow(
+      /gateway\.budgets\.0\.of\.route: expected one of harder, .*, got hard/,
+    )
+    expect(await ask('shop')).toMatchObject({ rule: 'hard' })
+  })
 })
 
 test('faults of budgets are told by line', () => {

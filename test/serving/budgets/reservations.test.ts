@@ -28,7 +28,8 @@ function admission(
         claims.push(claim)
         return refusal as undefined
       },
-      preview: () => undefined,
+      query: () => undefined,
+      refused: () => {},
       settle: (_, nanos) => settled.push(nanos),
       states: () => [],
       close: () => {},

@@ -59,8 +59,8 @@ describe('budgets of several workers', () => {
     const claim = { budgets: ['all'], nanos: 300_000 }
     expect(await a.budgets.reserve('1', claim)).toBeUndefined()
     expect(await b.budgets.reserve('1', claim)).toMatchObject({ budget: 'all', reason: 'held' })
-    expect(b.budgets.preview(claim)).toMatchObject({ budget: 'all' })
-    expect(b.budgets.preview({ ...claim, nanos: 1 })).toBeUndefined()
+    expect(b.budgets.query(claim)).toMatchObject({ budget: 'all' })
+    expect(b.budgets.query({ ...claim, nanos: 1 })).toBeUndefined()
     a.budgets.settle('1', 50_000)
     await a.budgets.close()
     expect(await b.budgets.reserve('2', claim)).toBeUndefined()
