@@ -1,9 +1,9 @@
 import { WeirError } from '../core/errors.ts'
+import type { PartialInterval } from '../core/stats/intervals.ts'
 import type { Dataset } from '../data/dataset/dataset.ts'
 import { pairLabels } from '../data/pair.ts'
 import type { Embeddings } from '../models/encoders/embeddings.ts'
 import { evaluateRouters, MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
-import type { Interval } from './evaluate/metrics/interval.ts'
 import { type FitRouterOptions, fitHead, type PreparedRows, prepareRows } from './fit-router.ts'
 import { winRateLosses } from './trainers/pair-rows.ts'
 import { loadTrainer } from './trainers/registry.ts'
@@ -18,7 +18,7 @@ export const AUTO = 'auto'
 /** One family of the table that `--router auto` prints. */
 export interface AutoRow extends Standing {
   /** on the rows held back for the comparison */
-  readonly apgr: Interval
+  readonly apgr: PartialInterval
 }
 
 export interface AutoChoice {
@@ -123,7 +123,7 @@ async function compare(
   }
 }
 
-const NONE: Interval = { value: null, low: null, high: null }
+const NONE: PartialInterval = { value: null, low: null, high: null }
 
 async function intervals(
   dataset: Dataset,
@@ -132,7 +132,7 @@ async function intervals(
   rows: readonly number[],
   y: readonly number[],
   scored: readonly { name: string; winRate: Float64Array }[],
-): Promise<ReadonlyMap<string, Interval>> {
+): Promise<ReadonlyMap<string, PartialInterval>> {
   if (rows.length < MIN_EVALUATION_ROWS) return new Map()
   const report = await evaluateRouters({
     routers: scored.map(({ name, winRate }) => ({ name, winRate: rows.map((i) => winRate[i]!) })),

@@ -12,7 +12,10 @@ const LANCZOS = [
   1.5056327351493116e-7,
 ]
 
-/** Regularised incomplete beta I_x(a, b): Lentz's continued fraction (Numerical Recipes 6.4). */
+/**
+ * Regularised incomplete beta I_x(a, b): the continued fraction of DLMF 8.17.22 and 8.17.23, by the modified
+ * Lentz algorithm (Thompson and Barnett 1986).
+ */
 export function betaCdf(x: number, a: number, b: number): number {
   if (x <= 0) return 0
   if (x >= 1) return 1

@@ -1,3 +1,6 @@
+/** 97.5% point of the standard normal: a 95% interval is the estimate and this many standard errors either way. */
+export const Z_95 = 1.959963984540054
+
 /** Standard normal density. */
 export const normalDensity = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)
 

@@ -1,8 +1,7 @@
+import { Z_95 } from '../../core/stats/normal.ts'
 import type { PairOptions } from '../dataset/dataset.ts'
 import { type Dataset, SPLITS, type Split } from '../dataset/dataset.ts'
 import { pairLabels } from '../pair.ts'
-
-const Z95 = 1.96
 
 /** What is to be gained by routing between two models, from a dataset's labels alone. */
 export interface PairGain {
@@ -44,7 +43,7 @@ export function pairGain(
   for (const prompt of labels.prompt) bySplit[dataset.split[prompt]!]!++
   const mean = gains.reduce((sum, gain) => sum + gain, 0) / n
   const deviation = Math.sqrt(gains.reduce((sum, gain) => sum + (gain - mean) ** 2, 0) / n)
-  const margin = (Z95 * deviation) / Math.sqrt(n)
+  const margin = (Z_95 * deviation) / Math.sqrt(n)
   const clear = Math.abs(mean) > margin
   const chance = (rows: number): number | null =>
     clear && rows > 0 ? apgrMargin(deviation, mean, rows) : null
@@ -79,7 +78,7 @@ export function pairGain(
  * rank, and a rank in [0, 1] has variance 1/12.
  */
 function apgrMargin(deviation: number, mean: number, rows: number): number {
-  return (Z95 * deviation) / Math.sqrt(12 * rows) / Math.abs(mean)
+  return (Z_95 * deviation) / Math.sqrt(12 * rows) / Math.abs(mean)
 }
 
 /** APGR of the order of the gains themselves, best first (trapezoids over n steps). Gains ascending. */

@@ -1,7 +1,7 @@
+import type { Interval } from '../../core/stats/intervals.ts'
 import type { CalibrateResult } from '../../training/calibrate/calibrate-bundle.ts'
 import type { CalibrationData } from '../../training/calibrate/certificate.ts'
 import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
-import type { Interval } from '../../training/calibrate/interval.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
 import { describeTarget, type Target } from '../../training/calibrate/target.ts'
 import { roundDollars as dollars, percent as share, units } from '../report/number-format.ts'

@@ -1,12 +1,12 @@
+import type { PartialInterval } from '../../core/stats/intervals.ts'
 import { describeRule } from '../../models/bundle/choice-rule.ts'
 import type { ChoiceReport, ReportedPoint } from '../../training/choice/choice-report.ts'
 import type { ChosenModels } from '../../training/choice/choose-models.ts'
 import type { ChoiceReports } from '../../training/choice/report-bundles.ts'
-import type { Interval } from '../../training/evaluate/metrics/interval.ts'
 import { count, percent, score, type Terminal, table } from '../terminal/terminal.ts'
 
 const dollars = (x: number): string => `$${x >= 100 ? x.toFixed(0) : x.toPrecision(3)}`
-const range = ({ low, high }: Interval): string =>
+const range = ({ low, high }: PartialInterval): string =>
   low === null || high === null ? '' : `[${signed(low)}, ${signed(high)}]`
 const signed = (x: number | null): string =>
   x === null ? '' : `${x < 0 ? '-' : '+'}${score(Math.abs(x))}`

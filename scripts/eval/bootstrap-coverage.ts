@@ -1,8 +1,8 @@
 import { createRandom, deriveSeed } from '../../core/random.ts'
+import { percentileInterval } from '../../core/stats/intervals.ts'
 import { bootstrapRouters } from '../../training/evaluate/bootstrap/bootstrap.ts'
 import { measureRouters } from '../../training/evaluate/bootstrap/measure-routers.ts'
 import { layOut, sampleSums } from '../../training/evaluate/metrics/curve-pass.ts'
-import { percentileInterval } from '../../training/evaluate/metrics/interval.ts'
 
 import { sortScores } from '../../training/evaluate/metrics/score-order.ts'
 

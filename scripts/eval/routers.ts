@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { PartialInterval } from '../../core/stats/intervals.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { EncoderArtifact } from '../../models/encoders/encoder.ts'
 import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
-import type { Interval } from '../../training/evaluate/metrics/interval.ts'
 import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
 import { standings } from '../../training/tune/tune.ts'
 import { interruptSignal } from '../terminal/interrupt.ts'
@@ -49,7 +49,7 @@ interface Row {
   readonly set: string
   readonly router: string
   /** APGR: mean over the seeds, with the first seed's bootstrap interval around it */
-  readonly apgr: Interval
+  readonly apgr: PartialInterval
   readonly seeds: readonly number[]
   /** expected calibration error of raw win rates, first seed */
   readonly ece?: number | undefined
@@ -162,7 +162,7 @@ async function judge(
   })
 }
 
-function meanRow(set: string, router: string, apgrs: readonly Interval[]): Row {
+function meanRow(set: string, router: string, apgrs: readonly PartialInterval[]): Row {
   const values = apgrs.map(({ value }) => value ?? Number.NaN)
   const value = values.reduce((sum, v) => sum + v, 0) / values.length
   const { low, high } = apgrs[0]!

@@ -1,3 +1,4 @@
+import { Z_95 } from '../../core/stats/normal.ts'
 import type { GatewayRecord } from '../../records/decision-record.ts'
 import type { LoggedRequests } from './rows.ts'
 
@@ -160,7 +161,7 @@ function unitInterval(rated: readonly RatedRow[], { mean, moves }: Weighted): Me
   // one unit alone says nothing of how much others differ
   const squares = sumOf([...sums.values()].map((sum) => sum * sum))
   const variance = groups < 2 ? Infinity : ((groups / (groups - 1)) * squares) / rated.length ** 2
-  const margin = 1.959964 * Math.sqrt(variance)
+  const margin = Z_95 * Math.sqrt(variance)
   return { value: mean, low: mean - margin, high: mean + margin }
 }
 

@@ -1,5 +1,5 @@
+import type { PartialInterval } from '../../core/stats/intervals.ts'
 import type { CurveReport } from '../../training/evaluate/bootstrap/measure-routers.ts'
-import type { Interval } from '../../training/evaluate/metrics/interval.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
 import { html, type Markup } from './markup.ts'
 import {
@@ -66,7 +66,7 @@ export function curveTable(report: EvaluationReport): Markup {
 /** What each router does at its own threshold. */
 export function operatingTable(report: EvaluationReport): Markup {
   const withInterval = (
-    interval: Interval | undefined,
+    interval: PartialInterval | undefined,
     format: (x: number | null | undefined) => string,
   ): Cell =>
     !interval || interval.value === null

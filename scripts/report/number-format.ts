@@ -1,4 +1,4 @@
-import type { Interval } from '../../training/evaluate/metrics/interval.ts'
+import type { PartialInterval } from '../../core/stats/intervals.ts'
 
 const MISSING = '-'
 
@@ -12,7 +12,7 @@ export const score = (value: number | null | undefined): string =>
         .replace(/^-(\.0+)$/, '$1')
 
 /** .566 to .604 */
-export const range = ({ low, high }: Interval): string =>
+export const range = ({ low, high }: PartialInterval): string =>
   low === null && high === null ? MISSING : `${score(low)} to ${score(high)}`
 
 /** 33.4% */

@@ -1,8 +1,7 @@
+import { dkwInterval } from '../../core/stats/intervals.ts'
 import { gridFrom, shareAt } from './candidates.ts'
 import type { CalibrationData, Certificate } from './certificate.ts'
 import { type Expected, expectedAt, INTERVAL_LEVEL } from './expected.ts'
-
-import { shareInterval } from './interval.ts'
 import { methodFor } from './methods/registry.ts'
 import { type CalibrationRows, checkRows, effectiveSize } from './rows.ts'
 import { quantiles } from './shift/two-sample.ts'
@@ -57,7 +56,7 @@ export function calibrateThreshold(input: ThresholdInput): CalibratedThreshold {
   const expected = unlabelled
     ? {
         ...seen,
-        share: shareInterval(shareAt(unlabelled, threshold), unlabelled.length, INTERVAL_LEVEL),
+        share: dkwInterval(shareAt(unlabelled, threshold), unlabelled.length, INTERVAL_LEVEL),
       }
     : seen
   const certificate: Certificate = {

@@ -1,6 +1,11 @@
 import Type from 'typebox'
+import {
+  clearRatioInterval,
+  dkwInterval,
+  Interval,
+  meanInterval,
+} from '../../core/stats/intervals.ts'
 import { shareAt } from './candidates.ts'
-import { Interval, meanInterval, ratioInterval, shareInterval } from './interval.ts'
 import { type CalibrationRows, effectiveSize } from './rows.ts'
 
 /** What a threshold does on the calibration rows, each figure with its interval (95% unless said). */
@@ -26,13 +31,13 @@ export function expectedAt(
 ): Expected {
   const { winRate, gain, weak, weight } = rows
   const share = shareAt(winRate, threshold, weight)
-  const expected: Expected = { share: shareInterval(share, effectiveSize(rows), level) }
+  const expected: Expected = { share: dkwInterval(share, effectiveSize(rows), level) }
   if (gain) {
     const kept = gain.map((value, i) => (winRate[i]! >= threshold ? value : 0))
     const quality = weak ? kept.map((value, i) => value + weak[i]!) : kept
     expected.quality = meanInterval(quality, weight, level)
     expected.loss = meanInterval(netLoss(rows, threshold), weight, level)
-    const pgr = ratioInterval(kept, gain, weight, level)
+    const pgr = clearRatioInterval(kept, gain, weight, level)
     if (pgr) expected.pgr = pgr
   }
   const cost = costAt(rows, threshold)

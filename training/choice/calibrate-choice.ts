@@ -1,10 +1,10 @@
 import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
+import { clearRatioInterval, type Interval, meanInterval } from '../../core/stats/intervals.ts'
 import { type ChoiceKind, type ChoiceRule, ruleAt } from '../../models/bundle/choice-rule.ts'
 import { betting } from '../calibrate/bounds/betting.ts'
 import { meanOf } from '../calibrate/bounds/bounds.ts'
 import { INTERVAL_LEVEL } from '../calibrate/expected.ts'
-import { type Interval, meanInterval, ratioInterval } from '../calibrate/interval.ts'
 import type { PromisedLoss } from '../calibrate/losses.ts'
 import type { Bound, PromiseKind } from '../calibrate/method.ts'
 import { LEAST_ROWS } from '../calibrate/rows.ts'
@@ -267,8 +267,8 @@ function choiceExpected(
   const weak = column(roles.weak)
   const less = (a: Float64Array, b: Float64Array): Float64Array => a.map((x, i) => x - b[i]!)
   const mean = (values: Float64Array): Interval => meanInterval(values, undefined, INTERVAL_LEVEL)
-  const share = ratioInterval(score, strong, undefined, INTERVAL_LEVEL)
-  const pgr = ratioInterval(less(score, weak), less(strong, weak), undefined, INTERVAL_LEVEL)
+  const share = clearRatioInterval(score, strong, undefined, INTERVAL_LEVEL)
+  const pgr = clearRatioInterval(less(score, weak), less(strong, weak), undefined, INTERVAL_LEVEL)
   return {
     quality: mean(score),
     loss: mean(less(strong, score)),

@@ -1,7 +1,7 @@
 import type { OnProgress } from '../../core/progress.ts'
+import { type PartialInterval, UNDEFINED_INTERVAL } from '../../core/stats/intervals.ts'
 import { type Choice, type ChoiceRule, numberOf } from '../../models/bundle/choice-rule.ts'
 import type { Candidate } from '../../models/bundle/manifest.ts'
-import { type Interval, UNDEFINED_INTERVAL } from '../evaluate/metrics/interval.ts'
 import {
   emptyPoints,
   meanMixture,
@@ -20,9 +20,9 @@ const BUDGETS = [0.25, 0.5, 0.75, 1]
 
 export interface ReportedPoint {
   readonly cost_per_1k: number
-  readonly quality: Interval
-  readonly above_best_single: Interval
-  readonly above_mixture: Interval
+  readonly quality: PartialInterval
+  readonly above_best_single: PartialInterval
+  readonly above_mixture: PartialInterval
 }
 
 /** One router that chooses among many models, on prompts it has not seen. */
@@ -44,8 +44,8 @@ export interface ChoiceReport {
   readonly operating: ReportedPoint
   readonly budgets: readonly (ReportedPoint & { readonly of_best_cost: number })[]
   /** mean quality over costs from the cheapest model's to the best one's */
-  readonly area: Interval
-  readonly area_above_mixtures: Interval
+  readonly area: PartialInterval
+  readonly area_above_mixtures: PartialInterval
   /** the same area of one who knows every outcome, and of the mixtures of single models */
   readonly oracle_area: number
   readonly mixture_area: number

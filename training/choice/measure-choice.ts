@@ -1,7 +1,7 @@
 import type { OnProgress } from '../../core/progress.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
+import { type PartialInterval, percentileInterval } from '../../core/stats/intervals.ts'
 import type { ChoiceKind } from '../../models/bundle/choice-rule.ts'
-import { type Interval, percentileInterval } from '../evaluate/metrics/interval.ts'
 import {
   bestMixture,
   bestSingle,
@@ -21,11 +21,11 @@ import { choicesAt, policyPath, pricePath } from './policy-path.ts'
 export interface AtCost {
   /** US dollars a request */
   readonly cost: number
-  readonly quality: Interval
+  readonly quality: PartialInterval
   /** above the best single model that costs no more, as these very prompts rank them */
-  readonly aboveSingle: Interval
+  readonly aboveSingle: PartialInterval
   /** above the best mixture of single models (a coin for each prompt) that costs no more */
-  readonly aboveMixture: Interval
+  readonly aboveMixture: PartialInterval
 }
 
 export interface ChoiceMeasure {
@@ -34,9 +34,9 @@ export interface ChoiceMeasure {
   /** at the rule's own number, at the cost that it came to */
   readonly operating?: AtCost & { readonly shares: readonly number[] }
   /** mean quality over costs from the cheapest model's to the best one's */
-  readonly area: Interval
+  readonly area: PartialInterval
   /** what the rule adds to the same mean of the best mixtures of single models */
-  readonly areaAbove: Interval
+  readonly areaAbove: PartialInterval
   /** stops of the path on all prompts, thinned */
   readonly curve: readonly Point[]
 }
@@ -89,7 +89,7 @@ export async function measureChoice(input: MeasureInput): Promise<ChoiceMeasure>
     },
     emptyPoints(priced),
   )
-  const interval = (of: (figure: Figures) => number): Interval =>
+  const interval = (of: (figure: Figures) => number): PartialInterval =>
     percentileInterval(of(whole), Float64Array.from(replicates, of))
   const at = (k: number): AtCost => ({
     cost: places[k]!,

@@ -1,3 +1,9 @@
+import {
+  type PartialInterval,
+  sampleMeanInterval,
+  UNDEFINED_INTERVAL,
+  wilsonInterval,
+} from '../../core/stats/intervals.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import type { Difference } from './bootstrap/difference.ts'
 import { evaluateRouters } from './evaluate-routers.ts'
@@ -9,9 +15,8 @@ import {
   scoreLog,
 } from './log/scored-log.ts'
 import type { LeftOut } from './log/unseen-rows.ts'
-import { type Interval, UNDEFINED_INTERVAL } from './metrics/interval.ts'
 import { gainsOf } from './metrics/labels.ts'
-import { meanInterval, shareInterval } from './metrics/sample-mean.ts'
+
 import { groupRows } from './report/slices.ts'
 
 export interface DiffOptions extends ScoreLogOptions {
@@ -39,11 +44,11 @@ export interface BundleDiff {
   readonly left_out: LeftOut
   readonly warnings: readonly string[]
   /** share of prompts that change route, and how many each way */
-  readonly changed: Interval & { readonly to_strong: number; readonly to_weak: number }
+  readonly changed: PartialInterval & { readonly to_strong: number; readonly to_weak: number }
   /** mean score over all prompts, new minus old */
-  readonly quality: Interval
+  readonly quality: PartialInterval
   /** US dollars a 1,000 requests, new minus old; undefined where costs are not known */
-  readonly dollars_per_1k: Interval
+  readonly dollars_per_1k: PartialInterval
   /** ranking alone, whatever the thresholds: APGR of new minus old */
   readonly apgr: Difference
   /** categories by how many of their prompts change */
@@ -64,7 +69,7 @@ export interface CategoryChange {
   readonly rows: number
   readonly to_strong: number
   readonly to_weak: number
-  readonly quality: Interval
+  readonly quality: PartialInterval
 }
 
 const SHOWN_CHARACTERS = 300
@@ -130,13 +135,13 @@ function changes(
   const rows = Array.from(step.keys()).filter((i) => step[i] !== 0)
   return {
     changed: {
-      ...shareInterval(rows.length, step.length),
+      ...wilsonInterval(rows.length, step.length),
       to_strong: rows.filter((i) => step[i] === 1).length,
       to_weak: rows.filter((i) => step[i] === -1).length,
     },
-    quality: meanInterval(earned),
+    quality: sampleMeanInterval(earned),
     dollars_per_1k: costs
-      ? meanInterval(
+      ? sampleMeanInterval(
           step.map((direction, i) => 1000 * direction * (costs.strong[i]! - costs.weak[i]!)),
         )
       : UNDEFINED_INTERVAL,
@@ -186,7 +191,7 @@ function categoryChanges(
       rows: rows.length,
       to_strong: rows.filter((i) => step[i] === 1).length,
       to_weak: rows.filter((i) => step[i] === -1).length,
-      quality: meanInterval(Float64Array.from(rows, (i) => earned[i]!)),
+      quality: sampleMeanInterval(Float64Array.from(rows, (i) => earned[i]!)),
     }))
     .filter(({ to_strong, to_weak }) => to_strong + to_weak > 0)
     .sort((a, b) => b.to_strong + b.to_weak - a.to_strong - a.to_weak)

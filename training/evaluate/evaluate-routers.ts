@@ -1,11 +1,11 @@
 import { WeirError } from '../../core/errors.ts'
+import { type PartialInterval, sampleMeanInterval } from '../../core/stats/intervals.ts'
 import { type Baseline, baselinesOf } from './baselines/baselines.ts'
 import { straightBaselines } from './baselines/straight-baselines.ts'
 import { compareAll } from './bootstrap/difference.ts'
 import { type MeasuredRouter, measureRouters } from './bootstrap/measure-routers.ts'
-import type { Interval } from './metrics/interval.ts'
 import { gainsOf, mean } from './metrics/labels.ts'
-import { meanInterval } from './metrics/sample-mean.ts'
+
 import type { EvaluationInput } from './report/evaluation-input.ts'
 import type { BaselineReport, EvaluationReport } from './report/report.ts'
 import { routerReports } from './report/router-reports.ts'
@@ -25,7 +25,7 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     })
   }
   const gain = gainsOf(input.labels, rows)
-  const gap = meanInterval(gain)
+  const gap = sampleMeanInterval(gain)
   const clear = gap.low! > 0
   const { y, strong, weak } = input.labels
   const baselines = baselinesOf({ ...input, y, gain })
@@ -77,7 +77,7 @@ function baselineReports(
   )
 }
 
-const unclear = (gap: Interval): string =>
+const unclear = (gap: PartialInterval): string =>
   `${gapInWords(gap)}: PGR, APGR and CPT are undefined on these prompts`
 
 function scoresOf(

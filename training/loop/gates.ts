@@ -1,11 +1,10 @@
+import type { PartialInterval } from '../../core/stats/intervals.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { type Bundle, canonicalJson, readBundle } from '../../models/bundle/read.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { checkGolden, readGolden } from '../evaluate/golden/check-golden.ts'
-
-import type { Interval } from '../evaluate/metrics/interval.ts'
 import { intervalOf } from '../ope/evaluate-policy.ts'
 import { evaluateOnLog } from '../ope/log-policy.ts'
 
@@ -148,7 +147,7 @@ async function beatsOnOutcomes(
   return beats('held-out outcomes', interval, rows.length)
 }
 
-function beats(on: string, { value, low, high }: Interval, rows: number): GateResult {
+function beats(on: string, { value, low, high }: PartialInterval, rows: number): GateResult {
   const text = [value, low, high].map((x) => x!.toFixed(4))
   return {
     gate: `beats the serving router on ${on}`,

@@ -2,6 +2,7 @@ import { cp, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
 import { renameInto } from '../../core/files.ts'
+import { Z_95 } from '../../core/stats/normal.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { pointCurrent } from '../../models/bundle/write.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
@@ -156,7 +157,7 @@ async function canaryHolds(
     return { gate, passed: false, found }
   }
   const difference = mine.mean - its.mean
-  const high = difference + 1.96 * Math.sqrt(mine.variance + its.variance)
+  const high = difference + Z_95 * Math.sqrt(mine.variance + its.variance)
   const found = `mean score ${mine.mean.toFixed(3)} on ${mine.n} outcomes, ${its.mean.toFixed(3)} on ${its.n} of the serving version`
   return { gate, passed: high >= 0, found }
 }

@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
+import type { PartialInterval } from '../../core/stats/intervals.ts'
 import { normalQuantile } from '../../core/stats/normal.ts'
-import type { Interval } from '../evaluate/metrics/interval.ts'
 import {
   directMethod,
   doublyRobust,
@@ -21,13 +21,13 @@ import { fitRewardModel } from './reward-model.ts'
 /** What a policy would have been worth on logged traffic, three ways; `doubly_robust` is the one to use. */
 export interface PolicyReport {
   readonly rows: number
-  readonly snips: Interval
-  readonly direct: Interval
-  readonly doubly_robust: Interval
+  readonly snips: PartialInterval
+  readonly direct: PartialInterval
+  readonly doubly_robust: PartialInterval
   /** what the serving policy did earn */
-  readonly served: Interval
+  readonly served: PartialInterval
   /** doubly robust, this policy minus the one that served, on the same rows */
-  readonly over_served: Interval
+  readonly over_served: PartialInterval
   readonly effective: number
   /** share of rows on which the policy agrees with what was done */
   readonly agreement: number
@@ -85,7 +85,7 @@ export function differenceOf(a: Estimate, b: Estimate): Estimate {
 }
 
 /** Normal interval from the estimate's influence values. */
-export function intervalOf(estimate: Estimate, level = 0.95): Interval {
+export function intervalOf(estimate: Estimate, level = 0.95): PartialInterval {
   const half = normalQuantile((1 + level) / 2) * standardErrorOf(estimate.influence)
   return { value: estimate.value, low: estimate.value - half, high: estimate.value + half }
 }

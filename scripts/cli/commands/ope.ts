@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Interval } from '../../../training/evaluate/metrics/interval.ts'
+import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import type { LogPolicyReport } from '../../../training/ope/log-policy.ts'
 import { count, openTerminal, percent, score, table } from '../../terminal/terminal.ts'
 
@@ -63,7 +63,7 @@ async function run(log: string, flags: OpeFlags): Promise<void> {
 
 function render(report: LogPolicyReport, log: string, bundle: string): string {
   const { router, counts } = report
-  const line = (name: string, { value, low, high }: Interval): string[] => [
+  const line = (name: string, { value, low, high }: PartialInterval): string[] => [
     name,
     score(value!),
     `${score(low!)} to ${score(high!)}`,

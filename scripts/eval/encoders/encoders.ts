@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import { cacheFolder } from '../../../models/encoders/cache.ts'
 import type { Embeddings } from '../../../models/encoders/embeddings.ts'
 import { appendColumns } from '../../../models/encoders/joined.ts'
 import { makeNamedEncoder } from '../../../models/encoders/registry.ts'
 import { createEngine } from '../../../training/engine/engines.ts'
 import { evaluateRouters } from '../../../training/evaluate/evaluate-routers.ts'
-import type { Interval } from '../../../training/evaluate/metrics/interval.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from '../../../training/lexical/fit.ts'
 import { interruptSignal } from '../../terminal/interrupt.ts'
 import { count, openTerminal, score, table } from '../../terminal/terminal.ts'
@@ -44,10 +44,10 @@ interface Row {
   readonly head: Head
   readonly labels: number
   readonly encoder: string
-  readonly apgr: Interval
-  readonly auc: Interval
+  readonly apgr: PartialInterval
+  readonly auc: PartialInterval
   /** APGR minus that of `lexical`, paired */
-  readonly over_lexical: Interval
+  readonly over_lexical: PartialInterval
 }
 
 const rows: Row[] = []
@@ -146,7 +146,7 @@ async function compare(
     seed,
     signal,
   })
-  const none: Interval = { value: null, low: null, high: null }
+  const none: PartialInterval = { value: null, low: null, high: null }
   return report.routers.map((router) => ({
     data: pair.name,
     head,
@@ -159,9 +159,9 @@ async function compare(
 }
 
 function overLexical(
-  comparisons: readonly (Interval & { a: string; b: string })[],
+  comparisons: readonly (PartialInterval & { a: string; b: string })[],
   name: string,
-): Interval | undefined {
+): PartialInterval | undefined {
   const found = comparisons.find(({ a, b }) => a === 'lexical' && b === name)
   if (!found) return undefined
   const negative = (value: number | null): number | null => (value === null ? null : -value)
@@ -169,7 +169,7 @@ function overLexical(
 }
 
 function shown(some: readonly Row[]): string {
-  const show = ({ value, low, high }: Interval): string =>
+  const show = ({ value, low, high }: PartialInterval): string =>
     value === null
       ? ''
       : `${score(value)} [${score(low ?? Number.NaN)}, ${score(high ?? Number.NaN)}]`

@@ -1,4 +1,5 @@
 import { createRandom, deriveSeed } from '../../../core/random.ts'
+import { Z_95 } from '../../../core/stats/normal.ts'
 import { doublyRobust, selfNormalised, standardErrorOf } from '../../../training/ope/estimators.ts'
 import { type LoggedOutcomes, thresholdPolicy } from '../../../training/ope/logged.ts'
 
@@ -79,7 +80,7 @@ export function simulateOpe(table: LoopTable, options: OpeOptions): OpeFigures {
         errors[name] += (estimates[name] - here) ** 2
         wide[name] += (estimates[name] - free[t]!) ** 2
       }
-      const half = 1.96 * standardErrorOf(robust.influence)
+      const half = Z_95 * standardErrorOf(robust.influence)
       if (Math.abs(robust.value - free[t]!) <= half) covered++
       values.push(robust.value)
       const strong = winRate.reduce((sum, w) => sum + (w >= threshold ? 1 : 0), 0) / rows

@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRandom, deriveSeed } from '../../../core/random.ts'
+import { type PartialInterval, percentileInterval } from '../../../core/stats/intervals.ts'
 import { type Dataset, SPLITS, type Split } from '../../../data/dataset/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
 import { estimateCost, type Price } from '../../../models/prices.ts'
 import { bestMixture, bestSingle, type Point } from '../../../training/choice/frontier.ts'
 import type { Expectations, ModelTable } from '../../../training/choice/log-table.ts'
-import { type Interval, percentileInterval } from '../../../training/evaluate/metrics/interval.ts'
 import { stemCells } from '../out-of-fold.ts'
 
 /** By router, then seed, then budget: the model of every prompt, chosen while it was held out. */
@@ -24,8 +24,8 @@ export interface ManyRow {
   readonly quality: number
   readonly seeds: readonly number[]
   /** above the best single model, or mixture, at the budget or at what was spent, whichever is more */
-  readonly aboveSingle: Interval
-  readonly aboveMixture: Interval
+  readonly aboveSingle: PartialInterval
+  readonly aboveMixture: PartialInterval
 }
 
 /** Budgets and references are those of all the prompts; the router's choices never saw their outcomes. */
@@ -70,7 +70,7 @@ function pairedIntervals(
   singles: readonly Point[],
   room: number,
   replicates: number,
-): { aboveSingle: Interval; aboveMixture: Interval } {
+): { aboveSingle: PartialInterval; aboveMixture: PartialInterval } {
   const m = truth.models.length
   const column = (k: number): Float64Array =>
     Float64Array.from({ length: truth.rows }, (_, i) => truth.scores[i * m + k]!)
@@ -78,7 +78,7 @@ function pairedIntervals(
   const single = column(singles.findIndex((p) => p.quality === quality && p.cost <= room))
   const target = bestMixture(singles, room)
   const mixture = mixtureColumn(singles, room, target, column) ?? single
-  const interval = (reference: Float64Array): Interval => {
+  const interval = (reference: Float64Array): PartialInterval => {
     const differences = score.map((value, i) => value - reference[i]!)
     const random = createRandom(deriveSeed(1, 'many models'))
     const counts = new Uint8Array(differences.length)

@@ -1,10 +1,5 @@
-import { betaQuantile, binomialCdf } from '../../../core/stats/beta.ts'
+import { binomialCdf } from '../../../core/stats/beta.ts'
 import { type BoundTest, meanOf } from './bounds.ts'
-
-/** Exact upper limit of a proportion with k of n (Clopper and Pearson 1934), one-sided at 1 - delta. */
-export function clopperPearsonUpper(k: number, n: number, delta: number): number {
-  return k >= n ? 1 : betaQuantile(1 - delta, k + 1, n - k)
-}
 
 /** The exact binomial test, for values that are either `low` or `high`. */
 export const clopperPearson: BoundTest = {

@@ -1,6 +1,6 @@
 import { WeirError } from '../../../core/errors.ts'
+import { meanInterval } from '../../../core/stats/intervals.ts'
 import { candidateThresholds } from '../candidates.ts'
-import { meanInterval } from '../interval.ts'
 import type { Method } from '../method.ts'
 import { gainOf } from '../rows.ts'
 import { allowedLoss } from '../target.ts'

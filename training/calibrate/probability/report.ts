@@ -1,8 +1,8 @@
 import Type from 'typebox'
 import { createRandom, deriveSeed } from '../../../core/random.ts'
+import { Interval } from '../../../core/stats/intervals.ts'
 import { type CalibrationMap, calibrate } from '../../../models/calibration-map.ts'
 import { reliabilityOf } from '../../evaluate/metrics/reliability.ts'
-import { Interval } from '../interval.ts'
 import { crossCalibrated, fitCalibrationMap } from './fit.ts'
 
 /** Fewer labelled rows than this say too little of probabilities; the map stays as it was. */

@@ -1,7 +1,7 @@
+import { dkwInterval, type Interval } from '../../../core/stats/intervals.ts'
 import type { Embeddings } from '../../../models/encoders/embeddings.ts'
 import { candidateThresholds, shareAt } from '../candidates.ts'
 import { INTERVAL_LEVEL } from '../expected.ts'
-import { type Interval, shareInterval } from '../interval.ts'
 import { quantile } from '../methods/quantile.ts'
 import { sourceOdds } from './source-classifier.ts'
 import { classifierTest, kolmogorovSmirnov, type ShiftTest, stabilityIndex } from './two-sample.ts'
@@ -63,7 +63,7 @@ export async function measureDrift(
     grid: candidateThresholds(winRate).threshold,
     seed,
   })
-  const interval = (at: number): Interval => shareInterval(shareAt(winRate, at), n, INTERVAL_LEVEL)
+  const interval = (at: number): Interval => dkwInterval(shareAt(winRate, at), n, INTERVAL_LEVEL)
   return {
     rows: n,
     psi,

@@ -1,8 +1,8 @@
+import { type PartialInterval, UNDEFINED_INTERVAL } from '../../../core/stats/intervals.ts'
+import { Z_95 } from '../../../core/stats/normal.ts'
 import type { CurveReport } from '../bootstrap/measure-routers.ts'
 import { byLevel } from '../metrics/curve-pass.ts'
-import { type Interval, UNDEFINED_INTERVAL } from '../metrics/interval.ts'
 import { mean } from '../metrics/labels.ts'
-import { Z_95 } from '../metrics/normal.ts'
 
 interface StraightInput {
   readonly gain: Float64Array
@@ -28,7 +28,7 @@ export function straightBaselines(
 }
 
 function straightLine({ gain, weakQuality, clear }: StraightInput): CurveReport {
-  const exact = (value: number): Interval =>
+  const exact = (value: number): PartialInterval =>
     clear ? { value, low: value, high: value } : UNDEFINED_INTERVAL
   const gap = mean(gain)
   // the hull of a falling line is flat: no one need buy the strong model
@@ -45,7 +45,7 @@ function straightLine({ gain, weakQuality, clear }: StraightInput): CurveReport 
 }
 
 /** APGR of random scores is sum(g u) / sum(g) with u uniform: mean 1/2, variance sum((g - mean)^2) / 12 / sum(g)^2. */
-function randomInterval(gain: Float64Array): Interval {
+function randomInterval(gain: Float64Array): PartialInterval {
   const average = mean(gain)
   let squares = 0
   for (const g of gain) squares += (g - average) ** 2

@@ -1,5 +1,5 @@
-import { percentileInterval, standardError } from '../metrics/interval.ts'
-import { detectableDifference, holm, twoSidedP } from '../metrics/normal.ts'
+import { percentileInterval, standardError } from '../../../core/stats/intervals.ts'
+import { detectableDifference, holm, twoSidedP } from '../../../core/stats/significance.ts'
 import type { Replicates } from './bootstrap.ts'
 
 /** APGR of one router minus another's, on the same prompts and the same bootstrap draws. */

@@ -1,4 +1,9 @@
 import type { OnProgress } from '../../../core/progress.ts'
+import {
+  type PartialInterval,
+  percentileInterval,
+  UNDEFINED_INTERVAL,
+} from '../../../core/stats/intervals.ts'
 import { apgrRouteLlm } from '../metrics/curve.ts'
 import {
   byLevel,
@@ -11,7 +16,6 @@ import {
   sampleSums,
 } from '../metrics/curve-pass.ts'
 import { type CurveBand, GRID_STEPS, gainOnGrid } from '../metrics/curve-points.ts'
-import { type Interval, percentileInterval, UNDEFINED_INTERVAL } from '../metrics/interval.ts'
 import { type ScoreOrder, sortScores } from '../metrics/score-order.ts'
 import { measureSpend, type SpendPass, spendScratch } from '../metrics/spend-pass.ts'
 import { bootstrapRouters, type Replicates } from './bootstrap.ts'
@@ -38,16 +42,16 @@ export interface MeasureInput {
 
 /** What the cost-quality curve of a router or a baseline says. */
 export interface CurveReport {
-  readonly apgr: Interval
+  readonly apgr: PartialInterval
   readonly apgr_routellm: number | null
   readonly cpt: CptReport
-  readonly cpt_interval: Readonly<Record<keyof CptReport, Interval>>
+  readonly cpt_interval: Readonly<Record<keyof CptReport, PartialInterval>>
   /** AUC of the gain: chance that a prompt with s > w scores above one without */
-  readonly auc: Interval
+  readonly auc: PartialInterval
   /** RouterBench's AIQ over dollars, or over strong share where these are not known; undefined from preferences */
-  readonly aiq: Interval
+  readonly aiq: PartialInterval
   /** share of all-strong's dollars saved at its whole quality, by the cheapest threshold that has it */
-  readonly saving_at_equal_quality: Interval
+  readonly saving_at_equal_quality: PartialInterval
 }
 
 /** A router or a baseline with everything its curve says. */
@@ -124,7 +128,7 @@ function spendReport(
   spending: SpendPass,
   replicates: Replicates,
   { weak, spend, clear }: MeasureInput,
-): { aiq: Interval; saving_at_equal_quality: Interval } {
+): { aiq: PartialInterval; saving_at_equal_quality: PartialInterval } {
   return {
     aiq: weak ? percentileInterval(spending.aiq, replicates.aiq) : UNDEFINED_INTERVAL,
     saving_at_equal_quality:

@@ -2,12 +2,12 @@ import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../../core/errors.ts'
 import { firstFault } from '../../../core/schema-fault.ts'
+import { ratioInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
 import { readJsonLines } from '../../../data/source/jsonl.ts'
 import { openSource } from '../../../data/source/source.ts'
 import { ChatMessage, promptText } from '../../../models/decision/messages.ts'
 import type { Router } from '../../../models/router.ts'
 import { modelOf } from '../log/bundle-set.ts'
-import { meanInterval, ratioInterval } from '../metrics/sample-mean.ts'
 
 /** One thing that was asked of the router. */
 export interface GoldenCase {
@@ -152,7 +152,7 @@ function pgrFailure(
       : [{ gain: s - w, sent: winRate[i]! >= threshold }]
   })
   const gains = scored.map(({ gain }) => gain)
-  const gap = meanInterval(gains)
+  const gap = sampleMeanInterval(gains)
   if (gap.value === null || !(gap.value > 0)) {
     throw new WeirError('row_invalid', {
       path: golden.path,
@@ -164,9 +164,11 @@ function pgrFailure(
   const pgr = ratioInterval(
     scored.map(({ gain, sent }) => (sent ? gain : 0)),
     gains,
+    undefined,
+    0.95,
   )
-  if (pgr.value! >= least) return undefined
-  return `PGR ${pgr.value!.toFixed(3)} [${pgr.low!.toFixed(3)}, ${pgr.high!.toFixed(3)}] on ${scored.length} prompts with scores`
+  if (pgr.value >= least) return undefined
+  return `PGR ${pgr.value.toFixed(3)} [${pgr.low.toFixed(3)}, ${pgr.high.toFixed(3)}] on ${scored.length} prompts with scores`
 }
 
 const shortened = (text: string): string => {

@@ -1,20 +1,25 @@
+import {
+  type PartialInterval,
+  ratioInterval,
+  sampleMeanInterval,
+  UNDEFINED_INTERVAL,
+  wilsonInterval,
+} from '../../../core/stats/intervals.ts'
 import type { Spend } from './curve-pass.ts'
-import { type Interval, UNDEFINED_INTERVAL } from './interval.ts'
-import { meanInterval, ratioInterval, shareInterval } from './sample-mean.ts'
 
 /** What a router does at its own threshold. */
 export interface OperatingPoint {
   readonly threshold: number
   /** `default` before any calibration */
   readonly source: 'default' | 'calibrated'
-  readonly strong_share: Interval
+  readonly strong_share: PartialInterval
   /** mean score of the answers given; null where the log holds preferences only */
-  readonly quality: Interval
-  readonly pgr: Interval
+  readonly quality: PartialInterval
+  readonly pgr: PartialInterval
   /** mean score lost against always-strong (negative: won) */
-  readonly loss: Interval
+  readonly loss: PartialInterval
   /** US dollars a 1,000 requests, and all-strong's; null where costs are not known */
-  readonly dollars_per_1k: Interval
+  readonly dollars_per_1k: PartialInterval
   readonly strong_dollars_per_1k: number | null
   /** RouterArena's score, where quality and dollars are known */
   readonly router_arena: number | null
@@ -42,9 +47,9 @@ export function operatingPoint(input: OperatingInput): OperatingPoint {
     kept[i] = strong ? gain[i]! : 0
     lost[i] = strong ? 0 : gain[i]!
   }
-  const quality = weak ? meanInterval(kept.map((g, i) => g + weak[i]!)) : UNDEFINED_INTERVAL
+  const quality = weak ? sampleMeanInterval(kept.map((g, i) => g + weak[i]!)) : UNDEFINED_INTERVAL
   const dollars = spend
-    ? meanInterval(
+    ? sampleMeanInterval(
         kept.map(
           (_, i) => 1000 * (winRate[i]! >= threshold.value ? spend.strong[i]! : spend.weak[i]!),
         ),
@@ -53,12 +58,12 @@ export function operatingPoint(input: OperatingInput): OperatingPoint {
   return {
     threshold: threshold.value,
     source: threshold.source,
-    strong_share: shareInterval(sent, n),
+    strong_share: wilsonInterval(sent, n),
     quality,
-    pgr: input.clear ? ratioInterval(kept, gain) : UNDEFINED_INTERVAL,
-    loss: meanInterval(lost),
+    pgr: input.clear ? ratioInterval(kept, gain, undefined, 0.95) : UNDEFINED_INTERVAL,
+    loss: sampleMeanInterval(lost),
     dollars_per_1k: dollars,
-    strong_dollars_per_1k: spend ? meanInterval(spend.strong).value! * 1000 : null,
+    strong_dollars_per_1k: spend ? sampleMeanInterval(spend.strong).value! * 1000 : null,
     router_arena:
       quality.value !== null && dollars.value !== null
         ? routerArenaScore(quality.value, dollars.value)

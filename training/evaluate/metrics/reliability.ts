@@ -1,12 +1,12 @@
-import type { Interval } from './interval.ts'
-import { meanInterval } from './sample-mean.ts'
+import { type PartialInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
+
 import { sortScores } from './score-order.ts'
 
 /** Prompts of neighbouring win rates: what was said on average, and what happened. */
 export interface ReliabilityBin {
   readonly rows: number
   readonly predicted: number
-  readonly observed: Interval
+  readonly observed: PartialInterval
 }
 
 /** How far win rates can be taken at their word, against y = (1 + s - w) / 2. */
@@ -15,7 +15,7 @@ export interface Reliability {
   readonly ece: number
   /** what a perfectly calibrated router would show at this n, by chance alone */
   readonly ece_perfect: number
-  readonly brier: Interval
+  readonly brier: PartialInterval
   readonly bins: readonly ReliabilityBin[]
 }
 
@@ -38,7 +38,7 @@ export function reliabilityOf(winRate: ArrayLike<number>, y: ArrayLike<number>):
       predicted += winRate[i]! / rows.length
       squares += (y[i]! - winRate[i]!) ** 2
     }
-    const observed = meanInterval(Float64Array.from(rows, (i) => y[i]!))
+    const observed = sampleMeanInterval(Float64Array.from(rows, (i) => y[i]!))
     const share = rows.length / n
     ece += share * Math.abs(predicted - observed.value!)
     // |mean of m errors| of spread s is s * sqrt(2 / (pi m)) on average; the bin's own bias is no noise
@@ -49,7 +49,7 @@ export function reliabilityOf(winRate: ArrayLike<number>, y: ArrayLike<number>):
   return {
     ece,
     ece_perfect: perfect,
-    brier: meanInterval(Float64Array.from(winRate, (p, i) => (p - y[i]!) ** 2)),
+    brier: sampleMeanInterval(Float64Array.from(winRate, (p, i) => (p - y[i]!) ** 2)),
     bins,
   }
 }

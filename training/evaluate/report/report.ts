@@ -1,9 +1,9 @@
+import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import type { Comparison, Difference } from '../bootstrap/difference.ts'
 import type { CurveReport } from '../bootstrap/measure-routers.ts'
 import type { LatencyReport } from '../log/scored-log.ts'
 import type { LeftOut } from '../log/unseen-rows.ts'
 import type { CurveBand, CurvePoints } from '../metrics/curve-points.ts'
-import type { Interval } from '../metrics/interval.ts'
 import type { OperatingPoint } from '../metrics/operating-point.ts'
 import type { Reliability } from '../metrics/reliability.ts'
 import type { Miss } from './misses.ts'
@@ -57,7 +57,7 @@ export interface QualityReport {
   readonly strong: number | null
   readonly weak: number | null
   /** strong - weak, in score units */
-  readonly gap: Interval
+  readonly gap: PartialInterval
   /** false where the gap is not clear of 0: PGR, APGR and CPT are then undefined (null) */
   readonly clear: boolean
 }

@@ -1,9 +1,9 @@
+import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import { differenceOf } from '../bootstrap/difference.ts'
 import type { MeasuredRouter } from '../bootstrap/measure-routers.ts'
 import type { Grouping } from '../log/prompt-origins.ts'
 import type { ScoredRouter } from '../log/scored-log.ts'
 import { curvePoints } from '../metrics/curve-points.ts'
-import type { Interval } from '../metrics/interval.ts'
 import { operatingPoint } from '../metrics/operating-point.ts'
 import { reliabilityOf } from '../metrics/reliability.ts'
 import type { EvaluationInput } from './evaluation-input.ts'
@@ -18,7 +18,7 @@ export function routerReports(
   routers: readonly MeasuredRouter[],
   free: readonly MeasuredRouter[],
   gain: Float64Array,
-  gap: Interval,
+  gap: PartialInterval,
 ): RouterReport[] {
   const length = free.find((baseline) => baseline.name === 'prompt_length')!
   const groupings = input.details ? groupingsOf(input) : []

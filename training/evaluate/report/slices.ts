@@ -1,7 +1,7 @@
+import { type PartialInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
 import type { Grouping } from '../log/prompt-origins.ts'
 import { apgr, costQualityCurve } from '../metrics/curve.ts'
-import type { Interval } from '../metrics/interval.ts'
-import { meanInterval } from '../metrics/sample-mean.ts'
+
 import { sortScores } from '../metrics/score-order.ts'
 
 /** A group of prompts that has something in common, and how the router does on it. */
@@ -12,9 +12,9 @@ export interface SliceReport {
   readonly rows: number
   readonly strong_share: number
   /** strong - weak on these prompts */
-  readonly gap: Interval
+  readonly gap: PartialInterval
   /** mean score lost on these prompts by not asking the strong model, at the router's threshold */
-  readonly loss: Interval
+  readonly loss: PartialInterval
   /** null where the slice's gap is not clear of 0 */
   readonly apgr: number | null
 }
@@ -66,13 +66,13 @@ function sliceReport(
 ): SliceReport {
   const scores = Float64Array.from(rows, (i) => winRate[i]!)
   const gains = Float64Array.from(rows, (i) => gain[i]!)
-  const gap = meanInterval(gains)
+  const gap = sampleMeanInterval(gains)
   return {
     ...label,
     rows: rows.length,
     strong_share: scores.filter((score) => score >= threshold).length / rows.length,
     gap,
-    loss: meanInterval(gains.map((g, k) => (scores[k]! >= threshold ? 0 : g))),
+    loss: sampleMeanInterval(gains.map((g, k) => (scores[k]! >= threshold ? 0 : g))),
     apgr: gap.low! > 0 ? apgr(costQualityCurve(sortScores(scores), gains)) : null,
   }
 }

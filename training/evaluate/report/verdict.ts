@@ -1,6 +1,7 @@
+import type { PartialInterval } from '../../../core/stats/intervals.ts'
+import { Z_95 } from '../../../core/stats/normal.ts'
+import { detectableDifference } from '../../../core/stats/significance.ts'
 import type { Difference } from '../bootstrap/difference.ts'
-import type { Interval } from '../metrics/interval.ts'
-import { detectableDifference, Z_95 } from '../metrics/normal.ts'
 
 /** What the figures say of a router, in words. `works` is null where they cannot say. */
 export interface Verdict {
@@ -17,8 +18,8 @@ const WORTH_FINDING = 0.02
  */
 export function verdictOf(
   rows: number,
-  gap: Interval,
-  apgr: Interval,
+  gap: PartialInterval,
+  apgr: PartialInterval,
   versusLength: Difference,
   versusCategory?: Difference,
 ): Verdict {
@@ -55,7 +56,7 @@ export function verdictOf(
 }
 
 /** Why there is no gap to recover. */
-export function gapInWords(gap: Interval): string {
+export function gapInWords(gap: PartialInterval): string {
   const size = `strong minus weak is ${spread(gap)}`
   return gap.high !== null && gap.high < 0
     ? `${size}: the strong model is the worse one, so there is no gap to recover`
@@ -68,7 +69,11 @@ function butCategory(difference: Difference | undefined): string {
   return `, but does not clear the category prior: ${spread(difference)}`
 }
 
-function aboveRandom({ value, low, high }: Interval): Pick<Difference, 'value' | 'detectable'> {
+function aboveRandom({
+  value,
+  low,
+  high,
+}: PartialInterval): Pick<Difference, 'value' | 'detectable'> {
   const error = low === null || high === null ? Number.NaN : (high - low) / (2 * Z_95)
   return { value: value! - 0.5, detectable: detectableDifference(error) }
 }
@@ -103,5 +108,5 @@ export function decimal(value: number | null): string {
     .replace(/^-\.0+$/, '.00')
 }
 
-export const spread = ({ value, low, high }: Interval): string =>
+export const spread = ({ value, low, high }: PartialInterval): string =>
   `${decimal(value)} [${decimal(low)}, ${decimal(high)}]`

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { clopperPearsonUpper } from '../../../../core/stats/intervals.ts'
 import { betting, bettingPlugIn } from '../../../../training/calibrate/bounds/betting.ts'
-import { clopperPearsonUpper } from '../../../../training/calibrate/bounds/clopper-pearson.ts'
 import { empiricalBernsteinUpper } from '../../../../training/calibrate/bounds/empirical-bernstein.ts'
 import {
   hoeffdingBentkus,

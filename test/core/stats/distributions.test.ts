@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { betaCdf, betaQuantile, binomialCdf } from '../../../../core/stats/beta.ts'
-import { normalCdf, normalQuantile } from '../../../../core/stats/normal.ts'
+import { betaCdf, betaQuantile, binomialCdf } from '../../../core/stats/beta.ts'
+import { normalCdf, normalQuantile } from '../../../core/stats/normal.ts'
 
 // Reference values: SciPy 1.17 (scipy.stats, scipy.special).
 describe('the distributions agree with SciPy', () => {

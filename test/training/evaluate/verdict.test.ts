@@ -1,42 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { percentileInterval, standardError } from '../../../training/evaluate/metrics/interval.ts'
-import { holm, normalTail, twoSidedP } from '../../../training/evaluate/metrics/normal.ts'
 import { decimal, verdictOf } from '../../../training/evaluate/report/verdict.ts'
-
-describe('percentileInterval', () => {
-  test('takes the 2.5% and 97.5% points', () => {
-    const replicates = Float64Array.from({ length: 1_000 }, (_, i) => i + 0.5)
-    const interval = percentileInterval(500, replicates)
-    expect(interval.low).toBeCloseTo(25, 9)
-    expect(interval.high).toBeCloseTo(975, 9)
-  })
-
-  test('counts an undefined replicate at both ends, and has no bound once they reach it', () => {
-    const replicates = Float64Array.from({ length: 1_000 }, (_, i) => i)
-    replicates.fill(Number.NaN, 0, 10)
-    const { low } = percentileInterval(500, replicates)
-    expect(low).toBeLessThan(30)
-    replicates.fill(Number.NaN, 0, 100)
-    expect(percentileInterval(500, replicates)).toEqual({ value: 500, low: null, high: null })
-  })
-
-  test('standardError is the sample standard deviation of the defined replicates', () => {
-    expect(standardError(Float64Array.of(1, 2, 3, 4, Number.NaN))).toBeCloseTo(Math.sqrt(5 / 3), 12)
-  })
-})
-
-describe('p-values', () => {
-  test('normalTail against tabled values', () => {
-    expect(normalTail(1.959963984540054)).toBeCloseTo(0.025, 7)
-    expect(normalTail(-1)).toBeCloseTo(0.8413447461, 6)
-    expect(normalTail(0)).toBeCloseTo(0.5, 6)
-    expect(twoSidedP(0, 0)).toBe(1)
-  })
-
-  test('Holm by hand: .01, .04, .03 become .03, .06, .06', () => {
-    expect(holm([0.01, 0.04, 0.03])).toEqual([0.03, 0.06, 0.06])
-  })
-})
 
 describe('the verdict', () => {
   const gap = { value: 0.1, low: 0.08, high: 0.12 }
