@@ -15,13 +15,16 @@ export interface ServingProcess {
  *
  * @param node what node is told before `serve`: the command's file and how to load it
  * @param started the child is put here as soon as it runs, for the test to kill
+ * @param cwd where it runs; where the test does unless told
  */
 export async function startServing(
   node: readonly string[],
   options: readonly string[],
   started: ChildProcess[],
+  cwd: string = process.cwd(),
 ): Promise<ServingProcess> {
   const child = spawn(process.execPath, [...node, 'serve', '--json', ...options], {
+    cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   started.push(child)
