@@ -1,253 +1,30 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
-import { join } from 'node:path'
-import { WeirError } from '../core/errors.ts'
+import { openSegments, type SegmentWriter, type SegmentWriterOptions } from '../core/segments.ts'
 import type { LogContents, LogHeader } from './decision-record.ts'
 
-export interface LogWriterOptions {
-  readonly folder: string
+export interface LogWriterOptions extends Omit<SegmentWriterOptions, 'begin'> {
   /** what the lines hold; written first in every segment */
   readonly header: LogContents
-  /** bytes after which the next segment is begun */
-  readonly segmentBytes?: number
-  /** milliseconds between fsyncs: what a power cut may take. A crash of the process takes `flushMs` of it. */
-  readonly syncMs?: number
-  /** milliseconds that lines may wait in memory */
-  readonly flushMs?: number
-  /** bytes that may wait in memory before writers must */
-  readonly bufferLimit?: number
   /** tells segments of one folder apart: the process id, and the worker's where there are several */
   readonly owner?: string
   readonly now?: () => Date
-  /** told once when writing begins to fail and once when it works again */
-  readonly onHealth?: (failure: Error | undefined) => void
-  /** opens a segment; tests pass files that fail */
-  readonly openFile?: (path: string) => Promise<Pick<FileHandle, 'write' | 'datasync' | 'close'>>
 }
 
-/**
- * Appends lines to segment files. Lines wait in memory for a moment and are written together. A slow
- * disk makes writers wait (`room`); a failing one (full, gone) is tried again every second, its lines
- * kept up to the limit, and lines past that are counted as dropped.
- */
-export interface LogWriter {
-  /** Queues a line, given without its newline. */
-  append(line: string): void
-  /** Resolves once every line appended so far is on disk, fsync and all. @throws log_unavailable */
-  flushed(): Promise<void>
-  /** What to wait for before appending more; undefined while there is room. */
-  room(): Promise<void> | undefined
-  readonly failing: boolean
-  /** lines given up since the start because the disk failed and memory was full */
-  readonly dropped: number
-  /** Writes what is left and closes; what a failing disk does not take is counted as dropped. */
-  close(): Promise<void>
+/** Writes the lines of a decision log; feedback may lie among them. */
+export type LogWriter = SegmentWriter
+
+/** Segments whose names begin with the time they were begun, and whose first line says what they hold. */
+export function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
+  const { header, owner = String(process.pid), now = () => new Date(), ...rest } = options
+  return openSegments({
+    ...rest,
+    begin(segment) {
+      const created = now().toISOString()
+      const stamp = created.replace(/[-:.Z]/g, '')
+      const first = { object: 'log', format: 1, created, ...header } satisfies LogHeader
+      return {
+        name: `${stamp}-${owner}-${String(segment).padStart(4, '0')}.jsonl`,
+        header: JSON.stringify(first),
+      }
+    },
+  })
 }
-
-const RETRY_MS = 1000
-const WRITE_AT = 1 << 18
-
-export async function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
-  const {
-    folder,
-    segmentBytes = 64 << 20,
-    syncMs = 1000,
-    flushMs = 100,
-    bufferLimit = 32 << 20,
-    owner = String(process.pid),
-    now = () => new Date(),
-  } = options
-  const openFile = options.openFile ?? ((path: string) => open(path, 'ax'))
-  await mkdir(folder, { recursive: true })
-
-  let file: Pick<FileHandle, 'write' | 'datasync' | 'close'>
-  let written = 0
-  let segment = 0
-  const lines = new LineBuffer()
-  let waitingBytes = 0
-  /** bytes of a chunk that the disk has not taken yet */
-  let rest: Buffer = Buffer.alloc(0)
-  let appended = 0
-  let synced = 0
-  let dirty = false
-  let lastSync = performance.now()
-  let failure: Error | undefined
-  let dropped = 0
-  let closed = false
-  let timer: NodeJS.Timeout | undefined
-  let working: Promise<void> | undefined
-  let syncers: { upTo: number; resolve: () => void; reject: (error: WeirError) => void }[] = []
-  const roomers: (() => void)[] = []
-
-  const openSegment = async (): Promise<void> => {
-    const created = now().toISOString()
-    const stamp = created.replace(/[-:.Z]/g, '')
-    const name = `${stamp}-${owner}-${String(segment).padStart(4, '0')}.jsonl`
-    file = await openFile(join(folder, name))
-    segment++
-    const header = { object: 'log', format: 1, created, ...options.header } satisfies LogHeader
-    written = 0
-    rest = Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), rest])
-  }
-
-  const writeRest = async (): Promise<void> => {
-    while (rest.length > 0) {
-      const { bytesWritten } = await file.write(rest)
-      rest = rest.subarray(bytesWritten)
-      written += bytesWritten
-      dirty = true
-    }
-  }
-
-  /** One round: what waits is written, then synced where someone waits for it or it is time. */
-  const round = async (): Promise<void> => {
-    const upTo = appended
-    if (lines.lines > 0) {
-      const taken = lines.take()
-      rest = rest.length > 0 ? Buffer.concat([rest, taken]) : taken
-    }
-    await writeRest()
-    waitingBytes = lines.length
-    if (waitingBytes < bufferLimit) for (const wake of roomers.splice(0)) wake()
-    if (dirty && (syncers.length > 0 || closed || performance.now() - lastSync >= syncMs)) {
-      await file.datasync()
-      dirty = false
-      lastSync = performance.now()
-    }
-    if (!dirty) {
-      synced = upTo
-      const done = syncers.filter((syncer) => syncer.upTo <= synced)
-      syncers = syncers.filter((syncer) => syncer.upTo > synced)
-      for (const syncer of done) syncer.resolve()
-    }
-    if (written >= segmentBytes) {
-      if (dirty) await file.datasync()
-      dirty = false
-      await file.close()
-      await openSegment()
-    }
-  }
-
-  const work = async (): Promise<void> => {
-    try {
-      await round()
-      if (failure) options.onHealth?.(undefined)
-      failure = undefined
-    } catch (error) {
-      const first = failure === undefined
-      failure = error instanceof Error ? error : new Error(String(error))
-      if (first) options.onHealth?.(failure)
-      const reason = failure.message
-      for (const syncer of syncers.splice(0)) {
-        syncer.reject(new WeirError('log_unavailable', { reason }, { cause: failure }))
-      }
-      for (const wake of roomers.splice(0)) wake()
-    }
-  }
-
-  /** At most one round at a time; the next begins by itself where there is reason to. */
-  const run = (): Promise<void> => {
-    clearTimeout(timer)
-    timer = undefined
-    working ??= work().finally(() => {
-      working = undefined
-      schedule()
-    })
-    return working
-  }
-  const schedule = (): void => {
-    if (timer !== undefined || working || closed) return
-    const waiting = lines.lines > 0 || rest.length > 0
-    if (!waiting && !dirty && syncers.length === 0) return
-    const soon = syncers.length > 0 || waitingBytes >= WRITE_AT
-    const delay = failure ? RETRY_MS : soon ? 0 : waiting ? flushMs : syncMs
-    timer = setTimeout(run, delay)
-    timer.unref()
-  }
-
-  await openSegment()
-  return {
-    append(line) {
-      if (failure && waitingBytes > bufferLimit) {
-        dropped++
-        return
-      }
-      const before = lines.length
-      lines.add(line)
-      appended++
-      waitingBytes += lines.length - before
-      if (timer === undefined || waitingBytes >= WRITE_AT) {
-        if (waitingBytes >= WRITE_AT && !working && !failure) void run()
-        else schedule()
-      }
-    },
-    flushed() {
-      if (failure) {
-        return Promise.reject(new WeirError('log_unavailable', { reason: failure.message }))
-      }
-      return new Promise((resolve, reject) => {
-        syncers.push({ upTo: appended, resolve, reject })
-        clearTimeout(timer)
-        timer = undefined
-        schedule()
-      })
-    },
-    room() {
-      if (waitingBytes < bufferLimit || failure) return undefined
-      return new Promise((resolve) => roomers.push(resolve))
-    },
-    get failing() {
-      return failure !== undefined
-    },
-    get dropped() {
-      return dropped
-    },
-    async close() {
-      closed = true
-      clearTimeout(timer)
-      await working
-      await work()
-      if (failure) dropped += lines.lines
-      await file.close().catch(() => {})
-    },
-  }
-}
-
-/**
- * Lines gathered as bytes. Kept as strings they would be small pieces that outlive a collection of
- * young objects or two: written down at once, they cost the collector nothing.
- */
-export class LineBuffer {
-  /** lines gathered */
-  lines = 0
-  /** bytes gathered */
-  length = 0
-  private bytes = Buffer.allocUnsafe(START)
-
-  /** @param line without its newline */
-  add(line: string): void {
-    // a UTF-16 unit is at most three bytes of UTF-8
-    const needed = this.length + 3 * line.length + 1
-    if (needed > this.bytes.length) {
-      const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.bytes.length))
-      this.bytes.copy(grown, 0, 0, this.length)
-      this.bytes = grown
-    }
-    this.length += this.bytes.write(line, this.length, 'utf8')
-    this.bytes[this.length++] = NEWLINE
-    this.lines++
-  }
-
-  /** What was gathered, as the caller's own; begins anew. */
-  take(): Buffer {
-    const taken = this.bytes.subarray(0, this.length)
-    this.bytes = Buffer.allocUnsafe(Math.max(START, Math.min(this.bytes.length, KEEP)))
-    this.length = 0
-    this.lines = 0
-    return taken
-  }
-}
-
-const START = 1 << 16
-/** A burst does not keep its memory for ever. */
-const KEEP = 1 << 20
-const NEWLINE = 10

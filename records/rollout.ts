@@ -1,9 +1,10 @@
-import { appendFile, readFile, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../core/errors.ts'
 import { writeWhole } from '../core/files.ts'
+import { appendLine } from '../core/segments.ts'
 
 /** `NAME/rollout.json`: a version that does not serve yet, and how far it has come. */
 export const Rollout = Type.Object(
@@ -69,7 +70,7 @@ export async function writeRollout(home: string, rollout: Rollout | undefined): 
 }
 
 export async function recordEvent(home: string, event: HistoryEvent): Promise<void> {
-  await appendFile(join(home, HISTORY), `${JSON.stringify(event)}\n`)
+  await appendLine(join(home, HISTORY), JSON.stringify(event))
 }
 
 /** Oldest first; a line cut off by a crash is left out. */

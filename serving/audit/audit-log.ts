@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { withLock } from '../../core/lock.ts'
+import { appendLine } from '../../core/segments.ts'
 import { AUDIT_FILE } from '../../records/log-reader.ts'
 
 export interface AuditLogOptions {
@@ -45,13 +46,7 @@ export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promi
       ...event,
       prev: last === undefined ? GENESIS : lineHash(last),
     }
-    const file = await open(path, 'a')
-    try {
-      await file.write(`${torn ? '\n' : ''}${JSON.stringify(record)}\n`)
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
+    await appendLine(path, JSON.stringify(record))
   }
   return {
     path,

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { AppendFile, makeFolder } from './append-file.ts'
+import { makeFolder, SegmentFile } from '../../core/segments.ts'
 import type { BookState } from './book.ts'
 import { type BudgetLine, segmentName } from './budget-lines.ts'
 import { closeSynced, WriteHealth } from './write-health.ts'
@@ -32,7 +32,7 @@ const SYNC_MS = 1000
 export class BudgetJournal {
   readonly #options: BudgetJournalOptions
   readonly #segments: number[]
-  #file: AppendFile | undefined
+  #file: SegmentFile | undefined
   #waiting = ''
   #timer: NodeJS.Timeout | undefined
   readonly #health: WriteHealth
@@ -94,7 +94,7 @@ export class BudgetJournal {
     const { folder, state, now } = this.#options
     const n = (this.#segments.at(-1) ?? 0) + 1
     const path = join(folder, segmentName(n))
-    const file = new AppendFile(path)
+    const file = new SegmentFile(path)
     const line: BudgetLine = { object: 'budget_state', format: 1, time: now(), ...state() }
     try {
       file.write(`${JSON.stringify(line)}\n`)

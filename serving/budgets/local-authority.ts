@@ -1,5 +1,5 @@
 import type { Lock } from '../../core/lock.ts'
-import { makeFolder } from './append-file.ts'
+import { makeFolder } from '../../core/segments.ts'
 import type { BudgetAuthority } from './authority.ts'
 import {
   type BudgetAlert,

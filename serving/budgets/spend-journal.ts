@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { AppendFile, makeFolder } from './append-file.ts'
+import { makeFolder, SegmentFile } from '../../core/segments.ts'
 import { dayOf } from './period.ts'
 import type { SpendLine } from './spend-line.ts'
 import { closeSynced, WriteHealth } from './write-health.ts'
@@ -23,7 +23,7 @@ const MOST_WAITING = 8 << 20
 /** Spend lines on disk, a file a day and process: a crash takes a tenth of a second of them, a power cut a second. */
 export class SpendJournal {
   readonly #options: SpendJournalOptions
-  #file: { readonly day: string; readonly file: AppendFile } | undefined
+  #file: { readonly day: string; readonly file: SegmentFile } | undefined
   #waiting = ''
   #timer: NodeJS.Timeout | undefined
   readonly #health: WriteHealth
@@ -73,7 +73,7 @@ export class SpendJournal {
     closeSynced(this.#file?.file)
   }
 
-  #today(): AppendFile {
+  #today(): SegmentFile {
     const day = dayOf(this.#options.now())
     const open = this.#file
     // a day's last lines that the disk did not take go on where they began
@@ -83,7 +83,7 @@ export class SpendJournal {
     const taken = readdirSync(folder).filter((name) => name.startsWith(begin)).length
     const name = `${begin}${String(taken).padStart(4, '0')}.jsonl`
     this.#file?.file.close()
-    this.#file = { day, file: new AppendFile(join(folder, name)) }
+    this.#file = { day, file: new SegmentFile(join(folder, name)) }
     return this.#file.file
   }
 }

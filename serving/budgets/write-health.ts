@@ -1,4 +1,4 @@
-import type { AppendFile } from './append-file.ts'
+import type { SegmentFile } from '../../core/segments.ts'
 
 /** Whether writing works, told on when it begins to fail and when it works again, not at every failure. */
 export class WriteHealth {
@@ -25,7 +25,7 @@ export class WriteHealth {
 }
 
 /** Syncs and closes; that the disk fails was told before, where it matters. */
-export function closeSynced(file: AppendFile | undefined): void {
+export function closeSynced(file: SegmentFile | undefined): void {
   try {
     file?.sync()
   } catch {

@@ -1,10 +1,11 @@
 import { WeirError } from '../../core/errors.ts'
+import { LineBuffer } from '../../core/segments.ts'
 import {
   type DecisionRecord,
   decisionLine,
   type LogContents,
 } from '../../records/decision-record.ts'
-import { LineBuffer, type LogWriter } from '../../records/log-writer.ts'
+import type { LogWriter } from '../../records/log-writer.ts'
 import { redact } from '../../records/redaction.ts'
 import type { DecisionEvent, DecisionObserver } from '../router/observer.ts'
 

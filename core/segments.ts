@@ -1,0 +1,342 @@
+import { closeSync, fdatasync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { WeirError } from './errors.ts'
+
+// Files of lines that only grow, in the three ways that are needed: `SegmentFile` has a line on disk when the
+// call returns, `openSegments` writes many lines together without blocking, `appendLine` adds a rare one.
+
+/**
+ * A new file that grows by whole lines. Writing is synchronous: what was written survives the process
+ * (`kill -9`), and what was synced survives the machine.
+ */
+export class SegmentFile {
+  readonly path: string
+  bytes = 0
+  #descriptor: number
+  #rest: Buffer = Buffer.alloc(0)
+  #dirty = false
+  #syncing = false
+  #closed = false
+
+  /** @throws EEXIST where it is there */
+  constructor(path: string) {
+    this.path = path
+    this.#descriptor = openSync(path, 'ax')
+  }
+
+  /** bytes that the disk has not taken */
+  get waiting(): number {
+    return this.#rest.length
+  }
+
+  /**
+   * @param lines with their newlines
+   * @throws what the disk says; what it did not take is kept and written by the next call
+   */
+  write(lines: string): void {
+    const bytes = Buffer.from(lines)
+    this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, bytes]) : bytes
+    while (this.#rest.length > 0) {
+      const written = writeSync(this.#descriptor, this.#rest)
+      this.#rest = this.#rest.subarray(written)
+      this.bytes += written
+      this.#dirty = true
+    }
+  }
+
+  sync(): void {
+    fdatasyncSync(this.#descriptor)
+    this.#dirty = false
+  }
+
+  /** Begins to sync, unless there is nothing new or it is under way. */
+  syncLater(): void {
+    if (!this.#dirty || this.#syncing) return
+    this.#dirty = false
+    this.#syncing = true
+    fdatasync(this.#descriptor, (error) => {
+      this.#syncing = false
+      if (error) this.#dirty = true
+      if (this.#closed) closeSync(this.#descriptor)
+    })
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    // one that is being synced is closed afterwards
+    if (!this.#syncing) closeSync(this.#descriptor)
+  }
+}
+
+/**
+ * Appends one line to a file and syncs it. A last line that a crash cut off is ended first, so that it
+ * stays a line of its own. One process at a time may do this to a file.
+ *
+ * @param line without its newline
+ */
+export async function appendLine(path: string, line: string): Promise<void> {
+  const file = await open(path, 'a+')
+  try {
+    const { size } = await file.stat()
+    const last = Buffer.alloc(1)
+    if (size > 0) await file.read(last, 0, 1, size - 1)
+    const torn = size > 0 && last[0] !== NEWLINE
+    await file.write(`${torn ? '\n' : ''}${line}\n`)
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+}
+
+export interface SegmentWriterOptions {
+  readonly folder: string
+  /** the next segment's file name, which must be new, and its first line without the newline; counted from 0 */
+  readonly begin: (segment: number) => { readonly name: string; readonly header: string }
+  /** bytes after which the next segment is begun */
+  readonly segmentBytes?: number
+  /** milliseconds between fsyncs: what a power cut may take. A crash of the process takes `flushMs` of it. */
+  readonly syncMs?: number
+  /** milliseconds that lines may wait in memory */
+  readonly flushMs?: number
+  /** bytes that may wait in memory before writers must */
+  readonly bufferLimit?: number
+  /** called once when writing begins to fail and once when it works again */
+  readonly onHealth?: (failure: Error | undefined) => void
+  /** opens a segment; tests pass files that fail */
+  readonly openFile?: (path: string) => Promise<Pick<FileHandle, 'write' | 'datasync' | 'close'>>
+}
+
+/**
+ * Appends lines to segment files. Lines wait in memory for a moment and are written together. A slow
+ * disk makes writers wait (`room`); a failing one (full, gone) is tried again every second, its lines
+ * kept up to the limit, and lines past that are counted as dropped.
+ */
+export interface SegmentWriter {
+  /** Queues a line, given without its newline. */
+  append(line: string): void
+  /** Resolves once every line appended so far is on disk, fsync and all. @throws log_unavailable */
+  flushed(): Promise<void>
+  /** What to wait for before appending more; undefined while there is room. */
+  room(): Promise<void> | undefined
+  readonly failing: boolean
+  /** lines given up since the start because the disk failed and memory was full */
+  readonly dropped: number
+  /** Writes what is left and closes; what a failing disk does not take is counted as dropped. */
+  close(): Promise<void>
+}
+
+const RETRY_MS = 1000
+const WRITE_AT = 1 << 18
+
+/** Opens the first segment. @throws what the disk says */
+export async function openSegments(options: SegmentWriterOptions): Promise<SegmentWriter> {
+  const {
+    folder,
+    segmentBytes = 64 << 20,
+    syncMs = 1000,
+    flushMs = 100,
+    bufferLimit = 32 << 20,
+  } = options
+  const openFile = options.openFile ?? ((path: string) => open(path, 'ax'))
+  await mkdir(folder, { recursive: true })
+
+  let file: Pick<FileHandle, 'write' | 'datasync' | 'close'>
+  let written = 0
+  let segment = 0
+  const lines = new LineBuffer()
+  let waitingBytes = 0
+  /** bytes of a chunk that the disk has not taken yet */
+  let rest: Buffer = Buffer.alloc(0)
+  let appended = 0
+  let synced = 0
+  let dirty = false
+  let lastSync = performance.now()
+  let failure: Error | undefined
+  let dropped = 0
+  let closed = false
+  let timer: NodeJS.Timeout | undefined
+  let working: Promise<void> | undefined
+  let syncers: { upTo: number; resolve: () => void; reject: (error: WeirError) => void }[] = []
+  const roomers: (() => void)[] = []
+
+  const openSegment = async (): Promise<void> => {
+    const { name, header } = options.begin(segment)
+    file = await openFile(join(folder, name))
+    segment++
+    written = 0
+    rest = Buffer.concat([Buffer.from(`${header}\n`), rest])
+  }
+
+  const writeRest = async (): Promise<void> => {
+    while (rest.length > 0) {
+      const { bytesWritten } = await file.write(rest)
+      rest = rest.subarray(bytesWritten)
+      written += bytesWritten
+      dirty = true
+    }
+  }
+
+  /** One round: what waits is written, then synced where someone waits for it or it is time. */
+  const round = async (): Promise<void> => {
+    const upTo = appended
+    if (lines.lines > 0) {
+      const taken = lines.take()
+      rest = rest.length > 0 ? Buffer.concat([rest, taken]) : taken
+    }
+    await writeRest()
+    waitingBytes = lines.length
+    if (waitingBytes < bufferLimit) for (const wake of roomers.splice(0)) wake()
+    if (dirty && (syncers.length > 0 || closed || performance.now() - lastSync >= syncMs)) {
+      await file.datasync()
+      dirty = false
+      lastSync = performance.now()
+    }
+    if (!dirty) {
+      synced = upTo
+      const done = syncers.filter((syncer) => syncer.upTo <= synced)
+      syncers = syncers.filter((syncer) => syncer.upTo > synced)
+      for (const syncer of done) syncer.resolve()
+    }
+    if (written >= segmentBytes) {
+      if (dirty) await file.datasync()
+      dirty = false
+      await file.close()
+      await openSegment()
+    }
+  }
+
+  const work = async (): Promise<void> => {
+    try {
+      await round()
+      if (failure) options.onHealth?.(undefined)
+      failure = undefined
+    } catch (error) {
+      const first = failure === undefined
+      failure = error instanceof Error ? error : new Error(String(error))
+      if (first) options.onHealth?.(failure)
+      const reason = failure.message
+      for (const syncer of syncers.splice(0)) {
+        syncer.reject(new WeirError('log_unavailable', { reason }, { cause: failure }))
+      }
+      for (const wake of roomers.splice(0)) wake()
+    }
+  }
+
+  /** At most one round at a time; the next begins by itself where there is reason to. */
+  const run = (): Promise<void> => {
+    clearTimeout(timer)
+    timer = undefined
+    working ??= work().finally(() => {
+      working = undefined
+      schedule()
+    })
+    return working
+  }
+  const schedule = (): void => {
+    if (timer !== undefined || working || closed) return
+    const waiting = lines.lines > 0 || rest.length > 0
+    if (!waiting && !dirty && syncers.length === 0) return
+    const soon = syncers.length > 0 || waitingBytes >= WRITE_AT
+    const delay = failure ? RETRY_MS : soon ? 0 : waiting ? flushMs : syncMs
+    timer = setTimeout(run, delay)
+    timer.unref()
+  }
+
+  await openSegment()
+  return {
+    append(line) {
+      if (failure && waitingBytes > bufferLimit) {
+        dropped++
+        return
+      }
+      const before = lines.length
+      lines.add(line)
+      appended++
+      waitingBytes += lines.length - before
+      if (timer === undefined || waitingBytes >= WRITE_AT) {
+        if (waitingBytes >= WRITE_AT && !working && !failure) void run()
+        else schedule()
+      }
+    },
+    flushed() {
+      if (failure) {
+        return Promise.reject(new WeirError('log_unavailable', { reason: failure.message }))
+      }
+      return new Promise((resolve, reject) => {
+        syncers.push({ upTo: appended, resolve, reject })
+        clearTimeout(timer)
+        timer = undefined
+        schedule()
+      })
+    },
+    room() {
+      if (waitingBytes < bufferLimit || failure) return undefined
+      return new Promise((resolve) => roomers.push(resolve))
+    },
+    get failing() {
+      return failure !== undefined
+    },
+    get dropped() {
+      return dropped
+    },
+    async close() {
+      closed = true
+      clearTimeout(timer)
+      await working
+      await work()
+      if (failure) dropped += lines.lines
+      await file.close().catch(() => {})
+    },
+  }
+}
+
+/**
+ * Lines gathered as bytes. Kept as strings they would be small pieces that outlive a collection of
+ * young objects or two: written down at once, they cost the collector nothing.
+ */
+export class LineBuffer {
+  /** lines gathered */
+  lines = 0
+  /** bytes gathered */
+  length = 0
+  private bytes = Buffer.allocUnsafe(START)
+
+  /** @param line without its newline */
+  add(line: string): void {
+    // a UTF-16 unit is at most three bytes of UTF-8
+    const needed = this.length + 3 * line.length + 1
+    if (needed > this.bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.bytes.length))
+      this.bytes.copy(grown, 0, 0, this.length)
+      this.bytes = grown
+    }
+    this.length += this.bytes.write(line, this.length, 'utf8')
+    this.bytes[this.length++] = NEWLINE
+    this.lines++
+  }
+
+  /** What was gathered, as the caller's own; begins anew. */
+  take(): Buffer {
+    const taken = this.bytes.subarray(0, this.length)
+    this.bytes = Buffer.allocUnsafe(Math.max(START, Math.min(this.bytes.length, KEEP)))
+    this.length = 0
+    this.lines = 0
+    return taken
+  }
+}
+
+const START = 1 << 16
+/** A burst does not keep its memory for ever. */
+const KEEP = 1 << 20
+const NEWLINE = 10
+
+/** Makes a folder, unless it is there. @throws file_unwritable */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+  } catch (cause) {
+    throw new WeirError('file_unwritable', { path, reason: (cause as Error).message }, { cause })
+  }
+}
