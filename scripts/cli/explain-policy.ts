@@ -1,13 +1,12 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
-import { cacheFolder } from '../../models/encoders/cache.ts'
 import { isRemote } from '../../models/encoders/encoder.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { GatewayRequest, Plan } from '../../serving/gateway/contracts.ts'
 import { assertPolicyFits, type CheckedPolicy } from '../../serving/policy/check.ts'
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../serving/policy/pipeline.ts'
-import { EncoderPool, openTextReaders } from '../../serving/policy/text-readers.ts'
+import { withTextReaders } from '../replay/router.ts'
 
 /**
  * What a policy does with one request, without a server; no model is asked.
@@ -21,25 +20,19 @@ export async function explainPolicy(
   bundle: string | undefined,
 ): Promise<Plan> {
   const router = bundle === undefined ? undefined : await loadRouter(bundle)
-  const encoders = new EncoderPool(async (name) => {
-    const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
-    return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
-  })
-  let close = async (): Promise<void> => {}
   try {
     if (router && policy.file.learned) assertPolicyFits(policy, { pairs: [pairOf(router)] })
-    const readers = await openTextReaders(policy.file, encoders)
-    close = readers.close
-    const learned = router ? { learned: learnedBy(router) } : {}
-    return await createPolicy(policy, { ...readers.needs, ...learned }).plan(request, {
-      signal: new AbortController().signal,
-      send: async ({ model }) => {
-        const reason = 'no models are asked here'
-        throw new WeirError('upstream_unavailable', { model, reason })
-      },
-    })
+    const learned = router && learnedBy(router)
+    return await withTextReaders(policy, (readers) =>
+      createPolicy(policy, { ...readers, learned }).plan(request, {
+        signal: new AbortController().signal,
+        send: async ({ model }) => {
+          const reason = 'no models are asked here'
+          throw new WeirError('upstream_unavailable', { model, reason })
+        },
+      }),
+    )
   } finally {
-    await close()
     await router?.close()
   }
 }

@@ -1,37 +1,32 @@
 import { WeirError } from '../../core/errors.ts'
-import type { PolicyFile } from '../../serving/policy/file.ts'
+import type { Condition } from '../../serving/policy/condition.ts'
+import { type PolicyAtWork, usedRows } from '../../serving/policy/registry.ts'
 import type { LoggedRequests } from './rows.ts'
 
-/** What a policy reads of a request that a log may not hold, and the first part of it that does. */
+/** What a policy reads of a request that a log may not hold: the first part of it that does. */
 export interface PolicyReads {
   readonly text: string | undefined
   readonly metadata: string | undefined
 }
 
-export function policyReads(file: PolicyFile): PolicyReads {
-  const conditions = [
-    ...(file.guardrails ?? []).map(({ name, when }) => [`the guardrail ${name}`, when] as const),
-    ...(file.rules ?? []).map(({ name, when }) => [`the rule ${name}`, when] as const),
-  ]
-  const reading = (keys: readonly string[]): string | undefined =>
-    conditions.find(([, when]) => keys.some((key) => Object.hasOwn(when ?? {}, key)))?.[0]
-  const privacy = file.privacy
+export function policyReads(policy: PolicyAtWork): PolicyReads {
+  const reads = usedRows(policy).map(({ row, section }) => row.reads?.(section) ?? {})
+  const conditions = reads.flatMap((each) => each.conditions ?? [])
+  const reading = (fields: readonly (keyof Condition)[]): string | undefined =>
+    conditions.find(({ when }) => fields.some((field) => when?.[field] !== undefined))?.of
   return {
-    text:
-      reading(['keywords', 'regex', 'language']) ??
-      (file.semantic ? 'the semantic routes' : undefined) ??
-      (privacy?.detect || privacy?.patterns ? 'privacy' : undefined),
-    metadata: reading(['metadata', 'tags']) ?? (privacy?.tags ? 'privacy' : undefined),
+    text: reading(['keywords', 'regex', 'language']) ?? reads.find(({ text }) => text)?.text,
+    metadata: reading(['metadata', 'tags']) ?? reads.find(({ metadata }) => metadata)?.metadata,
   }
 }
 
 /** @throws log_needs, log_lacks: names the switch of `weir serve` */
 export function assertLogHolds(
-  file: PolicyFile,
+  policy: PolicyAtWork,
   { text, metadata }: Pick<LoggedRequests, 'text' | 'metadata'>,
   path: string,
 ): void {
-  const reads = policyReads(file)
+  const reads = policyReads(policy)
   if (reads.text !== undefined && text === 'none') {
     const what = `${reads.text} of the policy`
     throw new WeirError('log_needs', { what, option: '--log-text full', path, got: text })

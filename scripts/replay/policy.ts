@@ -14,7 +14,7 @@ export interface PolicyReplayOptions {
   /** by the requests' ids */
   readonly scores: ReadonlyMap<string, KnownScore>
   /** what the policy reads texts with */
-  readonly readers?: TextReaders['needs']
+  readonly readers?: TextReaders['readers']
   readonly prices?: ReadonlyMap<string, Price>
   readonly signal?: AbortSignal
   readonly onProgress?: (done: number, total: number) => void
@@ -54,7 +54,7 @@ export async function replayPolicy(
   policy: CheckedPolicy,
   options: PolicyReplayOptions,
 ): Promise<PolicyReplay> {
-  assertLogHolds(policy.file, log, options.path)
+  assertLogHolds(policy, log, options.path)
   const router = loggedRouter(options.scores, log.requests)
   const live = createPolicy(policy, {
     learned: router,

@@ -2,7 +2,7 @@ import { WeirError } from '../../core/errors.ts'
 import type { Decision, DecisionCandidate, RouteRequest } from '../../models/decision/decision.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import { routerName } from '../../serving/gateway/learned-policy.ts'
-import type { PolicyFile } from '../../serving/policy/file.ts'
+import type { CheckedPolicy } from '../../serving/policy/check.ts'
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
 import {
   EncoderPool,
@@ -199,16 +199,16 @@ export async function bundleScores(
 
 /** Does the work with what the policy reads texts with, its encoder open meanwhile. */
 export async function withTextReaders<T>(
-  file: PolicyFile,
-  work: (readers: TextReaders['needs']) => Promise<T>,
+  policy: CheckedPolicy,
+  work: (readers: TextReaders['readers']) => Promise<T>,
 ): Promise<T> {
   const encoders = new EncoderPool(async (name) => {
     const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
     return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder
   })
-  const { needs, close } = await openTextReaders(file, encoders)
+  const { readers, close } = await openTextReaders(policy, encoders)
   try {
-    return await work(needs)
+    return await work(readers)
   } finally {
     await close()
   }

@@ -26,9 +26,6 @@ const mayBeBilled = (outcome: string): boolean => !UNBILLED.has(outcome)
 const routeOf = ({ deciding: { name, step, reason } }: Plan): string =>
   name ?? (step === 'cache' ? reason : step)
 
-/** The steps that spending is counted under where no rule or route has a name. */
-export const SPENDING_STEPS = ['learned', 'sticky', 'default', 'fallback', 'model_named'] as const
-
 /** What a budget's `of.route` should have been; undefined where it is one of the names that spending is counted under. */
 export function expectedRoute(names: readonly string[], got: string): string | undefined {
   if (names.includes(got)) return undefined

@@ -134,17 +134,6 @@ export type LanguageOf = (text: string) => string | undefined
 /** Letters that are read: enough to be sure, and a bound on what a request can cost. */
 const READ = 2000
 
-/** The sections of a policy that have conditions. */
-interface Conditional {
-  readonly guardrails?: readonly { readonly when?: Condition }[]
-  readonly rules?: readonly { readonly when?: Condition }[]
-}
-
-/** Whether some condition of a policy asks for the language. */
-export function asksLanguage({ guardrails = [], rules = [] }: Conditional): boolean {
-  return [...guardrails, ...rules].some(({ when }) => when?.language !== undefined)
-}
-
 /** Opens the detector: 60 languages by n-grams, in about 0.3 seconds and some 100 MB. */
 export async function openLanguageOf(): Promise<LanguageOf> {
   const { eld } = await import('eld/extrasmall')

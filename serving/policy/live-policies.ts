@@ -18,11 +18,12 @@ import type {
 import { assertBudgetRoutes } from '../gateway/spending.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
-import { assertPolicyFits, type CheckedPolicy, checkPolicy, spendingRoutes } from './check.ts'
+import { assertPolicyFits, type CheckedPolicy, checkPolicy } from './check.ts'
 import type { PolicyFile } from './file.ts'
 import { type FleetRouter, fleetRouter } from './learned-router.ts'
 import type { ModelLimit } from './limits.ts'
 import { createPolicy, type FilePolicy, type Preview } from './pipeline.ts'
+import { type PolicySteps, spendingRoutes } from './registry.ts'
 import { placeInSplit, splitUnit } from './splits.ts'
 import type { PolicyServices } from './step.ts'
 import { EncoderPool, openTextReaders } from './text-readers.ts'
@@ -74,7 +75,7 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
   const stage = async (source: PolicySource, why: string): Promise<Arm> => {
     const old = arms.find(({ name }) => name === source.name)
     const share = source.weight / total
-    const checked = await readPolicy(source.path)
+    const checked = await readPolicy(source.path, options.steps)
     if (old && old.version.hash === checked.source.hash) {
       // the routers beside it may be others by now
       assertFits(checked, options)
@@ -166,11 +167,11 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
 
 function candidateOf(
   { name, path }: PolicySource,
-  { hash, text }: PolicyVersion,
+  { hash, text, checked }: PolicyVersion,
   old: Arm | undefined,
 ): PolicyCandidate {
   const before = { previousHash: old?.version.hash, previousText: old?.version.text }
-  return { name, path, hash, text, ...before }
+  return { name, path, hash, text, checked, ...before }
 }
 
 function statusOf({ name, path, share, version }: Arm, before: readonly Arm[]): PolicyStatus {
@@ -184,6 +185,8 @@ interface VersionOptions extends Omit<PolicyServices, 'learned' | 'semantic'> {
   /** names of `gateway.models` */
   readonly models: readonly string[]
   readonly encoders: EncoderPool
+  /** Weir's own steps unless told */
+  readonly steps?: PolicySteps | undefined
 }
 
 /**
@@ -206,8 +209,8 @@ class PolicyVersion {
   /** @throws config_invalid, and whatever making the encoder throws */
   static async open(checked: CheckedPolicy, options: VersionOptions): Promise<PolicyVersion> {
     assertFits(checked, options)
-    const { needs, close } = await openTextReaders(checked.file, options.encoders)
-    return new PolicyVersion(checked, createPolicy(checked, { ...options, ...needs }), close)
+    const { readers, close } = await openTextReaders(checked, options.encoders)
+    return new PolicyVersion(checked, createPolicy(checked, { ...options, ...readers }), close)
   }
 
   get hash(): string {
@@ -245,11 +248,11 @@ function assertFits(
 }
 
 /** @throws file_not_found, config_invalid with file and line */
-export async function readPolicy(path: string): Promise<CheckedPolicy> {
+export async function readPolicy(path: string, steps?: PolicySteps): Promise<CheckedPolicy> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })
-  return checkPolicy(text, path)
+  return checkPolicy(text, path, steps)
 }
 
 interface PolicySource {
@@ -292,7 +295,7 @@ async function chanceOf(
   for (const { share, version } of arms) {
     if (version === own.version) continue
     const others = await version.using((its) =>
-      its.chances(request, signal).catch((error: unknown) => {
+      its.propensities(request, signal).catch((error: unknown) => {
         // a name that the other policy does not know would have been refused there
         if (error instanceof WeirError) return undefined
         throw error
@@ -323,6 +326,7 @@ export interface PolicyCandidate {
   /** SHA-256 of the text, its first 12 hex digits */
   readonly hash: string
   readonly text: string
+  readonly checked: CheckedPolicy
   /** of the policy that serves until now; undefined at the start */
   readonly previousHash: string | undefined
   readonly previousText: string | undefined
@@ -392,23 +396,21 @@ export function budgetHooks(
   ofServer: readonly BudgetSettings[],
 ): BudgetHooks {
   const routes = new Map<string, readonly string[]>()
-  const fileOf = ({ path, text }: PolicyCandidate): PolicyFile => checkPolicy(text, path).file
   return {
     get routes() {
       return [...routes.values()].flat()
     },
     admit(candidate) {
-      const file = fileOf(candidate)
-      budgets.check(...declarationOf(candidate.name, file))
+      const { name, checked } = candidate
+      budgets.check(...declarationOf(name, checked.file))
       // at the start the policies after this one are not known yet: what opened them looks at all
       if (candidate.previousHash === undefined) return
-      const next = new Map(routes).set(candidate.name, spendingRoutes(file))
+      const next = new Map(routes).set(name, spendingRoutes(checked))
       assertBudgetRoutes(ofServer, [...next.values()].flat())
     },
-    onPolicyLoaded(loaded) {
-      const file = fileOf(loaded)
-      routes.set(loaded.name, spendingRoutes(file))
-      budgets.declare(...declarationOf(loaded.name, file))
+    onPolicyLoaded({ name, checked }) {
+      routes.set(name, spendingRoutes(checked))
+      budgets.declare(...declarationOf(name, checked.file))
     },
   }
 }
@@ -429,6 +431,8 @@ export interface GatewayPolicyOptions {
   /** as `weir train --encoder` takes it, for semantic routes */
   readonly makeEncoder: (name: string) => Promise<Encoder>
   readonly limits?: readonly ModelLimit[]
+  /** Weir's own steps unless told */
+  readonly steps?: PolicySteps | undefined
   readonly hooks?: PolicyHooks | undefined
   readonly onWarning: (message: string, error?: unknown) => void
   readonly now: () => number
@@ -441,15 +445,16 @@ export async function openGatewayPolicies(
 ): Promise<LivePolicies | undefined> {
   const sources = policySources(config)
   if (sources.length === 0) return undefined
-  const { limits, hooks, onWarning, now } = options
+  const { limits, steps, hooks, onWarning, now } = options
   return openPolicies({
     sources,
     models: Object.keys(config.models),
     learned: fleetRouter(options),
     encoders: new EncoderPool(options.makeEncoder),
-    ...(limits ? { limits } : {}),
-    ...(config.allow_down === undefined ? {} : { allowDown: config.allow_down }),
-    ...(config.hedge_after_ms === undefined ? {} : { hedgeAfterMs: config.hedge_after_ms }),
+    limits,
+    steps,
+    allowDown: config.allow_down,
+    hedgeAfterMs: config.hedge_after_ms,
     hooks,
     onWarning,
     now,

@@ -1,6 +1,6 @@
 import { type Encoder, isRemote } from '../../models/encoders/encoder.ts'
-import { asksLanguage, openLanguageOf } from './condition.ts'
-import type { PolicyFile } from './file.ts'
+import { openLanguageOf } from './condition.ts'
+import { type PolicyAtWork, usedRows } from './registry.ts'
 import { buildSemanticIndex } from './semantic.ts'
 import type { PolicyServices } from './step.ts'
 
@@ -12,28 +12,32 @@ export interface EncoderSource {
 
 /** What a policy reads texts with, as far as its file needs any. */
 export interface TextReaders {
-  readonly needs: Pick<PolicyServices, 'languageOf' | 'semantic'>
+  readonly readers: Pick<PolicyServices, 'languageOf' | 'semantic'>
   close(): Promise<void>
 }
 
 /** Builds the semantic index and opens the language detector. @throws whatever making the encoder throws */
 export async function openTextReaders(
-  file: PolicyFile,
+  policy: PolicyAtWork,
   encoders: EncoderSource,
 ): Promise<TextReaders> {
-  const language = asksLanguage(file) ? { languageOf: await openLanguageOf() } : {}
-  const { semantic } = file
-  if (!semantic) return { needs: language, close: async () => {} }
-  const encoder = await encoders.take(semantic.encoder)
-  const close = (): Promise<void> => encoders.give(semantic.encoder)
+  const conditions = usedRows(policy).flatMap(
+    ({ row, section }) => row.reads?.(section).conditions ?? [],
+  )
+  const asksLanguage = conditions.some(({ when }) => when?.language !== undefined)
+  const languageOf = asksLanguage ? await openLanguageOf() : undefined
+  const { semantic: section } = policy.file
+  if (!section) return { readers: { languageOf }, close: async () => {} }
+  const encoder = await encoders.take(section.encoder)
+  const close = (): Promise<void> => encoders.give(section.encoder)
   try {
-    const index = await buildSemanticIndex(
-      semantic.routes,
-      semantic.none_of_these ?? [],
+    const semantic = await buildSemanticIndex(
+      section.routes,
+      section.none_of_these ?? [],
       async (texts, signal) => (await encoder.encode(texts, signal)).embeddings,
       { remote: isRemote(encoder.spec) },
     )
-    return { needs: { ...language, semantic: index }, close }
+    return { readers: { languageOf, semantic }, close }
   } catch (error) {
     await close()
     throw error

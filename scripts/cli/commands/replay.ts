@@ -101,11 +101,11 @@ async function runPolicy(
   const prices = await priceOption(options.price)
   const log = await readRequests(path, signal)
   // before an encoder or a bundle is opened for nothing
-  assertLogHolds(policy.file, log, path)
+  assertLogHolds(policy, log, path)
   const progress = (stage: string) => (done: number, total: number) =>
     terminal.onProgress({ stage, done, total })
   const scores = await scoresOf(path, log, options.bundle, signal, progress('scoring'))
-  const result = await withTextReaders(policy.file, (readers) =>
+  const result = await withTextReaders(policy, (readers) =>
     replayPolicy(log, policy, {
       path,
       scores,

@@ -1,69 +1,96 @@
+import Type from 'typebox'
 import { WeirError } from '../../../core/errors.ts'
 import { promptHash } from '../../../core/hash.ts'
+import { RecentMap } from '../../../core/recent-map.ts'
 import { ModelAsker, type ModelQuestion, onlyField, timeLimit } from '../../strategies/ask-model.ts'
 import { lastTurns, type QuotedTurn } from '../../strategies/judge.ts'
-import { type DecideByModel, NO_ROUTE } from '../file.ts'
-import { type StepFactory, skip } from '../step.ts'
+import { closed, ModelName, Name, Parameters } from '../file.ts'
+import { type PolicyRow, skip } from '../step.ts'
 
-const STEP = 'decide_by_model'
-const TIMEOUT_MS = 3_000
-const CHARACTERS = 4_000
-const CACHE = 10_000
+const DecideByModel = Type.Object(
+  {
+    model: ModelName,
+    /** those it may pick, each with a description; all that have one, where absent */
+    routes: Type.Optional(Type.Array(Name, { minItems: 1 })),
+    /** what to look at, beside the descriptions */
+    instructions: Type.Optional(Type.String({ minLength: 1 })),
+    /** of its own request: temperature, max_tokens and so on */
+    parameters: Type.Optional(Parameters),
+    /** longest wait for it; what is late decides nothing. 3000 unless told */
+    timeout_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 60_000 })),
+    /** of the conversation that it reads, the last ones; 4000 unless told */
+    characters: Type.Optional(Type.Integer({ minimum: 100 })),
+    /** conversations whose route is remembered; 10,000 unless told */
+    cache: Type.Optional(Type.Integer({ minimum: 0 })),
+  },
+  closed,
+)
+type DecideByModel = Type.Static<typeof DecideByModel>
+
+/** What a model says where no route fits; no route that it may pick has this name. */
+const NO_ROUTE = 'none'
 
 /**
  * A small model picks one of the routes by their descriptions. It is held to their names where its upstream
  * can do that; anything else that it says, and silence, decides nothing. It sees only requests that hard
  * limits let it see, and is offered only routes that they leave a model of.
  */
-export const decideByModelStep: StepFactory = ({ file }) => {
-  const section = file.decide_by_model
-  if (!section) return undefined
-  const routes = file.routes ?? {}
-  const all: RouteOption[] = Object.entries(routes).flatMap(([name, { description }]) => {
-    const offered = section.routes?.includes(name) ?? true
-    return description !== undefined && offered ? [{ name, description }] : []
-  })
-  const { timeout_ms: timeout = TIMEOUT_MS, characters = CHARACTERS, cache = CACHE } = section
-  const asker = new ModelAsker()
-  /** routes by conversation; in the order of their last use. A guess spared, and the same answer next time */
-  const known = new Map<string, string>()
-  const remember = (key: string, name: string): void => {
-    known.delete(key)
-    known.set(key, name)
-    const oldest = known.keys().next().value
-    if (known.size > cache && oldest !== undefined) known.delete(oldest)
-  }
-  return {
-    name: STEP,
-    async decide({ request, open, traits, signal, send, route, serve }) {
-      if (!open.includes(section.model)) return skip('model_closed')
-      const options = all.filter(({ name }) =>
-        routes[name]!.models.some((one) => open.includes(one)),
-      )
-      if (options.length === 0) return skip('models_closed')
-      if (!/\S/.test(traits.question)) return skip('no_text')
-      const question = routeQuestion(section, options, lastTurns(request.body.messages, characters))
-      const key = promptHash(JSON.stringify([question.system, question.data]))
-      let name = known.get(key)
-      if (name === undefined) {
-        const limit = timeLimit(signal, timeout)
-        try {
-          name = routeSaid(await asker.ask(question, send, limit), options)
-        } catch (error) {
-          if (signal.aborted || !(error instanceof WeirError)) throw error
-          return skip('model_failed')
-        } finally {
-          limit.end()
+export const decideByModel: PolicyRow<typeof DecideByModel> = {
+  key: 'decide_by_model',
+  schema: DecideByModel,
+  // it decides by a route's name, which budgets know as such
+  spendingRoutes: () => [],
+  check(section, { models, routes = {} }, find) {
+    const at = 'decide_by_model'
+    find.oneOf([at, 'model'], Object.keys(models), section.model)
+    const described = Object.keys(routes).filter((name) => routes[name]!.description !== undefined)
+    const offered = section.routes ?? described
+    for (const [i, name] of (section.routes ?? []).entries()) {
+      find.oneOf([at, 'routes', i], described, name)
+    }
+    if (offered.length < 2) find.fault([at], 'two routes or more with a description', 'fewer')
+    if (offered.includes(NO_ROUTE)) find.fault(['routes', NO_ROUTE], 'another name', NO_ROUTE)
+    find.parameters([at, 'parameters'], section.parameters)
+  },
+  step(section, { routes = {} }) {
+    const all: RouteOption[] = Object.entries(routes).flatMap(([name, { description }]) => {
+      const offered = section.routes?.includes(name) ?? true
+      return description !== undefined && offered ? [{ name, description }] : []
+    })
+    const { timeout_ms: timeout = 3_000, characters = 4_000, cache = 10_000 } = section
+    const asker = new ModelAsker()
+    /** routes by conversation: a question spared, and the same answer next time */
+    const known = new RecentMap<string, string>(cache)
+    return {
+      async decide({ request, open, traits, signal, send, route, serve }) {
+        if (!open.includes(section.model)) return skip('model_closed')
+        const options = all.filter(({ name }) =>
+          routes[name]!.models.some((one) => open.includes(one)),
+        )
+        if (options.length === 0) return skip('models_closed')
+        if (!/\S/.test(traits.question)) return skip('no_text')
+        const turns = lastTurns(request.body.messages, characters)
+        const question = routeQuestion(section, options, turns)
+        const key = promptHash(JSON.stringify([question.system, question.data]))
+        let name = known.get(key)
+        if (name === undefined) {
+          const limit = timeLimit(signal, timeout)
+          try {
+            name = routeSaid(await asker.ask(question, send, limit), options)
+          } catch (error) {
+            if (signal.aborted || !(error instanceof WeirError)) throw error
+            return skip('model_failed')
+          } finally {
+            limit.end()
+          }
+          if (name === undefined) return skip('answer_malformed')
+          known.set(key, name)
         }
-        if (name === undefined) return skip('answer_malformed')
-      }
-      remember(key, name)
-      if (name === NO_ROUTE) return skip('no_route_fits')
-      return (
-        serve(route(name)!, { step: STEP, reason: 'chosen', name }) ?? skip('models_closed', name)
-      )
-    },
-  }
+        if (name === NO_ROUTE) return skip('no_route_fits')
+        return serve(route(name)!, { reason: 'chosen', name }) ?? skip('models_closed', name)
+      },
+    }
+  },
 }
 
 interface RouteOption {

@@ -1,11 +1,21 @@
-import { type StepFactory, skip } from '../step.ts'
-
-const STEP = 'default'
+import { Name } from '../file.ts'
+import { type PolicyRow, skip } from '../step.ts'
 
 /** The route of everything that no step decided. */
-export const defaultStep: StepFactory = ({ file }) => ({
-  name: STEP,
-  decide: ({ route, serve }) =>
-    serve(route(file.default)!, { step: STEP, reason: 'no_step_decided' }) ??
-    skip('models_closed', file.default),
-})
+export const defaultRoute: PolicyRow<typeof Name> = {
+  key: 'default',
+  schema: Name,
+  required: true,
+  check: (name, _, find) => find.oneOf(['default'], find.targets, name),
+  step: (name) => ({
+    decide: ({ route, serve }) =>
+      serve(route(name)!, { reason: 'no_step_decided' }) ?? skip('models_closed', name),
+  }),
+}
+
+/** Where the default is closed: whatever is open, in the file's order. */
+export const fallback: PolicyRow = {
+  step: () => ({
+    decide: ({ open, serve }) => serve({ models: [...open] }, { reason: 'default_closed' }),
+  }),
+}

@@ -1,13 +1,17 @@
-import { type StepFactory, skip } from '../step.ts'
-
-const STEP = 'learned'
+import { LearnedSection } from '../file.ts'
+import { type PolicyRow, skip } from '../step.ts'
 
 /** The learned router's order, as far as hard limits leave it. */
-export const learnedStep: StepFactory = ({ file }) => {
-  if (!file.learned) return undefined
-  const { strategy } = file.learned
-  return {
-    name: STEP,
+export const learned: PolicyRow<typeof LearnedSection> = {
+  key: 'learned',
+  schema: LearnedSection,
+  check({ strategy }, _, find) {
+    if (!strategy) return
+    const at = ['learned', 'strategy']
+    if (strategy.kind === 'cascade') find.strategy(at, strategy)
+    else find.fault([...at, 'kind'], 'cascade', strategy.kind)
+  },
+  step: ({ strategy }) => ({
     async decide({ learned, serve }) {
       const decision = await learned()
       if ('kind' in decision) return decision
@@ -16,8 +20,7 @@ export const learnedStep: StepFactory = ({ file }) => {
       // where the weak model was picked the next one is better; a cascade down would check nothing
       const climbs = strategy && reason === 'win_rate_below'
       const route = climbs ? { models, strategy } : { models }
-      const plan = serve(route, { step: STEP, reason }, { decision, propensity })
-      return plan ?? skip('models_closed')
+      return serve(route, { reason }, { decision, propensity }) ?? skip('models_closed')
     },
-  }
+  }),
 }

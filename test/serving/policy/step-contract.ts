@@ -1,14 +1,24 @@
 import { describe, expect, it } from 'vitest'
-import type { GatewayRequest, Plan, Planning } from '../../../serving/gateway/contracts.ts'
-
+import { WeirError } from '../../../core/errors.ts'
+import type { Decision, RouteRequest } from '../../../models/decision/decision.ts'
+import { requestText } from '../../../models/decision/route-request.ts'
+import type { GatewayRequest, Planning } from '../../../serving/gateway/contracts.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
-import { runSteps, stateMaker } from '../../../serving/policy/pipeline.ts'
-import type { PolicyServices, Step, StepFactory, StepResult } from '../../../serving/policy/step.ts'
-
-import { fakeRouter } from './fake-router.ts'
+import type { LearnedRouter } from '../../../serving/policy/learned-router.ts'
+import {
+  makeSteps,
+  type NamedStep,
+  runSteps,
+  stateMaker,
+} from '../../../serving/policy/pipeline.ts'
+import type { PolicySteps } from '../../../serving/policy/registry.ts'
+import type { PolicyServices, Step, StepPlan, StepResult } from '../../../serving/policy/step.ts'
 
 export interface StepCase {
-  readonly factory: StepFactory
+  /** the step's name in the registry */
+  readonly step: string
+  /** of a step from outside: the registry that has it */
+  readonly steps?: PolicySteps
   /** a policy whose models are `strong`, `weak` and `private`, with something for the step to do */
   readonly policy: string
   readonly needs?: PolicyServices
@@ -65,7 +75,7 @@ const ODD: readonly GatewayRequest['body']['messages'][] = [
 /** The one suite that every step passes. */
 export function describeStepContract(name: string, given: StepCase): void {
   describe(`${name} keeps the step contract:`, () => {
-    const checked = checkPolicy(HEAD + given.policy, `${name}.yaml`)
+    const checked = checkPolicy(HEAD + given.policy, `${name}.yaml`, given.steps)
     const needs = given.needs ?? { learned: fakeRouter() }
     const stateOf = stateMaker(checked.file, needs)
     const refuseToSend = (): Promise<never> => Promise.reject(new Error('asked a model'))
@@ -73,16 +83,21 @@ export function describeStepContract(name: string, given: StepCase): void {
       signal,
       send: given.send ?? refuseToSend,
     })
+    const named = (): NamedStep => {
+      const found = makeSteps(checked, needs).find((each) => each.name === given.step)
+      if (!found) throw new Error('the policy has nothing for this step to do')
+      return found
+    }
     const fresh = async (): Promise<Step> => {
-      const step = given.factory(checked, needs)
-      if (!step) throw new Error('the policy has nothing for this step to do')
+      const step = named().step
       if (given.before) {
         const state = stateOf(requestOf(given.before), planning())
         const decision = await state.learned()
         const options = 'kind' in decision ? {} : { decision }
-        const deciding = { step: 'learned', reason: 'x' }
+        const served = state.serve({ models: ['strong'] }, { reason: 'x' }, options)
+        if (served?.kind !== 'serve') throw new Error('the first request was not served')
         await step.decide(state)
-        step.decided?.(state, state.serve({ models: ['strong'] }, deciding, options)!)
+        step.decided?.(state, { ...served, deciding: { step: 'learned', reason: 'x' } })
       }
       return step
     }
@@ -94,9 +109,8 @@ export function describeStepContract(name: string, given: StepCase): void {
       return { result: await step.decide(state), open: state.open }
     }
 
-    it('decides what it is for, and says its name', async () => {
+    it('decides what it is for, and says why', async () => {
       const { result } = await decide(await fresh(), requestOf(given.decides))
-      expect(planOf(result).deciding.step).toBe((await fresh()).name)
       expect(planOf(result).deciding.reason).toMatch(/^[a-z_]+$/)
       if (given.refuses) expect(planOf(result).kind).toBe('refuse')
     })
@@ -142,7 +156,7 @@ export function describeStepContract(name: string, given: StepCase): void {
         signal: controller.signal,
         send: (...call) => Promise.reject(asked.push(call)),
       })
-      await expect(runSteps([await fresh()], state)).rejects.toThrow('gone')
+      await expect(runSteps([{ ...named(), step: await fresh() }], state)).rejects.toThrow('gone')
       expect(asked).toEqual([])
     })
 
@@ -150,14 +164,67 @@ export function describeStepContract(name: string, given: StepCase): void {
       const controller = new AbortController()
       const step = await fresh()
       const state = stateOf(requestOf(given.decides), planning(controller.signal))
-      const running = runSteps([step], state)
+      const running = runSteps([{ ...named(), step }], state)
       controller.abort(new Error('gone'))
       await expect(running).rejects.toThrow('gone')
     })
   })
 }
 
-function planOf(result: StepResult): Plan {
+function planOf(result: StepResult): StepPlan {
   if (result?.kind === 'serve' || result?.kind === 'refuse') return result
   throw new Error(`decided nothing: ${JSON.stringify(result)}`)
+}
+
+export interface FakeRouterOptions {
+  readonly strong?: string
+  readonly weak?: string
+  readonly winRate?: () => number
+  readonly remote?: boolean
+  readonly propensity?: number
+  readonly onRoute?: (request: RouteRequest) => void
+}
+
+/** A router of one pair that says what it is told to, and refuses what a real one refuses. */
+export function fakeRouter(options: FakeRouterOptions = {}): LearnedRouter {
+  const { strong = 'strong', weak = 'weak', winRate = () => 0.9, propensity = 1 } = options
+  return {
+    has: (name) => name === 'r',
+    remote: () => options.remote ?? false,
+    async route(request): Promise<Decision> {
+      options.onRoute?.(request)
+      requestText(request)
+      const reached = winRate() >= 0.5
+      const pair = reached ? [strong, weak] : [weak, strong]
+      const allowed = (model: string): boolean => request.models?.includes(model) ?? true
+      const models = [...pair.filter(allowed), ...pair.filter((model) => !allowed(model))]
+      if (!allowed(models[0]!)) {
+        throw new WeirError('candidates_empty', { models: request.models, known: pair })
+      }
+      return {
+        id: 'd',
+        object: 'routing.decision',
+        created: 0,
+        router: { name: 'r', version: 'v' },
+        model: models[0]!,
+        win_rate: winRate(),
+        threshold: request.threshold ?? 0.5,
+        calibrated: true,
+        candidates: models.map((model, i) => ({
+          model,
+          score: model === strong ? winRate() : 1 - winRate(),
+          eligible: allowed(model),
+          reason: 'next',
+          est_cost_usd: null,
+          propensity: i === 0 ? propensity : 1 - propensity,
+        })),
+        reason: reached ? 'win_rate_reached' : 'win_rate_below',
+        fallback: false,
+        fallback_reason: null,
+        propensity,
+        timing_ms: 0,
+        truncated: false,
+      }
+    },
+  }
 }

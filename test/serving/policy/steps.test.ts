@@ -1,18 +1,6 @@
 import { expect, it } from 'vitest'
-import { STEPS } from '../../../serving/policy/pipeline.ts'
-import { cacheStep } from '../../../serving/policy/steps/cache.ts'
-import { decideByModelStep } from '../../../serving/policy/steps/decide-by-model.ts'
-import { defaultStep } from '../../../serving/policy/steps/default.ts'
-import { fallbackStep } from '../../../serving/policy/steps/fallback.ts'
-import { guardrailStep } from '../../../serving/policy/steps/guardrail.ts'
-import { hardLimitStep } from '../../../serving/policy/steps/hard-limit.ts'
-import { learnedStep } from '../../../serving/policy/steps/learned.ts'
-import { namedStep } from '../../../serving/policy/steps/named.ts'
-import { ruleStep } from '../../../serving/policy/steps/rule.ts'
-import { semanticStep } from '../../../serving/policy/steps/semantic.ts'
-import { stickyStep } from '../../../serving/policy/steps/sticky.ts'
-import { fakeRouter } from './fake-router.ts'
-import { describeStepContract, type StepCase } from './step-contract.ts'
+import { STEP_NAMES, type StepName } from '../../../serving/gateway/contracts.ts'
+import { describeStepContract, fakeRouter, type StepCase } from './step-contract.ts'
 
 const semantic = {
   remote: false,
@@ -20,15 +8,15 @@ const semantic = {
   match: async () => ({ name: 'sums', score: 0.8, threshold: 0.5 }),
 }
 
-const CASES: Readonly<Record<string, StepCase>> = {
+const CASES: Readonly<Record<string, StepCase & { readonly step: StepName }>> = {
   'hard limits': {
-    factory: hardLimitStep,
+    step: 'hard_limit',
     policy: 'default: both',
     decides: { text: 'hello', hints: { models: ['nobody'] } },
     refuses: true,
   },
   guardrail: {
-    factory: guardrailStep,
+    step: 'guardrail',
     policy: `
 default: both
 guardrails: [{ name: no, when: { keywords: [bomb] }, message: No. }]`,
@@ -36,19 +24,19 @@ guardrails: [{ name: no, when: { keywords: [bomb] }, message: No. }]`,
     refuses: true,
   },
   named: {
-    factory: namedStep,
+    step: 'model_named',
     policy: 'default: both',
     decides: { text: 'hello', model: 'weir/both' },
   },
   rule: {
-    factory: ruleStep,
+    step: 'rule',
     policy: `
 default: weak
 rules: [{ name: hi, when: { keywords: [hello] }, route: both }]`,
     decides: { text: 'hello' },
   },
   semantic: {
-    factory: semanticStep,
+    step: 'semantic',
     policy: `
 default: weak
 semantic:
@@ -60,7 +48,7 @@ semantic:
     decides: { text: 'what is 1 + 1?' },
   },
   'decide by model': {
-    factory: decideByModelStep,
+    step: 'decide_by_model',
     policy: `
 default: weak
 decide_by_model: { model: private }`,
@@ -77,7 +65,7 @@ decide_by_model: { model: private }`,
     }),
   },
   sticky: {
-    factory: stickyStep,
+    step: 'sticky',
     policy: `
 default: weak
 learned: {}
@@ -87,7 +75,7 @@ sticky: { margin: 0.1 }`,
     decides: { text: 'next', hints: { session_id: 's' } },
   },
   cache: {
-    factory: cacheStep,
+    step: 'cache',
     policy: `
 default: weak
 learned: {}
@@ -96,7 +84,7 @@ cache: { minutes: 5 }`,
     decides: { text: 'hello' },
   },
   'semantic guardrail': {
-    factory: guardrailStep,
+    step: 'guardrail',
     policy: `
 default: weak
 guardrails: [{ name: no-sums, near: sums, message: No sums. }]
@@ -110,19 +98,19 @@ semantic:
     refuses: true,
   },
   learned: {
-    factory: learnedStep,
+    step: 'learned',
     policy: `
 default: weak
 learned: {}`,
     decides: { text: 'hello' },
   },
-  default: { factory: defaultStep, policy: 'default: both', decides: { text: 'hello' } },
-  fallback: { factory: fallbackStep, policy: 'default: both', decides: { text: 'hello' } },
+  default: { step: 'default', policy: 'default: both', decides: { text: 'hello' } },
+  fallback: { step: 'fallback', policy: 'default: both', decides: { text: 'hello' } },
 }
 
 for (const [name, given] of Object.entries(CASES)) describeStepContract(name, given)
 
-it('every step of the pipeline is held to the contract', () => {
-  const held = new Set(Object.values(CASES).map(({ factory }) => factory))
-  expect(STEPS.filter((factory) => !held.has(factory))).toEqual([])
+it('every step of the registry is held to the contract', () => {
+  const held = new Set(Object.values(CASES).map(({ step }) => step))
+  expect(STEP_NAMES.filter((name) => !held.has(name))).toEqual([])
 })
