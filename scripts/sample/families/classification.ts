@@ -1,21 +1,17 @@
 import { fill, pick, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { CITIES, FIRST_NAMES, GOODS, WEEKDAYS } from '../vocabulary.ts'
 
-const CLEAR = [
-  'I love my new {good}, it works perfectly!',
-  'Terrible service in {city}, never again.',
-  'The {good} broke after one day and I want my money back.',
-  'Great staff, {name} was so helpful.',
-  'My parcel with the {good} has not arrived.',
-  'How do I reset my password?',
-  'You charged me twice for the {good} on {day}.',
-  'Best {good} I have ever owned.',
-  'Please cancel my booking in {city} for {day}.',
-  'Congratulations, you won a {good}! Click now to claim!',
-  'Where can I download the invoice from {day}?',
-  'The app crashes whenever I open the {good} page.',
-]
+const CLEAR = phrases(`
+  I love my new {good}, it works perfectly! | Terrible service in {city}, never again. |
+  The {good} broke after one day and I want my money back. | Great staff, {name} was so helpful. |
+  My parcel with the {good} has not arrived. | How do I reset my password? |
+  You charged me twice for the {good} on {day}. | Best {good} I have ever owned. |
+  Please cancel my booking in {city} for {day}. |
+  Congratulations, you won a {good}! Click now to claim! |
+  Where can I download the invoice from {day}? | The app crashes whenever I open the {good} page.
+`)
 const SLY = [
   'Oh wonderful, another {good} that doubles as a paperweight. {name} must be thrilled.',
   'Not that I would ever call {city} dull; one can count the paving stones, after all.',
@@ -24,14 +20,10 @@ const SLY = [
   'If the aim was to make {name} nostalgic for the old {good}, consider it achieved.',
   'The {good} does exactly what you would fear it does, and on {day} it does it twice.',
 ]
-const SIMPLE_LABELS = [
-  'positive or negative',
-  'spam or not spam',
-  'question or complaint',
-  'billing, delivery or technical',
-  'happy, neutral or angry',
-  'urgent or not urgent',
-]
+const SIMPLE_LABELS = phrases(`
+  positive or negative | spam or not spam | question or complaint | billing, delivery or technical |
+  happy, neutral or angry | urgent or not urgent
+`)
 const FINE_LABELS = [
   'sarcasm, litotes, damning praise or sincere understatement',
   'which of the twelve speech acts of Searle and Bach',

@@ -1,51 +1,26 @@
 import { capitalised, fill, listed, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases, words } from '../lists.ts'
 
-const LANGUAGES = [
-  'Python',
-  'TypeScript',
-  'Go',
-  'Java',
-  'Ruby',
-  'Kotlin',
-  'C#',
-  'PHP',
-  'Swift',
-  'Rust',
-  'C++',
-]
-const EASY = [
-  'reverses a string',
-  'checks whether a number is even',
-  'counts the vowels in a word',
-  'returns the largest item of a list',
-  'formats a date as DD/MM/YYYY',
-  'removes duplicates from an array',
-  'joins file names with a dash',
-  'converts Celsius to Fahrenheit',
-  'pads a number with zeros',
-  'capitalises each word of a title',
-  'sums the digits of an integer',
-  'trims spaces from each line',
-  'returns the last element of a list or null',
-  'swaps the keys and values of a map',
-  'prints a multiplication table',
-]
-const MIDDLE = [
-  'parses a CSV file with quoted fields',
-  'groups orders by customer and month',
-  'retries an HTTP call with exponential backoff',
-  'flattens nested JSON into dotted keys',
-  'finds the shortest path in a grid',
-  'validates an IBAN',
-  'merges overlapping date ranges',
-  'paginates through a REST API',
-  'renders a Markdown table from objects',
-  'implements an LRU cache',
-  'diffs two configuration files',
-  'tokenises arithmetic expressions and evaluates them',
-  'schedules tasks by priority and deadline',
-]
+const LANGUAGES = words(`
+  Python TypeScript Go Java Ruby Kotlin C# PHP Swift Rust C++
+`)
+const EASY = phrases(`
+  reverses a string | checks whether a number is even | counts the vowels in a word |
+  returns the largest item of a list | formats a date as DD/MM/YYYY |
+  removes duplicates from an array | joins file names with a dash | converts Celsius to Fahrenheit |
+  pads a number with zeros | capitalises each word of a title | sums the digits of an integer |
+  trims spaces from each line | returns the last element of a list or null |
+  swaps the keys and values of a map | prints a multiplication table
+`)
+const MIDDLE = phrases(`
+  parses a CSV file with quoted fields | groups orders by customer and month |
+  retries an HTTP call with exponential backoff | flattens nested JSON into dotted keys |
+  finds the shortest path in a grid | validates an IBAN | merges overlapping date ranges |
+  paginates through a REST API | renders a Markdown table from objects | implements an LRU cache |
+  diffs two configuration files | tokenises arithmetic expressions and evaluates them |
+  schedules tasks by priority and deadline
+`)
 const HARD = [
   'implements a lock-free concurrent queue with hazard pointers',
   'applies operational transforms for a collaborative editor',
@@ -60,25 +35,16 @@ const HARD = [
   'maintains a persistent segment tree with lazy propagation',
   'verifies Merkle proofs for a sparse concurrent trie',
 ]
-const CONSTRAINTS = [
-  'handles invalid input',
-  'uses no external libraries',
-  'has a short docstring',
-  'is covered by two unit tests',
-  'logs every failure',
-  'accepts a timeout',
-  'works on streams',
-  'is fully typed',
-]
-const DEMANDS = [
-  'runs in amortised constant time',
-  'never blocks the event loop',
-  'is safe under concurrent writers',
-  'bounds memory at 64 KB',
-  'is proven free of deadlock',
-  'gives bit-identical results on every platform',
-  'supports cancellation halfway through',
-]
+const CONSTRAINTS = phrases(`
+  handles invalid input | uses no external libraries | has a short docstring |
+  is covered by two unit tests | logs every failure | accepts a timeout | works on streams |
+  is fully typed
+`)
+const DEMANDS = phrases(`
+  runs in amortised constant time | never blocks the event loop | is safe under concurrent writers |
+  bounds memory at 64 KB | is proven free of deadlock |
+  gives bit-identical results on every platform | supports cancellation halfway through
+`)
 const OPENERS = [
   'Write a {language} function that {task}',
   'In {language}, I need something that {task}',

@@ -1,5 +1,6 @@
 import { between, pick, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { words } from '../lists.ts'
 
 /** Code or a message with a fault in it, and how hard the fault is to see. */
 const FAULTS: readonly { readonly text: string; readonly difficulty: number }[] = [
@@ -114,59 +115,19 @@ const QUESTIONS = [
   'A colleague left this behind. Find the cause:\n\n{fault}',
   'Help, production is down because of this\n\n{fault}',
 ]
-const FUNCTIONS = [
-  'orders',
-  'load_user',
-  'total',
-  'parse_row',
-  'sync',
-  'merge_all',
-  'invoices',
-  'next_page',
-  'reserve',
-  'rank',
-  'accounts',
-  'handler',
-  'refill',
-]
-const ARGUMENTS = [
-  'items',
-  'rows',
-  'state',
-  'queue',
-  'cart',
-  'scores',
-  'payload',
-  'node',
-  'stock',
-  'batch',
-  'tokens',
-  'entries',
-]
-const KEYS = [
-  'price',
-  'name',
-  'balance',
-  'email',
-  'size',
-  'status',
-  'created',
-  'amount',
-  'owner',
-  'weight',
-  'rating',
-]
-const LIBRARIES = [
-  'requests',
-  'pandas',
-  'redis',
-  'pillow',
-  'tokio',
-  'boto3',
-  'yaml',
-  'lxml',
-  'flask',
-]
+const FUNCTIONS = words(`
+  orders load_user total parse_row sync merge_all invoices next_page reserve rank accounts handler
+  refill
+`)
+const ARGUMENTS = words(`
+  items rows state queue cart scores payload node stock batch tokens entries
+`)
+const KEYS = words(`
+  price name balance email size status created amount owner weight rating
+`)
+const LIBRARIES = words(`
+  requests pandas redis pillow tokio boto3 yaml lxml flask
+`)
 
 /** Difficulty: the fault itself, from a typing slip to a memory-ordering bug. */
 export const debugging: Family = {

@@ -1,19 +1,12 @@
 import { between, fill, listed, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { passage } from './passage.ts'
 
-const FIELDS = [
-  'names',
-  'dates',
-  'cities',
-  'amounts',
-  'companies',
-  'products',
-  'order codes',
-  'weekdays',
-  'phone numbers',
-  'percentages',
-]
+const FIELDS = phrases(`
+  names | dates | cities | amounts | companies | products | order codes | weekdays | phone numbers |
+  percentages
+`)
 const RULES = [
   'resolve every pronoun to a full name',
   'normalise each date to ISO 8601 and infer the missing year',

@@ -1,84 +1,27 @@
 import { between, fill, pick } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases, words } from '../lists.ts'
 
-const COUNTRIES = [
-  'France',
-  'Kenya',
-  'Japan',
-  'Canada',
-  'Brazil',
-  'Norway',
-  'Egypt',
-  'Vietnam',
-  'Peru',
-  'Ireland',
-  'India',
-  'Greece',
-  'Chile',
-  'Morocco',
-  'Finland',
-  'Mexico',
-  'Nepal',
-  'Cuba',
-  'Austria',
-  'Ghana',
-]
-const ANIMALS = [
-  'dolphins',
-  'owls',
-  'octopuses',
-  'camels',
-  'penguins',
-  'honeybees',
-  'bats',
-  'giraffes',
-  'frogs',
-  'whales',
-  'ants',
-  'foxes',
-  'hedgehogs',
-  'parrots',
-  'beavers',
-  'sharks',
-  'snails',
-  'moles',
-]
-const ELEMENTS = [
-  'iron',
-  'helium',
-  'gold',
-  'oxygen',
-  'sodium',
-  'carbon',
-  'neon',
-  'copper',
-  'silver',
-  'calcium',
-  'zinc',
-  'lead',
-  'tin',
-  'iodine',
-  'mercury',
-  'sulphur',
-  'nickel',
-  'argon',
-]
-const COMMON = [
-  'What is the capital of {country}?',
-  'Which currency is used in {country}?',
-  'What language do most people speak in {country}?',
-  'Are {animals} mammals?',
-  'What do {animals} eat?',
-  'What is the chemical symbol for {element}?',
-  'Which continent is {country} on?',
-  'How long do {animals} usually live?',
-  'Is {element} a metal?',
-  'What is the flag of {country} like?',
-  'Name the largest city in {country}.',
-  'Where do {animals} sleep?',
-  'What is {element} used for?',
-  'Why is {country} famous?',
-]
+const COUNTRIES = words(`
+  France Kenya Japan Canada Brazil Norway Egypt Vietnam Peru Ireland India Greece Chile Morocco
+  Finland Mexico Nepal Cuba Austria Ghana
+`)
+const ANIMALS = words(`
+  dolphins owls octopuses camels penguins honeybees bats giraffes frogs whales ants foxes hedgehogs
+  parrots beavers sharks snails moles
+`)
+const ELEMENTS = words(`
+  iron helium gold oxygen sodium carbon neon copper silver calcium zinc lead tin iodine mercury
+  sulphur nickel argon
+`)
+const COMMON = phrases(`
+  What is the capital of {country}? | Which currency is used in {country}? |
+  What language do most people speak in {country}? | Are {animals} mammals? |
+  What do {animals} eat? | What is the chemical symbol for {element}? |
+  Which continent is {country} on? | How long do {animals} usually live? | Is {element} a metal? |
+  What is the flag of {country} like? | Name the largest city in {country}. |
+  Where do {animals} sleep? | What is {element} used for? | Why is {country} famous?
+`)
 const SPECIAL = [
   'Which treaty settled the border of {country} with its eastern neighbour?',
   'Who led the opposition in {country} in {year}?',
@@ -97,32 +40,14 @@ const ARCANE = [
   'Who endowed the obscure {century}-century confraternity of {trade} workers in {country}, and how was its charter sealed?',
   'Which paragraph of the {year} customs ordinance of {country} exempted {trade}, and which jurist drafted it?',
 ]
-const TRADES = [
-  'alum',
-  'saffron',
-  'vellum',
-  'indigo',
-  'salt',
-  'beaver pelt',
-  'amber',
-  'tallow',
-  'saltpetre',
-  'madder',
-  'whale oil',
-  'cochineal',
-]
-const FRAMES = [
-  '{q}',
-  '{q}',
-  '{q}',
-  'Quiz question: {q}',
-  'My daughter asks: {q}',
-  '{q} A short answer is fine.',
-  'Trivia for tonight. {q}',
-  'I forgot - {q}',
-  'Do you know this one? {q}',
-  '{q} And how sure are you?',
-]
+const TRADES = phrases(`
+  alum | saffron | vellum | indigo | salt | beaver pelt | amber | tallow | saltpetre | madder |
+  whale oil | cochineal
+`)
+const FRAMES = phrases(`
+  {q} | {q} | {q} | Quiz question: {q} | My daughter asks: {q} | {q} A short answer is fine. |
+  Trivia for tonight. {q} | I forgot - {q} | Do you know this one? {q} | {q} And how sure are you?
+`)
 
 /** Difficulty: how rarely the thing is written about. */
 export const facts: Family = {
@@ -136,15 +61,9 @@ export const facts: Family = {
       element: ELEMENTS,
       trade: TRADES,
       year: String(between(random, 1480, 1935)),
-      century: [
-        'eleventh',
-        'twelfth',
-        'thirteenth',
-        'fourteenth',
-        'fifteenth',
-        'sixteenth',
-        'seventeenth',
-      ],
+      century: words(`
+        eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth
+      `),
     }
     const q = fill(random, pick(random, [COMMON, SPECIAL, ARCANE][kind]!), slots)
     return {

@@ -1,5 +1,6 @@
 import { between, fill, level, pick, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { CITIES, FIRST_NAMES, GOODS } from '../vocabulary.ts'
 
 const STORIES = [
@@ -12,33 +13,22 @@ const STORIES = [
   '{name} earns {n} dollars a week packing {good}s and spends {m} of them.',
   'There are {n} boxes with {m} {good}s in each at a depot in {city}.',
 ]
-const STEPS = [
-  'Then a quarter of that is given away.',
-  'After that the price rises by {m}%.',
-  'On {n2} days the amount doubles.',
-  'Half of what is left goes to {name}.',
-  'A fee of {m} is taken each month for {n2} months.',
-  '{name} then returns {n2} of them.',
-  'The next day the rate falls by a third.',
-  'A discount of {n2}% applies after the first {m}.',
-]
-const ENDS = [
-  'How much is left?',
-  'What is the final total?',
-  'How many remain at the end?',
-  'How long does it take altogether?',
-  'What does each person get?',
-  'What is the average per day?',
-]
-const SCHOOL = [
-  'Solve for x: {n}x + {m} = {big}',
-  'What is {m}% of {big}?',
-  'Simplify {n}/{big} as a fraction.',
-  'Find the area of a rectangle with sides {n} and {m} cm, in square metres.',
-  'Convert {big} metres to miles.',
-  'What is the mean of {n}, {m} and {big}?',
-  'A circle has radius {m}. Find its circumference.',
-]
+const STEPS = phrases(`
+  Then a quarter of that is given away. | After that the price rises by {m}%. |
+  On {n2} days the amount doubles. | Half of what is left goes to {name}. |
+  A fee of {m} is taken each month for {n2} months. | {name} then returns {n2} of them. |
+  The next day the rate falls by a third. | A discount of {n2}% applies after the first {m}.
+`)
+const ENDS = phrases(`
+  How much is left? | What is the final total? | How many remain at the end? |
+  How long does it take altogether? | What does each person get? | What is the average per day?
+`)
+const SCHOOL = phrases(`
+  Solve for x: {n}x + {m} = {big} | What is {m}% of {big}? | Simplify {n}/{big} as a fraction. |
+  Find the area of a rectangle with sides {n} and {m} cm, in square metres. |
+  Convert {big} metres to miles. | What is the mean of {n}, {m} and {big}? |
+  A circle has radius {m}. Find its circumference.
+`)
 const ADVANCED = [
   'Prove that for every prime p greater than {m}, the sum of the first {n} {power} powers modulo p is {claim}.',
   'Find, with proof, every integer n below {big} for which {n}^n + {m} is divisible by {big2}.',

@@ -1,31 +1,21 @@
 import { between, capitalised, fill, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { CITIES, FIRST_NAMES, GOODS, MONTHS, WEEKDAYS } from '../vocabulary.ts'
 
-const GOALS = [
-  'a weekend in {city} for {n} people',
-  'a birthday party for {name} in {month}',
-  'a move from {city} to {city}',
-  "{name}'s revision for an exam on {day}",
-  'a week of dinners for {n}',
-  'the launch of a new {good} in {month}',
-  'a workshop for {n} beginners in {city}',
-  'a vegetable garden starting in {month}',
-  'my first 10 km race in {city}',
-  'a clear-out of the garage by {day}',
-  'a photography walk through {city}',
-  'a charity sale of {good}s on {day}',
-]
-const ASKED = [
-  'Plan {goal}.',
-  'Help me plan {goal}',
-  'I am organising {goal} and need a schedule.',
-  'Draw up a plan for {goal}.',
-  'Can you sketch {goal}, day by day?',
-  'Make a checklist for {goal}.',
-  '{goal}: where do I start?',
-  'What would a sensible timetable for {goal} look like?',
-]
+const GOALS = phrases(`
+  a weekend in {city} for {n} people | a birthday party for {name} in {month} |
+  a move from {city} to {city} | {name}'s revision for an exam on {day} |
+  a week of dinners for {n} | the launch of a new {good} in {month} |
+  a workshop for {n} beginners in {city} | a vegetable garden starting in {month} |
+  my first 10 km race in {city} | a clear-out of the garage by {day} |
+  a photography walk through {city} | a charity sale of {good}s on {day}
+`)
+const ASKED = phrases(`
+  Plan {goal}. | Help me plan {goal} | I am organising {goal} and need a schedule. |
+  Draw up a plan for {goal}. | Can you sketch {goal}, day by day? | Make a checklist for {goal}. |
+  {goal}: where do I start? | What would a sensible timetable for {goal} look like?
+`)
 const CONSTRAINTS = [
   'the budget is {n}0 dollars and may not be exceeded on any single day',
   '{name} and {name} cannot be scheduled on the same day',

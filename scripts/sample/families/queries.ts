@@ -1,45 +1,21 @@
 import { between, fill, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases, words } from '../lists.ts'
 import { CITIES, MONTHS } from '../vocabulary.ts'
 
-const TABLES = [
-  'customers',
-  'orders',
-  'payments',
-  'visits',
-  'tickets',
-  'employees',
-  'flights',
-  'parcels',
-  'sensors',
-  'lessons',
-  'members',
-  'loans',
-  'shipments',
-  'recipes',
-]
-const COLUMNS = [
-  'city',
-  'status',
-  'amount',
-  'created_at',
-  'owner_id',
-  'rating',
-  'weight',
-  'country',
-  'due_on',
-  'price',
-]
-const EASY = [
-  'lists all {table} from {city}',
-  'counts the {table} created in {month}',
-  'shows the {n} newest {table}',
-  'gives the average {column} of {table}',
-  'finds {table} where {column} is null',
-  'sorts {table} by {column}',
-  'deletes {table} older than {n} days',
-  'adds a {column} column to {table}',
-]
+const TABLES = words(`
+  customers orders payments visits tickets employees flights parcels sensors lessons members loans
+  shipments recipes
+`)
+const COLUMNS = words(`
+  city status amount created_at owner_id rating weight country due_on price
+`)
+const EASY = phrases(`
+  lists all {table} from {city} | counts the {table} created in {month} |
+  shows the {n} newest {table} | gives the average {column} of {table} |
+  finds {table} where {column} is null | sorts {table} by {column} |
+  deletes {table} older than {n} days | adds a {column} column to {table}
+`)
 const HARD = [
   'finds gaps and islands in the {column} of {table} per {column}',
   'computes a rolling {n}-day median of {column} over {table} with a window frame',
@@ -49,16 +25,12 @@ const HARD = [
   'sessionises {table} with a {n}-minute timeout and ranks sessions by {column}',
   'detects {table} whose {column} breaks a bitemporal constraint against {table}',
 ]
-const ASKED = [
-  'Write a SQL query that {task}.',
-  'SQL that {task}, please',
-  'How would I write a query which {task}?',
-  'Postgres: I want one statement that {task}.',
-  'Give me a view that {task}',
-  'For our {table} database, a query that {task}?',
-  'Show the SQL. It {task}.',
-  'Need a report that {task}.',
-]
+const ASKED = phrases(`
+  Write a SQL query that {task}. | SQL that {task}, please |
+  How would I write a query which {task}? | Postgres: I want one statement that {task}. |
+  Give me a view that {task} | For our {table} database, a query that {task}? |
+  Show the SQL. It {task}. | Need a report that {task}.
+`)
 const EXTRAS = [
   'It must use no subquery in the FROM clause.',
   'It has to stay under a second on 400 million rows; justify the index.',

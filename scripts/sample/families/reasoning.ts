@@ -1,27 +1,15 @@
 import { articles, between, listed, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { FIRST_NAMES, WEEKDAYS } from '../vocabulary.ts'
 
-const PLACES = [
-  'in a row',
-  'around a table',
-  'on different floors',
-  'in adjacent offices',
-  'on a bench',
-  'in a queue',
-]
-const THINGS = [
-  'plays the cello',
-  'owns the parrot',
-  'drinks mint tea',
-  'drives the red van',
-  'grows tomatoes',
-  'speaks Basque',
-  'keeps bees',
-  'paints boats',
-  'repairs clocks',
-  'collects stamps',
-]
+const PLACES = phrases(`
+  in a row | around a table | on different floors | in adjacent offices | on a bench | in a queue
+`)
+const THINGS = phrases(`
+  plays the cello | owns the parrot | drinks mint tea | drives the red van | grows tomatoes |
+  speaks Basque | keeps bees | paints boats | repairs clocks | collects stamps
+`)
 const SIMPLE = [
   'If all {a} are {b} and this is a {x}, is it a {y}?',
   '{p} is taller than {q}, and {q} is taller than {r}. Who is the shortest?',
@@ -42,14 +30,11 @@ const KINDS = [
   ['lizards', 'lizard'],
   ['scooters', 'scooter'],
 ] as const
-const STARTS = [
-  'Puzzle: {people} {sit}.',
-  '{people} {sit}, and we know the following.',
-  'Logic question. {people} {sit}.',
-  'Help me solve this before {day}: {people} {sit}.',
-  'Here is a riddle from the paper. {people} {sit}.',
-  'Given: {people} {sit}.',
-]
+const STARTS = phrases(`
+  Puzzle: {people} {sit}. | {people} {sit}, and we know the following. |
+  Logic question. {people} {sit}. | Help me solve this before {day}: {people} {sit}. |
+  Here is a riddle from the paper. {people} {sit}. | Given: {people} {sit}.
+`)
 const ENDS = [
   'Who {thing}?',
   'Deduce who {thing}, step by step.',

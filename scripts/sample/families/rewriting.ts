@@ -1,19 +1,12 @@
 import { between, fill, listed, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { passage } from './passage.ts'
 
-const TONES = [
-  'politer',
-  'more formal',
-  'friendlier',
-  'shorter',
-  'clearer',
-  'more upbeat',
-  'simpler',
-  'less stiff',
-  'more direct',
-  'warmer',
-]
+const TONES = phrases(`
+  politer | more formal | friendlier | shorter | clearer | more upbeat | simpler | less stiff |
+  more direct | warmer
+`)
 const ASKED = [
   'Make this {tone}: {text}',
   'Rewrite the following so that it sounds {tone}.\n{text}',
@@ -25,16 +18,12 @@ const ASKED = [
   'I wrote this to a client. Could it be {tone}?\n{text}',
   'Change the wording to be {tone}, same meaning: {text}',
 ]
-const DEMANDS = [
-  'keep the metre of a limerick',
-  'make the first letters of the sentences spell HARBOUR',
-  'preserve every legal obligation verbatim',
-  'imitate the syntax of Henry James',
-  'let each sentence imply its opposite under irony',
-  'use only words found in the 1611 Bible',
-  'balance each clause in chiasmus',
-  'keep all numbers but swap their referents consistently',
-]
+const DEMANDS = phrases(`
+  keep the metre of a limerick | make the first letters of the sentences spell HARBOUR |
+  preserve every legal obligation verbatim | imitate the syntax of Henry James |
+  let each sentence imply its opposite under irony | use only words found in the 1611 Bible |
+  balance each clause in chiasmus | keep all numbers but swap their referents consistently
+`)
 
 /** Difficulty: a change of tone is easy; each formal demand on top is hard. */
 export const rewriting: Family = {

@@ -1,5 +1,6 @@
 import { between, fill, listed, pick, several, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { passage } from './passage.ts'
 
 const ASKED = [
@@ -14,15 +15,12 @@ const ASKED = [
   'Key points only:\n{text}',
   '{text} -- short version please',
 ]
-const DEMANDS = [
-  'without using the letter e',
-  'as a sonnet in strict iambic pentameter',
-  'so that each sentence has exactly seven words',
-  'while quantifying the uncertainty of every claim',
-  'with a palindrome for a title',
-  'reconciling the contradictory figures',
-  'in descending order of legal risk',
-]
+const DEMANDS = phrases(`
+  without using the letter e | as a sonnet in strict iambic pentameter |
+  so that each sentence has exactly seven words | while quantifying the uncertainty of every claim |
+  with a palindrome for a title | reconciling the contradictory figures |
+  in descending order of legal risk
+`)
 
 /** Difficulty: none in the length of the text, all in the demands on the summary. */
 export const summarising: Family = {

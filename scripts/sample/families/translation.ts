@@ -1,5 +1,6 @@
 import { between, fill, pick, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
+import { phrases } from '../lists.ts'
 import { CITIES, FIRST_NAMES, GOODS, WEEKDAYS } from '../vocabulary.ts'
 
 /** Languages by how rarely a model meets them, 0 to 1. */
@@ -9,19 +10,14 @@ const LANGUAGES: readonly (readonly [readonly string[], number])[] = [
   [['Icelandic', 'Swahili', 'Georgian', 'Basque', 'Welsh', 'Khmer'], 0.75],
   [['Sanskrit verse', 'Old Norse', 'Classical Nahuatl', 'Akkadian', 'Old Church Slavonic'], 1],
 ]
-const PLAIN = [
-  'Where is the station?',
-  'I would like two tickets to {city}, please.',
-  'The {good} arrives on {day}.',
-  'My name is {name} and I am from {city}.',
-  'Can you help me find the {good}?',
-  'The shop opens at {n} on {day}.',
-  'We ordered {n} {good}s last week.',
-  'Thank you for the lovely evening in {city}.',
-  '{name} will call you back on {day}.',
-  'The weather in {city} is lovely in spring.',
-  'Please leave the {good} by the door.',
-]
+const PLAIN = phrases(`
+  Where is the station? | I would like two tickets to {city}, please. |
+  The {good} arrives on {day}. | My name is {name} and I am from {city}. |
+  Can you help me find the {good}? | The shop opens at {n} on {day}. |
+  We ordered {n} {good}s last week. | Thank you for the lovely evening in {city}. |
+  {name} will call you back on {day}. | The weather in {city} is lovely in spring. |
+  Please leave the {good} by the door.
+`)
 const SUBTLE = [
   'He kicked the bucket long before the {good} was paid for, {name} quipped.',
   'The party of the first part shall indemnify {name} against any claim arising from the {good}.',
