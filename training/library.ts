@@ -2,11 +2,10 @@ import { definedOnly } from '../core/defined.ts'
 import type { OnProgress } from '../core/progress.ts'
 import { datasetOf, type Logs } from '../data/read-logs.ts'
 import type { Price } from '../models/prices.ts'
-import { type CalibrateResult, calibrateBundle } from './calibrate/calibrate-bundle.ts'
+import { type CalibrateResult, calibrate as calibrateBundle } from './calibrate/calibrate.ts'
 import type { Target } from './calibrate/target.ts'
 import type { EngineName } from './engine/engines.ts'
-import { evaluateBundles } from './evaluate/evaluate-bundles.ts'
-import type { EvaluationReport } from './evaluate/report/report.ts'
+import { type Evaluation, evaluate as evaluateBundles } from './evaluate/evaluate.ts'
 import { type TrainResult, train as trainDataset } from './train.ts'
 import { openTrainEncoder } from './train-encoder.ts'
 import type { Settings } from './trainers/settings.ts'
@@ -81,7 +80,7 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
 }
 
 export interface CalibrateOptions extends WorkOptions {
-  /** what the threshold must do, such as `{ kind: 'strong-share', share: 0.3 }` */
+  /** what the bundle's threshold or rule must do, such as `{ kind: 'strong-share', share: 0.3 }` */
   readonly target: Target
   /** a calibration method by name; the target's default otherwise */
   readonly method?: string | undefined
@@ -97,8 +96,10 @@ export interface CalibrateOptions extends WorkOptions {
 
 /**
  * Chooses the threshold of a bundle for a target, on rows that the router was not trained on, and writes a new
- * version of the bundle with the threshold and its certificate. The version that was read stays as it is.
+ * version of the bundle with the threshold and its certificate. The version that was read stays as it is. Of a
+ * bundle of many models it chooses the number of the rule.
  *
+ * @returns `threshold` or `rule` (ask `'threshold' in result`), what it is expected to do, and its certificate
  * @param bundle the folder of a bundle (its current version) or of one version
  * @throws WeirError bundle_invalid, calibration_data_short, calibration_impossible, budget_too_small, cancelled
  */
@@ -133,14 +134,15 @@ export interface EvaluateOptions extends WorkOptions {
  * prompts that none of them was trained on.
  *
  * @param bundles one folder of a bundle, or several
- * @returns a report whose figures all have 95% bootstrap intervals, paired across routers
+ * @returns a report whose figures all have 95% bootstrap intervals, paired across routers; of bundles of many models
+ *   (where `'pair' in report` is false), the quality that each budget buys against single models and their mixtures
  * @throws WeirError bundle_invalid, rows_too_few, model_unknown, cancelled
  */
 export async function evaluate(
   bundles: string | readonly string[],
   logs: Logs,
   options: EvaluateOptions = {},
-): Promise<EvaluationReport> {
+): Promise<Evaluation> {
   const { prices, strong, weak, seed = 1, ...given } = options
   const dataset = await datasetOf(logs, options)
   return evaluateBundles(typeof bundles === 'string' ? [bundles] : bundles, dataset, {

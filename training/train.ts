@@ -16,10 +16,9 @@ import { scoreLinear } from '../models/families/linear-head.ts'
 import type { Price } from '../models/prices.ts'
 import { AUTO, type AutoChoice, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
-import type { ChoiceReport } from './choice/choice-report.ts'
-import type { ChoiceRequest } from './choice/default-choice.ts'
-import { reportTrained, trainedChoice } from './choice/trained-choice.ts'
+import { type RuleRequest, reportTrainedRule, trainedRule } from './default-rule.ts'
 import { MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
+import type { FrontierReport } from './evaluate/frontier/frontier-report.ts'
 import type { EvaluationReport } from './evaluate/report/report.ts'
 import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
@@ -37,7 +36,7 @@ export interface TrainOptions extends FitRouterOptions {
   /** settings tried in search of better hyperparameters, the defaults among them; no search at 1 */
   readonly tune?: number
   /** chooses among all of the dataset's models, by this rule */
-  readonly choice?: ChoiceRequest
+  readonly choice?: RuleRequest
   /** a head that asks training prompts keeps the start of each, for `explain` */
   readonly keepText?: boolean
 }
@@ -47,7 +46,7 @@ export interface TrainResult {
   readonly report: EvaluationReport
   readonly backend: string
   /** what the rule among many models does on the held-out prompts that all of them answered */
-  readonly choice?: ChoiceReport
+  readonly choice?: FrontierReport
   /** how the families stood, where `--router auto` compared them */
   readonly auto?: AutoChoice
   /** the search of `tune`, a family each */
@@ -89,7 +88,7 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
   const threshold = middleThreshold(validated.winRate)
   const many =
     options.choice &&
-    trainedChoice(
+    trainedRule(
       dataset,
       options.choice,
       { prompts: fitted.validation.prompts, scores: validated },
@@ -122,7 +121,8 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
     : family.forward(weights, pair, test.embeddings)
   const report = await evaluateOnTest(dataset, { ...rest, router }, labels, test, scored.winRate)
   const choice =
-    many && (await reportTrained(dataset, many, { prompts: test.prompts, scores: scored }, rest))
+    many &&
+    (await reportTrainedRule(dataset, many, { prompts: test.prompts, scores: scored }, rest))
   const bundle = await writeBundle(options.out, {
     manifest: {
       name: options.name,

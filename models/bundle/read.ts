@@ -188,6 +188,16 @@ const VERSION_LENGTH = 16
  * The version of a bundle: SHA-256 of its manifest in canonical form (keys sorted) without the version
  * itself and without dates, so that the same inputs give the same version on any day.
  */
+/** Whether a bundle decides by a rule among many models; one that cannot be read is left to whoever reads it next. */
+export async function hasRule(path: string): Promise<boolean> {
+  try {
+    return (await readBundle(path)).manifest.choice !== undefined
+  } catch (error) {
+    if (error instanceof WeirError) return false
+    throw error
+  }
+}
+
 export function bundleVersion(manifest: Omit<Manifest, 'version' | 'created'>): string {
   const { version: _, created: __, ...rest } = manifest as Manifest
   const { threshold, choice } = rest

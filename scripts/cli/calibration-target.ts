@@ -1,77 +1,67 @@
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Target } from '../../training/calibrate/target.ts'
 import { numberOption } from './options.ts'
 
+/** What is calibrated: a router's threshold, the threshold of a cascade's check, or a rule among many models. */
+export type Decision = 'threshold' | 'cascade' | 'rule'
+
 export interface TargetFlags {
   readonly strongShare?: string
+  readonly escalateShare?: string
   readonly quality?: string
   readonly match?: string
   readonly within?: string
   readonly budget?: string
+  readonly costPer1k?: string
+  readonly bestShare?: string
   readonly maxLoss?: string
   readonly maxHarm?: string
   readonly confidence?: string
 }
 
-const DEFAULT_CONFIDENCE = 0.9
-const NAMES = {
-  strongShare: '--strong-share',
-  quality: '--quality',
-  match: '--match',
-  budget: '--budget',
-  maxLoss: '--max-loss',
-  maxHarm: '--max-harm',
-} as const
-
-/** The one target that the flags state. Refuses none, and more than one. `renamed`: flags that a command calls otherwise. */
-export function readTarget(
-  flags: TargetFlags,
-  renamed: Partial<Record<keyof typeof NAMES, string>> = {},
-): Target {
-  const names = { ...NAMES, ...renamed }
-  const given = Object.entries(names).filter(
-    ([key]) => flags[key as keyof typeof NAMES] !== undefined,
-  )
-  if (given.length !== 1) {
-    throw new WeirError('option_invalid', {
-      option: 'the target',
-      expected: `exactly one of ${Object.values(names).join(', ')}`,
-      got: given.length === 0 ? 'none' : given.map(([, name]) => name).join(' and '),
-    })
-  }
-  const share = { min: 0, max: 1 }
-  const stated = numberOption('--confidence', flags.confidence, { min: 0.5, max: 0.9999 })
-  const sure = stated === undefined ? {} : { confidence: stated }
-  const confidence = stated ?? DEFAULT_CONFIDENCE
-  if (flags.strongShare !== undefined) {
-    if (stated !== undefined) refuseConfidence(names.strongShare, flags.confidence)
-    return {
-      kind: 'strong-share',
-      share: numberOption(names.strongShare, flags.strongShare, share)!,
-    }
-  }
-  if (flags.quality !== undefined) {
-    return { kind: 'quality', pgr: numberOption('--quality', flags.quality, share)!, ...sure }
-  }
-  if (flags.match !== undefined) return matchTarget(flags, sure)
-  if (flags.budget !== undefined) {
-    const usd = numberOption('--budget', flags.budget, { min: 1e-9 })!
-    return { kind: 'budget', usd_per_1k: usd, confidence }
-  }
-  if (flags.maxLoss !== undefined) {
-    return { kind: 'max-loss', loss: numberOption('--max-loss', flags.maxLoss, share)!, confidence }
-  }
-  const harm = numberOption('--max-harm', flags.maxHarm, share)!
-  return { kind: 'max-harm', harm, ...sure }
+/** What an option's text is read with. */
+interface Reading {
+  readonly option: string
+  readonly text: string
+  readonly flags: TargetFlags
+  /** as stated, else absent: the target is then met without a promise */
+  readonly sure: { readonly confidence?: number }
+  /** as stated, else the default: for targets that are always promised */
+  readonly confidence: number
 }
 
-function matchTarget(flags: TargetFlags, sure: { confidence?: number }): Target {
-  if (flags.match !== 'strong') {
+interface TargetOption {
+  readonly key: keyof TargetFlags
+  readonly option: string
+  readonly of: readonly Decision[]
+  readonly read: (reading: Reading) => Target
+}
+
+const share = ({ option, text }: Reading): number => numberOption(option, text, { min: 0, max: 1 })!
+
+const strongShare = (reading: Reading): Target => {
+  const { option, flags } = reading
+  if (flags.confidence !== undefined) {
+    const expected = `no --confidence with ${option} (its share has an interval)`
     throw new WeirError('option_invalid', {
-      option: '--match',
-      expected: 'strong',
-      got: flags.match,
+      option: '--confidence',
+      expected,
+      got: flags.confidence,
     })
+  }
+  return { kind: 'strong-share', share: share(reading) }
+}
+
+const budget = ({ option, text, confidence }: Reading): Target => ({
+  kind: 'budget',
+  usd_per_1k: numberOption(option, text, { min: 1e-9 })!,
+  confidence,
+})
+
+const match = ({ text, flags, sure }: Reading): Target => {
+  if (text !== 'strong') {
+    throw new WeirError('option_invalid', { option: '--match', expected: 'strong', got: text })
   }
   const within = numberOption('--within', flags.within, { min: 0, max: 1 })
   if (within === undefined) {
@@ -81,7 +71,98 @@ function matchTarget(flags: TargetFlags, sure: { confidence?: number }): Target 
   return { kind: 'match', within, ...sure }
 }
 
-function refuseConfidence(option: string, got: string | undefined): never {
-  const expected = `no --confidence with ${option} (its share has an interval)`
-  throw new WeirError('option_invalid', { option: '--confidence', expected, got })
+const ANY: readonly Decision[] = ['threshold', 'cascade', 'rule']
+const PAIR: readonly Decision[] = ['threshold', 'cascade']
+
+/** Every option that states a target, and what it can be stated of. */
+const TARGETS: readonly TargetOption[] = [
+  { key: 'strongShare', option: '--strong-share', of: ['threshold'], read: strongShare },
+  { key: 'escalateShare', option: '--escalate-share', of: ['cascade'], read: strongShare },
+  {
+    key: 'quality',
+    option: '--quality',
+    of: ANY,
+    read: (reading) => ({ kind: 'quality', pgr: share(reading), ...reading.sure }),
+  },
+  { key: 'match', option: '--match', of: PAIR, read: match },
+  { key: 'budget', option: '--budget', of: ANY, read: budget },
+  { key: 'costPer1k', option: '--cost-per-1k', of: ['threshold', 'rule'], read: budget },
+  {
+    key: 'bestShare',
+    option: '--best-share',
+    of: ['rule'],
+    read: (reading) => ({ kind: 'best-share', share: share(reading), ...reading.sure }),
+  },
+  {
+    key: 'maxLoss',
+    option: '--max-loss',
+    of: ANY,
+    read: (reading) => ({
+      kind: 'max-loss',
+      loss: share(reading),
+      confidence: reading.confidence,
+    }),
+  },
+  {
+    key: 'maxHarm',
+    option: '--max-harm',
+    of: PAIR,
+    read: (reading) => ({ kind: 'max-harm', harm: share(reading), ...reading.sure }),
+  },
+]
+
+/** Other options of `weir calibrate` that a rule among many models has no use for. */
+const THRESHOLD_ONLY: Readonly<Record<string, string>> = {
+  targetTable: '--target-table',
+  method: '--method',
+  unlabelled: '--unlabelled',
+  targetPrompts: '--target-prompts',
+}
+
+const DEFAULT_CONFIDENCE = 0.9
+
+/** `--confidence`, where it is stated. */
+export const confidenceOption = (text: string | undefined): number | undefined =>
+  numberOption('--confidence', text, { min: 0.5, max: 0.9999 })
+
+/** The one target that the options state. Refuses none, several, and options of another kind of decision. */
+export function readTarget(flags: TargetFlags, decision: Decision): Target {
+  refuseMisplaced(flags, decision)
+  const able = TARGETS.filter(({ of }) => of.includes(decision))
+  const given = able.filter(({ key }) => flags[key] !== undefined)
+  const [target] = given
+  if (!target || given.length > 1) {
+    const among = decision === 'rule' ? ' for a router among many models' : ''
+    throw new WeirError('option_invalid', {
+      option: 'the target',
+      expected: `exactly one of ${able.map(({ option }) => option).join(', ')}${among}`,
+      got: target ? given.map(({ option }) => option).join(' and ') : 'none',
+    })
+  }
+  const { key, option, read } = target
+  const stated = confidenceOption(flags.confidence)
+  return read({
+    option,
+    text: flags[key]!,
+    flags,
+    sure: definedOnly({ confidence: stated }),
+    confidence: stated ?? DEFAULT_CONFIDENCE,
+  })
+}
+
+function refuseMisplaced(flags: TargetFlags, decision: Decision): void {
+  const misplaced = [
+    ...TARGETS.filter(({ of }) => !of.includes(decision)).map(({ key, option }) => [key, option]),
+    ...(decision === 'rule' ? Object.entries(THRESHOLD_ONLY) : []),
+  ]
+  for (const [key, option] of misplaced) {
+    const value: unknown = (flags as Record<string, unknown>)[key!]
+    const absent = value === undefined || value === false || (value as string).length === 0
+    if (absent) continue
+    const expected =
+      decision === 'rule'
+        ? 'it only for a router between a strong and a weak model'
+        : 'it only for a router trained with --models (--quality for a pair)'
+    throw new WeirError('option_invalid', { option: option!, expected, got: String(value) })
+  }
 }

@@ -18,12 +18,12 @@ import {
   settingSchemas,
 } from '../../training/trainers/settings.ts'
 import { describeSearch } from '../../training/tune/tune-family.ts'
-import type { ChoiceFlags } from './choice-flags.ts'
 import type { LogFlags, PairFlags } from './data-flags.ts'
 import { keyValue } from './key-value.ts'
+import type { RuleFlags } from './rule-options.ts'
 
 /** The flags of `weir train`, as they are typed; a config file says the same. */
-export interface TrainFlags extends LogFlags, PairFlags, ChoiceFlags {
+export interface TrainFlags extends LogFlags, PairFlags, RuleFlags {
   readonly config?: string
   readonly printConfig?: boolean
   readonly strong?: string

@@ -1,7 +1,9 @@
 import type { AutoChoice } from '../../training/auto.ts'
+import type { ChosenModels } from '../../training/choose-models.ts'
 import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
 import type { Tuning } from '../../training/tune/tune.ts'
+import { roundDollars } from '../report/number-format.ts'
 import { percent, score, type Terminal, table } from '../terminal/terminal.ts'
 
 /** Log-loss and APGR of each family on validation rows that tuned none of them. */
@@ -96,4 +98,20 @@ export function printReport(terminal: Terminal, report: EvaluationReport): void 
     }
   }
   for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
+}
+
+/** Which two models stand for the pair, and why. */
+export function printChosen(
+  terminal: Terminal,
+  { standings, strong, weak }: ChosenModels,
+  named: { readonly strong?: string; readonly weak?: string },
+): void {
+  const of = (model: string) => standings.find((standing) => standing.model === model)!
+  const best = named.strong ? 'as named' : `best on train (${score(of(strong).quality)})`
+  const cheap = named.weak
+    ? 'as named'
+    : `cheapest on train (${roundDollars(1000 * of(weak).cost)} per 1,000)`
+  terminal.print(
+    `${standings.length} models; the pair among them: strong ${strong}, ${best}; weak ${weak}, ${cheap}`,
+  )
 }

@@ -1,6 +1,6 @@
 import { writeWhole } from '../../core/files.ts'
 import type { Interval } from '../../core/stats/intervals.ts'
-import type { GatheredRows } from '../../training/calibrate/gather-rows.ts'
+import type { GatheredRows } from '../../training/calibrate/log-rows.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
 import { html, type Markup } from './markup.ts'
 import { percent, roundDollars, units } from './number-format.ts'

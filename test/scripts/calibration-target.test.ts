@@ -20,7 +20,7 @@ describe('the target of weir calibrate', () => {
     ],
     [{ maxHarm: '0.05' }, { kind: 'max-harm', harm: 0.05 }],
   ])('reads %o', (flags, target) => {
-    expect(readTarget(flags)).toEqual(target)
+    expect(readTarget(flags, 'threshold')).toEqual(target)
   })
 
   it.each<[TargetFlags, RegExp]>([
@@ -34,6 +34,31 @@ describe('the target of weir calibrate', () => {
     [{ maxLoss: 'low' }, /--max-loss, got low/],
     [{ maxLoss: '0.02', confidence: '90' }, /--confidence, got 90/],
   ])('refuses %o', (flags, message) => {
-    expect(() => readTarget(flags)).toThrow(message)
+    expect(() => readTarget(flags, 'threshold')).toThrow(message)
+  })
+})
+
+describe('the target of weir calibrate for a router among many models', () => {
+  it('is one of four; dollars and losses are promised at 90% unless said otherwise', () => {
+    expect(readTarget({ costPer1k: '2' }, 'rule')).toEqual({
+      kind: 'budget',
+      usd_per_1k: 2,
+      confidence: 0.9,
+    })
+    expect(readTarget({ bestShare: '0.98' }, 'rule')).toEqual({ kind: 'best-share', share: 0.98 })
+    expect(readTarget({ quality: '0.9', confidence: '0.8' }, 'rule')).toMatchObject({
+      pgr: 0.9,
+      confidence: 0.8,
+    })
+    expect(readTarget({ maxLoss: '0.02' }, 'rule')).toMatchObject({ loss: 0.02, confidence: 0.9 })
+  })
+
+  it('refuses none, two, and what is about a pair', () => {
+    expect(() => readTarget({}, 'rule')).toThrow(/exactly one of/)
+    expect(() => readTarget({ budget: '1', maxLoss: '0.1' }, 'rule')).toThrow(/exactly one of/)
+    const pair = { strongShare: '0.3', unlabelled: [] }
+    expect(() => readTarget(pair, 'rule')).toThrow(/--strong-share/)
+    const method = { bestShare: '0.9', method: 'betting' }
+    expect(() => readTarget(method, 'rule')).toThrow(/--method/)
   })
 })

@@ -7,7 +7,7 @@ import type { Dataset } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { loadRouter } from '../../models/router.ts'
-import { evaluateBundles } from '../../training/evaluate/evaluate-bundles.ts'
+import { evaluate } from '../../training/evaluate/evaluate.ts'
 import { type TrainOptions, type TrainResult, train } from '../../training/train.ts'
 
 const SAMPLE = resolve(import.meta.dirname, '../../data/sample/outcomes.jsonl.gz')
@@ -84,10 +84,11 @@ for (const router of ['classifier', 'mf']) {
     })
 
     it('scores the held-out prompts as the loaded bundle does: the same APGR to the last bit', async () => {
-      const again = await evaluateBundles([result.bundle.path], sample, {
+      const again = await evaluate([result.bundle.path], sample, {
         seed: 1,
         replicates: 50,
       })
+      if (!('pair' in again)) throw new Error('this bundle decides between two models')
       expect(again.rows).toBe(result.report.rows)
       expect(again.routers[0]!.apgr.value).toBe(result.report.routers[0]!.apgr.value)
     })

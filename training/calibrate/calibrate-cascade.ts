@@ -1,16 +1,16 @@
 import { WeirError } from '../../core/errors.ts'
-import { createRandom, deriveSeed } from '../../core/random.ts'
-import { calibrateThreshold } from './calibrate-threshold.ts'
 import { between } from './candidates.ts'
 import type { CascadeRow } from './cascade-log.ts'
 import type { Certificate } from './certificate.ts'
 import type { Expected } from './expected.ts'
+import { setAside } from './log-rows.ts'
 import type { CalibrationRows } from './rows.ts'
-import { describeTarget, type Target } from './target.ts'
+import { describeTarget, type Target, thresholdTarget } from './target.ts'
+import { calibrateThreshold } from './threshold.ts'
 
 export interface CascadeCalibrationOptions {
   readonly target: Target
-  readonly method?: string
+  readonly method?: string | undefined
   readonly seed: number
 }
 
@@ -27,9 +27,6 @@ export interface CascadeCalibration {
   readonly grid: number
 }
 
-/** Of the rows, what fixes the grid of thresholds before anyone looks at their outcomes. */
-const SET_ASIDE = 0.1
-
 /**
  * The threshold of a cascade's check. A check's score is a win rate upside down: what is escalated where
  * score < threshold goes strong where 1 - score is high, so every target and method of a router's threshold
@@ -39,20 +36,22 @@ const SET_ASIDE = 0.1
  */
 export function calibrateCascade(
   all: readonly CascadeRow[],
-  { target, method, seed }: CascadeCalibrationOptions,
+  options: CascadeCalibrationOptions,
 ): CascadeCalibration {
+  const { method, seed } = options
+  const target = thresholdTarget(options.target)
   const share = target.kind === 'strong-share'
   const labelled = share
     ? all
     : all.filter(({ weak, strong }) => weak !== undefined && strong !== undefined)
   const weights = share ? undefined : strataWeights(all, labelled, target)
   const sequential = !share && target.confidence !== undefined
-  const order = createRandom(deriveSeed(seed, 'grid')).shuffle(
-    Int32Array.from(labelled, (_, i) => i),
-  )
-  const aside = sequential ? Math.max(1, Math.round(SET_ASIDE * labelled.length)) : 0
-  const taken = Array.from(order.subarray(aside)).sort((a, b) => a - b)
-  const reference = Float64Array.from(order.subarray(0, aside), (i) => 1 - labelled[i]!.score)
+  const everyRow = Int32Array.from(labelled.keys())
+  const aside = sequential
+    ? setAside(everyRow, seed, Number.POSITIVE_INFINITY)
+    : { rows: everyRow, grid: new Int32Array(0) }
+  const taken = Array.from(aside.rows)
+  const reference = Float64Array.from(aside.grid, (i) => 1 - labelled[i]!.score)
   const rows = rowsOf(
     taken.map((i) => labelled[i]!),
     weights && taken.map((i) => weights[i]!),
@@ -61,8 +60,8 @@ export function calibrateCascade(
     rows,
     target,
     seed,
-    ...(method === undefined ? {} : { method }),
-    ...(sequential ? { reference } : {}),
+    method,
+    reference: sequential ? reference : undefined,
   })
   return {
     threshold: scoreThreshold(all, chosen.threshold),
@@ -70,7 +69,7 @@ export function calibrateCascade(
     certificate: chosen.certificate,
     used: taken.length,
     unlabelled: all.length - labelled.length,
-    grid: aside,
+    grid: aside.grid.length,
   }
 }
 

@@ -1,56 +1,43 @@
 import { basename, dirname } from 'node:path'
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { DATA_HASHES_FILE, encodeDataHashes, seenPrompts } from '../../models/bundle/data-hashes.ts'
 import type { Candidate } from '../../models/bundle/manifest.ts'
 import { type Bundle, ROUTER_FILE } from '../../models/bundle/read.ts'
-import { type BundleDraft, type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
+import { type WrittenBundle, writeBundle } from '../../models/bundle/write.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
 import { calibratedGraph } from '../../models/onnx/splice.ts'
-import type { CalibratedThreshold } from './calibrate-threshold.ts'
 import type { ProbabilityReport } from './probability/report.ts'
+import type { CalibratedRule } from './rule.ts'
+import type { CalibratedThreshold } from './threshold.ts'
 
-export interface BundleChanges extends CalibratedThreshold {
+export type BundleChanges = (CalibratedThreshold | CalibratedRule) & {
   /** with the prices that the dollars were reckoned with */
   readonly candidates: Candidate[]
   /** of the calibration prompts */
   readonly hashes: readonly string[]
   readonly map: CalibrationMap
-  readonly probability?: ProbabilityReport
+  readonly probability?: ProbabilityReport | undefined
 }
 
-/** A new version beside the one that was read, with the threshold, its certificate and the prompts it used. */
-export function calibratedBundle(
+/**
+ * Writes a new version beside the one that was read, which stays as it is: with the threshold or the rule, its
+ * certificate and the prompts it was made with.
+ */
+export async function calibratedBundle(
   from: Bundle,
-  { threshold, certificate, candidates, hashes, map, probability }: BundleChanges,
+  changes: BundleChanges,
 ): Promise<WrittenBundle> {
-  return writeNextVersion(from, {
-    hashes,
-    map,
-    manifest: {
-      candidates,
-      calibration: map,
-      threshold: {
-        value: threshold,
-        source: 'calibrated',
-        certificate: { ...certificate, ...(probability && { probability }) },
-      },
-    },
-  })
-}
-
-export interface NextVersion {
-  /** of the calibration prompts */
-  readonly hashes: readonly string[]
-  readonly map: CalibrationMap
-  /** what differs from the version it came from */
-  readonly manifest: Partial<BundleDraft['manifest']>
-}
-
-/** Writes it beside the version it came from, which stays as it is. */
-export async function writeNextVersion(
-  from: Bundle,
-  { hashes, map, manifest: changes }: NextVersion,
-): Promise<WrittenBundle> {
+  const { candidates, hashes, map, probability } = changes
+  const decision =
+    'rule' in changes
+      ? { choice: { rule: changes.rule, ...calibratedBy({ ...changes.certificate }) } }
+      : {
+          threshold: {
+            value: changes.threshold,
+            ...calibratedBy(definedOnly({ ...changes.certificate, probability })),
+          },
+        }
   const { manifest } = from
   const home = dirname(from.path)
   if (basename(home) !== manifest.name) {
@@ -68,5 +55,10 @@ export async function writeNextVersion(
   )
   files.set(ROUTER_FILE, calibratedGraph(files.get(ROUTER_FILE)!, map))
   const { format: _, version: __, created: ___, files: ____, ...kept } = manifest
-  return writeBundle(dirname(home), { manifest: { ...kept, ...changes }, files })
+  return writeBundle(dirname(home), {
+    manifest: { ...kept, candidates, calibration: map, ...decision },
+    files,
+  })
 }
+
+const calibratedBy = <T>(certificate: T) => ({ source: 'calibrated' as const, certificate })

@@ -5,9 +5,9 @@ import type { Manifest } from '../../models/bundle/manifest.ts'
 import { type Bundle, readBundle } from '../../models/bundle/read.ts'
 import type { WrittenBundle } from '../../models/bundle/write.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
+import { embedAll, scoreAll, type Watch } from '../evaluate/log/router-scores.ts'
 import { calibratedBundle } from './calibrated-bundle.ts'
 import { Certificate } from './certificate.ts'
-import { embedAll, scoreAll, type Watch } from './router-scorer.ts'
 import { LEAST_ROWS } from './rows.ts'
 import { type DriftReport, measureDrift } from './shift/drift.ts'
 import { quantiles } from './shift/two-sample.ts'
@@ -46,7 +46,7 @@ export async function driftOfBundle(
     const { manifest } = router
     const certificate = certificateOf(manifest, path)
     const source = await readBundle(router.path)
-    const winRate = await scoreAll(router, prompts, options)
+    const { winRate } = await scoreAll(router, prompts, options)
     const known = options.reference && (await calibrationPrompts(source, options.reference))
     const report = await measureDrift(
       {

@@ -1,7 +1,7 @@
+import type { Bound } from './certificate.ts'
 import { harm, netLoss } from './expected.ts'
-import type { Bound } from './method.ts'
 import { type CalibrationRows, gainOf } from './rows.ts'
-import type { Target } from './target.ts'
+import type { ThresholdTarget } from './target.ts'
 
 /** A promise as a statement on a mean: the values of `at(threshold)` average at most `allowed`. */
 export interface PromisedLoss {
@@ -15,7 +15,7 @@ export interface PromisedLoss {
 }
 
 /** The statement behind a target with a confidence. Weights turn each value into w * (value - allowed). */
-export function promisedLoss(rows: CalibrationRows, target: Target): PromisedLoss {
+export function promisedLoss(rows: CalibrationRows, target: ThresholdTarget): PromisedLoss {
   const loss = plainLoss(rows, target)
   const { weight } = rows
   if (!weight) return loss
@@ -30,7 +30,7 @@ export function promisedLoss(rows: CalibrationRows, target: Target): PromisedLos
   }
 }
 
-function plainLoss(rows: CalibrationRows, target: Target): PromisedLoss {
+function plainLoss(rows: CalibrationRows, target: ThresholdTarget): PromisedLoss {
   const gain = gainOf(rows, target)
   const confidence = 'confidence' in target ? target.confidence : undefined
   if (confidence === undefined) throw new TypeError(`a ${target.kind} target without a confidence`)

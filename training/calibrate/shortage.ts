@@ -2,23 +2,28 @@ import { WeirError } from '../../core/errors.ts'
 import { normalQuantile } from '../../core/stats/normal.ts'
 import { meanOf } from './bounds/bounds.ts'
 import type { PromisedLoss } from './losses.ts'
-import type { Problem } from './method.ts'
-import { describeTarget } from './target.ts'
+import { describeTarget, type Target } from './target.ts'
 
 /** Chance with which the promise should be possible once the missing rows are there. */
 const POWER = 0.8
 /** The finite-sample price over the normal test that the sizes below are reckoned with. */
 const OVERHEAD = 1.15
 
+/** A sequence of numbers that was tested for a target on so many rows, and of which none passed. */
+interface FailedSequence {
+  readonly rows: number
+  readonly grid: Float64Array
+  readonly target: Target
+}
+
 /** The error for a promise that can't be made with these rows, saying how many more would do. */
-export function dataShort(loss: PromisedLoss, { rows, grid, target }: Problem): WeirError {
-  const n = rows.winRate.length
+export function dataShort(loss: PromisedLoss, { rows, grid, target }: FailedSequence): WeirError {
   const needed = rowsNeeded(loss, grid)
-  const message = { target: describeTarget(target), rows: n }
+  const message = { target: describeTarget(target), rows }
   return Number.isFinite(needed)
     ? new WeirError('calibration_data_short', {
         ...message,
-        more: roundUp(Math.max(needed - n, n / 4)),
+        more: roundUp(Math.max(needed - rows, rows / 4)),
       })
     : new WeirError('calibration_impossible', message)
 }
@@ -27,7 +32,7 @@ export function dataShort(loss: PromisedLoss, { rows, grid, target }: Problem): 
  * Rows with which the first threshold of the grid would pass: the larger of what the normal test needs at
  * the loss seen and what even a flawless sample would need. Infinity where the loss seen is too high.
  */
-export function rowsNeeded(loss: PromisedLoss, grid: Float64Array): number {
+function rowsNeeded(loss: PromisedLoss, grid: Float64Array): number {
   const delta = 1 - loss.confidence
   const first = grid[0]
   if (first === undefined) return Infinity

@@ -1,15 +1,25 @@
 import Type from 'typebox'
+import { WeirError } from '../../core/errors.ts'
 
 const Share = Type.Number({ minimum: 0, maximum: 1 })
 const Confidence = Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 })
 
-/** What a threshold is chosen for. Exactly one at a time; losses and qualities are in score units. */
+/**
+ * What a router is calibrated for, exactly one at a time: the least cost that keeps a quality, or the most quality
+ * for a budget. Losses and qualities are in score units. The best of many models is the one in the strong role.
+ */
 export const Target = Type.Union([
   Type.Object({ kind: Type.Literal('strong-share'), share: Share }),
   /** the least strong share that keeps this much of the performance gap (PGR) */
   Type.Object({
     kind: Type.Literal('quality'),
     pgr: Share,
+    confidence: Type.Optional(Confidence),
+  }),
+  /** this share of the best model's quality; of a rule among many models */
+  Type.Object({
+    kind: Type.Literal('best-share'),
+    share: Share,
     confidence: Type.Optional(Confidence),
   }),
   /** quality at most `within` below always-strong */
@@ -34,7 +44,11 @@ export const Target = Type.Union([
   }),
 ])
 export type Target = Type.Static<typeof Target>
-export type TargetKind = Target['kind']
+/** What the threshold between two models can be chosen for. */
+export type ThresholdTarget = Exclude<Target, { kind: 'best-share' }>
+export type TargetKind = ThresholdTarget['kind']
+/** What a rule among many models can be chosen for. */
+export type RuleTarget = Extract<Target, { kind: 'budget' | 'best-share' | 'quality' | 'max-loss' }>
 
 const percent = (value: number): string => `${Number((value * 100).toPrecision(6))}%`
 
@@ -47,6 +61,8 @@ export function describeTarget(target: Target): string {
       return `${percent(target.share)} strong calls`
     case 'quality':
       return `${percent(target.pgr)} of the quality gap kept${sure(target.confidence)}`
+    case 'best-share':
+      return `${percent(target.share)} of the best model’s quality${sure(target.confidence)}`
     case 'match':
       return `quality within ${target.within} of always-strong${sure(target.confidence)}`
     case 'budget':
@@ -70,7 +86,7 @@ export function targetOf<K extends TargetKind>(
 }
 
 /** Net loss that a quality target leaves room for, given the gap between always-strong and always-weak. */
-export function allowedLoss(target: Target, gap: number): number {
+export function allowedLoss(target: ThresholdTarget, gap: number): number {
   switch (target.kind) {
     case 'quality':
       return (1 - target.pgr) * gap
@@ -82,3 +98,35 @@ export function allowedLoss(target: Target, gap: number): number {
       throw new TypeError(`a ${target.kind} target allows no net loss`)
   }
 }
+
+const RULE_TARGETS: readonly RuleTarget['kind'][] = ['budget', 'best-share', 'quality', 'max-loss']
+const THRESHOLD_TARGETS: readonly ThresholdTarget['kind'][] = [
+  'strong-share',
+  'quality',
+  'match',
+  'budget',
+  'max-loss',
+  'max-harm',
+]
+
+/** The target, known to be one that this kind of decision can be set for. */
+function targetAmong<K extends Target['kind']>(
+  target: Target,
+  kinds: readonly K[],
+): Extract<Target, { kind: K }> {
+  if ((kinds as readonly string[]).includes(target.kind)) {
+    return target as Extract<Target, { kind: K }>
+  }
+  throw new WeirError('option_invalid', {
+    option: 'the target',
+    expected: `one of ${kinds.join(', ')}`,
+    got: target.kind,
+  })
+}
+
+/** A target that a threshold can be chosen for. Throws `option_invalid`. */
+export const thresholdTarget = (target: Target): ThresholdTarget =>
+  targetAmong(target, THRESHOLD_TARGETS)
+
+/** A target that a rule among many models can be chosen for. Throws `option_invalid`. */
+export const ruleTarget = (target: Target): RuleTarget => targetAmong(target, RULE_TARGETS)

@@ -1,13 +1,11 @@
 import { Command } from 'commander'
 import type { CascadeCalibration } from '../../../training/calibrate/calibrate-cascade.ts'
 import type { CascadeLog } from '../../../training/calibrate/cascade-log.ts'
-import { roundDollars as dollars, percent as share, units } from '../../report/number-format.ts'
 import { count, openTerminal, type Terminal } from '../../terminal/terminal.ts'
-import { expectedTable } from '../calibration-report.ts'
+import { expectedTable, printPromise } from '../calibration-report.ts'
 import type { TargetFlags } from '../calibration-target.ts'
 
-interface CascadeFlags extends Omit<TargetFlags, 'strongShare'> {
-  readonly escalateShare?: string
+interface CascadeFlags extends TargetFlags {
   readonly check?: string
   readonly model?: string
   readonly method?: string
@@ -50,17 +48,14 @@ async function run(path: string, flags: CascadeFlags): Promise<void> {
   const { readCascadeLog } = await import('../../../training/calibrate/cascade-log.ts')
   const { calibrateCascade } = await import('../../../training/calibrate/calibrate-cascade.ts')
   const terminal = openTerminal()
-  const { escalateShare, check, model, method } = flags
-  const target = readTarget(
-    { ...flags, ...(escalateShare === undefined ? {} : { strongShare: escalateShare }) },
-    { strongShare: '--escalate-share' },
-  )
+  const { check, model, method } = flags
+  const target = readTarget(flags, 'cascade')
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
   const log = await readCascadeLog(path, { check, model, signal: interruptSignal() })
   const result = calibrateCascade(log.rows, {
     target,
     seed,
-    ...(method === undefined ? {} : { method }),
+    method,
   })
   if (flags.json) {
     const { threshold = null, ...rest } = result
@@ -79,24 +74,8 @@ function print(terminal: Terminal, log: CascadeLog, result: CascadeCalibration):
   terminal.print(
     `${count(used)} ${which}${left.length > 0 ? `; left out: ${left.join(', ')}` : ''}`,
   )
-  terminal.print(
-    expectedTable([
-      ['escalated', expected.share, share],
-      ['quality', expected.quality, units],
-      ['net loss', expected.loss, units],
-      ['gap kept (PGR)', expected.pgr, share],
-      ['per 1,000 calls', expected.dollars, dollars],
-    ]),
-  )
-  const { bound, method, assumptions, promise } = certificate
-  if (bound) {
-    const sure = bound.confidence === undefined ? 'in expectation' : `at ${share(bound.confidence)}`
-    const side = bound.quantity === 'PGR' ? 'at least' : 'at most'
-    terminal.print(`Promised: ${bound.quantity} ${side} ${bound.value} ${sure} (${method})`)
-  }
-  for (const assumption of assumptions) {
-    terminal.print(promise === 'estimate' ? `This is ${assumption}` : `  if ${assumption}`)
-  }
+  terminal.print(expectedTable(expected, 'escalated'))
+  printPromise(terminal, certificate)
   terminal.print(
     threshold === undefined
       ? 'Every answer must be escalated for that: leave the weak model out, or ask for less.'

@@ -1,12 +1,12 @@
 import { Command } from 'commander'
+import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
-import type { BundleOptions } from '../../../training/calibrate/calibrate-bundle.ts'
+import type { BundleOptions } from '../../../training/calibrate/calibrate.ts'
 import { openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import type { TargetFlags } from '../calibration-target.ts'
-import type { ChoiceTargetFlags } from '../choice-target.ts'
 import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
 
-interface CalibrateFlags extends TargetFlags, ChoiceTargetFlags, LogFlags, PairFlags {
+interface CalibrateFlags extends TargetFlags, LogFlags, PairFlags {
   readonly method?: string
   readonly price: readonly string[]
   readonly unlabelled: readonly string[]
@@ -86,83 +86,47 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
   const options = {
     prices: await priceOption(flags.price),
     seed,
-    ...(!flags.probabilities && { keepProbabilities: true }),
+    keepProbabilities: !flags.probabilities,
     ...watch,
   }
-  const { choosesAmongMany } = await import('../../../training/choice/calibrate-choice-bundle.ts')
-  if (await choosesAmongMany(bundle)) await calibrateMany(terminal, bundle, logs, flags, options)
-  else if (flags.targetTable) await showMenu(terminal, bundle, logs, flags, options)
-  else await calibrate(terminal, bundle, logs, flags, options)
-}
-
-type Options = BundleOptions & Required<Pick<BundleOptions, 'signal' | 'onProgress'>>
-
-async function calibrate(
-  terminal: Terminal,
-  bundle: string,
-  logs: readonly string[],
-  flags: CalibrateFlags,
-  options: Options,
-): Promise<void> {
-  const { readPrompts } = await import('../../../data/prompt-log.ts')
+  const { hasRule } = await import('../../../models/bundle/read.ts')
+  const decision = (await hasRule(bundle)) ? 'rule' : 'threshold'
+  if (flags.targetTable && decision === 'threshold') {
+    await showMenu(terminal, bundle, logs, flags, options)
+    return
+  }
   const { readTarget } = await import('../calibration-target.ts')
-  const { calibrateBundle } = await import('../../../training/calibrate/calibrate-bundle.ts')
+  const { calibrate } = await import('../../../training/calibrate/calibrate.ts')
   const { calibrationJson, printCalibration } = await import('../calibration-report.ts')
-  if (flags.bestShare !== undefined) await refuseBestShare(flags.bestShare)
-  const { costPer1k } = flags
-  const target = readTarget(costPer1k === undefined ? flags : { ...flags, budget: costPer1k })
+  const target = readTarget(flags, decision)
   if (logs.length === 0 && !(flags.unlabelled.length > 0 && target.kind === 'strong-share')) {
     await refuseNoLogs()
   }
-  const prompts = (paths: readonly string[]) => readPrompts(paths, options.signal)
-  const result = await calibrateBundle(
+  const { readPrompts } = await import('../../../data/prompt-log.ts')
+  const prompts = (paths: readonly string[]) =>
+    paths.length > 0 ? readPrompts(paths, options.signal) : undefined
+  const dataset = logs.length > 0 ? await openLabelled(logs, flags, options) : undefined
+  const unlabelled = await prompts(flags.unlabelled)
+  const targetPrompts = (await prompts(flags.targetPrompts))?.prompts
+  const result = await calibrate(
     bundle,
-    {
-      ...(logs.length > 0 && { dataset: await openLabelled(logs, flags, options) }),
-      ...(flags.unlabelled.length > 0 && { unlabelled: await prompts(flags.unlabelled) }),
-      ...(flags.targetPrompts.length > 0 && {
-        targetPrompts: (await prompts(flags.targetPrompts)).prompts,
-      }),
-    },
+    { dataset, unlabelled, targetPrompts },
     {
       ...options,
       target,
-      ...(flags.method && { method: flags.method }),
-      ...(flags.dryRun && { dryRun: true }),
+      method: flags.method,
+      dryRun: flags.dryRun,
       date: new Date().toISOString(),
     },
   )
   terminal.endProgress()
   if (flags.json) terminal.json(calibrationJson(result))
-  else printCalibration(terminal, bundle, target, result)
+  else printCalibration(terminal, bundle, result)
 }
 
-/** A router among many models has a rule in place of a threshold. */
-async function calibrateMany(
-  terminal: Terminal,
-  bundle: string,
-  logs: readonly string[],
-  flags: CalibrateFlags,
-  options: Options,
-): Promise<void> {
-  const { readChoiceTarget } = await import('../choice-target.ts')
-  const { calibrateChoiceBundle } = await import(
-    '../../../training/choice/calibrate-choice-bundle.ts'
-  )
-  const { choiceCalibrationJson, printChoiceCalibration } = await import(
-    '../choice-calibration-report.ts'
-  )
-  const target = readChoiceTarget(flags, flags)
-  if (logs.length === 0) await refuseNoLogs()
-  const result = await calibrateChoiceBundle(bundle, await openLabelled(logs, flags, options), {
-    ...options,
-    target,
-    ...(flags.dryRun && { dryRun: true }),
-    date: new Date().toISOString(),
-  })
-  terminal.endProgress()
-  if (flags.json) terminal.json(choiceCalibrationJson(result))
-  else printChoiceCalibration(terminal, bundle, target, result)
+type Options = Omit<BundleOptions, 'signal' | 'onProgress'> & {
+  readonly signal: AbortSignal
+  readonly onProgress: OnProgress
 }
 
 async function showMenu(
@@ -172,12 +136,11 @@ async function showMenu(
   flags: CalibrateFlags,
   options: Options,
 ): Promise<void> {
-  const { numberOption } = await import('../options.ts')
-  const { bundleMenu } = await import('../../../training/calibrate/calibrate-bundle.ts')
+  const { confidenceOption } = await import('../calibration-target.ts')
+  const { bundleMenu } = await import('../../../training/calibrate/calibrate.ts')
   const { printMenu } = await import('../calibration-report.ts')
   if (logs.length === 0) await refuseNoLogs()
-  const confidence =
-    numberOption('--confidence', flags.confidence, { min: 0.5, max: 0.9999 }) ?? 0.9
+  const confidence = confidenceOption(flags.confidence) ?? 0.9
   const dataset = await openLabelled(logs, flags, options)
   const { menu, rows } = await bundleMenu(bundle, dataset, { ...options, confidence })
   terminal.endProgress()
@@ -196,12 +159,6 @@ async function openLabelled(
 ): Promise<Dataset> {
   const { openFlaggedLogs } = await import('../logs.ts')
   return openFlaggedLogs(logs, flags, { seed, signal, onProgress })
-}
-
-async function refuseBestShare(got: string): Promise<never> {
-  const { WeirError } = await import('../../../core/errors.ts')
-  const expected = 'it only for a router trained with --models (--quality for a pair)'
-  throw new WeirError('option_invalid', { option: '--best-share', expected, got })
 }
 
 async function refuseNoLogs(): Promise<never> {

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { definedOnly } from '../../../core/defined.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { Grouping } from '../../../training/evaluate/log/prompt-origins.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
@@ -51,7 +52,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   const { priceOption } = await import('../price-option.ts')
   const { openFlaggedLogs } = await import('../logs.ts')
   const { splitInputs } = await import('../bundle-inputs.ts')
-  const { evaluateBundles } = await import('../../../training/evaluate/evaluate-bundles.ts')
+  const { evaluate } = await import('../../../training/evaluate/evaluate.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
@@ -62,27 +63,14 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   })
   const prices = await priceOption(flags.price)
   const { bundles, logs } = await splitInputs(inputs)
-  const { choosesAmongMany } = await import('../../../training/choice/calibrate-choice-bundle.ts')
-  const many = !(flags.strong || flags.weak) && (await choosesAmongMany(bundles[0]!))
-  if (many && flags.report !== undefined) await refuseReport(flags.report)
+  const { hasRule } = await import('../../../models/bundle/read.ts')
+  if (flags.report !== undefined && !(flags.strong || flags.weak) && (await hasRule(bundles[0]!))) {
+    await refuseReport(flags.report)
+  }
   const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
   const groupings = await originsOf(logs, dataset, flags, watch.signal)
-  if (many) {
-    const { reportBundles } = await import('../../../training/choice/report-bundles.ts')
-    const sources = sourcesOf(groupings, dataset)
-    const options = { seed, replicates, prices, sources, ...watch }
-    const reports = await reportBundles(bundles, dataset, options)
-    terminal.endProgress()
-    if (flags.json) terminal.json(reports)
-    else {
-      const { printReports } = await import('../choice-report.ts')
-      printReports(terminal, reports, `weir calibrate ${bundles[0]} ${logs.join(' ')}`)
-    }
-    return
-  }
-  const report = await evaluateBundles(bundles, dataset, {
-    ...(flags.strong && { strong: flags.strong }),
-    ...(flags.weak && { weak: flags.weak }),
+  const report = await evaluate(bundles, dataset, {
+    ...definedOnly({ strong: flags.strong, weak: flags.weak }),
     seed,
     replicates,
     prices,
@@ -93,6 +81,12 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     ...watch,
   })
   terminal.endProgress()
+  if (!('pair' in report)) {
+    const { renderFrontiers } = await import('../../report/frontier-report.ts')
+    if (flags.json) terminal.json(report)
+    else terminal.print(renderFrontiers(report, `weir calibrate ${bundles[0]} ${logs.join(' ')}`))
+    return
+  }
   if (flags.report) {
     const { writeHtmlReport } = await import('../../report/html-report.ts')
     await writeHtmlReport(flags.report, report)

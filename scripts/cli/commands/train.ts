@@ -104,13 +104,13 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     terminal.print(text)
     return
   }
-  const { modelsOption, ruleOption } = await import('../choice-flags.ts')
+  const { modelsOption, ruleOption } = await import('../rule-options.ts')
   const models = modelsOption(flags)
   const asked = models ? undefined : requiredPair(flags, logs)
   const choice = models && ruleOption(flags)
   requireLogs(logs)
   const all = withJudgeWeights(await open(), judges)
-  const { chooseModels } = await import('../../../training/choice/choose-models.ts')
+  const { chooseModels } = await import('../../../training/choose-models.ts')
   const chosen = models && chooseModels(all, { ...flags, models, prices })
   const dataset = chosen?.dataset ?? all
   const pair = asked ?? { strong: chosen!.strong, weak: chosen!.weak }
@@ -152,13 +152,15 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   terminal.print(
     `${counts.prompts} prompts: ${counts.train} train, ${counts.validation} validation, ${counts.calibration} calibration, ${counts.test} test`,
   )
-  const { printAuto, printReport, printTuning } = await import('../train-report.ts')
+  const { printAuto, printChosen, printReport, printTuning } = await import('../train-report.ts')
   for (const search of tuned ?? []) printTuning(terminal, search)
   if (auto) printAuto(terminal, auto)
-  const { printChoice, printChosen } = await import('../choice-report.ts')
   if (chosen) printChosen(terminal, chosen, flags)
   printReport(terminal, report)
-  if (trained.choice) printChoice(terminal, trained.choice)
+  if (trained.choice) {
+    const { renderFrontier } = await import('../../report/frontier-report.ts')
+    terminal.print(renderFrontier(trained.choice))
+  }
   terminal.print('')
   if (resumedAfter) {
     terminal.print(`Went on after epoch ${resumedAfter} of an earlier run that was ended.`)

@@ -1,6 +1,5 @@
 import { createRandom } from '../../../core/random.ts'
 import type { BoundTest } from '../../../training/calibrate/bounds/bounds.ts'
-import { calibrateThreshold } from '../../../training/calibrate/calibrate-threshold.ts'
 import { gridFrom, shareAt } from '../../../training/calibrate/candidates.ts'
 import { costAt } from '../../../training/calibrate/expected.ts'
 import { promisedLoss } from '../../../training/calibrate/losses.ts'
@@ -8,6 +7,7 @@ import { passing } from '../../../training/calibrate/methods/learn-then-test.ts'
 import { plugIn } from '../../../training/calibrate/methods/plug-in.ts'
 import { type CalibrationRows, takeCalibrationRows } from '../../../training/calibrate/rows.ts'
 import type { Target } from '../../../training/calibrate/target.ts'
+import { calibrateThreshold } from '../../../training/calibrate/threshold.ts'
 
 const thresholdFor = (winRate: Float64Array, share: number): number =>
   calibrateThreshold({ rows: { winRate }, target: { kind: 'strong-share', share }, seed: 1 })

@@ -2,9 +2,19 @@ import { parseArgs } from 'node:util'
 import { type Dataset, SPLITS } from '../../../data/dataset/dataset.ts'
 import { splitRows } from '../../../data/pair.ts'
 import type { EncoderArtifact } from '../../../models/encoders/encoder.ts'
-import { chooseModels, withModels } from '../../../training/choice/choose-models.ts'
-import { between } from '../../../training/choice/default-choice.ts'
-import { emptyPoints, singlePoints, walkPath } from '../../../training/choice/frontier.ts'
+import { pricedCandidates } from '../../../training/candidates.ts'
+import { chooseModels, withModels } from '../../../training/choose-models.ts'
+import {
+  emptyPoints,
+  singlePoints,
+  stopNumber,
+  walkPath,
+} from '../../../training/evaluate/frontier/frontier.ts'
+import {
+  choicesAt,
+  policyPath,
+  pricePath,
+} from '../../../training/evaluate/frontier/policy-path.ts'
 import {
   completePrompts,
   type Expectations,
@@ -12,9 +22,7 @@ import {
   logTable,
   type ModelTable,
   takeMatrix,
-} from '../../../training/choice/log-table.ts'
-import { choicesAt, policyPath, pricePath } from '../../../training/choice/policy-path.ts'
-import { pricedCandidates } from '../../../training/choice/priced-candidates.ts'
+} from '../../../training/evaluate/log/model-table.ts'
 import { fitRouter } from '../../../training/fit-router.ts'
 import { interruptSignal } from '../../terminal/interrupt.ts'
 import { openTerminal, score, table } from '../../terminal/terminal.ts'
@@ -212,7 +220,7 @@ function spend(
   const { points, cost, quality, value } = walkPath(priced, undefined, emptyPoints(priced))
   let stop = 0
   while (stop < points - 1 && cost[stop]! > budget) stop++
-  const lambda = between(value, stop, points)
+  const lambda = stopNumber(value, stop, points)
   return {
     quality: quality[stop]!,
     choices: choicesAt(policyPath('best-value', onTest, m), lambda),

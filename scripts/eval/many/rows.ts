@@ -7,8 +7,12 @@ import { type Dataset, SPLITS, type Split } from '../../../data/dataset/dataset.
 import { readLogs } from '../../../data/ingest.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
 import { estimateCost, type Price } from '../../../models/prices.ts'
-import { bestMixture, bestSingle, type Point } from '../../../training/choice/frontier.ts'
-import type { Expectations, ModelTable } from '../../../training/choice/log-table.ts'
+import {
+  bestMixture,
+  bestSingle,
+  type Point,
+} from '../../../training/evaluate/frontier/frontier.ts'
+import type { Expectations, ModelTable } from '../../../training/evaluate/log/model-table.ts'
 import { stemCells } from '../out-of-fold.ts'
 
 /** By router, then seed, then budget: the model of every prompt, chosen while it was held out. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { manyRows } from '../../../scripts/eval/many/rows.ts'
-import { singlePoints } from '../../../training/choice/frontier.ts'
-import { simulated } from '../../training/choice/simulated.ts'
+import { singlePoints } from '../../../training/evaluate/frontier/frontier.ts'
+import { simulated } from '../../training/evaluate/frontier/simulated.ts'
 
 describe('a row of eval:many', () => {
   const truth = simulated(600, 3, 8)

@@ -8,6 +8,9 @@ it('the target table’s page has a line a threshold, its bound, and no text tha
   const menu = targetMenu(rows, 0.9, 1)
   const page = renderMenu('<b>demo</b>', menu, {
     rows,
+    reference: undefined,
+    probability: undefined,
+    costBasis: undefined,
     map: { method: 'identity' },
     hashes: [],
     data: { sources: [], sha256: '', left_out: {} },

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { WeirError } from '../../../core/errors.ts'
-import { calibrateThreshold } from '../../../training/calibrate/calibrate-threshold.ts'
 import type { Method } from '../../../training/calibrate/method.ts'
 import type { CalibrationRows } from '../../../training/calibrate/rows.ts'
-import type { Target, TargetKind } from '../../../training/calibrate/target.ts'
+import type { TargetKind, ThresholdTarget } from '../../../training/calibrate/target.ts'
+import { calibrateThreshold } from '../../../training/calibrate/threshold.ts'
 import { simulate } from './simulated.ts'
 
 /** One target of every kind that a method may be asked for, loose enough for 4,000 simulated rows. */
-export function targetFor(kind: TargetKind, method: string): Target {
+export function targetFor(kind: TargetKind, method: string): ThresholdTarget {
   const sure = method.startsWith('learn-then-test') ? { confidence: 0.9 } : {}
   switch (kind) {
     case 'strong-share':
@@ -30,7 +30,7 @@ export function describeMethod(method: Method): void {
   describe(method.name, () => {
     const rows = simulate({ rows: 4000, seed: 11 })
     const reference = simulate({ rows: 1000, seed: 12 }).winRate
-    const choose = (target: Target, of: CalibrationRows = rows, seed = 1) =>
+    const choose = (target: ThresholdTarget, of: CalibrationRows = rows, seed = 1) =>
       calibrateThreshold({ rows: of, target, method: method.name, reference, seed })
 
     describe.each(method.targets)('for %s', (kind) => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { WeirError } from '../../../core/errors.ts'
-import { calibrateThreshold } from '../../../training/calibrate/calibrate-threshold.ts'
+import { calibrateThreshold } from '../../../training/calibrate/threshold.ts'
 import { simulate } from './simulated.ts'
 
 const target = { kind: 'max-loss', loss: 0.01, confidence: 0.99 } as const

@@ -13,7 +13,7 @@ import { renderJunit } from '../../../scripts/report/junit.ts'
 import { renderDiff } from '../../../scripts/report/markdown-diff.ts'
 import { renderReport } from '../../../scripts/report/terminal-report.ts'
 import { diffBundles } from '../../../training/evaluate/diff-bundles.ts'
-import { evaluateBundles } from '../../../training/evaluate/evaluate-bundles.ts'
+import { evaluate } from '../../../training/evaluate/evaluate.ts'
 import { checkGolden, readGolden } from '../../../training/evaluate/golden/check-golden.ts'
 
 import { type TrainResult, train } from '../../../training/train.ts'
@@ -44,16 +44,16 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-const evaluate = (bundles: TrainResult[], on: Dataset, more = {}) =>
-  evaluateBundles(
-    bundles.map(({ bundle }) => bundle.path),
-    on,
-    { seed: 1, replicates: 100, ...more },
-  )
+const evaluated = async (bundles: TrainResult[], on: Dataset, more = {}) => {
+  const paths = bundles.map(({ bundle }) => bundle.path)
+  const evaluation = await evaluate(paths, on, { seed: 1, replicates: 100, ...more })
+  if (!('pair' in evaluation)) throw new Error('these bundles decide between two models')
+  return evaluation
+}
 
 describe('evaluating bundles on the log they were trained on', () => {
   test('leaves out what they saw, says how many, and gives the figures of the training report', async () => {
-    const report = await evaluate([first], dataset)
+    const report = await evaluated([first], dataset)
     const { counts } = dataset.manifest
     expect(report.rows).toBe(counts.test)
     expect(report.provenance!.left_out).toEqual({
@@ -78,7 +78,7 @@ describe('evaluating bundles on the log they were trained on', () => {
       (i) => SPLITS[dataset.split[i]!] === 'train',
     )
     const leak = takePrompts(dataset, trained)
-    await expect(evaluate([first], leak)).rejects.toThrow(
+    await expect(evaluated([first], leak)).rejects.toThrow(
       /expected at least 50 rows that no router has seen \(left out: [\d,]+ rows that a router was trained on\), got 0/,
     )
   })
@@ -89,13 +89,13 @@ describe('evaluating bundles on the log they were trained on', () => {
         ? 'another file'
         : dataset.manifest.sources[0]!.sha256,
     )
-    const report = await evaluate([first], dataset, { sources })
+    const report = await evaluated([first], dataset, { sources })
     expect(report.provenance!.left_out.reserved).toBe(0)
     expect(report.rows).toBe(dataset.manifest.counts.test + dataset.manifest.counts.calibration)
   })
 
   test('two bundles are judged on the same rows, and the report reads as text', async () => {
-    const report = await evaluate([first, second], dataset, { details: true, latency: true })
+    const report = await evaluated([first, second], dataset, { details: true, latency: true })
     expect(report.routers.map(({ name }) => name)).toEqual(['first', 'second'])
     expect(report.comparisons).toHaveLength(1)
     expect(report.routers[0]!.latency!.p99_ms).toBeGreaterThanOrEqual(
@@ -108,7 +108,7 @@ describe('evaluating bundles on the log they were trained on', () => {
   })
 
   test('refuses bundles of different pairs, and models that the log does not have', async () => {
-    await expect(evaluate([first], dataset, { strong: 'gpt' })).rejects.toThrow(
+    await expect(evaluated([first], dataset, { strong: 'gpt' })).rejects.toThrow(
       'model gpt is not in the log; it has: big-1, small-1',
     )
   })
@@ -126,7 +126,7 @@ describe('weir diff', () => {
   })
 
   test('agrees with judging each bundle by itself', async () => {
-    const [change, report] = [await diff(first, second), await evaluate([first, second], dataset)]
+    const [change, report] = [await diff(first, second), await evaluated([first, second], dataset)]
     const [a, b] = report.routers.map((router) => router.operating!)
     expect(change.changed.to_strong + change.changed.to_weak).toBeGreaterThan(0)
     expect(change.quality.value).toBeCloseTo(b!.quality.value! - a!.quality.value!, 9)

@@ -29,7 +29,10 @@ export function learnThenTest(test: BoundTest): Method {
       const rows = test.values === 'bounded' ? mixed : wholeGains(mixed, problem)
       const loss = promisedLoss(rows, problem.target)
       const tested = passing(test, loss, problem.grid)
-      if (tested === 0) throw dataShort(loss, problem)
+      if (tested === 0) {
+        const { grid, target } = problem
+        throw dataShort(loss, { rows: problem.rows.winRate.length, grid, target })
+      }
       return {
         threshold: problem.grid[tested - 1]!,
         promise: 'confidence',

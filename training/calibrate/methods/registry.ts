@@ -4,7 +4,7 @@ import { empiricalBernstein } from '../bounds/empirical-bernstein.ts'
 import { BOUND_TESTS } from '../bounds/registry.ts'
 import type { Method } from '../method.ts'
 import type { CalibrationRows } from '../rows.ts'
-import type { Target } from '../target.ts'
+import type { ThresholdTarget } from '../target.ts'
 import { budget } from './budget.ts'
 import { conformalRiskControl } from './conformal-risk-control.ts'
 import { learnThenTest } from './learn-then-test.ts'
@@ -22,7 +22,7 @@ export const METHODS: readonly Method[] = [
 ]
 
 /** The method asked for by name, else the default of the target on these rows. Throws `option_invalid`. */
-export function methodFor(target: Target, rows: CalibrationRows, name?: string): Method {
+export function methodFor(target: ThresholdTarget, rows: CalibrationRows, name?: string): Method {
   const wanted = name ?? defaultMethod(target, rows)
   const able = METHODS.filter((method) => method.targets.includes(target.kind))
   const found = able.find((method) => method.name === wanted || method.name.endsWith(`/${wanted}`))
@@ -34,7 +34,7 @@ export function methodFor(target: Target, rows: CalibrationRows, name?: string):
   })
 }
 
-function defaultMethod(target: Target, rows: CalibrationRows): string {
+function defaultMethod(target: ThresholdTarget, rows: CalibrationRows): string {
   switch (target.kind) {
     case 'strong-share':
       return quantile.name

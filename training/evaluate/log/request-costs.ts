@@ -1,7 +1,8 @@
+import { WeirError } from '../../../core/errors.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { modelIndex } from '../../../data/pair.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
-import { CHARACTERS_PER_TOKEN, estimateCost } from '../../../models/prices.ts'
+import { CHARACTERS_PER_TOKEN, estimateCost, type Price } from '../../../models/prices.ts'
 
 export interface RequestCosts {
   /** US dollars a request, one a prompt */
@@ -69,4 +70,28 @@ function column(
   const at = modelIndex(dataset, model)
   const values = Float64Array.from(prompts, (prompt) => matrix[prompt * width + at]!)
   return values.some(Number.isNaN) ? undefined : values
+}
+
+export const roleOf = (candidates: readonly Candidate[], role: Candidate['role']): Candidate =>
+  candidates.find((candidate) => candidate.role === role)!
+
+/** The candidates with some prices replaced. Refuses a price of a model that is none of them. */
+export function withPrices(
+  candidates: readonly Candidate[],
+  prices: ReadonlyMap<string, Price> | undefined,
+): Candidate[] {
+  for (const model of prices?.keys() ?? []) {
+    if (!candidates.some((candidate) => candidate.model === model)) {
+      const known = candidates.map((candidate) => candidate.model)
+      throw new WeirError('option_invalid', {
+        option: '--price',
+        expected: `one of ${known.join(', ')}`,
+        got: model,
+      })
+    }
+  }
+  return candidates.map((candidate) => {
+    const price = prices?.get(candidate.model)
+    return price ? { ...candidate, price } : candidate
+  })
 }

@@ -10,7 +10,8 @@ import type { ReferenceRows } from '../baselines/category-prior.ts'
 import type { EvaluationLabels } from '../metrics/labels.ts'
 import { modelOf, type NamedRouter, pairOf } from './bundle-set.ts'
 import { type RequestCosts, requestCosts } from './request-costs.ts'
-import { type LeftOut, unseenRows } from './unseen-rows.ts'
+import { scoreAll } from './router-scores.ts'
+import { type LeftOut, type UnseenRows, unseenRows } from './unseen-rows.ts'
 
 export interface ScoreLogOptions extends Partial<ModelPair> {
   readonly prices?: ReadonlyMap<string, Price> | undefined
@@ -61,7 +62,6 @@ const MIN_UNSEEN_ROWS = 50
 const MIN_REFERENCE_ROWS = 200
 /** More add little to a baseline and cost its time. */
 const MAX_REFERENCE_ROWS = 15_000
-const BATCH = 512
 
 /** Throws `rows_too_few` where too little is left once what the routers saw is left out. */
 export async function scoreLog(
@@ -71,8 +71,9 @@ export async function scoreLog(
 ): Promise<ScoredLog> {
   const pair = pairOf(bundles, options)
   const labels = pairLabels(dataset, pair.strong, pair.weak)
-  const { rows, trained, leftOut } = unseenRows(dataset, labels, bundles, options.sources)
-  if (rows.length < MIN_UNSEEN_ROWS) throw tooFew(rows.length, leftOut)
+  const { rows, trained, leftOut } = judgedRows(bundles, dataset, labels, options, (left) =>
+    left ? `that no router has seen (left out: ${left})` : 'to evaluate on',
+  )
   const chosen = Int32Array.from(rows, (row) => labels.prompt[row]!)
   const prompts = Array.from(chosen, (prompt) => dataset.prompts[prompt]!)
   const routers: ScoredRouter[] = []
@@ -94,21 +95,15 @@ export async function scoreLog(
 async function scoredRouter(
   { name, router }: NamedRouter,
   prompts: readonly string[],
-  { signal, onProgress, latency }: ScoreLogOptions,
+  options: ScoreLogOptions,
 ): Promise<ScoredRouter> {
-  const winRate = new Float64Array(prompts.length)
-  for (let at = 0; at < prompts.length; at += BATCH) {
-    const scores = await router.score(prompts.slice(at, at + BATCH), signal)
-    winRate.set(scores.winRate, at)
-    const done = at + scores.winRate.length
-    onProgress?.({ stage: `scoring with ${name}`, done, total: prompts.length })
-  }
+  const { winRate } = await scoreAll(router, prompts, options, `scoring with ${name}`)
   const { value, source } = router.manifest.threshold
   return {
     name,
     winRate,
     threshold: { value, source },
-    ...(latency && { latency: await measureLatency(router, prompts, signal) }),
+    ...(options.latency && { latency: await measureLatency(router, prompts, options.signal) }),
   }
 }
 
@@ -157,13 +152,23 @@ function costsOf(
   return undefined
 }
 
-function tooFew(got: number, leftOut: LeftOut): WeirError {
-  const left = describeLeftOut(leftOut)
-  return new WeirError('rows_too_few', {
-    expected: MIN_UNSEEN_ROWS,
-    what: left ? `that no router has seen (left out: ${left})` : 'to evaluate on',
-    got,
-  })
+/**
+ * The rows that none of the routers has seen.
+ *
+ * @param words what is asked of a row, given why others were left out, for `rows_too_few`
+ */
+export function judgedRows(
+  bundles: readonly NamedRouter[],
+  dataset: Dataset,
+  labels: Pick<PairLabels, 'prompt'>,
+  { sources }: Pick<ScoreLogOptions, 'sources'>,
+  words: (leftOut: string) => string,
+): UnseenRows {
+  const unseen = unseenRows(dataset, labels, bundles, sources)
+  const got = unseen.rows.length
+  if (got >= MIN_UNSEEN_ROWS) return unseen
+  const what = words(describeLeftOut(unseen.leftOut))
+  throw new WeirError('rows_too_few', { expected: MIN_UNSEEN_ROWS, what, got })
 }
 
 const WARM_UP = 10
@@ -226,7 +231,7 @@ function notesOn(bundles: readonly NamedRouter[], pair: ModelPair, leftOut: Left
   ]
 }
 
-export function describeLeftOut(leftOut: LeftOut): string {
+function describeLeftOut(leftOut: LeftOut): string {
   const why = {
     train: 'rows that a router was trained on',
     validation: 'it was validated on',

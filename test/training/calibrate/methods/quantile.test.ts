@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../../../core/random.ts'
-import { calibrateThreshold } from '../../../../training/calibrate/calibrate-threshold.ts'
+import { calibrateThreshold } from '../../../../training/calibrate/threshold.ts'
 
 const at = (winRate: ArrayLike<number>, share: number) =>
   calibrateThreshold({

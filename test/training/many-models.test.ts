@@ -2,15 +2,15 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createRandom } from '../../../core/random.ts'
-import type { Dataset } from '../../../data/dataset/dataset.ts'
-import { readLogs } from '../../../data/ingest.ts'
-import { readBundle } from '../../../models/bundle/read.ts'
-import { loadRouter } from '../../../models/router.ts'
-import { calibrateChoiceBundle } from '../../../training/choice/calibrate-choice-bundle.ts'
-import { chooseModels } from '../../../training/choice/choose-models.ts'
-import { reportBundles } from '../../../training/choice/report-bundles.ts'
-import { type TrainResult, train } from '../../../training/train.ts'
+import { createRandom } from '../../core/random.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
+import { readLogs } from '../../data/ingest.ts'
+import { readBundle } from '../../models/bundle/read.ts'
+import { loadRouter } from '../../models/router.ts'
+import { type CalibrateOptions, calibrate } from '../../training/calibrate/calibrate.ts'
+import { chooseModels } from '../../training/choose-models.ts'
+import { evaluate } from '../../training/evaluate/evaluate.ts'
+import { type TrainResult, train } from '../../training/train.ts'
 
 /** The general one gets most right; each specialist its own topic, for a tenth of the price. */
 const TOPICS = ['algebra', 'poetry', 'chemistry'] as const
@@ -87,25 +87,32 @@ describe('a router among many models, from a log to a decision', () => {
 
   it('calibrated to a share of the best model’s quality sends each topic to its specialist', async () => {
     const folder = dirname(trained.bundle.path)
-    const sure = await calibrateChoiceBundle(folder, log, {
+    const rule = async (options: Omit<CalibrateOptions, 'seed' | 'date'>) => {
+      const result = await calibrate(
+        folder,
+        { dataset: log },
+        { ...options, seed: 1, date: '2026-01-01' },
+      )
+      if (!('rule' in result)) throw new Error('a bundle of many models decides by a rule')
+      return result
+    }
+    const sure = await rule({
       target: { kind: 'best-share', share: 0.9, confidence: 0.8 },
-      seed: 1,
-      date: '2026-01-01',
       dryRun: true,
     })
-    expect(sure.promise).toBe('confidence')
+    expect(sure.certificate.promise).toBe('confidence')
     expect(sure.bundle).toBeUndefined()
-    const { bundle, expected } = await calibrateChoiceBundle(folder, log, {
+    const { bundle, expected } = await rule({
       target: { kind: 'best-share', share: 0.98 },
-      seed: 1,
-      date: '2026-01-01',
     })
     expect(expected.best_share!.value).toBeGreaterThan(0.98 - 1e-9)
     const again = await readBundle(folder)
     expect(again.manifest.version).toBe(bundle!.manifest.version)
     expect(again.manifest.choice).toMatchObject({ source: 'calibrated' })
 
-    const [report] = (await reportBundles([folder], log, { seed: 1, replicates: 200 })).routers
+    const evaluation = await evaluate([folder], log, { seed: 1, replicates: 200 })
+    if ('pair' in evaluation) throw new Error('rules are judged by their frontier')
+    const [report] = evaluation.routers
     expect(report!.works).toBe(true)
     expect(report!.operating.above_best_single.low).toBeGreaterThan(0)
     expect(report!.operating.cost_per_1k).toBeLessThan(
@@ -126,8 +133,8 @@ describe('a router among many models, from a log to a decision', () => {
     expect(() => chooseModels(log, { models: ['general'], prices: PRICES })).toThrow(/at least two/)
     expect(() => chooseModels(log, { models: ['general', 'none'], prices: PRICES })).toThrow(/none/)
     const partly = { ...log, outcomes: { scores: log.outcomes!.scores.map(() => Number.NaN) } }
-    await expect(
-      reportBundles([dirname(trained.bundle.path)], partly, { seed: 1 }),
-    ).rejects.toThrow(/at least 50/)
+    await expect(evaluate([dirname(trained.bundle.path)], partly, { seed: 1 })).rejects.toThrow(
+      /at least 50/,
+    )
   })
 })

@@ -1,28 +1,24 @@
+import { definedOnly } from '../../core/defined.ts'
 import { dkwInterval } from '../../core/stats/intervals.ts'
 import { gridFrom, shareAt } from './candidates.ts'
-import type { CalibrationData, Certificate } from './certificate.ts'
+import { type CalibrationRecord, type Certificate, promisedBy } from './certificate.ts'
 import { type Expected, expectedAt, INTERVAL_LEVEL } from './expected.ts'
 import { methodFor } from './methods/registry.ts'
 import { type CalibrationRows, checkRows, effectiveSize } from './rows.ts'
 import { quantiles } from './shift/two-sample.ts'
-import type { Target } from './target.ts'
+import type { ThresholdTarget } from './target.ts'
 
-export interface ThresholdInput {
+export interface ThresholdInput extends CalibrationRecord {
   readonly rows: CalibrationRows
-  readonly target: Target
+  readonly target: ThresholdTarget
   /** a method by name, else the target's default */
-  readonly method?: string
+  readonly method?: string | undefined
   /** win rates known before the calibration rows' outcomes were looked at (validation): the grid comes from them */
-  readonly reference?: Float64Array
+  readonly reference?: Float64Array | undefined
   /** win rates of prompts of one's own traffic: shares are those of them */
-  readonly unlabelled?: Float64Array
-  readonly seed: number
+  readonly unlabelled?: Float64Array | undefined
   /** largest possible US dollars of one request */
-  readonly costCeiling?: number
-  /** where the rows' dollars come from, in words */
-  readonly costBasis?: string
-  readonly data?: CalibrationData
-  readonly date?: string
+  readonly costCeiling?: number | undefined
 }
 
 export interface CalibratedThreshold {
@@ -49,9 +45,9 @@ export function calibrateThreshold(input: ThresholdInput): CalibratedThreshold {
     target,
     seed,
     grid: gridFrom(input.reference ?? rows.winRate),
-    ...(input.costCeiling === undefined ? {} : { costCeiling: input.costCeiling }),
+    costCeiling: input.costCeiling,
   })
-  const { threshold, promise, bound, tested } = choice
+  const { threshold } = choice
   const seen = expectedAt(rows, threshold)
   const expected = unlabelled
     ? {
@@ -59,22 +55,12 @@ export function calibrateThreshold(input: ThresholdInput): CalibratedThreshold {
         share: dkwInterval(shareAt(unlabelled, threshold), unlabelled.length, INTERVAL_LEVEL),
       }
     : seen
-  const certificate: Certificate = {
-    target,
-    method: method.name,
-    promise,
-    ...(bound && { bound }),
-    n: rows.winRate.length,
-    ...(rows.weight && { effective_n: Math.round(effectiveSize(rows)) }),
-    ...(unlabelled && { unlabelled_n: unlabelled.length }),
-    ...(tested !== undefined && { tested }),
-    seed,
-    assumptions: [...choice.assumptions],
-    ...(input.costBasis && { cost_basis: input.costBasis }),
+  const certificate: Certificate = definedOnly({
+    ...promisedBy(input, target, { ...choice, method: method.name }, rows.winRate.length),
+    effective_n: rows.weight && Math.round(effectiveSize(rows)),
+    unlabelled_n: unlabelled?.length,
     expected,
     win_rate_quantiles: quantiles(unlabelled ?? rows.winRate, KEPT_QUANTILES),
-    ...(input.data && { data: input.data }),
-    ...(input.date && { date: input.date }),
-  }
+  })
   return { threshold, expected, certificate }
 }

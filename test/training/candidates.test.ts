@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { createRandom } from '../../../core/random.ts'
-import type { Dataset } from '../../../data/dataset/dataset.ts'
-import { expectedCost } from '../../../models/decision/choice.ts'
-import { chooseModels, withModels } from '../../../training/choice/choose-models.ts'
-import { defaultChoice } from '../../../training/choice/default-choice.ts'
-import { pricedCandidates } from '../../../training/choice/priced-candidates.ts'
+import { createRandom } from '../../core/random.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
+import { expectedCost } from '../../models/decision/choice.ts'
+import { pricedCandidates } from '../../training/candidates.ts'
+import { chooseModels, withModels } from '../../training/choose-models.ts'
+import { defaultRule } from '../../training/default-rule.ts'
 
 const MODELS = ['a', 'b', 'c']
 
@@ -100,7 +100,7 @@ describe('a rule before any calibration', () => {
       weak: 'a',
       prices,
     })
-    const { rule } = defaultChoice({
+    const { rule } = defaultRule({
       request: { kind: 'best-value' },
       candidates,
       prompts,

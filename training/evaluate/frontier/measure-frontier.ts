@@ -1,7 +1,8 @@
-import type { OnProgress } from '../../core/progress.ts'
-import { createRandom, deriveSeed } from '../../core/random.ts'
-import { type PartialInterval, percentileInterval } from '../../core/stats/intervals.ts'
-import type { ChoiceKind } from '../../models/bundle/choice-rule.ts'
+import type { OnProgress } from '../../../core/progress.ts'
+import { createRandom, deriveSeed } from '../../../core/random.ts'
+import { type PartialInterval, percentileInterval } from '../../../core/stats/intervals.ts'
+import type { ChoiceKind } from '../../../models/bundle/choice-rule.ts'
+import type { Expectations, ModelTable } from '../log/model-table.ts'
 import {
   bestMixture,
   bestSingle,
@@ -14,7 +15,6 @@ import {
   singlePoints,
   walkPath,
 } from './frontier.ts'
-import type { Expectations, ModelTable } from './log-table.ts'
 import { choicesAt, policyPath, pricePath } from './policy-path.ts'
 
 /** What a way to choose reaches where it may spend so much. Intervals are 95%, bootstrap over prompts, paired. */
@@ -28,7 +28,7 @@ export interface AtCost {
   readonly aboveMixture: PartialInterval
 }
 
-export interface ChoiceMeasure {
+export interface FrontierMeasure {
   /** at each of the budgets asked for, the rule's number chosen such that no more is spent */
   readonly budgets: readonly AtCost[]
   /** at the rule's own number, at the cost that it came to */
@@ -66,7 +66,7 @@ interface Reference {
 }
 
 /** One rule over all its numbers, against every single model and their mixtures. */
-export async function measureChoice(input: MeasureInput): Promise<ChoiceMeasure> {
+export async function measureFrontier(input: MeasureInput): Promise<FrontierMeasure> {
   const { table, expected, budgets } = input
   const m = table.models.length
   const path = policyPath(input.kind, expected, m)

@@ -2,28 +2,31 @@ import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import { clearRatioInterval, type Interval, meanInterval } from '../../core/stats/intervals.ts'
 import { type ChoiceKind, type ChoiceRule, ruleAt } from '../../models/bundle/choice-rule.ts'
-import { betting } from '../calibrate/bounds/betting.ts'
-import { meanOf } from '../calibrate/bounds/bounds.ts'
-import { INTERVAL_LEVEL } from '../calibrate/expected.ts'
-import type { PromisedLoss } from '../calibrate/losses.ts'
-import type { Bound, PromiseKind } from '../calibrate/method.ts'
-import { LEAST_ROWS } from '../calibrate/rows.ts'
-import { roundUp, rowsNeeded } from '../calibrate/shortage.ts'
+import { emptyPoints, stopNumber, walkPath } from '../evaluate/frontier/frontier.ts'
 import {
-  type ChoiceTarget,
-  describeChoiceTarget,
-  type RoleColumns,
-  type Statement,
-  statementOf,
-} from './choice-target.ts'
-import { between } from './default-choice.ts'
-import { emptyPoints, walkPath } from './frontier.ts'
-import { type Expectations, type ModelTable, takeMatrix, takeTable } from './log-table.ts'
-import { choicesAt, type PolicyPath, policyPath, pricePath } from './policy-path.ts'
+  choicesAt,
+  type PolicyPath,
+  policyPath,
+  pricePath,
+} from '../evaluate/frontier/policy-path.ts'
+import {
+  type Expectations,
+  type ModelTable,
+  takeMatrix,
+  takeTable,
+} from '../evaluate/log/model-table.ts'
+import { betting } from './bounds/betting.ts'
+import { meanOf } from './bounds/bounds.ts'
+import { type CalibrationRecord, type HowChosen, type Promised, promisedBy } from './certificate.ts'
+import { INTERVAL_LEVEL } from './expected.ts'
+import type { PromisedLoss } from './losses.ts'
+import { LEAST_ROWS } from './rows.ts'
+import { dataShort } from './shortage.ts'
+import { describeTarget, type RuleTarget } from './target.ts'
 
-export interface ChoiceProblem {
+export interface RuleProblem extends CalibrationRecord {
   readonly kind: ChoiceKind
-  readonly target: ChoiceTarget
+  readonly target: RuleTarget
   /** rows the router has not seen, with what it expects of them */
   readonly table: ModelTable
   readonly expected: Expectations
@@ -32,19 +35,20 @@ export interface ChoiceProblem {
    * what the router expects of other prompts, which fixes the numbers that are tested before these rows' outcomes
    * are looked at; needed for a promise with a confidence
    */
-  readonly reference?: Expectations
-  readonly seed: number
+  readonly reference?: Expectations | undefined
 }
 
-export interface CalibratedChoice {
+/** A rule among many models, what it is expected to do, and what is promised. */
+export interface CalibratedRule {
   readonly rule: ChoiceRule
-  readonly method: string
-  readonly promise: PromiseKind
-  readonly bound?: Bound
-  /** numbers that passed in sequence */
-  readonly tested?: number
-  readonly assumptions: readonly string[]
-  readonly expected: ChoiceExpected
+  readonly expected: RuleExpected
+  readonly certificate: RuleCertificate
+}
+
+/** What a calibration of a rule promised, kept in the bundle's manifest beside the rule. */
+export interface RuleCertificate extends Promised {
+  readonly models: readonly string[]
+  readonly expected: RuleExpected
 }
 
 /** How far above the largest cost seen the largest possible one is taken to be. */
@@ -60,7 +64,7 @@ const GRID = 100
  *
  * @throws rows_too_few, budget_too_small, calibration_data_short, calibration_impossible
  */
-export function calibrateChoice(problem: ChoiceProblem): CalibratedChoice {
+export function calibrateRule(problem: RuleProblem): CalibratedRule {
   const { table, target, roles, kind } = problem
   if (table.rows < LEAST_ROWS) {
     throw new WeirError('rows_too_few', {
@@ -76,10 +80,15 @@ export function calibrateChoice(problem: ChoiceProblem): CalibratedChoice {
       ? plugIn(problem, statementOf(target, table, roles, ceiling))
       : inSequence(problem, target.confidence, ceiling)
   const path = policyPath(kind, problem.expected, table.models.length)
+  const expected = ruleExpected(table, roles, choicesAt(path, chosen.value))
   return {
-    ...chosen.how,
     rule: ruleAt(kind, chosen.value),
-    expected: choiceExpected(table, roles, choicesAt(path, chosen.value)),
+    expected,
+    certificate: {
+      ...promisedBy(problem, target, chosen.how, table.rows),
+      models: table.models,
+      expected,
+    },
   }
 }
 
@@ -98,13 +107,13 @@ function checkGap({ scores, models, rows }: ModelTable, { strong, weak }: RoleCo
 
 interface Chosen {
   readonly value: number
-  readonly how: Omit<CalibratedChoice, 'rule' | 'expected'>
+  readonly how: HowChosen
 }
 
 const MIX = 'future prompts come from the same mix as the calibration prompts'
 
 /** The cheapest stop of the path that keeps to the statement. */
-function plugIn({ kind, table, expected, target }: ChoiceProblem, statement: Statement): Chosen {
+function plugIn({ kind, table, expected, target }: RuleProblem, statement: Statement): Chosen {
   const m = table.models.length
   const path = policyPath(kind, expected, m)
   const priced = pricePath(path, table)
@@ -114,13 +123,18 @@ function plugIn({ kind, table, expected, target }: ChoiceProblem, statement: Sta
   for (let k = 0; k < points; k++) {
     if (means[k]! <= statement.allowed && (best < 0 || cost[k]! < cost[best]!)) best = k
   }
-  if (best < 0) throw impossible(target, table.rows)
-  const how = {
+  if (best < 0) {
+    throw new WeirError('calibration_impossible', {
+      target: describeTarget(target),
+      rows: table.rows,
+    })
+  }
+  const how: HowChosen = {
     method: 'plug-in',
-    promise: 'estimate' as const,
+    promise: 'estimate',
     assumptions: ['an estimate: it misses its target about half the time'],
   }
-  return { value: between(value, best, points), how }
+  return { value: stopNumber(value, best, points), how }
 }
 
 /** The statement's mean at every stop. */
@@ -153,7 +167,7 @@ function meansAlong(
   return means
 }
 
-function inSequence(problem: ChoiceProblem, confidence: number, ceiling: number): Chosen {
+function inSequence(problem: RuleProblem, confidence: number, ceiling: number): Chosen {
   const { target, roles, seed, kind, reference } = problem
   if (!reference) throw new TypeError('a promise with a confidence needs reference prompts')
   const m = problem.table.models.length
@@ -211,11 +225,8 @@ export function gridOf(kind: ChoiceKind, reference: Expectations, m: number): Fl
   return Float64Array.from([0, ...inner, kind === 'best-value' ? 2 * last : 1])
 }
 
-const impossible = (target: ChoiceTarget, rows: number): WeirError =>
-  new WeirError('calibration_impossible', { target: describeChoiceTarget(target), rows })
-
 function short(
-  target: ChoiceTarget,
+  target: RuleTarget,
   rows: number,
   loss: PromisedLoss,
   grid: Float64Array,
@@ -229,17 +240,11 @@ function short(
       })
     }
   }
-  const needed = rowsNeeded(loss, grid)
-  if (!Number.isFinite(needed)) return impossible(target, rows)
-  return new WeirError('calibration_data_short', {
-    target: describeChoiceTarget(target),
-    rows,
-    more: roundUp(Math.max(needed - rows, rows / 4)),
-  })
+  return dataShort(loss, { rows, grid, target })
 }
 
 /** What the rule does on the calibration rows; 95% intervals. */
-interface ChoiceExpected {
+export interface RuleExpected {
   readonly quality: Interval
   /** against the best model, in score units */
   readonly loss: Interval
@@ -251,11 +256,7 @@ interface ChoiceExpected {
 }
 
 /** @param choices a row's model each, by place in the table */
-function choiceExpected(
-  table: ModelTable,
-  roles: RoleColumns,
-  choices: Int32Array,
-): ChoiceExpected {
+function ruleExpected(table: ModelTable, roles: RoleColumns, choices: Int32Array): RuleExpected {
   const { scores, costs, models } = table
   const m = models.length
   const chosen = (values: Float64Array): Float64Array =>
@@ -276,5 +277,78 @@ function choiceExpected(
     ...(pgr && { pgr }),
     usd_per_1k: mean(chosen(costs).map((cost) => 1000 * cost)),
     shares: models.map((_, k) => choices.reduce((n, c) => n + (c === k ? 1 : 0), 0) / table.rows),
+  }
+}
+
+/** Which columns of a table are the bundle's pair. */
+export interface RoleColumns {
+  readonly strong: number
+  readonly weak: number
+}
+
+/** The target as a statement on a mean, and the values that it is a mean of. */
+export interface Statement extends Omit<PromisedLoss, 'at' | 'confidence'> {
+  /** of the models chosen for the table's rows; n values in [low, high] */
+  readonly values: (choices: ArrayLike<number>) => Float64Array
+  readonly confidence: number | undefined
+}
+
+/** @param costCeiling no request costs more, in US dollars */
+export function statementOf(
+  target: RuleTarget,
+  { scores, costs, models, rows }: ModelTable,
+  { strong, weak }: RoleColumns,
+  costCeiling: number,
+): Statement {
+  const m = models.length
+  const { confidence } = target
+  const sure = confidence === undefined ? {} : { confidence }
+  const mapped = (choices: ArrayLike<number>, of: (at: number, chosen: number) => number) =>
+    Float64Array.from({ length: rows }, (_, i) => of(i * m, scores[i * m + choices[i]!]!))
+  switch (target.kind) {
+    case 'budget':
+      return {
+        values: (choices) =>
+          Float64Array.from({ length: rows }, (_, i) => costs[i * m + choices[i]!]!),
+        allowed: target.usd_per_1k / 1000,
+        low: 0,
+        high: costCeiling,
+        bound: { quantity: 'dollars per 1,000 requests', value: target.usd_per_1k, ...sure },
+        confidence,
+      }
+    case 'max-loss':
+      return {
+        values: (choices) => mapped(choices, (at, chosen) => scores[at + strong]! - chosen),
+        allowed: target.loss,
+        low: -1,
+        high: 1,
+        bound: { quantity: 'net loss', value: target.loss, ...sure },
+        confidence,
+      }
+    case 'best-share':
+      // quality >= share x best  <=>  E[share x s_best - s_chosen] <= 0
+      return {
+        values: (choices) =>
+          mapped(choices, (at, chosen) => target.share * scores[at + strong]! - chosen),
+        allowed: 0,
+        low: -1,
+        high: target.share,
+        bound: { quantity: 'share of the best model’s quality', value: target.share, ...sure },
+        confidence,
+      }
+    case 'quality':
+      // PGR >= p  <=>  E[w + p (s - w) - s_chosen] <= 0, where the gap is positive
+      return {
+        values: (choices) =>
+          mapped(choices, (at, chosen) => {
+            const from = scores[at + weak]!
+            return from + target.pgr * (scores[at + strong]! - from) - chosen
+          }),
+        allowed: 0,
+        low: -1,
+        high: 1,
+        bound: { quantity: 'PGR', value: target.pgr, ...sure },
+        confidence,
+      }
   }
 }

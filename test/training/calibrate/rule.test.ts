@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { numberOf } from '../../../models/bundle/choice-rule.ts'
-import { type ChoiceProblem, calibrateChoice } from '../../../training/choice/calibrate-choice.ts'
-import type { ChoiceTarget } from '../../../training/choice/choice-target.ts'
-import { takeMatrix, takeTable } from '../../../training/choice/log-table.ts'
-import { choicesAt, policyPath } from '../../../training/choice/policy-path.ts'
-import { simulated } from './simulated.ts'
+import { calibrateRule, type RuleProblem } from '../../../training/calibrate/rule.ts'
+import type { RuleTarget } from '../../../training/calibrate/target.ts'
+import { choicesAt, policyPath } from '../../../training/evaluate/frontier/policy-path.ts'
+import { takeMatrix, takeTable } from '../../../training/evaluate/log/model-table.ts'
+import { simulated } from '../evaluate/frontier/simulated.ts'
 
 const M = 4
 const ROLES = { strong: M - 1, weak: 0 }
@@ -12,10 +12,10 @@ const world = simulated(12_000, M, 11)
 const reference = simulated(300, M, 12)
 
 function problem(
-  target: ChoiceTarget,
+  target: RuleTarget,
   rows: readonly number[],
-  kind: ChoiceProblem['kind'] = 'best-value',
-): ChoiceProblem {
+  kind: RuleProblem['kind'] = 'best-value',
+): RuleProblem {
   return {
     kind,
     target,
@@ -62,7 +62,7 @@ describe('a promise of a rule among many models', () => {
     quality: ({ score }) => (score - weakest) / (best - weakest) < 0.8,
     'max-loss': ({ score }) => best - score > 0.08,
   }
-  const targets: ChoiceTarget[] = [
+  const targets: RuleTarget[] = [
     { kind: 'budget', usd_per_1k: 6, confidence: 0.9 },
     { kind: 'best-share', share: 0.9, confidence: 0.9 },
     { kind: 'quality', pgr: 0.8, confidence: 0.9 },
@@ -74,7 +74,7 @@ describe('a promise of a rule among many models', () => {
       let misses = 0
       let spent = 0
       for (let trial = 0; trial < trials; trial++) {
-        const { rule } = calibrateChoice(problem(target, slice(trial, 300)))
+        const { rule } = calibrateRule(problem(target, slice(trial, 300)))
         const at = truth(numberOf(rule))
         if (broken[target.kind]!(at)) misses++
         spent += at.usd / trials
@@ -88,11 +88,11 @@ describe('a promise of a rule among many models', () => {
 
   it('holds for the cheapest within a loss as well', () => {
     const target = targets[1]!
-    const { rule, promise, expected } = calibrateChoice(
+    const { rule, certificate, expected } = calibrateRule(
       problem(target, slice(0, 800), 'cheapest-within'),
     )
     expect(rule.kind).toBe('cheapest-within')
-    expect(promise).toBe('confidence')
+    expect(certificate.promise).toBe('confidence')
     expect(expected.best_share!.value).toBeGreaterThan(0.9)
     expect(expected.shares.reduce((a, b) => a + b)).toBeCloseTo(1, 12)
   })
@@ -101,13 +101,13 @@ describe('a promise of a rule among many models', () => {
 describe('a rule without a confidence', () => {
   it('takes the cheapest number that keeps the target on the rows, and promises nothing', () => {
     const rows = slice(0, 2000)
-    const target: ChoiceTarget = { kind: 'best-share', share: 0.95 }
-    const { rule, promise, bound, expected } = calibrateChoice(problem(target, rows))
-    expect(promise).toBe('estimate')
-    expect(bound).toBeUndefined()
+    const target: RuleTarget = { kind: 'best-share', share: 0.95 }
+    const { rule, certificate, expected } = calibrateRule(problem(target, rows))
+    expect(certificate.promise).toBe('estimate')
+    expect(certificate.bound).toBeUndefined()
     expect(expected.best_share!.value).toBeGreaterThanOrEqual(0.95 - 1e-9)
     expect(expected.best_share!.value).toBeLessThan(0.955)
-    const { usd_per_1k: usd } = calibrateChoice(
+    const { usd_per_1k: usd } = calibrateRule(
       problem({ kind: 'best-share', share: 0.9 }, rows),
     ).expected
     expect(usd.value).toBeLessThan(expected.usd_per_1k.value)
@@ -118,8 +118,7 @@ describe('a rule without a confidence', () => {
 describe('what cannot be promised', () => {
   it('is refused: a budget below the cheapest model, too few rows, a quality nobody reaches', () => {
     const few = slice(0, 40)
-    const asked = (target: ChoiceTarget, rows: number[]) => () =>
-      calibrateChoice(problem(target, rows))
+    const asked = (target: RuleTarget, rows: number[]) => () => calibrateRule(problem(target, rows))
     expect(asked({ kind: 'budget', usd_per_1k: 0.1, confidence: 0.9 }, slice(0, 500))).toThrow(
       /a budget of 0.1 dollars/,
     )

@@ -1,9 +1,9 @@
 import { WeirError } from '../../core/errors.ts'
-import type { ChoiceRequest } from '../../training/choice/default-choice.ts'
+import type { RuleRequest } from '../../training/default-rule.ts'
 import { choiceOption, numberOption } from './options.ts'
 
 /** Flags of `weir train` that make a router of more than two models. */
-export interface ChoiceFlags {
+export interface RuleFlags {
   readonly models?: string
   readonly rule?: string
   readonly loss?: string
@@ -13,7 +13,7 @@ const RULES = ['best-value', 'cheapest-within'] as const
 const DEFAULT_LOSS = 0.02
 
 /** `--models`: names between commas, or all; undefined without it, where the other two are refused. */
-export function modelsOption(flags: ChoiceFlags): readonly string[] | 'all' | undefined {
+export function modelsOption(flags: RuleFlags): readonly string[] | 'all' | undefined {
   if (flags.models !== undefined) {
     return flags.models === 'all' ? 'all' : flags.models.split(',').map((name) => name.trim())
   }
@@ -30,7 +30,7 @@ export function modelsOption(flags: ChoiceFlags): readonly string[] | 'all' | un
 }
 
 /** `--rule` and `--loss`. */
-export function ruleOption(flags: ChoiceFlags): ChoiceRequest {
+export function ruleOption(flags: RuleFlags): RuleRequest {
   const loss = numberOption('--loss', flags.loss, { min: 0, max: 1 })
   const kind = choiceOption(
     '--rule',

@@ -1,6 +1,6 @@
-import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
-import type { Candidate } from '../../models/bundle/manifest.ts'
-import type { Price } from '../../models/prices.ts'
+import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
+import type { Candidate } from '../models/bundle/manifest.ts'
+import type { Price } from '../models/prices.ts'
 import { trainMean } from './choose-models.ts'
 
 export interface CandidatesInput {

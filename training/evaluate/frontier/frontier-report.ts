@@ -1,7 +1,8 @@
-import type { OnProgress } from '../../core/progress.ts'
-import { type PartialInterval, UNDEFINED_INTERVAL } from '../../core/stats/intervals.ts'
-import { type Choice, type ChoiceRule, numberOf } from '../../models/bundle/choice-rule.ts'
-import type { Candidate } from '../../models/bundle/manifest.ts'
+import type { OnProgress } from '../../../core/progress.ts'
+import { type PartialInterval, UNDEFINED_INTERVAL } from '../../../core/stats/intervals.ts'
+import { type Choice, type ChoiceRule, numberOf } from '../../../models/bundle/choice-rule.ts'
+import type { Candidate } from '../../../models/bundle/manifest.ts'
+import type { Expectations, LogTable } from '../log/model-table.ts'
 import {
   emptyPoints,
   meanMixture,
@@ -10,8 +11,7 @@ import {
   singlePoints,
   walkPath,
 } from './frontier.ts'
-import type { Expectations, LogTable } from './log-table.ts'
-import { type AtCost, type ChoiceMeasure, measureChoice } from './measure-choice.ts'
+import { type AtCost, type FrontierMeasure, measureFrontier } from './measure-frontier.ts'
 
 import { policyPath, pricePath } from './policy-path.ts'
 
@@ -26,7 +26,7 @@ export interface ReportedPoint {
 }
 
 /** One router that chooses among many models, on prompts it has not seen. */
-export interface ChoiceReport {
+export interface FrontierReport {
   readonly name: string
   readonly rows: number
   readonly rule: ChoiceRule
@@ -69,13 +69,13 @@ export interface ChoiceReportInput {
 
 const REPLICATES = 1000
 
-export async function choiceReport(input: ChoiceReportInput): Promise<ChoiceReport> {
+export async function frontierReport(input: ChoiceReportInput): Promise<FrontierReport> {
   const { table, choice, candidates } = input
   const { rule } = choice
   const singles = singlePoints(table)
   const best = singles.indexOf(singles.reduce((a, b) => (b.quality > a.quality ? b : a)))
   const bestCost = singles[best]!.cost
-  const measured = await measureChoice({
+  const measured = await measureFrontier({
     kind: rule.kind,
     table,
     expected: input.expected,
@@ -137,7 +137,7 @@ function boundsOf(table: LogTable, singles: readonly Point[], best: number) {
   }
 }
 
-function verdictOf({ areaAbove }: ChoiceMeasure, works: boolean): string {
+function verdictOf({ areaAbove }: FrontierMeasure, works: boolean): string {
   if (areaAbove.value === null) return 'undefined: the best model is also the cheapest one'
   if (works) return 'beats every single model and every mixture of them'
   return (areaAbove.high ?? 0) < 0

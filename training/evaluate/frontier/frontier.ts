@@ -1,4 +1,4 @@
-import { columnMean, type ModelTable } from './log-table.ts'
+import { columnMean, type ModelTable } from '../log/model-table.ts'
 import type { PricedPath } from './policy-path.ts'
 
 /** One way to answer all prompts: what it costs a request, in US dollars, and its mean score. */
@@ -59,6 +59,12 @@ export function walkPath(
   }
   into.points = points
   return into
+}
+
+/** The rule's number in the middle of a stop, so that rounding cannot move a prompt. */
+export function stopNumber(value: Float64Array, stop: number, points: number): number {
+  const from = value[stop]!
+  return stop + 1 < points ? (from + value[stop + 1]!) / 2 : 2 * from
 }
 
 /**

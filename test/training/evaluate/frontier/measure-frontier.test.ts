@@ -4,8 +4,8 @@ import {
   bestSingle,
   meanMixture,
   singlePoints,
-} from '../../../training/choice/frontier.ts'
-import { measureChoice } from '../../../training/choice/measure-choice.ts'
+} from '../../../../training/evaluate/frontier/frontier.ts'
+import { measureFrontier } from '../../../../training/evaluate/frontier/measure-frontier.ts'
 import { simulated } from './simulated.ts'
 
 describe('single models and their mixtures', () => {
@@ -35,7 +35,7 @@ describe('measuring a rule among many models', () => {
   const budgets = [singles[2]!.cost, singles[4]!.cost / 2]
 
   it('finds a router that knows the truth clear above every single model and mixture', async () => {
-    const measured = await measureChoice({
+    const measured = await measureFrontier({
       kind: 'best-value',
       table,
       expected: table,
@@ -55,7 +55,7 @@ describe('measuring a rule among many models', () => {
 
   it('finds nothing where what is expected has nothing to do with the prompt', async () => {
     const blind = simulated(1500, 5, 99)
-    const measured = await measureChoice({
+    const measured = await measureFrontier({
       kind: 'best-value',
       table,
       // costs of the prompt itself would be worth something
@@ -68,7 +68,7 @@ describe('measuring a rule among many models', () => {
   })
 
   it('has intervals about as wide as the paired differences say', async () => {
-    const measured = await measureChoice({
+    const measured = await measureFrontier({
       kind: 'best-value',
       table,
       expected: {

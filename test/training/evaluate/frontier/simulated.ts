@@ -1,5 +1,5 @@
-import { createRandom } from '../../../core/random.ts'
-import type { Expectations, ModelTable } from '../../../training/choice/log-table.ts'
+import { createRandom } from '../../../../core/random.ts'
+import type { Expectations, ModelTable } from '../../../../training/evaluate/log/model-table.ts'
 
 /** Models whose success rates differ by prompt, dearer ones better on average; what is expected is the truth. */
 export function simulated(rows: number, m: number, seed: number): ModelTable & Expectations {

@@ -1,6 +1,6 @@
-import { type ChoiceKind, ruleAt } from '../../models/bundle/choice-rule.ts'
-import { choiceOrder, firstOrder } from '../../models/decision/choice.ts'
-import type { Expectations, ModelTable } from './log-table.ts'
+import { type ChoiceKind, ruleAt } from '../../../models/bundle/choice-rule.ts'
+import { choiceOrder, firstOrder } from '../../../models/decision/choice.ts'
+import type { Expectations, ModelTable } from '../log/model-table.ts'
 
 /**
  * All that a rule does over n prompts while its number goes from 0 up without end: which model each prompt has

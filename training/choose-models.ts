@@ -1,7 +1,7 @@
-import { WeirError } from '../../core/errors.ts'
-import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
-import { modelIndex } from '../../data/pair.ts'
-import { CHARACTERS_PER_TOKEN, estimateCost, type Price } from '../../models/prices.ts'
+import { WeirError } from '../core/errors.ts'
+import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
+import { modelIndex } from '../data/pair.ts'
+import { CHARACTERS_PER_TOKEN, estimateCost, type Price } from '../models/prices.ts'
 
 export interface ModelsOptions {
   /** by name, or every model of the log */

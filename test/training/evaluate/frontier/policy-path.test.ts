@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { createRandom } from '../../../core/random.ts'
-import { ruleAt } from '../../../models/bundle/choice-rule.ts'
-import { choiceOrder, firstOrder } from '../../../models/decision/choice.ts'
-import { emptyPoints, qualityAt, walkPath } from '../../../training/choice/frontier.ts'
-import { choicesAt, policyPath, pricePath } from '../../../training/choice/policy-path.ts'
+import { createRandom } from '../../../../core/random.ts'
+import { ruleAt } from '../../../../models/bundle/choice-rule.ts'
+import { choiceOrder, firstOrder } from '../../../../models/decision/choice.ts'
+import {
+  emptyPoints,
+  qualityAt,
+  walkPath,
+} from '../../../../training/evaluate/frontier/frontier.ts'
+import {
+  choicesAt,
+  policyPath,
+  pricePath,
+} from '../../../../training/evaluate/frontier/policy-path.ts'
 import { simulated } from './simulated.ts'
 
 const M = 6

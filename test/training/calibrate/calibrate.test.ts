@@ -17,8 +17,8 @@ import { loadRouter } from '../../../models/router.ts'
 import {
   bundleMenu,
   type CalibrateInput,
-  calibrateBundle,
-} from '../../../training/calibrate/calibrate-bundle.ts'
+  calibrate,
+} from '../../../training/calibrate/calibrate.ts'
 import { driftOfBundle } from '../../../training/calibrate/drift-bundle.ts'
 import type { Target } from '../../../training/calibrate/target.ts'
 import { sampleDraft } from '../../models/sample-bundle.ts'
@@ -70,8 +70,9 @@ interface RunOptions {
   readonly input?: CalibrateInput
   readonly probabilities?: boolean
 }
-const run = (target: Target, options: RunOptions = {}) =>
-  calibrateBundle(trained.path, options.input ?? { dataset: options.log ?? dataset }, {
+const run = async (target: Target, options: RunOptions = {}) => {
+  const input = options.input ?? { dataset: options.log ?? dataset }
+  const result = await calibrate(trained.path, input, {
     target,
     seed: 1,
     keepProbabilities: !options.probabilities,
@@ -79,6 +80,9 @@ const run = (target: Target, options: RunOptions = {}) =>
     openRouter: open,
     ...(options.dryRun && { dryRun: true }),
   })
+  if ('rule' in result) throw new Error('the sample bundle decides by a threshold')
+  return result
+}
 
 describe('weir calibrate', () => {
   it('writes a new version that sends the asked share of fresh prompts strong', async () => {

@@ -1,0 +1,214 @@
+import { WeirError } from '../../core/errors.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
+import { type Bundle, readBundle } from '../../models/bundle/read.ts'
+import type { WrittenBundle } from '../../models/bundle/write.ts'
+import type { CalibrationMap } from '../../models/calibration-map.ts'
+import type { Price } from '../../models/prices.ts'
+import { loadRouter, type Router } from '../../models/router.ts'
+import { withPrices } from '../evaluate/log/request-costs.ts'
+import { scoreAll, type Watch } from '../evaluate/log/router-scores.ts'
+import { type BundleChanges, calibratedBundle } from './calibrated-bundle.ts'
+import { type CalibrationData, calibrationData } from './certificate.ts'
+import { type GatheredRows, type GatherOptions, gatherRows, gatherTable } from './log-rows.ts'
+import { type Menu, targetMenu } from './menu.ts'
+import { calibrateAll, type ProbabilityReport } from './probability/report.ts'
+import { type CalibratedRule, calibrateRule } from './rule.ts'
+import { describeTarget, ruleTarget, type Target, thresholdTarget } from './target.ts'
+import { type CalibratedThreshold, calibrateThreshold } from './threshold.ts'
+
+export interface CalibrateInput {
+  /** outcomes or preferences; may be left out for a strong share on unlabelled prompts */
+  readonly dataset?: Dataset | undefined
+  /** prompts of one's own traffic, on which shares are computed */
+  readonly unlabelled?:
+    | {
+        readonly prompts: readonly string[]
+        readonly sources: readonly CalibrationData['sources'][number][]
+      }
+    | undefined
+  /** prompts of the mix that the labelled rows are re-weighted towards */
+  readonly targetPrompts?: readonly string[] | undefined
+}
+
+export interface BundleOptions extends Watch {
+  /** overrides of the bundle's prices */
+  readonly prices?: ReadonlyMap<string, Price> | undefined
+  readonly seed: number
+  /** keeps the bundle's probability calibration as it is */
+  readonly keepProbabilities?: boolean | undefined
+  /** opens the bundle with raw win rates; tests pass their own */
+  readonly openRouter?: (path: string, calibration: CalibrationMap) => Promise<Router>
+}
+
+export interface CalibrateOptions extends BundleOptions {
+  readonly target: Target
+  /** a method of choosing a threshold by name, else the target's default */
+  readonly method?: string | undefined
+  /** ISO 8601 */
+  readonly date: string
+  /** reports only, writes no version */
+  readonly dryRun?: boolean | undefined
+}
+
+/** The threshold between two models (`'threshold' in result`) or the rule among many (`'rule' in result`). */
+export type CalibrateResult = (CalibratedThreshold | CalibratedRule) & {
+  readonly name: string
+  readonly data: CalibrationData
+  readonly probability?: ProbabilityReport
+  /** absent after a dry run */
+  readonly bundle?: WrittenBundle
+}
+
+/**
+ * Finds the number that a bundle decides by, so that it meets the target on the rows of a log that the router has not
+ * seen, and writes a new version with it and its certificate; the version that was read stays as it is. The number is
+ * a threshold on the win rate where the bundle decides between two models, and that of its rule among many models.
+ *
+ * @throws rows_too_few, option_invalid, calibration_needs, calibration_data_short, calibration_impossible,
+ * budget_too_small
+ */
+export async function calibrate(
+  path: string,
+  input: CalibrateInput,
+  options: CalibrateOptions,
+): Promise<CalibrateResult> {
+  return withRawRouter(path, options, async (router, source) => {
+    const work = { router, source, input, options }
+    const { data, ...changes } = await (source.manifest.choice
+      ? changedRule(work)
+      : changedThreshold(work))
+    const { candidates: _, hashes: __, map: ___, probability, ...calibrated } = changes
+    const result: CalibrateResult = {
+      name: source.manifest.name,
+      ...calibrated,
+      data,
+      ...(probability && { probability }),
+    }
+    return options.dryRun ? result : { ...result, bundle: await calibratedBundle(source, changes) }
+  })
+}
+
+interface Work {
+  readonly router: Router
+  readonly source: Bundle
+  readonly input: CalibrateInput
+  readonly options: CalibrateOptions
+}
+
+type Changes = BundleChanges & { readonly data: CalibrationData }
+
+async function changedThreshold({ router, source, input, options }: Work): Promise<Changes> {
+  const target = thresholdTarget(options.target)
+  const candidates = withPrices(source.manifest.candidates, options.prices)
+  if (!input.dataset && !input.unlabelled) throw needsLog(target)
+  const gathered =
+    input.dataset &&
+    (await gatherRows(
+      router,
+      source,
+      input.dataset,
+      gathering(
+        input,
+        options,
+        candidates,
+        target.kind !== 'strong-share' && target.confidence !== undefined,
+      ),
+    ))
+  const map = gathered?.map ?? source.manifest.calibration
+  const unlabelled =
+    input.unlabelled &&
+    calibrateAll(map, (await scoreAll(router, input.unlabelled.prompts, options)).winRate)
+  const data = gathered?.data ?? calibrationData([...input.unlabelled!.sources], [], {})
+  const calibrated = calibrateThreshold({
+    rows: gathered?.rows ?? { winRate: unlabelled! },
+    target,
+    method: options.method,
+    reference: gathered?.reference,
+    unlabelled,
+    costBasis: gathered?.costBasis,
+    seed: options.seed,
+    data,
+    date: options.date,
+  })
+  const hashes = gathered?.hashes ?? []
+  return { ...calibrated, candidates, hashes, map, probability: gathered?.probability, data }
+}
+
+async function changedRule({ router, source, input, options }: Work): Promise<Changes> {
+  const { manifest } = source
+  const target = ruleTarget(options.target)
+  const candidates = withPrices(manifest.candidates, options.prices)
+  if (!input.dataset) throw needsLog(target)
+  const gathered = await gatherTable(
+    router,
+    source,
+    input.dataset,
+    gathering(input, options, candidates, target.confidence !== undefined),
+  )
+  const { hashes, data, ...rows } = gathered
+  const role = (wanted: string): number => candidates.findIndex((one) => one.role === wanted)
+  const calibrated = calibrateRule({
+    ...rows,
+    kind: manifest.choice!.rule.kind,
+    target,
+    roles: { strong: role('strong'), weak: role('weak') },
+    seed: options.seed,
+    costBasis: rows.table.basis,
+    data,
+    date: options.date,
+  })
+  return { ...calibrated, candidates, hashes, map: manifest.calibration, data }
+}
+
+const needsLog = (target: Target): WeirError =>
+  new WeirError('calibration_needs', {
+    target: describeTarget(target),
+    needed: 'a log with outcomes or preferences',
+  })
+
+/** The whole choice at a glance, on the same rows that the calibration of a threshold would use. */
+export async function bundleMenu(
+  path: string,
+  dataset: Dataset,
+  options: BundleOptions & { readonly confidence: number },
+): Promise<{ menu: Menu; rows: GatheredRows }> {
+  return withRawRouter(path, options, async (router, source) => {
+    const candidates = withPrices(source.manifest.candidates, options.prices)
+    const rows = await gatherRows(
+      router,
+      source,
+      dataset,
+      gathering({}, options, candidates, false),
+    )
+    return { menu: targetMenu(rows.rows, options.confidence, options.seed), rows }
+  })
+}
+
+const gathering = (
+  { targetPrompts }: CalibrateInput,
+  { seed, signal, onProgress, keepProbabilities }: BundleOptions,
+  candidates: GatherOptions['candidates'],
+  sequential: boolean,
+): GatherOptions => ({
+  candidates,
+  seed,
+  sequential,
+  keepProbabilities,
+  targetPrompts,
+  signal,
+  onProgress,
+})
+
+async function withRawRouter<T>(
+  path: string,
+  options: BundleOptions,
+  work: (router: Router, source: Bundle) => Promise<T>,
+): Promise<T> {
+  const raw: CalibrationMap = { method: 'identity' }
+  const router = await (options.openRouter?.(path, raw) ?? loadRouter(path, { calibration: raw }))
+  try {
+    return await work(router, await readBundle(router.path))
+  } finally {
+    await router.close()
+  }
+}

@@ -1,0 +1,130 @@
+import { WeirError } from '../core/errors.ts'
+import type { OnProgress } from '../core/progress.ts'
+import type { Dataset } from '../data/dataset/dataset.ts'
+import { type Choice, type ChoiceKind, ruleAt } from '../models/bundle/choice-rule.ts'
+import type { Candidate } from '../models/bundle/manifest.ts'
+import type { Scores } from '../models/families/linear-head.ts'
+import { type CandidatesInput, pricedCandidates } from './candidates.ts'
+import { emptyPoints, stopNumber, walkPath } from './evaluate/frontier/frontier.ts'
+import { type FrontierReport, frontierReport } from './evaluate/frontier/frontier-report.ts'
+import { policyPath, pricePath } from './evaluate/frontier/policy-path.ts'
+import { completePrompts, expectedCosts, logTable } from './evaluate/log/model-table.ts'
+
+/** What a bundle asks for before any calibration: `best-value` at half the way between cheapest and strong, or a loss. */
+export interface RuleRequest {
+  readonly kind: ChoiceKind
+  /** of `cheapest-within` */
+  readonly loss?: number
+}
+
+interface DefaultRuleInput {
+  readonly request: RuleRequest
+  readonly candidates: readonly Candidate[]
+  readonly prompts: readonly string[]
+  /** prompts x candidates */
+  readonly quality: Float64Array
+}
+
+/**
+ * The rule as trained. lambda is where the given (validation) prompts are expected to cost half-way between the
+ * cheapest model and the strong one; no outcome is looked at.
+ */
+export function defaultRule(input: DefaultRuleInput): Choice {
+  const { request, candidates, prompts, quality } = input
+  if (request.kind === 'cheapest-within') {
+    return { rule: ruleAt(request.kind, request.loss ?? 0), source: 'default' }
+  }
+  const m = candidates.length
+  const costs = expectedCosts(candidates, prompts)
+  const models = candidates.map(({ model }) => model)
+  const priced = pricePath(policyPath(request.kind, { quality, costs }, m), {
+    models,
+    rows: prompts.length,
+    scores: quality,
+    costs,
+  })
+  const { points, cost, value } = walkPath(priced, undefined, emptyPoints(priced))
+  const strong = candidates.findIndex(({ role }) => role === 'strong')
+  let dearest = 0
+  for (let i = 0; i < prompts.length; i++) dearest += costs[i * m + strong]! / prompts.length
+  const budget = (dearest + cost[points - 1]!) / 2
+  let stop = 0
+  while (stop < points - 1 && cost[stop]! > budget) stop++
+  return { rule: ruleAt(request.kind, stopNumber(value, stop, points)), source: 'default' }
+}
+
+/** Some prompts of a dataset with what the head says of them. */
+export interface ScoredPrompts {
+  /** indices into the dataset's prompts */
+  readonly prompts: Int32Array
+  readonly scores: Scores
+}
+
+export interface TrainedRule {
+  readonly candidates: Candidate[]
+  readonly choice: Choice
+}
+
+/**
+ * The rule of a freshly trained router, set on its validation prompts.
+ *
+ * @throws option_invalid where the family says nothing of one model alone
+ */
+export function trainedRule(
+  dataset: Dataset,
+  request: RuleRequest,
+  validation: ScoredPrompts,
+  input: CandidatesInput & { readonly router: string },
+): TrainedRule {
+  const { quality } = validation.scores
+  if (!quality) {
+    throw new WeirError('option_invalid', {
+      option: '--router',
+      expected: 'a family that gives a quality of each of --models (mf learns one from votes)',
+      got: `${input.router}, which learns the pair alone from this log`,
+    })
+  }
+  const candidates = pricedCandidates(dataset, input)
+  const prompts = textsOf(dataset, validation.prompts)
+  return { candidates, choice: defaultRule({ request, candidates, prompts, quality }) }
+}
+
+const LEAST_ROWS = 50
+
+/** What the rule does on held-out prompts; undefined where too few have every model's outcome. */
+export async function reportTrainedRule(
+  dataset: Dataset,
+  { candidates, choice }: TrainedRule,
+  test: ScoredPrompts,
+  options: {
+    readonly name: string
+    readonly seed: number
+    readonly signal?: AbortSignal | undefined
+    readonly onProgress?: OnProgress | undefined
+  },
+): Promise<FrontierReport | undefined> {
+  if (!dataset.outcomes || !test.scores.quality) return undefined
+  const m = candidates.length
+  const complete = new Set(
+    completePrompts(
+      dataset,
+      candidates.map(({ model }) => model),
+    ),
+  )
+  const rows = [...test.prompts.keys()].filter((row) => complete.has(test.prompts[row]!))
+  if (rows.length < LEAST_ROWS) return undefined
+  const prompts = Int32Array.from(rows, (row) => test.prompts[row]!)
+  const quality = Float64Array.from(
+    rows.flatMap((row) => [...test.scores.quality!.subarray(row * m, (row + 1) * m)]),
+  )
+  return frontierReport({
+    ...options,
+    candidates,
+    choice,
+    table: logTable(dataset, prompts, candidates),
+    expected: { quality, costs: expectedCosts(candidates, textsOf(dataset, prompts)) },
+  })
+}
+
+const textsOf = (dataset: Dataset, prompts: Int32Array): string[] =>
+  Array.from(prompts, (prompt) => dataset.prompts[prompt]!)

@@ -1,0 +1,156 @@
+import { WeirError } from '../../core/errors.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
+import { evaluateRouters } from './evaluate-routers.ts'
+import { type FrontierReport, frontierReport } from './frontier/frontier-report.ts'
+import { closeBundles, type NamedRouter, openBundles } from './log/bundle-set.ts'
+import { completePrompts, expectedCosts, logTable } from './log/model-table.ts'
+import type { Grouping } from './log/prompt-origins.ts'
+import { type RequestCosts, withPrices } from './log/request-costs.ts'
+import { scoreQualities } from './log/router-scores.ts'
+
+import { judgedRows, type ScoreLogOptions, scoreLog } from './log/scored-log.ts'
+import type { LeftOut } from './log/unseen-rows.ts'
+import type { EvaluationReport, Provenance } from './report/report.ts'
+
+export interface EvaluateOptions extends ScoreLogOptions {
+  readonly seed: number
+  readonly replicates?: number | undefined
+  /** more ways to slice, such as source and time: a name for each of the dataset's prompts */
+  readonly groupings?: readonly Grouping[] | undefined
+  readonly details?: boolean | undefined
+}
+
+/** Routers among many models side by side. */
+export interface FrontierReports {
+  readonly routers: readonly FrontierReport[]
+  readonly left_out: LeftOut
+  readonly warnings: readonly string[]
+}
+
+/** Of routers between two models (`'pair' in evaluation`), or of rules among many. */
+export type Evaluation = EvaluationReport | FrontierReports
+
+/**
+ * Bundles side by side on the prompts of a log that none of them has seen. Routers between two models are judged by
+ * what each strong share recovers of the quality gap; where the first bundle has a rule among many models and no pair
+ * is asked for, by what quality each budget buys against single models and their mixtures.
+ *
+ * @throws rows_too_few, model_unknown, calibration_needs; bundle_invalid where only some bundles have a rule
+ */
+export async function evaluate(
+  paths: readonly string[],
+  dataset: Dataset,
+  options: EvaluateOptions,
+): Promise<Evaluation> {
+  const bundles = await openBundles(paths, options)
+  try {
+    const pair = options.strong !== undefined || options.weak !== undefined
+    return !pair && bundles[0]?.router.manifest.choice
+      ? await frontierReports(bundles, dataset, options)
+      : await pairReport(bundles, dataset, options)
+  } finally {
+    await closeBundles(bundles)
+  }
+}
+
+async function pairReport(
+  bundles: readonly NamedRouter[],
+  dataset: Dataset,
+  options: EvaluateOptions,
+): Promise<EvaluationReport> {
+  const log = await scoreLog(bundles, dataset, options)
+  const report = await evaluateRouters({
+    ...options,
+    ...log,
+    groupings: options.groupings?.map(({ by, names }) => ({
+      by,
+      names: Array.from(log.rows, (prompt) => names[prompt]),
+    })),
+    spend: log.costs && {
+      ...log.costs,
+      origin: log.costs.basis === LOGGED ? 'logged' : 'estimated',
+    },
+  })
+  return { ...report, provenance: provenanceOf(bundles, dataset, log.leftOut, log.costs) }
+}
+
+/** On the prompts of which every candidate's outcome is known. */
+async function frontierReports(
+  bundles: readonly NamedRouter[],
+  dataset: Dataset,
+  options: EvaluateOptions,
+): Promise<FrontierReports> {
+  const models = bundles.flatMap(({ router }) => router.manifest.candidates.map((c) => c.model))
+  const complete = completePrompts(dataset, [...new Set(models)])
+  const { rows, leftOut } = judgedRows(
+    bundles,
+    dataset,
+    { prompt: complete },
+    options,
+    (left) =>
+      `with every candidate's outcome, unseen by the router${left ? ` (left out: ${left})` : ''}`,
+  )
+  const prompts = Int32Array.from(rows, (row) => complete[row]!)
+  const routers: FrontierReport[] = []
+  for (const bundle of bundles) routers.push(await ruleReport(bundle, dataset, prompts, options))
+  const partly = dataset.prompts.length - complete.length
+  return {
+    routers,
+    left_out: leftOut,
+    warnings:
+      partly > 0
+        ? [`${partly} prompts of the log lack an outcome of some candidate and tell nothing here`]
+        : [],
+  }
+}
+
+async function ruleReport(
+  { name, path, router }: NamedRouter,
+  dataset: Dataset,
+  prompts: Int32Array,
+  options: EvaluateOptions,
+): Promise<FrontierReport> {
+  const { choice, candidates: own } = router.manifest
+  if (!choice) {
+    const reason = 'it decides between a pair of models; expected one trained with --models'
+    throw new WeirError('bundle_invalid', { path, reason })
+  }
+  const candidates = withPrices(own, options.prices)
+  const texts = Array.from(prompts, (prompt) => dataset.prompts[prompt]!)
+  const quality = await scoreQualities(router, texts, options)
+  return frontierReport({
+    name,
+    candidates,
+    choice,
+    table: logTable(dataset, prompts, candidates),
+    expected: { quality, costs: expectedCosts(candidates, texts) },
+    replicates: options.replicates,
+    seed: options.seed,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
+}
+
+const LOGGED = 'dollars as logged'
+
+function provenanceOf(
+  bundles: readonly NamedRouter[],
+  dataset: Dataset,
+  leftOut: LeftOut,
+  costs: RequestCosts | undefined,
+): Provenance {
+  return {
+    bundles: bundles.map(({ name, path, router: { manifest } }) => ({
+      name,
+      path,
+      version: manifest.version,
+      created: manifest.created,
+      family: manifest.family.name,
+      encoder: manifest.encoder.id,
+      trained_on: manifest.data.sources.map(({ path, sha256 }) => ({ path, sha256 })),
+    })),
+    logs: dataset.manifest.sources.map(({ path, sha256, rows }) => ({ path, sha256, rows })),
+    left_out: leftOut,
+    cost_basis: costs?.basis ?? null,
+  }
+}
