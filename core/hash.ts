@@ -49,5 +49,13 @@ export function promptHash(text: string): string {
   return hash('sha256', text, 'hex')
 }
 
+/**
+ * Where a unit, such as a session, falls in [0, 1) for one purpose: 52 bits of a SHA-256, so always and
+ * everywhere at the same place, and independent of where it falls for another purpose.
+ */
+export function placeOf(purpose: string, unit: string): number {
+  return Number.parseInt(promptHash(`${purpose}\n${unit}`).slice(0, 13), 16) / 2 ** 52
+}
+
 /** Hex digits a bundle keeps of each training prompt's hash: 64 bits, about 1e-8 false matches in a million rows. */
 export const HASH_PREFIX_LENGTH = 16

@@ -34,7 +34,7 @@ const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] 
   [/^undici$/, 'serving/upstreams/'],
   [/^re2js$/, 'core/pattern.ts'],
   [/^yaml$/, 'core/yaml-source.ts'],
-  [/^pg$/, 'records/feedback/postgres-store.ts'],
+  [/^pg$/, 'records/postgres.ts'],
   [/^fzstd$/, 'data/source/source.ts'],
   [/^@huggingface\/tokenizers$/, 'models/encoders/hf/tokenizer.ts'],
   [/^@observablehq\/plot$/, 'scripts/report/plot.ts'],

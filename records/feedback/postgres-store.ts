@@ -1,7 +1,7 @@
-import type { Pool } from 'pg'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { FeedbackRecord } from '../decision-record.ts'
+import { openPostgres, withoutPassword } from '../postgres.ts'
 import type { FeedbackStore } from './store.ts'
 
 /** Serialised among replicas that start together: CREATE ... IF NOT EXISTS alone can collide with itself. */
@@ -40,7 +40,7 @@ const check = Compile(FeedbackRecord)
 
 /** Feedback in PostgreSQL, which several replicas share. Answered after the commit. */
 export async function openPostgresStore(url: string): Promise<FeedbackStore> {
-  const pool = await openPool(url)
+  const pool = await openPostgres(url)
   const run = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
@@ -75,37 +75,5 @@ export async function openPostgresStore(url: string): Promise<FeedbackStore> {
       }
     },
     close: () => pool.end(),
-  }
-}
-
-async function openPool(url: string): Promise<Pool> {
-  let pg: typeof import('pg')
-  try {
-    pg = await import('pg')
-  } catch (cause) {
-    throw new WeirError(
-      'module_missing',
-      { what: 'a PostgreSQL store', module: 'pg', reason: 'npm i pg' },
-      { cause },
-    )
-  }
-  const pool = new pg.default.Pool({
-    connectionString: url,
-    max: 8,
-    connectionTimeoutMillis: 5000,
-    application_name: 'weir',
-  })
-  // an idle connection that is lost is replaced at the next query
-  pool.on('error', () => {})
-  return pool
-}
-
-function withoutPassword(url: string): string {
-  try {
-    const shown = new URL(url)
-    if (shown.password) shown.password = '***'
-    return shown.href
-  } catch {
-    return 'postgres://'
   }
 }

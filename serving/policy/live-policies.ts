@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { placeOf } from '../../core/hash.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import type { Budgets } from '../budgets/open.ts'
@@ -24,7 +25,7 @@ import { type FleetRouter, fleetRouter } from './learned-router.ts'
 import type { ModelLimit } from './limits.ts'
 import { createPolicy, type FilePolicy, type Preview } from './pipeline.ts'
 import { type PolicySteps, spendingRoutes } from './registry.ts'
-import { placeInSplit, splitUnit } from './splits.ts'
+import { splitUnit } from './splits.ts'
 import type { PolicyServices } from './step.ts'
 import { EncoderPool, openTextReaders } from './text-readers.ts'
 
@@ -310,7 +311,7 @@ async function chanceOf(
 /** Always the same one for a session, a key, or else a request. */
 function armOf(arms: readonly Arm[], request: GatewayRequest): Arm {
   if (arms.length === 1) return arms[0]!
-  let at = placeInSplit('policies', splitUnit(request))
+  let at = placeOf('policies', splitUnit(request))
   for (const arm of arms) {
     if (at < arm.share) return arm
     at -= arm.share

@@ -1,4 +1,4 @@
-import { promptHash } from '../../core/hash.ts'
+import { placeOf } from '../../core/hash.ts'
 import type { GatewayRequest, Plan } from '../gateway/contracts.ts'
 import { ANYONE } from '../router/keys.ts'
 
@@ -6,12 +6,6 @@ import { ANYONE } from '../router/keys.ts'
 export function splitUnit({ id, caller, hints }: GatewayRequest): string {
   if (hints.session_id !== undefined) return `session\n${caller.name}\n${hints.session_id}`
   return caller.name === ANYONE.name ? `request\n${id}` : `key\n${caller.name}`
-}
-
-/** Where a unit falls in [0, 1): always at the same place in a split of this name, independent of others. */
-export function placeInSplit(split: string, unit: string): number {
-  // 52 bits of the hash, uniform
-  return Number.parseInt(promptHash(`${split}\n${unit}`).slice(0, 13), 16) / 2 ** 52
 }
 
 /** One percentage split that a request came past, and how it fell. */
@@ -35,7 +29,7 @@ export class Splits {
   take(name: string, share: number): boolean {
     const taken = this.#forced
       ? (this.#forced[this.drawn.length] ?? false)
-      : placeInSplit(name, this.#unit) < share
+      : placeOf(name, this.#unit) < share
     this.drawn.push({ share, taken })
     return taken
   }

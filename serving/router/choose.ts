@@ -1,4 +1,4 @@
-import { promptHash } from '../../core/hash.ts'
+import { placeOf } from '../../core/hash.ts'
 import type { Manifest } from '../../models/bundle/manifest.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import {
@@ -81,8 +81,7 @@ export function createChooser({ decideBy, score, deadlines, explorer, online }: 
 export function chooseArm(target: Target, key: string): Arm {
   const { arms } = target
   if (arms.length === 1) return arms[0]!
-  // 52 bits of the hash, uniform in [0, 1)
-  let at = Number.parseInt(promptHash(`${target.name}\n${key}`).slice(0, 13), 16) / 2 ** 52
+  let at = placeOf(target.name, key)
   for (const arm of arms) {
     if (at < arm.share) return arm
     at -= arm.share
@@ -136,14 +135,10 @@ export function createExplorer(exploration: Exploration): Explorer {
       return allowance && other.model === strong ? p * allowance.scale : p
     },
     takes(greedy, probability, strong) {
-      if (uniform('explore', greedy.id) >= probability) return false
+      if (placeOf('explore', greedy.id) >= probability) return false
       if (greedy.model !== strong) allowance?.spend()
       return true
     },
-    audits: (id) => audits > 0 && uniform('audit', id) < audits,
+    audits: (id) => audits > 0 && placeOf('audit', id) < audits,
   }
 }
-
-/** 52 bits of a hash of the decision's id, uniform in [0, 1): the same request explores alike everywhere. */
-const uniform = (purpose: string, id: string): number =>
-  Number.parseInt(promptHash(`${purpose}\n${id}`).slice(0, 13), 16) / 2 ** 52

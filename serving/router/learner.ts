@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { RecentMap } from '../../core/bounded-map.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
 import { keepBandit, lastBandit, newestBandit } from '../../models/online/bandit-file.ts'
@@ -62,8 +63,8 @@ export class OnlineLearner {
   private readonly size: number
   private readonly heads = new Map<string, Promise<KeptHead>>()
   private readonly open = new Map<string, KeptHead>()
-  private readonly cache = new RecentMap<Float32Array>(CACHED)
-  private readonly about: RecentMap<Remembered>
+  private readonly cache = new RecentMap<string, Float32Array>(CACHED)
+  private readonly about: RecentMap<string, Remembered>
 
   constructor(options: LearnerOptions) {
     this.options = options
@@ -318,27 +319,5 @@ class KeptHead {
     const next = this.work.then(work)
     this.work = next.catch(() => {})
     return next
-  }
-}
-
-/** The latest entries of a map that would grow for ever: between half of `limit` and `limit` of them. */
-class RecentMap<V> {
-  private young = new Map<string, V>()
-  private old = new Map<string, V>()
-  private readonly half: number
-
-  constructor(limit: number) {
-    this.half = Math.max(1, Math.floor(limit / 2))
-  }
-
-  get(key: string): V | undefined {
-    return this.young.get(key) ?? this.old.get(key)
-  }
-
-  set(key: string, value: V): void {
-    this.young.set(key, value)
-    if (this.young.size < this.half) return
-    this.old = this.young
-    this.young = new Map()
   }
 }

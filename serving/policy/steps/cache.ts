@@ -1,7 +1,7 @@
 import Type from 'typebox'
+import { LruMap } from '../../../core/bounded-map.ts'
 import { definedOnly } from '../../../core/defined.ts'
 import { promptHash } from '../../../core/hash.ts'
-import { RecentMap } from '../../../core/recent-map.ts'
 import type { ServePlan } from '../../gateway/contracts.ts'
 import { closed } from '../file.ts'
 import type { PolicyRow, StepState } from '../step.ts'
@@ -21,9 +21,7 @@ export const cache: PolicyRow<typeof Cache> = {
   // spending counts for what decided first
   spendingRoutes: () => [],
   step({ minutes, entries = 10_000 }) {
-    const plans = new RecentMap<string, { readonly plan: ServePlan; readonly until: number }>(
-      entries,
-    )
+    const plans = new LruMap<string, { readonly plan: ServePlan; readonly until: number }>(entries)
     /** keys that were looked for and not found: to be kept once their requests are decided */
     const missed = new WeakMap<StepState, string>()
     return {

@@ -1,7 +1,7 @@
 import Type from 'typebox'
+import { LruMap } from '../../../core/bounded-map.ts'
 import { WeirError } from '../../../core/errors.ts'
 import { promptHash } from '../../../core/hash.ts'
-import { RecentMap } from '../../../core/recent-map.ts'
 import { ModelAsker, type ModelQuestion, onlyField, timeLimit } from '../../strategies/ask-model.ts'
 import { lastTurns, type QuotedTurn } from '../../strategies/judge.ts'
 import { closed, ModelName, Name, Parameters } from '../file.ts'
@@ -60,7 +60,7 @@ export const decideByModel: PolicyRow<typeof DecideByModel> = {
     const { timeout_ms: timeout = 3_000, characters = 4_000, cache = 10_000 } = section
     const asker = new ModelAsker()
     /** routes by conversation: a question spared, and the same answer next time */
-    const known = new RecentMap<string, string>(cache)
+    const known = new LruMap<string, string>(cache)
     return {
       async decide({ request, open, traits, signal, send, route, serve }) {
         if (!open.includes(section.model)) return skip('model_closed')

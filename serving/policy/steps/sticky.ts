@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { RecentMap } from '../../../core/recent-map.ts'
+import { LruMap } from '../../../core/bounded-map.ts'
 import type { Decision } from '../../../models/decision/decision.ts'
 import type { GatewayRequest, StepName } from '../../gateway/contracts.ts'
 import { closed } from '../file.ts'
@@ -23,7 +23,7 @@ export const sticky: PolicyRow<typeof Sticky> = {
   schema: Sticky,
   step({ margin, minutes = 30, sessions = 10_000 }) {
     /** the model of each session's last answer */
-    const last = new RecentMap<string, { readonly model: string; readonly time: number }>(sessions)
+    const last = new LruMap<string, { readonly model: string; readonly time: number }>(sessions)
     /** The model that the client says, or that this process remembers. */
     const lastModel = (request: GatewayRequest): string | undefined => {
       if (request.hints.previous_model !== undefined) return request.hints.previous_model
