@@ -6,9 +6,13 @@ import type { DecisionObserver } from '../../serving/router/observer.ts'
 import { buildAdminApp, type RouterStatus } from '../../serving/server/admin.ts'
 import type { ServeConfig } from '../../serving/server/config.ts'
 import { metricsAdder } from '../../serving/server/metrics.ts'
-import { openPrimaryDesk } from '../../serving/server/primary.ts'
+import { openPrimaryState } from '../../serving/server/primary.ts'
 import { assertReachable, drain, listen, runServer } from '../../serving/server/run-server.ts'
-import { answerPrimary, linePrimary, startWorkerGroup } from '../../serving/server/worker-group.ts'
+import {
+  answerPrimary,
+  primaryChannel,
+  startWorkerGroup,
+} from '../../serving/server/worker-group.ts'
 import { interruptSignal } from '../terminal/interrupt.ts'
 
 export interface ServeProcessOptions {
@@ -67,7 +71,7 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     // with workers it is the primary's
     ...(adminPort === undefined || cluster.isWorker ? {} : { adminPort }),
     ...(options.watch ? { watchMs: WATCH_MS } : {}),
-    ...(cluster.isWorker ? { primary: linePrimary() } : {}),
+    ...(cluster.isWorker ? { primary: primaryChannel() } : {}),
     observers,
     makeEncoder: async (name) => {
       const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
@@ -85,7 +89,7 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
   process.on('SIGHUP', hangUp)
   if (cluster.isWorker) {
     const { metrics } = server.services
-    answerPrimary(server.backend, async () => (await metrics?.registry.getMetricsAsJSON()) ?? [])
+    answerPrimary(server.backend, async () => metrics.registry.getMetricsAsJSON())
   } else {
     const routers = await server.backend.routers()
     options.onListening({ url: server.url, adminUrl: server.adminUrl, routers })
@@ -109,7 +113,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   const note = (message: string, error?: unknown): void =>
     options.onNote(`weir: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
   const added = await metricsAdder()
-  const desk = await openPrimaryDesk(config, {
+  const state = await openPrimaryState(config, {
     workers: options.workers,
     now: Date.now,
     onWarning: note,
@@ -117,8 +121,8 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   const group = startWorkerGroup({
     count: options.workers,
     onNote: note,
-    metrics: async (reports) => (await added(reports)) + (await desk.metrics()),
-    desk,
+    metrics: async (reports) => (await added(reports)) + (await state.metrics()),
+    state,
   })
   const { backend } = group
   let admin: ReturnType<typeof buildAdminApp> | undefined
@@ -127,7 +131,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
     let adminUrl: string | undefined
     if (options.adminPort !== undefined) {
       const onBug = (error: unknown): void => note('admin failed', error)
-      admin = buildAdminApp(backend, { metrics: undefined, onBug })
+      admin = buildAdminApp(backend, { onBug })
       adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
     }
     process.on('SIGHUP', () => {
@@ -142,7 +146,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   } finally {
     await group.stop()
     if (admin) await drain(admin)
-    await desk.close()
+    await state.close()
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Desk } from '../state/primary-channel.ts'
+import type { TopicHandler } from '../state/primary-channel.ts'
 import type { LocalAuthority } from './local-authority.ts'
 import type { BudgetQuestion } from './remote-authority.ts'
 import type { BudgetSettings } from './settings.ts'
@@ -13,7 +13,7 @@ export class BudgetDesk {
     this.#authority = authority
   }
 
-  answer: Desk = (asked, worker) => {
+  answer: TopicHandler = (asked, worker) => {
     const question = asked as BudgetQuestion
     const id = (its: string): string => `${begin(worker)}${its}`
     switch (question.do) {

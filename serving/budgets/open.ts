@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Registry } from 'prom-client'
 import { WeirError } from '../../core/errors.ts'
 import type { Price } from '../../models/prices.ts'
-import type { PrimaryLine } from '../state/primary-channel.ts'
+import type { PrimaryChannel } from '../state/primary-channel.ts'
 import type { BudgetAuthority } from './authority.ts'
 import type { BudgetRefusal } from './book.ts'
 import type { ModelTerms } from './bound.ts'
@@ -37,7 +37,7 @@ export interface OpenBudgetsOptions {
   /** where spending and budgets are written; without it spending is only counted, and budgets are refused */
   readonly folder: string | undefined
   /** of a worker, whose budgets the primary keeps */
-  readonly primary: PrimaryLine | undefined
+  readonly primary: PrimaryChannel | undefined
   /** names this process among several that write one folder */
   readonly owner: string
   readonly registry: Registry

@@ -1,5 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
-import { type PrimaryLine, within } from '../state/primary-channel.ts'
+import { type PrimaryChannel, within } from '../state/primary-channel.ts'
 import type { BudgetAuthority } from './authority.ts'
 import type { BudgetRefusal, BudgetState, Claim } from './book.ts'
 import type { BudgetSettings } from './settings.ts'
@@ -21,7 +21,7 @@ const BELIEVED_MS = 250
 const ANSWER_MS = 5000
 
 /** The primary's authority, from a worker. */
-export function remoteAuthority(line: PrimaryLine, now: () => number): BudgetAuthority {
+export function remoteAuthority(line: PrimaryChannel, now: () => number): BudgetAuthority {
   const refusals = new Map<string, { refusal: BudgetRefusal; nanos: number; at: number }>()
   const ask = (question: BudgetQuestion): Promise<unknown> => line.ask(BUDGET_TOPIC, question)
   const tell = (question: BudgetQuestion): void => line.tell(BUDGET_TOPIC, question)

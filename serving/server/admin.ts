@@ -4,9 +4,8 @@ import { WeirError } from '../../core/errors.ts'
 import type { SpendReport } from '../budgets/spend-report.ts'
 import { SPEND_GROUPS, SpendTable } from '../budgets/spend-table.ts'
 import type { Fleet, ReloadReport } from '../router/fleet.ts'
-import { bareApp } from './app.ts'
+import { type BareServices, bareApp } from './app.ts'
 import type { Reloader } from './reloader.ts'
-import type { Services } from './services.ts'
 
 const Rollback = Type.Object(
   { router: Type.String(), version: Type.Optional(Type.String()) },
@@ -19,10 +18,7 @@ const SpendQuery = Type.Object(
 )
 
 /** What operators call, on a port of its own: reload, rollback, versions; health and metrics beside it. */
-export function buildAdminApp(
-  backend: AdminBackend,
-  services: Pick<Services, 'metrics' | 'onBug'>,
-): FastifyInstance {
+export function buildAdminApp(backend: AdminBackend, services: BareServices): FastifyInstance {
   const app = bareApp(services)
   app.get('/health', () => ({ status: 'ok' }))
   app.get('/ready', () => {

@@ -8,12 +8,11 @@ import { WeirError } from '../../core/errors.ts'
 import { BODY_LIMIT, parseJsonBody } from '../../core/json-body.ts'
 import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-body.ts'
 import { ANYONE, type KeyHolder } from '../router/keys.ts'
-import { addChatRoute } from './gateway-routes/chat.ts'
-import { addPassedRoute } from './gateway-routes/passed.ts'
 import { docsPage, openApiDocument } from './openapi.ts'
-
 import { addBatchRoute } from './routes/batch.ts'
+import { addChatRoute } from './routes/chat.ts'
 import { addFeedbackRoute } from './routes/feedback.ts'
+import { addPassedRoute } from './routes/passed.ts'
 import { addHealthRoutes, addMetricsRoute, addModelsRoute } from './routes/read-only.ts'
 
 import { addRouteRoute } from './routes/route.ts'
@@ -82,8 +81,11 @@ export function buildApp(services: Services): FastifyInstance {
   return app
 }
 
+/** What an application needs to refuse requests; the port of a primary process counts none. */
+export type BareServices = Pick<Services, 'onBug'> & Partial<Pick<Services, 'metrics'>>
+
 /** What every application of ours shares: limits, JSON and nothing else, errors in one shape. */
-export function bareApp(services: Pick<Services, 'metrics' | 'onBug'>): FastifyInstance {
+export function bareApp(services: BareServices): FastifyInstance {
   const refuse = (
     error: unknown,
     request: FastifyRequest,

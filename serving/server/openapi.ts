@@ -1,10 +1,10 @@
 import { Decision, type Explanation, RouteRequest } from '../../models/decision/decision.ts'
 import { FeedbackBody } from '../../records/feedback/body.ts'
 import { ErrorBody } from '../gateway/error-body.ts'
-import { ChatRequest } from './gateway-routes/chat.ts'
-import { PassedRequest } from './gateway-routes/passed.ts'
 import { BatchRequest, BatchResponse } from './routes/batch.ts'
+import { ChatRequest } from './routes/chat.ts'
 import { FeedbackAnswer } from './routes/feedback.ts'
+import { PassedRequest } from './routes/passed.ts'
 import { ModelList } from './routes/read-only.ts'
 
 /**

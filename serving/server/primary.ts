@@ -3,21 +3,21 @@ import { BudgetDesk } from '../budgets/budget-desk.ts'
 import { SPEND_WHERE, spendFolderOf } from '../budgets/open.ts'
 import { budgetMetrics, openAuthority } from '../budgets/open-authority.ts'
 import { BUDGET_TOPIC } from '../budgets/remote-authority.ts'
-import type { Desk } from '../state/primary-channel.ts'
-import { RATE_TOPIC, RateDesk } from '../state/rate-limit.ts'
+import type { TopicHandler } from '../state/primary-channel.ts'
+import { PrimaryRateLimits, RATE_TOPIC } from '../state/rate-limit.ts'
 import type { ServeConfig } from './config.ts'
 
-export interface PrimaryDeskOptions {
+export interface PrimaryStateOptions {
   readonly workers: number
   /** milliseconds since 1970 */
   readonly now: () => number
   readonly onWarning: (message: string, error?: unknown) => void
 }
 
-/** What the primary keeps for all workers: budgets and rate limits. */
-export interface PrimaryDesk {
-  /** by topic */
-  readonly desks: ReadonlyMap<string, Desk>
+/** The state that the primary process keeps for all workers: budgets and rate limits. */
+export interface PrimaryState {
+  /** what answers workers, by topic */
+  readonly handlers: ReadonlyMap<string, TopicHandler>
   /** A worker has died. */
   gone(worker: number): void
   budgets(): readonly BudgetState[]
@@ -27,12 +27,12 @@ export interface PrimaryDesk {
 }
 
 /** @throws config_invalid */
-export async function openPrimaryDesk(
+export async function openPrimaryState(
   config: ServeConfig,
-  { workers, now, onWarning }: PrimaryDeskOptions,
-): Promise<PrimaryDesk> {
-  const rates = new RateDesk(workers)
-  const desks = new Map<string, Desk>([[RATE_TOPIC, rates.answer]])
+  { workers, now, onWarning }: PrimaryStateOptions,
+): Promise<PrimaryState> {
+  const rates = new PrimaryRateLimits(workers)
+  const handlers = new Map<string, TopicHandler>([[RATE_TOPIC, rates.answer]])
   const folder = spendFolderOf(config.gateway, config.log)
   const authority =
     folder === undefined
@@ -50,11 +50,11 @@ export async function openPrimaryDesk(
   if (authority && budgets) {
     // a folder that is in use is known before any worker starts
     authority.declare(config.gateway?.budgets ?? [])
-    desks.set(BUDGET_TOPIC, budgets.answer)
+    handlers.set(BUDGET_TOPIC, budgets.answer)
     budgetMetrics(registry, () => authority.states())
   }
   return {
-    desks,
+    handlers,
     gone(worker) {
       rates.gone(worker)
       budgets?.gone(worker)

@@ -5,9 +5,8 @@ import { WeirError } from '../../core/errors.ts'
 import { type AdminBackend, buildAdminApp, localBackend } from './admin.ts'
 import { buildApp } from './app.ts'
 import type { ServeConfig } from './config.ts'
-import { type OpenServices, openServices } from './open-services.ts'
 import { createReloader, type Reloader } from './reloader.ts'
-import type { ServiceOptions } from './service-options.ts'
+import { openServices, type ServiceOptions, type Services } from './services.ts'
 
 export interface ListenOptions {
   readonly host: string
@@ -79,7 +78,7 @@ export interface RunOptions extends ServiceOptions {
 export interface RunningServer {
   readonly url: string
   readonly adminUrl: string | undefined
-  readonly services: OpenServices
+  readonly services: Services
   readonly backend: AdminBackend
   readonly reloader: Reloader
   /** Takes nothing new, finishes what is under way, writes what is logged. */
@@ -98,14 +97,14 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
         fleet: services.fleet,
         policies: services.policies,
         audit: services.bundleAudit,
-        onReload: (result) => services.metrics?.reload(result),
+        onReload: (result) => services.metrics.reload(result),
         onNote: options.onWarning,
       }),
     )
     const app = buildApp(services)
     apps.push(app)
     const url = await listen(app, options)
-    const metrics = async (): Promise<string> => (await services.metrics?.registry.metrics()) ?? ''
+    const metrics = (): Promise<string> => services.metrics.registry.metrics()
     const backend = localBackend(services.fleet, reloader, metrics, services.budgets?.report)
     let adminUrl: string | undefined
     if (options.adminPort !== undefined) {

@@ -1,20 +1,80 @@
+import { randomInt, randomUUID } from 'node:crypto'
+import { type CloseStack, openOrClose } from '../../core/close-stack.ts'
+import { definedOnly } from '../../core/defined.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { Encoder } from '../../models/encoders/encoder.ts'
+import type { Router } from '../../models/router.ts'
+import type { LogContents } from '../../records/decision-record.ts'
+import { openFeedbackStore } from '../../records/feedback/open-store.ts'
+import { segmentStore } from '../../records/feedback/segment-store.ts'
 import type { FeedbackStore } from '../../records/feedback/store.ts'
-import type { LogWriter } from '../../records/log-writer.ts'
-import type { AlarmWatcher } from '../alarms/watcher.ts'
-import type { Budgets } from '../budgets/open.ts'
+import { type LogWriter, openLogWriter } from '../../records/log-writer.ts'
+import { AlarmWatcher } from '../alarms/watcher.ts'
+import { type AuditLog, type AuditWho, openAuditLog } from '../audit/audit-log.ts'
+import { type BundleAudit, bundleAudit } from '../audit/bundle-audit.ts'
+import { policyHooks } from '../audit/policy-hooks.ts'
+import { type Budgets, openBudgets, spendFolderOf } from '../budgets/open.ts'
+import type { ServedObserver } from '../gateway/contracts.ts'
 import type { RequestFacts } from '../gateway/error-body.ts'
-import type { OpenGateway } from '../gateway/open-gateway.ts'
-import type { LivePolicies } from '../policy/live-policies.ts'
-import type { Decider } from '../router/decider.ts'
-import type { EncoderHealth } from '../router/encoder-health.ts'
-import type { Fleet } from '../router/fleet.ts'
-import type { KeyHolder, KeyRing } from '../router/keys.ts'
-import type { OnlineLearner } from '../router/learner.ts'
-import type { LoadGate } from '../state/load-gate.ts'
-import type { RateLimiter } from '../state/rate-limit.ts'
-import type { Metrics } from './metrics.ts'
+import { LEARNED_POLICY_STEPS } from '../gateway/learned-policy.ts'
+import { gatewayMetrics } from '../gateway/metrics.ts'
+import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
+import { requestLog } from '../gateway/request-log.ts'
+import { assertBudgetRoutes, closedByBudget, spendObserver } from '../gateway/spending.ts'
+import {
+  budgetHooks,
+  joinHooks,
+  type LivePolicies,
+  openGatewayPolicies,
+  type PolicyHooks,
+} from '../policy/live-policies.ts'
+import { policyMetrics } from '../policy/metrics.ts'
+import { createExplorer } from '../router/choose.ts'
+import { createDecider, type Decider } from '../router/decider.ts'
+import { EncoderHealth } from '../router/encoder-health.ts'
+import { createFleet, type Fleet } from '../router/fleet.ts'
+import { createKeyRing, type KeyHolder, type KeyRing } from '../router/keys.ts'
+import { OnlineLearner } from '../router/learner.ts'
+import type { DecisionObserver } from '../router/observer.ts'
+import { LoadGate } from '../state/load-gate.ts'
+import type { PrimaryChannel } from '../state/primary-channel.ts'
+import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
+import { createStrategies } from '../strategies/strategies.ts'
+import {
+  DEFAULT_DEADLINE_MS,
+  DEFAULT_MAX_IN_FLIGHT,
+  DEFAULT_MAX_LAG_MS,
+  type ServeConfig,
+} from './config.ts'
+import { logObserver } from './decision-observers.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
 
-/** What the endpoints work with; made in one place (`open-services.ts`), passed to each. */
+/** What a server's services are given beside its configuration. */
+export interface ServiceOptions {
+  /** tests pass one with an encoder of their own */
+  readonly load?: (path: string) => Promise<Router>
+  readonly now?: () => number
+  readonly newId?: () => string
+  /** further watchers of decisions: a log line, a span */
+  readonly observers?: readonly DecisionObserver[]
+  readonly onBug: (error: unknown, request: RequestFacts) => void
+  /** told of what an operator should know: encoders that fail, a log that cannot be written */
+  readonly onWarning: (message: string, error?: unknown) => void
+  /** where keys of upstreams are looked up; the process's own unless told */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** further watchers of what the gateway served */
+  readonly servedObservers?: readonly ServedObserver[]
+  /** makes the encoder of a policy's semantic routes by its name */
+  readonly makeEncoder?: (name: string) => Promise<Encoder>
+  /** told of policies as they are loaded, and asked whether they may be */
+  readonly policyHooks?: PolicyHooks
+  /** who runs the server: what is loaded is then audited beside the decision log */
+  readonly who?: AuditWho
+  /** of a worker: what its primary keeps for all of them */
+  readonly primary?: PrimaryChannel
+}
+
+/** What the endpoints work with; made by `openServices`. */
 export interface Services {
   readonly fleet: Fleet
   readonly decider: Decider
@@ -29,17 +89,20 @@ export interface Services {
   readonly feedback: FeedbackStore | undefined
   readonly alarms: AlarmWatcher | undefined
   readonly online: OnlineLearner | undefined
-  readonly metrics: Metrics | undefined
+  readonly metrics: Metrics
   /** answers chats; absent where the configuration has no such section */
   readonly gateway: OpenGateway | undefined
   /** what the gateway spends, and what it may */
   readonly budgets: Budgets | undefined
   /** what the gateway does with chats; absent where the learned router alone decides */
   readonly policies: LivePolicies | undefined
+  readonly bundleAudit: BundleAudit | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
   /** where a failure that is our own fault is told; the client learns only that it happened */
   readonly onBug: (error: unknown, request: RequestFacts) => void
+  /** Closes everything, what was opened last first. */
+  close(): Promise<void>
 }
 
 declare module 'fastify' {
@@ -49,4 +112,257 @@ declare module 'fastify' {
     /** the body as it came */
     bodyText: string
   }
+}
+
+/** How soon an online state that was taken back on disk is taken back here. */
+const FOLLOW_MS = 2000
+
+/**
+ * Everything a server works with, its routers loaded. What was opened is closed again where something
+ * later does not open.
+ *
+ * @throws what is wrong with configuration or bundles
+ */
+export const openServices = (config: ServeConfig, options: ServiceOptions): Promise<Services> =>
+  openOrClose((opened) => openAll(config, options, opened))
+
+async function openAll(
+  config: ServeConfig,
+  options: ServiceOptions,
+  opened: CloseStack,
+): Promise<Services> {
+  const { onWarning, now = Date.now } = options
+  const gate = opened.use(
+    new LoadGate({
+      maxInFlight: config.max_in_flight ?? DEFAULT_MAX_IN_FLIGHT,
+      maxLagMs: config.max_lag_ms ?? DEFAULT_MAX_LAG_MS,
+    }),
+  )
+  let log: LogWriter | undefined
+  // closed after the routers: an embedding may still be on its way to its line
+  opened.add(() => log?.close())
+  const fleet = opened.use(createFleet(config, definedOnly({ load: options.load })))
+  const encoders = new EncoderHealth(now)
+  const metrics = await createMetrics({
+    snapshot: () => fleet.snapshot,
+    inFlight: () => gate.inFlight,
+    lagMs: () => gate.lagMs,
+    log: () => log,
+  })
+  const loaded = await fleet.reload()
+  const audit =
+    config.log && options.who
+      ? await openAuditLog({
+          folder: config.log.folder,
+          who: options.who,
+          now: () => new Date(now()),
+        })
+      : undefined
+  const ofBundles = audit && bundleAudit(audit, onWarning)
+  await ofBundles?.started(loaded.routers)
+  const observers = [...(options.observers ?? []), metrics.observe]
+  const servedObservers = [...(options.servedObservers ?? [])]
+  let feedback: FeedbackStore | undefined
+  if (config.log) {
+    const contents = logContents(config.log)
+    log = await openLog(config.log, contents, fleet, options)
+    observers.push(logObserver(log, contents))
+    servedObservers.push(requestLog(log, contents))
+    feedback = segmentStore(log, config.log.folder)
+  }
+  if (config.store) feedback = opened.use(await openFeedbackStore(config.store))
+  const alarms = config.alarms
+    ? new AlarmWatcher({ config: config.alarms, fleet, now, onWarning })
+    : undefined
+  if (alarms) {
+    opened.add(() => alarms.settled())
+    observers.push(alarms.observe)
+    metrics.watch(alarms)
+  }
+  observers.push(({ decision }) => {
+    if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
+  })
+  const online =
+    config.online && (await openOnline(config.online, feedback, fleet, onWarning, opened))
+  // Thompson sampling turns choices as exploration does
+  const exploration = config.exploration ?? (online ? { floor: 0 } : undefined)
+  const decider = createDecider({
+    fleet,
+    deadlineMs: config.deadline_ms ?? DEFAULT_DEADLINE_MS,
+    observers,
+    onEncoderFailure: (error, router) => {
+      encoders.failed(router)
+      onWarning(`the encoder of ${router} failed`, error)
+    },
+    now,
+    newId: options.newId ?? randomUUID,
+    ...definedOnly({ explorer: exploration && createExplorer(exploration), online }),
+  })
+  const draws = exploration !== undefined
+  const chats =
+    config.gateway &&
+    (await openChats(
+      config,
+      config.gateway,
+      options,
+      { fleet, decider, metrics, audit, servedObservers, draws, now },
+      opened,
+    ))
+  return {
+    fleet,
+    decider,
+    gateway: chats?.gateway,
+    budgets: chats?.budgets,
+    policies: chats?.policies,
+    bundleAudit: ofBundles,
+    gate,
+    encoders,
+    rateLimit: options.primary ? opened.use(new LeasedRateLimit(options.primary)) : new RateLimit(),
+    ratePerMinute: config.rate_per_minute,
+    keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
+    log,
+    feedback,
+    alarms,
+    online,
+    metrics,
+    now,
+    onBug: options.onBug,
+    close: () => opened.close(),
+  }
+}
+
+/** The learner with the state of every router. @throws config_invalid where no feedback reaches it */
+async function openOnline(
+  config: NonNullable<ServeConfig['online']>,
+  feedback: FeedbackStore | undefined,
+  fleet: Fleet,
+  onWarning: ServiceOptions['onWarning'],
+  opened: CloseStack,
+): Promise<OnlineLearner> {
+  if (!feedback) {
+    throw new WeirError('config_invalid', {
+      where: 'online',
+      expected: 'log or store, where the feedback it learns from is kept',
+      got: 'neither',
+    })
+  }
+  const learner = opened.use(new OnlineLearner({ config, onWarning }))
+  for (const live of fleet.snapshot?.routers.values() ?? []) await learner.ready(live)
+  const following = setInterval(() => void learner.follow(), FOLLOW_MS)
+  following.unref()
+  opened.add(() => clearInterval(following))
+  return learner
+}
+
+/** What answers chats: budgets, policies and the gateway over them. */
+async function openChats(
+  config: ServeConfig,
+  section: NonNullable<ServeConfig['gateway']>,
+  options: ServiceOptions,
+  {
+    fleet,
+    decider,
+    metrics,
+    audit,
+    servedObservers,
+    draws,
+    now,
+  }: Pick<Services, 'fleet' | 'decider' | 'metrics' | 'now'> & {
+    readonly audit: AuditLog | undefined
+    readonly servedObservers: readonly ServedObserver[]
+    /** whether decisions may be drawn at random */
+    readonly draws: boolean
+  },
+  opened: CloseStack,
+): Promise<Pick<Services, 'budgets' | 'policies'> & { readonly gateway: OpenGateway }> {
+  const { onWarning } = options
+  let gateway: OpenGateway | undefined
+  const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
+  const priced = await withPrices(section)
+  const ofPolicies = policyHooks({ audit, approvals: section.require_approval, onWarning })
+  const keys = config.keys?.map(({ name }) => name)
+  const budgets = opened.use(
+    openBudgets({
+      models: priced.models,
+      budgets: priced.budgets ?? [],
+      allowHosts: priced.allow_hosts,
+      keys: keys && keys.length > 0 ? keys : undefined,
+      folder: spendFolderOf(priced, config.log),
+      primary: options.primary,
+      owner: String(process.pid),
+      registry: metrics.registry,
+      now,
+      onWarning,
+    }),
+  )
+  const ofBudgets = budgetHooks(budgets, priced.budgets ?? [])
+  const policies = await openGatewayPolicies(priced, {
+    decider,
+    fleet,
+    draws,
+    makeEncoder: options.makeEncoder ?? namedEncoder,
+    limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
+    hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
+    onWarning,
+    now,
+  })
+  if (policies) opened.use(policies)
+  assertBudgetRoutes(priced.budgets ?? [], policies ? ofBudgets.routes : LEARNED_POLICY_STEPS)
+  const byPolicy = policies ? [policyMetrics(metrics.registry, () => policies.status)] : []
+  gateway = await openGateway(priced, {
+    fleet,
+    decider,
+    environment: options.environment ?? process.env,
+    observers: [...servedObservers, count, ...byPolicy, spendObserver(budgets)],
+    budgets,
+    ...(policies ? { policy: () => policies } : {}),
+    strategies: createStrategies(),
+    now,
+    seed: randomInt(2 ** 31),
+  })
+  return { gateway: opened.use(gateway), budgets, policies }
+}
+
+async function namedEncoder(name: string): Promise<Encoder> {
+  const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
+  return (await makeNamedEncoder(name)).encoder
+}
+
+type LogConfig = NonNullable<ServeConfig['log']>
+
+/** What lines of the decision log hold beside the prompt's hash: as configured, by default nothing. */
+const logContents = ({ text = 'none', embedding = false, metadata }: LogConfig): LogContents => ({
+  text,
+  embedding,
+  ...(metadata ? { metadata: true } : {}),
+})
+
+/** @throws config_invalid where embeddings are to be kept that a router does not have; what the disk says */
+function openLog(
+  { folder, sync_ms, segment_mb }: LogConfig,
+  contents: LogContents,
+  fleet: Fleet,
+  { onWarning }: ServiceOptions,
+): Promise<LogWriter> {
+  for (const [name, live] of fleet.snapshot?.routers ?? []) {
+    if (!contents.embedding || live.router.manifest.encoder.output === 'dense') continue
+    throw new WeirError('config_invalid', {
+      where: 'log.embedding',
+      expected: 'routers with dense embeddings (log.text keeps what makes sparse ones)',
+      got: name,
+    })
+  }
+  return openLogWriter({
+    folder,
+    header: contents,
+    ...definedOnly({
+      syncMs: sync_ms,
+      segmentBytes: segment_mb === undefined ? undefined : segment_mb * 2 ** 20,
+    }),
+    onHealth: (failure) =>
+      onWarning(
+        failure ? 'the decision log cannot be written' : 'the decision log is written again',
+        failure,
+      ),
+  })
 }

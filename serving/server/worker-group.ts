@@ -2,20 +2,20 @@ import cluster, { type Worker } from 'node:cluster'
 import { WeirError } from '../../core/errors.ts'
 import { joinedReport, type SpendReport } from '../budgets/spend-report.ts'
 import type { ReloadReport } from '../router/fleet.ts'
-import { answerWorker, openPrimaryLine, type PrimaryLine } from '../state/primary-channel.ts'
+import { answerTopics, openPrimaryChannel, type PrimaryChannel } from '../state/primary-channel.ts'
 import type { AdminBackend, RouterStatus } from './admin.ts'
-import type { PrimaryDesk } from './primary.ts'
+import type { PrimaryState } from './primary.ts'
 import { baseUrl } from './run-server.ts'
 
 /** What the primary asks of a worker, and what comes back. */
-interface Ask {
+interface WorkerRequest {
   readonly weir: 'ask'
   readonly id: number
   readonly action: 'reload' | 'rollback' | 'routers' | 'spend' | 'metrics'
   readonly router?: string
   readonly version?: string | undefined
 }
-interface Told {
+interface WorkerReply {
   readonly weir: 'told'
   readonly id: number
   readonly value?: unknown
@@ -27,8 +27,8 @@ export interface WorkerGroupOptions {
   readonly onNote: (message: string, error?: unknown) => void
   /** workers' metrics, as each gives them, in one text */
   readonly metrics: (reports: readonly object[]) => Promise<string>
-  /** what workers ask of the primary */
-  readonly desk: Pick<PrimaryDesk, 'desks' | 'gone' | 'budgets'>
+  /** what the primary keeps for workers */
+  readonly state: Pick<PrimaryState, 'handlers' | 'gone' | 'budgets'>
 }
 
 export interface WorkerGroup {
@@ -57,7 +57,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   let quickDeaths = 0
   let asked = 0
   let listening = 0
-  const waiting = new Map<number, (told: Told) => void>()
+  const waiting = new Map<number, (told: WorkerReply) => void>()
   /** one that still starts would not hear a question */
   const listeners = new WeakSet<Worker>()
   const started = deferred<string>()
@@ -72,10 +72,12 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       send: (message: unknown) => void (worker.isConnected() && worker.send(message as object)),
       onMessage: (listener: (message: unknown) => void) => void worker.on('message', listener),
     }
-    const { desk } = options
-    answerWorker(port, worker.id, desk.desks, (error) => onNote('a worker asked in vain', error))
+    const { state } = options
+    answerTopics(port, worker.id, state.handlers, (error) =>
+      onNote('a question of a worker failed', error),
+    )
     worker.on('message', (message: unknown) => {
-      const told = message as Told
+      const told = message as WorkerReply
       if (told?.weir === 'told') waiting.get(told.id)?.(told)
     })
     worker.once('listening', ({ address, port }) => {
@@ -83,7 +85,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       if (++listening === count) started.resolve(baseUrl(address, port))
     })
     worker.once('exit', (code, signal) => {
-      desk.gone(worker.id)
+      state.gone(worker.id)
       if (stopping) return
       quickDeaths = performance.now() - born < QUICK_MS ? quickDeaths + 1 : 0
       // its own message is on standard error by now
@@ -102,10 +104,10 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   }
   for (let i = 0; i < count; i++) fork()
 
-  const ask = (worker: Worker, question: Omit<Ask, 'weir' | 'id'>): Promise<unknown> =>
+  const ask = (worker: Worker, question: Omit<WorkerRequest, 'weir' | 'id'>): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const id = ++asked
-      const settle = (told: Told): void => {
+      const settle = (told: WorkerReply): void => {
         clearTimeout(limit)
         worker.off('exit', ended)
         waiting.delete(id)
@@ -120,7 +122,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
         settle({ weir: 'told', id, error: { message: 'a worker ended meanwhile' } })
       worker.once('exit', ended)
       waiting.set(id, settle)
-      worker.send({ weir: 'ask', id, ...question } satisfies Ask)
+      worker.send({ weir: 'ask', id, ...question } satisfies WorkerRequest)
     })
   const connected = (): Worker[] =>
     Object.values(cluster.workers ?? {}).filter(
@@ -128,12 +130,12 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
     )
   const serving = (): Worker[] => connected().filter((worker) => listeners.has(worker))
   /** What those say that live to say it: one that dies meanwhile takes its sums with it. */
-  const hear = async <T>(action: Ask['action']): Promise<T[]> => {
+  const hear = async <T>(action: WorkerRequest['action']): Promise<T[]> => {
     const asks = serving().map((worker) => ask(worker, { action }))
     const told = await Promise.allSettled(asks)
     return told.flatMap((one) => (one.status === 'fulfilled' ? [one.value as T] : []))
   }
-  const askAll = async (question: Omit<Ask, 'weir' | 'id'>): Promise<ReloadReport> => {
+  const askAll = async (question: Omit<WorkerRequest, 'weir' | 'id'>): Promise<ReloadReport> => {
     let first: unknown
     for (const worker of serving()) {
       const value = await ask(worker, question)
@@ -156,7 +158,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       },
       reload: () => askAll({ action: 'reload' }),
       rollback: (router, version) => askAll({ action: 'rollback', router, version }),
-      spend: async () => joinedReport(await hear<SpendReport>('spend'), options.desk.budgets()),
+      spend: async () => joinedReport(await hear<SpendReport>('spend'), options.state.budgets()),
       metrics: async () => options.metrics(await hear<object>('metrics')),
     },
     async stop() {
@@ -177,7 +179,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
  * @param metrics its own, to be added to the others'
  */
 export function answerPrimary(backend: AdminBackend, metrics: () => Promise<unknown>): void {
-  const answer = ({ action, router, version }: Ask): Promise<unknown> => {
+  const answer = ({ action, router, version }: WorkerRequest): Promise<unknown> => {
     switch (action) {
       case 'reload':
         return backend.reload()
@@ -192,21 +194,21 @@ export function answerPrimary(backend: AdminBackend, metrics: () => Promise<unkn
     }
   }
   process.on('message', async (message: unknown) => {
-    const ask = message as Ask
+    const ask = message as WorkerRequest
     if (ask?.weir !== 'ask') return
     const { id } = ask
     try {
-      process.send?.({ weir: 'told', id, value: await answer(ask) } satisfies Told)
+      process.send?.({ weir: 'told', id, value: await answer(ask) } satisfies WorkerReply)
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error)
-      process.send?.({ weir: 'told', id, error: { message: text } } satisfies Told)
+      process.send?.({ weir: 'told', id, error: { message: text } } satisfies WorkerReply)
     }
   })
 }
 
-/** A worker's line to its primary. */
-export const linePrimary = (): PrimaryLine =>
-  openPrimaryLine({
+/** A worker's channel to its primary. */
+export const primaryChannel = (): PrimaryChannel =>
+  openPrimaryChannel({
     send: (message) => void (process.connected && process.send?.(message)),
     onMessage: (listener) => void process.on('message', listener),
   })

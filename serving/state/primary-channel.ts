@@ -1,11 +1,11 @@
 /**
- * Questions of workers to their primary: beside what it asks of them (`worker-group.ts`), the other way.
- * What one event-loop turn asks goes in one message, and is answered in one.
+ * What workers ask of their primary process; `worker-group.ts` has what the primary asks of workers. Questions
+ * of one event-loop turn go in one message, and are answered in one.
  */
-export interface PrimaryLine {
+export interface PrimaryChannel {
   /** @throws where the primary does */
   ask(topic: string, question: unknown): Promise<unknown>
-  /** In order with what is asked; nobody answers. */
+  /** Sends in order with what is asked; no answer comes. */
   tell(topic: string, question: unknown): void
 }
 
@@ -35,7 +35,7 @@ interface Downward {
   readonly replies: readonly Reply[]
 }
 
-export function openPrimaryLine(port: Port): PrimaryLine {
+export function openPrimaryChannel(port: Port): PrimaryChannel {
   const waiting = new Map<number, (reply: Reply) => void>()
   let items: Item[] = []
   let asked = 0
@@ -70,7 +70,7 @@ export function openPrimaryLine(port: Port): PrimaryLine {
   }
 }
 
-/** What an answer comes to in time. @throws where it does not come */
+/** The answer. @throws where it takes longer than the limit */
 export function within<T>(answer: Promise<T>, milliseconds: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
@@ -82,14 +82,14 @@ export function within<T>(answer: Promise<T>, milliseconds: number): Promise<T> 
   return Promise.race([answer, late]).finally(() => clearTimeout(timer))
 }
 
-/** Answers one topic for all workers. @param worker the number of the worker that asks */
-export type Desk = (question: unknown, worker: number) => unknown
+/** Answers the questions of one topic. @param worker the number of the worker that asks */
+export type TopicHandler = (question: unknown, worker: number) => unknown
 
-/** The primary's side, for one worker. `port` may be closed at any time. */
-export function answerWorker(
+/** The primary's side of one worker's channel. `port` may be closed at any time. */
+export function answerTopics(
   port: Port,
   worker: number,
-  desks: ReadonlyMap<string, Desk>,
+  handlers: ReadonlyMap<string, TopicHandler>,
   onBug: (error: unknown) => void,
 ): void {
   port.onMessage((message) => {
@@ -98,7 +98,7 @@ export function answerWorker(
     const replies: Reply[] = []
     for (const { topic, question, id } of up.items) {
       try {
-        const value = desks.get(topic)?.(question, worker)
+        const value = handlers.get(topic)?.(question, worker)
         if (id !== undefined) replies.push({ id, value })
       } catch (error) {
         onBug(error)

@@ -1,5 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
-import type { Desk, PrimaryLine } from './primary-channel.ts'
+import type { PrimaryChannel, TopicHandler } from './primary-channel.ts'
 
 /** Clients remembered; the one known longest makes room. */
 const CLIENTS = 10_000
@@ -147,14 +147,14 @@ interface Lease {
  * unused in one of them go back after a second.
  */
 export class LeasedRateLimit implements RateLimiter {
-  readonly #line: PrimaryLine
+  readonly #primary: PrimaryChannel
   readonly #now: () => number
   readonly #leases = new Map<string, Lease>()
   readonly #sweeper: NodeJS.Timeout
 
   /** @param now milliseconds, of any origin */
-  constructor(line: PrimaryLine, now: () => number = () => performance.now()) {
-    this.#line = line
+  constructor(primary: PrimaryChannel, now: () => number = () => performance.now()) {
+    this.#primary = primary
     this.#now = now
     this.#sweeper = setInterval(() => this.sweep(), IDLE_MS)
     this.#sweeper.unref()
@@ -215,7 +215,7 @@ export class LeasedRateLimit implements RateLimiter {
       }, ANSWER_MS)
       let grant: Grant
       try {
-        grant = (await this.#line.ask(RATE_TOPIC, question)) as Grant
+        grant = (await this.#primary.ask(RATE_TOPIC, question)) as Grant
       } catch (error) {
         return refuseAll(error)
       } finally {
@@ -235,7 +235,7 @@ export class LeasedRateLimit implements RateLimiter {
   #giveBack(client: string, { perMinute, tokens, spent }: Lease): void {
     if (tokens === 0 && spent === 0) return
     const question: RateQuestion = { client, perMinute, spent, needed: 0, back: tokens }
-    this.#line.tell(RATE_TOPIC, question)
+    this.#primary.tell(RATE_TOPIC, question)
   }
 
   #added(client: string, perMinute: number): Lease {
@@ -254,7 +254,7 @@ export class LeasedRateLimit implements RateLimiter {
 }
 
 /** The primary's side of workers' rate limits. */
-export class RateDesk {
+export class PrimaryRateLimits {
   readonly #buckets: TokenBuckets
   readonly #share: number
   /** by worker: tokens lent to it, by client */
@@ -266,7 +266,7 @@ export class RateDesk {
     this.#share = 1 / (2 * workers)
   }
 
-  answer: Desk = (asked, worker) => {
+  answer: TopicHandler = (asked, worker) => {
     const { client, perMinute, spent, needed, back } = asked as RateQuestion
     if (spent > 0) this.#buckets.spent(client, spent)
     if (back > 0) this.#buckets.back(client, back)

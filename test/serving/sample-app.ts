@@ -6,8 +6,8 @@ import { writeBundle } from '../../models/bundle/write.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { buildApp } from '../../serving/server/app.ts'
 import type { ServeConfig } from '../../serving/server/config.ts'
-import { type OpenServices, openServices } from '../../serving/server/open-services.ts'
-import type { ServiceOptions } from '../../serving/server/service-options.ts'
+import { openServices, type ServiceOptions, type Services } from '../../serving/server/services.ts'
+
 import { type SampleOptions, sampleDraft } from '../models/sample-bundle.ts'
 import { loadWordEncoder } from '../models/word-encoder.ts'
 
@@ -15,7 +15,7 @@ export interface SampleApp {
   /** holds the bundles, and the log where one is asked for */
   readonly root: string
   readonly app: FastifyInstance
-  readonly services: OpenServices
+  readonly services: Services
   readonly config: ServeConfig
   /** the first router */
   readonly router: Router

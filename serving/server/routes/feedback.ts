@@ -25,7 +25,7 @@ export function addFeedbackRoute(app: FastifyInstance, services: Services): void
       await feedback.record(record)
       alarms?.feedback(record)
       online?.feedback(record)
-      metrics?.feedback()
+      metrics.feedback()
       return { object: 'routing.feedback' as const, decision_id: request.body.decision_id }
     },
   )

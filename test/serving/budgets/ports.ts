@@ -1,12 +1,12 @@
 import {
-  answerWorker,
-  type Desk,
-  openPrimaryLine,
-  type PrimaryLine,
+  answerTopics,
+  openPrimaryChannel,
+  type PrimaryChannel,
+  type TopicHandler,
 } from '../../../serving/state/primary-channel.ts'
 
 export interface FakeWorker {
-  readonly line: PrimaryLine
+  readonly line: PrimaryChannel
   /** messages in both directions are lost from now on */
   die(): void
   /** messages that went up */
@@ -16,7 +16,7 @@ export interface FakeWorker {
 type Listener = (message: unknown) => void
 
 /** A worker and its primary in one process: messages are copied and arrive a turn later, as between processes. */
-export function fakeWorker(number: number, desks: ReadonlyMap<string, Desk>): FakeWorker {
+export function fakeWorker(number: number, desks: ReadonlyMap<string, TopicHandler>): FakeWorker {
   let alive = true
   const sent: unknown[] = []
   const up: Listener[] = []
@@ -27,7 +27,7 @@ export function fakeWorker(number: number, desks: ReadonlyMap<string, Desk>): Fa
       if (alive) for (const listener of to) listener(JSON.parse(text))
     })
   }
-  answerWorker(
+  answerTopics(
     {
       send: (message) => carry(message, down),
       onMessage: (listener) => up.push(listener),
@@ -38,7 +38,7 @@ export function fakeWorker(number: number, desks: ReadonlyMap<string, Desk>): Fa
       throw error
     },
   )
-  const line = openPrimaryLine({
+  const line = openPrimaryChannel({
     send: (message) => {
       sent.push(message)
       carry(message, up)

@@ -6,8 +6,12 @@ import { createRandom } from '../../../core/random.ts'
 import { BudgetDesk } from '../../../serving/budgets/budget-desk.ts'
 import { openAuthority } from '../../../serving/budgets/open-authority.ts'
 import { BUDGET_TOPIC, remoteAuthority } from '../../../serving/budgets/remote-authority.ts'
-import type { Desk } from '../../../serving/state/primary-channel.ts'
-import { LeasedRateLimit, RATE_TOPIC, RateDesk } from '../../../serving/state/rate-limit.ts'
+import type { TopicHandler } from '../../../serving/state/primary-channel.ts'
+import {
+  LeasedRateLimit,
+  PrimaryRateLimits,
+  RATE_TOPIC,
+} from '../../../serving/state/rate-limit.ts'
 import { budget } from './budget.ts'
 import { type FakeWorker, fakeWorker } from './ports.ts'
 
@@ -39,7 +43,7 @@ describe('budgets of several workers', () => {
       lock: () => ({ release: () => {} }),
     })
     const desk = new BudgetDesk(authority)
-    const desks = new Map<string, Desk>([[BUDGET_TOPIC, desk.answer]])
+    const desks = new Map<string, TopicHandler>([[BUDGET_TOPIC, desk.answer]])
     let born = 0
     const worker = (): FakeWorker & { number: number } & {
       budgets: ReturnType<typeof remoteAuthority>
@@ -177,8 +181,8 @@ describe('budgets of several workers', () => {
 describe('rate limits of several workers', () => {
   function primary(count: number) {
     const clock = { now: 0 }
-    const desk = new RateDesk(count, () => clock.now)
-    const desks = new Map<string, Desk>([[RATE_TOPIC, desk.answer]])
+    const desk = new PrimaryRateLimits(count, () => clock.now)
+    const desks = new Map<string, TopicHandler>([[RATE_TOPIC, desk.answer]])
     const workers = Array.from({ length: count }, (_, i) => {
       const fake = fakeWorker(i + 1, desks)
       return { ...fake, limit: new LeasedRateLimit(fake.line, () => clock.now) }

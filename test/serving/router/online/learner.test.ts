@@ -9,7 +9,7 @@ import { readHistory } from '../../../../records/rollout.ts'
 import type { Online } from '../../../../serving/router/config.ts'
 import { buildApp } from '../../../../serving/server/app.ts'
 import type { ServeConfig } from '../../../../serving/server/config.ts'
-import { openServices } from '../../../../serving/server/open-services.ts'
+import { openServices } from '../../../../serving/server/services.ts'
 import { takeBackOnline } from '../../../../training/loop/online-state.ts'
 import { loadSample, type SampleApp, sampleApp } from '../../sample-app.ts'
 
