@@ -1,4 +1,5 @@
-import { Compile } from 'typebox/schema'
+import Type, { type Static, type TObject } from 'typebox'
+import { Compile as CompileSchema, Meta } from 'typebox/schema'
 import { WeirError } from '../../core/errors.ts'
 import { compilePattern } from '../../core/pattern.ts'
 import type { StrategyCall, Target } from '../gateway/contracts.ts'
@@ -13,9 +14,18 @@ import {
   type WholeAnswer,
   wholeOf,
 } from './chat-answer.ts'
-import { Judge } from './judge.ts'
+import { Judge, JudgeSettings } from './judge.ts'
 import { answerKey, tally } from './normal-answer.ts'
-import type { CheckSettings } from './settings.ts'
+import {
+  closed,
+  type Field,
+  fits,
+  ModelName,
+  patternFault,
+  type SettingsFinder,
+  schemaFault,
+  Temperature,
+} from './settings.ts'
 
 /** An answer that is looked at, and how to ask for more. */
 interface Checked {
@@ -52,9 +62,31 @@ export interface Check {
   check(checked: Checked): CheckResult | Promise<CheckResult>
 }
 
+const Share = Type.Number({ minimum: 0, maximum: 1 })
+/** the fields that every check has */
+const common = {
+  /** in headers and logs, instead of the kind */
+  name: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })),
+  /** only answers of these models; of all, where absent */
+  models: Type.Optional(Type.Array(ModelName, { minItems: 1 })),
+}
+/** what is taken to be true where the check cannot be made: no log-probabilities came, the judge is silent */
+const otherwise = Type.Optional(Type.Union([Type.Literal('fail'), Type.Literal('pass')]))
+
 const yesOrNo = (passed: boolean): CheckResult => ({ score: passed ? 1 : 0, passed })
 
-type ConsistencySettings = Extract<CheckSettings, { kind: 'self_consistency' }>
+const SelfConsistency = Type.Object(
+  {
+    kind: Type.Literal('self_consistency'),
+    ...common,
+    samples: Type.Integer({ minimum: 2, maximum: 32 }),
+    temperature: Type.Optional(Temperature),
+    /** RE2: answers are compared by its first group, or by all that it matches; by the whole answer, where absent */
+    pattern: Type.Optional(Type.String({ minLength: 1 })),
+    threshold: Share,
+  },
+  closed,
+)
 const TEMPERATURE = 0.7
 
 /**
@@ -62,7 +94,7 @@ const TEMPERATURE = 0.7
  * share of the samples that the largest group of like answers has. The answer that is there is the first
  * sample, so it is drawn at the same temperature; a sample that failed agrees with nobody.
  */
-function consistencyCheck(settings: ConsistencySettings): Pick<Check, 'check' | 'asks'> {
+function consistencyCheck(settings: Static<typeof SelfConsistency>): Pick<Check, 'check' | 'asks'> {
   const { samples, threshold, temperature = TEMPERATURE } = settings
   const pattern = settings.pattern === undefined ? undefined : compilePattern(settings.pattern)
   return {
@@ -90,10 +122,13 @@ async function oneMore({ target, body, call, limit }: Checked): Promise<WholeAns
   }
 }
 
-type JudgeSettings = Extract<CheckSettings, { kind: 'judge' }>
+const JudgeCheck = Type.Object(
+  { kind: Type.Literal('judge'), ...common, judge: JudgeSettings, threshold: Share, otherwise },
+  closed,
+)
 
 /** Another model's grade of the answer. A judge that is silent decides as `otherwise` says. */
-function judgeCheck(settings: JudgeSettings, asker: ModelAsker): Pick<Check, 'check'> {
+function judgeCheck(settings: Static<typeof JudgeCheck>, asker: ModelAsker): Pick<Check, 'check'> {
   const { threshold, otherwise = 'fail' } = settings
   const judge = new Judge(settings.judge, asker)
   return {
@@ -107,14 +142,23 @@ function judgeCheck(settings: JudgeSettings, asker: ModelAsker): Pick<Check, 'ch
   }
 }
 
-type LogprobSettings = Extract<CheckSettings, { kind: 'logprob' }>
+const Logprob = Type.Object(
+  {
+    kind: Type.Literal('logprob'),
+    ...common,
+    measure: Type.Optional(Type.Union([Type.Literal('mean'), Type.Literal('min')])),
+    threshold: Share,
+    otherwise,
+  },
+  closed,
+)
 
 /**
  * How likely the model held its own words: exp(mean log p), the geometric mean of its tokens'
  * probabilities (the inverse of perplexity), or exp(min log p), the least of them. Upstreams tell none for
  * calls of tools.
  */
-function logprobCheck(settings: LogprobSettings): Pick<Check, 'check' | 'asks'> {
+function logprobCheck(settings: Static<typeof Logprob>): Pick<Check, 'check' | 'asks'> {
   const { threshold, measure = 'mean', otherwise = 'fail' } = settings
   return {
     asks: { logprobs: true },
@@ -133,7 +177,6 @@ export const geometricMean = (logprobs: readonly number[]): number =>
 export const leastProbability = (logprobs: readonly number[]): number =>
   Math.min(1, Math.exp(logprobs.reduce((least, value) => Math.min(least, value), 0)))
 
-type Of<K extends CheckSettings['kind']> = Extract<CheckSettings, { kind: K }>
 type TextCheck = Pick<Check, 'check'>
 
 /** Looks at text. An answer that calls tools instead of saying anything is judged by no word it did not say. */
@@ -142,22 +185,56 @@ const ofText = (good: (text: string, said: Said) => boolean): TextCheck => ({
     yesOrNo((said.calls.length > 0 && said.text === '') || good(said.text, said)),
 })
 
-function regexCheck({ pattern, found = true }: Of<'regex'>): TextCheck {
+const Regex = Type.Object(
+  {
+    kind: Type.Literal('regex'),
+    ...common,
+    pattern: Type.String({ minLength: 1 }),
+    /** whether it must be found in the answer, or must not; true unless told */
+    found: Type.Optional(Type.Boolean()),
+  },
+  closed,
+)
+
+function regexCheck({ pattern, found = true }: Static<typeof Regex>): TextCheck {
   const compiled = compilePattern(pattern)
   return ofText((text) => compiled.test(text) === found)
 }
 
-/** Characters of the answer's text, the white space around it left out. */
-function lengthCheck({ min = 0, max = Number.POSITIVE_INFINITY }: Of<'length'>): TextCheck {
+const Length = Type.Object(
+  {
+    kind: Type.Literal('length'),
+    ...common,
+    min: Type.Optional(Type.Integer({ minimum: 0 })),
+    max: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
+  closed,
+)
+
+/** Counts the characters of the answer's text, without the white space around it. */
+function lengthCheck({
+  min = 0,
+  max = Number.POSITIVE_INFINITY,
+}: Static<typeof Length>): TextCheck {
   return ofText((text) => {
     const { length } = text.trim()
     return length >= min && length <= max
   })
 }
 
-/** The whole text must be JSON: what a program reads has no words around it. */
-function schemaCheck({ schema }: Of<'json_schema'>): TextCheck {
-  const compiled = Compile(schema)
+const JsonSchema = Type.Object(
+  {
+    kind: Type.Literal('json_schema'),
+    ...common,
+    /** draft 7, without patterns */
+    schema: Type.Record(Type.String(), Type.Unknown()),
+  },
+  closed,
+)
+
+/** The whole text must be JSON that fits the schema: what a program reads has no words around it. */
+function schemaCheck({ schema }: Static<typeof JsonSchema>): TextCheck {
+  const compiled = CompileSchema(schema)
   return ofText((text) => {
     try {
       return compiled.Check(JSON.parse(text))
@@ -167,39 +244,126 @@ function schemaCheck({ schema }: Of<'json_schema'>): TextCheck {
   })
 }
 
+const FinishReason = Type.Object(
+  {
+    kind: Type.Literal('finish_reason'),
+    ...common,
+    /** `stop`, `tool_calls` and `function_call` unless told */
+    allowed: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
+  },
+  closed,
+)
+
 const ENDED_WELL = ['stop', 'tool_calls', 'function_call']
 
-function finishCheck({ allowed = ENDED_WELL }: Of<'finish_reason'>): TextCheck {
+function finishCheck({ allowed = ENDED_WELL }: Static<typeof FinishReason>): TextCheck {
   return { check: ({ said }) => yesOrNo(allowed.includes(said.finishReason ?? '')) }
 }
 
-/** Checks at work. @throws Error: a pattern or schema that is none */
+const DRAFT_7 = 'http://json-schema.org/draft-07/schema#'
+/** Their patterns are JavaScript's, whose time is not linear. */
+const SLOW = ['pattern', 'patternProperties']
+
+function schemaFaults(schema: object, at: Field, find: SettingsFinder): void {
+  const meta = CompileSchema(Meta[DRAFT_7])
+  const [fine, errors] = meta.Errors(schema)
+  if (!fine) schemaFault(errors, schema, at, find)
+  const slow = SLOW.find((keyword) => hasKey(schema, keyword))
+  if (slow) find.fault(at, 'no patterns (a regex check searches in linear time)', slow)
+}
+
+/** A property of that name counts as well: rather one schema too many refused. */
+const hasKey = (value: unknown, key: string): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (Object.hasOwn(value, key) || Object.values(value).some((its) => hasKey(its, key)))
+
+type Making = Pick<Check, 'check' | 'asks'>
+
+/** One kind of check. */
+interface CheckKind<S extends TObject> {
+  /** where it has a threshold, calibration can set it */
+  readonly schema: S
+  /** Says what is wrong with settings that fit the schema. */
+  faults?(settings: Static<S>, at: Field, find: SettingsFinder): void
+  make(settings: Static<S>, asker: ModelAsker): Making
+}
+
+const kind = <S extends TObject>(row: CheckKind<S>): CheckKind<S> => row
+
+const CHECKS = {
+  logprob: kind({ schema: Logprob, make: logprobCheck }),
+  self_consistency: kind({
+    schema: SelfConsistency,
+    faults: ({ pattern }, at, find) => patternFault([...at, 'pattern'], pattern, find),
+    make: consistencyCheck,
+  }),
+  json_schema: kind({
+    schema: JsonSchema,
+    faults: ({ schema }, at, find) => schemaFaults(schema, [...at, 'schema'], find),
+    make: schemaCheck,
+  }),
+  regex: kind({
+    schema: Regex,
+    faults: ({ pattern }, at, find) => patternFault([...at, 'pattern'], pattern, find),
+    make: regexCheck,
+  }),
+  judge: kind({
+    schema: JudgeCheck,
+    faults: ({ judge }, at, find) => find.model([...at, 'judge', 'model'], judge.model),
+    make: judgeCheck,
+  }),
+  length: kind({
+    schema: Length,
+    faults({ min, max }, at, find) {
+      if (min === undefined && max === undefined) find.fault(at, 'min, max or both', 'neither')
+    },
+    make: lengthCheck,
+  }),
+  finish_reason: kind({ schema: FinishReason, make: finishCheck }),
+}
+export type CheckSettings = {
+  [K in keyof typeof CHECKS]: Static<(typeof CHECKS)[K]['schema']>
+}[keyof typeof CHECKS]
+
+/** A list of checks in settings. `checkListFaults` says what is wrong with each, by its kind. */
+export const CheckList = Type.Array(
+  Type.Unsafe<CheckSettings>(Type.Object({ kind: Type.String() })),
+  { minItems: 1 },
+)
+
+const kindOf = ({ kind: name }: CheckSettings): CheckKind<TObject> | undefined =>
+  Object.hasOwn(CHECKS, name) ? (CHECKS[name] as unknown as CheckKind<TObject>) : undefined
+
+/** Says what is wrong with the `checks` of a strategy, field by field. */
+export function checkListFaults(checks: readonly CheckSettings[], find: SettingsFinder): void {
+  const names = checks.map(({ name, kind }) => name ?? kind)
+  for (const [i, settings] of checks.entries()) {
+    const at = ['checks', i]
+    const row = kindOf(settings)
+    if (!row) {
+      find.fault([...at, 'kind'], `one of ${Object.keys(CHECKS).join(', ')}`, settings.kind)
+      continue
+    }
+    if (!fits(row.schema, settings, at, find)) continue
+    // headers, logs and calibration tell checks apart by their names
+    const name = names[i]!
+    if (names.indexOf(name) < i) find.fault([...at, 'name'], 'a name of its own', name)
+    for (const [j, model] of (settings.models ?? []).entries()) {
+      find.model([...at, 'models', j], model)
+    }
+    row.faults?.(settings, at, find)
+  }
+}
+
+/** Checks ready to run. @param settings without faults */
 export function compileChecks(settings: readonly CheckSettings[], asker: ModelAsker): Check[] {
   return settings.map((one) => ({
     name: one.name ?? one.kind,
     models: one.models,
     threshold: 'threshold' in one ? one.threshold : undefined,
-    ...compiled(one, asker),
+    ...kindOf(one)!.make(one, asker),
   }))
-}
-
-function compiled(one: CheckSettings, asker: ModelAsker): Pick<Check, 'check' | 'asks'> {
-  switch (one.kind) {
-    case 'logprob':
-      return logprobCheck(one)
-    case 'self_consistency':
-      return consistencyCheck(one)
-    case 'json_schema':
-      return schemaCheck(one)
-    case 'regex':
-      return regexCheck(one)
-    case 'judge':
-      return judgeCheck(one, asker)
-    case 'length':
-      return lengthCheck(one)
-    case 'finish_reason':
-      return finishCheck(one)
-  }
 }
 
 export interface Examination {

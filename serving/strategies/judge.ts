@@ -1,10 +1,27 @@
 import { createHash } from 'node:crypto'
+import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
 import { createRandom } from '../../core/random.ts'
 import type { StrategyCall } from '../gateway/contracts.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import { type ModelAsker, type ModelQuestion, onlyField, timeLimit } from './ask-model.ts'
-import type { JudgeSettings } from './settings.ts'
+import { closed, Milliseconds, ModelName } from './settings.ts'
+
+/** A model that is asked about answers. */
+export const JudgeSettings = Type.Object(
+  {
+    model: ModelName,
+    /** what a good answer is, instead of "correct, complete, and to the point" */
+    criteria: Type.Optional(Type.String({ minLength: 1 })),
+    /** of the judge's own request: temperature, max_tokens and so on */
+    parameters: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    timeout_ms: Type.Optional(Milliseconds),
+    /** characters of the conversation that it reads, the last ones */
+    characters: Type.Optional(Type.Integer({ minimum: 100 })),
+  },
+  closed,
+)
+export type JudgeSettings = Type.Static<typeof JudgeSettings>
 
 export interface QuotedTurn {
   readonly role: string

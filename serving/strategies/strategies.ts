@@ -1,42 +1,37 @@
 import type { Strategy } from '../gateway/contracts.ts'
 import { ModelAsker } from './ask-model.ts'
-import { compileChecks } from './checks.ts'
-import { bestOf } from './kinds/best-of.ts'
-import { createCascade } from './kinds/cascade.ts'
-import { createEnsemble } from './kinds/ensemble.ts'
-import { firstGood } from './kinds/first-good.ts'
-import { majority } from './kinds/majority.ts'
-import type { Mode } from './members.ts'
-import type { EnsembleSettings } from './settings.ts'
+import { cascade } from './kinds/cascade.ts'
+import { ensemble } from './kinds/ensemble.ts'
+import type { SettingsFinder, StrategyKind, StrategySettings } from './settings.ts'
 
-/** Every way of asking that a route may name, beside asking one model. */
+/** The strategies that Weir knows by itself, beside asking one model. */
+export const STRATEGIES: readonly StrategyKind[] = [cascade, ensemble]
+
+const registered = new Map(STRATEGIES.map((row) => [row.kind, row]))
+
+/**
+ * Adds a strategy that policies may name, before they are read. `describeStrategyContract` is the suite that
+ * it must pass.
+ *
+ * @throws TypeError where there is one of that kind
+ */
+export function registerStrategy(row: StrategyKind): void {
+  if (row.kind === 'single' || registered.has(row.kind)) {
+    throw new TypeError(`there is a strategy of the kind ${row.kind} already`)
+  }
+  registered.set(row.kind, row)
+}
+
+/** Every strategy that a route may name. */
 export function createStrategies(): Strategy[] {
   const asker = new ModelAsker()
-  return [
-    createCascade(perSettings(({ checks }) => compileChecks(checks, asker))),
-    createEnsemble(perSettings((settings) => modeOf(settings, asker))),
-  ]
+  return [...registered.values()].map((row) => row.create(asker))
 }
 
-function modeOf(settings: EnsembleSettings, asker: ModelAsker): Mode {
-  switch (settings.mode) {
-    case 'majority':
-      return majority(settings)
-    case 'best_of':
-      return bestOf(settings, asker)
-    case 'first_good':
-      return firstGood(settings, asker)
-  }
-}
-
-/** Patterns and schemas are compiled once for each policy that is loaded, and forgotten with it. */
-function perSettings<Settings extends object, Made>(
-  make: (settings: Settings) => Made,
-): (settings: Settings) => Made {
-  const made = new WeakMap<Settings, { readonly made: Made }>()
-  return (settings) => {
-    const known = made.get(settings) ?? { made: make(settings) }
-    made.set(settings, known)
-    return known.made
-  }
+/** Says what is wrong with a strategy's settings, field by field. */
+export function findSettingsFaults(settings: StrategySettings, find: SettingsFinder): void {
+  const { kind } = settings
+  const row = registered.get(kind)
+  if (row) row.check(settings, find)
+  else find.fault(['kind'], `one of ${[...registered.keys()].join(', ')}`, kind)
 }

@@ -1,11 +1,29 @@
+import Type from 'typebox'
 import { WeirError } from '../../../core/errors.ts'
 import type { Answer, Strategy, StrategyCall, Target } from '../../gateway/contracts.ts'
 
 import { asAsked, askChecked, wantsSeveral } from '../answer-stream.ts'
 import { timeLimit } from '../ask-model.ts'
 import type { WholeAnswer } from '../chat-answer.ts'
-import type { Check, Examined } from '../checks.ts'
-import type { CascadeSettings } from '../settings.ts'
+import { type Check, CheckList, checkListFaults, compileChecks, type Examined } from '../checks.ts'
+import { closed, fits, Milliseconds, perSettings, type StrategyKind } from '../settings.ts'
+
+/** Weak first; an answer that passes all checks is the request's, else the next model is asked. */
+const CascadeSettings = Type.Object(
+  {
+    kind: Type.Literal('cascade'),
+    /** in this order, up to the first that fails: cheap ones first. The last model's answer is not checked */
+    checks: CheckList,
+    /** longest that one model and the checks of its answer may take, beside 60% of what is left */
+    level_timeout_ms: Type.Optional(Milliseconds),
+    /** least time for which another model is begun with; 500 unless told */
+    reserve_ms: Type.Optional(Type.Number({ minimum: 0 })),
+    /** an answer that passed no check may stand in where the better models fail or time runs out; true unless told */
+    best_so_far: Type.Optional(Type.Boolean()),
+  },
+  closed,
+)
+export type CascadeSettings = Type.Static<typeof CascadeSettings>
 
 /** Of the time that is left, what a model may take where another could follow it. */
 const LEVEL_SHARE = 0.6
@@ -23,7 +41,17 @@ type Ending = 'passed' | 'last' | 'deadline' | 'failed' | 'several_choices'
  * Weak first: the first answer that passes its checks is the request's. The last model's is not checked and
  * may stream. Where the better models fail or time runs out, the last answer that came stands in.
  */
-export function createCascade(compile: (settings: CascadeSettings) => readonly Check[]): Strategy {
+export const cascade: StrategyKind = {
+  kind: 'cascade',
+  check(settings, find) {
+    if (fits(CascadeSettings, settings, [], find)) {
+      checkListFaults((settings as unknown as CascadeSettings).checks, find)
+    }
+  },
+  create: (asker) => createCascade(perSettings(({ checks }) => compileChecks(checks, asker))),
+}
+
+function createCascade(compile: (settings: CascadeSettings) => readonly Check[]): Strategy {
   return {
     kind: 'cascade',
     async run(call) {

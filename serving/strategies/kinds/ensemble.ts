@@ -1,12 +1,222 @@
-import type { Strategy } from '../../gateway/contracts.ts'
-import { asAsked, wantsSeveral } from '../answer-stream.ts'
+import Type, { type Static, type TObject } from 'typebox'
+import { WeirError } from '../../../core/errors.ts'
+import { compilePattern } from '../../../core/pattern.ts'
+import type { Strategy, StrategyCall, Target } from '../../gateway/contracts.ts'
+import { asAsked, askChecked, askWhole, wantsSeveral } from '../answer-stream.ts'
+import { type ModelAsker, type TimeLimit, timeLimit } from '../ask-model.ts'
+import { inWords, saidBy, saysNothing, type WholeAnswer } from '../chat-answer.ts'
+import { CheckList, checkListFaults, compileChecks } from '../checks.ts'
+import { Judge, JudgeSettings } from '../judge.ts'
+import { answerKey, tally } from '../normal-answer.ts'
+import {
+  closed,
+  fits,
+  Milliseconds,
+  patternFault,
+  perSettings,
+  Samples,
+  type SettingsFinder,
+  type StrategyKind,
+  Temperature,
+} from '../settings.ts'
 
-import { type Mode, membersOf } from '../members.ts'
+/** Makes one answer of several. @throws UpstreamError, answers_too_few, answer_unchecked, the signal's reason */
+type Combine = (call: StrategyCall) => Promise<WholeAnswer>
 
-import type { EnsembleSettings } from '../settings.ts'
+/** One way to combine the answers: a row of `MODES`. */
+interface EnsembleMode<S extends TObject> {
+  readonly schema: S
+  /** Says what is wrong with settings that fit the schema. */
+  faults(settings: Static<S>, find: SettingsFinder): void
+  make(settings: Static<S>, asker: ModelAsker): Combine
+}
 
-/** Several models, or several samples of one, asked at once; their mode makes one answer of them. */
-export function createEnsemble(compile: (settings: EnsembleSettings) => Mode): Strategy {
+const mode = <S extends TObject>(row: EnsembleMode<S>): EnsembleMode<S> => row
+
+/** the fields that every mode has */
+const common = {
+  kind: Type.Literal('ensemble'),
+  /** of each model */
+  samples: Type.Optional(Samples),
+  temperature: Type.Optional(Temperature),
+  /** what has not answered by then counts as failed */
+  timeout_ms: Type.Optional(Milliseconds),
+}
+interface MemberSettings {
+  readonly samples?: number
+  readonly temperature?: number
+  readonly timeout_ms?: number
+}
+const quorum = Type.Optional(Type.Integer({ minimum: 1 }))
+
+/** Kept for handing the answer over. */
+const TIME_SHARE = 0.95
+
+const Majority = Type.Object(
+  {
+    mode: Type.Literal('majority'),
+    ...common,
+    /** as in `self_consistency` */
+    pattern: Type.Optional(Type.String({ minLength: 1 })),
+    /** least answers to decide on; half of the members unless told */
+    quorum,
+  },
+  closed,
+)
+
+/**
+ * The answer that most members gave; of answers that as many gave, the one of the earlier model. Members
+ * that could not change it any more are given up.
+ */
+function majority(settings: Static<typeof Majority>): Combine {
+  const pattern = settings.pattern === undefined ? undefined : compilePattern(settings.pattern)
+  const parameters = memberParameters(settings)
+  const count = (answers: readonly (WholeAnswer | undefined)[]) =>
+    tally(answers.map((answer) => answer && answerKey(saidBy(answer), pattern)))
+  return async (call: StrategyCall) => {
+    const members = membersOf(call.plan.targets, settings)
+    const more = Math.floor(members.length / 2) + 1
+    const gathered = await gather(call, members, settings, TIME_SHARE, {
+      ask: (target, limit) => askWhole(call, target, parameters, limit),
+      enough: (answers) => count(answers).votes >= more,
+    })
+    const answers = quorumOf(gathered, settings.quorum ?? Math.ceil(members.length / 2))
+    const { winner, votes } = count(gathered.answers)
+    call.trail.notes.set('agreement', `${votes}/${members.length}`)
+    // nobody said anything that counts: the first model's answer is as good as any
+    return gathered.answers[winner] ?? answers[0]!
+  }
+}
+
+const BestOf = Type.Object(
+  {
+    mode: Type.Literal('best_of'),
+    ...common,
+    judge: JudgeSettings,
+    /** 1 unless told */
+    quorum,
+  },
+  closed,
+)
+
+/** Of the time that is left, what the members may take; then the judge. */
+const MEMBERS_SHARE = 0.6
+const JUDGE_SHARE = 0.9
+
+/** The answer that a judge picks, where there is a choice; the first model's, where the judge is silent. */
+function bestOf(settings: Static<typeof BestOf>, asker: ModelAsker): Combine {
+  const judge = new Judge(settings.judge, asker)
+  const parameters = memberParameters(settings)
+  return async (call) => {
+    const { notes } = call.trail
+    const members = membersOf(call.plan.targets, settings)
+    const gathered = await gather(call, members, settings, MEMBERS_SHARE, {
+      ask: (target, limit) => askWhole(call, target, parameters, limit),
+      enough: () => false,
+    })
+    const answers = quorumOf(gathered, settings.quorum ?? 1)
+    const saying = answers.filter((answer) => !saysNothing(saidBy(answer)))
+    const first = saying[0] ?? answers[0]!
+    notes.set('answers', `${answers.length}/${members.length}`)
+    const said = saying.map(saidBy)
+    if (new Set(said.map((one) => answerKey(one, undefined))).size < 2) {
+      notes.set('judge', 'not_needed')
+      return first
+    }
+    const limit = timeLimit(call.signal, JUDGE_SHARE * call.remainingMs())
+    try {
+      const verdict = await judge.pick(said.map(inWords), call, limit.signal)
+      notes.set('judge', 'silence' in verdict ? verdict.silence : 'picked')
+      return 'silence' in verdict ? first : saying[verdict.value]!
+    } catch (error) {
+      if (call.signal.aborted || !limit.signal.aborted) throw error
+      notes.set('judge', 'judge_failed')
+      return first
+    } finally {
+      limit.end()
+    }
+  }
+}
+
+const FirstGood = Type.Object(
+  {
+    mode: Type.Literal('first_good'),
+    ...common,
+    checks: CheckList,
+    /** where none passes, the first model's answer stands in; true unless told */
+    best_so_far: Type.Optional(Type.Boolean()),
+  },
+  closed,
+)
+
+/** The first answer that passes all checks, the others given up; where none does, the first model's. */
+function firstGood(settings: Static<typeof FirstGood>, asker: ModelAsker): Combine {
+  const checks = compileChecks(settings.checks, asker)
+  const parameters = memberParameters(settings)
+  return async (call) => {
+    const members = membersOf(call.plan.targets, settings)
+    const gathered = await gather(call, members, settings, TIME_SHARE, {
+      ask: (target, limit) => askChecked(call, target, checks, parameters, limit),
+      enough: (tried) => tried.some((one) => one?.passed),
+    })
+    const tried = quorumOf(gathered, 1)
+    const good = tried.find(({ passed }) => passed)
+    call.trail.notes.set('ended', good ? 'passed' : 'none_passed')
+    if (!good && settings.best_so_far === false) {
+      const failed = call.trail.checks.filter(({ passed }) => !passed)
+      const names = new Set(failed.map(({ check }) => check))
+      throw new WeirError('answer_unchecked', { checks: [...names] })
+    }
+    return (good ?? tried[0]!).answer
+  }
+}
+
+const MODES = {
+  /** the answer that most of them gave */
+  majority: mode({
+    schema: Majority,
+    faults: ({ pattern }, find) => patternFault(['pattern'], pattern, find),
+    make: majority,
+  }),
+  /** the answer that a judge picks; the first model's, where it picks none */
+  best_of: mode({
+    schema: BestOf,
+    faults: ({ judge }, find) => find.model(['judge', 'model'], judge.model),
+    make: bestOf,
+  }),
+  /** the first answer that passes all checks; the others are given up */
+  first_good: mode({
+    schema: FirstGood,
+    faults: ({ checks }, find) => checkListFaults(checks, find),
+    make: firstGood,
+  }),
+}
+export type EnsembleSettings = {
+  [M in keyof typeof MODES]: Static<(typeof MODES)[M]['schema']>
+}[keyof typeof MODES]
+
+const modeOf = (name: unknown): EnsembleMode<TObject> | undefined =>
+  typeof name === 'string' && Object.hasOwn(MODES, name)
+    ? (MODES[name as keyof typeof MODES] as unknown as EnsembleMode<TObject>)
+    : undefined
+
+/** Several models, or several samples of one, asked at once; the mode makes one answer of theirs. */
+export const ensemble: StrategyKind = {
+  kind: 'ensemble',
+  check(settings, find) {
+    const row = modeOf(settings.mode)
+    if (!row) {
+      const expected = `one of ${Object.keys(MODES).join(', ')}`
+      find.fault(['mode'], expected, String(settings.mode ?? 'nothing'))
+    } else if (fits(row.schema, settings, [], find)) {
+      row.faults(settings, find)
+    }
+  },
+  create: (asker) =>
+    createEnsemble(perSettings((settings) => modeOf(settings.mode)!.make(settings, asker))),
+}
+
+function createEnsemble(compile: (settings: EnsembleSettings) => Combine): Strategy {
   return {
     kind: 'ensemble',
     async run(call) {
@@ -25,4 +235,80 @@ export function createEnsemble(compile: (settings: EnsembleSettings) => Mode): S
       return asAsked(await compile(settings)(call), call.request.body)
     },
   }
+}
+
+/** What came of the members, in the order of the targets; a sample each. */
+interface Gathered<T> {
+  /** undefined where it failed, was late, or was given up */
+  readonly answers: readonly (T | undefined)[]
+  /** of the first that failed by itself */
+  readonly failure: WeirError | undefined
+}
+
+/** Samples of each target: a target after the other, so that earlier ones are nearer to the front. */
+const membersOf = (
+  targets: readonly Target[],
+  { samples = 1 }: MemberSettings,
+): readonly Target[] => targets.flatMap((target) => new Array<Target>(samples).fill(target))
+
+/** What a member's body has beside the request's. */
+const memberParameters = ({ temperature }: MemberSettings): Record<string, unknown> =>
+  temperature === undefined ? {} : { temperature }
+
+interface GatherOptions<T> {
+  ask(target: Target, limit: TimeLimit): Promise<T>
+  /** whether what there is decides; called once for each answer that comes */
+  enough(answers: readonly (T | undefined)[]): boolean
+}
+
+/**
+ * Asks all members at once, until all have answered, `enough` says so, or their time is up; then nothing is
+ * under way any more.
+ *
+ * @param shareOfTime of what is left of the deadline; the rest is for what follows
+ * @throws where the request itself has ended, or at a bug
+ */
+async function gather<T>(
+  call: StrategyCall,
+  members: readonly Target[],
+  { timeout_ms: timeout = Number.POSITIVE_INFINITY }: MemberSettings,
+  shareOfTime: number,
+  { ask, enough }: GatherOptions<T>,
+): Promise<Gathered<T>> {
+  const limit = timeLimit(call.signal, Math.min(timeout, shareOfTime * call.remainingMs()))
+  const answers = new Array<T | undefined>(members.length).fill(undefined)
+  let failure: WeirError | undefined
+  let bug: unknown
+  let decided = false
+  const running = members.map(async (target, i) => {
+    try {
+      const answer = await ask(target, limit)
+      // one that comes after the decision changes nothing
+      if (decided) return
+      answers[i] = answer
+      decided = enough(answers)
+      if (decided) limit.abort()
+    } catch (error) {
+      if (!(error instanceof WeirError)) bug ??= error
+      else if (!limit.signal.aborted) failure ??= error
+    }
+  })
+  await Promise.all(running)
+  limit.end()
+  if (bug !== undefined) throw bug
+  if (call.signal.aborted) throw call.signal.reason
+  return { answers, failure }
+}
+
+/** The answers there are. @throws the failure where there is none, answers_too_few where there are too few */
+function quorumOf<T>({ answers, failure }: Gathered<T>, quorum: number): T[] {
+  const there = answers.filter((answer) => answer !== undefined)
+  if (there.length === 0 && failure) throw failure
+  const expected = Math.min(quorum, answers.length)
+  if (there.length >= Math.max(1, expected)) return there
+  throw new WeirError(
+    'answers_too_few',
+    { expected: Math.max(1, expected), members: answers.length, got: there.length },
+    { cause: failure },
+  )
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { CascadeSettings, CheckSettings } from '../../../serving/strategies/settings.ts'
+import type { CheckSettings } from '../../../serving/strategies/checks.ts'
+import type { CascadeSettings } from '../../../serving/strategies/kinds/cascade.ts'
 import type { Asked, Reply } from './answering-upstream.ts'
 import { ask, COST, type StrategyApp, strategyApp, stream } from './strategy-app.ts'
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { EnsembleSettings } from '../../../serving/strategies/settings.ts'
+import type { EnsembleSettings } from '../../../serving/strategies/kinds/ensemble.ts'
 import type { Asked, Reply } from './answering-upstream.ts'
 import { ask, COST, type ModelName, type StrategyApp, strategyApp, stream } from './strategy-app.ts'
 

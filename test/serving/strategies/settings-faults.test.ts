@@ -19,7 +19,7 @@ const FAULTS: [string, string, string][] = [
   [
     'a kind that is none',
     'kind: cascad',
-    'p.yaml:8: routes.both.strategy.kind: expected "cascade" or "ensemble", got "cascad"',
+    'p.yaml:8: routes.both.strategy.kind: expected one of cascade, ensemble, got cascad',
   ],
   [
     'no checks',
