@@ -1,4 +1,4 @@
-/** How far a long piece of work has come. The doors in scripts/ show it; nothing below prints. */
+/** How far a long piece of work has come. Commands in scripts/ show it; nothing below them prints. */
 export interface Progress {
   readonly stage: string
   readonly done: number

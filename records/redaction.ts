@@ -1,6 +1,6 @@
 /**
- * What is taken out of a prompt before it is kept as `redacted`: things that name a person or open a
- * door. Every pattern is a run of one character class after another, without nested repeats, so its time
+ * What is taken out of a prompt before it is kept as `redacted`: what identifies a person or grants access.
+ * Every pattern is a run of one character class after another, without nested repeats, so its time
  * grows with the text alone.
  */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [

@@ -5,7 +5,7 @@ import { feedbackKey } from './store.ts'
 /** A decision and what came of it. */
 export interface AnsweredDecision {
   readonly decision: DecisionRecord
-  /** of the model that answered: the mean over its sources, each one's last word */
+  /** of the model that answered: the mean over its sources, of each one the latest rating */
   readonly score: number
   readonly costUsd: number | undefined
   /** what other models got on the same request: double calls, corrections that name a model */
@@ -18,7 +18,7 @@ export interface AnsweredLog {
   readonly counts: {
     readonly decisions: number
     readonly feedback: number
-    /** feedback that a later one of the same source took the place of */
+    /** feedback that a later one of the same source replaced */
     readonly repeated: number
     /** feedback about decisions that are not in the log */
     readonly orphaned: number
@@ -48,21 +48,21 @@ export async function readAnswered(
   const answers = new Map<string, string>()
   /** by the gateway's own id, which feedback may name instead: the decision */
   const requests = new Map<string, string>()
-  const words = new Map<string, Map<string, FeedbackRecord>>()
+  const ratings = new Map<string, Map<string, FeedbackRecord>>()
   let feedback = 0
   let repeated = 0
   let text: AnsweredLog['text'] = 'full'
-  const hear = (record: FeedbackRecord): void => {
+  const add = (record: FeedbackRecord): void => {
     feedback++
-    const about = words.get(record.decision_id) ?? new Map<string, FeedbackRecord>()
-    words.set(record.decision_id, about)
+    const about = ratings.get(record.decision_id) ?? new Map<string, FeedbackRecord>()
+    ratings.set(record.decision_id, about)
     const key = feedbackKey(record)
     const before = about.get(key)
     if (before) repeated++
     if (!before || before.time <= record.time) about.set(key, record)
   }
   for await (const { record } of readDecisionLog(path, stats, signal)) {
-    if (record.object === 'feedback') hear(record)
+    if (record.object === 'feedback') add(record)
     else if (record.object === 'log') {
       if (TEXTS.indexOf(record.text) < TEXTS.indexOf(text)) text = record.text
     } else if (record.object === 'gateway') {
@@ -71,16 +71,16 @@ export async function readAnswered(
       if (id !== undefined && model !== null) answers.set(id, model)
     } else if (!record.shadow) decisions.set(record.id, record)
   }
-  for await (const record of more) hear(record)
+  for await (const record of more) add(record)
   for (const [request, decision] of requests) {
-    const about = words.get(request)
+    const about = ratings.get(request)
     if (!about) continue
-    words.set(decision, new Map([...about, ...(words.get(decision) ?? [])]))
-    words.delete(request)
+    ratings.set(decision, new Map([...about, ...(ratings.get(decision) ?? [])]))
+    ratings.delete(request)
   }
   let orphaned = 0
   const answered: AnsweredDecision[] = []
-  for (const [id, about] of words) {
+  for (const [id, about] of ratings) {
     const decision = decisions.get(id)
     if (!decision) orphaned += about.size
     else {

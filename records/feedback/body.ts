@@ -36,9 +36,9 @@ export const FeedbackBody = Type.Object(
     ),
     /** which model answered, where it was not the decision's own */
     model: Type.Optional(Name),
-    /** who says so, such as `user`, `judge` or a metric's name; its last word counts */
+    /** who says so, such as `user`, `judge` or a metric's name; its latest rating counts */
     source: Type.Optional(Type.String({ maxLength: 200 })),
-    /** when it was said, milliseconds since 1970, where that is not now: a late delivery never overrules a later word */
+    /** when it was given, milliseconds since 1970, where that is not now: a late delivery never overrules a later rating */
     time: Type.Optional(Type.Number({ minimum: 0 })),
     cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
     latency_ms: Type.Optional(Type.Number({ minimum: 0 })),

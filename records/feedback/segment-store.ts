@@ -1,7 +1,7 @@
 import type { FeedbackRecord } from '../decision-record.ts'
 import { readDecisionLog } from '../log-reader.ts'
 import { type LogWriter, openLogWriter } from '../log-writer.ts'
-import { type FeedbackStore, lastWords } from './store.ts'
+import { type FeedbackStore, latestFeedback } from './store.ts'
 
 /** Feedback in rotated JSONL segments of a folder, the decision log's own format. */
 export async function openSegmentStore(folder: string): Promise<FeedbackStore> {
@@ -25,7 +25,7 @@ export function segmentStore(
       for await (const { record } of readDecisionLog(folder, undefined, signal)) {
         if (record.object === 'feedback') records.push(record)
       }
-      yield* lastWords(records)
+      yield* latestFeedback(records)
     },
     close,
   }
