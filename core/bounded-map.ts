@@ -1,36 +1,28 @@
-/** A map of at most so many entries: where one too many is set, the entry goes that was not used for longest. */
-export class LruMap<K, V> {
-  readonly #entries = new Map<K, V>()
-  readonly #limit: number
+import { LRUCache } from 'lru-cache'
+
+/** A map of at most `limit` entries: where one too many is set, the entry goes that was not used for longest. */
+export class LruMap<K extends {}, V extends {}> {
+  readonly #entries: LRUCache<K, V> | undefined
 
   /** @param limit entries; 0 keeps none */
   constructor(limit: number) {
-    this.#limit = limit
+    this.#entries = limit > 0 ? new LRUCache({ max: limit }) : undefined
   }
 
   get(key: K): V | undefined {
-    const value = this.#entries.get(key)
-    if (value === undefined) return undefined
-    // set again: the map's order is that of their last use
-    this.#entries.delete(key)
-    this.#entries.set(key, value)
-    return value
+    return this.#entries?.get(key)
   }
 
   set(key: K, value: V): void {
-    this.#entries.delete(key)
-    this.#entries.set(key, value)
-    if (this.#entries.size <= this.#limit) return
-    const [oldest] = this.#entries.keys()
-    if (oldest !== undefined) this.#entries.delete(oldest)
+    this.#entries?.set(key, value)
   }
 }
 
 /**
  * A map that keeps between half of `limit` and `limit` of its latest entries, for hot paths. Two generations
  * stand in for the order of use: what is asked for moves to the young one, and when that is full the old one
- * goes as a whole. Where 10,000 entries are full, a lookup that misses and is then set takes 1.5 microseconds, and
- * 20 with `LruMap`: a Map that drops its first key at each insertion walks over the gaps that it left there.
+ * goes as a whole. It takes
+ * about two thirds of the time of `LruMap` where a lookup misses and is then set.
  */
 export class RecentMap<K, V> {
   #young = new Map<K, V>()
