@@ -99,7 +99,7 @@ export interface CalibrateOptions extends WorkOptions {
  * version of the bundle with the threshold and its certificate. The version that was read stays as it is. Of a
  * bundle of many models it chooses the number of the rule.
  *
- * @returns `threshold` or `rule` (ask `'threshold' in result`), what it is expected to do, and its certificate
+ * @returns `threshold`, or `rule` of a bundle of many models; what it is expected to do, and its certificate
  * @param bundle the folder of a bundle (its current version) or of one version
  * @throws WeirError bundle_invalid, calibration_data_short, calibration_impossible, budget_too_small, cancelled
  */

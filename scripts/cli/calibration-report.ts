@@ -6,7 +6,7 @@ import type { Expected } from '../../training/calibrate/expected.ts'
 import type { GatheredRows } from '../../training/calibrate/log-rows.ts'
 import type { Menu } from '../../training/calibrate/menu.ts'
 import type { ProbabilityReport } from '../../training/calibrate/probability/report.ts'
-import type { RuleExpected } from '../../training/calibrate/rule.ts'
+import type { CalibratedRule, RuleExpected } from '../../training/calibrate/rule.ts'
 import { describeTarget } from '../../training/calibrate/target.ts'
 import { percent, roundDollars, units } from '../report/number-format.ts'
 import { count, type Terminal, table, percent as wholePercent } from '../terminal/terminal.ts'
@@ -14,7 +14,7 @@ import { count, type Terminal, table, percent as wholePercent } from '../termina
 /** What `weir calibrate --json` prints. Of a rule, what its certificate says stands beside it as well. */
 export function calibrationJson({ bundle, data: _, ...result }: CalibrateResult): object {
   const written = bundle && { bundle: bundle.path, version: bundle.manifest.version }
-  if (!('rule' in result)) return { ...result, ...written }
+  if (!result.rule) return { ...result, ...written }
   const { target: __, seed: ___, data: ____, date: _____, ...certified } = result.certificate
   return { ...certified, ...result, ...written }
 }
@@ -33,12 +33,13 @@ export function printCalibration(terminal: Terminal, path: string, result: Calib
     }
   }
   terminal.print(expectedTable(result.expected))
-  if ('rule' in result) terminal.print(`Asked: ${askedModels(result)}`)
+  if (result.rule) terminal.print(`Asked: ${askedModels(result)}`)
   printPromise(terminal, certificate)
   if (certificate.cost_basis) terminal.print(`Dollars: ${certificate.cost_basis}`)
   if (result.probability) terminal.print(probabilityLine(result.probability))
-  const decision =
-    'rule' in result ? describeRule(result.rule) : `threshold ${result.threshold.toFixed(4)}`
+  const decision = result.rule
+    ? describeRule(result.rule)
+    : `threshold ${result.threshold.toFixed(4)}`
   const next = bundle ? `weir serve ${path}` : 'the same without --dry-run'
   terminal.print(`For ${describeTarget(certificate.target)}: ${decision}. Next: ${next}`)
 }
@@ -90,7 +91,7 @@ export function printPromise(
   }
 }
 
-function askedModels({ expected, certificate }: Extract<CalibrateResult, { rule: unknown }>) {
+function askedModels({ expected, certificate }: CalibratedRule) {
   return certificate.models
     .map((model, k) => ({ model, part: expected.shares[k]! }))
     .filter(({ part }) => part > 0)

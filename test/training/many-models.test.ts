@@ -93,7 +93,7 @@ describe('a router among many models, from a log to a decision', () => {
         { dataset: log },
         { ...options, seed: 1, date: '2026-01-01' },
       )
-      if (!('rule' in result)) throw new Error('a bundle of many models decides by a rule')
+      if (!result.rule) throw new Error('a bundle of many models decides by a rule')
       return result
     }
     const sure = await rule({

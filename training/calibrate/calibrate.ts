@@ -50,8 +50,11 @@ export interface CalibrateOptions extends BundleOptions {
   readonly dryRun?: boolean | undefined
 }
 
-/** The threshold between two models (`'threshold' in result`) or the rule among many (`'rule' in result`). */
-export type CalibrateResult = (CalibratedThreshold | CalibratedRule) & {
+/** With the `threshold` between two models, or the `rule` among many. */
+export type CalibrateResult = (
+  | (CalibratedThreshold & { readonly rule?: never })
+  | (CalibratedRule & { readonly threshold?: never })
+) & {
   readonly name: string
   readonly data: CalibrationData
   readonly probability?: ProbabilityReport

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
 import { loadFamily } from '../../../models/families/registry.ts'
 import { createOnnxEngine } from '../../../training/engine/onnx-engine.ts'
-import { loadTrainer } from '../../../training/trainers/registry.ts'
+import { loadTrainer, TRAINERS } from '../../../training/trainers/registry.ts'
 import type { TrainerInput, TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const D = 6
@@ -50,75 +50,79 @@ const SMALL: Readonly<Record<string, Readonly<Record<string, number | string>>>>
   mlp: { hidden: 8, epochs: 20, learning_rate: 0.01 },
 }
 
-describe.each(['classifier', 'kernel', 'knn', 'sw', 'ensemble', 'mf', 'mf success', 'mlp'])(
-  'the %s trainer',
-  (title) => {
-    const [name = ''] = title.split(' ')
-    it('learns which prompts need the strong model, the same way every time', async () => {
-      const trainer = await loadTrainer(name)
-      const family = await loadFamily(name)
-      const input = inputOf(rowsOf(1, 300), rowsOf(2, 80), { ...trainer.defaults, ...SMALL[title] })
-      const { weights } = await trainer.fit(input)
-      expect((await trainer.fit(input)).weights).toEqual(weights)
-      const asked = rowsOf(3, 200)
-      const { winRate } = family.forward(weights, { strong: 0, weak: 1 }, asked.embeddings)
-      if (asked.embeddings.kind !== 'dense') throw new Error('dense')
-      const mean = (need: boolean): number => {
-        const kept = winRate.filter(
-          (_, row) =>
-            asked.embeddings.kind === 'dense' && asked.embeddings.values[row * D]! > 0 === need,
-        )
-        return kept.reduce((sum, rate) => sum + rate, 0) / kept.length
-      }
-      expect(mean(true) - mean(false)).toBeGreaterThan(0.08)
-    })
+const TRAINED = ['classifier', 'kernel', 'knn', 'sw', 'ensemble', 'mf', 'mf success', 'mlp']
 
-    it.each([
-      ['a model that never loses', (need: boolean) => [1, need ? 0 : 1]],
-      ['labels that do not vary', () => [1, 0]],
-      [
-        'labels that a column separates without an error',
-        (need: boolean) => (need ? [1, 0] : [0, 1]),
-      ],
-    ] as const)('gives finite win rates from %s', async (_, label) => {
-      const trainer = await loadTrainer(name)
-      const family = await loadFamily(name)
-      const { weights } = await trainer.fit(
-        inputOf(rowsOf(1, 120, label), rowsOf(2, 40, label), {
-          ...trainer.defaults,
-          ...SMALL[title],
-        }),
+it('every registered trainer has a case below', () => {
+  const cases = TRAINED.map((name) => name.split(' ')[0])
+  expect(Object.keys(TRAINERS).filter((family) => !cases.includes(family))).toEqual([])
+})
+
+describe.each(TRAINED)('the %s trainer', (title) => {
+  const [name = ''] = title.split(' ')
+  it('learns which prompts need the strong model, the same way every time', async () => {
+    const trainer = await loadTrainer(name)
+    const family = await loadFamily(name)
+    const input = inputOf(rowsOf(1, 300), rowsOf(2, 80), { ...trainer.defaults, ...SMALL[title] })
+    const { weights } = await trainer.fit(input)
+    expect((await trainer.fit(input)).weights).toEqual(weights)
+    const asked = rowsOf(3, 200)
+    const { winRate } = family.forward(weights, { strong: 0, weak: 1 }, asked.embeddings)
+    if (asked.embeddings.kind !== 'dense') throw new Error('dense')
+    const mean = (need: boolean): number => {
+      const kept = winRate.filter(
+        (_, row) =>
+          asked.embeddings.kind === 'dense' && asked.embeddings.values[row * D]! > 0 === need,
       )
-      const { winRate } = family.forward(weights, { strong: 0, weak: 1 }, rowsOf(3, 50).embeddings)
-      expect(winRate.every((rate) => rate >= 0 && rate <= 1)).toBe(true)
-    })
+      return kept.reduce((sum, rate) => sum + rate, 0) / kept.length
+    }
+    expect(mean(true) - mean(false)).toBeGreaterThan(0.08)
+  })
 
-    it('gives finite win rates where every column is constant', async () => {
-      const trainer = await loadTrainer(name)
-      const family = await loadFamily(name)
-      const flat = (seed: number, rows: number): TrainingRows => {
-        const { embeddings, outcomes } = rowsOf(seed, rows)
-        if (embeddings.kind !== 'dense') throw new Error('dense')
-        return {
-          embeddings: { ...embeddings, values: embeddings.values.fill(0.5) },
-          outcomes: outcomes!,
-        }
+  it.each([
+    ['a model that never loses', (need: boolean) => [1, need ? 0 : 1]],
+    ['labels that do not vary', () => [1, 0]],
+    [
+      'labels that a column separates without an error',
+      (need: boolean) => (need ? [1, 0] : [0, 1]),
+    ],
+  ] as const)('gives finite win rates from %s', async (_, label) => {
+    const trainer = await loadTrainer(name)
+    const family = await loadFamily(name)
+    const { weights } = await trainer.fit(
+      inputOf(rowsOf(1, 120, label), rowsOf(2, 40, label), {
+        ...trainer.defaults,
+        ...SMALL[title],
+      }),
+    )
+    const { winRate } = family.forward(weights, { strong: 0, weak: 1 }, rowsOf(3, 50).embeddings)
+    expect(winRate.every((rate) => rate >= 0 && rate <= 1)).toBe(true)
+  })
+
+  it('gives finite win rates where every column is constant', async () => {
+    const trainer = await loadTrainer(name)
+    const family = await loadFamily(name)
+    const flat = (seed: number, rows: number): TrainingRows => {
+      const { embeddings, outcomes } = rowsOf(seed, rows)
+      if (embeddings.kind !== 'dense') throw new Error('dense')
+      return {
+        embeddings: { ...embeddings, values: embeddings.values.fill(0.5) },
+        outcomes: outcomes!,
       }
-      const { weights } = await trainer.fit(
-        inputOf(flat(1, 120), flat(2, 40), { ...trainer.defaults, ...SMALL[title] }),
-      )
-      const { winRate } = family.forward(weights, { strong: 0, weak: 1 }, flat(3, 10).embeddings)
-      expect(new Set(winRate).size).toBe(1)
-      expect(winRate[0]).toBeGreaterThan(0)
-      expect(winRate[0]).toBeLessThan(1)
-    })
+    }
+    const { weights } = await trainer.fit(
+      inputOf(flat(1, 120), flat(2, 40), { ...trainer.defaults, ...SMALL[title] }),
+    )
+    const { winRate } = family.forward(weights, { strong: 0, weak: 1 }, flat(3, 10).embeddings)
+    expect(new Set(winRate).size).toBe(1)
+    expect(winRate[0]).toBeGreaterThan(0)
+    expect(winRate[0]).toBeLessThan(1)
+  })
 
-    it('stops when told to', async () => {
-      if (name === 'sw') return // there is nothing to fit
-      const trainer = await loadTrainer(name)
-      const input = inputOf(rowsOf(1, 100), rowsOf(2, 40), { ...trainer.defaults, ...SMALL[title] })
-      const stopped = { ...input, signal: AbortSignal.abort() }
-      await expect(trainer.fit(stopped)).rejects.toThrow()
-    })
-  },
-)
+  it('stops when told to', async () => {
+    if (name === 'sw') return // there is nothing to fit
+    const trainer = await loadTrainer(name)
+    const input = inputOf(rowsOf(1, 100), rowsOf(2, 40), { ...trainer.defaults, ...SMALL[title] })
+    const stopped = { ...input, signal: AbortSignal.abort() }
+    await expect(trainer.fit(stopped)).rejects.toThrow()
+  })
+})

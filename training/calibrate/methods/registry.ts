@@ -1,5 +1,6 @@
 import { WeirError } from '../../../core/errors.ts'
 import { betting } from '../bounds/betting.ts'
+import type { BoundTest } from '../bounds/bounds.ts'
 import { empiricalBernstein } from '../bounds/empirical-bernstein.ts'
 import { BOUND_TESTS } from '../bounds/registry.ts'
 import type { Method } from '../method.ts'
@@ -11,8 +12,7 @@ import { learnThenTest } from './learn-then-test.ts'
 import { plugIn } from './plug-in.ts'
 import { quantile } from './quantile.ts'
 
-/** Every way to choose a threshold; a new one is a file and a row here. */
-export const METHODS: readonly Method[] = [
+const methods: Method[] = [
   quantile,
   plugIn,
   budget(betting),
@@ -20,6 +20,28 @@ export const METHODS: readonly Method[] = [
   conformalRiskControl,
   ...BOUND_TESTS.map(learnThenTest),
 ]
+
+/** Every way to choose a threshold; a new one is a file, a row above and thereby a case of the methods' contract. */
+export const METHODS: readonly Method[] = methods
+
+/**
+ * Adds a way to choose a threshold, which `--method` then knows by its name.
+ *
+ * @throws option_invalid where the name is taken
+ */
+export function registerMethod(method: Method): void {
+  if (methods.some(({ name }) => name === method.name)) {
+    throw new WeirError('option_invalid', {
+      option: 'method',
+      expected: 'a new name',
+      got: method.name,
+    })
+  }
+  methods.push(method)
+}
+
+/** Adds a test of a bounded mean, as the method `learn-then-test/<name>`. Throws `option_invalid` as well. */
+export const registerBoundTest = (test: BoundTest): void => registerMethod(learnThenTest(test))
 
 /** The method asked for by name, else the default of the target on these rows. Throws `option_invalid`. */
 export function methodFor(target: ThresholdTarget, rows: CalibrationRows, name?: string): Method {

@@ -1,9 +1,42 @@
 import { describe, expect, it } from 'vitest'
-import { METHODS, methodFor } from '../../../../training/calibrate/methods/registry.ts'
+import type { Method } from '../../../../training/calibrate/method.ts'
+import {
+  METHODS,
+  methodFor,
+  registerBoundTest,
+  registerMethod,
+} from '../../../../training/calibrate/methods/registry.ts'
+import { calibrateThreshold } from '../../../../training/calibrate/threshold.ts'
 import { describeMethod } from '../method-contract.ts'
 import { simulate } from '../simulated.ts'
 
-for (const method of METHODS) describeMethod(method)
+// a copy: methods that a test registers are no part of it
+for (const method of [...METHODS]) describeMethod(method)
+
+describe('a method from outside', () => {
+  const rows = simulate({ rows: 400, seed: 3 })
+  const target = { kind: 'max-loss', loss: 0.1, confidence: 0.9 } as const
+
+  it('is known by its name, which is taken once', () => {
+    const half: Method = {
+      name: 'half',
+      targets: ['max-loss'],
+      choose: () => ({ threshold: 0.5, promise: 'estimate', assumptions: [] }),
+    }
+    registerMethod(half)
+    const { threshold, certificate } = calibrateThreshold({ rows, target, method: 'half', seed: 1 })
+    expect(threshold).toBe(0.5)
+    expect(certificate).toMatchObject({ method: 'half', promise: 'estimate', n: 400 })
+    expect(() => registerMethod(half)).toThrow(/a new name for method, got half/)
+  })
+
+  it('is learn-then-test with a bound of one’s own', () => {
+    registerBoundTest({ name: 'never', values: 'bounded', rejects: () => false })
+    expect(() => calibrateThreshold({ rows, target, method: 'never', seed: 1 })).toThrow(
+      /not enough data|cannot promise/,
+    )
+  })
+})
 
 describe('methodFor', () => {
   const rows = simulate({ rows: 100, seed: 1 })
