@@ -24,7 +24,7 @@ import type { PolicyFile } from './file.ts'
 import { type FleetRouter, fleetRouter } from './learned-router.ts'
 import type { ModelLimit } from './limits.ts'
 import { createPolicy, type FilePolicy, type Preview } from './pipeline.ts'
-import { type PolicySteps, spendingRoutes } from './registry.ts'
+import { POLICY_STEPS, type PolicySteps, spendingRoutes } from './registry.ts'
 import { splitUnit } from './splits.ts'
 import type { PolicyServices } from './step.ts'
 import { EncoderPool, openTextReaders } from './text-readers.ts'
@@ -51,6 +51,8 @@ export interface LivePolicies extends Required<Policy> {
   readonly status: readonly PolicyStatus[]
   /** what a request may name: `weir`, then routes and models of the files */
   readonly names: readonly string[]
+  /** what `x-weir-step`, logs and metrics may name */
+  readonly stepNames: readonly string[]
   /** Reads every file again. @throws what is wrong with one; then all of the old ones serve on */
   reload(why: string): Promise<readonly PolicyStatus[]>
   /** What the request's own policy would do with it; leaves no trace. */
@@ -133,6 +135,7 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
       const models = files.flatMap(({ models }) => Object.keys(models))
       return [...new Set(['weir', ...routes.map((name) => `weir/${name}`), ...models])]
     },
+    stepNames: (options.steps ?? POLICY_STEPS).names,
     reload: inTurn,
     async changed() {
       const found = await Promise.all(

@@ -32,7 +32,7 @@ const STEPS: Readonly<Record<StepName, PolicyRow>> = {
 }
 
 /** A step from outside: its row, its name in headers, logs, metrics and budgets, and its place. */
-export interface AddedStep extends PolicyRow {
+export interface AddedStep<Schema extends Type.TSchema = Type.TSchema> extends PolicyRow<Schema> {
   readonly name: string
   /** the step that is asked right after it */
   readonly before: StepName

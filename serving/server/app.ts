@@ -66,7 +66,7 @@ export function buildApp(services: Services): FastifyInstance {
   }
   addHealthRoutes(app, services)
   addMetricsRoute(app, services)
-  const document = openApiDocument(services.gateway !== undefined)
+  const document = openApiDocument(services.gateway !== undefined, services.policies?.stepNames)
   const documentText = JSON.stringify(document)
   const page = docsPage(document)
   app.get('/openapi.json', (_, reply) => {

@@ -1,5 +1,6 @@
 import { Decision, type Explanation, RouteRequest } from '../../models/decision/decision.ts'
 import { FeedbackBody } from '../../records/feedback/body.ts'
+import { STEP_NAMES } from '../gateway/contracts.ts'
 import { ErrorBody } from '../gateway/error-body.ts'
 import { BatchRequest, BatchResponse } from './routes/batch.ts'
 import { ChatRequest } from './routes/chat.ts'
@@ -11,8 +12,12 @@ import { ModelList } from './routes/read-only.ts'
  * The endpoints in OpenAPI 3.1, whose schemas are JSON Schema: the ones requests are checked by.
  *
  * @param gateway whether chats are answered as well
+ * @param steps names of the policy's steps
  */
-export function openApiDocument(gateway = false): Record<string, unknown> {
+export function openApiDocument(
+  gateway = false,
+  steps: readonly string[] = STEP_NAMES,
+): Record<string, unknown> {
   return {
     openapi: '3.1.0',
     info: {
@@ -60,7 +65,7 @@ export function openApiDocument(gateway = false): Record<string, unknown> {
           responses: { 200: json('Recorded', FeedbackAnswer), ...REFUSALS },
         },
       },
-      ...(gateway ? gatewayPaths() : {}),
+      ...(gateway ? gatewayPaths(headers(steps)) : {}),
       '/v1/models': {
         get: {
           operationId: 'models',
@@ -219,8 +224,7 @@ function body(schema: unknown, example: unknown): Record<string, unknown> {
 /** What comes back beside an answer; a test drives the gateway and finds none that is not here. */
 export const ANSWER_HEADERS: Readonly<Record<string, string>> = {
   'x-weir-id': 'The request’s own id: feedback may name it, and the log line bears it.',
-  'x-weir-step':
-    'The step that decided: model_named, hard_limit, guardrail, rule, semantic, decide_by_model, sticky, learned, default, fallback.',
+  'x-weir-step': 'The policy step that decided',
   'x-weir-reason': 'Why, in a word, such as win_rate_reached.',
   'x-weir-rule': 'The rule’s or route’s own name, where it has one.',
   'x-weir-policy': 'The policy file that decided: its name and the hash of its text.',
@@ -263,7 +267,7 @@ const ANSWER_EXAMPLE = {
 }
 
 /** The endpoints that OpenAI's clients call, where a gateway is served. */
-function gatewayPaths(): Record<string, unknown> {
+function gatewayPaths(headers: Record<string, unknown>): Record<string, unknown> {
   return {
     '/v1/chat/completions': {
       post: {
@@ -277,7 +281,7 @@ function gatewayPaths(): Record<string, unknown> {
               'The upstream’s answer; with stream: true, server-sent events of chunks that end with data: [DONE]',
               ANSWER_EXAMPLE,
             ),
-            headers: headers(),
+            headers,
           },
           ...GATEWAY_REFUSALS,
         },
@@ -288,6 +292,7 @@ function gatewayPaths(): Record<string, unknown> {
       'Passes a request of the Responses API on to the model it names; a policy’s hard limits and guardrails hold, nothing is routed.',
       { model: 'big-1', input: 'Say hello.' },
       { id: 'resp_1', object: 'response', status: 'completed', model: 'big-1', output: [] },
+      headers,
     ),
     '/v1/embeddings': passed(
       'embeddings',
@@ -298,6 +303,7 @@ function gatewayPaths(): Record<string, unknown> {
         model: 'embed-1',
         data: [{ object: 'embedding', index: 0, embedding: [0.12, -0.03] }],
       },
+      headers,
     ),
   }
 }
@@ -307,6 +313,7 @@ function passed(
   summary: string,
   request: Readonly<Record<string, unknown>>,
   example: Readonly<Record<string, unknown>>,
+  headers: Record<string, unknown>,
 ): Record<string, unknown> {
   return {
     post: {
@@ -314,7 +321,7 @@ function passed(
       summary,
       requestBody: gatewayBody(PassedRequest, request),
       responses: {
-        200: { ...answer('The upstream’s answer', example), headers: headers() },
+        200: { ...answer('The upstream’s answer', example), headers },
         ...GATEWAY_REFUSALS,
       },
     },
@@ -344,11 +351,14 @@ const GATEWAY_REFUSALS = {
   504: error('No answer within the request’s deadline'),
 }
 
-function headers(): Record<string, unknown> {
+function headers(steps: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(ANSWER_HEADERS).map(([name, description]) => [
       name,
-      { description, schema: { type: 'string' } },
+      {
+        description: name === 'x-weir-step' ? `${description}: ${steps.join(', ')}` : description,
+        schema: { type: 'string' },
+      },
     ]),
   )
 }

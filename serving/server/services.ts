@@ -29,6 +29,7 @@ import {
   type PolicyHooks,
 } from '../policy/live-policies.ts'
 import { policyMetrics } from '../policy/metrics.ts'
+import { type AddedStep, policySteps } from '../policy/registry.ts'
 import { createExplorer } from '../router/choose.ts'
 import { createDecider, type Decider } from '../router/decider.ts'
 import { EncoderHealth } from '../router/encoder-health.ts'
@@ -66,6 +67,8 @@ export interface ServiceOptions {
   readonly servedObservers?: readonly ServedObserver[]
   /** makes the encoder of a policy's semantic routes by its name */
   readonly makeEncoder?: (name: string) => Promise<Encoder>
+  /** policy steps beside Weir's own */
+  readonly policySteps?: readonly AddedStep[]
   /** told of policies as they are loaded, and asked whether they may be */
   readonly policyHooks?: PolicyHooks
   /** who runs the server: what is loaded is then audited beside the decision log */
@@ -301,6 +304,7 @@ async function openChats(
     fleet,
     draws,
     makeEncoder: options.makeEncoder ?? namedEncoder,
+    steps: policySteps(options.policySteps),
     limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
     hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
     onWarning,

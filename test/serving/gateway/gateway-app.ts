@@ -3,6 +3,7 @@ import type { GatewayConfig } from '../../../serving/gateway/config.ts'
 import type { Served } from '../../../serving/gateway/contracts.ts'
 import type { ServeConfig } from '../../../serving/server/config.ts'
 import { listen } from '../../../serving/server/run-server.ts'
+import type { ServiceOptions } from '../../../serving/server/services.ts'
 import type { UpstreamConfig } from '../../../serving/upstreams/kinds.ts'
 import { type SampleApp, sampleApp } from '../sample-app.ts'
 import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
@@ -26,6 +27,7 @@ export async function gatewayApp(
   limits: Partial<UpstreamConfig> = {},
   /** what needs the sample's folder */
   within: (root: string) => Partial<ServeConfig> = () => ({}),
+  services: Partial<ServiceOptions> = {},
 ): Promise<GatewayApp> {
   const [small, big] = await Promise.all([scriptedUpstream('small'), scriptedUpstream('big')])
   const served: Served[] = []
@@ -53,6 +55,7 @@ export async function gatewayApp(
     services: {
       environment: { LITTLE_KEY: 'sk-little' },
       servedObservers: [(one) => served.push(one)],
+      ...services,
     },
   })
   const url = await listen(sample.app, { host: '127.0.0.1', port: 0 })
