@@ -2,11 +2,11 @@ import type { Price } from '../../models/prices.ts'
 import type { GatewayRecord } from '../../records/decision-record.ts'
 import type { LoggedRequest, LoggedRequests } from './rows.ts'
 
-/** What a request cost, and would have cost from another model, in US dollars; undefined where nothing says. */
+/** US dollars that a request cost, and would have cost with another model; undefined where it is not known. */
 export interface Dollars {
   paid(logged: LoggedRequest): number | undefined
   from(logged: LoggedRequest, model: string): number | undefined
-  /** what was taken for granted, a sentence each */
+  /** the assumptions made, one sentence each */
   readonly assumptions: readonly string[]
 }
 

@@ -2,7 +2,7 @@ import { Z_95 } from '../../core/stats/normal.ts'
 import type { GatewayRecord } from '../../records/decision-record.ts'
 import type { LoggedRequests } from './rows.ts'
 
-/** A mean with its 95% interval; none where nothing was said. */
+/** A mean with its 95% interval. */
 export interface Mean {
   readonly value: number
   readonly low: number
@@ -23,7 +23,7 @@ export interface RouteOfPolicy {
 export interface PolicyArm {
   readonly policy: string
   readonly requests: number
-  /** sessions, keys or requests that kept to this policy: what was drawn, so what the intervals count */
+  /** sessions, keys or requests that were assigned to this policy: the units that the intervals resample */
   readonly units: number
   readonly errors: number
   /** requests whose cost is known, and their US dollars */
@@ -31,7 +31,7 @@ export interface PolicyArm {
   readonly usd: number
   /** requests with feedback */
   readonly rated: number
-  /** of what users of this policy said */
+  /** mean feedback on this policy's requests */
   readonly score: Mean | undefined
   /**
    * What this policy would score on everyone's requests: those that all policies would have given the same
@@ -53,7 +53,7 @@ interface Row {
   readonly record: GatewayRecord
   readonly policy: string
   readonly unit: string
-  /** mean of what was said of the answer */
+  /** mean feedback on the answer */
   readonly score: number | undefined
   readonly agreed: boolean
 }
@@ -66,7 +66,7 @@ export function comparePolicies({
 }: Pick<LoggedRequests, 'requests' | 'feedback'>): PolicyComparison {
   const said = new Map<string, number[]>()
   for (const { decision_id: id, score, model } of feedback) {
-    // a word on another model than the one that answered says nothing of the policy
+    // feedback on a model other than the one that answered says nothing about the policy
     const key = model === undefined ? id : `${id}\n${model}`
     const scores = said.get(key)
     if (scores) scores.push(score)
@@ -153,12 +153,12 @@ function weighted(rated: readonly RatedRow[], policy: string): Weighted | undefi
   return { mean, moves }
 }
 
-/** The interval of a mean by what each request moves it by, units drawn whole. */
+/** The interval of a mean from each request's influence on it, clustered by unit. */
 function unitInterval(rated: readonly RatedRow[], { mean, moves }: Weighted): Mean {
   const sums = new Map<string, number>()
   for (const [i, { unit }] of rated.entries()) sums.set(unit, (sums.get(unit) ?? 0) + moves[i]!)
   const groups = sums.size
-  // one unit alone says nothing of how much others differ
+  // one unit alone does not show how much units differ
   const squares = sumOf([...sums.values()].map((sum) => sum * sum))
   const variance = groups < 2 ? Infinity : ((groups / (groups - 1)) * squares) / rated.length ** 2
   const margin = Z_95 * Math.sqrt(variance)

@@ -23,9 +23,9 @@ export interface PolicyReplayOptions {
 /** What a policy would have done with the requests of a log. */
 export interface PolicyReplay {
   readonly requests: number
-  /** decided by a win rate or a model that the log does not have: left as they were */
+  /** depend on a win rate or a model's answer that the log does not have: counted as unchanged */
   readonly unknown: number
-  /** asked a name that the policy does not know: left as they were */
+  /** asked for a name that the policy does not know: counted as unchanged */
   readonly unnamed: number
   readonly changed: number
   /** `from`, then `to`: requests. `(refused)` stands for none */
@@ -45,7 +45,8 @@ const REFUSED = '(refused)'
 
 /**
  * Runs every request of a log through a policy, its learned step answering from win rates that are known.
- * Splits fall as they fell; sessions are followed in the order of the log; budgets and upstreams play no part.
+ * Splits are decided as they were, sessions are followed in the order of the log, and budgets and upstreams
+ * are left out.
  *
  * @throws log_needs, log_lacks where the policy reads what the log does not hold
  */

@@ -3,7 +3,7 @@ import type { LogLine } from '../../records/log-reader.ts'
 /** What another threshold would have changed in a log. */
 export interface Replay {
   readonly decisions: number
-  /** without a win rate, or chosen for another reason than the threshold: left as they were */
+  /** without a win rate, or not decided by the threshold: counted as unchanged */
   readonly untouched: number
   readonly changed: number
   readonly before: Readonly<Record<string, number>>
@@ -13,7 +13,7 @@ export interface Replay {
   readonly usdAfter: number | undefined
 }
 
-/** Decisions of a router's pair, made again by their own win rates. Shadows are left out. */
+/** Decides each logged decision again, by its own win rate and the new threshold. Shadows are left out. */
 export async function replay(lines: AsyncIterable<LogLine>, threshold: number): Promise<Replay> {
   const rows: { router: string; model: string; reason: string; winRate: number | null }[] = []
   const pairs = new Map<string, { strong?: string; weak?: string }>()

@@ -11,7 +11,7 @@ import {
 } from '../../serving/policy/text-readers.ts'
 import { type LoggedRequest, loggedText } from './rows.ts'
 
-/** What a router is known to have said, or says again, of one request. */
+/** A router's score of one request, as logged or computed again. */
 export interface KnownScore {
   readonly router: string
   readonly version: string
@@ -21,14 +21,14 @@ export interface KnownScore {
   readonly weak: string
 }
 
-/** A router that answers from a log: `take` says of which request the next question is. */
+/** A router that answers from a log: `take` sets the request that the next questions are about. */
 export interface LoggedRouter extends LearnedRouter {
   take(logged: LoggedRequest): void
   /** the last one was asked, and its win rate is not known */
   readonly unknown: boolean
 }
 
-/** A router and the one request after the other that it is asked of; the scores by the requests' ids. */
+/** A router that answers from known scores. @param scores by the requests' ids */
 export function loggedRouter(
   scores: ReadonlyMap<string, KnownScore>,
   requests: readonly LoggedRequest[] = [],
@@ -114,7 +114,7 @@ function decided(logged: LoggedRequest, score: KnownScore, request: RouteRequest
   }
 }
 
-/** The win rates that the log holds, with the pair that each router chose between. */
+/** The win rates in the log, each with the pair of its router. */
 export function loggedScores(requests: readonly LoggedRequest[]): Map<string, KnownScore> {
   const pairs = new Map<string, { strong?: string; weak?: string }>()
   for (const { decision, gateway } of requests) {
@@ -142,7 +142,7 @@ export function loggedScores(requests: readonly LoggedRequest[]): Map<string, Kn
   return scores
 }
 
-/** As much of a loaded bundle as a replay asks. */
+/** The part of a loaded bundle that a replay uses. */
 export interface ScoringRouter {
   readonly manifest: {
     readonly name: string
@@ -197,7 +197,7 @@ export async function bundleScores(
   return scores
 }
 
-/** Does the work with what the policy reads texts with, its encoder open meanwhile. */
+/** Runs the work with the policy's language detector and semantic index, whose encoder is open meanwhile. */
 export async function withTextReaders<T>(
   policy: CheckedPolicy,
   work: (readers: TextReaders['readers']) => Promise<T>,

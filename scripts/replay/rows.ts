@@ -8,7 +8,7 @@ import { type LogReadStats, readDecisionLog } from '../../records/log-reader.ts'
 import { type GatewayRequest, NO_STEP } from '../../serving/gateway/contracts.ts'
 import type { ChatBody, ChatTurn } from '../../serving/upstreams/upstream.ts'
 
-/** One request of a log: the gateway's line, the router's, or both. */
+/** One request of a log: the gateway's record, the router's, or both. */
 export interface LoggedRequest {
   readonly id: string
   readonly gateway: GatewayRecord | undefined
@@ -23,7 +23,7 @@ export interface LoggedRequests {
   /** in the order of their times */
   readonly requests: readonly LoggedRequest[]
   readonly feedback: readonly FeedbackRecord[]
-  /** what the least of the segments holds */
+  /** what every segment holds at least */
   readonly text: 'none' | 'redacted' | 'full'
   readonly metadata: boolean
   readonly stats: LogReadStats
@@ -43,7 +43,7 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
       if (!record.metadata) metadata = false
     } else if (record.object === 'feedback') feedback.push(record)
     else if (record.object === 'gateway') {
-      // what failed before a step decided says nothing of a policy
+      // a request that failed before a step decided says nothing about a policy
       if (record.endpoint === 'chat' && record.step !== NO_STEP) chats.push(record)
     } else if (!record.shadow) decisions.set(record.id, record)
   }

@@ -6,7 +6,7 @@ import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { writeWhole } from '../../core/files.ts'
 
-/** Who says so: the name that was stated, and the user and machine it was stated from. */
+/** Who proposes or approves: the stated name, and the user and machine that it was stated from. */
 const Person = Type.Object({
   name: Type.String({ minLength: 1 }),
   user: Type.String(),
@@ -14,7 +14,7 @@ const Person = Type.Object({
 })
 export type Person = Type.Static<typeof Person>
 
-/** `<id>.proposal.json`: a policy as someone wants it to be served. Its id is of its text, author and time. */
+/** `<id>.proposal.json`: the text of a policy that someone wants served. The id is a hash of text, author and time. */
 export const Proposal = Type.Object({
   object: Type.Literal('policy.proposal'),
   id: Type.String({ pattern: '^[0-9a-f]{12}$' }),
@@ -22,7 +22,7 @@ export const Proposal = Type.Object({
   time: Type.String(),
   by: Person,
   note: Type.Optional(Type.String()),
-  /** where it was read from, for whoever looks at it */
+  /** the file that it was read from, for reviewers */
   path: Type.String(),
   /** SHA-256 of `text` */
   sha256: Type.String(),
@@ -30,7 +30,7 @@ export const Proposal = Type.Object({
 })
 export type Proposal = Type.Static<typeof Proposal>
 
-/** `<id>.approval.json`: another one's word that this very text may be served. */
+/** `<id>.approval.json`: another person's approval of exactly this text. */
 export const Approval = Type.Object({
   object: Type.Literal('policy.approval'),
   id: Type.String(),
@@ -45,14 +45,14 @@ export type Approval = Type.Static<typeof Approval>
 
 export interface ProposalState {
   readonly proposal: Proposal
-  /** absent where nobody approved it, or not of this text, or the author did */
+  /** absent unless someone other than the author approved exactly this text */
   readonly approval: Approval | undefined
 }
 
 const isProposal = Compile(Proposal)
 const isApproval = Compile(Approval)
 
-/** Hands in a policy for approval. The same text may be proposed again. */
+/** Writes a proposal. The same text may be proposed again. */
 export async function propose(
   folder: string,
   given: {
@@ -113,7 +113,7 @@ export async function approve(
   return { proposal, approval }
 }
 
-/** Every proposal that is what its author wrote, oldest first. */
+/** Every proposal whose text has its own hash, oldest first; files that were changed are left out. */
 export async function proposals(folder: string): Promise<ProposalState[]> {
   const names = await readdir(folder).catch((): string[] => [])
   const found: ProposalState[] = []
@@ -136,13 +136,13 @@ export async function proposals(folder: string): Promise<ProposalState[]> {
   return found.sort((a, b) => (a.proposal.time < b.proposal.time ? -1 : 1))
 }
 
-/** The proposals that somebody approved, by id: another text whenever one is approved or taken back. */
+/** The ids of all approved proposals in one string, which changes whenever one is approved or taken back. */
 export async function approvalsIn(folder: string): Promise<string> {
   const approved = (await proposals(folder)).filter(({ approval }) => approval !== undefined)
   return approved.map(({ proposal }) => proposal.id).join(' ')
 }
 
-/** @throws policy_unapproved unless another than its author approved this very text */
+/** @throws policy_unapproved unless someone other than the author approved exactly this text */
 export async function approvedState(
   folder: string,
   { text, path, hash }: { readonly text: string; readonly path: string; readonly hash: string },
@@ -153,7 +153,7 @@ export async function approvedState(
   throw new WeirError('policy_unapproved', { path, hash, folder, got })
 }
 
-/** Names are people's: case and spaces around do not make another one of them. */
+/** Two names are the same person's if they differ only in case or surrounding spaces. */
 const samePerson = (a: Person, b: Person): boolean => normal(a.name) === normal(b.name)
 const normal = (name: string): string => name.normalize('NFKC').trim().toLowerCase()
 

@@ -2,14 +2,14 @@ import type { ReloadReport } from '../router/fleet.ts'
 import type { AuditEvent, AuditLog } from './audit-log.ts'
 
 export interface BundleAudit {
-  /** What serves at the start. */
+  /** The bundles that serve at the start. */
   started(routers: ReloadReport['routers']): Promise<void>
-  /** What a reload or rollback changed; nothing is written where it changed nothing. */
+  /** The bundles that a reload or rollback replaced. */
   changed(report: ReloadReport, why: string, rolledBack: boolean): Promise<void>
   refused(error: unknown, why: string): Promise<void>
 }
 
-/** Writes down which versions of bundles serve. Where that fails a warning says so: they serve all the same. */
+/** Writes to the audit log which versions of bundles serve. If that fails, a warning says so and they serve all the same. */
 export function bundleAudit(
   audit: AuditLog,
   onWarning: (message: string, error: unknown) => void,

@@ -8,11 +8,11 @@ export interface AuditedPolicies {
   readonly audit: AuditLog | undefined
   /** folder of proposals and approvals; policies need none where absent */
   readonly approvals: string | undefined
-  /** told where the audit log cannot be written: the policy serves all the same */
+  /** called when the audit log cannot be written: the policy serves all the same */
   readonly onWarning: (message: string, error: unknown) => void
 }
 
-/** Holds policies to their approval, where one is asked for, and writes down which of them serve. */
+/** Refuses policies without an approval, where one is required, and writes to the audit log which policies serve. */
 export function policyHooks({ audit, approvals, onWarning }: AuditedPolicies): PolicyHooks {
   const write = async (event: AuditEvent): Promise<void> => {
     try {
@@ -64,12 +64,12 @@ const approvalOf = (state: ProposalState | undefined): Partial<AuditEvent> =>
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** Lines beyond which the middle of two texts is given whole, old then new: bounds time and memory. */
+/** With more lines than this between the equal ends, all old lines are given, then all new ones: bounds time and memory. */
 const LIMIT = 2_000
 
 /**
- * What one text has to lose and gain to be the other, a line each: `-12 old` and `+12 new`, with the number
- * of the line in its own text. By a longest common subsequence of what is left between equal ends.
+ * The lines to remove (`-12 old`) and to add (`+12 new`) to turn one text into the other, each with its number
+ * in its own text. By a longest common subsequence of what is left between equal ends.
  */
 export function lineDiff(before: string, after: string): string {
   const [a, b] = [before.split('\n'), after.split('\n')]

@@ -5,7 +5,7 @@ import { WeirError } from '../../core/errors.ts'
 import { AUDIT_FILE } from '../../records/log-reader.ts'
 import { AuditRecord, GENESIS, lineHash } from './audit-log.ts'
 
-/** Where the chain of an audit log does not hold. */
+/** A line of an audit log that breaks its hash chain. */
 export interface AuditFault {
   /** from 1 */
   readonly line: number
@@ -15,9 +15,9 @@ export interface AuditFault {
 export interface AuditReport {
   readonly path: string
   readonly records: readonly AuditRecord[]
-  /** none where every line is the one that was written, in its place */
+  /** empty if every line is as it was written, in its place */
   readonly faults: readonly AuditFault[]
-  /** lines that a crash cut off: counted, and part of the chain */
+  /** lines that a crash cut off; they are part of the chain */
   readonly torn: number
   /** SHA-256 of the last line: kept elsewhere, it shows whether lines at the end were taken away */
   readonly head: string
@@ -41,14 +41,14 @@ export async function verifyAudit(path: string): Promise<AuditReport> {
   for (const [i, line] of lines.entries()) {
     const own = recordOf(line)
     if (own === 'torn') torn++
-    else if (own === 'invalid') faults.push({ line: i + 1, fault: 'is no audit record' })
+    else if (own === 'invalid') faults.push({ line: i + 1, fault: 'is not an audit record' })
     else {
       records.push(own)
       if (own.prev !== prev) {
         const fault =
           i === 0
-            ? 'is not the first one: lines before it are gone'
-            : 'does not follow the line before it: that one was changed, or others between them are gone'
+            ? 'is not the first line: lines before it were removed'
+            : 'does not follow the line before it: that line was changed, or lines between them were removed'
         faults.push({ line: i + 1, fault })
       } else if (own.seq !== i + 1) {
         faults.push({ line: i + 1, fault: `has the number ${own.seq}, expected ${i + 1}` })
@@ -59,7 +59,7 @@ export async function verifyAudit(path: string): Promise<AuditReport> {
   return { path: file, records, faults, torn, head: prev }
 }
 
-/** A line that is no JSON was cut off as it was written; what is JSON and no record was put there. */
+/** A line that is not JSON was cut off by a crash; JSON that is not a record was put there by someone. */
 function recordOf(line: string): AuditRecord | 'torn' | 'invalid' {
   try {
     const value: unknown = JSON.parse(line)

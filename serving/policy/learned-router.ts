@@ -9,17 +9,17 @@ import { resolveTarget, type Target } from '../router/snapshot.ts'
 export interface LearnedRouter {
   /** @throws WeirError what is wrong with the request */
   route(request: RouteRequest, caller: Caller): Promise<Decision> | Decision
-  /** The same without leaving a trace in logs; undefined where its chances cannot be known so. */
+  /** The same decision without logging it; undefined where exploration makes it unpredictable. */
   preview?(request: RouteRequest, caller: Caller): Promise<Decision | undefined>
   has(router: string): boolean
-  /** its encoder sends prompts to another machine, or that of a router that decides beside it */
+  /** whether its encoder, or that of a router that shadows it or shares its requests, sends prompts to another machine */
   remote(router: string | undefined): boolean
 }
 
 /** Names that ask for the policy as a whole. */
 export const WHOLE_POLICY: ReadonlySet<string> = new Set(['weir', 'weir/auto', 'auto'])
 
-/** A router's pair, of which it always picks one where both are open. */
+/** The two models that a router chooses between. */
 export interface RouterPair {
   readonly router: string
   readonly strong: string
@@ -29,13 +29,13 @@ export interface RouterPair {
 export interface FleetRouterOptions {
   readonly decider: Decider
   readonly fleet: Fleet
-  /** exploration or an online head draw: what they would do cannot be known beforehand */
+  /** whether exploration or an online head is on, which make decisions unpredictable */
   readonly draws: boolean
 }
 
 /** The server's routers, as policies see them, and what they choose between. */
 export interface FleetRouter extends LearnedRouter {
-  /** of each router behind the name; none where it is nobody's */
+  /** the pair of each router behind the name; empty if no router has it */
   pairs(router: string | undefined): RouterPair[]
 }
 

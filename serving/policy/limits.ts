@@ -5,13 +5,13 @@ import type { Traits } from '../gateway/traits.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { ModelFacts, PolicyFile } from './file.ts'
 
-/** What is in a body: every text of it, however deep, and whether there are pictures. */
+/** Every text in a request's body, however deeply nested, and whether it holds images. */
 export interface BodyTexts {
   readonly texts: readonly string[]
   readonly images: boolean
 }
 
-/** Fields whose values name things of the protocol, digits and all: nobody's words. */
+/** Fields whose values are identifiers of the protocol, not text that someone wrote. */
 const NAMES = new Set([
   ...['role', 'type', 'model', 'id', 'tool_call_id', 'call_id', 'item_id', 'previous_response_id'],
   ...['user', 'safety_identifier', 'prompt_cache_key', 'service_tier', 'finish_reason'],
@@ -21,9 +21,9 @@ function bodyTexts(body: unknown): BodyTexts {
   const texts: string[] = []
   let images = false
   const waiting: unknown[] = [body]
-  // breadth first, so that depth costs no stack
+  // breadth first: a deeply nested body must not overflow the stack
   for (const value of waiting) {
-    // files as data URLs hold no text to look at
+    // a file as a data URL has no text to search
     if (typeof value === 'string' && !value.startsWith('data:')) texts.push(value)
     else if (typeof value === 'object' && value !== null) {
       const { type } = value as { type?: unknown }
@@ -36,7 +36,7 @@ function bodyTexts(body: unknown): BodyTexts {
   return { texts, images }
 }
 
-/** A body of another endpoint than chat as one turn that hard limits and guardrails can read. */
+/** The body of an endpoint other than chat, as one turn that hard limits and guardrails can read. */
 export function passedTurns(body: Readonly<Record<string, unknown>>): ChatTurn[] {
   const { texts, images } = bodyTexts(body)
   const parts = texts.map((text) => ({ type: 'text', text }))
@@ -46,7 +46,7 @@ export function passedTurns(body: Readonly<Record<string, unknown>>): ChatTurn[]
 /** Why a request must not go to a model. */
 export interface Closed {
   readonly reason: string
-  /** of the refusal, where all models are closed for the like; 403 unless told */
+  /** HTTP status of the refusal if all models are closed with the same one; 403 by default */
   readonly status?: NonNullable<RefusePlan['status']>
   /** seconds after which it may be open again */
   readonly retryAfter?: number
@@ -54,12 +54,12 @@ export interface Closed {
   readonly budget?: string
 }
 
-/** What hard limits leave of a policy's models. No later step gets past it. */
+/** The models that hard limits leave open to a request. No later step can open the others. */
 export interface Limited {
   readonly closed: ReadonlyMap<string, Closed>
   /** never in `closed`; in the file's order */
   readonly open: readonly string[]
-  /** what is in it may go to private models only: to no other machine, whatever for */
+  /** the request may go to private models only, and to no other machine for any purpose */
   readonly sensitive: boolean
 }
 
@@ -104,7 +104,7 @@ function compileSensitive({
   return ({ body }, { tags }) => {
     if (wanted.some((tag) => tags.includes(tag))) return true
     if (patterns.length === 0 && !detect) return false
-    // whatever goes upstream, not only what is said: arguments of tools, schemas, files
+    // everything that goes upstream: messages, arguments of tools, schemas, files
     const text = bodyTexts(body).texts.join('\n')
     return patterns.some((pattern) => pattern.test(text)) || (detect && redact(text) !== text)
   }

@@ -36,32 +36,32 @@ export interface LivePoliciesOptions extends VersionOptions {
   readonly now: () => number
 }
 
-/** A policy that serves, as operators see it. */
+/** A serving policy, as `POST /admin/reload` and the metrics show it. */
 export interface PolicyStatus {
   readonly name: string
   readonly path: string
   readonly hash: string
   readonly share: number
-  /** the hash it took the place of in this reload */
+  /** the hash of the text that it replaced in this reload */
   readonly replaced?: string
 }
 
-/** The policies of a server: one, or several that share its requests; each the newest text that was fit to serve. */
+/** The policies of a server: one, or several that share the requests. Each serves its newest valid text. */
 export interface LivePolicies extends Required<Policy> {
   readonly status: readonly PolicyStatus[]
   /** what a request may name: `weir`, then routes and models of the files */
   readonly names: readonly string[]
   /** what `x-weir-step`, logs and metrics may name */
   readonly stepNames: readonly string[]
-  /** Reads every file again. @throws what is wrong with one; then all of the old ones serve on */
+  /** Reads every file again. If one is invalid, throws and keeps serving all the old ones. */
   reload(why: string): Promise<readonly PolicyStatus[]>
-  /** What the request's own policy would do with it; leaves no trace. */
+  /** What the policy that the request is assigned to would do with it. Changes nothing. */
   preview(
     request: GatewayRequest,
     signal: AbortSignal,
     decision?: Decision,
   ): Promise<Preview & { readonly policy: PolicyName }>
-  /** Files that are not what is served, with what they are, and what lets them serve. */
+  /** The files that differ from what is served, each with its hash and the approvals that may admit it. */
   changed(): Promise<string[]>
   close(): Promise<void>
 }
@@ -70,9 +70,9 @@ export interface LivePolicies extends Required<Policy> {
 export async function openPolicies(options: LivePoliciesOptions): Promise<LivePolicies> {
   const { sources, hooks, now } = options
   const total = sources.reduce((sum, { weight }) => sum + weight, 0)
-  /** never changed: a reload makes another list */
+  /** never mutated: a reload replaces the list */
   let arms: readonly Arm[] = []
-  // one reload at a time: each sees what the one before it left
+  // one reload at a time: each starts from the result of the one before
   let turn: Promise<unknown> = Promise.resolve()
 
   const stage = async (source: PolicySource, why: string): Promise<Arm> => {
@@ -80,7 +80,7 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
     const share = source.weight / total
     const checked = await readPolicy(source.path, options.steps)
     if (old && old.version.hash === checked.source.hash) {
-      // the routers beside it may be others by now
+      // the routers may have changed since it was loaded
       assertFits(checked, options)
       return old
     }
@@ -194,8 +194,8 @@ interface VersionOptions extends Omit<PolicyServices, 'learned' | 'semantic'> {
 }
 
 /**
- * One text of a policy file at work. It is closed when it has been retired and the last request that took
- * it has let go, so that a request sees one policy from its beginning to its end.
+ * One version of a policy file, in use. It is closed once it has been retired and no request uses it any
+ * more, so that a request sees one policy from its beginning to its end.
  */
 class PolicyVersion {
   readonly checked: CheckedPolicy
@@ -235,7 +235,7 @@ class PolicyVersion {
     }
   }
 
-  /** Resolves once it is closed, or at once where requests still use it. */
+  /** Closes it, at once if no request uses it, else after the last one. */
   async retire(): Promise<void> {
     if (this.#retired) return
     this.#retired = true
@@ -243,7 +243,7 @@ class PolicyVersion {
   }
 }
 
-/** Holds a policy to the models and routers that it is served beside. @throws config_invalid */
+/** Checks a policy against the served models and routers. @throws config_invalid */
 function assertFits(
   checked: CheckedPolicy,
   { models, learned }: Pick<VersionOptions, 'models' | 'learned'>,
@@ -262,7 +262,7 @@ export async function readPolicy(path: string, steps?: PolicySteps): Promise<Che
 interface PolicySource {
   readonly name: string
   readonly path: string
-  /** its share of the units beside the others */
+  /** its share of the requests is this over the sum of all weights */
   readonly weight: number
 }
 
@@ -272,7 +272,7 @@ interface Arm extends PolicySource {
   readonly version: PolicyVersion
 }
 
-/** The plan of the request's own policy, its propensity over all of them. */
+/** The plan by the policy that the request is assigned to, with its propensity over all policies. */
 async function planOver(
   arms: readonly Arm[],
   request: GatewayRequest,
@@ -283,11 +283,15 @@ async function planOver(
   const policy = { name, hash: version.hash }
   const plan = await version.using((its) => its.plan(request, planning))
   if (plan.kind === 'refuse' || arms.length === 1) return { ...plan, policy }
-  return { ...plan, policy, propensity: await chanceOf(plan, own, arms, request, planning.signal) }
+  return {
+    ...plan,
+    policy,
+    propensity: await propensityOf(plan, own, arms, request, planning.signal),
+  }
 }
 
-/** What the other policies would have done with the request is asked too, as far as that leaves no trace. */
-async function chanceOf(
+/** The probability of the plan's first model over all policies, as far as that can be known without asking a model. */
+async function propensityOf(
   plan: ServePlan,
   own: Arm,
   arms: readonly Arm[],
@@ -295,23 +299,23 @@ async function chanceOf(
   signal: AbortSignal,
 ): Promise<number> {
   const { model } = plan.targets[0]!
-  let chance = own.share * plan.propensity
+  let propensity = own.share * plan.propensity
   for (const { share, version } of arms) {
     if (version === own.version) continue
     const others = await version.using((its) =>
       its.propensities(request, signal).catch((error: unknown) => {
-        // a name that the other policy does not know would have been refused there
+        // the other policy would have refused a name that it does not know
         if (error instanceof WeirError) return undefined
         throw error
       }),
     )
     signal.throwIfAborted()
-    chance += share * (others?.get(model) ?? 0)
+    propensity += share * (others?.get(model) ?? 0)
   }
-  return chance
+  return propensity
 }
 
-/** Always the same one for a session, a key, or else a request. */
+/** Assigns a request to a policy: by its session, else its key, else its id, always to the same one. */
 function armOf(arms: readonly Arm[], request: GatewayRequest): Arm {
   if (arms.length === 1) return arms[0]!
   let at = placeOf('policies', splitUnit(request))
@@ -322,7 +326,7 @@ function armOf(arms: readonly Arm[], request: GatewayRequest): Arm {
   return arms.at(-1)!
 }
 
-/** A policy file as it was read, checked and found fit to serve. */
+/** A policy file that was read and is valid, before it serves. */
 export interface PolicyCandidate {
   /** of `gateway.policies`, else the file's name without its ending */
   readonly name: string
@@ -336,7 +340,7 @@ export interface PolicyCandidate {
   readonly previousText: string | undefined
 }
 
-/** A policy that serves from now on. */
+/** A policy that has begun to serve. */
 export interface PolicyLoaded extends PolicyCandidate {
   /** milliseconds since 1970 */
   readonly at: number
@@ -344,7 +348,7 @@ export interface PolicyLoaded extends PolicyCandidate {
   readonly why: string
 }
 
-/** A policy that was not taken; the one before it serves on. */
+/** A policy that was refused; the one before it keeps serving. */
 export interface PolicyRefused {
   readonly name: string
   readonly path: string
@@ -353,17 +357,17 @@ export interface PolicyRefused {
   readonly why: string
 }
 
-/** Who wants to know of policies as they are loaded, or has a say in it. With `--workers`, called in each of them. */
+/** Called when policies are loaded, and may refuse them. With `--workers`, called in every worker. */
 export interface PolicyHooks {
-  /** Before a policy serves. @throws WeirError where it must not: an approval is missing */
+  /** Called before a policy serves. @throws WeirError to refuse it, such as for a missing approval */
   admit?(candidate: PolicyCandidate, why: string): void | Promise<void>
-  /** What `admit` hangs on beside the text: another answer, and a policy that was refused is worth another try. */
+  /** The state that `admit` depends on beside the text. When it changes, a refused policy is tried again. */
   admission?(): Promise<string>
   onPolicyLoaded?(loaded: PolicyLoaded): void | Promise<void>
   onPolicyRefused?(refused: PolicyRefused): void | Promise<void>
 }
 
-/** Both are asked and told; either may refuse. */
+/** Calls both; either may refuse. */
 export function joinHooks(first: PolicyHooks, second: PolicyHooks): PolicyHooks {
   return {
     async admit(candidate, why) {

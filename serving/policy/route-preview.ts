@@ -8,10 +8,8 @@ import type { LivePolicies } from './live-policies.ts'
 const WAIT_MS = 2_000
 
 /**
- * What the gateway's policy would do with a routing request that were a chat: each step's word, then the
- * policy's. The decision stands as it is; nothing is asked of any model.
- *
- * @throws nothing: what keeps a policy from saying is what it says
+ * What the gateway's policy would do with a routing request if it were a chat: the verdict of each step,
+ * then the plan. Changes nothing and asks no model. Never throws: an error becomes the policy's verdict.
  */
 export async function policyRules(
   policies: Pick<LivePolicies, 'preview'>,
@@ -30,7 +28,7 @@ export async function policyRules(
       plan.kind === 'refuse'
         ? `would refuse a chat: ${plan.message}`
         : `would ask ${plan.targets.map(({ model }) => model).join(', then ')}`
-    const unsure = certain ? '' : '; a model’s word might change it'
+    const unsure = certain ? '' : '; a model’s answer might change it'
     return [
       ...(plan.steps ?? []),
       {

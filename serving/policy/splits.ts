@@ -2,25 +2,25 @@ import { placeOf } from '../../core/hash.ts'
 import type { GatewayRequest, Plan } from '../gateway/contracts.ts'
 import { ANYONE } from '../router/keys.ts'
 
-/** What splits are sticky by: the session, else the key, else nothing but the request itself. */
+/** The unit of assignment that splits go by: the session, else the key, else the request. */
 export function splitUnit({ id, caller, hints }: GatewayRequest): string {
   if (hints.session_id !== undefined) return `session\n${caller.name}\n${hints.session_id}`
   return caller.name === ANYONE.name ? `request\n${id}` : `key\n${caller.name}`
 }
 
-/** One percentage split that a request came past, and how it fell. */
+/** One percentage split that a request met, and its outcome. */
 export interface Split {
   readonly share: number
   readonly taken: boolean
 }
 
-/** Decides percentage splits, and remembers which ones there were. */
+/** Decides percentage splits by a unit, and records them. */
 export class Splits {
   readonly drawn: Split[] = []
   readonly #unit: string
   readonly #forced: readonly boolean[] | undefined
 
-  /** @param forced how the first ones fall, and all after them do not; by the unit's hash where absent */
+  /** @param forced outcomes of the first splits, false for all after them; by the unit's hash where absent */
   constructor(unit: string, forced?: readonly boolean[]) {
     this.#unit = unit
     this.#forced = forced
@@ -34,18 +34,18 @@ export class Splits {
     return taken
   }
 
-  /** Of all splits falling as they did. */
+  /** The joint probability of the outcomes so far. */
   get probability(): number {
     return this.drawn.reduce((p, { share, taken }) => p * (taken ? share : 1 - share), 1)
   }
 }
 
-/** More splits than this on one path are not enumerated: each doubles the paths. */
+/** Paths with more splits than this are not enumerated: each split doubles their number. */
 const MOST_SPLITS = 6
 
 /**
- * Every way that splits can fall, each once: `run` is asked with the first falls forced, and the others
- * are flipped one by one from what it came past.
+ * Enumerates every combination of outcomes, each once: `run` is called with the first outcomes forced, and
+ * the splits that it then meets are flipped one by one.
  *
  * @param run gives false where its outcome cannot be known
  * @returns false where an outcome could not be known
@@ -58,16 +58,17 @@ export async function everyOutcome(
   for (let prefix = waiting.pop(); prefix; prefix = waiting.pop()) {
     const draws = new Splits(unit, prefix)
     if (!(await run(draws)) || draws.drawn.length > MOST_SPLITS) return false
-    const falls = draws.drawn.map(({ taken }) => taken)
-    for (let i = prefix.length; i < falls.length; i++) waiting.push([...falls.slice(0, i), true])
+    const outcomes = draws.drawn.map(({ taken }) => taken)
+    for (let i = prefix.length; i < outcomes.length; i++)
+      waiting.push([...outcomes.slice(0, i), true])
   }
   return true
 }
 
-/** Probability of each model being asked first; what is refused adds to none. */
+/** The probability of each model to be asked first; a refusal adds to none. */
 export type Propensities = Map<string, number>
 
-/** Adds what a plan's own chance leaves to each model, weighed by the chance of the plan. */
+/** Adds the propensities of a plan's models, weighted by the probability of the plan. */
 export function addPropensities(chances: Propensities, plan: Plan, weight: number): void {
   if (plan.kind === 'refuse') return
   const add = (model: string, p: number): void => {

@@ -4,13 +4,13 @@ import { type PolicyAtWork, usedRows } from './registry.ts'
 import { buildSemanticIndex } from './semantic.ts'
 import type { PolicyServices } from './step.ts'
 
-/** Where encoders come from, and go back to. */
+/** A source of encoders by name. Whatever is taken must be given back. */
 export interface EncoderSource {
   take(name: string): Promise<Encoder>
   give(name: string): Promise<void>
 }
 
-/** What a policy reads texts with, as far as its file needs any. */
+/** The language detector and semantic index of a policy, where its file needs them. */
 export interface TextReaders {
   readonly readers: Pick<PolicyServices, 'languageOf' | 'semantic'>
   close(): Promise<void>
@@ -49,7 +49,7 @@ interface Shared {
   uses: number
 }
 
-/** Encoders by their names, each opened once however many policies use it, and closed when none does. */
+/** Opens each encoder once, however many policies use it, and closes it when none does. */
 export class EncoderPool {
   readonly #make: (name: string) => Promise<Encoder>
   readonly #open = new Map<string, Shared>()

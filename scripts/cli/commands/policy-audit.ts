@@ -9,11 +9,11 @@ interface ProposeOptions {
   readonly json?: boolean
 }
 
-/** `weir policy propose|approve|proposals|audit|compare`: the two-person rule, what was served when, and how it did. */
+/** `weir policy propose|approve|proposals|audit|compare`: the two-person rule, the audit log, and comparing policies. */
 export function addAuditCommands(policy: Command): void {
   policy
     .command('propose')
-    .description('hand in a policy file for another person’s approval')
+    .description('propose a policy file, for another person to approve')
     .argument('<file>', 'YAML or JSON')
     .requiredOption('--by <name>', 'your name')
     .requiredOption('--to <dir>', 'folder of proposals: the server’s gateway.require_approval')
@@ -23,8 +23,8 @@ export function addAuditCommands(policy: Command): void {
     .action(runPropose)
   policy
     .command('approve')
-    .description('approve a proposal of someone else: that very text may be served')
-    .argument('<id>', 'as weir policy proposals lists it')
+    .description('approve what someone else proposed, so that exactly this text may be served')
+    .argument('<id>', 'id of the proposal, as weir policy proposals lists it')
     .requiredOption('--by <name>', 'your name')
     .requiredOption('--to <dir>', 'folder of proposals')
     .option('--json', 'print the approval as JSON')
@@ -32,18 +32,16 @@ export function addAuditCommands(policy: Command): void {
     .action(runApprove)
   policy
     .command('proposals')
-    .description('list what was proposed, and who approved it')
+    .description('list the proposals and who approved each')
     .argument('<dir>', 'folder of proposals')
     .option('--json', 'print them as JSON, with their texts')
     .addHelpText('after', '\nExample:\n  weir policy proposals approvals')
     .action(runProposals)
   policy
     .command('audit')
-    .description(
-      'print what was served since when, and check that no line was changed; exit 1 where one was',
-    )
+    .description('print the audit log, and verify that no line was changed; exit 1 if one was')
     .argument('<log>', 'the server’s log folder, or its audit.jsonl')
-    .option('--diff', 'print the lines that each change took out and put in')
+    .option('--diff', 'print the lines that each change removed and added')
     .option('--json', 'print the records and faults as JSON')
     .addHelpText('after', '\nExample:\n  weir policy audit logs')
     .action(runAudit)
@@ -59,7 +57,7 @@ async function runPropose(path: string, options: ProposeOptions): Promise<void> 
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })
-  // what could not be served is not worth anybody's look
+  // nobody should have to read a policy that could not be served
   checkPolicy(text, path)
   const { to, note } = options
   const by = await person(options.by)
@@ -88,7 +86,7 @@ async function runApprove(
   terminal.print(`Approved ${id}: ${proposal.path} of ${proposal.by.name}, by ${by.name}`)
   if (proposal.by.user === by.user && proposal.by.host === by.host) {
     terminal.note(
-      `both were said by the user ${by.user} of ${by.host}: that they are two people rests on their word`,
+      `proposed and approved by the same user, ${by.user}@${by.host}: nothing proves that they are two people`,
     )
   }
 }

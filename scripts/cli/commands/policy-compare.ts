@@ -68,13 +68,13 @@ async function run(path: string, options: { readonly json?: boolean }): Promise<
       terminal.print(`${policy} less ${against}: ${shown(mean)}${clear ? '' : ', not clear of 0'}`)
     }
     terminal.note(
-      `${count(agreed)} rated requests would have gone to the same model under each of them, and count for all`,
+      `${count(agreed)} rated requests would have gone to the same model under every policy, and count for each`,
     )
   }
   const few = arms.filter(({ units }) => units < 30)
   if (few.length > 0) {
     const names = few.map(({ policy }) => policy).join(', ')
-    terminal.note(`fewer than 30 sessions or keys behind ${names}: such intervals are too narrow`)
+    terminal.note(`fewer than 30 sessions or keys for ${names}: their intervals are too narrow`)
   }
 }
 

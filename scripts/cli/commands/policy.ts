@@ -12,28 +12,35 @@ interface ExplainOptions {
   readonly json?: boolean
 }
 
-/** `weir policy check|explain`: what is wrong with a policy file, and what it does with a prompt. */
+/** `weir policy check|explain`: finds what is wrong with a policy file, and shows what it does with a prompt. */
 export function policyCommand(): Command {
   const often = (value: string, before: string[] = []): string[] => [...before, value]
-  const policy = new Command('policy').description('check a policy file, or ask what it does')
+  const policy = new Command('policy').description(
+    'check, try, propose, approve and compare policies',
+  )
   policy
     .command('check')
-    .description('say all that is wrong with a policy file, by line; exit 2 where anything is')
+    .description('list everything that is wrong with a policy file, by line; exit 2 if anything is')
     .argument('<file>', 'YAML or JSON')
     .option('--json', 'print the faults as JSON')
     .addHelpText('after', '\nExample:\n  weir policy check docs/examples/policy.yaml')
     .action(check)
   policy
     .command('explain')
-    .description('say what each step says of a prompt, which one decides, and for which models')
+    .description(
+      'show what each step does with a prompt, which one decides, and which models are asked',
+    )
     .argument('<file>', 'YAML or JSON')
     .argument('<prompt>', 'one user message')
-    .option('--bundle <folder>', 'the learned router; without it, that step is passed')
+    .option(
+      '--bundle <folder>',
+      'bundle of the learned router; without it the learned step is skipped',
+    )
     .option('--model <name>', 'the model that the client names', 'weir')
-    .option('--key <name>', 'as the holder of this key', 'anyone')
-    .option('--session <id>', 'as a request of this session')
-    .option('--metadata <json>', 'of the request, such as {"tier": "free"}')
-    .option('--tag <tag>', 'tag the request; repeat for more', often)
+    .option('--key <name>', 'name of the API key that the request is sent with', 'anyone')
+    .option('--session <id>', 'session that the request belongs to')
+    .option('--metadata <json>', 'metadata of the request, such as {"tier": "free"}')
+    .option('--tag <tag>', 'tag of the request; may be given several times', often)
     .option('--json', 'print the plan as JSON')
     .addHelpText(
       'after',
@@ -54,7 +61,7 @@ async function check(path: string, options: { readonly json?: boolean }): Promis
   else {
     for (const fault of faults) terminal.print(faultError(fault, path).message)
     if (faults.length === 0) {
-      terminal.print(`${path} may be served (${source.hash})`)
+      terminal.print(`${path} is valid (${source.hash})`)
       terminal.print(`Next: weir policy explain ${path} "Prove that sqrt(2) is irrational."`)
     }
   }
@@ -94,10 +101,11 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
     const models = plan.targets.map(({ model }) => model)
     if (kind === 'ensemble') terminal.print(`asks at once: ${models.join(', ')} (ensemble)`)
     else terminal.print(`asks: ${models.join(', then ')}${kind === 'single' ? '' : ` (${kind})`}`)
-    if (plan.propensity < 1) terminal.print(`with a chance of: ${plan.propensity.toFixed(3)}`)
+    if (plan.propensity < 1)
+      terminal.print(`probability of this model: ${plan.propensity.toFixed(3)}`)
   }
   if (options.bundle === undefined && checked.file.learned) {
-    terminal.note('without --bundle, the learned step is passed')
+    terminal.note('without --bundle, the learned step is skipped')
   }
 }
 

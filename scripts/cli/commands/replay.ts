@@ -14,13 +14,13 @@ interface ReplayFlags {
 export function replayCommand(): Command {
   const collect = (value: string, before: readonly string[]): string[] => [...before, value]
   return new Command('replay')
-    .description('say what another threshold or policy would have changed in a decision log')
+    .description('show what another threshold or policy would have changed in a decision log')
     .argument('<decision-log>', 'folder or file that weir serve --log wrote')
     .option('--threshold <number>', 'the threshold to try')
-    .option('--policy <file>', 'the policy file to try on every chat and decision')
+    .option('--policy <file>', 'the policy file to try on every logged chat and decision')
     .option(
       '--bundle <folder>',
-      'with --policy: another router than the one that was logged; needs the log’s text',
+      'with --policy: score with this router instead of the logged one; needs the log’s text',
     )
     .option(
       '--price <model=in/out>',
@@ -48,7 +48,7 @@ async function run(path: string, options: ReplayFlags): Promise<void> {
     return
   }
   if (threshold === undefined) {
-    const expected = 'it, or --policy: something to try'
+    const expected = '--threshold or --policy'
     throw new WeirError('option_invalid', { option: '--threshold', expected, got: 'neither' })
   }
   await runThreshold(path, threshold, options)
@@ -164,12 +164,12 @@ function printReplay(terminal: Terminal, result: PolicyReplay): void {
   terminal.print(`\n${count(changed)} of ${count(requests)} requests change`)
   if (unknown > 0) {
     terminal.note(
-      `${count(unknown)} would be decided by a win rate or a model’s word that the log does not have, and are left as they were; --bundle scores those whose text was logged`,
+      `${count(unknown)} depend on a win rate or a model’s answer that the log does not have, and are counted as unchanged; --bundle scores those whose text was logged`,
     )
   }
   if (unnamed > 0) {
     terminal.note(
-      `${count(unnamed)} asked for a model that the policy does not know: left as they were`,
+      `${count(unnamed)} asked for a model that the policy does not know: counted as unchanged`,
     )
   }
   const { priced, before, after, assumptions } = dollars

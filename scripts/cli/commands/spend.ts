@@ -12,9 +12,11 @@ interface SpendFlags {
 /** `weir spend <folder>`: what a gateway has spent and saved. */
 export function spendCommand(): Command {
   return new Command('spend')
-    .description('sum what a gateway spent and saved, by key, route, model or day; and its budgets')
-    .argument('<folder>', 'the log folder, or gateway.spend.folder')
-    .option('--by <what>', 'key, route, model or day', 'day')
+    .description(
+      'sum what a gateway spent and saved by key, route, model or day, and show its budgets',
+    )
+    .argument('<folder>', 'the server’s log folder, or gateway.spend.folder')
+    .option('--by <what>', 'what to group by: key, route, model or day', 'day')
     .option('--from <day>', 'first day of UTC, such as 2026-11-01')
     .option('--to <day>', 'last day of UTC')
     .option('--json', 'print the sums as one JSON object')
@@ -56,14 +58,14 @@ async function run(path: string, flags: SpendFlags): Promise<void> {
     name,
     period,
     spent_usd: dollarsOf(spent),
-    // of a server that runs, what is under way; of one that crashed, what it will count as spent
+    // reserved by attempts under way; after a crash, what the next start counts as spent
     open_usd: dollarsOf(
       Object.values(open)
         .filter(({ periods }) => periods[name] === period)
         .reduce((sum, { nanos }) => sum + nanos, 0),
     ),
   }))
-  if (stats.torn > 0) terminal.note(`${stats.torn} lines were cut off and are left out`)
+  if (stats.torn > 0) terminal.note(`${stats.torn} lines were cut off by a crash and are left out`)
   if (flags.json) {
     terminal.json({ by, rows, total, budgets, torn: stats.torn })
     return
@@ -103,7 +105,7 @@ async function run(path: string, flags: SpendFlags): Promise<void> {
   )
 }
 
-/** Cents where there are many, else what there is. */
+/** Two decimals from a dollar on, else four. */
 const dollars = (value: number): string => value.toFixed(Math.abs(value) >= 1 ? 2 : 4)
 
 function dayOption(option: string, value: string | undefined): string | undefined {
