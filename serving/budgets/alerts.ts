@@ -1,6 +1,10 @@
-import type { BudgetAlert } from './book.ts'
-import { dollarsOf } from './nanodollars.ts'
-import { postWebhook, webhookUrl } from './webhook.ts'
+import { request as httpRequest, type RequestOptions } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { setTimeout as wait } from 'node:timers/promises'
+import { guardedLookup } from '../upstreams/host-list.ts'
+import type { BudgetAlert } from './ledger.ts'
+import { webhookUrl } from './settings.ts'
+import { dollarsOf } from './units.ts'
 
 export interface AlertsOptions {
   /** hosts that webhooks may be on, as for upstreams */
@@ -12,7 +16,7 @@ export interface AlertsOptions {
   readonly waitMs?: number
 }
 
-/** Tells people of budgets: a warning in the log, and the webhook. No request waits for it. */
+/** Sends alerts: a warning in the log, and the webhook. No request waits for it. */
 export class BudgetAlerts {
   readonly #options: AlertsOptions
   readonly #stopped = new AbortController()
@@ -69,4 +73,55 @@ export class BudgetAlerts {
       onWarning(`budget ${name}: its webhook could not be told`, error)
     }
   }
+}
+
+const ATTEMPTS = 5
+const FIRST_WAIT_MS = 1000
+const TIMEOUT_MS = 5000
+
+export interface WebhookOptions {
+  readonly signal: AbortSignal
+  /** milliseconds before the first retry, doubled each time */
+  readonly waitMs?: number
+}
+
+/** Posts JSON until a 2xx comes, a few times. Redirects are not followed. @throws the last failure */
+async function postWebhook(
+  url: URL,
+  value: unknown,
+  { signal, waitMs = FIRST_WAIT_MS }: WebhookOptions,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await post(url, JSON.stringify(value), signal)
+    } catch (error) {
+      if (attempt >= ATTEMPTS || signal.aborted) throw error
+      await wait(waitMs * 2 ** (attempt - 1), undefined, { signal, ref: false })
+    }
+  }
+}
+
+function post(url: URL, text: string, signal: AbortSignal): Promise<void> {
+  const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+  return new Promise((resolve, reject) => {
+    const request = send(
+      url,
+      {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+        lookup: guardedLookup as NonNullable<RequestOptions['lookup']>,
+        agent: false,
+        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+      },
+      (response) => {
+        response.resume()
+        const { statusCode = 0 } = response
+        // the response's text and the URL may hold a token
+        if (statusCode >= 200 && statusCode < 300) resolve()
+        else reject(new Error(`HTTP ${statusCode}`))
+      },
+    )
+    request.on('error', reject)
+    request.end(text)
+  })
 }

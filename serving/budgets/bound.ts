@@ -1,6 +1,6 @@
 import type { Price } from '../../models/prices.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
-import { type Nanodollars, nanosOf } from './nanodollars.ts'
+import { type Nanodollars, nanosOf } from './units.ts'
 
 /** What bounds an answer of a model. */
 export interface ModelTerms {

@@ -1,22 +1,27 @@
 import { join } from 'node:path'
 import type { Registry } from 'prom-client'
 import { WeirError } from '../../core/errors.ts'
+import { registerLean } from '../../core/lean-metric.ts'
 import type { Price } from '../../models/prices.ts'
 import type { PrimaryChannel } from '../state/primary-channel.ts'
-import type { BudgetAuthority } from './authority.ts'
-import type { BudgetRefusal } from './book.ts'
 import type { ModelTerms } from './bound.ts'
-import { assertBudgetsFit } from './budgets-fit.ts'
-import { DeclaredBudgets } from './declared-budgets.ts'
-import { dollarsOf } from './nanodollars.ts'
-import { budgetMetrics, openAuthority } from './open-authority.ts'
-import { remoteAuthority } from './remote-authority.ts'
-import { type BudgetQuestion, type Reservation, Reservations } from './reservations.ts'
-import type { BudgetSettings } from './settings.ts'
-import { SpendJournal } from './spend-journal.ts'
-import { type SpentRequest, spendOf } from './spend-of.ts'
-import type { SpendReport } from './spend-report.ts'
-import { SpendTable } from './spend-table.ts'
+import type { BudgetRefusal, BudgetState } from './ledger.ts'
+import {
+  type BudgetQuestion,
+  DeclaredBudgets,
+  type Reservation,
+  Reservations,
+} from './reservations.ts'
+import { type BudgetSettings, checkBudgets } from './settings.ts'
+import {
+  SpendJournal,
+  type SpendReport,
+  SpendTable,
+  type SpentRequest,
+  spendEntries,
+} from './spend.ts'
+import { type BudgetStore, openLocalStore, remoteStore } from './store.ts'
+import { dollarsOf } from './units.ts'
 
 /** A model of `gateway.models`, as budgets see it. */
 export interface BudgetedModel {
@@ -86,7 +91,7 @@ export function spendFolderOf(
 /** @throws config_invalid */
 export function openBudgets(options: OpenBudgetsOptions): Budgets {
   const { models, allowHosts, folder, owner, now, onWarning } = options
-  const authority = openStore(options)
+  const store = storeOf(options)
   const terms = termsOf(models)
   const declared = new DeclaredBudgets()
   const table = new SpendTable()
@@ -95,14 +100,14 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   const overrun = new Set<string>()
 
   const check: Budgets['check'] = (source, budgets, tiers = {}) => {
-    if (budgets.length > 0 && !authority) {
+    if (budgets.length > 0 && !store) {
       throw new WeirError('config_invalid', {
         where: SPEND_WHERE,
         expected: 'it, or log.folder, beside budgets',
         got: 'no folder to keep them in',
       })
     }
-    assertBudgetsFit(budgets, {
+    checkBudgets(budgets, {
       where: source,
       models,
       terms,
@@ -114,7 +119,7 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   const declare: Budgets['declare'] = (source, budgets, tiers = {}) => {
     check(source, budgets, tiers)
     declared.set(source, budgets, tiers)
-    authority?.declare(declared.all)
+    store?.declare(declared.all)
   }
   declare('gateway.budgets', options.budgets)
 
@@ -132,9 +137,9 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
             ),
         })
   const reservations =
-    authority &&
+    store &&
     new Reservations({
-      authority,
+      store,
       declared,
       terms,
       owner,
@@ -149,9 +154,9 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   return {
     reserve: (question) => reservations?.reserve(question),
     query: (question) => reservations?.query(question),
-    refused: (budget) => authority?.refused(budget),
+    refused: (budget) => store?.refused(budget),
     record(request) {
-      for (const line of spendOf(request, now())) {
+      for (const line of spendEntries(request, now())) {
         table.add(line)
         journal?.append(line)
       }
@@ -161,21 +166,21 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
     report: async () => ({
       since: new Date(since).toISOString(),
       cells: table.cells,
-      budgets: (await authority?.states()) ?? [],
+      budgets: (await store?.states()) ?? [],
     }),
     async close() {
       journal?.close()
-      await authority?.close()
+      await store?.close()
     },
   }
 }
 
 /** The primary's in a worker, else this process's own; none without a folder. */
-function openStore(options: OpenBudgetsOptions): BudgetAuthority | undefined {
+function storeOf(options: OpenBudgetsOptions): BudgetStore | undefined {
   const { folder, primary, allowHosts, registry, now, onWarning } = options
   if (folder === undefined) return undefined
-  if (primary) return remoteAuthority(primary, now)
-  const local = openAuthority({ folder, where: SPEND_WHERE, allowHosts, now, onWarning })
+  if (primary) return remoteStore(primary, now)
+  const local = openLocalStore({ folder, where: SPEND_WHERE, allowHosts, now, onWarning })
   budgetMetrics(registry, () => local.states())
   return local
 }
@@ -187,4 +192,29 @@ function termsOf(models: Readonly<Record<string, BudgetedModel>>): Map<string, M
     if (price && context !== undefined) terms.set(name, { price, context, outputTokens })
   }
   return terms
+}
+
+/** Shows budgets in `GET /metrics`. */
+export function budgetMetrics(registry: Registry, states: () => readonly BudgetState[]): void {
+  const show = (
+    name: string,
+    help: string,
+    type: 'gauge' | 'counter',
+    value: (state: BudgetState) => number,
+  ): void =>
+    registerLean(registry, name, help, type, () =>
+      states().map((state) => ({ labels: { budget: state.name }, value: value(state) })),
+    )
+  show(
+    'weir_budget_used_ratio',
+    'Spent share of a budget in its period; what is under way is not in it.',
+    'gauge',
+    ({ spent_usd, usd }) => spent_usd / usd,
+  )
+  show(
+    'weir_budget_refused_total',
+    'Questions to models that did not fit into a budget.',
+    'counter',
+    ({ refused }) => refused,
+  )
 }

@@ -1,10 +1,9 @@
 import { type ErrorCode, WeirError } from '../../core/errors.ts'
-import type { BudgetAuthority } from './authority.ts'
-import type { BudgetRefusal, Claim } from './book.ts'
 import { type ModelTerms, type Question, upperBound } from './bound.ts'
-import type { SpendLabels } from './budget-scope.ts'
-import type { DeclaredBudgets } from './declared-budgets.ts'
-import { type Nanodollars, nanosOf } from './nanodollars.ts'
+import type { BudgetRefusal, Claim } from './ledger.ts'
+import { type BudgetSettings, counts, type SpendLabels } from './settings.ts'
+import type { BudgetStore } from './store.ts'
+import { type Nanodollars, nanosOf } from './units.ts'
 
 /** One question to a model: what budgets count it under, and what bounds its cost. */
 export type BudgetQuestion = Question & Omit<SpendLabels, 'tier'>
@@ -20,7 +19,7 @@ export interface Reservation {
 }
 
 export interface ReservationsOptions {
-  readonly authority: BudgetAuthority
+  readonly store: BudgetStore
   readonly declared: DeclaredBudgets
   /** by model: what budgets need to know of it, where that is known */
   readonly terms: ReadonlyMap<string, ModelTerms>
@@ -47,10 +46,10 @@ export class Reservations {
   reserve(question: BudgetQuestion): Reservation | undefined | Promise<Reservation | undefined> {
     const claim = this.#claim(question)
     if (!claim) return undefined
-    const { authority, owner } = this.#options
+    const { store, owner } = this.#options
     const { model } = question
     const id = `${owner}-${++this.#count}`
-    const verdict = authority.reserve(id, claim)
+    const verdict = store.reserve(id, claim)
     const judged = (refusal: BudgetRefusal | undefined): Reservation => {
       if (refusal) throw refusalError(refusal, model)
       return this.#reservation(id, model, claim)
@@ -61,7 +60,7 @@ export class Reservations {
   /** Why `reserve` would refuse the question now, as far as this process knows. Changes nothing, never waits. */
   query(question: BudgetQuestion): BudgetRefusal | undefined {
     const claim = this.#claim(question)
-    return claim && this.#options.authority.query(claim)
+    return claim && this.#options.store.query(claim)
   }
 
   #claim(question: BudgetQuestion): Claim | undefined {
@@ -74,13 +73,13 @@ export class Reservations {
   }
 
   #reservation(id: string, model: string, { nanos: bound }: Claim): Reservation {
-    const { authority, onOverrun } = this.#options
+    const { store, onOverrun } = this.#options
     let ended = false
     const end = (nanos: Nanodollars): void => {
       if (ended) return
       ended = true
       if (nanos > bound) onOverrun(model, bound, nanos)
-      authority.settle(id, nanos)
+      store.commit(id, nanos)
     }
     return {
       commit: (usd) => end(nanosOf(usd)),
@@ -102,4 +101,52 @@ const REASONS: Readonly<Record<BudgetRefusal['reason'], string>> = {
   spent: 'has too little left for what this answer may cost; a smaller max_tokens may fit',
   held: 'is taken up by answers under way; some of it comes back when they end',
   too_large: 'is less than this answer alone may cost; max_tokens bounds it',
+}
+
+/**
+ * The budgets of a process: of its configuration and of the policies it serves. All of them count for every
+ * request; where two sources have one of the same name it is one budget, as the later one says.
+ */
+export class DeclaredBudgets {
+  readonly #sources = new Map<string, Source>()
+  #budgets: readonly BudgetSettings[] = []
+  #tiers: ReadonlyMap<string, string> = new Map()
+
+  get empty(): boolean {
+    return this.#budgets.length === 0
+  }
+
+  get all(): readonly BudgetSettings[] {
+    return this.#budgets
+  }
+
+  /** @param tiers of keys, by name */
+  set(
+    source: string,
+    budgets: readonly BudgetSettings[],
+    tiers: Readonly<Record<string, string>> = {},
+  ): void {
+    this.#sources.set(source, { budgets, tiers })
+    const sources = [...this.#sources.values()]
+    const all = sources.flatMap((one) =>
+      one.budgets.map((budget) => [budget.name, budget] as const),
+    )
+    this.#budgets = [...new Map(all).values()]
+    this.#tiers = new Map(sources.flatMap((one) => Object.entries(one.tiers)))
+  }
+
+  /** Names of the budgets that count a question. */
+  counting(labels: Omit<SpendLabels, 'tier'>): string[] {
+    const tier = this.#tiers.get(labels.key)
+    const names: string[] = []
+    for (const budget of this.#budgets) {
+      if (counts(budget, { ...labels, tier })) names.push(budget.name)
+    }
+    return names
+  }
+}
+
+interface Source {
+  readonly budgets: readonly BudgetSettings[]
+  readonly tiers: Readonly<Record<string, string>>
 }

@@ -1,30 +1,30 @@
 import type { SegmentFile } from '../../core/segments.ts'
 
-/** Whether writing works, told on when it begins to fail and when it works again, not at every failure. */
+/** Whether writing works. Reports when it begins to fail and when it works again, not every failure. */
 export class WriteHealth {
-  readonly #told: (failure: Error | undefined) => void
+  readonly #report: (failure: Error | undefined) => void
   failing = false
 
-  /** @param told once with the failure, and once without when it is over */
-  constructor(told: (failure: Error | undefined) => void) {
-    this.#told = told
+  /** @param report called once with the failure, and once without when it is over */
+  constructor(report: (failure: Error | undefined) => void) {
+    this.#report = report
   }
 
-  /** Writes; what the disk says is told on and not thrown. */
+  /** Writes; a failure is reported and not thrown. */
   attempt(write: () => void): void {
     try {
       write()
-      if (this.failing) this.#told(undefined)
+      if (this.failing) this.#report(undefined)
       this.failing = false
     } catch (error) {
       const first = !this.failing
       this.failing = true
-      if (first) this.#told(error instanceof Error ? error : new Error(String(error)))
+      if (first) this.#report(error instanceof Error ? error : new Error(String(error)))
     }
   }
 }
 
-/** Syncs and closes; that the disk fails was told before, where it matters. */
+/** Syncs and closes. A failing disk was reported before, where it matters. */
 export function closeSynced(file: SegmentFile | undefined): void {
   try {
     file?.sync()

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
-import type { SpendReport } from '../budgets/spend-report.ts'
-import { SPEND_GROUPS, SpendTable } from '../budgets/spend-table.ts'
+import { SPEND_GROUPS, type SpendReport, SpendTable } from '../budgets/spend.ts'
+
 import type { Fleet, ReloadReport } from '../router/fleet.ts'
 import { type BareServices, bareApp } from './app.ts'
 import type { Reloader } from './reloader.ts'

@@ -1,8 +1,6 @@
-import type { BudgetState } from '../budgets/book.ts'
-import { BudgetDesk } from '../budgets/budget-desk.ts'
-import { SPEND_WHERE, spendFolderOf } from '../budgets/open.ts'
-import { budgetMetrics, openAuthority } from '../budgets/open-authority.ts'
-import { BUDGET_TOPIC } from '../budgets/remote-authority.ts'
+import type { BudgetState } from '../budgets/ledger.ts'
+import { budgetMetrics, SPEND_WHERE, spendFolderOf } from '../budgets/open.ts'
+import { BUDGET_TOPIC, openLocalStore, PrimaryBudgets } from '../budgets/store.ts'
 import type { TopicHandler } from '../state/primary-channel.ts'
 import { PrimaryRateLimits, RATE_TOPIC } from '../state/rate-limit.ts'
 import type { ServeConfig } from './config.ts'
@@ -34,24 +32,24 @@ export async function openPrimaryState(
   const rates = new PrimaryRateLimits(workers)
   const handlers = new Map<string, TopicHandler>([[RATE_TOPIC, rates.answer]])
   const folder = spendFolderOf(config.gateway, config.log)
-  const authority =
+  const store =
     folder === undefined
       ? undefined
-      : openAuthority({
+      : openLocalStore({
           folder,
           where: SPEND_WHERE,
           allowHosts: config.gateway?.allow_hosts,
           now,
           onWarning,
         })
-  const budgets = authority && new BudgetDesk(authority)
+  const budgets = store && new PrimaryBudgets(store)
   const { Registry } = await import('prom-client')
   const registry = new Registry()
-  if (authority && budgets) {
+  if (store && budgets) {
     // a folder that is in use is known before any worker starts
-    authority.declare(config.gateway?.budgets ?? [])
+    store.declare(config.gateway?.budgets ?? [])
     handlers.set(BUDGET_TOPIC, budgets.answer)
-    budgetMetrics(registry, () => authority.states())
+    budgetMetrics(registry, () => store.states())
   }
   return {
     handlers,
@@ -59,10 +57,10 @@ export async function openPrimaryState(
       rates.gone(worker)
       budgets?.gone(worker)
     },
-    budgets: () => authority?.states() ?? [],
+    budgets: () => store?.states() ?? [],
     metrics: () => registry.metrics(),
     async close() {
-      await authority?.close()
+      await store?.close()
     },
   }
 }

@@ -1,6 +1,6 @@
 import cluster, { type Worker } from 'node:cluster'
 import { WeirError } from '../../core/errors.ts'
-import { joinedReport, type SpendReport } from '../budgets/spend-report.ts'
+import { joinedReport, type SpendReport } from '../budgets/spend.ts'
 import type { ReloadReport } from '../router/fleet.ts'
 import { answerTopics, openPrimaryChannel, type PrimaryChannel } from '../state/primary-channel.ts'
 import type { AdminBackend, RouterStatus } from './admin.ts'

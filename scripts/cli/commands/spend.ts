@@ -30,11 +30,11 @@ export function spendCommand(): Command {
 async function run(path: string, flags: SpendFlags): Promise<void> {
   const { choiceOption } = await import('../options.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { readBudgets } = await import('../../../serving/budgets/budget-lines.ts')
-  const { dollarsOf } = await import('../../../serving/budgets/nanodollars.ts')
-  const { readSpend, spendFolder } = await import('../../../serving/budgets/read-spend.ts')
+  const { readJournal } = await import('../../../serving/budgets/journal.ts')
+  const { dollarsOf } = await import('../../../serving/budgets/units.ts')
+  const { readSpend, spendFolder } = await import('../../../serving/budgets/spend.ts')
   const { SPEND_GROUPS, SpendTable, addSums, noSums } = await import(
-    '../../../serving/budgets/spend-table.ts'
+    '../../../serving/budgets/spend.ts'
   )
   const terminal = openTerminal()
   const by = choiceOption('--by', flags.by, SPEND_GROUPS)
@@ -53,7 +53,7 @@ async function run(path: string, flags: SpendFlags): Promise<void> {
   const rows = spending.by(by)
   const total = noSums()
   for (const row of rows) addSums(total, row)
-  const { balances, open } = readBudgets(folder).state
+  const { balances, open } = readJournal(folder).state
   const budgets = Object.entries(balances).map(([name, { period, spent }]) => ({
     name,
     period,

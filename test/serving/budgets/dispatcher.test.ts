@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
 import type { ModelTerms } from '../../../serving/budgets/bound.ts'
-import { DeclaredBudgets } from '../../../serving/budgets/declared-budgets.ts'
-import { openLocalAuthority } from '../../../serving/budgets/local-authority.ts'
-import { Reservations } from '../../../serving/budgets/reservations.ts'
+import { DeclaredBudgets, Reservations } from '../../../serving/budgets/reservations.ts'
+import { openDiskStore } from '../../../serving/budgets/store.ts'
+
 import { Backend } from '../../../serving/gateway/backend.ts'
 import { Breaker } from '../../../serving/gateway/breaker.ts'
 import type { Dispatch } from '../../../serving/gateway/dispatch.ts'
@@ -83,14 +83,14 @@ for (const seed of [31, 32, 33]) {
       budget({ usd: limits.all, per: 'total' }),
       budget({ name: 'dear', usd: limits.dear, per: 'total', of: { model: 'dear' } }),
     ])
-    const authority = openLocalAuthority({
+    const store = openDiskStore({
       folder,
       lock: () => ({ release: () => {} }),
       now: Date.now,
       onWarning: () => {},
       onAlert: () => {},
     })
-    authority.declare(declared.all)
+    store.declare(declared.all)
     const overruns: string[] = []
     const now = (): number => performance.now()
     const models = new Map(
@@ -109,7 +109,7 @@ for (const seed of [31, 32, 33]) {
       random: () => random.next(),
       admit: reserving(
         new Reservations({
-          authority,
+          store,
           declared,
           terms: new Map([...models.keys()].map((name) => [name, terms])),
           owner: 'p',
@@ -157,13 +157,13 @@ for (const seed of [31, 32, 33]) {
     await Promise.all(running)
     expect(overruns).toEqual([])
     expect([answered > 20, refused.budget_spent > 20, unknown > 3]).toEqual([true, true, true])
-    const spent = Object.fromEntries(authority.states().map((state) => [state.name, state]))
+    const spent = Object.fromEntries(store.states().map((state) => [state.name, state]))
     for (const name of ['all', 'dear'] as const) {
       expect(spent[name]!.held_usd).toBe(0)
       expect(spent[name]!.spent_usd * 1e9).toBeGreaterThanOrEqual(billed[name])
       expect(spent[name]!.spent_usd).toBeLessThanOrEqual(limits[name])
     }
-    authority.close()
+    store.close()
     rmSync(folder, { recursive: true })
   })
 }

@@ -16,7 +16,10 @@ export interface FakeWorker {
 type Listener = (message: unknown) => void
 
 /** A worker and its primary in one process: messages are copied and arrive a turn later, as between processes. */
-export function fakeWorker(number: number, desks: ReadonlyMap<string, TopicHandler>): FakeWorker {
+export function fakeWorker(
+  number: number,
+  handlers: ReadonlyMap<string, TopicHandler>,
+): FakeWorker {
   let alive = true
   const sent: unknown[] = []
   const up: Listener[] = []
@@ -33,7 +36,7 @@ export function fakeWorker(number: number, desks: ReadonlyMap<string, TopicHandl
       onMessage: (listener) => up.push(listener),
     },
     number,
-    desks,
+    handlers,
     (error) => {
       throw error
     },

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { BudgetRefusal, Claim } from '../../../serving/budgets/book.ts'
-import { DeclaredBudgets } from '../../../serving/budgets/declared-budgets.ts'
-import { Reservations } from '../../../serving/budgets/reservations.ts'
+import type { BudgetRefusal, Claim } from '../../../serving/budgets/ledger.ts'
+import { DeclaredBudgets, Reservations } from '../../../serving/budgets/reservations.ts'
+
 import type { BudgetSettings } from '../../../serving/budgets/settings.ts'
 import type { Dispatch } from '../../../serving/gateway/dispatch.ts'
 import { Ledger } from '../../../serving/gateway/ledger.ts'
@@ -11,7 +11,7 @@ import { budget } from './budget.ts'
 
 const PRICE = { input: 1, output: 2, cached_input: 0.5 }
 
-/** An authority that lets all through, or refuses with what it is given; tells what it was asked. */
+/** An store that lets all through, or refuses with what it is given; tells what it was asked. */
 function admission(
   budgets: readonly BudgetSettings[],
   refusal?: BudgetRefusal | Promise<BudgetRefusal>,
@@ -22,7 +22,7 @@ function admission(
   const declared = new DeclaredBudgets()
   declared.set('test', budgets, { shop: 'free' })
   const reservations = new Reservations({
-    authority: {
+    store: {
       declare: () => {},
       reserve: (_, claim) => {
         claims.push(claim)
@@ -30,7 +30,7 @@ function admission(
       },
       query: () => undefined,
       refused: () => {},
-      settle: (_, nanos) => settled.push(nanos),
+      commit: (_, nanos) => settled.push(nanos),
       states: () => [],
       close: () => {},
     },

@@ -12,33 +12,32 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { lockFolder } from '../../../core/lock.ts'
 import { createRandom } from '../../../core/random.ts'
-import { BudgetBook } from '../../../serving/budgets/book.ts'
-import { BudgetJournal } from '../../../serving/budgets/budget-journal.ts'
-import { readBudgets } from '../../../serving/budgets/budget-lines.ts'
-import {
-  type LocalAuthority,
-  openLocalAuthority,
-} from '../../../serving/budgets/local-authority.ts'
-import { openAuthority } from '../../../serving/budgets/open-authority.ts'
+import { BudgetJournal, readJournal } from '../../../serving/budgets/journal.ts'
+import { BudgetLedger } from '../../../serving/budgets/ledger.ts'
 import type { BudgetSettings } from '../../../serving/budgets/settings.ts'
+import {
+  type LocalBudgetStore,
+  openDiskStore,
+  openLocalStore,
+} from '../../../serving/budgets/store.ts'
 import { budget } from './budget.ts'
 
 const NOON = Date.UTC(2026, 10, 21, 12)
 let folder: string
 const warnings: string[] = []
-const opened: LocalAuthority[] = []
+const opened: LocalBudgetStore[] = []
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'weir-budgets-'))
   warnings.length = 0
 })
 afterEach(async () => {
-  for (const authority of opened.splice(0)) await authority.close()
+  for (const store of opened.splice(0)) await store.close()
   rmSync(folder, { recursive: true, force: true })
 })
 
 /** A server's start. One that was opened before and not closed has crashed: its settlements are not all on disk. */
 function start(budgets: readonly BudgetSettings[] = [budget({ per: 'total' })], now = NOON) {
-  const authority = openLocalAuthority({
+  const store = openDiskStore({
     folder,
     // a crash in here ends no process: nothing would give a lock back
     lock: () => ({ release: () => {} }),
@@ -46,14 +45,14 @@ function start(budgets: readonly BudgetSettings[] = [budget({ per: 'total' })], 
     onWarning: (message) => warnings.push(message),
     onAlert: ({ level }) => warnings.push(`alert ${level}`),
   })
-  opened.push(authority)
-  authority.declare(budgets)
-  return authority
+  opened.push(store)
+  store.declare(budgets)
+  return store
 }
 
 const claim = (nanos: number, ...budgets: string[]) => ({ budgets, nanos })
-const spent = (authority: LocalAuthority) =>
-  authority.states().map(({ spent_usd }) => Math.round(spent_usd * 1e9))
+const spent = (store: LocalBudgetStore) =>
+  store.states().map(({ spent_usd }) => Math.round(spent_usd * 1e9))
 const newest = () =>
   join(
     folder,
@@ -66,7 +65,7 @@ const newest = () =>
 test('a server that was stopped goes on where it was', () => {
   const first = start()
   first.reserve('a', claim(500, 'all'))
-  first.settle('a', 300)
+  first.commit('a', 300)
   first.close()
   expect(spent(start())).toEqual([300])
   expect(warnings).toEqual([])
@@ -75,7 +74,7 @@ test('a server that was stopped goes on where it was', () => {
 test('what was under way when it crashed counts at its upper bound', () => {
   const first = start()
   first.reserve('a', claim(500, 'all'))
-  first.settle('a', 300)
+  first.commit('a', 300)
   first.reserve('b', claim(200, 'all'))
   const second = start()
   expect(spent(second)).toEqual([300 + 200])
@@ -90,7 +89,7 @@ test('what was under way when it crashed counts at its upper bound', () => {
 test('a settlement that never reached the disk counts at its claim', () => {
   const first = start()
   first.reserve('a', claim(500, 'all'))
-  first.settle('a', 300)
+  first.commit('a', 300)
   expect(spent(start())).toEqual([500])
 })
 
@@ -98,18 +97,18 @@ test('levels that were told are not told again', () => {
   const budgets = [budget({ usd: 1e-6, per: 'total', alert_at: [0.5, 0.9] })]
   const first = start(budgets)
   first.reserve('a', claim(600, 'all'))
-  first.settle('a', 600)
+  first.commit('a', 600)
   first.close()
   const second = start(budgets)
   second.reserve('b', claim(350, 'all'))
-  second.settle('b', 350)
+  second.commit('b', 350)
   expect(warnings).toEqual(['alert 0.5', 'alert 0.9'])
 })
 
 test('a budget of yesterday is whole today', () => {
   const first = start([budget(), budget({ name: 'month', per: 'month' })])
   first.reserve('a', claim(600, 'all', 'month'))
-  first.settle('a', 600)
+  first.commit('a', 600)
   first.reserve('b', claim(100, 'all', 'month'))
   first.close()
   const second = start([budget(), budget({ name: 'month', per: 'month' })], NOON + 86_400_000)
@@ -127,36 +126,36 @@ test('a last line that was cut off is left out and told', () => {
 test('a segment whose state was cut off is passed over for the one before it', () => {
   const first = start()
   first.reserve('a', claim(500, 'all'))
-  const { segments } = readBudgets(folder)
+  const { segments } = readJournal(folder)
   const torn = `budget-${String(segments.at(-1)! + 1).padStart(8, '0')}.jsonl`
   writeFileSync(join(folder, torn), '{"object":"budget_state","format":1,"ti')
   expect(spent(start())).toEqual([500])
 })
 
 test('old segments go, and what is left holds all', () => {
-  const book = new BudgetBook(
+  const ledger = new BudgetLedger(
     () => NOON,
     () => {},
   )
-  book.declare([budget({ per: 'total' })])
+  ledger.declare([budget({ per: 'total' })])
   const journal = new BudgetJournal({
     folder,
     segments: [],
-    state: () => book.state(),
+    state: () => ledger.state(),
     now: () => NOON,
     onHealth: () => {},
     segmentBytes: 2000,
   })
   for (let i = 0; i < 200; i++) {
     const id = String(i)
-    book.reserve(id, claim(10, 'all'))
-    journal.now({ object: 'hold', id, ...book.held(id)! })
+    ledger.reserve(id, claim(10, 'all'))
+    journal.now({ object: 'hold', id, ...ledger.held(id)! })
     if (i === 0) continue
-    book.settle(id, 7)
+    ledger.commit(id, 7)
     journal.soon({ object: 'settle', id, nanos: 7 })
   }
   journal.close()
-  const { state, segments } = readBudgets(folder)
+  const { state, segments } = readJournal(folder)
   expect(segments.length).toBe(2)
   expect(segments[1]).toBeGreaterThan(5)
   expect(state.balances.all!.spent).toBe(199 * 7)
@@ -165,25 +164,25 @@ test('old segments go, and what is left holds all', () => {
 
 test('on a disk that fails budgets hold in memory, and are written whole when it works again', () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-  const book = new BudgetBook(
+  const ledger = new BudgetLedger(
     () => NOON,
     () => {},
   )
-  book.declare([budget({ per: 'total' })])
+  ledger.declare([budget({ per: 'total' })])
   const health: string[] = []
   const gone = join(folder, 'gone')
   const journal = new BudgetJournal({
     folder: gone,
     segments: [],
-    state: () => book.state(),
+    state: () => ledger.state(),
     now: () => NOON,
     onHealth: (failure) => health.push(failure ? 'fails' : 'works'),
     segmentBytes: 1,
   })
   rmSync(gone, { recursive: true })
   for (const id of ['a', 'b', 'c']) {
-    book.reserve(id, claim(300, 'all'))
-    journal.now({ object: 'hold', id, ...book.held(id)! })
+    ledger.reserve(id, claim(300, 'all'))
+    journal.now({ object: 'hold', id, ...ledger.held(id)! })
   }
   vi.advanceTimersByTime(1000)
   expect(health).toEqual(['fails'])
@@ -192,12 +191,12 @@ test('on a disk that fails budgets hold in memory, and are written whole when it
   expect(health).toEqual(['fails', 'works'])
   vi.useRealTimers()
   journal.close()
-  expect(Object.keys(readBudgets(gone).state.open)).toEqual(['a', 'b', 'c'])
+  expect(Object.keys(readJournal(gone).state.open)).toEqual(['a', 'b', 'c'])
 })
 
 describe('the folder', () => {
   const server = () =>
-    openAuthority({
+    openLocalStore({
       folder,
       where: 'gateway.spend.folder',
       allowHosts: undefined,
@@ -238,7 +237,7 @@ for (const seed of [11, 12, 13, 14]) {
       budget({ name: 'all', usd: 0.0006, per: 'total' }),
       budget({ name: 'half', usd: 0.0002, per: 'total', action: 'downgrade' }),
     ]
-    let authority = start(budgets)
+    let store = start(budgets)
     let under: { id: string; cost: number }[] = []
     const billed = { all: 0, half: 0 }
     let crashes = 0
@@ -248,13 +247,13 @@ for (const seed of [11, 12, 13, 14]) {
         // kill -9: what was asked goes on at the upstream, and is billed
         under = []
         crashes++
-        if (random.next() < 0.3) appendFileSync(newest(), '{"object":"settle","id":"')
-        authority = start(budgets)
+        if (random.next() < 0.3) appendFileSync(newest(), '{"object":"commit","id":"')
+        store = start(budgets)
       } else if (dice < 0.6 && under.length < 20) {
         const nanos = 1 + below(3000)
         const names = random.next() < 0.5 ? ['all'] : ['all', 'half']
         const id = `${crashes}-${step}`
-        if (!authority.reserve(id, claim(nanos, ...names))) {
+        if (!store.reserve(id, claim(nanos, ...names))) {
           const cost = below(nanos + 1)
           under.push({ id, cost })
           billed.all += cost
@@ -262,14 +261,14 @@ for (const seed of [11, 12, 13, 14]) {
         }
       } else if (under.length > 0) {
         const { id, cost } = under.splice(below(under.length), 1)[0]!
-        authority.settle(id, cost)
+        store.commit(id, cost)
       }
       expect(billed.all).toBeLessThanOrEqual(600_000)
       expect(billed.half).toBeLessThanOrEqual(200_000)
     }
-    for (const { id, cost } of under) authority.settle(id, cost)
+    for (const { id, cost } of under) store.commit(id, cost)
     expect(crashes).toBeGreaterThan(3)
-    const [all, half] = spent(authority)
+    const [all, half] = spent(store)
     expect(all).toBeGreaterThanOrEqual(billed.all)
     expect(half).toBeGreaterThanOrEqual(billed.half)
     expect(all).toBeLessThanOrEqual(600_000)

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { writeBundle } from '../../../models/bundle/write.ts'
-import { BudgetBook } from '../../../serving/budgets/book.ts'
-import { readBudgets } from '../../../serving/budgets/budget-lines.ts'
-import type { SpendReport } from '../../../serving/budgets/spend-report.ts'
+import { readJournal } from '../../../serving/budgets/journal.ts'
+import { BudgetLedger } from '../../../serving/budgets/ledger.ts'
+import type { SpendReport } from '../../../serving/budgets/spend.ts'
 import { lexicalDraft } from '../../scripts/lexical-draft.ts'
 import { startServing, workersOf } from '../../scripts/weir-process.ts'
 import { type ScriptedUpstream, scriptedUpstream } from '../upstreams/scripted-upstream.ts'
@@ -132,10 +132,10 @@ test.skipIf(process.platform !== 'linux')(
     served.child.kill('SIGKILL')
     await once(served.child, 'exit')
     // its workers go with it; what the next one starts from
-    const { state: kept } = readBudgets(join(root, 'log', 'spend'))
-    const book = new BudgetBook(Date.now, () => {}, kept)
-    book.declare([budget({ usd: LIMIT, per: 'total' })])
-    const [after] = book.states()
+    const { state: kept } = readJournal(join(root, 'log', 'spend'))
+    const ledger = new BudgetLedger(Date.now, () => {}, kept)
+    ledger.declare([budget({ usd: LIMIT, per: 'total' })])
+    const [after] = ledger.states()
     expect(after!.spent_usd).toBeGreaterThanOrEqual(state!.spent_usd - 1e-9)
     expect(after!.spent_usd).toBeLessThanOrEqual(LIMIT)
   },

@@ -3,10 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { spendCommand } from '../../../scripts/cli/commands/spend.ts'
-import { readSpend, spendFolder } from '../../../serving/budgets/read-spend.ts'
-import { SpendJournal } from '../../../serving/budgets/spend-journal.ts'
-import type { SpendLine } from '../../../serving/budgets/spend-line.ts'
-import { SpendTable } from '../../../serving/budgets/spend-table.ts'
+import {
+  readSpend,
+  type SpendEntry,
+  SpendJournal,
+  SpendTable,
+  spendFolder,
+} from '../../../serving/budgets/spend.ts'
+
 import { buildAdminApp, localBackend } from '../../../serving/server/admin.ts'
 import { createReloader } from '../../../serving/server/reloader.ts'
 import { EASY, type GatewayApp, gatewayApp, HARD, user } from '../gateway/gateway-app.ts'
@@ -19,7 +23,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-const line = (more: Partial<SpendLine> = {}): SpendLine => ({
+const line = (more: Partial<SpendEntry> = {}): SpendEntry => ({
   object: 'spend',
   id: 'r1',
   time: NOON,
@@ -40,7 +44,7 @@ function journal(owner = 'a', clock = { now: NOON }) {
 
 async function all(from?: string, to?: string) {
   const stats = { torn: 0 }
-  const lines: SpendLine[] = []
+  const lines: SpendEntry[] = []
   const days = { ...(from ? { from } : {}), ...(to ? { to } : {}) }
   for await (const one of readSpend(folder, stats, days)) lines.push(one)
   return { lines, torn: stats.torn }
@@ -175,7 +179,7 @@ describe('what a gateway spends', () => {
     }
     const { rows, total, budgets } = JSON.parse(await weir(folder, '--by', 'model', '--json'))
     expect(
-      rows.map(({ name, requests }: SpendLine & { name: string }) => [name, requests]),
+      rows.map(({ name, requests }: SpendEntry & { name: string }) => [name, requests]),
     ).toEqual([
       ['big', 1],
       ['small', 1],

@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
-import { BudgetDesk } from '../../../serving/budgets/budget-desk.ts'
-import { openAuthority } from '../../../serving/budgets/open-authority.ts'
-import { BUDGET_TOPIC, remoteAuthority } from '../../../serving/budgets/remote-authority.ts'
+import {
+  BUDGET_TOPIC,
+  openLocalStore,
+  PrimaryBudgets,
+  remoteStore,
+} from '../../../serving/budgets/store.ts'
 import type { TopicHandler } from '../../../serving/state/primary-channel.ts'
 import {
   LeasedRateLimit,
@@ -33,7 +36,7 @@ describe('budgets of several workers', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
   function primary() {
-    const authority = openAuthority({
+    const store = openLocalStore({
       folder,
       where: 'x',
       allowHosts: undefined,
@@ -42,65 +45,65 @@ describe('budgets of several workers', () => {
       // a crash in here ends no process: nothing would give a lock back
       lock: () => ({ release: () => {} }),
     })
-    const desk = new BudgetDesk(authority)
-    const desks = new Map<string, TopicHandler>([[BUDGET_TOPIC, desk.answer]])
+    const budgets = new PrimaryBudgets(store)
+    const handlers = new Map<string, TopicHandler>([[BUDGET_TOPIC, budgets.answer]])
     let born = 0
     const worker = (): FakeWorker & { number: number } & {
-      budgets: ReturnType<typeof remoteAuthority>
+      budgets: ReturnType<typeof remoteStore>
     } => {
       const number = ++born
-      const fake = fakeWorker(number, desks)
-      const budgets = remoteAuthority(fake.line, Date.now)
+      const fake = fakeWorker(number, handlers)
+      const budgets = remoteStore(fake.line, Date.now)
       budgets.declare([budget({ usd: 0.0004, per: 'total' })])
       return { ...fake, number, budgets }
     }
-    return { authority, desk, worker }
+    return { store, budgets, worker }
   }
 
   test('are one: what one worker holds the other cannot spend', async () => {
-    const { authority, worker } = primary()
+    const { store, worker } = primary()
     const [a, b] = [worker(), worker()]
     const claim = { budgets: ['all'], nanos: 300_000 }
     expect(await a.budgets.reserve('1', claim)).toBeUndefined()
     expect(await b.budgets.reserve('1', claim)).toMatchObject({ budget: 'all', reason: 'held' })
     expect(b.budgets.query(claim)).toMatchObject({ budget: 'all' })
     expect(b.budgets.query({ ...claim, nanos: 1 })).toBeUndefined()
-    a.budgets.settle('1', 50_000)
+    a.budgets.commit('1', 50_000)
     await a.budgets.close()
     expect(await b.budgets.reserve('2', claim)).toBeUndefined()
-    expect(authority.states()).toMatchObject([{ spent_usd: 0.00005, held_usd: 0.0003 }])
-    await authority.close()
+    expect(store.states()).toMatchObject([{ spent_usd: 0.00005, held_usd: 0.0003 }])
+    await store.close()
   })
 
   test('count a worker that dies at the upper bound of what it held, and give its place no more', async () => {
-    const { authority, desk, worker } = primary()
+    const { store, budgets, worker } = primary()
     const [a, b] = [worker(), worker()]
     await a.budgets.reserve('1', { budgets: ['all'], nanos: 300_000 })
     await b.budgets.reserve('1', { budgets: ['all'], nanos: 50_000 })
     a.die()
-    desk.gone(a.number)
-    expect(authority.states()).toMatchObject([{ spent_usd: 0.0003, held_usd: 0.00005 }])
-    await authority.close()
+    budgets.gone(a.number)
+    expect(store.states()).toMatchObject([{ spent_usd: 0.0003, held_usd: 0.00005 }])
+    await store.close()
   })
 
   test('stay while a worker that starts knows of fewer', async () => {
-    const { authority, worker } = primary()
+    const { store, worker } = primary()
     const [a, b] = [worker(), worker()]
     a.budgets.declare([budget({ usd: 0.0004, per: 'total' }), budget({ name: 'policy' })])
     await a.budgets.close()
     await b.budgets.close()
     b.budgets.declare([budget({ usd: 0.0004, per: 'total' })])
     await b.budgets.close()
-    expect(authority.states().map(({ name }) => name)).toEqual(['all', 'policy'])
+    expect(store.states().map(({ name }) => name)).toEqual(['all', 'policy'])
     a.budgets.declare([budget({ usd: 0.0004, per: 'total' })])
     await a.budgets.close()
-    expect(authority.states().map(({ name }) => name)).toEqual(['all'])
-    await authority.close()
+    expect(store.states().map(({ name }) => name)).toEqual(['all'])
+    await store.close()
   })
 
   test('of a primary that is silent refuse with 503, and hold nothing', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    const { authority, worker } = primary()
+    const { store, worker } = primary()
     const a = worker()
     await turns(3)
     a.die()
@@ -113,18 +116,18 @@ describe('budgets of several workers', () => {
     const { items } = a.sent.at(-1) as { items: { question: object }[] }
     expect(items.at(-1)!.question).toEqual({ do: 'settle', id: '1', nanos: 0 })
     vi.useRealTimers()
-    await authority.close()
+    await store.close()
   })
 
   test('ask once a turn, however many requests there are', async () => {
-    const { authority, worker } = primary()
+    const { store, worker } = primary()
     const a = worker()
     await turn()
     a.sent.length = 0
     const claim = { budgets: ['all'], nanos: 10 }
     await Promise.all(['1', '2', '3', '4'].map((id) => a.budgets.reserve(id, claim)))
     expect(a.sent.length).toBe(1)
-    await authority.close()
+    await store.close()
   })
 
   for (const seed of [21, 22]) {
@@ -146,7 +149,7 @@ describe('budgets of several workers', () => {
         const cost = random.int(nanos + 1)
         billed += cost
         await turns(random.int(6))
-        worker.budgets.settle(id, cost)
+        worker.budgets.commit(id, cost)
       }
       for (let round = 0; round < 300; round++) {
         for (let i = 0; i < 4; i++) void client().catch(onlyOverloaded)
@@ -157,7 +160,7 @@ describe('budgets of several workers', () => {
           const at = random.int(workers.length)
           const dead = workers[at]!
           dead.die()
-          its.desk.gone(dead.number)
+          its.budgets.gone(dead.number)
           workers[at] = its.worker()
         } else if (dice < 0.07) {
           crashes++
@@ -171,9 +174,9 @@ describe('budgets of several workers', () => {
       expect(crashes).toBeGreaterThan(1)
       expect(billed).toBeGreaterThan(limit / 10)
       expect(billed).toBeLessThanOrEqual(limit)
-      const [state] = its.authority.states()
+      const [state] = its.store.states()
       expect(state!.spent_usd).toBeLessThanOrEqual(limit / 1e9)
-      await its.authority.close()
+      await its.store.close()
     })
   }
 })
@@ -181,13 +184,13 @@ describe('budgets of several workers', () => {
 describe('rate limits of several workers', () => {
   function primary(count: number) {
     const clock = { now: 0 }
-    const desk = new PrimaryRateLimits(count, () => clock.now)
-    const desks = new Map<string, TopicHandler>([[RATE_TOPIC, desk.answer]])
+    const limits = new PrimaryRateLimits(count, () => clock.now)
+    const handlers = new Map<string, TopicHandler>([[RATE_TOPIC, limits.answer]])
     const workers = Array.from({ length: count }, (_, i) => {
-      const fake = fakeWorker(i + 1, desks)
+      const fake = fakeWorker(i + 1, handlers)
       return { ...fake, limit: new LeasedRateLimit(fake.line, () => clock.now) }
     })
-    return { clock, desk, workers }
+    return { clock, limits, workers }
   }
   /** Whether it was let through. */
   const ask = async (limit: LeasedRateLimit, perMinute: number): Promise<boolean> => {
@@ -225,7 +228,7 @@ describe('rate limits of several workers', () => {
   })
 
   test('over time are the limit a minute, never more, with blocks lying about or a worker dying', async () => {
-    const { clock, desk, workers } = primary(2)
+    const { clock, limits, workers } = primary(2)
     const random = createRandom(6)
     const perMinute = 120
     const times: number[] = []
@@ -238,8 +241,8 @@ describe('rate limits of several workers', () => {
       for (const { limit } of workers) limit.sweep()
       if (second === 90) {
         workers[1]!.die()
-        desk.gone(2)
-        const fake = fakeWorker(3, new Map([[RATE_TOPIC, desk.answer]]))
+        limits.gone(2)
+        const fake = fakeWorker(3, new Map([[RATE_TOPIC, limits.answer]]))
         workers[1] = { ...fake, limit: new LeasedRateLimit(fake.line, () => clock.now) }
       }
       await turn()

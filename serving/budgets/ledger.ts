@@ -1,6 +1,5 @@
-import { dollarsOf, limitNanos, type Nanodollars } from './nanodollars.ts'
-import { periodEnd, periodOf } from './period.ts'
 import type { BudgetSettings } from './settings.ts'
+import { dollarsOf, limitNanos, type Nanodollars, periodEnd, periodOf } from './units.ts'
 
 /** An upper bound of what a question may cost, and the budgets it counts for. */
 export interface Claim {
@@ -20,7 +19,7 @@ export interface BudgetRefusal {
   readonly retryAfter?: number
 }
 
-/** Told once a period and level. `level` is a share of the budget; `refusing`, the first request that did not fit. */
+/** Sent once per period and level. `level` is a share of the budget, or `refusing` at the first request that did not fit. */
 export interface BudgetAlert {
   readonly budget: BudgetSettings
   readonly period: string
@@ -28,16 +27,16 @@ export interface BudgetAlert {
   readonly spent: Nanodollars
 }
 
-/** What has come of a budget in its period, as it is kept over restarts. */
+/** What a budget has spent in its period, kept over restarts. */
 export interface Balance {
   period: string
   spent: Nanodollars
-  /** levels that were told */
+  /** levels that an alert was sent for */
   told: (number | 'refusing')[]
 }
 
-/** A claim that was let through and is not settled; `periods` are those of its budgets. */
-export interface Held {
+/** A claim that is reserved and not committed yet; `periods` are those of its budgets, by name. */
+export interface OpenReservation {
   readonly nanos: Nanodollars
   readonly periods: Readonly<Record<string, string>>
 }
@@ -61,19 +60,19 @@ export interface BudgetState {
   readonly refused: number
 }
 
-export interface BookState {
+export interface LedgerState {
   readonly balances: Readonly<Record<string, Balance>>
-  readonly open: Readonly<Record<string, Held>>
+  readonly open: Readonly<Record<string, OpenReservation>>
 }
 
 /**
  * All budgets of a server. A claim is let through only where spent + held + claim stays within every budget
- * that stops or downgrades; it is held until it is settled at its real cost. What is spent can then never
+ * that stops or downgrades; it is held until it is committed at its real cost. What is spent can then never
  * pass a budget, however many ask at once, unless something cost more than its claim.
  */
-export class BudgetBook {
+export class BudgetLedger {
   readonly #accounts = new Map<string, Account>()
-  readonly #open = new Map<string, Held>()
+  readonly #open = new Map<string, OpenReservation>()
   /** of budgets that are not declared, so that declaring them again goes on where they were */
   readonly #kept = new Map<string, Balance>()
   readonly #now: () => number
@@ -83,12 +82,12 @@ export class BudgetBook {
   constructor(
     now: () => number,
     onAlert: (alert: BudgetAlert) => void,
-    state: BookState = { balances: {}, open: {} },
+    state: LedgerState = { balances: {}, open: {} },
   ) {
     this.#now = now
     this.#onAlert = onAlert
     for (const [name, balance] of Object.entries(state.balances)) this.#kept.set(name, balance)
-    // nobody will settle these any more: they may have been billed
+    // nobody will commit these any more: they may have been billed
     for (const { nanos, periods } of Object.values(state.open)) {
       for (const [name, period] of Object.entries(periods)) {
         const balance = this.#kept.get(name)
@@ -175,7 +174,7 @@ export class BudgetBook {
   }
 
   /** What a claim that was held came to; once. Undefined where it is not open. */
-  settle(id: string, nanos: Nanodollars): Held | undefined {
+  commit(id: string, nanos: Nanodollars): OpenReservation | undefined {
     const held = this.#open.get(id)
     if (!held) return undefined
     this.#open.delete(id)
@@ -194,7 +193,7 @@ export class BudgetBook {
     return held
   }
 
-  held(id: string): Held | undefined {
+  held(id: string): OpenReservation | undefined {
     return this.#open.get(id)
   }
 
@@ -208,7 +207,7 @@ export class BudgetBook {
   }
 
   /** All that a restart needs. */
-  state(): BookState {
+  state(): LedgerState {
     const balances = [...this.#accounts].map(([name, { balance }]) => [name, balance] as const)
     return {
       balances: Object.fromEntries([...this.#kept, ...balances]),

@@ -1,0 +1,234 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import { makeFolder, SegmentFile } from '../../core/segments.ts'
+import type { Balance, LedgerState, OpenReservation } from './ledger.ts'
+import { closeSynced, WriteHealth } from './write-health.ts'
+
+/** Entries of a budget journal, one per line. Every segment begins with a state, so that what came before it is not needed. */
+const Nanos = Type.Integer({ minimum: 0 })
+const Level = Type.Union([Type.Number(), Type.Literal('refusing')])
+const Periods = Type.Record(Type.String(), Type.String())
+const StateLine = Type.Object({
+  object: Type.Literal('budget_state'),
+  format: Type.Literal(1),
+  /** milliseconds since 1970 */
+  time: Type.Number(),
+  balances: Type.Record(
+    Type.String(),
+    Type.Object({ period: Type.String(), spent: Nanos, told: Type.Array(Level) }),
+  ),
+  open: Type.Record(Type.String(), Type.Object({ nanos: Nanos, periods: Periods })),
+})
+/** A claim that was let through; written before the question goes out. */
+const HoldLine = Type.Object({
+  object: Type.Literal('hold'),
+  id: Type.String(),
+  nanos: Nanos,
+  periods: Periods,
+})
+const SettleLine = Type.Object({ object: Type.Literal('settle'), id: Type.String(), nanos: Nanos })
+const AlertLine = Type.Object({
+  object: Type.Literal('alert'),
+  budget: Type.String(),
+  period: Type.String(),
+  level: Level,
+})
+const BudgetLine = Type.Union([StateLine, HoldLine, SettleLine, AlertLine])
+type JournalEntry = Type.Static<typeof BudgetLine>
+
+const check = Compile(BudgetLine)
+
+const SEGMENT = /^budget-(\d{8})\.jsonl$/
+const segmentName = (n: number): string => `budget-${String(n).padStart(8, '0')}.jsonl`
+
+export interface StoredBudgets {
+  readonly state: LedgerState
+  /** numbers of the segments that are there, ascending */
+  readonly segments: readonly number[]
+  /** lines that a crash or a full disk cut off */
+  readonly torn: number
+}
+
+/** What a journal says of its budgets; claims that nobody committed are `open`. Empty where there is no journal. */
+export function readJournal(folder: string): StoredBudgets {
+  const names = existsSync(folder) ? readdirSync(folder) : []
+  const segments = names
+    .flatMap((name) => SEGMENT.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b)
+  let torn = 0
+  let lines: JournalEntry[] = []
+  // newest first, until one begins with a whole state
+  for (const n of segments.toReversed()) {
+    const text = readFileSync(join(folder, segmentName(n)), 'utf8')
+    const parts = text.split('\n')
+    // a last line without its newline was cut off, even where it happens to be JSON
+    if (parts.pop() !== '') torn++
+    const found: JournalEntry[] = []
+    for (const part of parts) {
+      const line = parsed(part)
+      if (line) found.push(line)
+      else if (part !== '') torn++
+    }
+    lines = [...found, ...lines]
+    if (found[0]?.object === 'budget_state') break
+  }
+  return { state: replay(lines), segments, torn }
+}
+
+function parsed(text: string): JournalEntry | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return check.Check(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function replay(lines: readonly JournalEntry[]): LedgerState {
+  let balances: Record<string, Balance> = {}
+  let open: Record<string, OpenReservation> = {}
+  const balanceOf = (name: string, period: string): Balance => {
+    const balance = balances[name]
+    if (balance?.period === period) return balance
+    const fresh = { period, spent: 0, told: [] }
+    // an answer of a period that has ended changes nothing
+    if (balance && balance.period.length === period.length && balance.period > period) return fresh
+    balances[name] = fresh
+    return fresh
+  }
+  for (const line of lines) {
+    switch (line.object) {
+      case 'budget_state':
+        balances = structuredClone(line.balances)
+        open = { ...line.open }
+        break
+      case 'hold':
+        open[line.id] = line
+        for (const [name, period] of Object.entries(line.periods)) balanceOf(name, period)
+        break
+      case 'settle': {
+        const held = open[line.id]
+        delete open[line.id]
+        for (const [name, period] of Object.entries(held?.periods ?? {})) {
+          balanceOf(name, period).spent += line.nanos
+        }
+        break
+      }
+      case 'alert':
+        balanceOf(line.budget, line.period).told.push(line.level)
+    }
+  }
+  return { balances, open }
+}
+
+export interface BudgetJournalOptions {
+  readonly folder: string
+  /** numbers of the segments that are there */
+  readonly segments: readonly number[]
+  /** what each segment begins with */
+  readonly state: () => LedgerState
+  /** milliseconds since 1970 */
+  readonly now: () => number
+  /** told once when writing begins to fail and once when it works again */
+  readonly onHealth: (failure: Error | undefined) => void
+  readonly segmentBytes?: number
+}
+
+const SEGMENT_BYTES = 16 << 20
+/** Milliseconds that a commit may wait: a crash that loses it counts its claim instead. */
+const FLUSH_MS = 100
+/** Between syncs; a failing disk is tried again so often too. */
+const SYNC_MS = 1000
+
+/**
+ * Budgets on disk. A claim is written before its question goes out; commits follow with the next claim
+ * or a moment later. Where the disk fails, budgets go on in memory and a whole state is written as soon as
+ * it can be. Older segments are deleted, all but the last before.
+ */
+export class BudgetJournal {
+  readonly #options: BudgetJournalOptions
+  readonly #segments: number[]
+  #file: SegmentFile | undefined
+  #waiting = ''
+  #timer: NodeJS.Timeout | undefined
+  readonly #health: WriteHealth
+  readonly #syncer: NodeJS.Timeout
+
+  /** @throws what the disk says: a server does not start where it cannot write */
+  constructor(options: BudgetJournalOptions) {
+    this.#options = options
+    this.#segments = [...options.segments]
+    this.#health = new WriteHealth(options.onHealth)
+    makeFolder(options.folder)
+    this.#begin()
+    this.#syncer = setInterval(() => {
+      if (this.#health.failing) this.#write('')
+      else this.#file?.syncLater()
+    }, SYNC_MS)
+    this.#syncer.unref()
+  }
+
+  /** On disk, as far as the process is concerned, when it returns. */
+  now(line: JournalEntry): void {
+    this.#waiting += `${JSON.stringify(line)}\n`
+    this.flush()
+  }
+
+  soon(line: JournalEntry): void {
+    this.#waiting += `${JSON.stringify(line)}\n`
+    if (this.#timer) return
+    this.#timer = setTimeout(() => this.flush(), FLUSH_MS)
+    this.#timer.unref()
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#waiting === '') return
+    const lines = this.#waiting
+    this.#waiting = ''
+    if (!this.#health.failing) this.#write(lines)
+  }
+
+  #write(lines: string): void {
+    const most = this.#options.segmentBytes ?? SEGMENT_BYTES
+    this.#health.attempt(() => {
+      // a state holds what the lines say, and what went missing before them
+      if (this.#health.failing || this.#file!.bytes >= most) this.#begin()
+      else this.#file!.write(lines)
+    })
+  }
+
+  close(): void {
+    clearInterval(this.#syncer)
+    this.flush()
+    closeSynced(this.#file)
+  }
+
+  /** The next segment, its state on disk before an older one goes. */
+  #begin(): void {
+    const { folder, state, now } = this.#options
+    const n = (this.#segments.at(-1) ?? 0) + 1
+    const path = join(folder, segmentName(n))
+    const file = new SegmentFile(path)
+    const line: JournalEntry = { object: 'budget_state', format: 1, time: now(), ...state() }
+    try {
+      file.write(`${JSON.stringify(line)}\n`)
+      file.sync()
+    } catch (error) {
+      file.close()
+      rmSync(path, { force: true })
+      throw error
+    }
+    this.#segments.push(n)
+    this.#file?.close()
+    this.#file = file
+    // the last one that begins with a state is kept beside it
+    for (const old of this.#segments.splice(0, this.#segments.length - 2)) {
+      rmSync(join(folder, segmentName(old)), { force: true })
+    }
+  }
+}
