@@ -13,8 +13,8 @@ import {
   withinLatency,
 } from './backend.ts'
 import type { Permit } from './breaker.ts'
-import type { Answer, Target } from './contracts.ts'
-import type { Admit, Dispatch } from './dispatch.ts'
+import type { Admit, Answer, Dispatch, Target } from './contracts.ts'
+
 import { endReservation } from './spending.ts'
 
 /** A name of `gateway.models` and all that answers for it. */

@@ -1,11 +1,10 @@
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Budgets } from '../budgets/open.ts'
-import type { BudgetQuestion, Reservation } from '../budgets/reservations.ts'
-import { refusalError } from '../budgets/reservations.ts'
+import { type BudgetQuestion, type Reservation, refusalError } from '../budgets/reservations.ts'
+
 import { type BudgetSettings, listed } from '../budgets/settings.ts'
-import type { Attempt, GatewayRequest, Plan, ServedObserver } from './contracts.ts'
-import type { Admit } from './dispatch.ts'
+import type { Admit, Attempt, GatewayRequest, Plan, ServedObserver } from './contracts.ts'
 
 /** Outcomes of attempts where the upstream did no work: it could not be reached, or refused by a status. */
 const UNBILLED = new Set([

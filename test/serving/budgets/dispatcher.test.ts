@@ -9,7 +9,7 @@ import { openDiskStore } from '../../../serving/budgets/store.ts'
 
 import { Backend } from '../../../serving/gateway/backend.ts'
 import { Breaker } from '../../../serving/gateway/breaker.ts'
-import type { Dispatch } from '../../../serving/gateway/dispatch.ts'
+import type { Dispatch } from '../../../serving/gateway/contracts.ts'
 import { ModelDispatcher, RetryBudget } from '../../../serving/gateway/dispatcher.ts'
 import { Ledger } from '../../../serving/gateway/ledger.ts'
 import { reserving } from '../../../serving/gateway/spending.ts'

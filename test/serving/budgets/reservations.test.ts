@@ -3,7 +3,7 @@ import type { BudgetRefusal, Claim } from '../../../serving/budgets/ledger.ts'
 import { DeclaredBudgets, Reservations } from '../../../serving/budgets/reservations.ts'
 
 import type { BudgetSettings } from '../../../serving/budgets/settings.ts'
-import type { Dispatch } from '../../../serving/gateway/dispatch.ts'
+import type { Dispatch } from '../../../serving/gateway/contracts.ts'
 import { Ledger } from '../../../serving/gateway/ledger.ts'
 import { endReservation, reserving } from '../../../serving/gateway/spending.ts'
 import type { Usage } from '../../../serving/upstreams/upstream.ts'
