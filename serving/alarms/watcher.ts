@@ -31,7 +31,7 @@ interface Remembered {
   readonly router: string
   readonly version: string
   readonly model: string
-  /** who has spoken of it */
+  /** sources whose feedback was counted */
   readonly heard: Set<string>
 }
 

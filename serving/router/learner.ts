@@ -156,7 +156,7 @@ export class OnlineLearner {
 
   feedback(record: FeedbackRecord): void {
     const about = this.about.get(record.decision_id)
-    // the first word of a source on an answer is learnt from; a repeated one changes nothing
+    // only the first feedback of a source on an answer is learnt from
     if (!about || about.heard.has(feedbackKey(record))) return
     const { kept, features, base, heard } = about
     const model = record.model ?? about.model

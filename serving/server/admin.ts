@@ -17,7 +17,7 @@ const SpendQuery = Type.Object(
   { additionalProperties: false },
 )
 
-/** What operators call, on a port of its own: reload, rollback, versions; health and metrics beside it. */
+/** The admin port: reload, rollback, versions and spend, with health and metrics. */
 export function buildAdminApp(backend: AdminBackend, services: BareServices): FastifyInstance {
   const app = bareApp(services)
   app.get('/health', () => ({ status: 'ok' }))

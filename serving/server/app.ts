@@ -14,14 +14,13 @@ import { addChatRoute } from './routes/chat.ts'
 import { addFeedbackRoute } from './routes/feedback.ts'
 import { addPassedRoute } from './routes/passed.ts'
 import { addHealthRoutes, addMetricsRoute, addModelsRoute } from './routes/read-only.ts'
-
 import { addRouteRoute } from './routes/route.ts'
 import type { Services } from './services.ts'
 import { compileValidator } from './validator.ts'
 
-/** What anyone may ask without a key: whether the server lives, and how it is called. */
+/** Paths that need no key: whether the server runs, and how to call it. */
 const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
-/** Whose answers are written past fastify's reply. */
+/** Paths whose answers are written past fastify's reply. */
 const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
 
 /** The HTTP application, not yet listening; tests call it through `inject()`. */
@@ -29,9 +28,9 @@ export function buildApp(services: Services): FastifyInstance {
   const app = bareApp(services)
   const { gate, keys, rateLimit, ratePerMinute } = services
   app.decorateRequest('caller', null as unknown as KeyHolder)
-  // callback style: a promise a request costs more than all of this
+  // callback style: a promise per request costs more than all of this
   app.addHook('onRequest', (request, reply, done) => {
-    let word: Promise<void> | undefined
+    let waiting: Promise<void> | undefined
     try {
       request.caller = ANYONE
       const path = request.routeOptions.url
@@ -41,18 +40,18 @@ export function buildApp(services: Services): FastifyInstance {
           gate.check()
           const limit = request.caller.ratePerMinute ?? ratePerMinute
           if (limit !== undefined) {
-            word = rateLimit.take(keys ? request.caller.name : request.ip, limit)
+            waiting = rateLimit.take(keys ? request.caller.name : request.ip, limit)
           }
         }
       }
-      // answers set their own, in one go with the rest
+      // routes in LEAN_PATHS set these headers with the rest of the answer
       if (path === undefined || !LEAN_PATHS.has(path)) secure(reply)
     } catch (error) {
       done(error as Error)
       return
     }
     // a worker whose share is used up asks the primary
-    if (word) word.then(() => done(), done)
+    if (waiting) waiting.then(() => done(), done)
     else done()
   })
   addRouteRoute(app, services)
@@ -84,7 +83,7 @@ export function buildApp(services: Services): FastifyInstance {
 /** What an application needs to refuse requests; the port of a primary process counts none. */
 export type BareServices = Pick<Services, 'onBug'> & Partial<Pick<Services, 'metrics'>>
 
-/** What every application of ours shares: limits, JSON and nothing else, errors in one shape. */
+/** An application with what all of them share: limits, JSON bodies only, errors in one shape. */
 export function bareApp(services: BareServices): FastifyInstance {
   const refuse = (
     error: unknown,

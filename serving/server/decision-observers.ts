@@ -11,31 +11,31 @@ import type { DecisionEvent, DecisionObserver } from '../router/observer.ts'
 
 export interface DecisionLines {
   readonly observe: DecisionObserver
-  /** Operators' messages go the same way, as lines of their own. */
+  /** Writes a message for operators as a line between the decisions. */
   readonly warn: (message: string, error?: unknown) => void
   close(): Promise<void>
 }
 
-/** Bytes gathered before a write; what there is is written every quarter of a second. */
-const CLUMP = 1 << 18
+/** Bytes buffered before a write; the buffer is also written every quarter of a second. */
+const BUFFER_BYTES = 1 << 18
 const FLUSH_MS = 250
 
-/** One pino line a decision, to a file or standard error. Opens pino, this file being its only door. */
+/** Writes one pino line per decision, to a file or standard error. Pino is opened in this file only. */
 export async function openDecisionLines(file: string | undefined): Promise<DecisionLines> {
   const { pino } = await import('pino')
   const destination = pino.destination({ dest: file ?? 2, sync: false, mkdir: true })
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.epochTime }, destination)
-  const clump = new LineBuffer()
+  const buffer = new LineBuffer()
   let closed = false
   const flush = (): void => {
-    if (clump.lines > 0 && !closed) destination.write(clump.take().toString())
+    if (buffer.lines > 0 && !closed) destination.write(buffer.take().toString())
   }
   const timer = setInterval(flush, FLUSH_MS)
   timer.unref()
   return {
     observe(event) {
-      clump.add(printedLine(event))
-      if (clump.length >= CLUMP) flush()
+      buffer.add(printedLine(event))
+      if (buffer.length >= BUFFER_BYTES) flush()
     },
     warn(message, error) {
       if (closed) return
@@ -55,8 +55,8 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
 }
 
 /**
- * The line pino would write for these fields, put together by hand: as an object it costs 14
- * microseconds a decision, like this one. What may hold any text goes through JSON.stringify.
+ * The line pino would write for these fields, written by hand: from an object it costs 14 microseconds
+ * per decision. Fields that may hold any text go through JSON.stringify.
  */
 function printedLine({ decision, shadow, hash, time }: DecisionEvent): string {
   const { id, router, model, win_rate, threshold, reason, timing_ms } = decision
@@ -65,7 +65,7 @@ function printedLine({ decision, shadow, hash, time }: DecisionEvent): string {
 }
 
 /**
- * One OpenTelemetry span a decision, under the span of the request where the SDK keeps one, with the
+ * Starts one OpenTelemetry span per decision, under the span of the request where the SDK keeps one, with the
  * attribute names of the GenAI conventions. The SDK and its exporter are the operator's, registered
  * before weir starts (`node --import`); without one a span goes nowhere and costs next to nothing.
  *

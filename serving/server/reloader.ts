@@ -7,14 +7,14 @@ export interface Reloaded extends ReloadReport {
   readonly policies?: readonly PolicyStatus[]
 }
 
-/** Reloads on request, and says loudly how it went: a refused bundle or policy must not go unnoticed. */
+/** Reloads on request and reports the result, so that a refused bundle or policy is noticed. */
 export interface Reloader {
   /** Bundles, then policies; either is taken though the other is refused. @throws what was wrong */
   reload(why?: string): Promise<Reloaded>
   rollback(router: string, version?: string): Promise<ReloadReport>
-  /** Reloads without a caller to tell: on a signal or a change on disk. */
+  /** Reloads with no caller that waits for the result: on a signal or a change on disk. */
   trigger(why: string): void
-  /** Looks every so often whether a bundle's `current` points elsewhere or a policy file changed. */
+  /** Checks at an interval whether a bundle's `current` points elsewhere or a policy file changed. */
   watch(everyMs: number): void
   close(): void
 }

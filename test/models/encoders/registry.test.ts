@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeNamedEncoder } from '../../../models/encoders/registry.ts'
+import { encoderKinds, makeNamedEncoder } from '../../../models/encoders/registry.ts'
 import { writeTinyModel } from './hf/tiny-model.ts'
 import { type FaultyServer, startFaultyServer } from './openai/faulty-server.ts'
 
@@ -49,4 +49,15 @@ describe('an encoder’s name', () => {
   ])('refuses %s', async (name, code) => {
     await expect(makeNamedEncoder(name, { environment: {} })).rejects.toMatchObject({ code })
   })
+})
+
+it.each(encoderKinds())('the kind %s has a case of the encoder contract', async (kind) => {
+  const names = await readdir(import.meta.dirname, { recursive: true })
+  const suites = await Promise.all(
+    names
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => readFile(join(import.meta.dirname, name), 'utf8')),
+  )
+  const held = new RegExp(`describeEncoderContract\\(\\s*'${kind}[ ,']`)
+  expect(suites.some((text) => held.test(text))).toBe(true)
 })

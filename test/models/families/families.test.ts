@@ -7,7 +7,7 @@ import { kernel } from '../../../models/families/kernel.ts'
 import { knn } from '../../../models/families/knn.ts'
 import { mf } from '../../../models/families/mf.ts'
 import { mlp } from '../../../models/families/mlp.ts'
-import { FAMILIES, loadFamily } from '../../../models/families/registry.ts'
+import { familyNames, loadFamily, registerFamily } from '../../../models/families/registry.ts'
 import { sw } from '../../../models/families/sw.ts'
 import { describeFamilyContract, randomEmbeddings } from '../family-contract.ts'
 
@@ -239,13 +239,19 @@ describe('mf', () => {
 
 describe('the registry of families', () => {
   it('has a case of the contract for every family', () => {
-    expect(Object.keys(FAMILIES).filter((name) => !covered.has(name))).toEqual([])
+    expect(familyNames().filter((name) => !covered.has(name))).toEqual([])
   })
 
   it('opens each by name, and names them all for one it does not have', async () => {
-    for (const name of Object.keys(FAMILIES)) expect((await loadFamily(name)).name).toBe(name)
+    for (const name of familyNames()) expect((await loadFamily(name)).name).toBe(name)
     expect(() => loadFamily('toString')).toThrow(
       /it has: mf, mlp, knn, sw, ensemble, kernel, classifier/,
     )
+  })
+
+  it('takes a row from outside, but not under a name that is taken', async () => {
+    registerFamily('test-only', async () => ({ ...mf, name: 'test-only' }))
+    expect((await loadFamily('test-only')).name).toBe('test-only')
+    expect(() => registerFamily('mf', async () => mf)).toThrow(/a new name/)
   })
 })

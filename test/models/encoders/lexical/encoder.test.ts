@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { WeirError } from '../../../../core/errors.ts'
 import type { EncoderArtifact } from '../../../../models/encoders/encoder.ts'
+import { joinEncoders } from '../../../../models/encoders/joined.ts'
 import { loadEncoder } from '../../../../models/encoders/registry.ts'
 import { fitLexical } from '../../../../training/lexical/fit.ts'
 import { describeEncoderContract } from '../../encoder-contract.ts'
@@ -26,6 +27,7 @@ const dense = (): Promise<EncoderArtifact> =>
 
 describeEncoderContract('lexical (sparse)', async () => (await sparse()).encoder)
 describeEncoderContract('lexical (dense)', async () => (await dense()).encoder)
+describeEncoderContract('joined', async () => joinEncoders(await sparse(), await dense()).encoder)
 
 async function saved(artifact: EncoderArtifact): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-lexical-'))
