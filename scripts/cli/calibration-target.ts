@@ -1,29 +1,91 @@
+import Type from 'typebox'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Target } from '../../training/calibrate/target.ts'
-import { numberOption } from './options.ts'
+import { type Flags, flagName, oneOf, optionTable, Share } from './options.ts'
 
 /** What is calibrated: a router's threshold, the threshold of a cascade's check, or a rule among many models. */
 export type Decision = 'threshold' | 'cascade' | 'rule'
 
-export interface TargetFlags {
-  readonly strongShare?: string
-  readonly escalateShare?: string
-  readonly quality?: string
-  readonly match?: string
-  readonly within?: string
-  readonly budget?: string
-  readonly costPer1k?: string
-  readonly bestShare?: string
-  readonly maxLoss?: string
-  readonly maxHarm?: string
-  readonly confidence?: string
-}
+const TARGET = 'Target (exactly one)'
+const Dollars = Type.Number({ minimum: 1e-9 })
 
-/** What an option's text is read with. */
+/** Every option that states a target, and those that go with one. */
+export const TARGET_OPTIONS = optionTable({
+  strongShare: {
+    flag: '--strong-share <share>',
+    schema: Share,
+    help: 'send this share of the prompts to the strong model',
+    section: TARGET,
+  },
+  escalateShare: {
+    flag: '--escalate-share <share>',
+    schema: Share,
+    help: 'escalate this share of the answers',
+    section: TARGET,
+  },
+  quality: {
+    flag: '--quality <pgr>',
+    schema: Share,
+    help: 'keep this share of the quality gap between weak and strong (PGR)',
+    section: TARGET,
+  },
+  match: {
+    flag: '--match <model>',
+    schema: oneOf(['strong']),
+    help: 'match the quality of `strong`; needs --within',
+    section: TARGET,
+  },
+  within: {
+    flag: '--within <loss>',
+    schema: Share,
+    help: 'with --match: stay at most this far below always-strong',
+    section: TARGET,
+  },
+  budget: {
+    flag: '--budget <usd>',
+    schema: Dollars,
+    help: 'spend at most this many US dollars per 1,000 requests',
+    section: TARGET,
+  },
+  costPer1k: {
+    flag: '--cost-per-1k <usd>',
+    schema: Dollars,
+    help: 'the same as --budget',
+    section: TARGET,
+  },
+  bestShare: {
+    flag: '--best-share <share>',
+    schema: Share,
+    help: 'for a router among many models: keep this share of the best model’s quality',
+    section: TARGET,
+  },
+  maxLoss: {
+    flag: '--max-loss <loss>',
+    schema: Share,
+    help: 'lose at most this much quality against always-strong, net',
+    section: TARGET,
+  },
+  maxHarm: {
+    flag: '--max-harm <share>',
+    schema: Share,
+    help: 'send weak at most this share of the requests that only strong gets right',
+    section: TARGET,
+  },
+  confidence: {
+    flag: '--confidence <level>',
+    schema: Type.Number({ minimum: 0.5, maximum: 0.9999 }),
+    unset: '0.9 for budgets and losses',
+    help: 'probability with which the promise must hold',
+    section: TARGET,
+  },
+})
+export type TargetFlags = Flags<typeof TARGET_OPTIONS>
+
+/** What a target is read from. */
 interface Reading {
   readonly option: string
-  readonly text: string
+  readonly value: number
   readonly flags: TargetFlags
   /** as stated, else absent: the target is then met without a promise */
   readonly sure: { readonly confidence?: number }
@@ -31,85 +93,64 @@ interface Reading {
   readonly confidence: number
 }
 
-interface TargetOption {
+interface TargetRow {
   readonly key: keyof TargetFlags
-  readonly option: string
   readonly of: readonly Decision[]
   readonly read: (reading: Reading) => Target
 }
 
-const share = ({ option, text }: Reading): number => numberOption(option, text, { min: 0, max: 1 })!
-
-const strongShare = (reading: Reading): Target => {
-  const { option, flags } = reading
-  if (flags.confidence !== undefined) {
-    const expected = `no --confidence with ${option} (its share has an interval)`
-    throw new WeirError('option_invalid', {
-      option: '--confidence',
-      expected,
-      got: flags.confidence,
-    })
-  }
-  return { kind: 'strong-share', share: share(reading) }
+const strongShare = ({ option, value: share, flags }: Reading): Target => {
+  if (flags.confidence === undefined) return { kind: 'strong-share', share }
+  const expected = `no --confidence with ${option} (its share has an interval)`
+  const got = flags.confidence
+  throw new WeirError('option_invalid', { option: '--confidence', expected, got })
 }
 
-const budget = ({ option, text, confidence }: Reading): Target => ({
+const budget = ({ value, confidence }: Reading): Target => ({
   kind: 'budget',
-  usd_per_1k: numberOption(option, text, { min: 1e-9 })!,
+  usd_per_1k: value,
   confidence,
 })
 
-const match = ({ text, flags, sure }: Reading): Target => {
-  if (text !== 'strong') {
-    throw new WeirError('option_invalid', { option: '--match', expected: 'strong', got: text })
-  }
-  const within = numberOption('--within', flags.within, { min: 0, max: 1 })
-  if (within === undefined) {
-    const expected = 'a number from 0 to 1, such as 0.01'
-    throw new WeirError('option_invalid', { option: '--within', expected, got: 'nothing' })
-  }
-  return { kind: 'match', within, ...sure }
+const match = ({ flags: { within }, sure }: Reading): Target => {
+  if (within !== undefined) return { kind: 'match', within, ...sure }
+  const expected = 'a number from 0 to 1, such as 0.01'
+  throw new WeirError('option_invalid', { option: '--within', expected, got: 'nothing' })
 }
 
 const ANY: readonly Decision[] = ['threshold', 'cascade', 'rule']
 const PAIR: readonly Decision[] = ['threshold', 'cascade']
 
 /** Every option that states a target, and what it can be stated of. */
-const TARGETS: readonly TargetOption[] = [
-  { key: 'strongShare', option: '--strong-share', of: ['threshold'], read: strongShare },
-  { key: 'escalateShare', option: '--escalate-share', of: ['cascade'], read: strongShare },
+const TARGETS: readonly TargetRow[] = [
+  { key: 'strongShare', of: ['threshold'], read: strongShare },
+  { key: 'escalateShare', of: ['cascade'], read: strongShare },
   {
     key: 'quality',
-    option: '--quality',
     of: ANY,
-    read: (reading) => ({ kind: 'quality', pgr: share(reading), ...reading.sure }),
+    read: ({ value, sure }) => ({ kind: 'quality', pgr: value, ...sure }),
   },
-  { key: 'match', option: '--match', of: PAIR, read: match },
-  { key: 'budget', option: '--budget', of: ANY, read: budget },
-  { key: 'costPer1k', option: '--cost-per-1k', of: ['threshold', 'rule'], read: budget },
+  { key: 'match', of: PAIR, read: match },
+  { key: 'budget', of: ANY, read: budget },
+  { key: 'costPer1k', of: ['threshold', 'rule'], read: budget },
   {
     key: 'bestShare',
-    option: '--best-share',
     of: ['rule'],
-    read: (reading) => ({ kind: 'best-share', share: share(reading), ...reading.sure }),
+    read: ({ value, sure }) => ({ kind: 'best-share', share: value, ...sure }),
   },
   {
     key: 'maxLoss',
-    option: '--max-loss',
     of: ANY,
-    read: (reading) => ({
-      kind: 'max-loss',
-      loss: share(reading),
-      confidence: reading.confidence,
-    }),
+    read: ({ value, confidence }) => ({ kind: 'max-loss', loss: value, confidence }),
   },
   {
     key: 'maxHarm',
-    option: '--max-harm',
     of: PAIR,
-    read: (reading) => ({ kind: 'max-harm', harm: share(reading), ...reading.sure }),
+    read: ({ value, sure }) => ({ kind: 'max-harm', harm: value, ...sure }),
   },
 ]
+
+const optionOf = (key: keyof TargetFlags): string => flagName(TARGET_OPTIONS[key])
 
 /** Other options of `weir calibrate` that a rule among many models has no use for. */
 const THRESHOLD_ONLY: Readonly<Record<string, string>> = {
@@ -121,10 +162,6 @@ const THRESHOLD_ONLY: Readonly<Record<string, string>> = {
 
 const DEFAULT_CONFIDENCE = 0.9
 
-/** `--confidence`, where it is stated. */
-export const confidenceOption = (text: string | undefined): number | undefined =>
-  numberOption('--confidence', text, { min: 0.5, max: 0.9999 })
-
 /** The one target that the options state. Refuses none, several, and options of another kind of decision. */
 export function readTarget(flags: TargetFlags, decision: Decision): Target {
   refuseMisplaced(flags, decision)
@@ -135,24 +172,22 @@ export function readTarget(flags: TargetFlags, decision: Decision): Target {
     const among = decision === 'rule' ? ' for a router among many models' : ''
     throw new WeirError('option_invalid', {
       option: 'the target',
-      expected: `exactly one of ${able.map(({ option }) => option).join(', ')}${among}`,
-      got: target ? given.map(({ option }) => option).join(' and ') : 'none',
+      expected: `exactly one of ${able.map(({ key }) => optionOf(key)).join(', ')}${among}`,
+      got: target ? given.map(({ key }) => optionOf(key)).join(' and ') : 'none',
     })
   }
-  const { key, option, read } = target
-  const stated = confidenceOption(flags.confidence)
-  return read({
-    option,
-    text: flags[key]!,
+  return target.read({
+    option: optionOf(target.key),
+    value: Number(flags[target.key]),
     flags,
-    sure: definedOnly({ confidence: stated }),
-    confidence: stated ?? DEFAULT_CONFIDENCE,
+    sure: definedOnly({ confidence: flags.confidence }),
+    confidence: flags.confidence ?? DEFAULT_CONFIDENCE,
   })
 }
 
 function refuseMisplaced(flags: TargetFlags, decision: Decision): void {
   const misplaced = [
-    ...TARGETS.filter(({ of }) => !of.includes(decision)).map(({ key, option }) => [key, option]),
+    ...TARGETS.filter(({ of }) => !of.includes(decision)).map(({ key }) => [key, optionOf(key)]),
     ...(decision === 'rule' ? Object.entries(THRESHOLD_ONLY) : []),
   ]
   for (const [key, option] of misplaced) {

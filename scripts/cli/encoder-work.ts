@@ -8,6 +8,18 @@ import { type HubReference, parseReference } from '../../data/hub/reference.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { MODEL_PLACES } from '../../models/encoders/hf/folder.ts'
 
+/** The hub's address and the token for it, from the flag and the environment. */
+export function hubAccess(
+  endpointFlag: string | undefined,
+): Pick<HubOptions, 'endpoint' | 'token'> {
+  const endpoint = endpointFlag ?? process.env.HF_ENDPOINT
+  const token = process.env.HF_TOKEN
+  return {
+    ...(endpoint && { endpoint: endpoint.replace(/\/+$/, '') }),
+    ...(token && { token }),
+  }
+}
+
 export interface FetchEncoderOptions extends HubOptions {
   /** the cache; the model lies in it under its name and revision */
   readonly folder: string

@@ -1,8 +1,181 @@
+import { Option } from 'commander'
+import Type, { type Static, type TOptional, type TSchema } from 'typebox'
 import { WeirError } from '../../core/errors.ts'
 
+/**
+ * One option of a command. The command's flags, their parsing and their errors, `--help`, the schema of the
+ * config file, `--print-config` and docs/reference/cli.md all come from these rows.
+ */
+export interface OptionRow {
+  /** as it is typed: `--judge-weight <name=number>` */
+  readonly flag: string
+  /** one sentence, without the default */
+  readonly help: string
+  /**
+   * What the value must be. A number, one of some words or a boolean is parsed as such; an array is a flag that
+   * may be given several times; a record is such a flag with `name=value`, whose texts the command gets.
+   */
+  readonly schema: TSchema
+  /** its name in the config file of the command, with a dot where it lies deeper: `log.text` */
+  readonly key?: string
+  readonly default?: string | number
+  /** what is done without the flag, in words, where that is not a fixed value */
+  readonly unset?: string
+  readonly required?: true
+  /** the heading it stands under in `--help` and in the docs */
+  readonly section?: string
+  /** of a repeatable flag: what stands between several values in one text */
+  readonly separator?: string
+  /** checks one text after the flag; for values that a schema does not describe. Throws `option_invalid`. */
+  readonly check?: (text: string) => void
+}
+
+/** The rows of a command, by the name that commander gives the flag's value: `judgeWeight`. */
+export type OptionTable = Readonly<Record<string, OptionRow>>
+
+/** Keeps the literal types of the rows, from which `Flags` and `FileConfig` derive. */
+export const optionTable = <const Table extends OptionTable>(table: Table): Table => table
+
+type Value<Row extends OptionRow> =
+  Static<Row['schema']> extends infer V
+    ? V extends readonly unknown[] | string | number | boolean
+      ? V
+      : readonly string[]
+    : never
+
+/** Rows that always have a value: a default, a required flag, or a list, which may be empty. */
+type Given<Row extends OptionRow> = Row extends { default: unknown } | { required: true }
+  ? true
+  : Row extends { flag: `--no-${string}` }
+    ? true
+    : Value<Row> extends readonly unknown[]
+      ? true
+      : false
+
+/** What a command's `run` gets of its flags. */
+export type Flags<Table extends OptionTable> = {
+  readonly [Name in keyof Table as Given<Table[Name]> extends true ? Name : never]: Value<
+    Table[Name]
+  >
+} & {
+  readonly [Name in keyof Table as Given<Table[Name]> extends true ? never : Name]?:
+    | Value<Table[Name]>
+    | undefined
+}
+
+/** What the config file of a command may hold. */
+export type FileConfig<Table extends OptionTable> = {
+  readonly [Name in keyof Table as Table[Name] extends { key: infer Key extends string }
+    ? Key
+    : never]?: Static<Table[Name]['schema']>
+}
+
+/** The schema of the config file: each row with a `key`, and what else the file may hold. */
+export function fileSchema(
+  table: OptionTable,
+  more: Readonly<Record<string, TOptional<TSchema>>> = {},
+) {
+  const rows = Object.values(table).flatMap(({ key, schema }) =>
+    key === undefined ? [] : [[key, Type.Optional(schema)] as const],
+  )
+  return Type.Object({ ...more, ...Object.fromEntries(rows) }, { additionalProperties: false })
+}
+
+/** A flag that is either given or not. */
+export const Switch = Type.Boolean()
+export const Text = Type.String({ minLength: 1 })
+export const Texts = Type.Array(Text)
+export const TextByName = Type.Record(Type.String(), Text)
+/** A number in [0, 1]. */
+export const Share = Type.Number({ minimum: 0, maximum: 1 })
+
+/** One of some words. */
+export const oneOf = <const Word extends string>(words: readonly Word[]) =>
+  Type.Unsafe<Word>({ type: 'string', enum: words })
+
+/** What the parser reads of a schema. */
+interface ValueSchema {
+  readonly type?: string
+  readonly enum?: readonly string[]
+  readonly anyOf?: readonly { readonly const?: unknown }[]
+  readonly items?: TSchema
+  readonly patternProperties?: Readonly<Record<string, TSchema>>
+  readonly minimum?: number
+  readonly maximum?: number
+}
+
+const inside = (schema: TSchema): ValueSchema => schema as ValueSchema
+
+/** The values of a record, undefined for other schemas. */
+export const recordValue = (schema: TSchema): TSchema | undefined =>
+  Object.values(inside(schema).patternProperties ?? {})[0]
+
+/** Whether the flag may be given several times. */
+export const isRepeatable = ({ schema }: OptionRow): boolean =>
+  inside(schema).type === 'array' || recordValue(schema) !== undefined
+
+/** `--threads`, of `--threads <number>` */
+export const flagName = ({ flag }: OptionRow): string => flag.split(/[ ,]/)[0]!
+
+/** What a row's flag does when it is not given, for `--help` and the docs; empty where nothing is to be said. */
+export const defaultText = (row: OptionRow): string => String(row.default ?? row.unset ?? '')
+
+/** The row as an option of commander. */
+export function commanderOption(row: OptionRow): Option {
+  const option = new Option(row.flag, helpText(row))
+  if (row.section !== undefined) option.helpGroup(`${row.section}:`)
+  if (row.required) option.makeOptionMandatory()
+  if (inside(row.schema).type === 'boolean') return option
+  if (isRepeatable(row)) {
+    const texts = (text: string): readonly string[] =>
+      row.separator === undefined ? [text] : text.split(row.separator)
+    return option
+      .default([])
+      .argParser((text, before: readonly unknown[]) => [
+        ...before,
+        ...texts(text).map((one) => parseOne(row, one)),
+      ])
+  }
+  if (row.default !== undefined) option.default(row.default)
+  return option.argParser((text) => parseOne(row, text))
+}
+
+function helpText(row: OptionRow): string {
+  const notes = [
+    ...(defaultText(row) === '' ? [] : [`default ${defaultText(row)}`]),
+    ...(isRepeatable(row) ? ['repeatable'] : []),
+  ]
+  return notes.length === 0 ? row.help : `${row.help} (${notes.join('; ')})`
+}
+
+/** One text after a flag, as the row's schema wants it. Throws `option_invalid`. */
+function parseOne(row: OptionRow, text: string): unknown {
+  row.check?.(text)
+  const option = flagName(row)
+  const of = recordValue(row.schema)
+  if (of !== undefined) {
+    const [name, value] = keyValue(option, text)
+    if (row.check === undefined) parseValue(`${option} ${name}`, of, value)
+    return text
+  }
+  return parseValue(option, inside(row.schema).items ?? row.schema, text)
+}
+
+function parseValue(option: string, schema: TSchema, text: string): unknown {
+  const { type, enum: words, anyOf, minimum: min, maximum: max } = inside(schema)
+  if (type === 'number' || type === 'integer') {
+    return numberOption(option, text, { min, max, integer: type === 'integer' })
+  }
+  const literals = anyOf?.every((member) => typeof member.const === 'string')
+    ? anyOf.map((member) => String(member.const))
+    : words
+  if (literals) return choiceOption(option, text, literals)
+  return text
+}
+
 export interface NumberRange {
-  readonly min?: number
-  readonly max?: number
+  readonly min?: number | undefined
+  readonly max?: number | undefined
   readonly integer?: boolean
 }
 
@@ -31,11 +204,8 @@ export function choiceOption<T extends string>(
 ): T {
   const found = choices.find((choice) => choice === value)
   if (found === undefined) {
-    throw new WeirError('option_invalid', {
-      option,
-      expected: `one of ${choices.join(', ')}`,
-      got: value,
-    })
+    const expected = `one of ${choices.join(', ')}`
+    throw new WeirError('option_invalid', { option, expected, got: value })
   }
   return found
 }
@@ -52,6 +222,13 @@ export function pairOption(
     expected: 'both or neither',
     got: strong === undefined ? 'only --weak' : 'only --strong',
   })
+}
+
+/** `key=value`, split at the first `=`. */
+export function keyValue(option: string, text: string): [string, string] {
+  const at = text.indexOf('=')
+  if (at <= 0) throw new WeirError('option_invalid', { option, expected: 'key=value', got: text })
+  return [text.slice(0, at), text.slice(at + 1)]
 }
 
 function describe({ min, max, integer }: NumberRange): string {

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { WeirError } from '../../core/errors.ts'
 import { COMMANDS } from './commands/index.ts'
 
-/** Runs the `weir` command: parses, then lets one file a subcommand do the work. Resolves to its exit code. */
+/** Runs the `weir` command: parses the arguments and runs the subcommand's function. Resolves to its exit code. */
 export async function runWeir(argv: readonly string[]): Promise<number> {
   const program = new Command('weir')
     .description('Learned LLM routers: train on your preference logs, calibrate, serve.')
@@ -13,7 +13,9 @@ export async function runWeir(argv: readonly string[]): Promise<number> {
       'after',
       '\nExample:\n  weir train logs.jsonl --strong gpt-4-1106-preview --weak mixtral-8x7b',
     )
-  for (const command of COMMANDS) program.addCommand(await command())
+  // the others matter only for --help and for errors
+  const named = COMMANDS[argv[0] ?? '']
+  for (const load of named ? [named] : Object.values(COMMANDS)) program.addCommand(await load())
   for (const command of [
     program,
     ...program.commands,

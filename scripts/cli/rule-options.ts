@@ -1,12 +1,12 @@
 import { WeirError } from '../../core/errors.ts'
 import type { RuleRequest } from '../../training/default-rule.ts'
-import { choiceOption, numberOption } from './options.ts'
+import { choiceOption } from './options.ts'
 
 /** Flags of `weir train` that make a router of more than two models. */
 export interface RuleFlags {
-  readonly models?: string
-  readonly rule?: string
-  readonly loss?: string
+  readonly models?: string | undefined
+  readonly rule?: string | undefined
+  readonly loss?: number | undefined
 }
 
 const RULES = ['best-value', 'cheapest-within'] as const
@@ -31,7 +31,7 @@ export function modelsOption(flags: RuleFlags): readonly string[] | 'all' | unde
 
 /** `--rule` and `--loss`. */
 export function ruleOption(flags: RuleFlags): RuleRequest {
-  const loss = numberOption('--loss', flags.loss, { min: 0, max: 1 })
+  const { loss } = flags
   const kind = choiceOption(
     '--rule',
     flags.rule ?? (loss === undefined ? 'best-value' : 'cheapest-within'),

@@ -1,31 +1,186 @@
-import { readFile } from 'node:fs/promises'
-import { Compile } from 'typebox/compile'
+import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
-import { firstFault } from '../../core/schema-fault.ts'
-import { parseSource } from '../../core/yaml-source.ts'
-import { ServeConfig } from '../../serving/server/config.ts'
-import { choiceOption, numberOption } from './options.ts'
+import type { Source } from '../../core/yaml-source.ts'
+import { DEFAULT_CACHE_ENTRIES } from '../../serving/router/config.ts'
+import { DEFAULT_DEADLINE_MS, ServeConfig } from '../../serving/server/config.ts'
+import { assertFits, readSource } from './config-file.ts'
+import {
+  type Flags,
+  keyValue,
+  type OptionRow,
+  optionTable,
+  Switch,
+  Text,
+  TextByName,
+} from './options.ts'
 
-/** The flags of `weir serve` that say what is served and how. */
-export interface ServeFlags {
-  readonly config?: string
-  readonly default?: string
-  readonly alias?: readonly string[]
-  readonly split?: readonly string[]
-  readonly shadow?: readonly string[]
-  readonly deadline?: string
-  readonly cache?: string
-  readonly rate?: string
-  readonly log?: string
-  readonly logText?: string
-  readonly explore?: string
-  readonly store?: string
-  readonly logEmbedding?: boolean
-  readonly logMetadata?: boolean
-  readonly policy?: string
-}
+const { properties: CONFIG } = ServeConfig
+const LISTENING = 'Listening'
+const ROUTERS = 'Routers'
+const LOGGING = 'Logging'
+const PORT = Type.Integer({ minimum: 0, maximum: 65_535 })
 
-const check = Compile(ServeConfig)
+/** The options of `weir serve`. A row with a `key` sets that key of the configuration and has its schema. */
+export const SERVE_OPTIONS = optionTable({
+  config: {
+    flag: '--config <file>',
+    schema: Text,
+    help: 'YAML or JSON file with the whole configuration; flags win over it',
+  },
+  policy: {
+    flag: '--policy <file>',
+    key: 'gateway.policy',
+    schema: Text,
+    help: 'YAML or JSON file that says what the gateway does with chats (docs/policies.md)',
+  },
+  watch: {
+    flag: '--watch',
+    schema: Switch,
+    help: 'reload when the current version of a bundle or a policy file changes',
+  },
+  deadline: {
+    flag: '--deadline <ms>',
+    key: 'deadline_ms',
+    schema: CONFIG.deadline_ms,
+    unset: `${DEFAULT_DEADLINE_MS}; 0 never`,
+    help: 'fall back when a decision takes longer than this',
+  },
+  cache: {
+    flag: '--cache <n>',
+    key: 'cache_entries',
+    schema: CONFIG.cache_entries,
+    unset: `${DEFAULT_CACHE_ENTRIES}; 0 keeps none`,
+    help: 'scores kept per router',
+  },
+  rate: {
+    flag: '--rate <n>',
+    key: 'rate_per_minute',
+    schema: CONFIG.rate_per_minute,
+    unset: 'no limit',
+    help: 'requests per minute for each key, or for each address without keys',
+  },
+  json: { flag: '--json', schema: Switch, help: 'print the address as one JSON object' },
+  host: {
+    flag: '--host <host>',
+    schema: Text,
+    default: '127.0.0.1',
+    help: 'address to listen on',
+    section: LISTENING,
+  },
+  port: {
+    flag: '--port <port>',
+    schema: PORT,
+    default: 8080,
+    help: 'port to listen on; 0 takes a free one',
+    section: LISTENING,
+  },
+  adminPort: {
+    flag: '--admin-port <port>',
+    schema: PORT,
+    help: 'port for reload and rollback, reachable from this machine only',
+    section: LISTENING,
+  },
+  workers: {
+    flag: '--workers <n>',
+    schema: Type.Integer({ minimum: 1, maximum: 256 }),
+    unset: '1',
+    help: 'processes that share the port; one that dies is replaced',
+    section: LISTENING,
+  },
+  insecure: {
+    flag: '--insecure',
+    schema: Switch,
+    help: 'listen beyond this machine without keys',
+    section: LISTENING,
+  },
+  default: {
+    flag: '--default <router>',
+    key: 'default',
+    schema: CONFIG.default,
+    unset: 'the first bundle',
+    help: 'router for requests that name none',
+    section: ROUTERS,
+  },
+  alias: {
+    flag: '--alias <name=router>',
+    key: 'aliases',
+    schema: TextByName,
+    help: 'another name for a router',
+    section: ROUTERS,
+  },
+  split: {
+    flag: '--split <name=a:90,b:10>',
+    key: 'splits',
+    schema: TextByName,
+    help: 'a name whose sessions are divided between routers by weight; a session keeps its router',
+    section: ROUTERS,
+  },
+  shadow: {
+    flag: '--shadow <name=router>',
+    key: 'shadows',
+    schema: TextByName,
+    help: 'also decide with another router, which is only logged',
+    section: ROUTERS,
+  },
+  explore: {
+    flag: '--explore <p>',
+    key: 'exploration.floor',
+    schema: Type.Number({ minimum: 0, maximum: 0.5 }),
+    unset: '0',
+    help: 'try the other model with this probability, for weir ope',
+    section: ROUTERS,
+  },
+  log: {
+    flag: '--log <folder>',
+    key: 'log.folder',
+    schema: Text,
+    help: 'folder for a log of every decision and all feedback',
+    section: LOGGING,
+  },
+  logText: {
+    flag: '--log-text <what>',
+    key: 'log.text',
+    schema: CONFIG.log.properties.text,
+    unset: 'none',
+    help: 'how prompts are kept in the log: none, redacted or full',
+    section: LOGGING,
+  },
+  logEmbedding: {
+    flag: '--log-embedding',
+    key: 'log.embedding',
+    schema: Switch,
+    help: 'keep embeddings in the log',
+    section: LOGGING,
+  },
+  logMetadata: {
+    flag: '--log-metadata',
+    key: 'log.metadata',
+    schema: Switch,
+    help: 'keep metadata and tags of the gateway’s requests in the log',
+    section: LOGGING,
+  },
+  store: {
+    flag: '--store <where>',
+    key: 'store',
+    schema: CONFIG.store,
+    unset: 'in the log',
+    help: 'where feedback is kept: postgres://... for several replicas, or a folder',
+    section: LOGGING,
+  },
+  lines: {
+    flag: '--lines [file]',
+    schema: Type.Union([Type.Literal(true), Text]),
+    help: 'write one JSON line per decision, to standard error or to a file',
+    section: LOGGING,
+  },
+  spans: {
+    flag: '--spans',
+    schema: Switch,
+    help: 'record one OpenTelemetry span per decision, with the SDK that is registered',
+    section: LOGGING,
+  },
+})
+export type ServeFlags = Flags<typeof SERVE_OPTIONS>
 
 /**
  * The configuration file (YAML or JSON), if there is one, with the flags on top.
@@ -34,117 +189,89 @@ const check = Compile(ServeConfig)
  */
 export async function serveConfig(
   bundles: readonly string[],
-  flags: ServeFlags,
+  flags: Partial<ServeFlags>,
 ): Promise<ServeConfig> {
-  const base = flags.config ? await readConfig(flags.config) : {}
-  const log = flags.log ? { ...base.log, folder: flags.log } : base.log
-  const deadline = numberOption('--deadline', flags.deadline, { min: 0 })
-  const cache = numberOption('--cache', flags.cache, { min: 0, integer: true })
-  const rate = numberOption('--rate', flags.rate, { min: 1, integer: true })
-  const config = {
-    ...base,
-    routers: [...(base.routers ?? []), ...bundles.map((path) => ({ path }))],
-    ...(flags.default === undefined ? {} : { default: flags.default }),
-    ...(flags.alias ? { aliases: { ...base.aliases, ...pairs('--alias', flags.alias) } } : {}),
-    ...(flags.split ? { splits: { ...base.splits, ...splits(flags.split) } } : {}),
-    ...(flags.shadow
-      ? {
-          shadows: Object.entries(pairs('--shadow', flags.shadow)).map(([of, router]) => ({
-            of,
-            router,
-          })),
-        }
-      : {}),
-    ...(flags.explore === undefined
-      ? {}
-      : {
-          exploration: {
-            ...base.exploration,
-            floor: numberOption('--explore', flags.explore, { min: 0, max: 0.5 })!,
-          },
-        }),
-    ...(flags.policy === undefined ? {} : { gateway: withPolicy(base.gateway, flags.policy) }),
-    ...(flags.store === undefined ? {} : { store: flags.store }),
-    ...(deadline === undefined ? {} : { deadline_ms: deadline }),
-    ...(cache === undefined ? {} : { cache_entries: cache }),
-    ...(rate === undefined ? {} : { rate_per_minute: rate }),
-    ...(log
-      ? {
-          log: {
-            ...log,
-            ...(flags.logText === undefined
-              ? {}
-              : { text: choiceOption('--log-text', flags.logText, ['none', 'redacted', 'full']) }),
-            ...(flags.logEmbedding ? { embedding: true } : {}),
-            ...(flags.logMetadata ? { metadata: true } : {}),
-          },
-        }
-      : {}),
+  const source = flags.config === undefined ? undefined : await readSource(flags.config)
+  const file = source ? fileConfig(source) : {}
+  const config: Record<string, unknown> = {
+    ...file,
+    routers: [...(file.routers ?? []), ...bundles.map((path) => ({ path }))],
   }
-  return checked(config, flags.config ?? 'options')
+  if (flags.policy !== undefined) config.gateway = withoutPolicies(file.gateway)
+  for (const [name, { key }] of Object.entries<OptionRow>(SERVE_OPTIONS)) {
+    const given = flags[name as keyof ServeFlags]
+    if (key === undefined || given === undefined || isEmpty(given)) continue
+    // how a log is written matters only where there is one
+    if (key.startsWith('log.') && name !== 'log' && config.log === undefined) continue
+    setAt(config, key.split('.'), Array.isArray(given) ? FROM_TEXTS[name]!(given) : given)
+  }
+  const where = source ?? { path: 'options', text: '', value: config, hash: '', lineOf: () => 1 }
+  assertFits(ServeConfig, config, where)
+  return config as ServeConfig
 }
 
-/** @throws option_invalid without a gateway, which is what policies are of */
-function withPolicy(
-  gateway: ServeConfig['gateway'],
-  policy: string,
-): NonNullable<ServeConfig['gateway']> {
+/** Routers may all come from the command line, so the file alone is checked with one in their place. */
+function fileConfig(source: Source): Partial<ServeConfig> {
+  const { value } = source
+  const whole = isObject(value) ? { routers: [{ path: '.' }], ...value } : value
+  assertFits(ServeConfig, whole, source)
+  return value as Partial<ServeConfig>
+}
+
+/** @throws option_invalid without a gateway, which is what policies are for */
+function withoutPolicies(gateway: ServeConfig['gateway']): object {
   if (gateway) {
     const { policies: _, ...rest } = gateway
-    return { ...rest, policy }
+    return rest
   }
   const expected = 'a gateway section in --config, whose chats the policy is for'
   throw new WeirError('option_invalid', { option: '--policy', expected, got: 'none' })
 }
 
-async function readConfig(path: string): Promise<Partial<ServeConfig>> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new WeirError('file_not_found', { path }, { cause })
-  })
-  const { value } = parseSource(text, path)
-  // routers may all come from the command line; the whole is checked with them in it
-  checked(isObject(value) ? { routers: [{ path: '.' }], ...value } : value, path)
-  return value as Partial<ServeConfig>
-}
+const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0
 
-const isObject = (value: unknown): value is object =>
+const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function checked(value: unknown, where: string): ServeConfig {
-  if (check.Check(value)) {
-    if (value.routers.length > 0) return value
-  }
-  const { field, expected, got } = firstFault(check.Errors(value), value)
-  throw new WeirError('config_invalid', { where: `${where}: ${field}`, expected, got })
+/** Sets the value at the path; what is there is copied, and a record is joined with the new one. */
+function setAt(config: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [key, ...rest] = path
+  const before = config[key!]
+  if (rest.length > 0) {
+    const inner = isObject(before) ? { ...before } : {}
+    setAt(inner, rest, value)
+    config[key!] = inner
+  } else config[key!] = isObject(before) && isObject(value) ? { ...before, ...value } : value
+}
+
+/** What the repeatable flags mean in the configuration. */
+const FROM_TEXTS: Readonly<Record<string, (texts: readonly string[]) => unknown>> = {
+  alias: (texts) => pairs('--alias', texts),
+  split: (texts) =>
+    Object.fromEntries(
+      Object.entries(pairs('--split', texts)).map(([name, arms]) => [name, readArms(arms)]),
+    ),
+  shadow: (texts) =>
+    Object.entries(pairs('--shadow', texts)).map(([of, router]) => ({ of, router })),
 }
 
 /** `name=value`, as often as given. */
-function pairs(option: string, values: readonly string[]): Record<string, string> {
+function pairs(option: string, texts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
-    values.map((got) => {
-      const [name, value, more] = got.split('=')
-      if (!name || !value || more !== undefined) {
-        throw new WeirError('option_invalid', { option, expected: 'NAME=ROUTER', got })
-      }
-      return [name, value]
+    texts.map((got) => {
+      const [name, value] = keyValue(option, got)
+      if (value !== '' && !value.includes('=')) return [name, value]
+      throw new WeirError('option_invalid', { option, expected: 'NAME=ROUTER', got })
     }),
   )
 }
 
-/** `name=a:90,b:10` */
-function splits(values: readonly string[]): NonNullable<ServeConfig['splits']> {
-  return Object.fromEntries(
-    Object.entries(pairs('--split', values)).map(([name, arms]) => [
-      name,
-      arms.split(',').map((arm) => {
-        const [router, weight] = arm.split(':')
-        const value = Number(weight)
-        if (!router || !(value > 0)) {
-          const expected = 'NAME=ROUTER:WEIGHT,ROUTER:WEIGHT'
-          throw new WeirError('option_invalid', { option: '--split', expected, got: arm })
-        }
-        return { router, weight: value }
-      }),
-    ]),
-  )
-}
+/** `a:90,b:10` */
+const readArms = (arms: string): { router: string; weight: number }[] =>
+  arms.split(',').map((arm) => {
+    const [router, weight] = arm.split(':')
+    const value = Number(weight)
+    if (router && value > 0) return { router, weight: value }
+    const expected = 'NAME=ROUTER:WEIGHT,ROUTER:WEIGHT'
+    throw new WeirError('option_invalid', { option: '--split', expected, got: arm })
+  })

@@ -1,102 +1,160 @@
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import type { Static } from 'typebox'
 import Type from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Value } from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
-import { firstFault } from '../../core/schema-fault.ts'
-import { parseSource, type Source } from '../../core/yaml-source.ts'
+import type { Source } from '../../core/yaml-source.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
-import { SPLITS } from '../../data/splits/assign-splits.ts'
-import { AUTO } from '../../training/auto.ts'
-import { settingsFor } from '../../training/fit-router.ts'
-import { loadTrainer } from '../../training/trainers/registry.ts'
+import type { Settings } from '../../training/trainers/settings.ts'
+import { assertFits, configFault, readSource } from './config-file.ts'
+import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from './log-options.ts'
 import {
-  describeSetting,
-  type Settings,
-  settingFault,
-  settingSchemas,
-} from '../../training/trainers/settings.ts'
-import { describeSearch } from '../../training/tune/tune-family.ts'
-import type { LogFlags, PairFlags } from './data-flags.ts'
-import { keyValue } from './key-value.ts'
-import type { RuleFlags } from './rule-options.ts'
+  type FileConfig,
+  type Flags,
+  fileSchema,
+  keyValue,
+  type OptionRow,
+  optionTable,
+  recordValue,
+  Share,
+  Switch,
+  Text,
+  Texts,
+} from './options.ts'
 
-/** The flags of `weir train`, as they are typed; a config file says the same. */
-export interface TrainFlags extends LogFlags, PairFlags, RuleFlags {
-  readonly config?: string
-  readonly printConfig?: boolean
-  readonly strong?: string
-  readonly weak?: string
-  readonly router: string
-  readonly encoder: string
-  readonly engine: string
-  readonly out: string
-  readonly name: string
-  readonly seed: string
-  readonly threads: string
-  readonly tune?: string
-  readonly set: readonly string[]
-  readonly judgeWeight: readonly string[]
-  readonly price: readonly string[]
-  readonly keepText?: boolean
-  readonly json?: boolean
-}
+const MANY = 'More than two models'
+const LEARNING = 'Learning'
 
-const Text = Type.String({ minLength: 1 })
-const optional = Type.Optional
-
-/** `weir train --config FILE`: YAML or JSON; each key is the flag of its name, with `_` for `-`. */
-export const TrainConfig = Type.Object(
-  {
-    logs: optional(Type.Array(Text, { minItems: 1 })),
-    strong: optional(Text),
-    weak: optional(Text),
-    /** names between commas, or all */
-    models: optional(Text),
-    rule: optional(Text),
-    loss: optional(Type.Number({ minimum: 0, maximum: 1 })),
-    router: optional(Text),
-    encoder: optional(Text),
-    engine: optional(Text),
-    out: optional(Text),
-    name: optional(Text),
-    seed: optional(Type.Integer({ minimum: 0 })),
-    threads: optional(Type.Integer({ minimum: 1 })),
-    tune: optional(Type.Integer({ minimum: 2 })),
-    /** the family's hyperparameters, as `--set` */
-    settings: optional(Type.Record(Type.String(), Type.Union([Type.Number(), Type.String()]))),
-    /** model: in/out, as `--price` */
-    prices: optional(Type.Record(Type.String(), Text)),
-    /** judge: weight, as `--judge-weight` */
-    judge_weights: optional(Type.Record(Type.String(), Type.Number({ minimum: 0 }))),
-    keep_text: optional(Type.Boolean()),
-    format: optional(Text),
-    /** ours: theirs, as `--map` */
-    map: optional(Type.Record(Type.String(), Text)),
-    score_range: optional(Text),
-    split: optional(Text),
-    group_by: optional(Text),
-    test_by: optional(Text),
-    test_after: optional(Text),
-    max_rejects: optional(Type.Number({ minimum: 0, maximum: 1 })),
-    rejects: optional(Text),
-    judge: optional(Text),
-    min_votes: optional(Type.Number({ minimum: 0 })),
-    margin: optional(Type.Number({ minimum: 0, maximum: 1 })),
+export const TRAIN_OPTIONS = optionTable({
+  config: {
+    flag: '--config <file>',
+    schema: Text,
+    help: 'YAML or JSON file with these options and the settings of the family; flags win over it',
   },
-  { additionalProperties: false },
-)
-export type TrainConfig = Static<typeof TrainConfig>
+  printConfig: {
+    flag: '--print-config',
+    schema: Switch,
+    help: 'print the config file that says the same as the flags, with every setting, and stop',
+  },
+  strong: {
+    flag: '--strong <model>',
+    key: 'strong',
+    schema: Text,
+    help: 'the model that costs more and is better on average',
+  },
+  weak: {
+    flag: '--weak <model>',
+    key: 'weak',
+    schema: Text,
+    help: 'the model that answers the other prompts',
+  },
+  out: {
+    flag: '--out <dir>',
+    key: 'out',
+    schema: Text,
+    default: 'bundles',
+    help: 'folder for bundles',
+  },
+  name: {
+    flag: '--name <name>',
+    key: 'name',
+    schema: Text,
+    default: 'router',
+    help: 'name of the bundle in that folder',
+  },
+  price: PRICE_OPTION,
+  keepText: {
+    flag: '--keep-text',
+    key: 'keep_text',
+    schema: Switch,
+    help: 'keep the start of each training prompt in bundles of knn, sw and ensemble, for explain',
+  },
+  json: jsonOption('the report'),
+  models: {
+    flag: '--models <names>',
+    key: 'models',
+    schema: Text,
+    help: 'choose among these (a,b,c) or all; the best and the cheapest on train become strong and weak',
+    section: MANY,
+  },
+  rule: {
+    flag: '--rule <rule>',
+    key: 'rule',
+    schema: Text,
+    unset: 'best-value',
+    help: 'with --models: best-value or cheapest-within',
+    section: MANY,
+  },
+  loss: {
+    flag: '--loss <quality>',
+    key: 'loss',
+    schema: Share,
+    unset: '0.02',
+    help: 'with --rule cheapest-within: largest loss of quality against the best model',
+    section: MANY,
+  },
+  router: {
+    flag: '--router <family>',
+    key: 'router',
+    schema: Text,
+    default: 'classifier',
+    help: 'classifier, mlp, knn, sw, mf, ensemble or kernel (with --encoder lexical+...), or auto',
+    section: LEARNING,
+  },
+  encoder: {
+    flag: '--encoder <encoder>',
+    key: 'encoder',
+    schema: Text,
+    default: 'lexical',
+    help: 'lexical, use-lite, use-lite-static, hf:<dir>, openai:<model>, or lexical+ one of them',
+    section: LEARNING,
+  },
+  engine: {
+    flag: '--engine <engine>',
+    key: 'engine',
+    schema: Text,
+    default: 'onnx',
+    help: 'onnx or tfjs, for families trained by gradient steps',
+    section: LEARNING,
+  },
+  seed: { ...seedOption('seed of splits, initial weights and shuffles'), section: LEARNING },
+  threads: {
+    flag: '--threads <number>',
+    key: 'threads',
+    schema: Type.Integer({ minimum: 1, maximum: 256 }),
+    default: 2,
+    help: 'threads of the training engine, where its steps are large enough',
+    section: LEARNING,
+  },
+  set: {
+    flag: '--set <key=value>',
+    key: 'settings',
+    schema: Type.Record(Type.String(), Type.Union([Type.Number(), Type.String()])),
+    help: 'a hyperparameter of the family',
+    section: LEARNING,
+  },
+  tune: {
+    flag: '--tune <number>',
+    key: 'tune',
+    schema: Type.Integer({ minimum: 2, maximum: 1000 }),
+    help: 'try this many settings, the defaults among them, on half of validation (successive halving)',
+    section: LEARNING,
+  },
+  judgeWeight: {
+    flag: '--judge-weight <name=number>',
+    key: 'judge_weights',
+    schema: Type.Record(Type.String(), Type.Number({ minimum: 0 })),
+    unset: '1',
+    help: 'weight of votes whose judge’s name contains <name>',
+    section: LEARNING,
+  },
+  ...LOG_OPTIONS,
+  ...PAIR_OPTIONS,
+})
+export type TrainFlags = Flags<typeof TRAIN_OPTIONS>
 
-/** Keys that are not their flag's name. */
-const FLAG_OF: Readonly<Record<string, string>> = {
-  settings: 'set',
-  prices: 'price',
-  judge_weights: 'judgeWeight',
-}
-
-const check = Compile(TrainConfig)
+/** `weir train --config FILE`: YAML or JSON; the keys of the option table, and the logs. */
+const TrainConfig = fileSchema(TRAIN_OPTIONS, { logs: Type.Optional(Texts) })
+export type TrainConfig = FileConfig<typeof TRAIN_OPTIONS> & { readonly logs?: readonly string[] }
 
 export interface ReadConfig {
   readonly config: TrainConfig
@@ -105,26 +163,23 @@ export interface ReadConfig {
 
 /** @throws file_not_found; config_invalid with file and line */
 export async function readTrainConfig(path: string): Promise<ReadConfig> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new WeirError('file_not_found', { path }, { cause })
-  })
-  const source = parseSource(text, path)
+  const source = await readSource(path)
   const { value } = source
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
     const known = Object.keys(TrainConfig.properties)
     const unknown = Object.keys(value).find((key) => !known.includes(key))
     if (unknown !== undefined) {
-      throw faulty(source, [unknown], `one of ${known.join(', ')}`, unknown)
+      throw configFault(source, [unknown], `one of ${known.join(', ')}`, unknown)
     }
   }
-  if (check.Check(value)) return { config: value, source }
-  const { field, expected, got } = firstFault(check.Errors(value), value)
-  throw faulty(source, field === '' ? [] : field.split('.'), expected, got, field)
+  assertFits(TrainConfig, value, source)
+  // the schema is made of the rows that the type derives from
+  return { config: value as TrainConfig, source }
 }
 
 /**
- * The flags with the file's values under those that were typed; `set`, `price`, `map` and `judgeWeight` hold
- * the file's and then the typed ones, so that the typed ones win by name.
+ * The flags with the file's values under those that were typed. A record of the file stands as `name=value`
+ * before the typed ones, which win by name.
  *
  * @param typed whether a flag was given on the command line
  */
@@ -134,40 +189,36 @@ export function withConfig(
   typed: (flag: string) => boolean,
 ): TrainFlags {
   const merged: Record<string, unknown> = { ...flags }
-  for (const [key, value] of Object.entries(config)) {
-    const flag = FLAG_OF[key] ?? key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
-    if (typeof value === 'object' && !Array.isArray(value)) {
-      const pairs = Object.entries(value).map(([name, one]) => `${name}=${one}`)
-      merged[flag] = [...pairs, ...((merged[flag] as readonly string[] | undefined) ?? [])]
-    } else if (!typed(flag)) {
-      merged[flag] = typeof value === 'number' ? String(value) : value
-    }
+  const values: Readonly<Record<string, unknown>> = config
+  for (const [name, { key, schema }] of rowsWithKeys()) {
+    const value = values[key]
+    if (value === undefined) continue
+    if (recordValue(schema)) {
+      const pairs = Object.entries(value as object).map(([one, of]) => `${one}=${of}`)
+      merged[name] = [...pairs, ...(merged[name] as readonly string[])]
+    } else if (!typed(name)) merged[name] = value
   }
-  // every key of the schema is a flag, in the form that the flag has
+  // every value has been checked by the schema of its row
   return merged as unknown as TrainFlags
 }
+
+const rowsWithKeys = () =>
+  Object.entries<OptionRow>(TRAIN_OPTIONS).flatMap(([name, row]) =>
+    row.key === undefined ? [] : [[name, { ...row, key: row.key }] as const],
+  )
 
 /** Holds the file's settings to the family's own schema, which is known once the flags are. */
 export async function checkConfigSettings(
   { config, source }: ReadConfig,
   router: string,
 ): Promise<void> {
+  const { loadTrainer } = await import('../../training/trainers/registry.ts')
+  const { settingFault } = await import('../../training/trainers/settings.ts')
   const { settings: schema } = await loadTrainer(router)
   for (const [name, value] of Object.entries(config.settings ?? {})) {
     const fault = settingFault(schema, name, value)
-    if (fault) throw faulty(source, ['settings', name], fault.expected, fault.got)
+    if (fault) throw configFault(source, ['settings', name], fault.expected, fault.got)
   }
-}
-
-function faulty(
-  source: Source,
-  field: readonly string[],
-  expected: string,
-  got: unknown,
-  named: string = field.join('.'),
-): WeirError {
-  const where = `${source.path}:${source.lineOf(field)}${named ? `: ${named}` : ''}`
-  return new WeirError('config_invalid', { where, expected, got: String(got) })
 }
 
 /** Flags and logs with the config file's under them. */
@@ -179,6 +230,7 @@ export async function configured(
   if (given.config === undefined) return { logs: named, flags: given }
   const read = await readTrainConfig(given.config)
   const flags = withConfig(given, read, (flag) => command.getOptionValueSource(flag) === 'cli')
+  const { AUTO } = await import('../../training/auto.ts')
   if (flags.router !== AUTO) await checkConfigSettings(read, flags.router)
   return { logs: named.length > 0 ? named : (read.config.logs ?? []), flags }
 }
@@ -202,6 +254,15 @@ export function requiredPair(
   return { strong, weak }
 }
 
+/** The weight of each judge's votes, by a part of the judge's name. */
+export const judgeWeights = (pairs: readonly string[]): Map<string, number> =>
+  new Map(
+    pairs.map((pair) => {
+      const [name, weight] = keyValue('--judge-weight', pair)
+      return [name, Number(weight)]
+    }),
+  )
+
 /** A value that reads as a number is one; the family's schema says which it wants. */
 export function settingsOption(pairs: readonly string[]): Record<string, number | string> {
   return Object.fromEntries(
@@ -212,20 +273,6 @@ export function settingsOption(pairs: readonly string[]): Record<string, number 
     }),
   )
 }
-
-const PLAIN = [
-  'strong',
-  'weak',
-  'models',
-  'rule',
-  'router',
-  'encoder',
-  'engine',
-  'out',
-  'name',
-] as const
-const NUMBERS = ['seed', 'threads', 'tune', 'loss'] as const
-const AUTO_NOTE = 'auto'
 
 /**
  * What `weir train` would do with these flags, as a file that `--config` reads: every hyperparameter of the
@@ -239,20 +286,24 @@ export async function trainConfigText(
   overrides: Settings,
   dataset?: Dataset,
 ): Promise<string> {
+  const { AUTO } = await import('../../training/auto.ts')
+  const { settingsFor } = await import('../../training/fit-router.ts')
+  const { loadTrainer } = await import('../../training/trainers/registry.ts')
+  const { describeSetting, settingSchemas } = await import('../../training/trainers/settings.ts')
+  const { describeSearch } = await import('../../training/tune/tune-family.ts')
+  const values: Readonly<Record<string, unknown>> = flags
   const lines = [
     ...(logs.length > 0 ? ['logs:', ...logs.map((log) => `  - ${quoted(log)}`)] : []),
-    ...PLAIN.flatMap((key) => (flags[key] === undefined ? [] : [`${key}: ${quoted(flags[key])}`])),
-    ...NUMBERS.flatMap((key) => (flags[key] === undefined ? [] : [`${key}: ${flags[key]}`])),
-    ...pairsOf('prices', flags.price),
-    ...pairsOf('judge_weights', flags.judgeWeight),
+    ...rowsWithKeys().flatMap(([name, row]) => printRow(row, values[name])),
   ]
-  if (flags.router === AUTO_NOTE) {
+  if (flags.router === AUTO) {
     return [...lines, '# settings: each family’s own defaults; --router FAMILY prints them'].join(
       '\n',
     )
   }
   const trainer = await loadTrainer(flags.router)
-  const settings = settingsFor(trainer, sizeOf(dataset), { hyperparameters: overrides })
+  const size = dataset && (await sizeOf(dataset))
+  const settings = settingsFor(trainer, size, { hyperparameters: overrides })
   const note = dataset ? '' : ' (some go with the size of the log: name it to see them)'
   lines.push(`# of ${flags.router}${note}`, 'settings:')
   for (const [name, schema] of settingSchemas(trainer.settings)) {
@@ -263,24 +314,30 @@ export async function trainConfigText(
   return lines.join('\n')
 }
 
-const quoted = (value: string | number): string =>
-  typeof value === 'number' ? String(value) : JSON.stringify(value)
+const quoted = (value: unknown): string => JSON.stringify(value)
 
-/** `name=value` flags as a map; files given to `--price` stay out, since the file is not ours to copy. */
-function pairsOf(key: string, pairs: readonly string[]): string[] {
-  const split = pairs.flatMap((pair) => {
-    const at = pair.lastIndexOf('=')
-    return at > 0 ? [[pair.slice(0, at), pair.slice(at + 1)] as const] : []
-  })
-  const value = (text: string): string => (key === 'prices' ? quoted(text) : text)
-  return split.length > 0
-    ? [`${key}:`, ...split.map(([name, text]) => `  ${quoted(name)}: ${value(text)}`)]
-    : []
+/** A row's help and value as lines of the file; nothing where it has no value, and the settings stand apart. */
+function printRow({ key, help, schema }: OptionRow, value: unknown): string[] {
+  if (value === undefined || key === 'settings') return []
+  const of = recordValue(schema)
+  if (!of) return [`# ${help}`, `${key}: ${quoted(value)}`]
+  // a price file that is named by --price is not copied
+  const pairs = (value as readonly string[]).filter((text) => text.includes('='))
+  if (pairs.length === 0) return []
+  return [
+    `# ${help}`,
+    `${key}:`,
+    ...pairs.map((text) => {
+      // names of models may hold a `=`
+      const at = key === 'prices' ? text.lastIndexOf('=') : text.indexOf('=')
+      const shown = Value.Convert(of, text.slice(at + 1))
+      return `  ${quoted(text.slice(0, at))}: ${quoted(shown)}`
+    }),
+  ]
 }
 
-/** Without a log the size that the plain defaults are for. */
-function sizeOf(dataset: Dataset | undefined) {
-  if (!dataset) return undefined
+async function sizeOf(dataset: Dataset) {
+  const { SPLITS } = await import('../../data/splits/assign-splits.ts')
   const train = SPLITS.indexOf('train')
   const inTrain = (prompt: number): boolean => dataset.split[prompt] === train
   return {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readPrices } from '../../models/prices.ts'
-import { priceOption } from '../../scripts/cli/price-option.ts'
+import { priceOption } from '../../scripts/cli/log-options.ts'
 
 let folder: string
 beforeEach(async () => {

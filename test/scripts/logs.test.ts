@@ -4,8 +4,7 @@ import { pairLabels } from '../../data/pair.ts'
 import { calibrateCommand } from '../../scripts/cli/commands/calibrate.ts'
 import { evaluateCommand } from '../../scripts/cli/commands/evaluate.ts'
 import { trainCommand } from '../../scripts/cli/commands/train.ts'
-import type { LogFlags, PairFlags } from '../../scripts/cli/data-flags.ts'
-import { openFlaggedLogs } from '../../scripts/cli/logs.ts'
+import { type LogFlags, openFlaggedLogs, type PairFlags } from '../../scripts/cli/log-options.ts'
 import { jsonl, refusal, scratch } from '../data/scratch.ts'
 
 const COMMANDS = { train: trainCommand, evaluate: evaluateCommand, calibrate: calibrateCommand }

@@ -7,8 +7,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { writeBundle } from '../../models/bundle/write.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import { readDecisionLog } from '../../records/log-reader.ts'
-import { serveConfig } from '../../scripts/cli/serve-config.ts'
+import { serveCommand } from '../../scripts/cli/commands/serve.ts'
+import { type ServeFlags, serveConfig } from '../../scripts/cli/serve-config.ts'
 import type { ReloadReport } from '../../serving/router/fleet.ts'
+import type { ServeConfig } from '../../serving/server/config.ts'
 import { built } from '../built/build.ts'
 import { lexicalDraft } from './lexical-draft.ts'
 import { type ServingProcess, startServing, workersOf } from './weir-process.ts'
@@ -142,13 +144,20 @@ test.skipIf(process.platform !== 'linux')(
   },
 )
 
+/** What weir serve would serve with these arguments. */
+async function configOf(bundles: readonly string[], line: string): Promise<ServeConfig> {
+  const command = serveCommand()
+  command.parseOptions(line.split(' '))
+  return serveConfig(bundles, command.opts<ServeFlags>())
+}
+
 test.each([
-  [{ split: ['a=b'] }, '--split'],
-  [{ alias: ['a'] }, '--alias'],
-  [{ rate: '0' }, '--rate'],
-  [{ log: 'x', logText: 'some' }, '--log-text'],
-])('weir serve refuses %j, naming the option', async (flags, named) => {
-  await expect(serveConfig(['bundle'], flags)).rejects.toMatchObject({
+  ['--split a=b', '--split'],
+  ['--alias a', '--alias'],
+  ['--rate 0', '--rate'],
+  ['--log x --log-text some', '--log-text'],
+])('weir serve refuses %j, naming the option', async (line, named) => {
+  await expect(configOf(['bundle'], line)).rejects.toMatchObject({
     code: 'option_invalid',
     message: expect.stringContaining(named),
   })
@@ -158,7 +167,7 @@ test('weir serve refuses a configuration file with an unknown field, and no rout
   const config = join(root, 'bad.json')
   await writeFile(config, '{"routers": [{ "path": "x" }], "ratelimit": 5}')
   await expect(serveConfig([], { config })).rejects.toThrow(
-    /bad\.json: ratelimit: expected no such field/,
+    /bad\.json:1: ratelimit: expected no such field/,
   )
   await expect(serveConfig([], {})).rejects.toMatchObject({ code: 'config_invalid' })
 })
@@ -169,8 +178,8 @@ test('flags of weir serve win over its file', async () => {
     config,
     '{"deadline_ms": 9, "cache_entries": 1, "log": {"folder": "a", "text": "full"}}',
   )
-  const flags = { config, deadline: '20', split: ['s=a:90,b:10'], log: 'b', shadow: ['a=b'] }
-  expect(await serveConfig(['bundles/a', 'bundles/b'], flags)).toEqual({
+  const line = `--config ${config} --deadline 20 --split s=a:90,b:10 --log b --shadow a=b`
+  expect(await configOf(['bundles/a', 'bundles/b'], line)).toEqual({
     routers: [{ path: 'bundles/a' }, { path: 'bundles/b' }],
     deadline_ms: 20,
     cache_entries: 1,

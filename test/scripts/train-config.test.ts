@@ -18,8 +18,9 @@ const FLAGS: TrainFlags = {
   engine: 'onnx',
   out: 'bundles',
   name: 'router',
-  seed: '1',
-  threads: '2',
+  seed: 1,
+  threads: 2,
+  maxRejects: 0.01,
   set: [],
   judgeWeight: [],
   price: [],
@@ -46,11 +47,11 @@ prices: {big: 10/30}
 judge_weights: {gpt-4: 0.5}
 `),
     )
-    const flags = { ...FLAGS, seed: '3', set: ['rank=32'] }
+    const flags = { ...FLAGS, seed: 3, set: ['rank=32'] }
     expect(withConfig(flags, read, (flag) => flag === 'seed')).toEqual({
       ...FLAGS,
       router: 'mf',
-      seed: '3',
+      seed: 3,
       strong: 'big',
       keepText: true,
       scoreRange: '1-10',

@@ -1,56 +1,51 @@
-import { Command } from 'commander'
 import type { CascadeCalibration } from '../../../training/calibrate/calibrate-cascade.ts'
 import type { CascadeLog } from '../../../training/calibrate/cascade-log.ts'
 import { count, openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import { expectedTable, printPromise } from '../calibration-report.ts'
-import type { TargetFlags } from '../calibration-target.ts'
+import { TARGET_OPTIONS } from '../calibration-target.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption, METHOD_OPTION, seedOption } from '../log-options.ts'
+import { type Flags, optionTable, Text } from '../options.ts'
 
-interface CascadeFlags extends TargetFlags {
-  readonly check?: string
-  readonly model?: string
-  readonly method?: string
-  readonly seed: string
-  readonly json?: boolean
-}
+const { strongShare: _1, costPer1k: _2, bestShare: _3, ...TARGETS } = TARGET_OPTIONS
+const OPTIONS = optionTable({
+  ...TARGETS,
+  method: METHOD_OPTION,
+  check: {
+    flag: '--check <name>',
+    schema: Text,
+    help: 'the check, where the log has scores of several checks',
+  },
+  model: {
+    flag: '--model <name>',
+    schema: Text,
+    help: 'the model whose answers were checked, where there are several',
+  },
+  seed: seedOption('seed of the order in which rows are read'),
+  json: jsonOption('the result'),
+})
 
 /** `weir calibrate-cascade <log>`: the threshold of a cascade's check that meets one stated target. */
-export function calibrateCascadeCommand(): Command {
-  return new Command('calibrate-cascade')
-    .description('choose the threshold of a cascade’s check, from its scores in a log')
-    .argument('<log>', 'what weir serve --log wrote, or JSONL of {score, weak, strong}')
-    .option('--escalate-share <share>', 'target: this share of answers is escalated')
-    .option('--quality <pgr>', 'target: keep this share of the quality gap (PGR)')
-    .option('--match <model>', 'target: match `strong`; needs --within')
-    .option('--within <loss>', 'with --match: at most this far below always-strong')
-    .option('--budget <usd>', 'target: at most this many US dollars per 1,000 requests')
-    .option('--max-loss <loss>', 'target: a net quality loss against always-strong of at most this')
-    .option(
-      '--max-harm <share>',
-      'target: this share of requests that only strong gets right is kept',
-    )
-    .option('--confidence <level>', 'how sure the promise must be (0.9 for budgets and losses)')
-    .option('--method <name>', 'a method by name, instead of the target’s default')
-    .option('--check <name>', 'the check, where the log has scores of several')
-    .option('--model <name>', 'the model whose answers were checked, where there are several')
-    .option('--seed <number>', 'seed of the order in which rows are read', '1')
-    .option('--json', 'print the result as one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir calibrate-cascade logs --escalate-share 0.3\n  weir calibrate-cascade rows.jsonl --quality 0.95 --confidence 0.9',
-    )
-    .action(run)
-}
+export const calibrateCascadeCommand = defineCommand({
+  name: 'calibrate-cascade',
+  description: 'choose the threshold of a cascade’s check, from its scores in a log',
+  arguments: [['<log>', 'what weir serve --log wrote, or JSONL of {score, weak, strong}']],
+  options: OPTIONS,
+  examples: [
+    'weir calibrate-cascade logs --escalate-share 0.3',
+    'weir calibrate-cascade rows.jsonl --quality 0.95 --confidence 0.9',
+  ],
+  run,
+})
 
-async function run(path: string, flags: CascadeFlags): Promise<void> {
-  const { numberOption } = await import('../options.ts')
+async function run(path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { readTarget } = await import('../calibration-target.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { readCascadeLog } = await import('../../../training/calibrate/cascade-log.ts')
   const { calibrateCascade } = await import('../../../training/calibrate/calibrate-cascade.ts')
   const terminal = openTerminal()
-  const { check, model, method } = flags
+  const { check, model, method, seed } = flags
   const target = readTarget(flags, 'cascade')
-  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
   const log = await readCascadeLog(path, { check, model, signal: interruptSignal() })
   const result = calibrateCascade(log.rows, {
     target,

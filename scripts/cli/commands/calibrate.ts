@@ -1,91 +1,84 @@
-import { Command } from 'commander'
 import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { BundleOptions } from '../../../training/calibrate/calibrate.ts'
 import { openTerminal, type Terminal } from '../../terminal/terminal.ts'
-import type { TargetFlags } from '../calibration-target.ts'
-import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
+import { TARGET_OPTIONS } from '../calibration-target.ts'
+import { defineCommand } from '../command.ts'
+import {
+  jsonOption,
+  LOG_OPTIONS,
+  METHOD_OPTION,
+  PAIR_OPTIONS,
+  PRICE_OPTION,
+  seedOption,
+} from '../log-options.ts'
+import { type Flags, optionTable, Switch, Text, Texts } from '../options.ts'
 
-interface CalibrateFlags extends TargetFlags, LogFlags, PairFlags {
-  readonly method?: string
-  readonly price: readonly string[]
-  readonly unlabelled: readonly string[]
-  readonly targetPrompts: readonly string[]
-  readonly targetTable?: boolean
-  readonly report?: string
-  readonly probabilities: boolean
-  readonly seed: string
-  readonly dryRun?: boolean
-  readonly json?: boolean
-}
-
-const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+const { escalateShare: _, confidence, ...TARGETS } = TARGET_OPTIONS
+const OPTIONS = optionTable({
+  ...TARGETS,
+  targetTable: {
+    flag: '--target-table',
+    schema: Switch,
+    help: 'print the whole menu of shares, dollars and loss bounds; writes no version',
+    section: TARGETS.budget.section,
+  },
+  report: {
+    flag: '--report <file>',
+    schema: Text,
+    help: 'with --target-table: also write the menu as an HTML page',
+  },
+  confidence,
+  method: METHOD_OPTION,
+  unlabelled: {
+    flag: '--unlabelled <file>',
+    schema: Texts,
+    help: 'prompts of your own traffic, on which shares are measured',
+  },
+  targetPrompts: {
+    flag: '--target-prompts <file>',
+    schema: Texts,
+    help: 'prompts towards which the rows are re-weighted',
+  },
+  price: PRICE_OPTION,
+  probabilities: {
+    flag: '--no-probabilities',
+    schema: Switch,
+    help: 'keep the probability calibration as it is',
+  },
+  seed: seedOption('seed of the order in which rows are read'),
+  dryRun: { flag: '--dry-run', schema: Switch, help: 'report only; write no new version' },
+  ...LOG_OPTIONS,
+  ...PAIR_OPTIONS,
+  json: jsonOption('the result'),
+})
+type CalibrateFlags = Flags<typeof OPTIONS>
 
 /** `weir calibrate <bundle> <logs...>`: a threshold that meets one stated target, in a new version. */
-export function calibrateCommand(): Command {
-  const command = new Command('calibrate')
-    .description('choose the threshold that meets a target on rows the router has not seen')
-    .argument('<bundle>', 'bundle folder, such as bundles/demo')
-    .argument('[logs...]', 'log files (.jsonl, .csv; .gz), or one dataset folder')
-    .option('--strong-share <share>', 'target: this share of prompts goes to the strong model')
-    .option('--quality <pgr>', 'target: keep this share of the quality gap (PGR)')
-    .option('--match <model>', 'target: match `strong`; needs --within')
-    .option('--within <loss>', 'with --match: at most this far below always-strong')
-    .option('--budget <usd>', 'target: at most this many US dollars per 1,000 requests')
-    .option('--cost-per-1k <usd>', 'the same as --budget')
-    .option(
-      '--best-share <share>',
-      'target of a router among many models: this share of the best one’s quality',
-    )
-    .option('--max-loss <loss>', 'target: a net quality loss against always-strong of at most this')
-    .option(
-      '--max-harm <share>',
-      'target: this share of prompts that only strong gets right go weak',
-    )
-    .option('--target-table', 'the whole menu of shares, dollars and loss bounds; writes nothing')
-    .option('--report <file>', 'with --target-table: write it as an HTML page too')
-    .option('--confidence <level>', 'how sure the promise must be (0.9 for budgets and losses)')
-    .option('--method <name>', 'a method by name, instead of the target’s default')
-    .option(
-      '--unlabelled <file>',
-      'prompts of your own traffic to take shares on; repeatable',
-      collect,
-      [],
-    )
-    .option(
-      '--target-prompts <file>',
-      're-weight the rows towards these prompts; repeatable',
-      collect,
-      [],
-    )
-    .option(
-      '--price <model=in/out>',
-      'US dollars per million tokens, or prices.json; repeatable',
-      collect,
-      [],
-    )
-    .option('--no-probabilities', 'keep the probability calibration as it is')
-    .option('--seed <number>', 'seed of the order in which rows are read', '1')
-    .option('--dry-run', 'report only; write no new version')
-  return addPairFlags(addLogFlags(command))
-    .option('--json', 'print the result as one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir calibrate bundles/demo logs.jsonl --strong-share 0.3\n  weir calibrate bundles/demo logs.jsonl --max-loss 0.02 --confidence 0.9\n  weir calibrate bundles/many logs.jsonl --best-share 0.98',
-    )
-    .action(run)
-}
+export const calibrateCommand = defineCommand({
+  name: 'calibrate',
+  description: 'choose the threshold that meets a target on rows the router has not seen',
+  arguments: [
+    ['<bundle>', 'bundle folder, such as bundles/demo'],
+    ['[logs...]', 'log files (.jsonl, .csv; .gz), or one dataset folder'],
+  ],
+  options: OPTIONS,
+  examples: [
+    'weir calibrate bundles/demo logs.jsonl --strong-share 0.3',
+    'weir calibrate bundles/demo logs.jsonl --max-loss 0.02 --confidence 0.9',
+    'weir calibrate bundles/many logs.jsonl --best-share 0.98',
+  ],
+  run,
+})
 
 async function run(bundle: string, logs: readonly string[], flags: CalibrateFlags): Promise<void> {
-  const { numberOption } = await import('../options.ts')
-  const { priceOption } = await import('../price-option.ts')
+  const { priceOption } = await import('../log-options.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
-  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
   const options = {
     prices: await priceOption(flags.price),
-    seed,
+    seed: flags.seed,
     keepProbabilities: !flags.probabilities,
     ...watch,
   }
@@ -136,11 +129,10 @@ async function showMenu(
   flags: CalibrateFlags,
   options: Options,
 ): Promise<void> {
-  const { confidenceOption } = await import('../calibration-target.ts')
   const { bundleMenu } = await import('../../../training/calibrate/calibrate.ts')
   const { printMenu } = await import('../calibration-report.ts')
   if (logs.length === 0) await refuseNoLogs()
-  const confidence = confidenceOption(flags.confidence) ?? 0.9
+  const { confidence = 0.9 } = flags
   const dataset = await openLabelled(logs, flags, options)
   const { menu, rows } = await bundleMenu(bundle, dataset, { ...options, confidence })
   terminal.endProgress()
@@ -157,7 +149,7 @@ async function openLabelled(
   flags: CalibrateFlags,
   { seed, signal, onProgress }: Options,
 ): Promise<Dataset> {
-  const { openFlaggedLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../log-options.ts')
   return openFlaggedLogs(logs, flags, { seed, signal, onProgress })
 }
 

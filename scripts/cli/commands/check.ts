@@ -1,43 +1,38 @@
-import { Command } from 'commander'
 import { openTerminal } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, optionTable, Text } from '../options.ts'
 
-interface CheckFlags {
-  readonly junit?: string
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  junit: { flag: '--junit <file>', schema: Text, help: 'also write the result as JUnit XML' },
+  json: jsonOption('the result'),
+})
 
 /** `weir check <bundle> <golden>`: the rules a router must keep, for CI. Exits 1 where one is broken. */
-export function checkCommand(): Command {
-  return new Command('check')
-    .description('test a bundle against golden prompts and bounds; exits 1 if one fails')
-    .argument('<bundle>', 'bundle folder, such as bundles/demo')
-    .argument(
-      '<golden>',
-      'JSONL: {"prompt", "expect": "strong"|"weak"} or {"bounds": {...}} a line',
-    )
-    .option('--junit <file>', 'also write the result as JUnit XML')
-    .option('--json', 'print the result as one JSON object')
-    .addHelpText(
-      'after',
-      `
-Lines of a golden file:
+export const checkCommand = defineCommand({
+  name: 'check',
+  description: 'test a bundle against golden prompts and bounds; exits 1 if one fails',
+  arguments: [
+    ['<bundle>', 'bundle folder, such as bundles/demo'],
+    ['<golden>', 'JSONL file: {"prompt", "expect": "strong"|"weak"} or {"bounds": {...}} per line'],
+  ],
+  options: OPTIONS,
+  notes: `Lines of a golden file:
   {"prompt": "Prove that there are infinitely many primes.", "expect": "strong"}
   {"prompt": "hi", "expect": "weak", "max_win_rate": 0.6, "category": "chat"}
   {"bounds": {"max_strong_share": 0.4}}
   {"bounds": {"max_strong_share": 0.1}, "category": "chat"}
-  {"bounds": {"min_pgr": 0.7}}   (over prompts with "scores": {"big": 1, "small": 0})
+  {"bounds": {"min_pgr": 0.7}}   (over prompts with "scores": {"big": 1, "small": 0})`,
+  examples: ['weir check bundles/demo golden.jsonl --junit check.xml'],
+  run,
+})
 
-Example:
-  weir check bundles/demo golden.jsonl --junit check.xml`,
-    )
-    .action(run)
-}
-
-async function run(bundle: string, path: string, flags: CheckFlags): Promise<void> {
+async function run(bundle: string, path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { loadRouter } = await import('../../../models/router.ts')
-  const { readGolden } = await import('../../../training/evaluate/golden/check-golden.ts')
-  const { checkGolden } = await import('../../../training/evaluate/golden/check-golden.ts')
+  const { checkGolden, readGolden } = await import(
+    '../../../training/evaluate/golden/check-golden.ts'
+  )
   const terminal = openTerminal()
   const signal = interruptSignal()
   const golden = await readGolden(path, signal)

@@ -1,62 +1,59 @@
-import { Command } from 'commander'
+import Type from 'typebox'
+import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
-import { addLogFlags, type LogFlags } from '../data-flags.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption, LOG_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
+import { type Flags, optionTable, Text } from '../options.ts'
 
-interface DiffFlags extends LogFlags {
-  readonly strong?: string
-  readonly weak?: string
-  readonly replicates?: string
-  readonly price: readonly string[]
-  readonly seed: string
-  readonly json?: boolean
-}
-
-const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+const OPTIONS = optionTable({
+  strong: {
+    flag: '--strong <model>',
+    schema: Text,
+    help: 'the log’s name for the strong model, where it differs from the bundle’s',
+  },
+  weak: { flag: '--weak <model>', schema: Text, help: 'the log’s name for the weak model' },
+  replicates: {
+    flag: '--replicates <number>',
+    schema: Type.Integer({ minimum: 50, maximum: 100_000 }),
+    default: 1000,
+    help: 'bootstrap replicates for the difference of APGR',
+  },
+  price: PRICE_OPTION,
+  seed: seedOption('seed of the bootstrap'),
+  ...LOG_OPTIONS,
+  json: jsonOption('the difference'),
+})
 
 /** `weir diff <old> <new> <logs...>`: which prompts change route, what that costs and what it gains. */
-export function diffCommand(): Command {
-  const command = new Command('diff')
-    .description('compare two bundles on a log: which prompts change route, at what cost and gain')
-    .argument('<old>', 'bundle folder, such as bundles/demo/5f0c...')
-    .argument('<new>', 'bundle folder')
-    .argument('<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder')
-    .option('--strong <model>', 'the log’s name for the strong model, where the bundle’s differs')
-    .option('--weak <model>', 'the log’s name for the weak model')
-    .option('--replicates <number>', 'bootstrap replicates for the difference of APGR', '1000')
-    .option(
-      '--price <model=in/out>',
-      'US dollars per million tokens, or prices.json; repeatable',
-      collect,
-      [],
-    )
-    .option('--seed <number>', 'seed of the bootstrap', '1')
-  return addLogFlags(command)
-    .option('--json', 'print the difference as one JSON object')
-    .addHelpText('after', '\nExample:\n  weir diff bundles/old bundles/new logs.jsonl > diff.md')
-    .action(run)
-}
+export const diffCommand = defineCommand({
+  name: 'diff',
+  description: 'compare two bundles on a log: which prompts change route, at what cost and gain',
+  arguments: [
+    ['<old>', 'bundle folder, such as bundles/demo/5f0c...'],
+    ['<new>', 'bundle folder'],
+    ['<logs...>', 'log files (.jsonl, .csv; .gz), or one dataset folder'],
+  ],
+  options: OPTIONS,
+  examples: ['weir diff bundles/old bundles/new logs.jsonl > diff.md'],
+  run,
+})
 
 async function run(
   before: string,
   after: string,
   logs: readonly string[],
-  flags: DiffFlags,
+  flags: Flags<typeof OPTIONS>,
 ): Promise<void> {
-  const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { priceOption } = await import('../price-option.ts')
-  const { openFlaggedLogs } = await import('../logs.ts')
+  const { openFlaggedLogs, priceOption } = await import('../log-options.ts')
   const { diffBundles } = await import('../../../training/evaluate/diff-bundles.ts')
   const terminal = openTerminal()
+  const { strong, weak, seed, replicates } = flags
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
-  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
-  const range = { min: 50, max: 100_000, integer: true }
-  const replicates = numberOption('--replicates', flags.replicates, range)
   const prices = await priceOption(flags.price)
   const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
   const diff = await diffBundles(before, after, dataset, {
-    ...(flags.strong && { strong: flags.strong }),
-    ...(flags.weak && { weak: flags.weak }),
+    ...definedOnly({ strong, weak }),
     seed,
     replicates,
     prices,

@@ -1,52 +1,50 @@
-import { Command } from 'commander'
 import type { DriftResult } from '../../../training/calibrate/drift-bundle.ts'
 import { count, openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
-import { addLogFlags, type LogFlags } from '../data-flags.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption, LOG_OPTIONS, seedOption } from '../log-options.ts'
+import { type Flags, optionTable, Switch, Texts } from '../options.ts'
 
-interface DriftFlags extends LogFlags {
-  readonly reference: readonly string[]
-  readonly recalibrate?: boolean
-  readonly seed: string
-  readonly json?: boolean
-}
-
-const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+const OPTIONS = optionTable({
+  reference: {
+    flag: '--reference <log>',
+    schema: Texts,
+    help: 'log with the calibration prompts, for the test on embeddings',
+  },
+  recalibrate: {
+    flag: '--recalibrate',
+    schema: Switch,
+    help: 'write a version whose threshold gives recent traffic the calibrated share again',
+  },
+  seed: seedOption('seed of the classifier’s folds'),
+  ...LOG_OPTIONS,
+  json: jsonOption('the result'),
+})
 
 /** `weir drift <bundle> <prompts...>`: has traffic moved away from what the bundle was calibrated on? */
-export function driftCommand(): Command {
-  const command = new Command('drift')
-    .description('compare recent traffic with what a bundle was calibrated on; needs no outcomes')
-    .argument('<bundle>', 'a calibrated bundle, such as bundles/demo')
-    .argument(
-      '<prompts...>',
-      'recent prompts: files with a column prompt or messages (.jsonl, .csv; .gz)',
-    )
-    .option(
-      '--reference <log>',
-      'a log with the calibration prompts, for the test on embeddings; repeatable',
-      collect,
-      [],
-    )
-    .option('--recalibrate', 'write a version that gives recent traffic the calibrated share again')
-    .option('--seed <number>', 'seed of the classifier’s folds', '1')
-  return addLogFlags(command)
-    .option('--json', 'print the result as one JSON object')
-    .addHelpText(
-      'after',
-      '\nExample:\n  weir drift bundles/demo last-week.jsonl --reference logs.jsonl',
-    )
-    .action(run)
-}
+export const driftCommand = defineCommand({
+  name: 'drift',
+  description: 'compare recent traffic with what a bundle was calibrated on; needs no outcomes',
+  arguments: [
+    ['<bundle>', 'a calibrated bundle, such as bundles/demo'],
+    ['<prompts...>', 'recent prompts: files with a column prompt or messages (.jsonl, .csv; .gz)'],
+  ],
+  options: OPTIONS,
+  examples: ['weir drift bundles/demo last-week.jsonl --reference logs.jsonl'],
+  run,
+})
 
-async function run(bundle: string, paths: readonly string[], flags: DriftFlags): Promise<void> {
-  const { numberOption } = await import('../options.ts')
+async function run(
+  bundle: string,
+  paths: readonly string[],
+  flags: Flags<typeof OPTIONS>,
+): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { openFlaggedLogs } = await import('../logs.ts')
+  const { openFlaggedLogs } = await import('../log-options.ts')
   const { readPrompts } = await import('../../../data/prompt-log.ts')
   const { driftOfBundle } = await import('../../../training/calibrate/drift-bundle.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
-  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
+  const { seed } = flags
   const { prompts, sources } = await readPrompts(paths, watch.signal)
   const result = await driftOfBundle(bundle, prompts, {
     seed,

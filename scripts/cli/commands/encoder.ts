@@ -1,46 +1,64 @@
-import { Command } from 'commander'
+import Type from 'typebox'
 import { openTerminal, table } from '../../terminal/terminal.ts'
+import { defineCommand, defineGroup } from '../command.ts'
+import { ENDPOINT_OPTION, jsonOption } from '../log-options.ts'
+import { type Flags, optionTable, Text } from '../options.ts'
+
+const LIST_OPTIONS = optionTable({ json: jsonOption('the list') })
+const BENCH_OPTIONS = optionTable({
+  threads: {
+    flag: '--threads <number>',
+    schema: Type.Integer({ minimum: 1, maximum: 256 }),
+    default: 1,
+    help: 'threads inside one operator',
+  },
+  json: jsonOption('the figures'),
+})
+const FETCH_OPTIONS = optionTable({
+  file: {
+    flag: '--file <path>',
+    schema: Text,
+    help: 'path of the graph in the repository, such as onnx/model_quint8_avx2.onnx',
+  },
+  out: { flag: '--out <dir>', schema: Text, help: 'folder to keep it in', unset: 'the cache' },
+  endpoint: ENDPOINT_OPTION,
+  json: jsonOption('the result'),
+})
 
 /** `weir encoder list|bench|fetch`: what turns prompts into embeddings, and what each costs here. */
-export function encoderCommand(): Command {
-  const command = new Command('encoder').description(
-    'list the encoders, measure them on this machine, or fetch one from a model hub',
-  )
-  command
-    .command('list')
-    .description('every encoder with its dimension, size and where it runs')
-    .option('--json', 'print one JSON object')
-    .addHelpText('after', '\nExample:\n  weir encoder list')
-    .action(list)
-  command
-    .command('bench')
-    .description('milliseconds, throughput and memory of encoders on this machine')
-    .argument('[encoders...]', 'names as --encoder takes them; lexical and use-lite by default')
-    .option('--threads <number>', 'threads inside one operator', '1')
-    .option('--json', 'print one JSON object')
-    .addHelpText(
-      'after',
-      '\nExample:\n  weir encoder bench lexical use-lite hf:models/all-MiniLM-L6-v2',
-    )
-    .action(bench)
-  command
-    .command('fetch')
-    .description('download a sentence encoder’s ONNX graph and tokenizer from a model hub')
-    .argument('<model>', 'owner/name[@revision]')
-    .option(
-      '--file <path>',
-      'the graph’s path in the repository, such as onnx/model_quint8_avx2.onnx',
-    )
-    .option('--out <dir>', 'where to keep it, instead of the cache')
-    .option('--endpoint <url>', 'the hub; HF_ENDPOINT or huggingface.co by default')
-    .option('--json', 'print one JSON object')
-    .addHelpText(
-      'after',
-      '\nHF_TOKEN is sent where it is set.\nExample:\n  weir encoder fetch sentence-transformers/all-MiniLM-L6-v2',
-    )
-    .action(fetchModel)
-  return command
-}
+export const encoderCommand = defineGroup(
+  'encoder',
+  'list the encoders, measure them on this machine, or fetch one from a model hub',
+  [
+    defineCommand({
+      name: 'list',
+      description: 'list the encoders with their dimension, size and where they run',
+      arguments: [],
+      options: LIST_OPTIONS,
+      examples: ['weir encoder list'],
+      run: list,
+    }),
+    defineCommand({
+      name: 'bench',
+      description: 'measure milliseconds, throughput and memory of encoders on this machine',
+      arguments: [
+        ['[encoders...]', 'names as --encoder takes them; lexical and use-lite by default'],
+      ],
+      options: BENCH_OPTIONS,
+      examples: ['weir encoder bench lexical use-lite hf:models/all-MiniLM-L6-v2'],
+      run: bench,
+    }),
+    defineCommand({
+      name: 'fetch',
+      description: 'download a sentence encoder’s ONNX graph and tokenizer from a model hub',
+      arguments: [['<model>', 'owner/name[@revision]']],
+      options: FETCH_OPTIONS,
+      notes: 'The token in HF_TOKEN is sent where it is set.',
+      examples: ['weir encoder fetch sentence-transformers/all-MiniLM-L6-v2'],
+      run: fetchModel,
+    }),
+  ],
+)
 
 interface Row {
   readonly name: string
@@ -95,7 +113,7 @@ const ROWS: readonly Row[] = [
   },
 ]
 
-async function list(options: { json?: boolean }): Promise<void> {
+async function list(options: Flags<typeof LIST_OPTIONS>): Promise<void> {
   const { weightsInstalled, WEIGHTS_PACKAGE } = await import(
     '../../../models/encoders/use-lite/weights.ts'
   )
@@ -119,24 +137,18 @@ async function list(options: { json?: boolean }): Promise<void> {
   terminal.print('\nNext: weir encoder bench lexical use-lite')
 }
 
-async function fetchModel(
-  model: string,
-  options: { file?: string; out?: string; endpoint?: string; json?: boolean },
-): Promise<void> {
+async function fetchModel(model: string, options: Flags<typeof FETCH_OPTIONS>): Promise<void> {
   const { join } = await import('node:path')
   const { cacheFolder } = await import('../../../models/encoders/cache.ts')
-  const { fetchEncoder } = await import('../encoder-work.ts')
+  const { fetchEncoder, hubAccess } = await import('../encoder-work.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const terminal = openTerminal()
-  const endpoint = options.endpoint ?? process.env.HF_ENDPOINT
-  const token = process.env.HF_TOKEN
   const fetched = await fetchEncoder(model, {
     folder: options.out ?? join(cacheFolder(process.env), 'hub'),
     file: options.file,
     signal: interruptSignal(),
     onProgress: terminal.onProgress,
-    ...(endpoint ? { endpoint } : {}),
-    ...(token ? { token } : {}),
+    ...hubAccess(options.endpoint),
   })
   terminal.endProgress()
   if (options.json) {
@@ -152,13 +164,12 @@ async function fetchModel(
 
 async function bench(
   names: readonly string[],
-  options: { threads: string; json?: boolean },
+  options: Flags<typeof BENCH_OPTIONS>,
 ): Promise<void> {
-  const { numberOption } = await import('../options.ts')
   const { openForTiming } = await import('../../encoder-opening.ts')
   const { timeEncoder, timingRows } = await import('../encoder-work.ts')
   const terminal = openTerminal()
-  const threads = numberOption('--threads', options.threads, { min: 1, max: 256, integer: true })!
+  const { threads } = options
   const wanted = names.length > 0 ? names : ['lexical', 'use-lite-static', 'use-lite']
   const timings = []
   for (const [done, name] of wanted.entries()) {

@@ -1,76 +1,71 @@
-import { Command } from 'commander'
+import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { Grouping } from '../../../training/evaluate/log/prompt-origins.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
-import { addLogFlags, addPairFlags, type LogFlags, type PairFlags } from '../data-flags.ts'
 
-interface EvaluateFlags extends LogFlags, PairFlags {
-  readonly strong?: string
-  readonly weak?: string
-  readonly report?: string
-  readonly replicates?: string
-  readonly price: readonly string[]
-  readonly seed: string
-  readonly json?: boolean
-}
+import { defineCommand } from '../command.ts'
+import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
+import { type Flags, optionTable, Text } from '../options.ts'
 
-const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+const OPTIONS = optionTable({
+  strong: {
+    flag: '--strong <model>',
+    schema: Text,
+    help: 'another pair of the bundle’s models, or the log’s names for its pair',
+  },
+  weak: { flag: '--weak <model>', schema: Text, help: 'the weak model of that pair' },
+  report: {
+    flag: '--report <file>',
+    schema: Text,
+    help: 'also write the report as one HTML file',
+  },
+  replicates: {
+    flag: '--replicates <number>',
+    schema: Type.Integer({ minimum: 50, maximum: 100_000 }),
+    unset: '1000; 200 past 200,000 prompts',
+    help: 'bootstrap replicates',
+  },
+  price: PRICE_OPTION,
+  seed: seedOption('seed of the bootstrap and the random baselines'),
+  ...LOG_OPTIONS,
+  ...PAIR_OPTIONS,
+  json: jsonOption('the report'),
+})
+type EvaluateFlags = Flags<typeof OPTIONS>
 
 /** `weir evaluate <bundles...> <logs...>`: routers side by side on prompts that none of them has seen. */
-export function evaluateCommand(): Command {
-  const command = new Command('evaluate')
-    .description('judge one or more routers on logs they have not seen, beside the free baselines')
-    .argument('<bundles...> <logs...>', 'bundle folders, then log files (.jsonl, .csv; .gz)')
-    .option(
-      '--strong <model>',
-      'another pair of the bundle’s models, or the log’s names for its pair',
-    )
-    .option('--weak <model>', 'with --strong')
-    .option('--report <file>', 'also write the report as one HTML file')
-    .option('--replicates <number>', 'bootstrap replicates (1000; 200 past 200,000 prompts)')
-    .option(
-      '--price <model=in/out>',
-      'US dollars per million tokens, or prices.json; repeatable',
-      collect,
-      [],
-    )
-    .option('--seed <number>', 'seed of the bootstrap and the random baselines', '1')
-  return addPairFlags(addLogFlags(command))
-    .option('--json', 'print the report as one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir evaluate bundles/demo data/sample/outcomes.jsonl.gz --report report.html\n  weir evaluate bundles/mf bundles/classifier logs.jsonl --json',
-    )
-    .action(run)
-}
+export const evaluateCommand = defineCommand({
+  name: 'evaluate',
+  description: 'judge routers on logs they have not seen, beside baselines that need no training',
+  arguments: [['<bundles...> <logs...>', 'bundle folders, then log files (.jsonl, .csv; .gz)']],
+  options: OPTIONS,
+  examples: [
+    'weir evaluate bundles/demo data/sample/outcomes.jsonl.gz --report report.html',
+    'weir evaluate bundles/mf bundles/classifier logs.jsonl --json',
+  ],
+  run,
+})
 
 async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<void> {
-  const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { priceOption } = await import('../price-option.ts')
-  const { openFlaggedLogs } = await import('../logs.ts')
+  const { openFlaggedLogs, priceOption } = await import('../log-options.ts')
   const { splitInputs } = await import('../bundle-inputs.ts')
   const { evaluate } = await import('../../../training/evaluate/evaluate.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
-  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
-  const replicates = numberOption('--replicates', flags.replicates, {
-    min: 50,
-    max: 100_000,
-    integer: true,
-  })
+  const { strong, weak, seed, replicates } = flags
   const prices = await priceOption(flags.price)
   const { bundles, logs } = await splitInputs(inputs)
   const { hasRule } = await import('../../../models/bundle/read.ts')
-  if (flags.report !== undefined && !(flags.strong || flags.weak) && (await hasRule(bundles[0]!))) {
+  if (flags.report !== undefined && !(strong || weak) && (await hasRule(bundles[0]!))) {
     await refuseReport(flags.report)
   }
   const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
   const groupings = await originsOf(logs, dataset, flags, watch.signal)
   const report = await evaluate(bundles, dataset, {
-    ...definedOnly({ strong: flags.strong, weak: flags.weak }),
+    ...definedOnly({ strong, weak }),
     seed,
     replicates,
     prices,
@@ -116,7 +111,7 @@ async function originsOf(
   const files = dataset.manifest.sources.map(({ path }) => path)
   // a dataset folder stands for files that may be gone, and standard input can't be read again
   if (!logs.every((path) => files.includes(path)) || logs.includes('-')) return []
-  const { readOptions } = await import('../data-flags.ts')
+  const { readOptions } = await import('../log-options.ts')
   const { promptOrigins } = await import('../../../training/evaluate/log/prompt-origins.ts')
   return promptOrigins(files, dataset, { ...readOptions(flags), signal })
 }

@@ -1,17 +1,21 @@
-import { Command } from 'commander'
 import { openTerminal, table } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, optionTable } from '../options.ts'
+
+const OPTIONS = optionTable({ json: jsonOption('the events') })
 
 /** `weir history <bundle>`: what was promoted, refused and rolled back, and why. */
-export function historyCommand(): Command {
-  return new Command('history')
-    .description('list promotions, refusals, alarms and rollbacks of a bundle')
-    .argument('<bundle>', 'the NAME folder, such as bundles/demo')
-    .option('--json', 'print the events as one JSON object')
-    .addHelpText('after', '\nExample:\n  weir history bundles/demo')
-    .action(run)
-}
+export const historyCommand = defineCommand({
+  name: 'history',
+  description: 'list promotions, refusals, alarms and rollbacks of a bundle',
+  arguments: [['<bundle>', 'the NAME folder, such as bundles/demo']],
+  options: OPTIONS,
+  examples: ['weir history bundles/demo'],
+  run,
+})
 
-async function run(home: string, flags: { readonly json?: boolean }): Promise<void> {
+async function run(home: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { WeirError } = await import('../../../core/errors.ts')
   const { readHistory } = await import('../../../records/rollout.ts')
   const terminal = openTerminal()

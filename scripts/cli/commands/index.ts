@@ -1,24 +1,25 @@
 import type { Command } from 'commander'
 
-/** Every subcommand, in the order `weir --help` lists them; a file each, loaded when the program is built. */
-export const COMMANDS: readonly (() => Promise<Command>)[] = [
-  async () => (await import('./data/data.ts')).dataCommand(),
-  async () => (await import('./train.ts')).trainCommand(),
-  async () => (await import('./calibrate.ts')).calibrateCommand(),
-  async () => (await import('./calibrate-cascade.ts')).calibrateCascadeCommand(),
-  async () => (await import('./onboard.ts')).onboardCommand(),
-  async () => (await import('./drift.ts')).driftCommand(),
-  async () => (await import('./evaluate.ts')).evaluateCommand(),
-  async () => (await import('./check.ts')).checkCommand(),
-  async () => (await import('./diff.ts')).diffCommand(),
-  async () => (await import('./route.ts')).routeCommand(),
-  async () => (await import('./serve.ts')).serveCommand(),
-  async () => (await import('./policy.ts')).policyCommand(),
-  async () => (await import('./spend.ts')).spendCommand(),
-  async () => (await import('./replay.ts')).replayCommand(),
-  async () => (await import('./ope.ts')).opeCommand(),
-  async () => (await import('./promote.ts')).promoteCommand(),
-  async () => (await import('./history.ts')).historyCommand(),
-  async () => (await import('./rollback.ts')).rollbackCommand(),
-  async () => (await import('./encoder.ts')).encoderCommand(),
-]
+/** Every subcommand by name, in the order `weir --help` lists them; each loads its file when it is needed. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  data: async () => (await import('./data/data.ts')).dataCommand(),
+  train: async () => (await import('./train.ts')).trainCommand(),
+  calibrate: async () => (await import('./calibrate.ts')).calibrateCommand(),
+  'calibrate-cascade': async () =>
+    (await import('./calibrate-cascade.ts')).calibrateCascadeCommand(),
+  onboard: async () => (await import('./onboard.ts')).onboardCommand(),
+  drift: async () => (await import('./drift.ts')).driftCommand(),
+  evaluate: async () => (await import('./evaluate.ts')).evaluateCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
+  diff: async () => (await import('./diff.ts')).diffCommand(),
+  route: async () => (await import('./route.ts')).routeCommand(),
+  serve: async () => (await import('./serve.ts')).serveCommand(),
+  policy: async () => (await import('./policy.ts')).policyCommand(),
+  spend: async () => (await import('./spend.ts')).spendCommand(),
+  replay: async () => (await import('./replay.ts')).replayCommand(),
+  ope: async () => (await import('./ope.ts')).opeCommand(),
+  promote: async () => (await import('./promote.ts')).promoteCommand(),
+  history: async () => (await import('./history.ts')).historyCommand(),
+  rollback: async () => (await import('./rollback.ts')).rollbackCommand(),
+  encoder: async () => (await import('./encoder.ts')).encoderCommand(),
+}

@@ -1,44 +1,56 @@
-import { Command } from 'commander'
+import Type from 'typebox'
+import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
-import { addLogFlags, type LogFlags } from '../data-flags.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption, LOG_OPTIONS } from '../log-options.ts'
+import { type Flags, optionTable, Text } from '../options.ts'
 
-interface OnboardFlags extends LogFlags {
-  readonly model?: string
-  readonly probes?: string
-  readonly price?: string
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  model: { flag: '--model <model>', schema: Text, help: 'the new model’s name in the log' },
+  probes: {
+    flag: '--probes <number>',
+    schema: Type.Integer({ minimum: 1, maximum: 10_000 }),
+    help: 'instead: print this many prompts to ask a new model first',
+  },
+  price: {
+    flag: '--price <in/out>',
+    schema: Text,
+    help: 'price of the new model in US dollars per million tokens',
+  },
+  ...LOG_OPTIONS,
+  json: jsonOption('the result'),
+})
 
 /** `weir onboard <bundle> <logs...>`: one more model, from its answers to a few prompts. */
-export function onboardCommand(): Command {
-  const command = new Command('onboard')
-    .description('teach a router one more model from its outcomes on a few prompts')
-    .argument('<bundle>', 'a bundle with a logit a model: a classifier trained on outcomes, or mf')
-    .argument('<logs...>', 'logs of the new model; with --probes, any log of prompts')
-    .option('--model <model>', 'the new model’s name in the log')
-    .option('--probes <number>', 'instead: print so many prompts to ask a new model first')
-    .option('--price <in/out>', 'US dollars per million tokens')
-  return addLogFlags(command)
-    .option('--json', 'print one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir onboard bundles/demo data/sample/outcomes.jsonl.gz --probes 50\n  weir onboard bundles/demo answers.jsonl --model new-1 --price 0.5/1.5',
-    )
-    .action(run)
-}
+export const onboardCommand = defineCommand({
+  name: 'onboard',
+  description: 'teach a router one more model from its outcomes on a few prompts',
+  arguments: [
+    ['<bundle>', 'a bundle with a logit for each model: a classifier trained on outcomes, or mf'],
+    ['<logs...>', 'logs of the new model; with --probes, any log of prompts'],
+  ],
+  options: OPTIONS,
+  examples: [
+    'weir onboard bundles/demo data/sample/outcomes.jsonl.gz --probes 50',
+    'weir onboard bundles/demo answers.jsonl --model new-1 --price 0.5/1.5',
+  ],
+  run,
+})
 
-async function run(path: string, logs: readonly string[], flags: OnboardFlags): Promise<void> {
-  const { numberOption } = await import('../options.ts')
-  const { parsePrice } = await import('../key-value.ts')
+async function run(
+  path: string,
+  logs: readonly string[],
+  flags: Flags<typeof OPTIONS>,
+): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { openFlaggedLogs } = await import('../logs.ts')
+  const { openFlaggedLogs, parsePrice } = await import('../log-options.ts')
   const { readBundle } = await import('../../../models/bundle/read.ts')
   const { loadEncoder } = await import('../../../models/encoders/registry.ts')
   const { onboard, suggestProbes } = await import('../../../training/onboard/onboard.ts')
   const { WeirError } = await import('../../../core/errors.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
-  const count = numberOption('--probes', flags.probes, { min: 1, max: 10_000, integer: true })
+  const { probes: count } = flags
   if ((flags.model === undefined) === (count === undefined)) {
     const expected = 'one of --model and --probes'
     const got = count === undefined ? 'neither' : 'both'
@@ -63,7 +75,7 @@ async function run(path: string, logs: readonly string[], flags: OnboardFlags): 
     const price = flags.price ? parsePrice('--price', `${model}=${flags.price}`)[1] : undefined
     const done = await onboard(bundle, encoder, dataset, {
       model,
-      ...(price ? { price } : {}),
+      ...definedOnly({ price }),
       signal,
     })
     terminal.endProgress()

@@ -1,54 +1,56 @@
-import { Command } from 'commander'
+import { definedOnly } from '../../../core/defined.ts'
 import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import type { LogPolicyReport } from '../../../training/ope/log-policy.ts'
 import { count, openTerminal, percent, score, table } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption, STORE_OPTION } from '../log-options.ts'
+import { type Flags, optionTable, Share, Text } from '../options.ts'
 
-interface OpeFlags {
-  readonly policy: string
-  readonly store?: string
-  readonly strongPrice?: string
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  policy: {
+    flag: '--policy <bundle[@threshold]>',
+    schema: Text,
+    required: true,
+    help: 'the router to value, at its own threshold or the given one',
+  },
+  store: STORE_OPTION,
+  strongPrice: {
+    flag: '--strong-price <score>',
+    schema: Share,
+    unset: '0',
+    help: 'score units that each strong call is charged',
+  },
+  json: jsonOption('the report'),
+})
 
 /** `weir ope <log> --policy bundle[@threshold]`: what another router would have earned on served traffic. */
-export function opeCommand(): Command {
-  return new Command('ope')
-    .description('value a router on logged traffic that another one served')
-    .argument('<log>', 'decision log with feedback: a folder of segments, or one')
-    .requiredOption('--policy <bundle[@threshold]>', 'the router to value')
-    .option('--store <where>', 'feedback kept elsewhere: postgres://... or a folder')
-    .option('--strong-price <score>', 'score units that a strong call is charged (default 0)')
-    .option('--json', 'print the report as one JSON object')
-    .addHelpText(
-      'after',
-      `
-Needs a log served with exploration or a split (propensities below 1). Another router than the one that
-served needs the prompts (weir serve --log-text full); another threshold of the same one does not.
+export const opeCommand = defineCommand({
+  name: 'ope',
+  description: 'estimate what a router would have earned on logged traffic that another one served',
+  arguments: [['<log>', 'decision log with feedback: a folder of segments, or one segment']],
+  options: OPTIONS,
+  notes: `The log must have been served with exploration or a split (propensities below 1). Another router than
+the one that served also needs the prompts in the log (weir serve --log-text full); another threshold of
+the same router does not.`,
+  examples: ['weir ope logs --policy bundles/next@0.62'],
+  run,
+})
 
-Example:
-  weir ope logs --policy bundles/next@0.62`,
-    )
-    .action(run)
-}
-
-async function run(log: string, flags: OpeFlags): Promise<void> {
+async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { policyOption } = await import('../policy-option.ts')
   const { loadRouter } = await import('../../../models/router.ts')
   const { evaluateOnLog } = await import('../../../training/ope/log-policy.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
   const { path, threshold } = await policyOption(flags.policy)
-  const { numberOption } = await import('../options.ts')
-  const strongPrice = numberOption('--strong-price', flags.strongPrice, { min: 0, max: 1 })
   const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const router = await loadRouter(path)
   try {
     const report = await evaluateOnLog(log, router, {
       threshold,
-      strongPrice,
-      ...(store ? { feedback: store.read(signal) } : {}),
+      strongPrice: flags.strongPrice,
+      ...definedOnly({ feedback: store?.read(signal) }),
       signal,
       onProgress: terminal.onProgress,
     })
@@ -95,4 +97,23 @@ function render(report: LogPolicyReport, log: string, bundle: string): string {
     '',
     verdict,
   ].join('\n')
+}
+
+/** `bundle` or `bundle@threshold`; a folder whose name holds an `@` is that folder. */
+async function policyOption(
+  text: string,
+): Promise<{ path: string; threshold: number | undefined }> {
+  const { stat } = await import('node:fs/promises')
+  const { numberOption } = await import('../options.ts')
+  const at = text.lastIndexOf('@')
+  const whole = await stat(text).then(
+    () => true,
+    () => false,
+  )
+  if (at <= 0 || whole) return { path: text, threshold: undefined }
+  const range = { min: 0, max: 1 }
+  return {
+    path: text.slice(0, at),
+    threshold: numberOption('the threshold of --policy', text.slice(at + 1), range),
+  }
 }

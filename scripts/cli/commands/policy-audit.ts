@@ -1,54 +1,71 @@
-import type { Command } from 'commander'
 import { openTerminal, table } from '../../terminal/terminal.ts'
-import { addCompareCommand } from './policy-compare.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, optionTable, Switch, Text } from '../options.ts'
 
-interface ProposeOptions {
-  readonly to: string
-  readonly by: string
-  readonly note?: string
-  readonly json?: boolean
-}
+const BY = { flag: '--by <name>', schema: Text, required: true, help: 'your name' } as const
+const FOLDER = {
+  flag: '--to <dir>',
+  schema: Text,
+  required: true,
+  help: 'folder of proposals: the server’s gateway.require_approval',
+} as const
 
-/** `weir policy propose|approve|proposals|audit|compare`: the two-person rule, the audit log, and comparing policies. */
-export function addAuditCommands(policy: Command): void {
-  policy
-    .command('propose')
-    .description('propose a policy file, for another person to approve')
-    .argument('<file>', 'YAML or JSON')
-    .requiredOption('--by <name>', 'your name')
-    .requiredOption('--to <dir>', 'folder of proposals: the server’s gateway.require_approval')
-    .option('--note <text>', 'what it changes and why')
-    .option('--json', 'print the proposal as JSON')
-    .addHelpText('after', '\nExample:\n  weir policy propose policy.yaml --by alice --to approvals')
-    .action(runPropose)
-  policy
-    .command('approve')
-    .description('approve what someone else proposed, so that exactly this text may be served')
-    .argument('<id>', 'id of the proposal, as weir policy proposals lists it')
-    .requiredOption('--by <name>', 'your name')
-    .requiredOption('--to <dir>', 'folder of proposals')
-    .option('--json', 'print the approval as JSON')
-    .addHelpText('after', '\nExample:\n  weir policy approve 3f2a91c0d4e7 --by bob --to approvals')
-    .action(runApprove)
-  policy
-    .command('proposals')
-    .description('list the proposals and who approved each')
-    .argument('<dir>', 'folder of proposals')
-    .option('--json', 'print them as JSON, with their texts')
-    .addHelpText('after', '\nExample:\n  weir policy proposals approvals')
-    .action(runProposals)
-  policy
-    .command('audit')
-    .description('print the audit log, and verify that no line was changed; exit 1 if one was')
-    .argument('<log>', 'the server’s log folder, or its audit.jsonl')
-    .option('--diff', 'print the lines that each change removed and added')
-    .option('--json', 'print the records and faults as JSON')
-    .addHelpText('after', '\nExample:\n  weir policy audit logs')
-    .action(runAudit)
-  addCompareCommand(policy)
-}
+const PROPOSE_OPTIONS = optionTable({
+  by: BY,
+  to: FOLDER,
+  note: { flag: '--note <text>', schema: Text, help: 'what the file changes, and why' },
+  json: jsonOption('the proposal'),
+})
+const APPROVE_OPTIONS = optionTable({ by: BY, to: FOLDER, json: jsonOption('the approval') })
+const LIST_OPTIONS = optionTable({ json: jsonOption('the proposals, with their texts,') })
+const AUDIT_OPTIONS = optionTable({
+  diff: {
+    flag: '--diff',
+    schema: Switch,
+    help: 'print the lines that each change removed and added',
+  },
+  json: jsonOption('the records and faults'),
+})
 
-async function runPropose(path: string, options: ProposeOptions): Promise<void> {
+/** `weir policy propose|approve|proposals|audit`: the two-person rule, and what was served when. */
+export const AUDIT_COMMANDS = [
+  defineCommand({
+    name: 'propose',
+    description: 'propose a policy file for another person’s approval',
+    arguments: [['<file>', 'YAML or JSON']],
+    options: PROPOSE_OPTIONS,
+    examples: ['weir policy propose policy.yaml --by alice --to approvals'],
+    run: runPropose,
+  }),
+  defineCommand({
+    name: 'approve',
+    description: 'approve someone else’s proposal, so that exactly this text may be served',
+    arguments: [['<id>', 'as weir policy proposals lists it']],
+    options: APPROVE_OPTIONS,
+    examples: ['weir policy approve 3f2a91c0d4e7 --by bob --to approvals'],
+    run: runApprove,
+  }),
+  defineCommand({
+    name: 'proposals',
+    description: 'list the proposals, and who approved them',
+    arguments: [['<dir>', 'folder of proposals']],
+    options: LIST_OPTIONS,
+    examples: ['weir policy proposals approvals'],
+    run: runProposals,
+  }),
+  defineCommand({
+    name: 'audit',
+    description:
+      'print which policy was served when, and check that no record was changed; exits 1 if one was',
+    arguments: [['<log>', 'the server’s log folder, or its audit.jsonl']],
+    options: AUDIT_OPTIONS,
+    examples: ['weir policy audit logs'],
+    run: runAudit,
+  }),
+]
+
+async function runPropose(path: string, options: Flags<typeof PROPOSE_OPTIONS>): Promise<void> {
   const { readFile } = await import('node:fs/promises')
   const { WeirError } = await import('../../../core/errors.ts')
   const { checkPolicy } = await import('../../../serving/policy/check.ts')
@@ -71,10 +88,7 @@ async function runPropose(path: string, options: ProposeOptions): Promise<void> 
   terminal.print(`Next, by someone else: weir policy approve ${proposal.id} --by NAME --to ${to}`)
 }
 
-async function runApprove(
-  id: string,
-  options: Pick<ProposeOptions, 'by' | 'to' | 'json'>,
-): Promise<void> {
+async function runApprove(id: string, options: Flags<typeof APPROVE_OPTIONS>): Promise<void> {
   const { approve } = await import('../../../serving/audit/approvals.ts')
   const terminal = openTerminal()
   const by = await person(options.by)
@@ -91,7 +105,7 @@ async function runApprove(
   }
 }
 
-async function runProposals(folder: string, options: { readonly json?: boolean }): Promise<void> {
+async function runProposals(folder: string, options: Flags<typeof LIST_OPTIONS>): Promise<void> {
   const { proposals } = await import('../../../serving/audit/approvals.ts')
   const terminal = openTerminal()
   const all = await proposals(folder)
@@ -119,10 +133,7 @@ async function runProposals(folder: string, options: { readonly json?: boolean }
   )
 }
 
-async function runAudit(
-  path: string,
-  options: { readonly json?: boolean; readonly diff?: boolean },
-): Promise<void> {
+async function runAudit(path: string, options: Flags<typeof AUDIT_OPTIONS>): Promise<void> {
   const { verifyAudit } = await import('../../../serving/audit/verify.ts')
   const { WeirError } = await import('../../../core/errors.ts')
   const terminal = openTerminal()

@@ -1,19 +1,22 @@
-import type { Command } from 'commander'
 import type { Mean } from '../../replay/policy-compare.ts'
 import { count, openTerminal, score, table } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, optionTable } from '../options.ts'
+
+const OPTIONS = optionTable({ json: jsonOption('the comparison') })
 
 /** `weir policy compare <log>`: the policies that shared a gateway's requests, side by side. */
-export function addCompareCommand(policy: Command): void {
-  policy
-    .command('compare')
-    .description('compare the policies that shared a gateway’s requests: cost, feedback, routes')
-    .argument('<decision-log>', 'folder or file that weir serve --log wrote')
-    .option('--json', 'print the comparison as JSON')
-    .addHelpText('after', '\nExample:\n  weir policy compare logs')
-    .action(run)
-}
+export const policyCompareCommand = defineCommand({
+  name: 'compare',
+  description: 'compare the policies that shared a gateway’s requests: cost, feedback, routes',
+  arguments: [['<decision-log>', 'folder or file that weir serve --log wrote']],
+  options: OPTIONS,
+  examples: ['weir policy compare logs'],
+  run,
+})
 
-async function run(path: string, options: { readonly json?: boolean }): Promise<void> {
+async function run(path: string, options: Flags<typeof OPTIONS>): Promise<void> {
   const { comparePolicies } = await import('../../replay/policy-compare.ts')
   const { readRequests } = await import('../../replay/rows.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')

@@ -1,57 +1,71 @@
-import { Command } from 'commander'
+import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
-import { addAuditCommands } from './policy-audit.ts'
+import { defineCommand, defineGroup } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, optionTable, Text, Texts } from '../options.ts'
+import { AUDIT_COMMANDS } from './policy-audit.ts'
+import { policyCompareCommand } from './policy-compare.ts'
 
-interface ExplainOptions {
-  readonly bundle?: string
-  readonly key: string
-  readonly model: string
-  readonly session?: string
-  readonly metadata?: string
-  readonly tag?: string[]
-  readonly json?: boolean
-}
+const CHECK_OPTIONS = optionTable({ json: jsonOption('the faults') })
+const EXPLAIN_OPTIONS = optionTable({
+  bundle: {
+    flag: '--bundle <folder>',
+    schema: Text,
+    help: 'bundle of the learned router; without it, the learned step is skipped',
+  },
+  model: {
+    flag: '--model <name>',
+    schema: Text,
+    default: 'weir',
+    help: 'the model that the client asks for',
+  },
+  key: {
+    flag: '--key <name>',
+    schema: Text,
+    default: 'anyone',
+    help: 'name of the caller’s key',
+  },
+  session: { flag: '--session <id>', schema: Text, help: 'session of the request' },
+  metadata: {
+    flag: '--metadata <json>',
+    schema: Text,
+    help: 'metadata of the request, such as {"tier": "free"}',
+  },
+  tag: { flag: '--tag <tag>', schema: Texts, help: 'tag of the request' },
+  json: jsonOption('the plan'),
+})
 
-/** `weir policy check|explain`: finds what is wrong with a policy file, and shows what it does with a prompt. */
-export function policyCommand(): Command {
-  const often = (value: string, before: string[] = []): string[] => [...before, value]
-  const policy = new Command('policy').description(
-    'check, try, propose, approve and compare policies',
-  )
-  policy
-    .command('check')
-    .description('list everything that is wrong with a policy file, by line; exit 2 if anything is')
-    .argument('<file>', 'YAML or JSON')
-    .option('--json', 'print the faults as JSON')
-    .addHelpText('after', '\nExample:\n  weir policy check docs/examples/policy.yaml')
-    .action(check)
-  policy
-    .command('explain')
-    .description(
-      'show what each step does with a prompt, which one decides, and which models are asked',
-    )
-    .argument('<file>', 'YAML or JSON')
-    .argument('<prompt>', 'one user message')
-    .option(
-      '--bundle <folder>',
-      'bundle of the learned router; without it the learned step is skipped',
-    )
-    .option('--model <name>', 'the model that the client names', 'weir')
-    .option('--key <name>', 'name of the API key that the request is sent with', 'anyone')
-    .option('--session <id>', 'session that the request belongs to')
-    .option('--metadata <json>', 'metadata of the request, such as {"tier": "free"}')
-    .option('--tag <tag>', 'tag of the request; may be given several times', often)
-    .option('--json', 'print the plan as JSON')
-    .addHelpText(
-      'after',
-      '\nExample:\n  weir policy explain docs/examples/policy.yaml "def f(x): what does it do?"',
-    )
-    .action(explain)
-  addAuditCommands(policy)
-  return policy
-}
+/** `weir policy`: check, explain, propose, approve, audit and compare the gateway's policies. */
+export const policyCommand = defineGroup(
+  'policy',
+  'check, explain, approve, audit and compare policy files',
+  [
+    defineCommand({
+      name: 'check',
+      description: 'list every fault of a policy file with its line; exits 2 if there is any',
+      arguments: [['<file>', 'YAML or JSON']],
+      options: CHECK_OPTIONS,
+      examples: ['weir policy check docs/examples/policy.yaml'],
+      run: check,
+    }),
+    defineCommand({
+      name: 'explain',
+      description:
+        'show what each step does with a prompt, which one decides, and for which models',
+      arguments: [
+        ['<file>', 'YAML or JSON'],
+        ['<prompt>', 'one user message'],
+      ],
+      options: EXPLAIN_OPTIONS,
+      examples: ['weir policy explain docs/examples/policy.yaml "def f(x): what does it do?"'],
+      run: explain,
+    }),
+    ...AUDIT_COMMANDS,
+    policyCompareCommand,
+  ],
+)
 
-async function check(path: string, options: { readonly json?: boolean }): Promise<void> {
+async function check(path: string, options: Flags<typeof CHECK_OPTIONS>): Promise<void> {
   const { faultError, policyFaults } = await import('../../../serving/policy/check.ts')
   const { parseSource } = await import('../../../core/yaml-source.ts')
   const terminal = openTerminal()
@@ -68,7 +82,11 @@ async function check(path: string, options: { readonly json?: boolean }): Promis
   if (faults.length > 0) process.exitCode = 2
 }
 
-async function explain(path: string, prompt: string, options: ExplainOptions): Promise<void> {
+async function explain(
+  path: string,
+  prompt: string,
+  options: Flags<typeof EXPLAIN_OPTIONS>,
+): Promise<void> {
   const { checkPolicy } = await import('../../../serving/policy/check.ts')
   const { explainPolicy } = await import('../explain-policy.ts')
   const terminal = openTerminal()
@@ -79,8 +97,8 @@ async function explain(path: string, prompt: string, options: ExplainOptions): P
     caller: { name: options.key },
     headers: {},
     hints: {
-      metadata: { ...(await metadataOf(options.metadata)), tags: options.tag ?? [] },
-      ...(options.session === undefined ? {} : { session_id: options.session }),
+      metadata: { ...(await metadataOf(options.metadata)), tags: [...options.tag] },
+      ...definedOnly({ session_id: options.session }),
     },
     time: Date.now(),
   }

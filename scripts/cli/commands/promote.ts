@@ -1,61 +1,75 @@
-import { Command } from 'commander'
-import type { Promotion } from '../../../training/loop/promote.ts'
+import Type from 'typebox'
+import { definedOnly } from '../../../core/defined.ts'
+import type { Promotion, Stage } from '../../../training/loop/promote.ts'
 import { openTerminal, table } from '../../terminal/terminal.ts'
-import { addLogFlags, type LogFlags } from '../data-flags.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
+import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../options.ts'
 
-interface PromoteFlags extends LogFlags {
-  readonly over: string
-  readonly data: readonly string[]
-  readonly log?: string
-  readonly store?: string
-  readonly golden?: string
-  readonly to?: string
-  readonly share?: string
-  readonly atOnce?: boolean
-  readonly strongPrice?: string
-  readonly json?: boolean
-}
-
-const often = (value: string, before: readonly string[]): string[] => [...before, value]
+const OPTIONS = optionTable({
+  over: {
+    flag: '--over <bundle>',
+    schema: Text,
+    required: true,
+    help: 'the NAME folder that serves, such as bundles/demo',
+  },
+  data: { flag: '--data <log>', schema: Texts, help: 'log of held-out outcomes' },
+  log: {
+    flag: '--log <log>',
+    schema: Text,
+    help: 'decision log with feedback, served with exploration',
+  },
+  store: STORE_OPTION,
+  golden: {
+    flag: '--golden <file>',
+    schema: Text,
+    help: 'prompts with the model they must go to',
+  },
+  to: {
+    flag: '--to <stage>',
+    schema: oneOf(['shadow', 'canary', 'all'] satisfies readonly Stage[]),
+    help: 'shadow, canary or all',
+    unset: 'the next stage',
+  },
+  share: {
+    flag: '--share <share>',
+    schema: Type.Number({ minimum: 0.001, maximum: 0.5 }),
+    unset: '0.05',
+    help: 'share of the sessions that a canary serves',
+  },
+  atOnce: { flag: '--at-once', schema: Switch, help: 'skip the stages in between' },
+  strongPrice: {
+    flag: '--strong-price <score>',
+    schema: Share,
+    unset: 'what the serving threshold implies',
+    help: 'score units that each strong call must gain',
+  },
+  ...LOG_OPTIONS,
+  json: jsonOption('the result'),
+})
 
 /** `weir promote <candidate> --over <serving>`: one stage further, once every gate lets it through. */
-export function promoteCommand(): Command {
-  const command = new Command('promote')
-    .description('take a new bundle to shadow, canary and all, each behind the same gates')
-    .argument('<candidate>', 'the new bundle, trained under the same --name into another --out')
-    .requiredOption('--over <bundle>', 'the NAME folder that serves, such as bundles/demo')
-    .option('--data <log>', 'held-out outcomes; repeatable', often, [])
-    .option('--log <log>', 'decision log with feedback, served with exploration')
-    .option('--store <where>', 'feedback on --log kept elsewhere: postgres://... or a folder')
-    .option('--golden <file>', 'prompts with the model they must go to')
-    .option('--to <stage>', 'shadow, canary or all; else the next one')
-    .option('--share <share>', 'share of the sessions of a canary (default 0.05)')
-    .option('--at-once', 'skip the stages in between')
-    .option('--strong-price <score>', 'what a strong call must gain; else as the serving threshold')
-  return addLogFlags(command)
-    .option('--json', 'print the result as one JSON object')
-    .addHelpText(
-      'after',
-      `
-Gates: the same name and pair, the same certified promise, graph and folded head alike, golden prompts,
-and a net value over the serving router whose 95% interval is above 0. A server with --watch follows.
+export const promoteCommand = defineCommand({
+  name: 'promote',
+  description: 'take a new bundle to shadow, canary and all, each behind the same gates',
+  arguments: [
+    ['<candidate>', 'the new bundle, trained under the same --name into another --out folder'],
+  ],
+  options: OPTIONS,
+  notes: `Gates: the same name and pair, the same certified promise, an ONNX graph that agrees with the folded
+head, golden prompts, and a net value over the serving router whose 95% interval is above 0. A server
+with --watch follows.`,
+  examples: ['weir promote next/demo --over bundles/demo --log logs --golden golden.jsonl'],
+  run,
+})
 
-Example:
-  weir promote next/demo --over bundles/demo --log logs --golden golden.jsonl`,
-    )
-    .action(run)
-}
-
-async function run(candidate: string, flags: PromoteFlags): Promise<void> {
-  const { choiceOption, numberOption } = await import('../options.ts')
+async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { openFlaggedLogs } = await import('../logs.ts')
-  const { promote, STAGES } = await import('../../../training/loop/promote.ts')
+  const { openFlaggedLogs } = await import('../log-options.ts')
+  const { promote } = await import('../../../training/loop/promote.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
-  const to = flags.to === undefined ? undefined : choiceOption('--to', flags.to, STAGES)
-  const share = numberOption('--share', flags.share, { min: 0.001, max: 0.5 })
-  const strongPrice = numberOption('--strong-price', flags.strongPrice, { min: 0, max: 1 })
+  const { log, golden, to, share, strongPrice } = flags
   const outcomes =
     flags.data.length > 0
       ? await openFlaggedLogs(flags.data, flags, {
@@ -73,13 +87,8 @@ async function run(candidate: string, flags: PromoteFlags): Promise<void> {
   const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const result = await promote(candidate, flags.over, {
-    ...(store ? { feedback: () => store.read(signal) } : {}),
-    ...(outcomes ? { outcomes } : {}),
-    ...(flags.log === undefined ? {} : { log: flags.log }),
-    ...(flags.golden === undefined ? {} : { golden: flags.golden }),
-    ...(to === undefined ? {} : { to }),
-    ...(share === undefined ? {} : { share }),
-    ...(strongPrice === undefined ? {} : { strongPrice }),
+    ...definedOnly({ feedback: store && (() => store.read(signal)), outcomes }),
+    ...definedOnly({ log, golden, to, share, strongPrice }),
     atOnce: flags.atOnce ?? false,
     signal,
   }).finally(() => store?.close())

@@ -1,48 +1,42 @@
-import { Command } from 'commander'
 import type { PolicyReplay } from '../../replay/policy.ts'
 import { count, openTerminal, type Terminal, table } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption, PRICE_OPTION } from '../log-options.ts'
+import { type Flags, optionTable, Share, Text } from '../options.ts'
 
-interface ReplayFlags {
-  readonly threshold?: string
-  readonly policy?: string
-  readonly bundle?: string
-  readonly price: readonly string[]
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  threshold: { flag: '--threshold <number>', schema: Share, help: 'the threshold to try' },
+  policy: {
+    flag: '--policy <file>',
+    schema: Text,
+    help: 'the policy file to try on every chat and decision',
+  },
+  bundle: {
+    flag: '--bundle <folder>',
+    schema: Text,
+    help: 'with --policy: score with this router instead of the logged one; needs the log’s text',
+  },
+  price: PRICE_OPTION,
+  json: jsonOption('the result'),
+})
+type ReplayFlags = Flags<typeof OPTIONS>
 
 /** `weir replay <decision-log>`: what another threshold or policy would have changed, in routes and dollars. */
-export function replayCommand(): Command {
-  const collect = (value: string, before: readonly string[]): string[] => [...before, value]
-  return new Command('replay')
-    .description('show what another threshold or policy would have changed in a decision log')
-    .argument('<decision-log>', 'folder or file that weir serve --log wrote')
-    .option('--threshold <number>', 'the threshold to try')
-    .option('--policy <file>', 'the policy file to try on every logged chat and decision')
-    .option(
-      '--bundle <folder>',
-      'with --policy: score with this router instead of the logged one; needs the log’s text',
-    )
-    .option(
-      '--price <model=in/out>',
-      'US dollars per million tokens, or a JSON file of prices; repeatable',
-      collect,
-      [],
-    )
-    .option('--json', 'print the result as JSON')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  weir replay logs --threshold 0.4
-  weir replay logs --policy new.yaml --threshold 0.4`,
-    )
-    .action(run)
-}
+export const replayCommand = defineCommand({
+  name: 'replay',
+  description: 'show what another threshold or policy would have changed in a decision log',
+  arguments: [['<decision-log>', 'folder or file that weir serve --log wrote']],
+  options: OPTIONS,
+  examples: [
+    'weir replay logs --threshold 0.4',
+    'weir replay logs --policy new.yaml --threshold 0.4',
+  ],
+  run,
+})
 
 async function run(path: string, options: ReplayFlags): Promise<void> {
-  const { numberOption } = await import('../options.ts')
   const { WeirError } = await import('../../../core/errors.ts')
-  const threshold = numberOption('--threshold', options.threshold, { min: 0, max: 1 })
+  const { threshold } = options
   if (options.policy !== undefined) {
     await runPolicy(path, options.policy, threshold, options)
     return
@@ -86,7 +80,7 @@ async function runPolicy(
 ): Promise<void> {
   const { readPolicy } = await import('../../../serving/policy/live-policies.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { priceOption } = await import('../price-option.ts')
+  const { priceOption } = await import('../log-options.ts')
   const { replayPolicy } = await import('../../replay/policy.ts')
   const { assertLogHolds } = await import('../../replay/needs.ts')
   const { readRequests } = await import('../../replay/rows.ts')

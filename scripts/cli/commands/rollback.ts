@@ -1,25 +1,35 @@
-import { Command } from 'commander'
+import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, optionTable, Text } from '../options.ts'
 
-interface RollbackFlags {
-  readonly to?: string
-  readonly online?: string
-  readonly reason?: string
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  to: {
+    flag: '--to <version>',
+    schema: Text,
+    help: 'the kept version to go back to',
+    unset: 'the one that served before',
+  },
+  online: {
+    flag: '--online <folder>',
+    schema: Text,
+    help: 'take back the newest state of the online head in this folder instead',
+  },
+  reason: { flag: '--reason <text>', schema: Text, help: 'the reason, kept in the history' },
+  json: jsonOption('the result'),
+})
+type RollbackFlags = Flags<typeof OPTIONS>
 
-/** `weir rollback <bundle>`: takes back what is on its way, or the last promotion. */
-export function rollbackCommand(): Command {
-  return new Command('rollback')
-    .description('take back a shadow or canary, or the last promotion')
-    .argument('<bundle>', 'the NAME folder, such as bundles/demo')
-    .option('--to <version>', 'a kept version, instead of the one that served before')
-    .option('--online <folder>', 'take back the newest state of its online head there instead')
-    .option('--reason <text>', 'kept in the history')
-    .option('--json', 'print the result as one JSON object')
-    .addHelpText('after', '\nExample:\n  weir rollback bundles/demo --reason "more complaints"')
-    .action(run)
-}
+/** `weir rollback <bundle>`: ends the current shadow or canary, or takes back the last promotion. */
+export const rollbackCommand = defineCommand({
+  name: 'rollback',
+  description: 'end a shadow or canary, or take back the last promotion',
+  arguments: [['<bundle>', 'the NAME folder, such as bundles/demo']],
+  options: OPTIONS,
+  examples: ['weir rollback bundles/demo --reason "more complaints"'],
+  run,
+})
 
 async function run(home: string, flags: RollbackFlags): Promise<void> {
   if (flags.online !== undefined) {
@@ -28,10 +38,10 @@ async function run(home: string, flags: RollbackFlags): Promise<void> {
   }
   const { rollBack } = await import('../../../training/loop/promote.ts')
   const terminal = openTerminal()
-  const { from, to, stage } = await rollBack(home, {
-    ...(flags.to === undefined ? {} : { version: flags.to }),
-    ...(flags.reason === undefined ? {} : { reason: flags.reason }),
-  })
+  const { from, to, stage } = await rollBack(
+    home,
+    definedOnly({ version: flags.to, reason: flags.reason }),
+  )
   if (flags.json) terminal.json({ from, to, stage })
   else if (stage === 'all') terminal.print(`${to} serves again, in place of ${from}`)
   else terminal.print(`${from} is no ${stage} any more; ${to} serves`)
@@ -48,7 +58,7 @@ async function takeBackState(home: string, folder: string, flags: RollbackFlags)
   const { version, from, to } = await takeBackOnline(
     home,
     folder,
-    flags.reason === undefined ? {} : { reason: flags.reason },
+    definedOnly({ reason: flags.reason }),
   )
   if (flags.json) terminal.json({ version, from, to })
   else {

@@ -1,47 +1,59 @@
-import { Command } from 'commander'
+import { definedOnly } from '../../../core/defined.ts'
 import type { Explanation } from '../../../models/decision/decision.ts'
 import { openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, optionTable, pairOption, Share, Switch, Text } from '../options.ts'
 
-interface RouteOptions {
-  readonly threshold?: string
-  readonly strong?: string
-  readonly weak?: string
-  readonly explain?: boolean
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  threshold: {
+    flag: '--threshold <number>',
+    schema: Share,
+    unset: 'the bundle’s',
+    help: 'the threshold to use',
+  },
+  strong: {
+    flag: '--strong <model>',
+    schema: Text,
+    help: 'with --weak: another pair of the bundle’s models than the trained one',
+  },
+  weak: { flag: '--weak <model>', schema: Text, help: 'the weak model of that pair' },
+  explain: {
+    flag: '--explain',
+    schema: Switch,
+    help: 'print the features that moved the win rate',
+  },
+  json: jsonOption('the decision'),
+})
 
 /** `weir route <bundle> <prompt>`: one decision, without a server. */
-export function routeCommand(): Command {
-  return new Command('route')
-    .description('route one prompt with a bundle and print the decision')
-    .argument('<bundle>', 'bundle folder, such as bundles/demo')
-    .argument('<prompt>', 'the prompt; - reads it from standard input')
-    .option('--threshold <number>', 'use this threshold instead of the bundle’s')
-    .option('--strong <model>', 'another pair of the bundle’s models than the trained one')
-    .option('--weak <model>', 'with --strong')
-    .option('--explain', 'say which features moved the win rate')
-    .option('--json', 'print the decision as JSON')
-    .addHelpText(
-      'after',
-      '\nExample:\n  weir route bundles/demo "Prove that sqrt(2) is irrational."',
-    )
-    .action(route)
-}
+export const routeCommand = defineCommand({
+  name: 'route',
+  description: 'route one prompt with a bundle and print the decision',
+  arguments: [
+    ['<bundle>', 'bundle folder, such as bundles/demo'],
+    ['<prompt>', 'the prompt; - reads it from standard input'],
+  ],
+  options: OPTIONS,
+  examples: ['weir route bundles/demo "Prove that sqrt(2) is irrational."'],
+  run: route,
+})
 
-async function route(bundle: string, prompt: string, options: RouteOptions): Promise<void> {
+async function route(
+  bundle: string,
+  prompt: string,
+  options: Flags<typeof OPTIONS>,
+): Promise<void> {
   const { loadRouter } = await import('../../../models/router.ts')
-  const { numberOption, pairOption } = await import('../options.ts')
   const terminal = openTerminal()
-  const threshold = numberOption('--threshold', options.threshold, { min: 0, max: 1 })
+  const { threshold, explain } = options
   const text = prompt === '-' ? await readInput() : prompt
-  const pair = pairOption(options.strong, options.weak)
-  const router = await loadRouter(bundle, pair ? { pair } : {})
+  const router = await loadRouter(
+    bundle,
+    definedOnly({ pair: pairOption(options.strong, options.weak) }),
+  )
   try {
-    const decision = await router.route({
-      prompt: text,
-      ...(threshold === undefined ? {} : { threshold }),
-      ...(options.explain ? { explain: true } : {}),
-    })
+    const decision = await router.route({ prompt: text, ...definedOnly({ threshold, explain }) })
     if (options.json) {
       terminal.json(decision)
       return

@@ -1,50 +1,57 @@
-import { Command } from 'commander'
+import { definedOnly } from '../../../core/defined.ts'
 import { WeirError } from '../../../core/errors.ts'
+import type { SpendGroup } from '../../../serving/budgets/spend.ts'
 import { count, openTerminal, table } from '../../terminal/terminal.ts'
+import { defineCommand } from '../command.ts'
+import { jsonOption } from '../log-options.ts'
+import { type Flags, oneOf, optionTable, Text } from '../options.ts'
 
-interface SpendFlags {
-  readonly by: string
-  readonly from?: string
-  readonly to?: string
-  readonly json?: boolean
+const isDay = (option: string) => (text: string) => {
+  if (/^\d{4}-\d\d-\d\d$/.test(text)) return
+  const expected = 'a day such as 2026-11-21'
+  throw new WeirError('option_invalid', { option, expected, got: text })
 }
+
+const OPTIONS = optionTable({
+  by: {
+    flag: '--by <what>',
+    schema: oneOf(['key', 'route', 'model', 'day'] satisfies readonly SpendGroup[]),
+    default: 'day',
+    help: 'what to sum by: key, route, model or day',
+  },
+  from: {
+    flag: '--from <day>',
+    schema: Text,
+    help: 'first day, in UTC, such as 2026-11-01',
+    check: isDay('--from'),
+  },
+  to: { flag: '--to <day>', schema: Text, help: 'last day, in UTC', check: isDay('--to') },
+  json: jsonOption('the sums'),
+})
 
 /** `weir spend <folder>`: what a gateway has spent and saved. */
-export function spendCommand(): Command {
-  return new Command('spend')
-    .description(
-      'sum what a gateway spent and saved by key, route, model or day, and show its budgets',
-    )
-    .argument('<folder>', 'the server’s log folder, or gateway.spend.folder')
-    .option('--by <what>', 'what to group by: key, route, model or day', 'day')
-    .option('--from <day>', 'first day of UTC, such as 2026-11-01')
-    .option('--to <day>', 'last day of UTC')
-    .option('--json', 'print the sums as one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir spend logs --by key\n  weir spend logs --by model --from 2026-11-01',
-    )
-    .action(run)
-}
+export const spendCommand = defineCommand({
+  name: 'spend',
+  description: 'sum what a gateway spent and saved, by key, route, model or day; and its budgets',
+  arguments: [['<folder>', 'the log folder, or gateway.spend.folder']],
+  options: OPTIONS,
+  examples: ['weir spend logs --by key', 'weir spend logs --by model --from 2026-11-01'],
+  run,
+})
 
-async function run(path: string, flags: SpendFlags): Promise<void> {
-  const { choiceOption } = await import('../options.ts')
+async function run(path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { readJournal } = await import('../../../serving/budgets/journal.ts')
   const { dollarsOf } = await import('../../../serving/budgets/units.ts')
   const { readSpend, spendFolder } = await import('../../../serving/budgets/spend.ts')
-  const { SPEND_GROUPS, SpendTable, addSums, noSums } = await import(
-    '../../../serving/budgets/spend.ts'
-  )
+  const { SpendTable, addSums, noSums } = await import('../../../serving/budgets/spend.ts')
   const terminal = openTerminal()
-  const by = choiceOption('--by', flags.by, SPEND_GROUPS)
-  const from = dayOption('--from', flags.from)
-  const to = dayOption('--to', flags.to)
+  const { by, from, to } = flags
   const folder = await spendFolder(path)
   const spending = new SpendTable()
   const stats = { torn: 0 }
   let read = 0
-  const days = { ...(from ? { from } : {}), ...(to ? { to } : {}) }
+  const days = definedOnly({ from, to })
   for await (const line of readSpend(folder, stats, days, interruptSignal())) {
     spending.add(line)
     if (++read % 10_000 === 0) terminal.onProgress({ stage: 'reading', done: read })
@@ -107,12 +114,3 @@ async function run(path: string, flags: SpendFlags): Promise<void> {
 
 /** Two decimals from a dollar on, else four. */
 const dollars = (value: number): string => value.toFixed(Math.abs(value) >= 1 ? 2 : 4)
-
-function dayOption(option: string, value: string | undefined): string | undefined {
-  if (value === undefined || /^\d{4}-\d\d-\d\d$/.test(value)) return value
-  throw new WeirError('option_invalid', {
-    option,
-    expected: 'a day such as 2026-11-21',
-    got: value,
-  })
-}

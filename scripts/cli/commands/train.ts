@@ -1,100 +1,34 @@
-import { Command } from 'commander'
-import type { Price } from '../../../models/prices.ts'
+import type { Command } from 'commander'
+import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
-import { addLogFlags, addPairFlags } from '../data-flags.ts'
-import type { TrainFlags } from '../train-options.ts'
-
-const collect = (value: string, previous: readonly string[]): string[] => [...previous, value]
+import { defineCommand } from '../command.ts'
+import { TRAIN_OPTIONS, type TrainFlags } from '../train-options.ts'
 
 /** `weir train <logs...>`: from preference or outcome logs to a bundle. */
-export function trainCommand(): Command {
-  const command = new Command('train')
-    .description('learn a router from preference or outcome logs and write it as a bundle')
-    .argument('[logs...]', 'log files (.jsonl, .csv; .gz), or one dataset folder')
-    .option(
-      '--config <file>',
-      'YAML or JSON with these options and the family’s settings; flags win',
-    )
-    .option('--print-config', 'print all of that as it would be used, with what it means, and stop')
-    .option('--strong <model>', 'the model that costs more and is better on average')
-    .option('--weak <model>', 'the model that would answer the rest')
-    .option(
-      '--models <names>',
-      'choose among these (a,b,c) or all; strong and weak then are the best and the cheapest on train',
-    )
-    .option('--rule <rule>', 'with --models: best-value (default) or cheapest-within')
-    .option(
-      '--loss <quality>',
-      'with --rule cheapest-within: at most this far below the best (0.02)',
-    )
-    .option(
-      '--router <family>',
-      'classifier, mlp, knn, sw, mf, ensemble and kernel (with --encoder lexical+...), or auto',
-      'classifier',
-    )
-    .option(
-      '--encoder <encoder>',
-      'lexical, use-lite, use-lite-static, hf:<dir>, openai:<model>, or lexical+ one of them',
-      'lexical',
-    )
-    .option('--engine <engine>', 'onnx or tfjs, for families trained by gradient steps', 'onnx')
-    .option('--out <dir>', 'folder for bundles', 'bundles')
-    .option('--name <name>', 'the bundle’s name in it', 'router')
-    .option('--seed <number>', 'seed of splits, initial weights and shuffles', '1')
-    .option(
-      '--threads <number>',
-      'threads of the training engine, where its steps are large enough',
-      '2',
-    )
-    .option('--set <key=value>', 'a hyperparameter of the family; repeatable', collect, [])
-    .option(
-      '--tune <number>',
-      'try so many settings (the defaults among them) on half of validation, by successive halving',
-    )
-    .option(
-      '--judge-weight <name=number>',
-      'what votes of judges with this in their name count in training; repeatable',
-      collect,
-      [],
-    )
-    .option(
-      '--price <model=in/out>',
-      'US dollars per million tokens, or prices.json; repeatable',
-      collect,
-      [],
-    )
-    .option(
-      '--keep-text',
-      'the bundle of knn, sw and ensemble keeps the start of each training prompt, for explain',
-    )
-  return addPairFlags(addLogFlags(command))
-    .option('--json', 'print the report as one JSON object')
-    .addHelpText(
-      'after',
-      '\nExample:\n  weir train data/sample/outcomes.jsonl.gz --strong big-1 --weak small-1 --name demo',
-    )
-    .action(run)
-}
+export const trainCommand = defineCommand({
+  name: 'train',
+  description: 'learn a router from preference or outcome logs and write it as a bundle',
+  arguments: [['[logs...]', 'log files (.jsonl, .csv; .gz), or one dataset folder']],
+  options: TRAIN_OPTIONS,
+  examples: ['weir train data/sample/outcomes.jsonl.gz --strong big-1 --weak small-1 --name demo'],
+  run,
+})
 
 async function run(named: readonly string[], given: TrainFlags, command: Command): Promise<void> {
-  const { numberOption } = await import('../options.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { openFlaggedLogs } = await import('../logs.ts')
-  const { judgeWeightOption } = await import('../key-value.ts')
+  const { openFlaggedLogs, priceOption } = await import('../log-options.ts')
   const { openTrainEncoder } = await import('../../../training/train-encoder.ts')
-  const { configured, requiredPair, requireLogs, settingsOption } = await import(
+  const { configured, judgeWeights, requiredPair, requireLogs, settingsOption } = await import(
     '../train-options.ts'
   )
   const { withJudgeWeights } = await import('../../../training/judge-weights.ts')
   const { logs, flags } = await configured(named, given, command)
   const terminal = openTerminal()
   const signal = interruptSignal()
-  const seed = numberOption('--seed', flags.seed, { min: 0, max: 2 ** 32 - 1, integer: true })!
-  const threads = numberOption('--threads', flags.threads, { min: 1, max: 256, integer: true })!
-  const tune = numberOption('--tune', flags.tune, { min: 2, max: 1000, integer: true })
+  const { seed, threads, tune, keepText } = flags
   const hyperparameters = settingsOption(flags.set)
-  const prices = await priceTable(flags.price)
-  const judges = new Map(flags.judgeWeight.map(judgeWeightOption))
+  const prices = await priceOption(flags.price)
+  const judges = judgeWeights(flags.judgeWeight)
   const open = () => openFlaggedLogs(logs, flags, { seed, signal, onProgress: terminal.onProgress })
   if (flags.printConfig) {
     const { trainConfigText } = await import('../train-options.ts')
@@ -130,8 +64,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     threads,
     hyperparameters,
     prices,
-    ...(tune === undefined ? {} : { tune }),
-    ...(flags.keepText ? { keepText: true } : {}),
+    ...definedOnly({ tune, keepText }),
     signal,
     onProgress: terminal.onProgress,
   }).finally(() => encoder?.encoder.close?.())
@@ -155,7 +88,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const { printAuto, printChosen, printReport, printTuning } = await import('../train-report.ts')
   for (const search of tuned ?? []) printTuning(terminal, search)
   if (auto) printAuto(terminal, auto)
-  if (chosen) printChosen(terminal, chosen, flags)
+  if (chosen) printChosen(terminal, chosen, definedOnly({ strong: flags.strong, weak: flags.weak }))
   printReport(terminal, report)
   if (trained.choice) {
     const { renderFrontier } = await import('../../report/frontier-report.ts')
@@ -178,8 +111,3 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
 
 const relative = (path: string): string =>
   path.startsWith(`${process.cwd()}/`) ? path.slice(process.cwd().length + 1) : path
-
-async function priceTable(pairs: readonly string[]): Promise<Map<string, Price>> {
-  const { priceOption } = await import('../price-option.ts')
-  return priceOption(pairs)
-}

@@ -1,40 +1,50 @@
-import { Command } from 'commander'
 import type { Shard } from '../../../../data/embedding-cache.ts'
 import { count, openTerminal } from '../../../terminal/terminal.ts'
-import { addReadFlags, type ReadFlags } from '../../data-flags.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, READ_OPTIONS } from '../../log-options.ts'
+import { type Flags, optionTable, Text } from '../../options.ts'
 
-interface EncodeFlags extends ReadFlags {
-  readonly encoder: string
-  readonly cache?: string
-  readonly shard?: string
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  encoder: {
+    flag: '--encoder <encoder>',
+    schema: Text,
+    required: true,
+    help: 'use-lite, use-lite-static, hf:<dir> or openai:<model>',
+  },
+  cache: {
+    flag: '--cache <folder>',
+    schema: Text,
+    help: 'folder for the embeddings',
+    unset: 'embeddings in WEIR_CACHE, else in ~/.cache/weir',
+  },
+  shard: {
+    flag: '--shard <i/n>',
+    schema: Text,
+    help: 'encode only part i of n, counted from 0, for n jobs side by side',
+  },
+  ...READ_OPTIONS,
+  json: jsonOption('the result'),
+})
 
 /** `weir data encode <dataset|logs...> --encoder <encoder>` */
-export function dataEncodeCommand(): Command {
-  const command = new Command('encode')
-    .description(
-      'encode every prompt into the embedding cache; goes on where an earlier run stopped',
-    )
-    .argument('<logs...>', 'one dataset folder, or logs as weir data ingest takes them')
-    .requiredOption('--encoder <encoder>', 'use-lite, use-lite-static, hf:<dir> or openai:<model>')
-    .option('--cache <folder>', 'where embeddings are kept (WEIR_CACHE, else ~/.cache/weir)')
-    .option('--shard <i/n>', 'only part i of n (from 0), for n jobs side by side')
-  return addReadFlags(command)
-    .option('--json', 'print one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir data encode datasets/logs --encoder use-lite\n  weir data encode datasets/logs --encoder hf:models/e5-small --cache /shared/embeddings --shard $JOB_COMPLETION_INDEX/8',
-    )
-    .action(run)
-}
+export const dataEncodeCommand = defineCommand({
+  name: 'encode',
+  description: 'encode every prompt into the embedding cache; resumes where an earlier run stopped',
+  arguments: [['<logs...>', 'one dataset folder, or logs as weir data ingest takes them']],
+  options: OPTIONS,
+  examples: [
+    'weir data encode datasets/logs --encoder use-lite',
+    'weir data encode datasets/logs --encoder hf:models/e5-small --cache /shared/embeddings --shard $JOB_COMPLETION_INDEX/8',
+  ],
+  run,
+})
 
-async function run(logs: readonly string[], flags: EncodeFlags): Promise<void> {
+async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promise<void> {
   const { join } = await import('node:path')
   const { availableParallelism } = await import('node:os')
   const { cacheFolder } = await import('../../../../models/encoders/cache.ts')
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
-  const { readOptions } = await import('../../data-flags.ts')
+  const { readOptions } = await import('../../log-options.ts')
   const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')
   const { encodeToCache } = await import('../../../../data/embedding-cache.ts')
   const { makeNamedEncoder } = await import('../../../../models/encoders/registry.ts')

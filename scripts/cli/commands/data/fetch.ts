@@ -1,30 +1,36 @@
-import { Command } from 'commander'
 import { count, openTerminal, table } from '../../../terminal/terminal.ts'
+import { defineCommand } from '../../command.ts'
+import { ENDPOINT_OPTION, jsonOption } from '../../log-options.ts'
+import { type Flags, optionTable, Text } from '../../options.ts'
 
-interface FetchFlags {
-  readonly cache?: string
-  readonly endpoint?: string
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  cache: {
+    flag: '--cache <folder>',
+    schema: Text,
+    help: 'folder to download to',
+    unset: 'hub in WEIR_CACHE, else in ~/.cache/weir',
+  },
+  endpoint: ENDPOINT_OPTION,
+  json: jsonOption('the result'),
+})
 
 /** `weir data fetch [id]` */
-export function dataFetchCommand(): Command {
-  return new Command('fetch')
-    .description(
-      'download a public set into the cache: resumed, checked; without a name, lists them',
-    )
-    .argument('[set]', 'an id, or hf://datasets/owner/name[@revision][/path]')
-    .option('--cache <folder>', 'where it goes (WEIR_CACHE, else ~/.cache/weir)')
-    .option('--endpoint <url>', 'the hub (HF_ENDPOINT, else https://huggingface.co)')
-    .option('--json', 'print one JSON object')
-    .addHelpText(
-      'after',
-      '\nA token is taken from HF_TOKEN.\n\nExamples:\n  weir data fetch\n  weir data fetch lmsys-arena-55k\n  weir data fetch hf://datasets/owner/name@main/data/train.parquet',
-    )
-    .action(run)
-}
+export const dataFetchCommand = defineCommand({
+  name: 'fetch',
+  description:
+    'download a public dataset into the cache, resumed and checked; lists them without a name',
+  arguments: [['[set]', 'an id, or hf://datasets/owner/name[@revision][/path]']],
+  options: OPTIONS,
+  notes: 'The token in HF_TOKEN is sent where it is set.',
+  examples: [
+    'weir data fetch',
+    'weir data fetch lmsys-arena-55k',
+    'weir data fetch hf://datasets/owner/name@main/data/train.parquet',
+  ],
+  run,
+})
 
-async function run(set: string | undefined, flags: FetchFlags): Promise<void> {
+async function run(set: string | undefined, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { KNOWN_SETS, parseReference } = await import('../../../../data/hub/reference.ts')
   const terminal = openTerminal()
   if (set === undefined) {
@@ -41,13 +47,11 @@ async function run(set: string | undefined, flags: FetchFlags): Promise<void> {
   const { join } = await import('node:path')
   const { cacheFolder } = await import('../../../../models/encoders/cache.ts')
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { hubAccess } = await import('../../encoder-work.ts')
   const { fetchFromHub } = await import('../../../../data/hub/download.ts')
-  const endpoint = flags.endpoint ?? process.env.HF_ENDPOINT
-  const token = process.env.HF_TOKEN
   const files = await fetchFromHub(parseReference(set), {
     folder: flags.cache ?? join(cacheFolder(process.env), 'hub'),
-    ...(endpoint && { endpoint: endpoint.replace(/\/+$/, '') }),
-    ...(token && { token }),
+    ...hubAccess(flags.endpoint),
     signal: interruptSignal(),
     onProgress: terminal.onProgress,
   })

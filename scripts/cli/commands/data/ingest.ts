@@ -1,40 +1,43 @@
-import { Command } from 'commander'
+import { definedOnly } from '../../../../core/defined.ts'
 import type { IngestSummary } from '../../../../data/ingest.ts'
 import { count, openTerminal, type Terminal } from '../../../terminal/terminal.ts'
-import { addReadFlags, type ReadFlags } from '../../data-flags.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, READ_OPTIONS, STORE_OPTION } from '../../log-options.ts'
+import { type Flags, optionTable, Text } from '../../options.ts'
 
-interface IngestFlags extends ReadFlags {
-  readonly out: string
-  readonly store?: string
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  out: {
+    flag: '--out <folder>',
+    schema: Text,
+    default: 'datasets/logs',
+    help: 'the dataset folder; an older dataset there is replaced',
+  },
+  ...READ_OPTIONS,
+  store: STORE_OPTION,
+  json: jsonOption('the summary'),
+})
 
 /** `weir data ingest <logs...> --out <folder>` */
-export function dataIngestCommand(): Command {
-  const command = new Command('ingest')
-    .description('read logs into a dataset folder: checked, split, nothing dropped silently')
-    .argument(
+export const dataIngestCommand = defineCommand({
+  name: 'ingest',
+  description: 'read logs into a dataset folder: checked, split, nothing dropped silently',
+  arguments: [
+    [
       '<logs...>',
-      'files, folders, patterns, - for stdin: JSONL, JSON, CSV, TSV, Parquet, Arrow; .gz, .zst',
-    )
-    .option(
-      '--out <folder>',
-      'the dataset folder; an older dataset there is replaced',
-      'datasets/logs',
-    )
-  return addReadFlags(command)
-    .option('--store <where>', 'feedback on the logs’ decisions: postgres://... or a folder')
-    .option('--json', 'print the summary as one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir data ingest logs/*.jsonl.gz --out datasets/logs\n  weir data ingest votes.parquet --map prompt=question,model_a=left,model_b=right --out datasets/votes',
-    )
-    .action(run)
-}
+      'files, folders, patterns, or - for stdin: JSONL, JSON, CSV, TSV, Parquet, Arrow; .gz, .zst',
+    ],
+  ],
+  options: OPTIONS,
+  examples: [
+    'weir data ingest logs/*.jsonl.gz --out datasets/logs',
+    'weir data ingest votes.parquet --map prompt=question,model_a=left,model_b=right --out datasets/votes',
+  ],
+  run,
+})
 
-async function run(logs: readonly string[], flags: IngestFlags): Promise<void> {
+async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
-  const { readOptions } = await import('../../data-flags.ts')
+  const { readOptions } = await import('../../log-options.ts')
   const { ingest } = await import('../../../../data/ingest.ts')
   const terminal = openTerminal()
   const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
@@ -43,7 +46,7 @@ async function run(logs: readonly string[], flags: IngestFlags): Promise<void> {
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const summary = await ingest(logs, {
     ...options,
-    ...(store ? { feedback: store.read(signal) } : {}),
+    ...definedOnly({ feedback: store?.read(signal) }),
     out: flags.out,
     signal,
     onProgress: terminal.onProgress,

@@ -1,77 +1,54 @@
-import { Command } from 'commander'
 import type { Inspection } from '../../../../data/inspect/inspect.ts'
 import type { LeakReport } from '../../../../data/inspect/leaks.ts'
 import type { PairGain } from '../../../../data/inspect/pair-gain.ts'
 import { count, openTerminal, score, type Terminal, table } from '../../../terminal/terminal.ts'
-import { addReadFlags, type ReadFlags } from '../../data-flags.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, PAIR_OPTIONS, READ_OPTIONS } from '../../log-options.ts'
+import { type Flags, optionTable, pairOption, Switch, Text } from '../../options.ts'
 
-interface InspectFlags extends ReadFlags {
-  readonly strong?: string
-  readonly weak?: string
-  readonly judge?: string
-  readonly minVotes?: string
-  readonly margin?: string
-  readonly leaks?: boolean
-  readonly json?: boolean
-}
+const OPTIONS = optionTable({
+  strong: {
+    flag: '--strong <model>',
+    schema: Text,
+    help: 'with --weak: show the pair’s labels, its oracle, and whether the rows are enough',
+  },
+  weak: { flag: '--weak <model>', schema: Text, help: 'the weak model of the pair' },
+  leaks: {
+    flag: '--leaks',
+    schema: Switch,
+    help: 'look for held-out prompts that are in the training split too, or nearly',
+  },
+  ...PAIR_OPTIONS,
+  ...READ_OPTIONS,
+  json: jsonOption('the result'),
+})
 
 const ROWS_SHOWN = 12
 
 /** `weir data inspect <dataset|logs...>` */
-export function dataInspectCommand(): Command {
-  const command = new Command('inspect')
-    .description('what a dataset or log holds, and what routing a pair could gain at most')
-    .argument('<logs...>', 'one dataset folder, or logs as weir data ingest takes them')
-    .option(
-      '--strong <model>',
-      'with --weak: the pair’s labels, oracle, and whether the rows are enough',
-    )
-    .option('--weak <model>', 'with --strong')
-    .option('--judge <name>', 'of the pair, only votes of judges with this in their name')
-    .option('--min-votes <number>', 'of the pair, only prompts with as many votes')
-    .option('--margin <score>', 'of the pair, take closer scores for a tie and others for a win')
-    .option('--leaks', 'look for held-out prompts that training has seen, or nearly')
-  return addReadFlags(command)
-    .option('--json', 'print one JSON object')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  weir data inspect datasets/logs\n  weir data inspect outcomes.csv.gz --strong gpt-4-1106-preview --weak mixtral-8x7b --leaks',
-    )
-    .action(run)
-}
+export const dataInspectCommand = defineCommand({
+  name: 'inspect',
+  description: 'show what a dataset or log holds, and what routing a pair could gain at most',
+  arguments: [['<logs...>', 'one dataset folder, or logs as weir data ingest takes them']],
+  options: OPTIONS,
+  examples: [
+    'weir data inspect datasets/logs',
+    'weir data inspect outcomes.csv.gz --strong gpt-4-1106-preview --weak mixtral-8x7b --leaks',
+  ],
+  run,
+})
 
-async function run(logs: readonly string[], flags: InspectFlags): Promise<void> {
+async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
-  const { numberOption } = await import('../../options.ts')
-  const { readOptions } = await import('../../data-flags.ts')
+  const { pairOptions, readOptions } = await import('../../log-options.ts')
   const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')
   const { inspect } = await import('../../../../data/inspect/inspect.ts')
   const { findLeaks } = await import('../../../../data/inspect/leaks.ts')
-  const { WeirError } = await import('../../../../core/errors.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
-  if ((flags.strong === undefined) !== (flags.weak === undefined)) {
-    throw new WeirError('option_invalid', {
-      option: '--strong and --weak',
-      expected: 'both or neither',
-      got: flags.strong ?? flags.weak,
-    })
-  }
-  const minVotes = numberOption('--min-votes', flags.minVotes, { min: 0 })
-  const margin = numberOption('--margin', flags.margin, { min: 0, max: 1 })
+  const pair = pairOption(flags.strong, flags.weak)
   const dataset = await openDatasetOrLogs(logs, { ...readOptions(flags), ...watch })
-  const found = inspect(
-    dataset,
-    flags.strong === undefined || flags.weak === undefined
-      ? undefined
-      : {
-          strong: flags.strong,
-          weak: flags.weak,
-          ...(flags.judge !== undefined && { judge: flags.judge }),
-          ...(minVotes !== undefined && { minVotes }),
-          ...(margin !== undefined && { margin }),
-        },
-  )
+  const found = inspect(dataset, pair && { ...pair, ...pairOptions(flags) })
   const leaks = flags.leaks ? findLeaks(dataset, watch) : undefined
   terminal.endProgress()
   if (flags.json) terminal.json({ ...found, ...(leaks && { leaks }) })

@@ -1,0 +1,77 @@
+import { Command } from 'commander'
+import { commanderOption, type Flags, type OptionTable } from './options.ts'
+
+/** `<bundle>`, `[set]` or `<logs...>` with a sentence on it. */
+type Argument = readonly [name: string, help: string]
+
+type ArgumentValue<Name extends string> = Name extends `${string}...${string}`
+  ? readonly string[]
+  : Name extends `[${string}`
+    ? string | undefined
+    : string
+
+type ArgumentValues<Arguments extends readonly Argument[]> = {
+  -readonly [I in keyof Arguments]: ArgumentValue<Arguments[I][0]>
+}
+
+/** A command: what it takes, what its help says, and the function that does the work, which imports it lazily. */
+export interface CommandSpec<
+  Arguments extends readonly Argument[] = readonly Argument[],
+  Table extends OptionTable = OptionTable,
+> {
+  readonly name: string
+  readonly description: string
+  readonly arguments: Arguments
+  readonly options: Table
+  /** paragraphs below the options */
+  readonly notes?: string
+  /** whole command lines */
+  readonly examples: readonly string[]
+  readonly run: (
+    ...given: [...ArgumentValues<Arguments>, Flags<Table>, Command]
+  ) => Promise<void> | void
+}
+
+/** A commander command that knows the spec it was made from, for the docs. */
+export class SpecCommand extends Command {
+  readonly spec: Omit<CommandSpec, 'run'>
+
+  constructor(spec: Omit<CommandSpec, 'run'>) {
+    super(spec.name)
+    this.spec = spec
+    this.description(spec.description)
+    // the help of a row says its default
+    this.configureHelp({ optionDescription: (option) => option.description })
+    for (const [name, help] of spec.arguments) this.argument(name, help)
+    for (const row of Object.values(spec.options)) this.addOption(commanderOption(row))
+    const heading = spec.examples.length > 1 ? 'Examples' : 'Example'
+    const examples = spec.examples.map((example) => `\n  ${example}`).join('')
+    this.addHelpText(
+      'after',
+      `${spec.notes === undefined ? '' : `\n${spec.notes}\n`}\n${heading}:${examples}`,
+    )
+  }
+}
+
+/** @returns a function that builds the command, so that each program and test has one of its own */
+export function defineCommand<
+  const Arguments extends readonly Argument[],
+  const Table extends OptionTable,
+>({ run, ...spec }: CommandSpec<Arguments, Table>): () => SpecCommand {
+  return () => {
+    const command = new SpecCommand(spec)
+    // commander passes the arguments in the order of the spec, then the flags that were parsed by its table
+    command.action((...given: unknown[]) =>
+      run(...(given as [...ArgumentValues<Arguments>, Flags<Table>, Command])),
+    )
+    return command
+  }
+}
+
+/** A command with subcommands. */
+export const defineGroup =
+  (name: string, description: string, commands: readonly (() => Command)[]) => (): Command => {
+    const group = new Command(name).description(description)
+    for (const command of commands) group.addCommand(command())
+    return group
+  }

@@ -1,0 +1,33 @@
+import { readFile } from 'node:fs/promises'
+import type { TSchema } from 'typebox'
+import { Check, Errors } from 'typebox/value'
+import { WeirError } from '../../core/errors.ts'
+import { firstFault } from '../../core/schema-fault.ts'
+import { parseSource, type Source } from '../../core/yaml-source.ts'
+
+/** @throws file_not_found; config_invalid where it is neither YAML nor JSON */
+export async function readSource(path: string): Promise<Source> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new WeirError('file_not_found', { path }, { cause })
+  })
+  return parseSource(text, path)
+}
+
+/** @throws config_invalid with the line of the first value that the schema does not allow */
+export function assertFits(schema: TSchema, value: unknown, source: Source): void {
+  if (Check(schema, value)) return
+  const { field, expected, got } = firstFault(Errors(schema, value), value)
+  throw configFault(source, field === '' ? [] : field.split('.'), expected, got)
+}
+
+/** The error of one field of the file, with its line. */
+export function configFault(
+  source: Source,
+  field: readonly string[],
+  expected: string,
+  got: unknown,
+): WeirError {
+  const named = field.length > 0 ? `: ${field.join('.')}` : ''
+  const where = `${source.path}:${source.lineOf(field)}${named}`
+  return new WeirError('config_invalid', { where, expected, got: String(got) })
+}

@@ -1,0 +1,250 @@
+import Type from 'typebox'
+import { definedOnly } from '../../core/defined.ts'
+import { WeirError } from '../../core/errors.ts'
+import type { Dataset, PairOptions } from '../../data/dataset/dataset.ts'
+import type { IngestOptions } from '../../data/ingest.ts'
+import type { Price } from '../../models/prices.ts'
+import { type Flags, keyValue, optionTable, Share, Switch, Text, TextByName } from './options.ts'
+
+const READING = 'Reading the logs'
+const LABELS = 'Labels of the pair'
+
+/** The options of every command that reads logs as they are. */
+export const LOG_OPTIONS = optionTable({
+  format: {
+    flag: '--format <layout>',
+    key: 'format',
+    schema: Text,
+    help: 'layout of the logs, such as canonical or arena',
+    unset: 'recognised by its columns',
+    section: READING,
+  },
+  map: {
+    flag: '--map <ours=theirs,...>',
+    key: 'map',
+    schema: TextByName,
+    help: 'columns that have other names in the logs, such as prompt=question',
+    section: READING,
+    separator: ',',
+  },
+  scoreRange: {
+    flag: '--score-range <low-high>',
+    key: 'score_range',
+    schema: Text,
+    help: 'range of the scores in the logs, such as 1-10 for a judge; they are rescaled to 0-1',
+    section: READING,
+  },
+  split: {
+    flag: '--split <fractions>',
+    key: 'split',
+    schema: Text,
+    help: 'fractions of train, validation, calibration and test, such as 0.7,0.1,0.1,0.1',
+    section: READING,
+  },
+  groupBy: {
+    flag: '--group-by <column>',
+    key: 'group_by',
+    schema: Text,
+    help: 'keep rows with the same value in this column (a user, a conversation) in one split',
+    section: READING,
+  },
+  testBy: {
+    flag: '--test-by <what>',
+    key: 'test_by',
+    schema: Text,
+    help: 'with category: test on categories that are kept out of training',
+    section: READING,
+  },
+  testAfter: {
+    flag: '--test-after <date>',
+    key: 'test_after',
+    schema: Text,
+    help: 'test on prompts that were first asked on this date or later',
+    section: READING,
+  },
+  maxRejects: {
+    flag: '--max-rejects <share>',
+    key: 'max_rejects',
+    schema: Share,
+    default: 0.01,
+    help: 'stop when more than this share of the rows is refused',
+    section: READING,
+  },
+  rejects: {
+    flag: '--rejects <file>',
+    key: 'rejects',
+    schema: Text,
+    help: 'file for the refused rows and the reasons',
+    section: READING,
+  },
+})
+export type LogFlags = Flags<typeof LOG_OPTIONS>
+
+/** The options that say which votes and scores label a pair. */
+export const PAIR_OPTIONS = optionTable({
+  judge: {
+    flag: '--judge <name>',
+    key: 'judge',
+    schema: Text,
+    help: 'use only votes whose judge’s name contains this, such as human',
+    section: LABELS,
+  },
+  minVotes: {
+    flag: '--min-votes <number>',
+    key: 'min_votes',
+    schema: Type.Number({ minimum: 0 }),
+    help: 'use only prompts with at least this many votes',
+    section: LABELS,
+  },
+  margin: {
+    flag: '--margin <score>',
+    key: 'margin',
+    schema: Share,
+    help: 'count scores closer than this as a tie, and others as a win',
+    section: LABELS,
+  },
+})
+export type PairFlags = Flags<typeof PAIR_OPTIONS>
+
+/** `--seed`, of what the sentence says. */
+export const seedOption = <const Help extends string>(help: Help) => ({
+  flag: '--seed <number>' as const,
+  key: 'seed' as const,
+  schema: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 }),
+  default: 1,
+  help,
+})
+
+/** `--json`, with what it prints. */
+export const jsonOption = <const What extends string>(what: What) => ({
+  flag: '--json' as const,
+  schema: Switch,
+  help: `print ${what} as one JSON object`,
+})
+
+/** The options of the commands that read logs into splits, beside what they do with them. */
+export const READ_OPTIONS = optionTable({ ...LOG_OPTIONS, seed: seedOption('seed of the splits') })
+export type ReadFlags = Flags<typeof READ_OPTIONS>
+
+export const PRICE_OPTION = {
+  flag: '--price <model=in/out>' as const,
+  key: 'prices' as const,
+  schema: TextByName,
+  help: 'price of a model in US dollars per million tokens, or a JSON file of prices',
+  check: (text: string): void => {
+    if (!text.endsWith('.json')) parsePrice('--price', text)
+  },
+}
+
+export const METHOD_OPTION = {
+  flag: '--method <name>' as const,
+  schema: Text,
+  help: 'name of the calibration method',
+  unset: 'the one for the target',
+}
+
+/** Feedback that is not in the decision log itself. */
+export const STORE_OPTION = {
+  flag: '--store <where>' as const,
+  schema: Text,
+  help: 'where feedback on the log’s decisions is kept: postgres://... or a folder',
+  unset: 'in the log',
+}
+
+export const ENDPOINT_OPTION = {
+  flag: '--endpoint <url>' as const,
+  schema: Text,
+  help: 'address of the hub',
+  unset: 'HF_ENDPOINT, else https://huggingface.co',
+}
+
+/** The values of `--price`, in the order given: `model=in/out`, or a JSON file of prices. Later ones win. */
+export async function priceOption(values: readonly string[]): Promise<Map<string, Price>> {
+  const { readPrices } = await import('../../models/prices.ts')
+  const prices = new Map<string, Price>()
+  for (const value of values) {
+    const found = value.endsWith('.json') ? await readPrices(value) : [parsePrice('--price', value)]
+    for (const [model, price] of found) prices.set(model, price)
+  }
+  return prices
+}
+
+/** `model=in/out`, US dollars per million tokens; model names may hold `/`, and the last `=` counts. */
+export function parsePrice(option: string, text: string): [string, Price] {
+  const match = /^(.+)=([\d.]+)\/([\d.]+)$/.exec(text)
+  const input = Number(match?.[2])
+  const output = Number(match?.[3])
+  if (!match || !Number.isFinite(input) || !Number.isFinite(output)) {
+    const expected =
+      'model=in/out in US dollars per million tokens, such as gpt-4o=2.5/10, or a .json file'
+    throw new WeirError('option_invalid', { option, expected, got: text })
+  }
+  return [match[1]!, { input, output }]
+}
+
+/** The dataset of a command's logs (one dataset folder, or files), read and labelled as its flags say. */
+export async function openFlaggedLogs(
+  paths: readonly string[],
+  flags: LogFlags & PairFlags,
+  options: Pick<IngestOptions, 'seed' | 'signal' | 'onProgress'>,
+): Promise<Dataset> {
+  const { openDatasetOrLogs } = await import('../../data/ingest.ts')
+  const labelled = pairOptions(flags)
+  const reading = readOptions({ ...flags, seed: options.seed })
+  const dataset = await openDatasetOrLogs(paths, { ...reading, ...options })
+  return Object.keys(labelled).length > 0 ? { ...dataset, labelled } : dataset
+}
+
+/** The flags as `pairLabels` takes them. */
+export const pairOptions = ({ judge, minVotes, margin }: PairFlags): PairOptions =>
+  definedOnly({ judge, minVotes, margin })
+
+/** The flags as `ingest` takes them. Throws `option_invalid`. */
+export function readOptions(flags: ReadFlags): Omit<IngestOptions, 'out'> {
+  const { map, scoreRange, testBy, testAfter, split } = flags
+  return definedOnly({
+    seed: flags.seed,
+    format: flags.format,
+    map: map.length > 0 ? new Map(map.map((pair) => keyValue('--map', pair))) : undefined,
+    scoreRange: scoreRange === undefined ? undefined : readRange(scoreRange),
+    groupBy: flags.groupBy,
+    testBy: testBy === undefined ? undefined : readTestBy(testBy),
+    testAfter: testAfter === undefined ? undefined : readTime(testAfter),
+    fractions: split === undefined ? undefined : readFractions(split),
+    maxRejects: flags.maxRejects,
+    rejectsPath: flags.rejects,
+  })
+}
+
+function invalid(option: string, expected: string, got: string): never {
+  throw new WeirError('option_invalid', { option, expected, got })
+}
+
+function readRange(text: string): [number, number] {
+  const match = /^(-?[\d.]+)-(-?[\d.]+)$/.exec(text)
+  const low = Number(match?.[1])
+  const high = Number(match?.[2])
+  if (!(low < high)) return invalid('--score-range', 'low-high, such as 1-10', text)
+  return [low, high]
+}
+
+function readTestBy(text: string): 'category' {
+  return text === 'category' ? text : invalid('--test-by', 'category', text)
+}
+
+/** Seconds since 1970. */
+function readTime(text: string): number {
+  const date = Date.parse(text)
+  return Number.isNaN(date)
+    ? invalid('--test-after', 'a date such as 2026-01-31', text)
+    : date / 1000
+}
+
+function readFractions(text: string): IngestOptions['fractions'] & object {
+  const [train, validation, calibration, test, ...rest] = text.split(',').map(Number)
+  const all = [train, validation, calibration, test]
+  if (rest.length > 0 || !all.every((part) => part !== undefined && part >= 0)) {
+    return invalid('--split', 'four fractions that add up to 1', text)
+  }
+  return { train: train!, validation: validation!, calibration: calibration!, test: test! }
+}
