@@ -17,7 +17,7 @@ export const AUTO = 'auto'
 
 /** One family of the table that `--router auto` prints. */
 export interface AutoRow extends Standing {
-  /** on the rows held back for the comparison */
+  /** measured on the rows held back for the comparison */
   readonly apgr: PartialInterval
 }
 
@@ -33,12 +33,12 @@ export interface AutoChoice {
 }
 
 /**
- * Fits the families side by side and takes the simplest within one standard error of the best. Half of the
- * validation rows stop and tune each family, the other half compares them, so that no family is judged
- * on rows it was tuned on; the caller then fits the winner with all of them.
+ * Fits the families side by side and returns the simplest one within one standard error of the best. Half of
+ * the validation rows stop and tune each family, the other half compares the families, so that no family is
+ * compared on rows it was tuned on. The caller then fits the winner with all validation rows.
  *
- * @param trials settings tried within each family; its defaults alone where 1
- * @throws what the simplest family throws, where none can be fitted
+ * @param trials number of settings tried within each family; with 1 only its defaults
+ * @throws the simplest family's error, if no family can be fitted
  */
 export async function chooseFamily(
   dataset: Dataset,
@@ -53,7 +53,7 @@ export async function chooseFamily(
   const names = familiesFor(options)
   for (const [done, name] of names.entries()) {
     options.onProgress?.({ stage: 'comparing families', done, total: names.length, note: name })
-    // what was set by hand belongs to the family that is fitted in the end
+    // hyperparameters set by hand belong to the family that is fitted in the end
     const own = { ...options, router: name, hyperparameters: {} }
     try {
       const { prepared, asked } = await rowsFor((await loadTrainer(name)).input)
@@ -75,14 +75,14 @@ export async function chooseFamily(
   return { ...choice, skipped, tuned, stopped }
 }
 
-/** Simplest first, of those that can read the encoder. */
+/** The families that can read the encoder, simplest first. */
 function familiesFor({ encoder, besideLexical }: FitRouterOptions): string[] {
   return encoder && besideLexical
     ? ['classifier', 'kernel', 'ensemble']
     : ['classifier', 'knn', 'mf', 'mlp']
 }
 
-/** Rows and comparing rows in each form that a family reads, encoded once. */
+/** Rows for fitting and rows for comparing, in each form that a family reads, encoded once. */
 function rowsByInput(nested: Dataset, options: FitRouterOptions) {
   const known = new Map<string, Promise<{ prepared: PreparedRows; asked: Embeddings }>>()
   return (input: Trainer['input']) => {

@@ -10,9 +10,9 @@ export interface CandidatesInput {
 }
 
 /**
- * Every model of the dataset with what a request to it is expected to cost, all of it learned on train rows:
- * its price, its mean answer length, how that goes with the prompt's where validation rows say that it does,
- * and the mean dollars logged of a model without a price.
+ * Every model of the dataset with the expected cost of a request, learned on train rows: its price, its mean
+ * answer length, how that length depends on the prompt's (where validation rows confirm the dependence), and
+ * the mean logged US dollars of a model without a price.
  */
 export function pricedCandidates(dataset: Dataset, input: CandidatesInput): Candidate[] {
   const { strong, weak, prices } = input
@@ -39,9 +39,9 @@ export function pricedCandidates(dataset: Dataset, input: CandidatesInput): Cand
 const LEAST_ROWS = 50
 
 /**
- * A line through the logarithms of answer and prompt length, by least squares on train rows and raised so that the
- * mean is kept. Undefined unless it comes nearer to the validation rows' lengths than the mean does, by more than
- * one standard error of the squares' difference.
+ * Fits log(answer length) as a linear function of log(prompt length) by least squares on train rows, shifted
+ * so that the mean is kept. Returns undefined unless it predicts the validation rows' lengths better than the
+ * mean does, by more than one standard error of the difference of the squared errors.
  */
 export function outputLength(
   dataset: Dataset,
@@ -70,7 +70,7 @@ interface Length {
   readonly tokens: number
 }
 
-/** An answer without a token has no logarithm and is left out. */
+/** Leaves out answers without tokens, which have no logarithm. */
 function lengths(dataset: Dataset, model: number, split: 'train' | 'validation'): Length[] {
   const { outcomes, models, prompts } = dataset
   const wanted = SPLITS.indexOf(split)

@@ -4,7 +4,7 @@ import { modelIndex } from '../data/pair.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost, type Price } from '../models/prices.ts'
 
 export interface ModelsOptions {
-  /** by name, or every model of the log */
+  /** models by name, or every model of the log */
   readonly models: readonly string[] | 'all'
   readonly strong?: string | undefined
   readonly weak?: string | undefined
@@ -12,25 +12,28 @@ export interface ModelsOptions {
 }
 
 export interface ChosenModels {
-  /** with these models' columns and votes alone */
+  /** with only these models' columns and votes */
   readonly dataset: Dataset
   readonly strong: string
   readonly weak: string
-  /** mean score and dollars of each on the train rows, in the dataset's order; what was chosen by */
+  /**
+   * mean score and US dollars of each model on the train rows, in the dataset's order; the choice is based on
+   * them
+   */
   readonly standings: readonly ModelStanding[]
 }
 
 export interface ModelStanding {
   readonly model: string
-  /** of scores, or of votes where there are no scores; NaN where nothing was observed */
+  /** mean score, or mean vote where there are no scores; NaN where nothing was observed */
   readonly quality: number
-  /** US dollars a request; NaN where neither costs nor a price is known */
+  /** US dollars per request; NaN where neither costs nor a price are known */
   readonly cost: number
 }
 
 /**
- * The models to choose among. The strong one is the best on the train rows and the weak one the cheapest of the
- * others, unless they are named.
+ * The models to choose among. Unless they are named, the strong model is the best one on the train rows and
+ * the weak model the cheapest of the others.
  *
  * @throws model_unknown, models_equal, option_invalid where there are fewer than two or a price is missing
  */
@@ -52,7 +55,7 @@ export function chooseModels(all: Dataset, options: ModelsOptions): ChosenModels
     const names = unpriced.map(({ model }) => model).join(', ')
     throw new WeirError('option_invalid', {
       option: '--price',
-      expected: `a price of every one of --models (the log has no costs): MODEL=in/out of ${names}`,
+      expected: `a price for each of --models (the log has no costs): MODEL=in/out of ${names}`,
       got: 'none',
     })
   }
@@ -71,7 +74,7 @@ function top(
   return rest.reduce((a, b) => (by(b) > by(a) || Number.isNaN(by(a)) ? b : a)).model
 }
 
-/** The dataset with the columns of some of its models, and the votes between them. */
+/** The dataset with the columns of only some of its models, and the votes between those models. */
 export function withModels(dataset: Dataset, wanted: readonly string[]): Dataset {
   const models = [...wanted].sort()
   const columns = models.map((model) => modelIndex(dataset, model))
@@ -123,7 +126,7 @@ export function withModels(dataset: Dataset, wanted: readonly string[]): Dataset
 
 const TRAIN = SPLITS.indexOf('train')
 
-/** Mean of what `of` gives on the train prompts, NaN left out. */
+/** Mean of `of` over the train prompts, ignoring NaN. */
 export function trainMean(dataset: Dataset, of: (prompt: number) => number): number {
   let sum = 0
   let rows = 0
@@ -137,7 +140,10 @@ export function trainMean(dataset: Dataset, of: (prompt: number) => number): num
   return rows > 0 ? sum / rows : Number.NaN
 }
 
-/** On the train prompts that all models answered, where there are any: a model that was asked easy ones only gains nothing. */
+/**
+ * Computed on the train prompts that all models answered, where there are any, so that a model gains nothing
+ * from having been asked only easy ones.
+ */
 function meanQuality(dataset: Dataset, model: number): number {
   const { outcomes, preferences, models } = dataset
   const m = models.length
@@ -162,7 +168,7 @@ function meanQuality(dataset: Dataset, model: number): number {
   return total > 0 ? won / total : Number.NaN
 }
 
-/** As logged; else by the price, an answer as long as those logged or as its prompt. */
+/** Logged costs; otherwise the price times the logged answer length, or the prompt's length where none was logged. */
 function meanCost(dataset: Dataset, model: number, price: Price | undefined): number {
   const { outcomes, models, prompts } = dataset
   const m = models.length

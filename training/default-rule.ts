@@ -10,10 +10,13 @@ import { type FrontierReport, frontierReport } from './evaluate/frontier/frontie
 import { policyPath, pricePath } from './evaluate/frontier/policy-path.ts'
 import { completePrompts, expectedCosts, logTable } from './evaluate/log/model-table.ts'
 
-/** What a bundle asks for before any calibration: `best-value` at half the way between cheapest and strong, or a loss. */
+/**
+ * The rule of a bundle before any calibration: `best-value` half-way between the cheapest and the strong
+ * model, or a loss.
+ */
 export interface RuleRequest {
   readonly kind: ChoiceKind
-  /** of `cheapest-within` */
+  /** of `cheapest-within` only */
   readonly loss?: number
 }
 
@@ -26,8 +29,8 @@ interface DefaultRuleInput {
 }
 
 /**
- * The rule as trained. lambda is where the given (validation) prompts are expected to cost half-way between the
- * cheapest model and the strong one; no outcome is looked at.
+ * The rule as trained. lambda is chosen so that the given (validation) prompts are expected to cost half-way
+ * between the cheapest model and the strong one. Outcomes are not used.
  */
 export function defaultRule(input: DefaultRuleInput): Choice {
   const { request, candidates, prompts, quality } = input
@@ -53,7 +56,7 @@ export function defaultRule(input: DefaultRuleInput): Choice {
   return { rule: ruleAt(request.kind, stopNumber(value, stop, points)), source: 'default' }
 }
 
-/** Some prompts of a dataset with what the head says of them. */
+/** Some prompts of a dataset with the head's predictions for them. */
 export interface ScoredPrompts {
   /** indices into the dataset's prompts */
   readonly prompts: Int32Array
@@ -68,7 +71,7 @@ export interface TrainedRule {
 /**
  * The rule of a freshly trained router, set on its validation prompts.
  *
- * @throws option_invalid where the family says nothing of one model alone
+ * @throws option_invalid if the family predicts no quality for single models
  */
 export function trainedRule(
   dataset: Dataset,
@@ -80,8 +83,8 @@ export function trainedRule(
   if (!quality) {
     throw new WeirError('option_invalid', {
       option: '--router',
-      expected: 'a family that gives a quality of each of --models (mf learns one from votes)',
-      got: `${input.router}, which learns the pair alone from this log`,
+      expected: 'a family that predicts a quality for each of --models (mf learns one from votes)',
+      got: `${input.router}, which learns only the pair from this log`,
     })
   }
   const candidates = pricedCandidates(dataset, input)
@@ -91,7 +94,7 @@ export function trainedRule(
 
 const LEAST_ROWS = 50
 
-/** What the rule does on held-out prompts; undefined where too few have every model's outcome. */
+/** What the rule achieves on held-out prompts; undefined if too few of them have an outcome of every model. */
 export async function reportTrainedRule(
   dataset: Dataset,
   { candidates, choice }: TrainedRule,

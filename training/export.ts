@@ -14,7 +14,7 @@ import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
 import { type LinearHead, scoreLinear } from '../models/families/linear-head.ts'
 import { encodeOnnx } from '../models/onnx/encode.ts'
 
-/** How far ONNX Runtime's win rates may be from the plain forward pass. */
+/** Largest accepted difference between ONNX Runtime's win rates and those of the plain forward pass. */
 export const PARITY_LIMIT = 1e-6
 
 export interface ExportInput {
@@ -22,7 +22,7 @@ export interface ExportInput {
   readonly weights: HeadWeights
   readonly pair: Pair
   readonly encoder: EncoderArtifact
-  /** held-back prompts that every form of the head is compared on */
+  /** held-back prompts on which all forms of the head are compared */
   readonly probes: Embeddings
   readonly threshold: number
   readonly seen: SeenPrompts
@@ -32,13 +32,13 @@ export interface ExportedRouter {
   readonly files: ReadonlyMap<string, Uint8Array>
   readonly head: NonNullable<Manifest['head']> | undefined
   readonly linear: LinearHead | undefined
-  /** the largest difference met on the probes */
+  /** the largest difference found on the probes */
   readonly difference: number
 }
 
 /**
- * A trained head as the files of a bundle. Refused (`export_mismatch`) unless ONNX Runtime, the folded
- * head and the plain forward pass agree on the probes to PARITY_LIMIT with no decision flipped.
+ * Exports a trained head as the files of a bundle. Throws `export_mismatch` unless ONNX Runtime, the folded
+ * head and the plain forward pass agree on the probes within PARITY_LIMIT and decide the same.
  */
 export async function exportRouter(input: ExportInput): Promise<ExportedRouter> {
   const { family, weights, pair, encoder, probes } = input
@@ -83,7 +83,7 @@ function compare(expected: Float64Array, got: Float64Array, threshold: number): 
     const distance = Math.abs(expected[i]! - got[i]!)
     // written so that NaN counts as the largest difference
     if (!(distance <= difference)) difference = Number.isNaN(distance) ? Infinity : distance
-    // a score on the threshold's very edge may fall either way within the tolerance
+    // a score within the tolerance of the threshold may fall on either side
     const near = Math.abs(expected[i]! - threshold) <= PARITY_LIMIT
     if (!near && expected[i]! >= threshold !== got[i]! >= threshold) flipped++
   }

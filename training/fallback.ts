@@ -10,9 +10,9 @@ import { fitLogistic, type LogisticFit } from './solver/logistic.ts'
 
 export interface FallbackInput {
   readonly labels: PairLabels
-  /** the router's own win rates on the validation prompts, which the fallback's are brought to */
+  /** the router's win rates on the validation prompts; the fallback is scaled to match them */
   readonly winRate: Float64Array
-  /** index into the dataset's prompts, one a win rate */
+  /** index into the dataset's prompts, one per win rate */
   readonly validation: Int32Array
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
@@ -23,21 +23,21 @@ export interface Fallback {
   readonly files: ReadonlyMap<string, Uint8Array>
 }
 
-/** Encoders that answer in microseconds, on the thread that asks. */
+/** Encoders that answer in microseconds, on the calling thread. */
 const QUICK_KINDS = new Set(['lexical', 'use-lite-static'])
 /** L2 penalties, strongest first; the one with the least log-loss on validation is taken. */
 const PENALTIES = [30, 8, 2]
 const ITERATIONS = 200
 
-/** Whether a server may wait for this encoder longer than a decision's deadline allows. */
+/** Whether this encoder may take longer than a decision's deadline allows. */
 export function needsFallback(spec: EncoderSpec): boolean {
   return !QUICK_KINDS.has(spec.kind)
 }
 
 /**
- * A head over `lexical` that decides where the router's own encoder is late or fails: a logistic regression
- * on the pair's labels of the same train rows. Its logits are then scaled to the mean and spread that the
- * router's have on validation, so that the router's threshold sends about as many prompts strong.
+ * A head over `lexical` that decides when the router's encoder is late or fails: a logistic regression on the
+ * pair's labels of the same train rows. Its logits are then scaled to the mean and spread of the router's
+ * logits on validation, so that the router's threshold sends about as many prompts to the strong model.
  */
 export async function fitFallback(dataset: Dataset, input: FallbackInput): Promise<Fallback> {
   const { labels, signal, onProgress } = input
@@ -123,7 +123,7 @@ function moments(values: Float64Array): Moments {
   return { mean, deviation: Math.sqrt(variance) }
 }
 
-/** The head whose logits have the wanted mean and spread where they had the given ones. */
+/** The head with its logits shifted and scaled from the moments `from` to the moments `to`. */
 function rescaled(head: LinearHead, from: Moments, to: Moments): LinearHead {
   const scale = from.deviation > 1e-9 ? to.deviation / from.deviation : 0
   return {
@@ -133,14 +133,14 @@ function rescaled(head: LinearHead, from: Moments, to: Moments): LinearHead {
   }
 }
 
-/** A win rate of exactly 0 or 1 has no logit: it is held this far from them. */
+/** A win rate of exactly 0 or 1 has no finite logit: win rates are clipped this far from both. */
 const EDGE = 1e-4
 function logit(winRate: number): number {
   const p = Math.min(1 - EDGE, Math.max(EDGE, winRate))
   return Math.log(p / (1 - p))
 }
 
-/** log(1 + e^z) - y z, which neither overflows nor loses digits. */
+/** log(1 + e^z) - y z, computed without overflow or loss of digits. */
 function meanLogLoss(logits: Float64Array, labels: Float32Array): number {
   let sum = 0
   logits.forEach((z, i) => {

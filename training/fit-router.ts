@@ -22,24 +22,24 @@ export interface FitRouterOptions {
   readonly engine: string
   readonly seed: number
   readonly threads: number
-  /** made beforehand; without it, `lexical` is fitted on the train prompts */
+  /** an existing encoder; without it, `lexical` is fitted on the train prompts */
   readonly encoder?: EncoderArtifact
-  /** `lexical` is fitted all the same, and the encoder's columns stand behind its own */
+  /** fits `lexical` as well and appends the encoder's columns to it */
   readonly besideLexical?: boolean
   /**
-   * Encoders fitted on this dataset's train prompts, by the form that a trainer reads; looked up here first and
-   * put here when made, so that several fits share one.
+   * Encoders fitted on this dataset's train prompts, by the form that a trainer reads: a cache, so that
+   * several fits share one encoder.
    */
   readonly fitted?: Map<Trainer['input'], EncoderArtifact>
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Settings
-  /** a file for families trained by gradient steps: a killed run goes on from it */
+  /** checkpoint file for families trained by gradient steps: a killed run resumes from it */
   readonly checkpoint?: string
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
 
-/** The rows that a family is fitted on, encoded; several fits may share them. */
+/** The encoded rows that a family is fitted on; several fits may share them. */
 export interface PreparedRows {
   readonly encoder: EncoderArtifact
   readonly train: EncodedSplit
@@ -52,7 +52,10 @@ export interface FittedRouter extends TrainerResult, PreparedRows {
   readonly pair: Pair
 }
 
-/** Fits the encoder on the train prompts and the head on their labels; validation only stops and selects. */
+/**
+ * Fits the encoder on the train prompts and the head on their labels; validation is used only to stop and to
+ * select.
+ */
 export async function fitRouter(
   dataset: Dataset,
   options: FitRouterOptions,
@@ -61,7 +64,7 @@ export async function fitRouter(
   return fitHead(dataset, await prepareRows(dataset, input, options), options)
 }
 
-/** Fits the encoder on the train prompts, in the form that a trainer reads, and encodes train and validation. */
+/** Fits the encoder on the train prompts, in the form that the trainer reads, and encodes train and validation. */
 export async function prepareRows(
   dataset: Dataset,
   input: Trainer['input'],
@@ -113,7 +116,7 @@ export async function fitHead(
   }
 }
 
-/** The encoder as given, or `lexical` in the form the trainer reads, or both side by side. */
+/** The given encoder, or `lexical` in the form that the trainer reads, or both side by side. */
 async function fitEncoder(
   dataset: Dataset,
   input: 'dense' | 'sparse',
@@ -126,7 +129,7 @@ async function fitEncoder(
   if (encoder && input === 'dense') {
     throw new WeirError('option_invalid', {
       option: '--encoder',
-      expected: `a dense encoder alone for --router ${options.router}`,
+      expected: `only a dense encoder for --router ${options.router}`,
       got: `lexical+${encoder.encoder.spec.kind}`,
     })
   }
@@ -144,10 +147,11 @@ async function fitEncoder(
 }
 
 /**
- * The family's defaults, those that go with the data's size, and over them what was asked for.
+ * The family's defaults, overridden first by those that depend on the data's size, then by the settings asked
+ * for.
  *
- * @param size the plain defaults' own where absent
- * @throws option_invalid for a setting that the family does not have, or out of its bounds
+ * @param size without it, the defaults do not depend on the data's size
+ * @throws option_invalid for a setting that the family does not have or that is out of bounds
  */
 export function settingsFor(
   trainer: Trainer,

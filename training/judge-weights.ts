@@ -2,11 +2,12 @@ import { WeirError } from '../core/errors.ts'
 import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
 
 /**
- * The votes that train and validate, each counted as its judge is: `weights` by a part of the judge's name, the
- * longest part that fits; 1 for any other judge, and for votes that name none. Votes on calibration and test
- * rows keep the log's own weights, so that figures of different judge weights can be compared.
+ * The train and validation votes, weighted by their judges. `weights` maps a part of a judge's name to a
+ * weight; the longest matching part wins, and any other judge, or a vote without a judge, gets 1. Votes on
+ * calibration and test rows keep the log's weights, so that figures under different judge weights can be
+ * compared.
  *
- * @throws option_invalid where no judge of the log has such a name, or all that train would count nothing
+ * @throws option_invalid if no judge of the log has such a name, or if all train votes would have weight 0
  */
 export function withJudgeWeights(dataset: Dataset, weights: ReadonlyMap<string, number>): Dataset {
   if (weights.size === 0) return dataset
@@ -32,7 +33,7 @@ export function withJudgeWeights(dataset: Dataset, weights: ReadonlyMap<string, 
     (weight, i) => weight > 0 && dataset.split[preferences.prompt[i]!] === SPLITS.indexOf('train'),
   )
   if (!some && !dataset.outcomes) {
-    const expected = 'a weight above 0 for a judge of some train row'
+    const expected = 'a weight above 0 for a judge of at least one train row'
     throw new WeirError('option_invalid', { option: '--judge-weight', expected, got: 0 })
   }
   return { ...dataset, preferences: { ...preferences, weight: counted } }

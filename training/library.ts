@@ -12,10 +12,10 @@ import type { Settings } from './trainers/settings.ts'
 
 /** What every long call takes: a way to stop it, and a callback for its progress. */
 export interface WorkOptions {
-  /** stops the call, which throws a WeirError `cancelled`; `train` keeps the best epoch so far instead */
+  /** stops the call, which throws a WeirError `cancelled`; `train` returns the best epoch so far instead */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
-  /** of splits, initial weights, shuffles and bootstrap draws: an integer from 0 to 2^32 - 1, 1 by default */
+  /** seed of splits, initial weights, shuffles and bootstrap draws: an integer from 0 to 2^32 - 1, 1 by default */
   readonly seed?: number | undefined
 }
 
@@ -25,7 +25,7 @@ export type Prices = Readonly<Record<string, Price>>
 export interface TrainOptions extends WorkOptions {
   /** the model that costs more and answers better on average, by its name in the logs */
   readonly strong: string
-  /** the model that would answer the rest */
+  /** the model that answers the remaining requests */
   readonly weak: string
   /** the bundle is written to `out/name`; `bundles` and `router` by default */
   readonly out?: string | undefined
@@ -34,9 +34,9 @@ export interface TrainOptions extends WorkOptions {
   readonly router?: string | undefined
   /** `lexical` (the default), `use-lite`, `use-lite-static`, `hf:<dir>`, `openai:<model>`, or `lexical+` one of them */
   readonly encoder?: string | undefined
-  /** of families that are trained by gradient steps; `onnx` by default */
+  /** engine for families that are trained by gradient steps; `onnx` by default */
   readonly engine?: EngineName | undefined
-  /** of the training engine; 2 by default */
+  /** threads of the training engine; 2 by default */
   readonly threads?: number | undefined
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Settings | undefined
@@ -50,12 +50,14 @@ export interface TrainOptions extends WorkOptions {
 }
 
 /**
- * Trains a router between two models, judges it on held-out prompts and writes it as a bundle. The same logs
- * and seed give the same bundle.
+ * Trains a router between two models, evaluates it on held-out prompts and writes it as a bundle. The same
+ * logs and seed give the same bundle.
  *
- * @returns the bundle's path and manifest, and the report on the test prompts (APGR and CPT with 95% intervals)
- * @throws WeirError what reading logs throws; rows_too_few, labels_one_class, model_unknown, family_unknown,
- *   engine_unavailable or module_missing (with the `npm i` line to run), training_diverged, export_mismatch
+ * @returns the bundle's path and manifest, and the report on the test prompts (APGR and CPT with 95%
+ * intervals)
+ * @throws WeirError the errors of reading logs; rows_too_few, labels_one_class, model_unknown,
+ * family_unknown, engine_unavailable or module_missing (with the `npm i` command to run), training_diverged,
+ * export_mismatch
  */
 export async function train(logs: Logs, options: TrainOptions): Promise<TrainResult> {
   const { encoder = 'lexical', prices, cacheFolder, ...given } = options
@@ -80,27 +82,28 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
 }
 
 export interface CalibrateOptions extends WorkOptions {
-  /** what the bundle's threshold or rule must do, such as `{ kind: 'strong-share', share: 0.3 }` */
+  /** what the bundle's threshold or rule must achieve, such as `{ kind: 'strong-share', share: 0.3 }` */
   readonly target: Target
   /** a calibration method by name; the target's default otherwise */
   readonly method?: string | undefined
-  /** prompts of the mix that the labelled rows are re-weighted towards */
+  /** prompts of the mix that the labelled rows are re-weighted to resemble */
   readonly targetPrompts?: readonly string[] | undefined
-  /** overrides of the bundle's own prices */
+  /** overrides of the bundle's prices */
   readonly prices?: Prices | undefined
-  /** keeps the bundle's probability calibration as it is; false by default */
+  /** keeps the bundle's probability calibration unchanged; false by default */
   readonly keepProbabilities?: boolean | undefined
-  /** reports only and writes no version; false by default */
+  /** only reports and writes no version; false by default */
   readonly dryRun?: boolean | undefined
 }
 
 /**
- * Chooses the threshold of a bundle for a target, on rows that the router was not trained on, and writes a new
- * version of the bundle with the threshold and its certificate. The version that was read stays as it is. Of a
- * bundle of many models it chooses the number of the rule.
+ * Chooses the threshold of a bundle for a target, on rows that the router was not trained on, and writes a
+ * new version of the bundle with the threshold and its certificate. The version that was read stays
+ * unchanged. For a bundle of many models it chooses the number of the rule.
  *
- * @returns `threshold`, or `rule` of a bundle of many models; what it is expected to do, and its certificate
- * @param bundle the folder of a bundle (its current version) or of one version
+ * @returns `threshold` (or `rule` for a bundle of many models), what it is expected to achieve, and its
+ * certificate
+ * @param bundle the folder of a bundle (its current version is used) or of one version
  * @throws WeirError bundle_invalid, calibration_data_short, calibration_impossible, budget_too_small, cancelled
  */
 export async function calibrate(
@@ -130,12 +133,13 @@ export interface EvaluateOptions extends WorkOptions {
 }
 
 /**
- * Compares bundles with each other and with the free baselines (random, prompt length, kNN, category prior) on
- * prompts that none of them was trained on.
+ * Compares bundles with each other and with the trivial baselines (random, prompt length, kNN, category
+ * prior) on prompts that none of them was trained on.
  *
- * @param bundles one folder of a bundle, or several
- * @returns a report whose figures all have 95% bootstrap intervals, paired across routers; of bundles of many models
- *   (where `'pair' in report` is false), the quality that each budget buys against single models and their mixtures
+ * @param bundles the folder of one bundle, or several folders
+ * @returns a report whose figures all have 95% bootstrap intervals, paired across routers; for bundles of
+ * many models (`'pair' in report` is false), the quality that each budget buys, compared with single models
+ * and their mixtures
  * @throws WeirError bundle_invalid, rows_too_few, model_unknown, cancelled
  */
 export async function evaluate(

@@ -15,7 +15,7 @@ export interface TestOptions {
   readonly onProgress?: OnProgress
 }
 
-/** How a router does on the test prompts; baselines that learn read the train prompts. */
+/** Evaluates a router on the test prompts; baselines that learn are fitted on the train prompts. */
 export async function evaluateOnTest(
   dataset: Dataset,
   options: TestOptions,
@@ -47,7 +47,7 @@ export async function evaluateOnTest(
   })
 }
 
-/** Rows of the split that have a label, with the label's place. */
+/** The rows of the split that have a label, each with the index of its label. */
 function rowsIn(labels: PairLabels, prompts: Int32Array): { row: number; label: number }[] {
   const place = new Map(Array.from(labels.prompt, (prompt, label) => [prompt, label]))
   return Array.from(prompts, (prompt, row) => ({ row, label: place.get(prompt) ?? -1 })).filter(
@@ -55,7 +55,7 @@ function rowsIn(labels: PairLabels, prompts: Int32Array): { row: number; label: 
   )
 }
 
-/** Labels on prompts of the split. */
+/** Indices of the labels on prompts of the split. */
 export function rowsOfSplit(labels: PairLabels, dataset: Dataset, split: Split): number[] {
   const wanted = SPLITS.indexOf(split)
   return Array.from(labels.prompt.keys()).filter(

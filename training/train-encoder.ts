@@ -15,10 +15,10 @@ export interface TrainEncoderOptions {
 }
 
 /**
- * The encoder of a name, as training takes it: `lexical` is fitted by training itself, alone or beside the
- * encoder that follows `lexical+`. The caller closes the encoder.
+ * Opens the encoder for training by its name. Training fits `lexical` itself, alone or beside the encoder
+ * named after `lexical+`. The caller closes the encoder.
  *
- * @throws encoder_unknown, option_invalid, and whatever making it throws
+ * @throws encoder_unknown, option_invalid, and the errors of creating the encoder
  */
 export async function openTrainEncoder(
   name: string,
@@ -34,7 +34,7 @@ export async function openTrainEncoder(
     ...(onProgress && { onProgress }),
   })
   const { encoder, files } = made
-  // looking a prompt up in the table is as quick as reading its cached embedding
+  // computing it again is as fast as reading a cached embedding
   if (encoder.spec.kind === 'use-lite-static') return { encoder: made, besideLexical }
   const kept = withEmbeddingCache(encoder, join(cacheFolder, 'embeddings'), onProgress)
   return { encoder: { encoder: kept, files }, besideLexical }

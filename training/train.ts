@@ -33,11 +33,11 @@ export interface TrainOptions extends FitRouterOptions {
   readonly out: string
   readonly name: string
   readonly prices?: ReadonlyMap<string, Price>
-  /** settings tried in search of better hyperparameters, the defaults among them; no search at 1 */
+  /** number of settings tried in search of better hyperparameters, the defaults included; 1 means no search */
   readonly tune?: number
   /** chooses among all of the dataset's models, by this rule */
   readonly choice?: RuleRequest
-  /** a head that asks training prompts keeps the start of each, for `explain` */
+  /** stores the start of each prompt with a head that looks up training prompts, for `explain` */
   readonly keepText?: boolean
 }
 
@@ -45,23 +45,23 @@ export interface TrainResult {
   readonly bundle: WrittenBundle
   readonly report: EvaluationReport
   readonly backend: string
-  /** what the rule among many models does on the held-out prompts that all of them answered */
+  /** what the rule among many models achieves on the held-out prompts that all models answered */
   readonly choice?: FrontierReport
-  /** how the families stood, where `--router auto` compared them */
+  /** how the families compared, for `--router auto` */
   readonly auto?: AutoChoice
-  /** the search of `tune`, a family each */
+  /** the searches of `tune`, one per family */
   readonly tuned?: readonly Tuning[]
-  /** true where the signal ended the fitting early */
+  /** true if the signal ended the fitting early */
   readonly stopped?: boolean
-  /** epochs of a killed run that this one went on from */
+  /** epochs of a killed run that this run resumed after */
   readonly resumedAfter?: number
 }
 
-/** Prompts with both models observed that each split needs: fewer teach nothing, stop nothing, judge nothing. */
+/** Minimum number of prompts with both models observed, per split. */
 const MIN_SPLIT_ROWS = { train: 50, validation: 10, test: MIN_EVALUATION_ROWS } as const
 const PROBES = 256
 
-/** From a dataset to a bundle: fit the encoder and the head on train, stop on validation, judge on test, export. */
+/** Turns a dataset into a bundle: fits encoder and head on train, stops on validation, evaluates on test, exports. */
 export async function train(dataset: Dataset, given: TrainOptions): Promise<TrainResult> {
   // the search, the comparison and the last fit learn from the same train prompts
   const options: TrainOptions = { fitted: new Map(), ...given }
@@ -73,7 +73,7 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
   const found = tuned.find(({ family }) => family === router)
   const searchStopped = auto?.stopped || found?.stopped
   const checkpoint = join(options.out, `.${options.name}.checkpoint`)
-  // Ctrl-C ended the search or the fitting: the best so far is still fitted, judged and written
+  // Ctrl-C ended the search or the fitting: the best so far is still fitted, evaluated and written
   const { signal: _, ...unwatched } = options
   const fitted = await fitRouter(dataset, {
     ...(searchStopped ? unwatched : options),
@@ -149,7 +149,7 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
         ...(tuned.length > 0 ? { tuned } : {}),
         ...(stopped ? { stopped: true } : {}),
         export_difference: exported.difference,
-        // without the seconds: the same seed gives the same bundle
+        // without the seconds, so that the same seed gives the same bundle
         curve: fitted.curve.map(({ seconds: _, ...record }) => record),
       },
       libraries: { ...libraryVersions(), engine: fitted.backend },
@@ -189,14 +189,14 @@ function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLa
   return labels
 }
 
-/** Sends half of the given win rates strong. */
+/** Threshold that sends half of the given win rates to the strong model. */
 function middleThreshold(winRate: Float64Array): number {
   const sorted = winRate.toSorted()
   const half = sorted.length >>> 1
   return half === 0 ? (sorted[0] ?? 0.5) : between(sorted[half - 1]!, sorted[half]!)
 }
 
-/** Spread over the whole log, and a few that no log holds. */
+/** Prompts spread over the whole log, and a few that no log contains. */
 function probePrompts(dataset: Dataset): string[] {
   const step = Math.max(1, Math.floor(dataset.prompts.length / PROBES))
   const probes = dataset.prompts.filter((_, i) => i % step === 0).slice(0, PROBES)
@@ -206,7 +206,10 @@ function probePrompts(dataset: Dataset): string[] {
 const hashesOf = (dataset: Dataset, { prompts }: EncodedSplit): string[] =>
   Array.from(prompts, (prompt) => dataset.hashes[prompt]!)
 
-/** Versions of what a router was made with, for its manifest; a library that is not installed is left out. */
+/**
+ * Versions of the libraries a router was made with, for its manifest; libraries that are not installed are
+ * left out.
+ */
 function libraryVersions(): Record<string, string> {
   const require = createRequire(import.meta.url)
   const versions: Record<string, string> = { node: process.versions.node }
@@ -214,7 +217,7 @@ function libraryVersions(): Record<string, string> {
     try {
       versions[name] = (require(`${name}/package.json`) as { version: string }).version
     } catch {
-      // its absence is told where it is needed
+      // its absence is reported where it is needed
     }
   }
   return versions
@@ -226,11 +229,11 @@ export interface NeighbourFilesInput {
   readonly pair: Pair
   readonly train: EncodedSplit
   readonly validation: EncodedSplit
-  /** keeps the start of each prompt as well: off unless asked for, since a bundle travels */
+  /** also stores the start of each prompt: off by default, since bundles are shared */
   readonly keepText: boolean
 }
 
-/** Bundle files that let `explain` name the training rows a head asks; none for a head that asks none. */
+/** Bundle files that let `explain` name the training rows a head looks up; none for other heads. */
 function neighbourFiles(
   { hashes, prompts }: Pick<Dataset, 'hashes' | 'prompts'>,
   { family, weights, pair, train, validation, keepText }: NeighbourFilesInput,
@@ -240,11 +243,11 @@ function neighbourFiles(
   const input = { models: weights.models, ...pair }
   const rowsOf = (split: EncodedSplit): number[] =>
     observedRows(split, input).map((row) => split.prompts[row]!)
-  // a head that was fitted again holds the validation rows behind the train rows
+  // a head that was refitted stores the validation rows after the train rows
   const first = rowsOf(train)
   const rows = first.length === held.rows ? first : [...first, ...rowsOf(validation)]
   if (rows.length !== held.rows) {
-    throw new Error(`a head of ${held.rows} rows cannot be of these splits (${rows.length} rows)`)
+    throw new Error(`the head stores ${held.rows} rows, but these splits have ${rows.length}`)
   }
   const m = weights.models.length
   const scores = new Float32Array(2 * rows.length)
@@ -272,7 +275,7 @@ export interface PairCandidatesOptions {
   readonly prices?: ReadonlyMap<string, Price>
 }
 
-/** In the order of the head's outputs; a pair head knows its two models only. */
+/** The candidates in the order of the head's outputs; a pair head knows only its two models. */
 function pairCandidates(
   dataset: Dataset,
   options: PairCandidatesOptions,

@@ -15,22 +15,22 @@ export interface CascadeCalibrationOptions {
 }
 
 export interface CascadeCalibration {
-  /** least score that passes; undefined where every answer must be escalated */
+  /** lowest score that passes; undefined if every answer must be escalated */
   readonly threshold: number | undefined
-  /** `share` is the share that is escalated */
+  /** here `share` is the share of answers that are escalated */
   readonly expected: Expected
   readonly certificate: Certificate
-  /** rows that the target was fitted to, and those that lacked an outcome of one of the models */
+  /** rows that the target was fitted to, and rows that lacked an outcome of one of the models */
   readonly used: number
   readonly unlabelled: number
-  /** set aside to fix the grid that a promise is tested on */
+  /** rows set aside to fix the grid on which a promise is tested */
   readonly grid: number
 }
 
 /**
- * The threshold of a cascade's check. A check's score is a win rate upside down: what is escalated where
- * score < threshold goes strong where 1 - score is high, so every target and method of a router's threshold
- * is one of a cascade's.
+ * Chooses the threshold of a cascade's check. A check's score is an inverted win rate: escalating where score
+ * < threshold is the same as sending strong where 1 - score is high, so a cascade supports every target and
+ * method of a router's threshold.
  *
  * @throws rows_too_few, calibration_data_short, calibration_needs
  */
@@ -73,7 +73,7 @@ export function calibrateCascade(
   }
 }
 
-/** Between the highest score that is escalated and the lowest that is not, on all that was seen. */
+/** Midpoint between the highest escalated score and the lowest score that passes, over all observed scores. */
 function scoreThreshold(rows: readonly CascadeRow[], winRate: number): number | undefined {
   let escalated = Number.NEGATIVE_INFINITY
   let kept = Number.POSITIVE_INFINITY
@@ -88,8 +88,9 @@ function scoreThreshold(rows: readonly CascadeRow[], winRate: number): number | 
 }
 
 /**
- * In a log, what failed its check has both models' answers and what passed has one, so that outcomes of both
- * are known far oftener of low scores. Each row then counts for those of its side that lack an outcome.
+ * In a log, an answer that failed its check comes with both models' answers and one that passed with one, so
+ * both outcomes are known far more often for low scores. Each complete row is therefore weighted up for the
+ * rows on its side of the threshold that lack an outcome.
  */
 function strataWeights(
   all: readonly CascadeRow[],
@@ -104,7 +105,7 @@ function strataWeights(
     all: count(all, passed),
     known: count(labelled, passed),
   }))
-  // rows of one's own say nothing of an earlier threshold
+  // the user's own rows carry no information about an earlier threshold
   if (sides.every(({ all }) => all === 0)) return undefined
   for (const { passed, all: there, known } of sides) {
     if (there === 0 || known > 0) continue
@@ -136,7 +137,7 @@ function rowsOf(
     weak === undefined || strong === undefined ? undefined : strong - weak,
   )
   const weakCost = column((row) => row.weak_usd)
-  // what is escalated was paid for twice
+  // an escalated request pays for both answers
   const strongCost = column(({ weak_usd: one, strong_usd: other }) =>
     one === undefined || other === undefined ? undefined : one + other,
   )

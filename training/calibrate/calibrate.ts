@@ -17,16 +17,16 @@ import { describeTarget, ruleTarget, type Target, thresholdTarget } from './targ
 import { type CalibratedThreshold, calibrateThreshold } from './threshold.ts'
 
 export interface CalibrateInput {
-  /** outcomes or preferences; may be left out for a strong share on unlabelled prompts */
+  /** outcomes or preferences; optional for a strong share on unlabelled prompts */
   readonly dataset?: Dataset | undefined
-  /** prompts of one's own traffic, on which shares are computed */
+  /** prompts of the user's traffic, on which shares are computed */
   readonly unlabelled?:
     | {
         readonly prompts: readonly string[]
         readonly sources: readonly CalibrationData['sources'][number][]
       }
     | undefined
-  /** prompts of the mix that the labelled rows are re-weighted towards */
+  /** prompts of the mix that the labelled rows are re-weighted to resemble */
   readonly targetPrompts?: readonly string[] | undefined
 }
 
@@ -34,23 +34,23 @@ export interface BundleOptions extends Watch {
   /** overrides of the bundle's prices */
   readonly prices?: ReadonlyMap<string, Price> | undefined
   readonly seed: number
-  /** keeps the bundle's probability calibration as it is */
+  /** keeps the bundle's probability calibration unchanged */
   readonly keepProbabilities?: boolean | undefined
-  /** opens the bundle with raw win rates; tests pass their own */
+  /** opens the bundle with raw win rates; replaced in tests */
   readonly openRouter?: (path: string, calibration: CalibrationMap) => Promise<Router>
 }
 
 export interface CalibrateOptions extends BundleOptions {
   readonly target: Target
-  /** a method of choosing a threshold by name, else the target's default */
+  /** name of the method that chooses the threshold; the target's default otherwise */
   readonly method?: string | undefined
   /** ISO 8601 */
   readonly date: string
-  /** reports only, writes no version */
+  /** only reports and writes no version */
   readonly dryRun?: boolean | undefined
 }
 
-/** With the `threshold` between two models, or the `rule` among many. */
+/** Has a `threshold` for two models, or a `rule` for many. */
 export type CalibrateResult = (
   | (CalibratedThreshold & { readonly rule?: never })
   | (CalibratedRule & { readonly threshold?: never })
@@ -63,9 +63,10 @@ export type CalibrateResult = (
 }
 
 /**
- * Finds the number that a bundle decides by, so that it meets the target on the rows of a log that the router has not
- * seen, and writes a new version with it and its certificate; the version that was read stays as it is. The number is
- * a threshold on the win rate where the bundle decides between two models, and that of its rule among many models.
+ * Finds the decision number of a bundle so that it meets the target on those rows of a log that the router
+ * has not seen, and writes a new version with that number and its certificate. The version that was read
+ * stays unchanged. The number is a threshold on the win rate for a bundle of two models, and the number of
+ * its rule for one of many.
  *
  * @throws rows_too_few, option_invalid, calibration_needs, calibration_data_short, calibration_impossible,
  * budget_too_small
@@ -169,7 +170,7 @@ const needsLog = (target: Target): WeirError =>
     needed: 'a log with outcomes or preferences',
   })
 
-/** The whole choice at a glance, on the same rows that the calibration of a threshold would use. */
+/** Cost and quality of a range of strong shares, on the same rows that calibrating a threshold would use. */
 export async function bundleMenu(
   path: string,
   dataset: Dataset,

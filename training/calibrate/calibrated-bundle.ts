@@ -12,17 +12,17 @@ import type { CalibratedRule } from './rule.ts'
 import type { CalibratedThreshold } from './threshold.ts'
 
 export type BundleChanges = (CalibratedThreshold | CalibratedRule) & {
-  /** with the prices that the dollars were reckoned with */
+  /** with the prices that the dollars were computed with */
   readonly candidates: Candidate[]
-  /** of the calibration prompts */
+  /** hashes of the calibration prompts */
   readonly hashes: readonly string[]
   readonly map: CalibrationMap
   readonly probability?: ProbabilityReport | undefined
 }
 
 /**
- * Writes a new version beside the one that was read, which stays as it is: with the threshold or the rule, its
- * certificate and the prompts it was made with.
+ * Writes a new version of the bundle with the threshold or the rule, its certificate and the hashes of the
+ * calibration prompts. The version that was read stays unchanged.
  */
 export async function calibratedBundle(
   from: Bundle,
@@ -43,7 +43,7 @@ export async function calibratedBundle(
   if (basename(home) !== manifest.name) {
     throw new WeirError('bundle_invalid', {
       path: from.path,
-      reason: `its folder lies in ${basename(home)}/, expected ${manifest.name}/; a new version has no place beside it`,
+      reason: `its folder lies in ${basename(home)}/, expected ${manifest.name}/, so that a new version can be written beside it`,
     })
   }
   const files = new Map<string, Uint8Array>()

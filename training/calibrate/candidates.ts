@@ -1,19 +1,20 @@
 /**
- * Thresholds that tell observed scores apart: the midpoints between neighbouring distinct scores, never
- * rounded, from all strong to all weak. Point k sends the `strong[k]` highest-scored rows strong.
+ * Thresholds that separate the observed scores: the midpoints between neighbouring distinct scores, never
+ * rounded, from all strong to all weak. Point k sends the `strong[k]` highest-scored rows to the strong
+ * model.
  */
 export interface Candidates {
-  /** points, descending share: first all strong, last all weak */
+  /** one per point, by descending share: the first sends all rows strong, the last all weak */
   readonly threshold: Float64Array
-  /** weight of the rows sent strong, as a share of all weight; one a point */
+  /** weight of the rows sent strong, as a share of all weight; one per point */
   readonly share: Float64Array
-  /** number of rows sent strong; one a point */
+  /** number of rows sent strong; one per point */
   readonly strong: Int32Array
   /** row indices by descending score */
   readonly order: Int32Array
 }
 
-/** Threshold under which every score goes strong. */
+/** Threshold under which every row goes to the strong model. */
 export const ALL_STRONG = 0
 
 export function candidateThresholds(winRate: Float64Array, weight?: Float64Array): Candidates {
@@ -42,7 +43,7 @@ export function candidateThresholds(winRate: Float64Array, weight?: Float64Array
   }
 }
 
-/** A t with low < t <= high: the midpoint, or `high` itself where the two are neighbouring doubles. */
+/** A number t with low < t <= high: the midpoint, or `high` itself if the two are neighbouring doubles. */
 export function between(low: number, high: number): number {
   const middle = low + (high - low) / 2
   return middle > low ? middle : high
@@ -69,12 +70,12 @@ export function shareAt(winRate: Float64Array, threshold: number, weight?: Float
   return sent / total
 }
 
-/** Steps of weak share that a promise is tested at. */
+/** Number of steps of the weak share on which a promise is tested. */
 export const GRID_POINTS = 100
 
 /**
- * At most `points` thresholds that spread the reference scores evenly, ascending: from a little to all of
- * them weak. Midpoints between neighbouring distinct scores.
+ * At most `points` thresholds, ascending, that divide the reference scores evenly, from a few of them weak to
+ * all of them weak. Each is a midpoint between neighbouring distinct scores.
  */
 export function gridFrom(reference: Float64Array, points = GRID_POINTS): Float64Array {
   const { threshold, strong } = candidateThresholds(reference)

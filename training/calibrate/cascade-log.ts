@@ -12,37 +12,37 @@ import { readDecisionLog } from '../../records/log-reader.ts'
 const Score = Type.Number({ minimum: 0, maximum: 1 })
 const Dollars = Type.Optional(Type.Number({ minimum: 0 }))
 
-/** One answer of a cascade's weak model: what its check said, and how good both models' answers were. */
+/** One answer of a cascade's weak model: the score of its check, and how good both models' answers were. */
 export const CascadeRow = Type.Object({
   score: Score,
   weak: Type.Optional(Score),
   strong: Type.Optional(Score),
-  /** US dollars of each model's answer; what is escalated costs both */
+  /** US dollars of each model's answer; an escalated request costs both */
   weak_usd: Dollars,
   strong_usd: Dollars,
-  /** in a log: whether the threshold of that time let it pass */
+  /** in a decision log: whether the threshold of that time let it pass */
   passed: Type.Optional(Type.Boolean()),
 })
 export type CascadeRow = Type.Static<typeof CascadeRow>
 
 export interface CascadeLog {
   readonly rows: readonly CascadeRow[]
-  /** the check whose scores these are; undefined for rows of one's own */
+  /** the check that gave these scores; undefined for rows that do not come from a decision log */
   readonly check: string | undefined
-  /** answers that the check could give no score */
+  /** number of answers that the check could not score */
   readonly unscored: number
 }
 
 export interface CascadeLogOptions {
-  /** needed where a log has scores of several */
+  /** needed if a log has scores of several checks */
   readonly check?: string | undefined
   readonly model?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Rows of one's own (JSONL of `score`, `weak`, `strong`) or a folder or file that `weir serve --log` wrote,
- * whose feedback says how good the answers were.
+ * Reads rows for calibrating a cascade: JSONL of `score`, `weak` and `strong`, or a folder or file written by
+ * `weir serve --log`, whose feedback contains how good the answers were.
  *
  * @throws file_not_found, row_invalid, option_invalid
  */
@@ -118,7 +118,7 @@ async function readServed(
   return { rows, check: name, unscored }
 }
 
-/** What is asked for, or the only one there is. */
+/** The value that was asked for, or the only one in the log. */
 function theOne(option: string, asked: string | undefined, known: ReadonlySet<string>): string {
   const [only] = known
   if (asked === undefined && known.size === 1 && only !== undefined) return only

@@ -12,18 +12,18 @@ export const CalibrationData = Type.Object({
   ),
   /** SHA-256 over the hashes of the calibration prompts, sorted */
   sha256: Type.String(),
-  /** rows left out, by why */
+  /** rows left out, by reason */
   left_out: Type.Record(Type.String(), Type.Integer()),
 })
 export type CalibrationData = Type.Static<typeof CalibrationData>
 
 /**
- * What is promised: `confidence` that the bound holds in all but that share of calibrations,
- * `expectation` that it holds on average over them, `estimate` nothing beyond the intervals.
+ * Strength of a promise. `confidence`: the bound holds except in a share 1 - confidence of calibrations;
+ * `expectation`: it holds on average over calibrations; `estimate`: there is no bound, only intervals.
  */
 export type PromiseKind = 'confidence' | 'expectation' | 'estimate'
 
-/** The figure that is bounded; an upper limit, for PGR and a share a lower one. */
+/** The bounded figure and its limit: an upper limit, or a lower one for PGR and shares. */
 export interface Bound {
   readonly quantity:
     | 'net loss'
@@ -35,18 +35,18 @@ export interface Bound {
   readonly confidence?: number
 }
 
-/** How the number of a threshold or a rule was chosen. */
+/** How the number (a threshold, or a rule's number) was chosen. */
 export interface HowChosen {
   readonly method: string
   readonly promise: PromiseKind
   readonly bound?: Bound
-  /** numbers that passed in sequence, where the method tests a sequence */
+  /** how many numbers passed in sequence, if the method tests a sequence */
   readonly tested?: number
   /** what must be true for the bound to hold, in words */
   readonly assumptions: readonly string[]
 }
 
-/** What a certificate records of a calibration beside its result. */
+/** What a certificate records about a calibration, besides its result. */
 export interface CalibrationRecord {
   readonly seed: number
   /** where the rows' dollars come from, in words */
@@ -56,7 +56,7 @@ export interface CalibrationRecord {
   readonly date?: string | undefined
 }
 
-/** What every certificate says, of a threshold's calibration as of a rule's. */
+/** Fields that the certificates of thresholds and of rules have in common. */
 export interface Promised extends Omit<HowChosen, 'assumptions'> {
   readonly target: Target
   readonly assumptions: string[]
@@ -108,20 +108,20 @@ export const Certificate = Type.Object({
   ),
   /** calibration prompts */
   n: Type.Integer({ minimum: 1 }),
-  /** what they are worth after re-weighting towards the target prompts */
+  /** effective number of rows after re-weighting towards the target prompts */
   effective_n: Type.Optional(Type.Number()),
-  /** unlabelled prompts that the shares are of */
+  /** number of unlabelled prompts on which shares were computed */
   unlabelled_n: Type.Optional(Type.Integer()),
-  /** thresholds that passed in sequence */
+  /** number of thresholds that passed in sequence */
   tested: Type.Optional(Type.Integer()),
   seed: Type.Integer(),
   assumptions: Type.Array(Type.String()),
   /** where the dollars come from */
   cost_basis: Type.Optional(Type.String()),
   expected: Expected,
-  /** of the prompts the shares are of, evenly spaced: what `weir drift` compares with */
+  /** win rates of the prompts that shares refer to, evenly spaced; `weir drift` compares with them */
   win_rate_quantiles: Type.Array(Type.Number()),
-  /** what the probability calibration made with it did */
+  /** result of the probability calibration made with it */
   probability: Type.Optional(ProbabilityReport),
   data: Type.Optional(CalibrationData),
   /** ISO 8601; not part of the bundle's version */
@@ -129,7 +129,7 @@ export const Certificate = Type.Object({
 })
 export type Certificate = Type.Static<typeof Certificate>
 
-/** Names the data by its prompts, whatever files they came in. */
+/** Identifies the data by the hashes of its prompts, regardless of the files they came in. */
 export function calibrationData(
   sources: CalibrationData['sources'],
   promptHashes: readonly string[],

@@ -13,10 +13,10 @@ import { type DriftReport, measureDrift } from './shift/drift.ts'
 import { quantiles } from './shift/two-sample.ts'
 
 export interface DriftOptions extends Watch {
-  /** a log that holds the calibration prompts, for the test on embeddings */
+  /** a log that contains the calibration prompts, for the test on embeddings */
   readonly reference?: Dataset
   readonly seed: number
-  /** writes a version whose threshold gives recent traffic the calibrated share again */
+  /** writes a version whose threshold gives the calibrated share on recent traffic */
   readonly recalibrate?: { readonly date: string; readonly sources: RecentSources }
   readonly openRouter?: (path: string) => Promise<Router>
 }
@@ -28,7 +28,7 @@ export interface DriftResult extends DriftReport {
   readonly bundle?: WrittenBundle
 }
 
-/** Compares recent prompts with what a bundle was calibrated on. Needs no outcomes. */
+/** Compares recent prompts with those that a bundle was calibrated on. Needs no outcomes. */
 export async function driftOfBundle(
   path: string,
   prompts: readonly string[],
@@ -76,7 +76,7 @@ function certificateOf({ threshold }: Manifest, path: string): Certificate {
   throw new WeirError('not_calibrated', { path })
 }
 
-/** The prompts of a log that this bundle was calibrated on, by their hashes. */
+/** The prompts of a log that this bundle was calibrated on, found by their hashes. */
 async function calibrationPrompts(source: Bundle, dataset: Dataset): Promise<string[]> {
   const seen = await source.dataHashes()
   const prompts = dataset.prompts.filter(
@@ -85,12 +85,12 @@ async function calibrationPrompts(source: Bundle, dataset: Dataset): Promise<str
   if (prompts.length >= LEAST_ROWS) return prompts
   throw new WeirError('rows_too_few', {
     expected: LEAST_ROWS,
-    what: 'in --reference that the bundle was calibrated on',
+    what: 'of --reference that the bundle was calibrated on',
     got: prompts.length,
   })
 }
 
-/** Only the share is promised again: a bound on quality does not survive a shift without new outcomes. */
+/** The new version promises only a share: a bound on quality does not survive a shift without new outcomes. */
 function recalibrated(
   source: Bundle,
   certificate: Certificate,

@@ -8,14 +8,14 @@ import {
 import { shareAt } from './candidates.ts'
 import { type CalibrationRows, effectiveSize } from './rows.ts'
 
-/** What a threshold does on the calibration rows, each figure with its interval (95% unless said). */
+/** What a threshold achieves on the calibration rows, each figure with its interval (95% unless stated). */
 export const Expected = Type.Object({
   share: Interval,
   /** mean score of the answers given; from preferences, gain over always-weak */
   quality: Type.Optional(Interval),
   /** net quality loss against always-strong, in score units */
   loss: Type.Optional(Interval),
-  /** share of the gap between weak and strong that is kept; absent where the gap is not clear of 0 */
+  /** share of the gap between weak and strong that is kept; absent if the gap's interval contains 0 */
   pgr: Type.Optional(Interval),
   /** US dollars per 1,000 requests */
   dollars: Type.Optional(Interval),
@@ -61,7 +61,7 @@ export function harm(rows: CalibrationRows, threshold: number): Float64Array {
   return rows.gain!.map((gain, i) => (rows.winRate[i]! >= threshold ? 0 : Math.max(0, gain)))
 }
 
-/** US dollars of each request under this threshold; undefined without costs. */
+/** US dollars of each request at this threshold; undefined if costs are not known. */
 export function costAt(rows: CalibrationRows, threshold: number): Float64Array | undefined {
   const { winRate, strongCost, weakCost } = rows
   if (!strongCost || !weakCost) return undefined

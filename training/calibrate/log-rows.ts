@@ -31,25 +31,25 @@ export interface GatherOptions extends Watch {
   readonly seed: number
   /** whether numbers are tested in sequence, on a grid that must be fixed in advance */
   readonly sequential: boolean
-  /** keeps the bundle's probability calibration as it is */
+  /** keeps the bundle's probability calibration unchanged */
   readonly keepProbabilities?: boolean | undefined
-  /** prompts of the mix that the rows are re-weighted towards */
+  /** prompts of the mix that the rows are re-weighted to resemble */
   readonly targetPrompts?: readonly string[] | undefined
 }
 
 /** The rows of a log that a bundle may be calibrated on; arrays hold indices into the labelled rows. */
 interface FreshLog {
   readonly rows: Int32Array
-  /** where numbers are tested in sequence: rows whose outcomes play no part, which fix the grid */
+  /** if numbers are tested in sequence: the rows that fix the grid, whose outcomes are not used */
   readonly grid: Int32Array | undefined
-  /** the prompts of `rows`, as indices into the dataset's */
+  /** the prompts of `rows`, as indices into the dataset's prompts */
   readonly prompts: Int32Array
-  /** of these prompts */
+  /** hashes of these prompts */
   readonly hashes: readonly string[]
   readonly data: CalibrationData
 }
 
-/** Win rates of the rows as the new version will give them, and what the log says of both models there. */
+/** Win rates of the rows as the new version will compute them, with the outcomes of both models. */
 export interface GatheredRows extends Pick<FreshLog, 'hashes' | 'data'> {
   readonly rows: CalibrationRows
   readonly reference: Float64Array | undefined
@@ -95,14 +95,14 @@ export async function gatherRows(
   }
 }
 
-/** What a log says of every candidate on the same prompts, and what the router expects of them. */
+/** The logged outcomes of every candidate on the same prompts, with the router's predictions. */
 export interface GatheredTable extends Pick<FreshLog, 'hashes' | 'data'> {
   readonly table: LogTable
   readonly expected: Expectations
   readonly reference: Expectations | undefined
 }
 
-/** The rows for a rule among many models: those on which every candidate was observed. */
+/** The rows for a rule among many models: the ones on which every candidate was observed. */
 export async function gatherTable(
   router: Router,
   source: Bundle,
@@ -138,13 +138,13 @@ interface FreshLogOptions {
   readonly seed: number
   readonly sequential: boolean
   readonly mostSetAside?: number
-  /** what a row must have, for the error where there are too few */
+  /** what a row must have, for the error if there are too few */
   readonly needed?: string
-  /** other rows that could not be used, by why */
+  /** other rows that could not be used, by reason */
   readonly leftOut?: Readonly<Record<string, number>>
 }
 
-/** @param prompt of each labelled row, as an index into the dataset's */
+/** @param prompt index into the dataset's prompts, one per labelled row */
 async function freshLog(
   source: Bundle,
   dataset: Dataset,
@@ -185,12 +185,12 @@ async function freshLog(
   }
 }
 
-/** A grid needs scores whose outcomes play no part: the router's validation rows, else rows set aside. */
+/** Minimum number of validation rows to take the grid from; with fewer, rows are set aside for it. */
 const LEAST_GRID_ROWS = 100
 const SET_ASIDE = 0.1
 const MOST_SET_ASIDE = 500
 
-/** A tenth of the rows, at random, to fix the grid; the rest ascending. */
+/** A random tenth of the rows, to fix the grid, and the remaining rows; both ascending. */
 export function setAside(
   all: Int32Array,
   seed: number,
@@ -213,7 +213,7 @@ async function shiftWeights(
   return (await densityRatio(calibration, target, options.seed, options.signal)).weight
 }
 
-/** What the log says of the given rows, beside the router's win rates for them. */
+/** The logged outcomes of the given rows, with the router's win rates for them. */
 function labelledRows(
   labels: PairLabels,
   rows: Int32Array,
@@ -222,7 +222,7 @@ function labelledRows(
 ): CalibrationRows {
   const { strong, weak } = labels
   const scored = strong && weak && rows.every((row) => !Number.isNaN(strong[row]! + weak[row]!))
-  // two scores as the log has them; a float32 label would round their difference
+  // the difference of the two logged scores; a float32 label would round it
   const gain = Float64Array.from(rows, (row) =>
     scored ? strong[row]! - weak[row]! : 2 * labels.label[row]! - 1,
   )

@@ -3,7 +3,7 @@ import { harm, netLoss } from './expected.ts'
 import { type CalibrationRows, gainOf } from './rows.ts'
 import type { ThresholdTarget } from './target.ts'
 
-/** A promise as a statement on a mean: the values of `at(threshold)` average at most `allowed`. */
+/** A promise as a statement about a mean: the values of `at(threshold)` average at most `allowed`. */
 export interface PromisedLoss {
   /** n values in [low, high] */
   at(threshold: number): Float64Array
@@ -57,7 +57,7 @@ function plainLoss(rows: CalibrationRows, target: ThresholdTarget): PromisedLoss
         confidence,
       }
     case 'quality': {
-      // PGR >= p  <=>  E[gain * (1[weak] - (1 - p))] <= 0, where the gap is positive
+      // PGR >= p  <=>  E[gain * (1[weak] - (1 - p))] <= 0, if the gap is positive
       const spare = 1 - target.pgr
       const limit = Math.max(target.pgr, spare)
       return {

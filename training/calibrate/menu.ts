@@ -7,7 +7,7 @@ import { type CalibrationRows, checkRows } from './rows.ts'
 export interface MenuRow {
   readonly threshold: number
   readonly expected: Expected
-  /** upper bound of the net loss; all rows of the menu hold together at the menu's confidence */
+  /** upper bound of the net loss; all rows of the menu hold jointly at the menu's confidence */
   readonly lossBound?: number
 }
 
@@ -16,12 +16,12 @@ export interface Menu {
   readonly rows: readonly MenuRow[]
 }
 
-/** Strong shares a menu shows. */
+/** Strong shares shown in a menu. */
 const SHARES = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0]
 
 /**
- * The whole choice at a glance: what each strong share would cost and keep. The loss bounds are made
- * for picking one after having looked at all (Bonferroni over the rows of the menu).
+ * What a range of strong shares would cost and keep. The loss bounds remain valid if one share is picked
+ * after looking at all of them (Bonferroni over the rows of the menu).
  */
 export function targetMenu(rows: CalibrationRows, confidence: number, seed: number): Menu {
   checkRows(rows)
@@ -48,12 +48,12 @@ function nearest(share: Float64Array, wanted: number): number {
   return best
 }
 
-/** Steps in which the bound is looked for, in score units. */
+/** Step of the search for the bound, in score units. */
 const STEP = 0.001
 
 /**
- * Upper bound of a mean in [low, 1] by inverting the betting test: the least value, in steps, above which all
- * are ruled out. Rows must be in random order.
+ * Upper bound of a mean in [low, 1] by inverting the betting test: the smallest value, on a grid of steps,
+ * above which all values are rejected. Rows must be in random order.
  */
 function upperBound(values: Float64Array, low: number, delta = 1 - INTERVAL_LEVEL): number {
   let bound = 1

@@ -2,16 +2,16 @@ import type { HowChosen } from './certificate.ts'
 import type { CalibrationRows } from './rows.ts'
 import type { TargetKind, ThresholdTarget } from './target.ts'
 
-/** One choice to make: rows, what for, and what was fixed before anyone looked at their outcomes. */
+/** Input of a method: the rows, the target, and what was fixed before looking at the rows' outcomes. */
 export interface Problem {
   readonly rows: CalibrationRows
   readonly target: ThresholdTarget
   /**
    * Thresholds to test, ascending (from all strong to all weak), fixed without looking at these rows'
-   * outcomes. Methods that test a sequence need it; the others take the midpoints between the rows' scores.
+   * outcomes. Methods that test a sequence use it; the others use the midpoints between the rows' scores.
    */
   readonly grid: Float64Array
-  /** shuffles the rows, so that a bound which reads them in order may take any log's order */
+  /** seed of the shuffle that makes the order of the log's rows random, for bounds that read rows in order */
   readonly seed: number
   /** largest possible US dollars of one request, for a bound on dollars */
   readonly costCeiling?: number | undefined
@@ -22,10 +22,10 @@ export interface Choice extends Omit<HowChosen, 'method'> {
   readonly threshold: number
 }
 
-/** A way to choose a threshold. Every one passes `test/training/calibrate/method-contract.ts`. */
+/** A method that chooses a threshold. Every method passes `test/training/calibrate/method-contract.ts`. */
 export interface Method {
   readonly name: string
   readonly targets: readonly TargetKind[]
-  /** Throws `calibration_data_short` where the promise can't be made with these rows. */
+  /** Throws `calibration_data_short` if the promise cannot be made with these rows. */
   choose(problem: Problem): Choice
 }

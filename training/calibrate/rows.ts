@@ -1,22 +1,25 @@
 import { WeirError } from '../../core/errors.ts'
 import { describeTarget, type Target } from './target.ts'
 
-/** What is known of n calibration prompts. Every array has n elements; what was not observed is absent. */
+/**
+ * The observations of n calibration prompts. Every array has n elements; columns that were not observed are
+ * absent.
+ */
 export interface CalibrationRows {
   /** the router's score, in [0, 1] */
   readonly winRate: Float64Array
   /** s - w with outcomes, 2 * label - 1 with preferences; in [-1, 1] */
   readonly gain?: Float64Array
-  /** the weak model's score; absent with preferences, where quality is counted from the weak model's 0 */
+  /** the weak model's score; absent for preferences, where quality is relative to the weak model's 0 */
   readonly weak?: Float64Array
-  /** US dollars of the request, were it answered by the strong or by the weak model */
+  /** US dollars of the request if the strong (or the weak) model answered it */
   readonly strongCost?: Float64Array
   readonly weakCost?: Float64Array
-  /** how much the row counts, averaging 1 (a density ratio); absent = every row 1 */
+  /** weight of the row, 1 on average (a density ratio); absent if every row counts 1 */
   readonly weight?: Float64Array
 }
 
-/** Fewer rows say nothing worth a threshold. */
+/** Minimum number of rows for choosing a threshold. */
 export const LEAST_ROWS = 30
 
 /** Checks lengths, NaN and ranges. Throws `option_invalid` naming the column and the row. */
@@ -56,7 +59,7 @@ function checkColumn(
   }
 }
 
-/** (sum w)^2 / sum w^2: how many equally weighted rows the weighted ones are worth. */
+/** (sum w)^2 / sum w^2: the number of equally weighted rows that carry as much information. */
 export function effectiveSize(rows: CalibrationRows): number {
   if (!rows.weight) return rows.winRate.length
   let sum = 0
@@ -68,7 +71,7 @@ export function effectiveSize(rows: CalibrationRows): number {
   return squares > 0 ? (sum * sum) / squares : 0
 }
 
-/** The gains, for a target that needs outcomes. Throws `calibration_needs` where the rows have none. */
+/** The gains, for a target that needs outcomes. Throws `calibration_needs` if the rows have none. */
 export function gainOf(rows: CalibrationRows, target: Target): Float64Array {
   if (rows.gain) return rows.gain
   throw new WeirError('calibration_needs', {
@@ -77,7 +80,7 @@ export function gainOf(rows: CalibrationRows, target: Target): Float64Array {
   })
 }
 
-/** Both models' costs, for a target in dollars. Throws `calibration_needs` where the rows have none. */
+/** Both models' costs, for a target in dollars. Throws `calibration_needs` if the rows have none. */
 export function costsOf(
   rows: CalibrationRows,
   target: Target,

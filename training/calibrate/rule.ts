@@ -27,40 +27,41 @@ import { describeTarget, type RuleTarget } from './target.ts'
 export interface RuleProblem extends CalibrationRecord {
   readonly kind: ChoiceKind
   readonly target: RuleTarget
-  /** rows the router has not seen, with what it expects of them */
+  /** rows that the router has not seen, with its predictions for them */
   readonly table: ModelTable
   readonly expected: Expectations
   readonly roles: RoleColumns
   /**
-   * what the router expects of other prompts, which fixes the numbers that are tested before these rows' outcomes
-   * are looked at; needed for a promise with a confidence
+   * the router's predictions for other prompts; the numbers to test are taken from them, before looking at
+   * these rows' outcomes. Needed for a promise with a confidence
    */
   readonly reference?: Expectations | undefined
 }
 
-/** A rule among many models, what it is expected to do, and what is promised. */
+/** A rule among many models, what it is expected to achieve, and what is promised. */
 export interface CalibratedRule {
   readonly rule: ChoiceRule
   readonly expected: RuleExpected
   readonly certificate: RuleCertificate
 }
 
-/** What a calibration of a rule promised, kept in the bundle's manifest beside the rule. */
+/** What the calibration of a rule promised; stored in the bundle's manifest beside the rule. */
 export interface RuleCertificate extends Promised {
   readonly models: readonly string[]
   readonly expected: RuleExpected
 }
 
-/** How far above the largest cost seen the largest possible one is taken to be. */
+/** The largest possible cost is assumed to be this many times the largest observed one. */
 const CEILING_FACTOR = 2
-/** Numbers of the rule that are tested in sequence at the most. */
+/** Maximum number of rule numbers that are tested in sequence. */
 const GRID = 100
 
 /**
- * The number of a rule that meets the target on these rows. With a confidence, numbers fixed in advance are tested
- * in sequence from the safe end (the best models; for a budget, the cheapest), each by the betting bound, and the
- * last before the first failure is taken: the chance of taking one that breaks the promise is at most 1 -
- * confidence (Learn then Test, arXiv 2110.01052). Without one it is the plug-in choice, and promises nothing.
+ * The number of a rule that meets the target on these rows. With a confidence, numbers fixed in advance are
+ * tested in sequence from the safe end (the best models; for a budget, the cheapest), each with the betting
+ * bound, and the last one before the first failure is chosen: the probability of choosing one that breaks the
+ * promise is at most 1 - confidence (Learn then Test, arXiv 2110.01052). Without a confidence it is the
+ * plug-in choice, which promises nothing.
  *
  * @throws rows_too_few, budget_too_small, calibration_data_short, calibration_impossible
  */
@@ -92,7 +93,7 @@ export function calibrateRule(problem: RuleProblem): CalibratedRule {
   }
 }
 
-/** A share of a gap that may not be there cannot be kept. */
+/** Refuses a PGR target if the gap may be zero or negative. */
 function checkGap({ scores, models, rows }: ModelTable, { strong, weak }: RoleColumns): void {
   const m = models.length
   const gains = Float64Array.from(
@@ -112,7 +113,7 @@ interface Chosen {
 
 const MIX = 'future prompts come from the same mix as the calibration prompts'
 
-/** The cheapest stop of the path that keeps to the statement. */
+/** The cheapest stop of the path that satisfies the statement. */
 function plugIn({ kind, table, expected, target }: RuleProblem, statement: Statement): Chosen {
   const m = table.models.length
   const path = policyPath(kind, expected, m)
@@ -137,7 +138,7 @@ function plugIn({ kind, table, expected, target }: RuleProblem, statement: State
   return { value: stopNumber(value, best, points), how }
 }
 
-/** The statement's mean at every stop. */
+/** The statement's mean at every stop of the path. */
 function meansAlong(
   path: PolicyPath,
   { values }: Statement,
@@ -146,7 +147,7 @@ function meansAlong(
 ): Float64Array {
   const choices = path.start.slice()
   const n = choices.length
-  // what each row adds with each model, so that a change is one difference
+  // what each row contributes with each model, so that a change is one difference
   const known = new Map<number, Float64Array>()
   const column = (model: number): Float64Array => {
     const found = known.get(model) ?? values(new Int32Array(n).fill(model))
@@ -212,7 +213,7 @@ function inSequence(problem: RuleProblem, confidence: number, ceiling: number): 
   }
 }
 
-/** From the best models to the cheapest, evenly spaced over the stops of the reference prompts' path. */
+/** Rule numbers from the best models to the cheapest, evenly spaced over the stops of the reference prompts' path. */
 export function gridOf(kind: ChoiceKind, reference: Expectations, m: number): Float64Array {
   const { value } = policyPath(kind, reference, m)
   const stops = [...new Set(value)]
@@ -243,19 +244,19 @@ function short(
   return dataShort(loss, { rows, grid, target })
 }
 
-/** What the rule does on the calibration rows; 95% intervals. */
+/** What the rule achieves on the calibration rows, with 95% intervals. */
 export interface RuleExpected {
   readonly quality: Interval
-  /** against the best model, in score units */
+  /** loss relative to the best model, in score units */
   readonly loss: Interval
   readonly best_share?: Interval
   readonly pgr?: Interval
   readonly usd_per_1k: Interval
-  /** of the requests, a model each, in the order of the table */
+  /** share of the requests per model, in the order of the table */
   readonly shares: readonly number[]
 }
 
-/** @param choices a row's model each, by place in the table */
+/** @param choices index of the chosen model in the table, one per row */
 function ruleExpected(table: ModelTable, roles: RoleColumns, choices: Int32Array): RuleExpected {
   const { scores, costs, models } = table
   const m = models.length
@@ -286,14 +287,14 @@ export interface RoleColumns {
   readonly weak: number
 }
 
-/** The target as a statement on a mean, and the values that it is a mean of. */
+/** The target as a statement about a mean, and the values whose mean it is. */
 export interface Statement extends Omit<PromisedLoss, 'at' | 'confidence'> {
-  /** of the models chosen for the table's rows; n values in [low, high] */
+  /** values of the statement when these models are chosen for the table's rows; n values in [low, high] */
   readonly values: (choices: ArrayLike<number>) => Float64Array
   readonly confidence: number | undefined
 }
 
-/** @param costCeiling no request costs more, in US dollars */
+/** @param costCeiling upper limit of the cost of any request, in US dollars */
 export function statementOf(
   target: RuleTarget,
   { scores, costs, models, rows }: ModelTable,
@@ -337,7 +338,7 @@ export function statementOf(
         confidence,
       }
     case 'quality':
-      // PGR >= p  <=>  E[w + p (s - w) - s_chosen] <= 0, where the gap is positive
+      // PGR >= p  <=>  E[w + p (s - w) - s_chosen] <= 0, if the gap is positive
       return {
         values: (choices) =>
           mapped(choices, (at, chosen) => {

@@ -4,19 +4,19 @@ import { meanOf } from './bounds/bounds.ts'
 import type { PromisedLoss } from './losses.ts'
 import { describeTarget, type Target } from './target.ts'
 
-/** Chance with which the promise should be possible once the missing rows are there. */
+/** Probability with which the promise should be possible once the missing rows are there. */
 const POWER = 0.8
-/** The finite-sample price over the normal test that the sizes below are reckoned with. */
+/** Factor on the sample size of the normal test that accounts for a finite-sample bound. */
 const OVERHEAD = 1.15
 
-/** A sequence of numbers that was tested for a target on so many rows, and of which none passed. */
+/** A sequence of numbers that was tested for a target on these rows, and of which none passed. */
 interface FailedSequence {
   readonly rows: number
   readonly grid: Float64Array
   readonly target: Target
 }
 
-/** The error for a promise that can't be made with these rows, saying how many more would do. */
+/** The error for a promise that cannot be made with these rows; it states how many more are needed. */
 export function dataShort(loss: PromisedLoss, { rows, grid, target }: FailedSequence): WeirError {
   const needed = rowsNeeded(loss, grid)
   const message = { target: describeTarget(target), rows }
@@ -29,8 +29,9 @@ export function dataShort(loss: PromisedLoss, { rows, grid, target }: FailedSequ
 }
 
 /**
- * Rows with which the first threshold of the grid would pass: the larger of what the normal test needs at
- * the loss seen and what even a flawless sample would need. Infinity where the loss seen is too high.
+ * Number of rows with which the first threshold of the grid would pass: the maximum of what the normal test
+ * needs at the observed loss and what a sample without any loss would need. Infinity if the observed loss is
+ * too high.
  */
 function rowsNeeded(loss: PromisedLoss, grid: Float64Array): number {
   const delta = 1 - loss.confidence
@@ -43,14 +44,14 @@ function rowsNeeded(loss: PromisedLoss, grid: Float64Array): number {
   let squares = 0
   for (const value of values) squares += (value - mean) ** 2
   const spread = normalQuantile(1 - delta) + normalQuantile(POWER)
-  // few rows may show no loss at all: at the limit itself they would vary by about as much as it allows
+  // few rows may show no loss at all: the variance is at least that of losses at the limit itself
   const variance = Math.max(squares / values.length, loss.allowed * loss.high)
   const normal = variance * (spread / distance) ** 2
   const flawless = Math.log(1 / delta) / Math.log1p(distance / (loss.high - loss.allowed))
   return OVERHEAD * Math.max(normal, flawless)
 }
 
-/** Up to two leading digits. */
+/** Rounds up to at most two significant digits. */
 export function roundUp(value: number): number {
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1)
   return Math.ceil(value / unit) * unit

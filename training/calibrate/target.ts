@@ -5,24 +5,25 @@ const Share = Type.Number({ minimum: 0, maximum: 1 })
 const Confidence = Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 })
 
 /**
- * What a router is calibrated for, exactly one at a time: the least cost that keeps a quality, or the most quality
- * for a budget. Losses and qualities are in score units. The best of many models is the one in the strong role.
+ * What a router is calibrated for, exactly one at a time: the lowest cost that keeps a quality, or the
+ * highest quality for a budget. Losses and qualities are in score units. For many models, "best" is the model
+ * in the strong role.
  */
 export const Target = Type.Union([
   Type.Object({ kind: Type.Literal('strong-share'), share: Share }),
-  /** the least strong share that keeps this much of the performance gap (PGR) */
+  /** the smallest strong share that keeps this much of the performance gap (PGR) */
   Type.Object({
     kind: Type.Literal('quality'),
     pgr: Share,
     confidence: Type.Optional(Confidence),
   }),
-  /** this share of the best model's quality; of a rule among many models */
+  /** keeps this share of the best model's quality; only for a rule among many models */
   Type.Object({
     kind: Type.Literal('best-share'),
     share: Share,
     confidence: Type.Optional(Confidence),
   }),
-  /** quality at most `within` below always-strong */
+  /** keeps the quality at most `within` below always-strong */
   Type.Object({
     kind: Type.Literal('match'),
     within: Share,
@@ -33,21 +34,21 @@ export const Target = Type.Union([
     usd_per_1k: Type.Number({ exclusiveMinimum: 0 }),
     confidence: Confidence,
   }),
-  /** net quality loss against always-strong */
+  /** bounds the net quality loss relative to always-strong */
   Type.Object({ kind: Type.Literal('max-loss'), loss: Share, confidence: Confidence }),
-  /** share of prompts that only the strong model gets right and the weak one is given */
+  /** bounds the share of prompts that only the strong model gets right but that go to the weak one */
   Type.Object({
     kind: Type.Literal('max-harm'),
     harm: Share,
-    /** absent: bounded in expectation only (conformal risk control) */
+    /** absent: bounded only in expectation (conformal risk control) */
     confidence: Type.Optional(Confidence),
   }),
 ])
 export type Target = Type.Static<typeof Target>
-/** What the threshold between two models can be chosen for. */
+/** Targets for the threshold between two models. */
 export type ThresholdTarget = Exclude<Target, { kind: 'best-share' }>
 export type TargetKind = ThresholdTarget['kind']
-/** What a rule among many models can be chosen for. */
+/** Targets for a rule among many models. */
 export type RuleTarget = Extract<Target, { kind: 'budget' | 'best-share' | 'quality' | 'max-loss' }>
 
 const percent = (value: number): string => `${Number((value * 100).toPrecision(6))}%`
@@ -76,7 +77,7 @@ export function describeTarget(target: Target): string {
   }
 }
 
-/** The target, known to be of one kind: methods are only asked for what they say they can do. */
+/** The target as one of kind `kind`; methods are only called for targets they support. */
 export function targetOf<K extends TargetKind>(
   target: Target,
   kind: K,
@@ -85,7 +86,7 @@ export function targetOf<K extends TargetKind>(
   return target as Extract<Target, { kind: K }>
 }
 
-/** Net loss that a quality target leaves room for, given the gap between always-strong and always-weak. */
+/** Net loss that a quality target allows, given the gap between always-strong and always-weak. */
 export function allowedLoss(target: ThresholdTarget, gap: number): number {
   switch (target.kind) {
     case 'quality':
@@ -109,7 +110,7 @@ const THRESHOLD_TARGETS: readonly ThresholdTarget['kind'][] = [
   'max-harm',
 ]
 
-/** The target, known to be one that this kind of decision can be set for. */
+/** The target as one of the given kinds, or a refusal that lists them. */
 function targetAmong<K extends Target['kind']>(
   target: Target,
   kinds: readonly K[],

@@ -11,11 +11,11 @@ import type { ThresholdTarget } from './target.ts'
 export interface ThresholdInput extends CalibrationRecord {
   readonly rows: CalibrationRows
   readonly target: ThresholdTarget
-  /** a method by name, else the target's default */
+  /** name of a method; the target's default otherwise */
   readonly method?: string | undefined
-  /** win rates known before the calibration rows' outcomes were looked at (validation): the grid comes from them */
+  /** win rates known before looking at the calibration rows' outcomes (validation); the grid is taken from them */
   readonly reference?: Float64Array | undefined
-  /** win rates of prompts of one's own traffic: shares are those of them */
+  /** win rates of prompts of the user's traffic; shares are computed on them */
   readonly unlabelled?: Float64Array | undefined
   /** largest possible US dollars of one request */
   readonly costCeiling?: number | undefined
@@ -27,11 +27,11 @@ export interface CalibratedThreshold {
   readonly certificate: Certificate
 }
 
-/** Quantiles of the win rates that a certificate keeps, for `weir drift`. */
+/** Number of win rate quantiles stored in a certificate, for `weir drift`. */
 const KEPT_QUANTILES = 101
 
 /**
- * The threshold that meets the target on these rows, what it is expected to do, and what is promised.
+ * The threshold that meets the target on these rows, what it is expected to achieve, and what is promised.
  *
  * @throws rows_too_few, option_invalid, calibration_data_short, calibration_needs
  */

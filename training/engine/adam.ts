@@ -4,11 +4,11 @@ export const BETA2 = 0.999
 export const EPSILON = 1e-8
 
 /**
- * Adam with its moments kept as plain decayed sums, m' = beta1 m' + g and v' = beta2 v' + g^2, and all
- * constant factors and the bias corrections moved into the step: p -= stepSize * m' / (sqrt(v') +
- * epsilon). The same steps (ibid., end of section 2), with fewer passes over the arrays.
+ * Adam with its moments stored as plain decayed sums, m' = beta1 m' + g and v' = beta2 v' + g^2, and with all
+ * constant factors and bias corrections moved into the step: p -= stepSize * m' / (sqrt(v') + epsilon). The
+ * steps are the same (ibid., end of section 2), with fewer passes over the arrays.
  *
- * @param taken steps taken before the first of these
+ * @param taken number of steps already taken
  */
 export function stepSchedule(
   steps: number,

@@ -5,9 +5,8 @@ import type { Tape } from './tape.ts'
 import type { GraphValue, ScaledValue } from './value-graph.ts'
 
 /**
- * Reverse-mode differentiation of a tape (Griewank and Walther 2008, ch. 3): the gradients of
- * sum(seed * output) with respect to `wanted`, each plus its term if it has one, written into the
- * tape's own graph.
+ * Reverse-mode differentiation of a tape (Griewank and Walther 2008, ch. 3): the gradients of sum(seed *
+ * output) with respect to `wanted`, each plus its term if it has one, written into the tape's graph.
  */
 function differentiate(
   tape: Tape,
@@ -68,7 +67,7 @@ export type BatchInputs = Readonly<
   Record<string, { readonly source: string; readonly table?: string }>
 >
 
-/** Declares order, weights, columns and tables; returns each column by batch, [steps, batch]. */
+/** Declares order, weights, columns and tables; returns each column split into batches, [steps, batch]. */
 export function declareInputs(
   graph: GraphBuilder,
   spec: FitSpec,

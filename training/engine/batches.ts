@@ -2,7 +2,7 @@ import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Tensor } from '../../models/families/family.ts'
 import type { FitRows } from './engine.ts'
 
-/** The rows in the order of one epoch, padded to whole batches with row 0 at weight 0. */
+/** The rows in the order of one epoch, padded to full batches with row 0 at weight 0. */
 export interface Batches {
   readonly steps: number
   readonly batchSize: number
@@ -23,14 +23,14 @@ export function planBatches(
   const order = new Int32Array(steps * size)
   const real = order.subarray(0, rows.rows)
   for (let i = 0; i < real.length; i++) real[i] = i
-  // a generator an epoch, so that a resumed run goes on with the same shuffles
+  // one generator per epoch, so that a resumed run continues with the same shuffles
   if (shuffle) createRandom(deriveSeed(shuffle.seed, `shuffle ${shuffle.epoch}`)).shuffle(real)
   const weight = new Float32Array(order.length)
   for (let i = 0; i < real.length; i++) weight[i] = rows.weight[real[i]!]!
   return { steps, batchSize: size, order, weight }
 }
 
-/** Weighted mean of row losses, from their weighted sum a batch; 0 where nothing has weight. */
+/** Weighted mean of row losses, from their weighted sum per batch; 0 if the total weight is 0. */
 export function meanLoss(batchSums: ArrayLike<number>, weight: Float32Array): number {
   let loss = 0
   for (let i = 0; i < batchSums.length; i++) loss += batchSums[i]!
@@ -39,16 +39,16 @@ export function meanLoss(batchSums: ArrayLike<number>, weight: Float32Array): nu
   return total > 0 ? loss / total : 0
 }
 
-/** What a batch's weights are divided by is never below this. */
+/** Lower limit of the divisor of a batch's weights. */
 export const MINIMUM_WEIGHT = 1e-12
 
 /**
- * Parameters that are updated as one array: a large one by itself, all the small ones together, since
- * on small arrays an operator's fixed cost is most of its cost.
+ * Parameters that are updated as one array: each large one separately, all small ones together, since for
+ * small arrays the fixed cost of an operator dominates.
  */
 export interface Block {
   readonly name: string
-  /** a large parameter's own shape, else [size] */
+  /** the shape of the parameter for a large one, else [size] */
   readonly shape: readonly number[]
   readonly parts: readonly BlockPart[]
 }
@@ -56,7 +56,7 @@ export interface Block {
 export interface BlockPart {
   readonly name: string
   readonly shape: readonly number[]
-  /** where it starts in the block */
+  /** offset of the parameter in the block */
   readonly offset: number
   readonly size: number
 }
@@ -75,7 +75,7 @@ export function planBlocks(parameters: Readonly<Record<string, Tensor>>): Block[
       offset += size
     }
   }
-  // a name that no parameter has, since `small` could be one
+  // a name that no parameter has; a parameter could be named `small`
   if (together.length > 0) blocks.push({ name: '*', shape: [offset], parts: together })
   return blocks
 }
@@ -90,7 +90,7 @@ export function packBlock(
   return packed
 }
 
-/** The parameters in a block's values, copied. */
+/** The parameters of a block, copied out of its values. */
 export function unpackBlock(block: Block, values: Float32Array): [string, Tensor][] {
   return block.parts.map(({ name, shape, offset, size }) => [
     name,

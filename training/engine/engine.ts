@@ -2,11 +2,11 @@ import type { OnProgress } from '../../core/progress.ts'
 import type { Tensor } from '../../models/families/family.ts'
 
 /**
- * The operations a loss is written in, once, for every engine: `onnx` records them on a tape and
+ * The operations that losses are written in, the same for every engine: `onnx` records them on a tape and
  * differentiates the tape, `tfjs` runs them and differentiates by autodiff. Matrices are row-major.
  */
 export interface Ops<T> {
-  /** a [m, k] by b [k, n]; either may be read transposed */
+  /** a [m, k] times b [k, n]; either may be transposed */
   matmul(a: T, b: T, options?: { transposeA?: boolean; transposeB?: boolean }): T
   /** elementwise, with NumPy broadcasting of the second operand onto the first */
   add(a: T, b: T): T
@@ -18,11 +18,11 @@ export interface Ops<T> {
   relu(a: T): T
   /** log(1 + e^a), without overflow */
   softplus(a: T): T
-  /** over the last axis, which is dropped */
+  /** sum over the last axis, which is dropped */
   sumLast(a: T): T
-  /** rows of a parameter [m, k] by the batch's index column: [batch, k] */
+  /** rows of a parameter [m, k] selected by the batch's index column: [batch, k] */
   gatherRows(table: T, index: T): T
-  /** gatherRows(table, a) - gatherRows(table, b), at the cost of one of them */
+  /** gatherRows(table, a) - gatherRows(table, b), at the cost of a single gather */
   gatherDifference(table: T, a: T, b: T): T
   /** each row divided by its Euclidean norm */
   normaliseRows(a: T): T
@@ -32,7 +32,7 @@ export interface Ops<T> {
   columnAt(a: T, k: number): T
 }
 
-/** Loss of each row of the batch, [batch]; the engine takes the weighted mean and adds the L2 terms. */
+/** Loss of each row of the batch, [batch]; the engine computes the weighted mean and adds the L2 terms. */
 export type RowLoss = <T>(
   ops: Ops<T>,
   parameters: Readonly<Record<string, T>>,
@@ -40,33 +40,33 @@ export type RowLoss = <T>(
 ) => T
 
 export interface Parameter extends Tensor {
-  /** L2 strength: the objective gains l2 / 2 * |values|^2 */
+  /** L2 strength: adds l2 / 2 * |values|^2 to the objective */
   readonly l2: number
 }
 
-/** What is fitted: parameters at their initial values and the loss of a row. */
+/** What to fit: parameters with their initial values, and the loss of a row. */
 export interface FitSpec {
   readonly parameters: Readonly<Record<string, Parameter>>
   readonly loss: RowLoss
-  /** names the loss in messages and in the graph */
+  /** name of the loss in messages and in the graph */
   readonly name: string
 }
 
 /**
- * n rows. In a batch each column is [batch] (`index` columns as integers) and each `lookup` is
- * [batch, d]: the table's rows at that column's indices, so that an embedding is stored once a prompt.
+ * n rows. In a batch each column is [batch] (`index` columns as integers) and each `lookup` is [batch, d]:
+ * the table's rows at that column's indices, so that each prompt's embedding is stored once.
  */
 export interface FitRows {
   readonly rows: number
   readonly columns: Readonly<Record<string, Float32Array | Int32Array>>
   readonly lookups: Readonly<Record<string, { readonly table: Tensor; readonly index: Int32Array }>>
-  /** n: what each row's loss counts */
+  /** n: weight of each row's loss */
   readonly weight: Float32Array
 }
 
 export interface FitData {
   readonly train: FitRows
-  /** the same columns and lookups; early stopping watches its mean loss, without the L2 terms */
+  /** with the same columns and lookups; early stopping uses its mean loss, without the L2 terms */
   readonly validation: FitRows
 }
 
@@ -74,23 +74,23 @@ export interface FitOptions {
   readonly epochs: number
   readonly batchSize: number
   readonly learningRate: number
-  /** epochs without a better validation loss before it stops */
+  /** number of epochs without a better validation loss after which training stops */
   readonly patience: number
-  /** seeds the shuffles; the initial values arrive in the spec */
+  /** seed of the shuffles; the initial values are in the spec */
   readonly seed: number
-  /** fixed and recorded: the bits of the result depend on it */
+  /** fixed and recorded, since the exact result depends on it */
   readonly threads: number
   /**
-   * The tables are not needed after the run: an engine may take their memory instead of copying it,
-   * and leave the arrays empty.
+   * The tables are not needed after the run: an engine may take over their memory instead of copying it, and
+   * leave the arrays empty.
    */
   readonly consumeTables?: boolean
   /**
-   * A file written after each epoch. A run of the same data, settings and backend that finds it goes on
-   * from there, to the same bytes as one that was never stopped; a finished run removes it.
+   * A file written after each epoch. A run with the same data, settings and backend that finds it resumes
+   * from it and gives the same bytes as an uninterrupted one; a finished run deletes it.
    */
   readonly checkpoint?: string
-  /** APGR on validation of the parameters after an epoch: shown and recorded, never decided by */
+  /** APGR on validation of the parameters after an epoch: shown and recorded, but no decision depends on it */
   readonly validationApgr?: (parameters: Readonly<Record<string, Tensor>>) => number | undefined
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
@@ -109,15 +109,15 @@ export interface FitResult {
   readonly parameters: Readonly<Record<string, Tensor>>
   readonly epochs: readonly EpochRecord[]
   readonly bestEpoch: number
-  /** true where the signal stopped it early; the parameters are the best so far */
+  /** true if the signal stopped the run early; the parameters are the best so far */
   readonly stopped: boolean
-  /** epochs that a checkpoint of an earlier, killed run had done; 0 without one */
+  /** number of epochs that the checkpoint of an earlier, killed run contained; 0 without one */
   readonly resumedAfter: number
-  /** which backend ran, its version and its threads */
+  /** the backend that ran, its version and its number of threads */
   readonly backend: string
 }
 
-/** Adam (Kingma and Ba 2015) with beta1 .9, beta2 .999, epsilon 1e-8, on seeded shuffles. */
+/** Trains by Adam (Kingma and Ba 2015) with beta1 .9, beta2 .999, epsilon 1e-8, on seeded shuffles. */
 export interface Engine {
   readonly name: string
   fit(spec: FitSpec, data: FitData, options: FitOptions): Promise<FitResult>

@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Engine } from './engine.ts'
 
-/** Every training engine, opened only when asked for. `onnx` is the default. */
+/** Every training engine, loaded on first use. `onnx` is the default. */
 const ENGINES = {
   onnx: async () => (await import('./onnx-engine.ts')).createOnnxEngine(),
   tfjs: async () => (await import('./tfjs-engine.ts')).createTfjsEngine(),
@@ -10,7 +10,7 @@ const ENGINES = {
 export type EngineName = keyof typeof ENGINES
 export const ENGINE_NAMES = Object.keys(ENGINES) as readonly EngineName[]
 
-/** @throws option_invalid for a name that is no engine; engine_unavailable where its library is missing */
+/** @throws option_invalid for an unknown name; engine_unavailable if its library is missing */
 export function createEngine(name: string): Promise<Engine> {
   if (!Object.hasOwn(ENGINES, name)) {
     throw new WeirError(

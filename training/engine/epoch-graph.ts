@@ -8,8 +8,8 @@ import { Tape } from './tape.ts'
 import type { GraphValue } from './value-graph.ts'
 
 /**
- * A whole epoch as one ONNX Loop over its batches: gather, forward, backward and Adam's step. State goes
- * in and comes out by block: p: parameters, m: and v: Adam's sums.
+ * A whole epoch as one ONNX Loop over its batches: gather, forward, backward and Adam's step. State enters
+ * and leaves as blocks, named p: (parameters), m: and v: (Adam's sums).
  */
 export function epochGraph(spec: FitSpec, rows: FitRows, batchSize: number): OnnxModel {
   const outer = new GraphBuilder()
@@ -63,7 +63,7 @@ export function epochGraph(spec: FitSpec, rows: FitRows, batchSize: number): Onn
 
 const inBody = (input: string): string => `b:${input}`
 
-/** The parameters inside their blocks' arrays. */
+/** Splits the parameters out of their blocks' arrays. */
 function splitBlocks(
   graph: GraphBuilder,
   blocks: readonly Block[],
@@ -85,7 +85,7 @@ function splitBlocks(
   return values
 }
 
-/** The gradient of a block's array. */
+/** The gradient with respect to a block's array. */
 function joinBlock(
   tape: Tape,
   block: Block,
@@ -118,7 +118,7 @@ export function evaluationGraph(spec: FitSpec, rows: FitRows, batchSize: number)
   return { graph: outer.finish(`${spec.name} evaluation`) }
 }
 
-/** The loss and the objective's gradients on all the rows at once. */
+/** The loss and the objective's gradients on all rows at once. */
 export function gradientGraph(spec: FitSpec, rows: FitRows): OnnxModel {
   const graph = new GraphBuilder()
   const inputs = declareInputs(graph, spec, rows, rows.rows)
@@ -138,7 +138,7 @@ export function gradientGraph(spec: FitSpec, rows: FitRows): OnnxModel {
   return { graph: graph.finish(`${spec.name} gradient`) }
 }
 
-/** A Loop body's first inputs and outputs; returns the iteration's number. */
+/** Declares a Loop body's first inputs and outputs; returns the name of the iteration number. */
 function declareIteration(body: GraphBuilder): string {
   const at = body.input('b_iteration', 'int64', [])
   body.output(body.input('b_go', 'bool', []), 'bool', [], 'b_go_on')

@@ -7,24 +7,24 @@ import { removePartials, writeWhole } from '../../core/files.ts'
 import type { Tensor } from '../../models/families/family.ts'
 import type { EpochRecord, FitData, FitOptions, FitResult, FitSpec } from './engine.ts'
 
-/** What an engine does for one run; the loop around it is the same for all. */
+/** What an engine implements for one run; the loop around it is common to all engines. */
 export interface EpochRunner {
-  /** Trains one epoch (counted from 1); its mean loss, without the L2 terms. */
+  /** Trains one epoch (counted from 1) and returns its mean loss, without the L2 terms. */
   train(epoch: number): Promise<number>
-  /** Mean validation loss. */
+  /** Returns the mean validation loss. */
   validate(): Promise<number>
   parameters(): Promise<Readonly<Record<string, Tensor>>>
-  /** Everything that `restore` needs to go on from here. */
+  /** Everything that `restore` needs to continue from here. */
   state(): Promise<Readonly<Record<string, Tensor>>>
   restore(state: Readonly<Record<string, Tensor>>): Promise<void>
 }
 
 /**
- * Trains until `patience` epochs bring no better validation loss, keeping the best parameters. With a
- * checkpoint it goes on where a killed run of the same fingerprint left off.
+ * Trains until `patience` epochs in a row bring no better validation loss, keeping the best parameters. With
+ * a checkpoint it resumes a killed run that has the same fingerprint.
  *
- * @throws training_diverged where a loss is not finite; cancelled where the signal came before the
- *   first epoch ended (later it returns the best so far)
+ * @throws training_diverged if a loss is not finite; cancelled if the signal came before the first epoch
+ * ended (later, the best parameters so far are returned)
  */
 export async function runEpochs(
   runner: EpochRunner,
@@ -84,13 +84,13 @@ function finite(loss: number, epoch: number): number {
   return loss
 }
 
-/** All that a run needs to go on after an epoch as if it had never stopped. */
+/** Everything needed to continue a run after an epoch as if it had never stopped. */
 export interface Checkpoint {
-  /** what run it is of; a file of another run is not resumed */
+  /** identifies the run; the checkpoint of a different run is ignored */
   readonly fingerprint: string
   readonly epochs: readonly EpochRecord[]
   readonly bestEpoch: number
-  /** the engine's own arrays */
+  /** the engine's arrays */
   readonly state: Readonly<Record<string, Tensor>>
   /** parameters of the best epoch */
   readonly best: Readonly<Record<string, Tensor>>
@@ -100,7 +100,7 @@ interface Header extends Omit<Checkpoint, 'state' | 'best'> {
   readonly arrays: readonly { group: 'state' | 'best'; name: string; shape: readonly number[] }[]
 }
 
-/** Written beside its place and renamed, so that a kill leaves the last whole one. */
+/** Writes to a temporary file and renames it, so that a kill leaves the previous complete checkpoint. */
 async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
   const { state, best, ...rest } = checkpoint
   const tensors = [
@@ -113,7 +113,7 @@ async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<vo
   await writeWhole(path, [header, ...tensors.map(({ tensor }) => bytesOf(tensor.values))])
 }
 
-/** The checkpoint of that run, or undefined where there is none or it is of another run or not whole. */
+/** The run's checkpoint, or undefined if there is none, or if it is incomplete or belongs to another run. */
 async function readCheckpoint(path: string, fingerprint: string): Promise<Checkpoint | undefined> {
   if (!existsSync(path)) return undefined
   const file = await readFile(path)
@@ -139,7 +139,7 @@ async function removeCheckpoint(path: string): Promise<void> {
   await removePartials(dirname(path), basename(path))
 }
 
-/** SHA-256 of everything that the bits of a run depend on. */
+/** SHA-256 of everything that the exact result of a run depends on. */
 export function fitFingerprint(
   backend: string,
   spec: FitSpec,

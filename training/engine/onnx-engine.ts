@@ -19,7 +19,7 @@ import { SessionClient, type WireTensor } from './session-client.ts'
 
 const EVALUATION_BATCH = 1024
 
-/** Trains on onnxruntime-node: an epoch is one run of one graph, in a thread of its own. */
+/** Trains with onnxruntime-node: an epoch is one run of one graph, in a separate thread. */
 export function createOnnxEngine(): Engine {
   return {
     name: 'onnx',
@@ -180,9 +180,9 @@ function floats(tensor: WireTensor | undefined): Float32Array {
 export type HeldInputs = Readonly<Record<string, string>>
 
 /**
- * Sends columns and tables to the worker, a table that several sets share only once.
+ * Sends columns and tables to the worker; a table that several sets share is sent once.
  *
- * @param consume moves the tables' memory instead of copying it
+ * @param consume transfers the tables' memory instead of copying it
  */
 async function holdRows<Name extends string>(
   client: SessionClient,

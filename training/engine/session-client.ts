@@ -31,13 +31,13 @@ export interface RunRequest {
   readonly fetch: readonly string[]
 }
 
-/** Runs ONNX graphs in a worker thread; tensors stay there between runs, under names. */
+/** Runs ONNX graphs in a worker thread, which holds named tensors between runs. */
 export class SessionClient {
   private readonly worker: Worker
   private readonly waiting = new Map<number, PromiseWithResolvers<SessionReply['result']>>()
   private count = 0
   private unanswered = 0
-  /** the thread has answered all that it was asked, or has died */
+  /** resolves once the thread has answered all requests or has ended */
   private readonly idle = withResolvers<void>()
   private ended: WeirError | undefined
 
@@ -67,11 +67,11 @@ export class SessionClient {
     return result?.version ?? 'unknown'
   }
 
-  /** @param consume moves the values' memory instead of copying it, where they own all of it */
+  /** @param consume transfers the values' memory instead of copying it, if they own all of it */
   async keep(name: string, tensor: WireTensor, consume = false): Promise<void> {
     const { shape, values } = tensor
     const whole = values.byteLength === values.buffer.byteLength
-    // copied here and moved: posting a copy would hold a third one meanwhile
+    // copied here and transferred: posting would make another copy meanwhile
     const sent = consume && whole ? values : values.slice()
     await this.call({ kind: 'keep', name, tensor: { shape, values: sent } }, [
       sent.buffer as ArrayBuffer,
@@ -86,10 +86,10 @@ export class SessionClient {
     return (await this.call({ kind: 'read', names }))?.tensors ?? {}
   }
 
-  /** Calls under way are given up at once; the thread ends when it has answered them. */
+  /** Rejects pending calls at once; the thread ends when it has answered them. */
   async close(): Promise<void> {
     this.failAll(failure('it is closed'))
-    // ended inside the runtime's native code, a thread takes the process with it
+    // terminating a thread inside the runtime's native code would end the process
     if (this.unanswered > 0) await this.idle.promise
     await this.worker.terminate()
   }
@@ -121,7 +121,7 @@ interface PromiseWithResolvers<T> {
   readonly reject: (error: Error) => void
 }
 
-/** Promise.withResolvers, which Node 20 lacks. */
+/** Promise.withResolvers, which Node 20 does not have. */
 function withResolvers<T>(): PromiseWithResolvers<T> {
   let resolve!: (value: T) => void
   let reject!: (error: Error) => void

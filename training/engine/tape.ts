@@ -6,9 +6,9 @@ import { type GraphValue, type ScaledValue, ValueGraph } from './value-graph.ts'
 export interface TapeEntry {
   readonly output: GraphValue
   readonly inputs: readonly GraphValue[]
-  /** a gradient may be smaller than its value where broadcasting gives it back */
+  /** a gradient may be smaller than its value if broadcasting restores the shape */
   readonly backward: Backward
-  /** whether `backward` adds the terms it is given to the gradients of its inputs, at no cost */
+  /** whether `backward` adds the given terms to the gradients of its inputs at no extra cost */
   readonly addsTerms: boolean
 }
 
@@ -17,12 +17,12 @@ type Backward = (
   terms: readonly (ScaledValue | undefined)[],
 ) => readonly GraphValue[]
 
-/** Tables of at most this many rows are gathered as one-hot times table, so that the gradient is a Gemm. */
+/** Tables with at most this many rows are gathered as one-hot times table, so that the gradient is a Gemm. */
 const ONE_HOT_ROWS = 512
 /** Keeps a zero row from dividing by zero, as in torch.nn.functional.normalize. */
 export const MINIMUM_NORM = 1e-12
 
-/** Records a loss: each operation becomes ONNX nodes at once and leaves an entry to differentiate. */
+/** Records a loss: each operation becomes ONNX nodes immediately and leaves an entry to differentiate. */
 export class Tape extends ValueGraph implements Ops<GraphValue> {
   readonly entries: TapeEntry[] = []
   private readonly oneHots = new Map<string, GraphValue>()

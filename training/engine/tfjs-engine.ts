@@ -130,7 +130,7 @@ interface Batch {
   readonly weight: TfTensor
 }
 
-/** The batch's weighted mean loss plus l2 / 2 |p|^2 with its gradients, and its weighted sum alone. */
+/** The batch's weighted mean loss plus l2 / 2 |p|^2, its gradients, and the weighted sum alone. */
 function objective(
   tf: Tf,
   spec: FitSpec,
@@ -200,7 +200,7 @@ function readTensor(tensor: TfTensor): Tensor {
   return { shape: tensor.shape, values: Float32Array.from(tensor.dataSync()) }
 }
 
-/** Lets timers, signals and progress run between epochs. */
+/** Lets timers, signals and progress callbacks run between epochs. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** The operations of a loss on TensorFlow.js, differentiated by its autodiff. */

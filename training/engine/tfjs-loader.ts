@@ -4,7 +4,7 @@ import util from 'node:util'
 import type * as TfModule from '@tensorflow/tfjs'
 import { WeirError } from '../../core/errors.ts'
 
-/** TensorFlow.js is imported here alone, on first use. */
+/** TensorFlow.js is imported only here, on first use. */
 export type Tf = typeof TfModule
 export type TfTensor = TfModule.Tensor
 export type TfScalar = TfModule.Scalar
@@ -12,7 +12,7 @@ export type TfVariable = TfModule.Variable
 
 export interface LoadedTfjs {
   readonly tf: Tf
-  /** which backend was taken, its version, and why not a faster one */
+  /** the chosen backend, its version, and why no faster one was chosen */
   readonly backend: string
 }
 
@@ -34,10 +34,10 @@ export const installedTfjs: TfjsSource = {
 }
 
 /**
- * Takes the native backend where it is installed with its binding, else WASM (one thread: its threads
- * are many times slower under Node), else plain JavaScript.
+ * Chooses the native backend if it is installed with its binding, else WASM (single-threaded: its threads are
+ * many times slower under Node), else plain JavaScript.
  *
- * @throws engine_unavailable where TensorFlow.js is not installed at all
+ * @throws engine_unavailable if TensorFlow.js is not installed
  */
 export async function loadTfjs(source: TfjsSource = installedTfjs): Promise<LoadedTfjs> {
   restoreIsNullOrUndefined()
@@ -77,7 +77,7 @@ async function javascript(tf: Tf, why: string): Promise<LoadedTfjs> {
 
 type Attempt = { module: unknown } | { reason: string; cause: unknown }
 
-/** Installed without its native binding is not the same as absent, and the report says which. */
+/** Distinguishes a package that is not installed from one without its native binding. */
 async function attempt(source: TfjsSource, name: string): Promise<Attempt> {
   try {
     const loaded = (await source.importModule(name)) as { default?: unknown }
@@ -97,7 +97,7 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]!
 }
 
-/** tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 took away. */
+/** tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 removed. */
 function restoreIsNullOrUndefined(): void {
   const holder = util as unknown as Record<string, unknown>
   holder.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined

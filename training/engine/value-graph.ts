@@ -14,7 +14,7 @@ export interface ScaledValue {
   readonly factor: number
 }
 
-/** Writes ONNX nodes over values of known shape; gradients are made of these. */
+/** Writes ONNX nodes over values of known shape; gradients are built with it. */
 export class ValueGraph {
   readonly graph: GraphBuilder
   private readonly scalars = new Map<number, string>()
@@ -37,7 +37,7 @@ export class ValueGraph {
     )
   }
 
-  /** a times b, either broadcast onto the other. */
+  /** a times b, broadcasting either one. */
   product(a: GraphValue, b: GraphValue): GraphValue {
     return this.emit('Mul', [a, b], broadcastShape(a.shape, b.shape))
   }

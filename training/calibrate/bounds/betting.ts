@@ -2,12 +2,12 @@ import { normalDensity, normalQuantile } from '../../../core/stats/normal.ts'
 import type { BoundTest, TestOptions } from './bounds.ts'
 
 /**
- * Betting test for a bounded mean (Waudby-Smith and Ramdas 2024, arXiv 2010.09686): a gambler stakes on
- * the values falling below `mean` and may say so once the capital has grown 1/delta-fold; by Ville's
- * inequality that happens with probability at most delta where the mean is higher, however the bets
- * were chosen. Ours are chosen for a known number of rows: they replicate a digital option on the sum
- * (Kulldorff 1993, Browne 1999), so that no capital is wasted on overshooting 1/delta and the power
- * comes close to that of the normal test, which has no finite-sample promise.
+ * Betting test for a bounded mean (Waudby-Smith and Ramdas 2024, arXiv 2010.09686): a gambler bets that the
+ * values fall below `mean`, and the test rejects once the capital has grown 1/delta-fold. By Ville's
+ * inequality that happens with probability at most delta if the true mean is higher, whatever the bets. The
+ * bets here are chosen for a known number of rows: they replicate a digital option on the sum (Kulldorff
+ * 1993, Browne 1999), so that no capital is wasted on overshooting 1/delta and the power comes close to that
+ * of the normal test, which has no finite-sample guarantee.
  */
 export const betting: BoundTest = {
   name: 'betting',
@@ -16,7 +16,7 @@ export const betting: BoundTest = {
     const n = values.length
     const room = high - mean
     if (room <= 0) return true
-    // delta times the capital: 1 wins
+    // delta times the capital: rejects at 1
     let won = delta
     let squares = room * room * PRIOR_ROWS * PRIOR_SPREAD
     for (let i = 0; i < n; i++) {
@@ -59,10 +59,10 @@ export const bettingPlugIn: BoundTest = {
   },
 }
 
-/** Second moment before any row, as a share of the room squared, and how many rows it counts for. */
+/** Second moment before any row, as a share of the squared range, and the number of rows it counts for. */
 const PRIOR_SPREAD = 0.25
 const PRIOR_ROWS = 1
-/** Share of the capital that may be lost on one row. */
+/** Largest share of the capital that may be lost on one row. */
 const LARGEST_STAKE = 0.95
 const RUIN = 1e-9
 
@@ -71,7 +71,7 @@ const HEDGE = Float64Array.from({ length: STEPS + 1 }, (_, i) =>
   i === 0 || i === STEPS ? 0 : normalDensity(normalQuantile(i / STEPS)),
 )
 
-/** density(quantile(u)): how a digital option's price moves with one standard deviation of the sum. */
+/** density(quantile(u)): the change of a digital option's price with one standard deviation of the sum. */
 function hedge(u: number): number {
   const at = u * STEPS
   const below = Math.floor(at)

@@ -1,19 +1,20 @@
-/** What a test is asked: may we say that the mean of values in [low, high] is at most `mean`? */
+/** The question put to a test: can we conclude that the mean of values in [low, high] is at most `mean`? */
 export interface TestOptions {
   readonly mean: number
   readonly low: number
   readonly high: number
-  /** probability of saying so where it is false, at most */
+  /** upper limit of the probability of concluding it although it is false */
   readonly delta: number
 }
 
 /**
- * A test of "the mean is above `mean`", valid at any n for independent values (or values in random
- * order) in [low, high], with no other assumption. Every one passes `test/training/calibrate/bound-contract.ts`.
+ * A test of the hypothesis "the mean is above `mean`", valid for any n if values in [low, high] are
+ * independent (or in random order), with no other assumption. Every test passes
+ * `test/training/calibrate/bound-contract.ts`.
  */
 export interface BoundTest {
   readonly name: string
-  /** which values it is for: any between, only `low` and `high`, or only -1, 0 and 1 */
+  /** the values it accepts: any between `low` and `high`, only these two, or only -1, 0 and 1 */
   readonly values: 'bounded' | 'binary' | 'ternary'
   rejects(values: Float64Array, options: TestOptions): boolean
 }

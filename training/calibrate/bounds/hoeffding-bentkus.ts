@@ -10,7 +10,7 @@ export function hoeffdingBentkus(mean: number, n: number, limit: number): number
     (at > 0 ? at * Math.log(at / limit) : 0) +
     (at < 1 ? (1 - at) * Math.log((1 - at) / (1 - limit)) : 0)
   const hoeffding = Math.exp(-n * divergence)
-  // n * mean of 0/1 values is whole but for rounding, which must not become one more
+  // n * mean of 0/1 values is an integer up to rounding, and rounding must not increase it by one
   const bentkus = Math.E * binomialCdf(Math.ceil(n * mean - 1e-9), n, limit)
   return Math.min(1, hoeffding, bentkus)
 }

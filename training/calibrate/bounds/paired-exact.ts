@@ -3,8 +3,8 @@ import { normalQuantile } from '../../../core/stats/normal.ts'
 import type { BoundTest } from './bounds.ts'
 
 /**
- * Exact unconditional test of a net loss between paired 0/1 outcomes, the values being -1, 0 or 1 (Hsueh,
- * Liu and Chen 2001, Biometrics 57:478): Tango's score statistic, rejected beyond a cut at which the exact
+ * Exact unconditional test of a net loss between paired 0/1 outcomes, with values -1, 0 or 1 (Hsueh, Liu and
+ * Chen 2001, Biometrics 57:478): it rejects if Tango's score statistic exceeds a cut at which the exact
  * probability of rejecting, over all discordance rates with a net loss of `mean`, is at most delta.
  */
 export const pairedExact: BoundTest = {
@@ -25,8 +25,8 @@ export const pairedExact: BoundTest = {
 }
 
 /**
- * (b - c - n m) over its standard deviation with the discordance rate fitted under a net loss of m (Tango
- * 1998); b rows lose, c rows gain.
+ * (b - c - n m) divided by its standard deviation, with the discordance rate fitted under a net loss of m
+ * (Tango 1998); b rows lose, c rows gain.
  */
 export function scoreStatistic(b: number, c: number, n: number, m: number): number {
   const k = b * (1 - m) + c * (1 - 3 * m) - 2 * m * (n - b - c)
@@ -38,7 +38,7 @@ export function scoreStatistic(b: number, c: number, n: number, m: number): numb
 
 const cuts = new Map<string, number>()
 
-/** The least cut whose exact size is at most delta: bisection, kept for each (n, m, delta). */
+/** The smallest cut whose exact size is at most delta: by bisection, cached per (n, m, delta). */
 export function exactCut(n: number, m: number, delta: number): number {
   const key = `${n} ${m} ${delta}`
   const known = cuts.get(key)
@@ -55,10 +55,13 @@ export function exactCut(n: number, m: number, delta: number): number {
 }
 
 const CUT_STEPS = 14
-/** Discordance rates at which the size is looked at, even on the square root's scale: it wiggles near 0. */
+/**
+ * Number of discordance rates at which the size is computed, evenly spaced in the square root, since the size
+ * oscillates near 0.
+ */
 const RATES = 60
 
-/** The largest probability of rejecting where the net loss is m: monotone in the loss, so above m it is less. */
+/** The largest probability of rejecting at a net loss of m. It decreases in the loss, so above m it is smaller. */
 export function largestSize(n: number, m: number, cut: number, rates = RATES): number {
   const limits = new Map<number, number>()
   let largest = 0
@@ -69,7 +72,7 @@ export function largestSize(n: number, m: number, cut: number, rates = RATES): n
   return largest
 }
 
-/** P(reject) at one discordance rate: over the number of discordant rows, then binomial in their direction. */
+/** P(reject) at one discordance rate: a sum over the number of discordant rows and their direction (binomial). */
 function size(
   n: number,
   m: number,
@@ -99,7 +102,7 @@ function size(
   return total
 }
 
-/** The most losing rows among the discordant ones with which the test still rejects; -1 for none. */
+/** The largest number of losing rows among the discordant ones with which the test still rejects; -1 for none. */
 function mostLosses(discordant: number, n: number, m: number, cut: number): number {
   let low = -1
   let high = discordant + 1

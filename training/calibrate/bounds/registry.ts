@@ -5,7 +5,7 @@ import { empiricalBernstein } from './empirical-bernstein.ts'
 import { hoeffdingBentkusTest } from './hoeffding-bentkus.ts'
 import { pairedExact } from './paired-exact.ts'
 
-/** Every finite-sample test of a bounded mean that this weir has. */
+/** Every finite-sample test of a bounded mean. */
 export const BOUND_TESTS: readonly BoundTest[] = [
   betting,
   bettingPlugIn,

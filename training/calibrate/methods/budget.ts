@@ -7,14 +7,14 @@ import { roundUp } from '../shortage.ts'
 import { describeTarget, targetOf } from '../target.ts'
 import { assumptions, shuffledRows } from './learn-then-test.ts'
 
-/** How far above the largest cost seen the largest possible one is taken to be, where it is not given. */
+/** If not given, the largest possible cost is assumed to be this many times the largest observed one. */
 const CEILING_FACTOR = 2
 
 /**
- * The most strong calls whose dollars stay within a budget: thresholds fixed in advance are tested in
+ * The largest strong share whose dollars stay within a budget: thresholds fixed in advance are tested in
  * sequence from "all weak" at level delta, and the last one before the first that may exceed the budget is
- * taken. The betting test spends most of the budget; empirical Bernstein (Maurer and Pontil 2009) is the
- * plain bound beside it.
+ * chosen. The betting test uses most of the budget; empirical Bernstein (Maurer and Pontil 2009) is the plain
+ * bound for comparison.
  */
 export function budget(test: BoundTest): Method {
   return {
@@ -43,7 +43,7 @@ export function budget(test: BoundTest): Method {
   }
 }
 
-/** Whether the mean dollars of a request are within the budget at a threshold, by the test. */
+/** Whether the mean dollars of a request are within the budget at a threshold, according to the test. */
 function withinBudget(
   test: BoundTest,
   { rows, target, seed }: Problem,
@@ -81,7 +81,7 @@ function beyondBudget(
   let squares = 0
   for (const value of least) squares += (value - mean / 1000) ** 2
   const log = Math.log(2 / (1 - confidence))
-  // the bound's two terms, each given half the room
+  // the bound's two terms, each given half of the margin
   const needed = Math.max(
     (8 * (squares / n) * log) / spare ** 2,
     1 + (14 * ceiling * log) / (3 * spare),

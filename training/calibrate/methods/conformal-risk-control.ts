@@ -7,9 +7,9 @@ import { describeTarget, targetOf } from '../target.ts'
 import { assumptions } from './learn-then-test.ts'
 
 /**
- * Conformal risk control (Angelopoulos et al. 2024, arXiv 2208.02814): the least strong share whose harm,
- * with one worst-case row added, is within the target. Bounds the expectation of a monotone loss over
- * calibrations; says nothing of how often one calibration is worse, so it is never given a confidence.
+ * Conformal risk control (Angelopoulos et al. 2024, arXiv 2208.02814): the smallest strong share whose harm,
+ * with one worst-case row added, is within the target. It bounds the expectation of a monotone loss over
+ * calibrations and not how often a single calibration is worse, so it accepts no confidence.
  */
 export const conformalRiskControl: Method = {
   name: 'conformal-risk-control',

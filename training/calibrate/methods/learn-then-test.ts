@@ -14,10 +14,10 @@ const TARGETS: Readonly<Record<BoundTest['values'], readonly TargetKind[]>> = {
 }
 
 /**
- * Learn then Test with fixed-sequence testing (Angelopoulos et al. 2021, arXiv 2110.01052): thresholds
- * fixed in advance are tested one after the other from "all strong", each at level delta, and the last
- * one before the first failure is taken. The chance of taking one that breaks the promise is at most
- * delta, however many are tested.
+ * Learn then Test with fixed-sequence testing (Angelopoulos et al. 2021, arXiv 2110.01052): thresholds fixed
+ * in advance are tested one after the other from "all strong", each at level delta, and the last one before
+ * the first failure is chosen. The probability of choosing one that breaks the promise is at most delta,
+ * however many are tested.
  */
 export function learnThenTest(test: BoundTest): Method {
   return {
@@ -44,7 +44,7 @@ export function learnThenTest(test: BoundTest): Method {
   }
 }
 
-/** How many thresholds of the grid pass before the first that fails. */
+/** Number of thresholds of the grid that pass before the first failure. */
 export function passing(test: BoundTest, loss: PromisedLoss, grid: Float64Array): number {
   const options = {
     mean: loss.allowed,
@@ -59,7 +59,7 @@ export function passing(test: BoundTest, loss: PromisedLoss, grid: Float64Array)
 
 function refuseWeights(test: BoundTest, rows: CalibrationRows): void {
   if (!rows.weight) return
-  const expected = 'rows that count the same (betting takes weights)'
+  const expected = 'rows of equal weight (betting takes weights)'
   throw new WeirError('option_invalid', {
     option: `--method ${test.name}`,
     expected,
@@ -68,8 +68,8 @@ function refuseWeights(test: BoundTest, rows: CalibrationRows): void {
 }
 
 /**
- * A graded gain becomes -1, 0 or 1 by a seeded coin that keeps its mean, once for all thresholds: an exact
- * test of the rounded rows is then one of the graded rows.
+ * Replaces each fractional gain by -1, 0 or 1 at random (seeded) with the same mean, once for all thresholds:
+ * an exact test of the rounded rows is then also a test of the fractional ones.
  */
 function wholeGains(rows: CalibrationRows, { target, seed }: Problem): CalibrationRows {
   const random = createRandom(deriveSeed(seed, 'whole gains'))

@@ -6,8 +6,8 @@ import { gainOf } from '../rows.ts'
 import { allowedLoss } from '../target.ts'
 
 /**
- * The least strong share that keeps the quality on the calibration rows themselves. An estimate: such
- * a threshold falls short on new prompts about half the time. With a confidence, use learn-then-test.
+ * The smallest strong share that keeps the quality on the calibration rows themselves. This is an estimate:
+ * such a threshold falls short on new prompts about half the time. For a confidence use learn-then-test.
  */
 export const plugIn: Method = {
   name: 'plug-in',
@@ -36,7 +36,10 @@ export const plugIn: Method = {
   },
 }
 
-/** Last point, from all weak backwards, whose mean loss is within what is allowed: the least share that keeps it. */
+/**
+ * The last point, from all weak backwards, whose mean loss is within the allowed loss: the smallest share
+ * that keeps it.
+ */
 function leastShare(
   gain: Float64Array,
   weight: Float64Array | undefined,

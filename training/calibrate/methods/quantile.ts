@@ -2,7 +2,7 @@ import { candidateThresholds } from '../candidates.ts'
 import type { Method } from '../method.ts'
 import { targetOf } from '../target.ts'
 
-/** The threshold whose share of strong calls is nearest to the one asked for; of two as near, the cheaper. */
+/** The threshold whose strong share is nearest to the requested one; the cheaper of two that are equally near. */
 export const quantile: Method = {
   name: 'quantile',
   targets: ['strong-share'],

@@ -21,13 +21,16 @@ const methods: Method[] = [
   ...BOUND_TESTS.map(learnThenTest),
 ]
 
-/** Every way to choose a threshold; a new one is a file, a row above and thereby a case of the methods' contract. */
+/**
+ * Every method that chooses a threshold. A new one is a file and a row above, which also makes it a case of
+ * the contract suite.
+ */
 export const METHODS: readonly Method[] = methods
 
 /**
- * Adds a way to choose a threshold, which `--method` then knows by its name.
+ * Registers a method that chooses a threshold; `--method` then accepts its name.
  *
- * @throws option_invalid where the name is taken
+ * @throws option_invalid if the name is taken
  */
 export function registerMethod(method: Method): void {
   if (methods.some(({ name }) => name === method.name)) {
@@ -40,10 +43,10 @@ export function registerMethod(method: Method): void {
   methods.push(method)
 }
 
-/** Adds a test of a bounded mean, as the method `learn-then-test/<name>`. Throws `option_invalid` as well. */
+/** Registers a test of a bounded mean, as the method `learn-then-test/<name>`. Throws `option_invalid` as well. */
 export const registerBoundTest = (test: BoundTest): void => registerMethod(learnThenTest(test))
 
-/** The method asked for by name, else the default of the target on these rows. Throws `option_invalid`. */
+/** The method with that name, or the target's default for these rows. Throws `option_invalid`. */
 export function methodFor(target: ThresholdTarget, rows: CalibrationRows, name?: string): Method {
   const wanted = name ?? defaultMethod(target, rows)
   const able = METHODS.filter((method) => method.targets.includes(target.kind))
@@ -75,12 +78,12 @@ function defaultMethod(target: ThresholdTarget, rows: CalibrationRows): string {
   }
 }
 
-/** Share of rows that may be graded before rounding them costs more than the exact test gains. */
+/** Largest share of fractional gains at which rounding them costs less than the exact test gains. */
 const MOST_GRADED = 0.1
-/** On more rows the exact cut takes seconds, and the betting test is as good. */
+/** With more rows the exact cut takes seconds, and the betting test is as good. */
 const MOST_EXACT_ROWS = 50_000
 
-/** Whether nearly every row is a win, a loss or neither, and counts the same: then exact tests are best. */
+/** Whether nearly every gain is -1, 0 or 1 and all rows have the same weight: exact tests are best then. */
 function countable({ gain, weight }: CalibrationRows): boolean {
   if (weight || !gain || gain.length > MOST_EXACT_ROWS) return false
   const graded = gain.reduce((rows, value) => rows + (Number.isInteger(value) ? 0 : 1), 0)

@@ -5,12 +5,12 @@ import { fitBeta, fitPlatt } from './logistic-map.ts'
 
 type MapMethod = CalibrationMap['method']
 
-/** Every way to fit a map, the simplest first: of equals it is taken. */
+/** Every method to fit a map, the simplest first: it is chosen among equals. */
 const FITS: readonly {
   readonly method: MapMethod
   fit(winRate: Float64Array, y: Float64Array): CalibrationMap
 }[] = [
-  // win rates that need no map get Platt's at its neutral point: checked, so calibrated, and unchanged
+  // win rates that need no map get the neutral Platt map: known to be calibrated, and unchanged
   { method: 'identity', fit: () => ({ method: 'platt', slope: 1, intercept: 0 }) },
   { method: 'platt', fit: fitPlatt },
   { method: 'beta', fit: fitBeta },
@@ -19,7 +19,7 @@ const FITS: readonly {
 
 export interface MapFit {
   readonly map: CalibrationMap
-  /** how the map was fitted; `identity` where no fit was better than the win rates as they are */
+  /** how the map was fitted; `identity` if no fit was better than the unchanged win rates */
   readonly method: MapMethod
   /** cross-validated log-loss of each method */
   readonly logLoss: Readonly<Record<MapMethod, number>>
@@ -30,7 +30,7 @@ export interface FitOptions {
   readonly seed: number
 }
 
-/** The map with the least cross-validated log-loss, fitted on all rows. `y` is (1 + s - w) / 2, in [0, 1]. */
+/** The map with the lowest cross-validated log-loss, fitted on all rows. `y` is (1 + s - w) / 2, in [0, 1]. */
 export function fitCalibrationMap(
   winRate: Float64Array,
   y: Float64Array,
@@ -48,8 +48,8 @@ export function fitCalibrationMap(
 }
 
 /**
- * Each row's win rate calibrated by a map that was chosen and fitted without it: what a reliability
- * figure of the calibration may be reckoned on.
+ * Each row's win rate, calibrated by a map that was chosen and fitted without that row: calibration errors
+ * can be computed from these.
  */
 export function crossCalibrated(
   winRate: Float64Array,

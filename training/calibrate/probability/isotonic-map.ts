@@ -2,21 +2,24 @@ import type { CalibrationMap } from '../../../models/calibration-map.ts'
 
 interface Block {
   readonly rows: number
-  /** mean score and mean label of its rows */
+  /** mean score and mean label of the block's rows */
   readonly x: number
   readonly y: number
 }
 
-/** Rows at the labels' mean that each block is shrunk by: a block of ones is not certainty. */
+/**
+ * Number of rows at the overall mean label that each block is shrunk by, so that a block of ones does not
+ * become 1.
+ */
 const PRIOR_ROWS = 2
-/** Least slope between knots, so that the map rises strictly, and how far it rises before 0 and after 1. */
+/** Minimum slope between knots, which makes the map strictly increasing, and its total rise before 0 and after 1. */
 const LEAST_SLOPE = 1e-3
-/** Knots nearer than this are one: the graph works in float32. */
+/** Minimum distance between knots, since the graph computes in float32. */
 const LEAST_WIDTH = 1e-4
 
 /**
  * Isotonic regression by pooling adjacent violators (Ayer et al. 1955), interpolated between the blocks'
- * means and tilted to rise strictly: steps would make equal what the router tells apart.
+ * means and tilted to be strictly increasing: steps would make scores equal that the router distinguishes.
  */
 export function fitIsotonic(winRate: Float64Array, y: Float64Array): CalibrationMap {
   const order = Int32Array.from(winRate.keys()).sort((a, b) => winRate[a]! - winRate[b]!)
@@ -49,7 +52,7 @@ export function poolAdjacentViolators(blocks: readonly Block[]): Block[] {
   return kept
 }
 
-/** Equal scores are one block, whatever their labels. */
+/** Equal scores form one block, whatever their labels. */
 const violates = (before: Block, after: Block): boolean =>
   before.y >= after.y || before.x >= after.x
 
@@ -68,7 +71,10 @@ function merged(blocks: readonly Block[]): Block[] {
   return kept
 }
 
-/** From 0 to 1, in straight lines through the blocks' means; nearly flat outside the first and the last. */
+/**
+ * Knots from 0 to 1 through the blocks' means, to be joined linearly; nearly flat outside the first and the
+ * last block.
+ */
 function knots(blocks: readonly Block[]): { x: number[]; y: number[] } {
   const inner = blocks.filter(({ x }) => x > LEAST_WIDTH && x < 1 - LEAST_WIDTH)
   const first = inner[0] ?? { x: 0.5, y: 0.5 }
@@ -82,7 +88,7 @@ function knots(blocks: readonly Block[]): { x: number[]; y: number[] } {
   for (let k = 1; k < x.length; k++) {
     y[k] = Math.max(y[k]!, y[k - 1]! + LEAST_SLOPE * (x[k]! - x[k - 1]!))
   }
-  // what the tilt pushed out of [0, 1] is brought back, the order kept
+  // moves what the tilt pushed out of [0, 1] back inside, keeping the order
   const low = Math.min(0, y[0]!)
   const span = Math.max(1, y.at(-1)!) - low
   return { x, y: y.map((value) => (value - low) / span) }

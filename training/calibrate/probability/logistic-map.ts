@@ -1,9 +1,9 @@
 import type { CalibrationMap } from '../../../models/calibration-map.ts'
 
 const ITERATIONS = 60
-/** L2 towards the identity, in rows: keeps a fit on separable rows finite. */
+/** L2 penalty towards the identity, in rows: keeps the fit finite on separable rows. */
 const PRIOR_ROWS = 1
-/** Least slope: a map must rise. */
+/** Minimum slope, since a map must be increasing. */
 const LEAST = 1e-3
 const MARGIN = 1e-6
 
@@ -15,7 +15,7 @@ export function fitPlatt(winRate: Float64Array, y: Float64Array): CalibrationMap
   return { method: 'platt', slope: LEAST, intercept: flatIntercept(logit, LEAST, y) }
 }
 
-/** The beta map (Kull, Silva Filho and Flach 2017): a coefficient below 0 is taken out, as they do. */
+/** The beta map (Kull, Silva Filho and Flach 2017); as in the paper, a negative coefficient is removed. */
 export function fitBeta(winRate: Float64Array, y: Float64Array): CalibrationMap {
   const up = winRate.map(logOf)
   const down = winRate.map((p) => -logOf(1 - p))
@@ -32,7 +32,7 @@ export function fitBeta(winRate: Float64Array, y: Float64Array): CalibrationMap 
 
 const logOf = (p: number): number => Math.log(Math.max(p, MARGIN))
 
-/** Coefficients of the features and the intercept, last; `towards` is where the prior pulls the coefficients. */
+/** Coefficients of the features, then the intercept; the prior pulls the coefficients towards `towards`. */
 function fitLogistic(
   features: readonly Float64Array[],
   y: Float64Array,
@@ -74,7 +74,7 @@ function fitLogistic(
   return theta
 }
 
-/** The intercept of a map whose slope is fixed: that which gives the labels' mean. */
+/** The intercept, for a fixed slope, at which the mean prediction is the labels' mean. */
 function flatIntercept(logit: Float64Array, slope: number, y: Float64Array): number {
   const offset = logit.map((value) => slope * value)
   let mean = 0
@@ -91,7 +91,7 @@ function flatIntercept(logit: Float64Array, slope: number, y: Float64Array): num
   return (low + high) / 2
 }
 
-/** Cholesky, on the lower triangle of a positive definite matrix. */
+/** Solves a positive definite system by Cholesky, reading only the lower triangle. */
 function solve(matrix: readonly Float64Array[], right: Float64Array): Float64Array {
   const n = right.length
   const factor = matrix.map((row) => row.slice())

@@ -5,16 +5,16 @@ import { type CalibrationMap, calibrate } from '../../../models/calibration-map.
 import { reliabilityOf } from '../../evaluate/metrics/reliability.ts'
 import { crossCalibrated, fitCalibrationMap } from './fit.ts'
 
-/** Fewer labelled rows than this say too little of probabilities; the map stays as it was. */
+/** Minimum number of labelled rows for fitting probabilities; with fewer the map stays unchanged. */
 export const LEAST_PROBABILITY_ROWS = 200
 
-/** What probability calibration did; errors after it are out of fold. */
+/** Result of the probability calibration; errors after it are out of fold. */
 export const ProbabilityReport = Type.Object({
   method: Type.String(),
   rows: Type.Integer(),
   ece_before: Interval,
   ece_after: Interval,
-  /** what a perfectly calibrated router would show at this n, by chance alone */
+  /** the error that a perfectly calibrated router would show at this n, by chance alone */
   ece_perfect: Type.Number(),
   brier_before: Type.Number(),
   brier_after: Type.Number(),
@@ -23,7 +23,7 @@ export const ProbabilityReport = Type.Object({
 })
 export type ProbabilityReport = Type.Static<typeof ProbabilityReport>
 
-/** Fits the map on raw win rates and gains (s - w), and reports what it did. */
+/** Fits the map on raw win rates and gains (s - w), and reports its effect. */
 export function calibrateProbabilities(
   raw: Float64Array,
   gain: Float64Array,
@@ -54,14 +54,14 @@ export const calibrateAll = (map: CalibrationMap, raw: Float64Array): Float64Arr
 export interface CalibrationError {
   /** expected calibration error over 15 equal-mass bins, with its bootstrap interval */
   readonly ece: Interval
-  /** what a perfectly calibrated router would show at this n, by chance alone */
+  /** the error that a perfectly calibrated router would show at this n, by chance alone */
   readonly perfect: number
   readonly brier: number
 }
 
 const REPLICATES = 200
 
-/** How far win rates can be taken at their word, on rows that neither router nor map was fitted on. */
+/** Calibration error of win rates, on rows that neither the router nor the map was fitted on. */
 export function calibrationError(
   winRate: Float64Array,
   y: Float64Array,
@@ -83,7 +83,7 @@ export function calibrationError(
     replicates[run] = reliabilityOf(p, label).ece
   }
   replicates.sort()
-  // a resample adds its own noise once more, which the basic interval takes off again
+  // a resample adds noise a second time, which the basic interval subtracts again
   const at = (share: number): number => replicates[Math.round(share * (REPLICATES - 1))]!
   const low = Math.max(0, 2 * ece - at((1 + level) / 2))
   const high = Math.max(ece, 2 * ece - at((1 - level) / 2))

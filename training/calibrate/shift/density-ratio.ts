@@ -3,25 +3,25 @@ import type { Embeddings } from '../../../models/encoders/embeddings.ts'
 import { sourceOdds } from './source-classifier.ts'
 
 export interface DensityRatio {
-  /** n, averaging 1: how much likelier each calibration row is among the target prompts */
+  /** n, 1 on average: how much likelier each calibration row is among the target prompts */
   readonly weight: Float64Array
-  /** how many equally weighted rows the weighted ones are worth */
+  /** number of equally weighted rows that carry as much information as the weighted ones */
   readonly effective: number
-  /** rows whose ratio was cut at CLIP */
+  /** number of rows whose ratio was clipped to CLIP */
   readonly clipped: number
 }
 
-/** No row counts for more than this many. */
+/** Largest weight of a row. */
 export const CLIP = 10
-/** Below this share of effective rows, or this many, the shift is too large to vouch for. */
+/** If fewer rows, or a smaller share of rows, are effective, the shift is too large to correct. */
 const LEAST_SHARE = 0.1
 const LEAST_ROWS = 50
 
 /**
- * Weights that make the calibration rows look like the target prompts: p / (1 - p) of a classifier that
- * tells them apart on embeddings (Sugiyama et al. 2012, ch. 4), clipped.
+ * Weights that make the calibration rows resemble the target prompts: p / (1 - p) of a classifier that
+ * separates the two on embeddings (Sugiyama et al. 2012, ch. 4), clipped.
  *
- * @throws shift_too_large where too few calibration rows resemble the target prompts
+ * @throws shift_too_large if too few calibration rows resemble the target prompts
  */
 export async function densityRatio(
   calibration: Embeddings,
@@ -41,7 +41,7 @@ export async function densityRatio(
   }
   const n = weight.length
   const effective = (sum * sum) / squares
-  // where targets are unlike every calibration row, ratios are small everywhere: their mean should be near 1
+  // if the targets are unlike every calibration row, all ratios are small: their mean should be near 1
   const cover = sum / n
   if (effective < Math.max(LEAST_ROWS, LEAST_SHARE * n) || cover < 0.2) {
     throw new WeirError('shift_too_large', {

@@ -6,16 +6,16 @@ import { quantile } from '../methods/quantile.ts'
 import { sourceOdds } from './source-classifier.ts'
 import { classifierTest, kolmogorovSmirnov, type ShiftTest, stabilityIndex } from './two-sample.ts'
 
-/** What a bundle was calibrated on, as far as it remembers. */
+/** What a bundle stores about its calibration set. */
 export interface DriftReference {
   /** evenly spaced quantiles of the calibration win rates */
   readonly quantiles: readonly number[]
-  /** rows they stand for */
+  /** number of rows that the quantiles summarise */
   readonly rows: number
   readonly threshold: number
   /** the strong share it was calibrated to have */
   readonly share: number
-  /** embeddings of calibration prompts, where a log that holds them was given */
+  /** embeddings of calibration prompts, if a log that contains them was given */
   readonly embeddings?: Embeddings
 }
 
@@ -24,22 +24,25 @@ export interface DriftReport {
   /** population stability index of the win rates */
   readonly psi: number
   readonly ks: ShiftTest
-  /** of a classifier on embeddings; absent without the calibration prompts */
+  /** test of a classifier on embeddings; absent without the calibration prompts */
   readonly classifier?: ShiftTest
   readonly share: { readonly calibrated: number; readonly now: Interval }
-  /** the threshold that would give recent traffic the calibrated share again */
+  /** the threshold that would give the calibrated share on recent traffic */
   readonly recalibrated: { readonly threshold: number; readonly share: Interval }
   readonly verdict: 'stable' | 'moderate' | 'shifted'
 }
 
-/** The usual reading of the stability index. */
+/** Conventional thresholds of the stability index. */
 const PSI_MODERATE = 0.1
 const PSI_SHIFTED = 0.25
 const LEVEL = 0.01
-/** An AUC beyond this is a shift, whatever the number of rows; below, only a significant one is mentioned. */
+/** An AUC above this is a shift, whatever the number of rows; below, it is mentioned only if significant. */
 const AUC_SHIFTED = 0.65
 
-/** Recent traffic against the calibration set: has the mix of prompts changed, and what share goes strong now? */
+/**
+ * Compares recent traffic with the calibration set: did the mix of prompts change, and what share goes strong
+ * now?
+ */
 export async function measureDrift(
   reference: DriftReference,
   recent: { readonly winRate: Float64Array; readonly embeddings?: Embeddings },
@@ -75,7 +78,7 @@ export async function measureDrift(
   }
 }
 
-/** A large index on few rows may be chance, so it needs a significant distance beside it. */
+/** With few rows a large index may be chance, so a shift also needs a significant distance. */
 function verdictOf(
   psi: number,
   ks: ShiftTest,

@@ -3,22 +3,22 @@ import { concatenate, type Embeddings, takeRows } from '../../../models/encoders
 import { linearLogits } from '../../../models/families/linear-head.ts'
 import { fitLogistic } from '../../solver/logistic.ts'
 
-/** Log-odds that a row comes from the second sample, from a classifier that was not fitted on it. */
+/** Log-odds that a row comes from the second sample, predicted by a classifier that was not fitted on that row. */
 export interface SourceOdds {
-  /** n of the first sample, m of the second; even prior odds whatever their sizes */
+  /** n rows of the first sample, m of the second; prior odds are even whatever their sizes */
   readonly first: Float64Array
   readonly second: Float64Array
-  /** of each row, first sample then second: the fold that held it out */
+  /** the fold that held each row out, first sample before second */
   readonly fold: Int32Array
 }
 
 const FOLDS = 5
-/** L2 strengths tried, strongest first; the one with the least held-out log-loss is taken. */
+/** L2 strengths to try, strongest first; the one with the lowest held-out log-loss is chosen. */
 const STRENGTHS = [100, 30, 10, 3, 1]
 
 /**
- * Tells two samples of embeddings apart by cross-fitted logistic regression: the probabilistic
- * classifier behind a density ratio and a classifier two-sample test (Lopez-Paz and Oquab 2017).
+ * Separates two samples of embeddings by cross-fitted logistic regression: the probabilistic classifier
+ * behind a density ratio and a classifier two-sample test (Lopez-Paz and Oquab 2017).
  */
 export async function sourceOdds(
   first: Embeddings,

@@ -1,15 +1,15 @@
 import { normalCdf } from '../../../core/stats/normal.ts'
 import type { SourceOdds } from './source-classifier.ts'
 
-/** A statistic of how far two samples differ and the probability of one as large by chance. */
+/** A statistic of the distance between two samples, and the probability of one as large by chance. */
 export interface ShiftTest {
   readonly statistic: number
   readonly p: number
 }
 
 /**
- * Population stability index over the reference's tenths: sum of (a - b) ln(a / b). Under .1 is read as
- * stable, over .25 as shifted.
+ * Population stability index over the reference's deciles: sum of (a - b) ln(a / b). By convention, below .1
+ * is stable and above .25 shifted.
  */
 export function stabilityIndex(reference: Float64Array, recent: Float64Array): number {
   const cuts = quantiles(reference, 11).slice(1, -1)
@@ -20,7 +20,7 @@ export function stabilityIndex(reference: Float64Array, recent: Float64Array): n
       while (bin < cuts.length && value >= cuts[bin]!) bin++
       counts[bin]!++
     }
-    // half a row more in each, so that an empty bin is finite
+    // adds half a row to each bin, so that an empty bin gives a finite term
     return counts.map((count) => (count + 0.5) / (values.length + 0.5 * counts.length))
   }
   const before = shares(reference)
@@ -29,7 +29,7 @@ export function stabilityIndex(reference: Float64Array, recent: Float64Array): n
   }, 0)
 }
 
-/** Kolmogorov-Smirnov on two samples; `rows` is how many the reference stands for, where it is a summary. */
+/** Two-sample Kolmogorov-Smirnov test; `rows` is the number of rows the reference summarises, if it is a summary. */
 export function kolmogorovSmirnov(
   reference: Float64Array,
   recent: Float64Array,
@@ -66,8 +66,8 @@ function kolmogorovTail(x: number): number {
 }
 
 /**
- * Classifier two-sample test (Lopez-Paz and Oquab 2017): the AUC with which a cross-fitted classifier tells
- * the samples apart, averaged over its folds; one-sided against .5 by the rank sum's variance.
+ * Classifier two-sample test (Lopez-Paz and Oquab 2017): the AUC of a cross-fitted classifier that separates
+ * the samples, averaged over its folds; one-sided test against .5 with the rank sum's variance.
  */
 export function classifierTest(odds: SourceOdds): ShiftTest {
   const n = odds.first.length
@@ -114,7 +114,7 @@ function lowerBound(
   return low
 }
 
-/** `count` evenly spaced quantiles from the least to the largest, interpolated. */
+/** `count` evenly spaced quantiles from the smallest to the largest value, interpolated. */
 export function quantiles(values: Float64Array, count: number): number[] {
   const sorted = values.slice().sort()
   const last = sorted.length - 1
