@@ -19,8 +19,15 @@ const builtWorkers: Plugin = {
   },
 }
 
+/** The package's own name means its source: for examples/*.test.ts. */
+const OURS = [
+  { find: /^weir-router$/, replacement: resolve(import.meta.dirname, 'index.ts') },
+  { find: /^weir-router\/testing$/, replacement: resolve(import.meta.dirname, 'testing/index.ts') },
+]
+
 export default defineConfig({
   plugins: [builtWorkers],
+  resolve: { alias: OURS },
   test: {
     pool: 'forks',
     // vitest leaves a core free, which on two cores means one file at a time
@@ -31,7 +38,12 @@ export default defineConfig({
       { extends: true, test: { name: 'alone', include: ALONE } },
       {
         extends: true,
-        test: { name: 'together', include: ['test/**/*.test.ts'], exclude: ALONE, isolate: false },
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts', 'examples/*.test.ts'],
+          exclude: ALONE,
+          isolate: false,
+        },
       },
     ],
   },

@@ -11,6 +11,7 @@ import { type Dataset, openDataset } from './dataset/dataset.ts'
 import { replaceFolder } from './dataset/folder.ts'
 import { type DatasetManifest, isDataset, SourceDigests } from './dataset/manifest.ts'
 import { feedbackRow } from './readers/weir-log.ts'
+import { isKnownToThreads } from './readers.ts'
 import type { Decisions } from './rows/reader.ts'
 import { RejectsFile } from './rows/rejects-file.ts'
 import type { RowBlock } from './rows/row-block.ts'
@@ -157,7 +158,8 @@ async function* blocksOf(
   seed: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<RowBlock> {
-  if (log.lines && source.size >= THREADS_FROM_BYTES) {
+  const threads = source.size >= THREADS_FROM_BYTES && isKnownToThreads(log.spec.format)
+  if (log.lines && threads) {
     await log.close()
     yield* readLinesInThreads(source, log.spec, seed)
     return

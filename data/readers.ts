@@ -8,8 +8,7 @@ import { weirLogReader } from './readers/weir-log.ts'
 import { wideReader } from './readers/wide.ts'
 import type { RawRecord, Reader } from './rows/reader.ts'
 
-/** Every known layout, the more particular before the more general. */
-export const READERS: readonly Reader[] = [
+const readers: Reader[] = [
   weirLogReader,
   arenaKaggleReader,
   arenaConversationReader,
@@ -19,6 +18,28 @@ export const READERS: readonly Reader[] = [
   routerBenchReader,
   wideReader,
 ]
+
+/** Every known layout, the more particular before the more general. */
+export const READERS: readonly Reader[] = readers
+
+const ours = new Set(readers.map(({ name }) => name))
+
+/** Whether threads know the layout: they do not see what `registerReader` adds, which this thread reads alone. */
+export const isKnownToThreads = (format: string): boolean => ours.has(format)
+
+/**
+ * Adds a log layout, asked before those that Weir knows; `checkReader` of `weir-router/testing` says whether it
+ * keeps the contract.
+ *
+ * @throws option_invalid where the name is taken
+ */
+export function registerReader(reader: Reader): void {
+  if (readers.some(({ name }) => name === reader.name)) {
+    const expected = 'a layout with a new name'
+    throw new WeirError('option_invalid', { option: 'reader', expected, got: reader.name })
+  }
+  readers.unshift(reader)
+}
 
 /**
  * The layout of a file, from its first records or by name. Throws `column_missing` where it is nearly a

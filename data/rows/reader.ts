@@ -101,7 +101,7 @@ export interface ReaderSettings {
   readonly decisions?: Decisions
 }
 
-/** A known layout of rows. Every one passes `test/data/reader-contract.ts`. */
+/** A known layout of rows. Every one passes `testing/reader-contract.ts`. */
 export interface Reader {
   readonly name: string
   /** The columns it cannot do without. */

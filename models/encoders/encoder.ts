@@ -26,7 +26,7 @@ export interface Encoded {
 
 /**
  * What turns prompts into embeddings. Deterministic: a prompt's row is the same alone or in any batch.
- * Every implementation passes `test/models/encoder-contract.ts`.
+ * Every implementation passes `testing/encoder-contract.ts`.
  */
 export interface Encoder {
   readonly spec: EncoderSpec

@@ -34,7 +34,7 @@ export interface HeldRows {
 /**
  * A router family's forward pass. The learned state comes from training/; this says what it computes,
  * plainly (`forward`), as an ONNX graph (`graph`), and, where the head is linear, folded (`fold`).
- * Every family passes `test/models/family-contract.ts`.
+ * Every family passes `testing/family-contract.ts`.
  */
 export interface Family {
   readonly name: string

@@ -3,7 +3,7 @@ import type { FeedbackRecord } from '../decision-record.ts'
 /**
  * Where feedback is kept. Where one source rates one model's answer several times, the latest rating counts, by
  * the time it was given, in whatever order they arrive; so a repeated delivery changes nothing. Both
- * implementations pass `test/records/feedback/store-contract.ts`.
+ * implementations pass `testing/feedback-store-contract.ts`.
  */
 export interface FeedbackStore {
   /** Resolves once it is on disk. @throws log_unavailable, store_unavailable */

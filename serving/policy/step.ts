@@ -71,7 +71,7 @@ export interface StepState extends Limited {
  * One way of deciding. The pipeline asks the steps in order, and the first plan is the request's. A step
  * serves no closed model, decides the same of the same request, and throws for no request, however odd.
  * Steps are also asked what they would have decided had a percentage split fallen otherwise, so they change
- * nothing in `decide`, only in `decided`. `test/serving/policy/step-contract.ts` holds each step to that.
+ * nothing in `decide`, only in `decided`. `testing/step-contract.ts` holds each step to that.
  */
 export interface Step {
   decide(state: StepState): StepResult | Promise<StepResult>

@@ -26,6 +26,29 @@ const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '
 /** The HTTP application, not yet listening; tests call it through `inject()`. */
 export function buildApp(services: Services): FastifyInstance {
   const app = bareApp(services)
+  addEndpoints(app, services)
+  addHealthRoutes(app, services)
+  addMetricsRoute(app, services)
+  const document = openApiDocument(services.gateway !== undefined, services.policies?.stepNames)
+  const documentText = JSON.stringify(document)
+  const page = docsPage(document)
+  app.get('/openapi.json', (_, reply) => {
+    reply.header('content-type', 'application/json; charset=utf-8').send(documentText)
+  })
+  app.get('/docs', (_, reply) => {
+    reply
+      .header('content-type', 'text/html; charset=utf-8')
+      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .send(page)
+  })
+  return app
+}
+
+/**
+ * The endpoints that clients call, with what is checked before each: the key, the load and the rate. In an
+ * application of ours and, under its prefix, in somebody else's.
+ */
+export function addEndpoints(app: FastifyInstance, services: Services): void {
   const { gate, keys, rateLimit, ratePerMinute } = services
   app.decorateRequest('caller', null as unknown as KeyHolder)
   // callback style: a promise per request costs more than all of this
@@ -33,7 +56,7 @@ export function buildApp(services: Services): FastifyInstance {
     let waiting: Promise<void> | undefined
     try {
       request.caller = ANYONE
-      const path = request.routeOptions.url
+      const path = request.routeOptions.url?.slice(app.prefix.length)
       if (path !== undefined && !OPEN_PATHS.has(path)) {
         if (keys) request.caller = keys.holder(request.headers.authorization)
         if (request.method === 'POST') {
@@ -63,39 +86,26 @@ export function buildApp(services: Services): FastifyInstance {
     addPassedRoute(app, services, services.gateway, 'responses')
     addPassedRoute(app, services, services.gateway, 'embeddings')
   }
-  addHealthRoutes(app, services)
-  addMetricsRoute(app, services)
-  const document = openApiDocument(services.gateway !== undefined, services.policies?.stepNames)
-  const documentText = JSON.stringify(document)
-  const page = docsPage(document)
-  app.get('/openapi.json', (_, reply) => {
-    reply.header('content-type', 'application/json; charset=utf-8').send(documentText)
-  })
-  app.get('/docs', (_, reply) => {
-    reply
-      .header('content-type', 'text/html; charset=utf-8')
-      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
-      .send(page)
-  })
-  return app
 }
 
 /** What an application needs to refuse requests; the port of a primary process counts none. */
 export type BareServices = Pick<Services, 'onBug'> & Partial<Pick<Services, 'metrics'>>
 
-/** An application with what all of them share: limits, JSON bodies only, errors in one shape. */
-export function bareApp(services: BareServices): FastifyInstance {
-  const refuse = (
-    error: unknown,
-    request: FastifyRequest,
-    send: (answer: ErrorAnswer) => void,
-  ): void => {
+type Refuse = (error: unknown, request: FastifyRequest, send: (answer: ErrorAnswer) => void) => void
+
+const refuser =
+  ({ metrics, onBug }: BareServices): Refuse =>
+  (error, request, send) => {
     const facts = requestFacts(request)
     const answer = errorAnswer(error, facts)
-    if (answer.status === 500) services.onBug(error, facts)
-    services.metrics?.refused(answer.body.error.code)
+    if (answer.status === 500) onBug(error, facts)
+    metrics?.refused(answer.body.error.code)
     send(answer)
   }
+
+/** An application of ours without endpoints: limits, JSON and nothing else, errors in one shape. */
+export function bareApp(services: BareServices): FastifyInstance {
+  const refuse = refuser(services)
   const app = fastify({
     bodyLimit: BODY_LIMIT,
     logger: false,
@@ -112,26 +122,36 @@ export function bareApp(services: BareServices): FastifyInstance {
     },
     clientErrorHandler: answerBrokenRequest,
   })
-  app.decorateRequest('bodyText', '')
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    try {
-      request.bodyText = body as string
-      done(null, parseJsonBody(body as string))
-    } catch (error) {
-      done(error as Error)
-    }
-  })
-  app.setValidatorCompiler(compileValidator)
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    refuse(error, request, (answer) => sendError(reply, answer))
-  })
+  addConventions(app, services)
   app.setNotFoundHandler((request, reply) => {
     const { method, path } = requestFacts(request)
     const error = new WeirError('route_not_found', { method, path })
     refuse(error, request, (answer) => sendError(reply, answer))
   })
   return app
+}
+
+/** How bodies are read and checked, and errors answered, in this instance and those under it. */
+export function addConventions(app: FastifyInstance, services: BareServices): void {
+  const refuse = refuser(services)
+  app.decorateRequest('bodyText', '')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string', bodyLimit: BODY_LIMIT },
+    (request, body, done) => {
+      try {
+        request.bodyText = body as string
+        done(null, parseJsonBody(body as string))
+      } catch (error) {
+        done(error as Error)
+      }
+    },
+  )
+  app.setValidatorCompiler(compileValidator)
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    refuse(error, request, (answer) => sendError(reply, answer))
+  })
 }
 
 function sendError(reply: FastifyReply, { status, body, retryAfter }: ErrorAnswer): void {

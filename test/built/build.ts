@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
@@ -18,6 +19,9 @@ const PROJECT = join(import.meta.dirname, 'tsconfig.json')
 /** What test/built/tsconfig.json compiles, and what says how. */
 const SOURCES = [
   ...[
+    'index.ts',
+    'testing',
+    'examples',
     'core',
     'records',
     'data',
@@ -58,6 +62,8 @@ function compile(folder: string): void {
   // types are checked by `npm run types`
   execFileSync(process.execPath, [tsc, '-p', PROJECT, '--noCheck', '--outDir', draft])
   copyFileSync(join(ROOT, 'package.json'), join(draft, 'package.json'))
+  // the package's exports lie in dist/: the examples import them by the package's own name
+  symlinkSync('.', join(draft, 'dist'))
   try {
     renameSync(draft, folder)
   } catch (error) {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
 import { explainPolicy } from '../../scripts/cli/explain-policy.ts'
 import { checkPolicy } from '../../serving/policy/check.ts'
-import { requestOf } from '../serving/policy/step-contract.ts'
+import { requestOf } from '../../testing/step-contract.ts'
 
 const explain = async (example: string, text: string, bundle?: string) => {
   const path = `docs/examples/${example}.yaml`

@@ -22,7 +22,7 @@ export interface Choice extends Omit<HowChosen, 'method'> {
   readonly threshold: number
 }
 
-/** A method that chooses a threshold. Every method passes `test/training/calibrate/method-contract.ts`. */
+/** A method that chooses a threshold. Every method passes `testing/method-contract.ts`. */
 export interface Method {
   readonly name: string
   readonly targets: readonly TargetKind[]

@@ -7,7 +7,7 @@ import { routerBenchReader } from '../../../data/readers/router-bench.ts'
 import { weirLogReader } from '../../../data/readers/weir-log.ts'
 import { wideReader } from '../../../data/readers/wide.ts'
 import { findReader, READERS } from '../../../data/readers.ts'
-import { checkReader, type ReaderCase } from '../reader-contract.ts'
+import { checkReader, type ReaderCase } from '../../../testing/reader-contract.ts'
 
 const kaggle = (prompt: string, a: string, b: string, tie: string) => ({
   id: '1',

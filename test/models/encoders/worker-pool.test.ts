@@ -10,7 +10,7 @@ import {
   type EncodeWorkerOptions,
   startEncodeWorkers,
 } from '../../../models/encoders/worker/pool.ts'
-import { describeEncoderContract } from '../encoder-contract.ts'
+import { describeEncoderContract } from '../../../testing/encoder-contract.ts'
 import { writeTinyModel } from './hf/tiny-model.ts'
 
 let folder: string

@@ -9,7 +9,7 @@ import { mf } from '../../../models/families/mf.ts'
 import { mlp } from '../../../models/families/mlp.ts'
 import { familyNames, loadFamily, registerFamily } from '../../../models/families/registry.ts'
 import { sw } from '../../../models/families/sw.ts'
-import { describeFamilyContract, randomEmbeddings } from '../family-contract.ts'
+import { describeFamilyContract, randomEmbeddings } from '../../../testing/family-contract.ts'
 
 const random = createRandom(4)
 const tensor = (...shape: number[]): Tensor => ({

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openFeedbackStore } from '../../../records/feedback/open-store.ts'
+import { storeContract, word, wordsOf } from '../../../testing/feedback-store-contract.ts'
 import { built } from '../../built/build.ts'
-import { storeContract, word, wordsOf } from './store-contract.ts'
 
 const DEBIAN = '/usr/lib/postgresql'
 const bin = existsSync(DEBIAN)

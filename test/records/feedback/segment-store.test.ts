@@ -7,8 +7,8 @@ import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
 import { openFeedbackStore } from '../../../records/feedback/open-store.ts'
+import { storeContract, wordsOf } from '../../../testing/feedback-store-contract.ts'
 import { built } from '../../built/build.ts'
-import { storeContract, wordsOf } from './store-contract.ts'
 
 let root: string
 beforeAll(async () => {

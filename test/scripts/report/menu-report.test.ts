@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { renderMenu } from '../../../scripts/report/menu-report.ts'
+import { simulate } from '../../../testing/simulated-rows.ts'
 import { targetMenu } from '../../../training/calibrate/menu.ts'
-import { simulate } from '../../training/calibrate/simulated.ts'
 
 it('the target table’s page has a line a threshold, its bound, and no text that becomes markup', () => {
   const rows = simulate({ rows: 600, seed: 4 })

@@ -9,8 +9,8 @@ import { STEP_NAMES } from '../../../serving/gateway/contracts.ts'
 import { policyFaults } from '../../../serving/policy/check.ts'
 import { type AddedStep, policySteps } from '../../../serving/policy/registry.ts'
 import { skip } from '../../../serving/policy/step.ts'
+import { describeStepContract } from '../../../testing/step-contract.ts'
 import { type GatewayApp, gatewayApp, user } from '../gateway/gateway-app.ts'
-import { describeStepContract } from './step-contract.ts'
 
 const Shouting = Type.Object({ route: Type.String() }, { additionalProperties: false })
 

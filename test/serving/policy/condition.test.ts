@@ -4,7 +4,7 @@ import { checkPolicy } from '../../../serving/policy/check.ts'
 import { LANGUAGES, openLanguageOf } from '../../../serving/policy/condition.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
 import type { PolicyServices } from '../../../serving/policy/step.ts'
-import { fakeRouter, requestOf } from './step-contract.ts'
+import { fakeRouter, requestOf } from '../../../testing/step-contract.ts'
 
 const planning = {
   signal: new AbortController().signal,

@@ -11,7 +11,7 @@ import type {
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
 import { UpstreamError } from '../../../serving/upstreams/failure.ts'
-import { requestOf } from './step-contract.ts'
+import { requestOf } from '../../../testing/step-contract.ts'
 
 const POLICY = `
 version: 1

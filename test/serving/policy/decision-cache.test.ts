@@ -3,7 +3,7 @@ import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import type { LearnedRouter } from '../../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
-import { fakeRouter, requestOf } from './step-contract.ts'
+import { fakeRouter, requestOf } from '../../../testing/step-contract.ts'
 
 const planning = {
   signal: new AbortController().signal,

@@ -3,7 +3,7 @@ import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
 import type { PolicyServices } from '../../../serving/policy/step.ts'
-import { fakeRouter, requestOf } from './step-contract.ts'
+import { fakeRouter, requestOf } from '../../../testing/step-contract.ts'
 
 const FILE = `version: 1
 models:

@@ -15,7 +15,7 @@ import {
 } from '../../../serving/policy/live-policies.ts'
 import { EncoderPool } from '../../../serving/policy/text-readers.ts'
 
-import { fakeRouter, requestOf } from './step-contract.ts'
+import { fakeRouter, requestOf } from '../../../testing/step-contract.ts'
 
 const MODELS = 'version: 1\nmodels: { strong: {}, weak: {} }\n'
 const LEARNED = `${MODELS}learned: {}\ndefault: weak\n`

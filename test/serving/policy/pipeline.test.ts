@@ -4,7 +4,7 @@ import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts
 import { assertPolicyFits, checkPolicy } from '../../../serving/policy/check.ts'
 
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
-import { fakeRouter, HEAD, requestOf } from './step-contract.ts'
+import { fakeRouter, HEAD, requestOf } from '../../../testing/step-contract.ts'
 
 const EXAMPLE = 'docs/examples/policy.yaml'
 const text = await readFile(EXAMPLE, 'utf8')

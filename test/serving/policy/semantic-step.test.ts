@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
 import type { SemanticIndex } from '../../../serving/policy/semantic.ts'
-import { HEAD, requestOf } from './step-contract.ts'
+import { HEAD, requestOf } from '../../../testing/step-contract.ts'
 
 const FILE = `${HEAD}
 default: private

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { STEP_NAMES, type StepName } from '../../../serving/gateway/contracts.ts'
-import { describeStepContract, fakeRouter, type StepCase } from './step-contract.ts'
+import { describeStepContract, fakeRouter, type StepCase } from '../../../testing/step-contract.ts'
 
 const semantic = {
   remote: false,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { WeirError } from '../../../core/errors.ts'
+import { simulate } from '../../../testing/simulated-rows.ts'
 import { calibrateThreshold } from '../../../training/calibrate/threshold.ts'
-import { simulate } from './simulated.ts'
 
 const target = { kind: 'max-loss', loss: 0.01, confidence: 0.99 } as const
 

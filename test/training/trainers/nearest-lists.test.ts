@@ -2,12 +2,12 @@ import { expect, it } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
 import type { HeadWeights } from '../../../models/families/family.ts'
 import { knn } from '../../../models/families/knn.ts'
+import { randomEmbeddings } from '../../../testing/family-contract.ts'
 import {
   kernelWeights,
   listedWinRates,
   nearestLists,
 } from '../../../training/trainers/neighbours/knn.ts'
-import { randomEmbeddings } from '../../models/family-contract.ts'
 
 it.each(['dense', 'sparse'] as const)(
   'listed neighbours of %s rows give knn’s own win rates',

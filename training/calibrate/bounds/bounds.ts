@@ -10,7 +10,7 @@ export interface TestOptions {
 /**
  * A test of the hypothesis "the mean is above `mean`", valid for any n if values in [low, high] are
  * independent (or in random order), with no other assumption. Every test passes
- * `test/training/calibrate/bound-contract.ts`.
+ * `testing/bound-contract.ts`.
  */
 export interface BoundTest {
   readonly name: string

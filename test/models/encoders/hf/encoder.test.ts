@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DenseEmbeddings } from '../../../../models/encoders/embeddings.ts'
 import type { Encoder } from '../../../../models/encoders/encoder.ts'
 import { makeHf, openHf } from '../../../../models/encoders/hf/encoder.ts'
-import { describeEncoderContract } from '../../encoder-contract.ts'
+import { describeEncoderContract } from '../../../../testing/encoder-contract.ts'
 import {
   CLS,
   EMBEDDINGS,

@@ -6,8 +6,8 @@ import { WeirError } from '../../../../core/errors.ts'
 import type { EncoderArtifact } from '../../../../models/encoders/encoder.ts'
 import { joinEncoders } from '../../../../models/encoders/joined.ts'
 import { loadEncoder } from '../../../../models/encoders/registry.ts'
+import { describeEncoderContract } from '../../../../testing/encoder-contract.ts'
 import { fitLexical } from '../../../../training/lexical/fit.ts'
-import { describeEncoderContract } from '../../encoder-contract.ts'
 
 const TRAIN = [
   'What is the capital of France?',

@@ -3,7 +3,7 @@ import type { DenseEmbeddings } from '../../../../models/encoders/embeddings.ts'
 import type { EncoderArtifact } from '../../../../models/encoders/encoder.ts'
 import { makeOpenAi, openOpenAi } from '../../../../models/encoders/openai/encoder.ts'
 import type { OpenAiSettings } from '../../../../models/encoders/openai/settings.ts'
-import { describeEncoderContract } from '../../encoder-contract.ts'
+import { describeEncoderContract } from '../../../../testing/encoder-contract.ts'
 import {
   type Fault,
   type FaultyServer,

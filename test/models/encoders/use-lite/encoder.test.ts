@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DenseEmbeddings } from '../../../../models/encoders/embeddings.ts'
 import type { EncoderArtifact } from '../../../../models/encoders/encoder.ts'
 import { makeUseLite, openUseLite } from '../../../../models/encoders/use-lite/encoder.ts'
-import { describeEncoderContract } from '../../encoder-contract.ts'
+import { describeEncoderContract } from '../../../../testing/encoder-contract.ts'
 
 const installed = (() => {
   try {

@@ -9,7 +9,7 @@ import type { EncoderArtifact } from '../../../../models/encoders/encoder.ts'
 import { loadEncoder } from '../../../../models/encoders/registry.ts'
 import { makeUseLite } from '../../../../models/encoders/use-lite/encoder.ts'
 import { makeUseLiteStatic } from '../../../../models/encoders/use-lite/static.ts'
-import { describeEncoderContract } from '../../encoder-contract.ts'
+import { describeEncoderContract } from '../../../../testing/encoder-contract.ts'
 
 const installed = (() => {
   try {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { clopperPearsonUpper } from '../../../../core/stats/intervals.ts'
+import { describeBoundTest, EDGES, rejections } from '../../../../testing/bound-contract.ts'
 import { betting, bettingPlugIn } from '../../../../training/calibrate/bounds/betting.ts'
 import { empiricalBernsteinUpper } from '../../../../training/calibrate/bounds/empirical-bernstein.ts'
 import {
@@ -12,7 +13,6 @@ import {
   pairedExact,
 } from '../../../../training/calibrate/bounds/paired-exact.ts'
 import { BOUND_TESTS } from '../../../../training/calibrate/bounds/registry.ts'
-import { describeBoundTest, EDGES, rejections } from '../bound-contract.ts'
 
 for (const test of BOUND_TESTS) describeBoundTest(test)
 

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { describeMethod } from '../../../../testing/method-contract.ts'
+import { simulate } from '../../../../testing/simulated-rows.ts'
 import type { Method } from '../../../../training/calibrate/method.ts'
 import {
   METHODS,
@@ -7,8 +9,6 @@ import {
   registerMethod,
 } from '../../../../training/calibrate/methods/registry.ts'
 import { calibrateThreshold } from '../../../../training/calibrate/threshold.ts'
-import { describeMethod } from '../method-contract.ts'
-import { simulate } from '../simulated.ts'
 
 // a copy: methods that a test registers are no part of it
 for (const method of [...METHODS]) describeMethod(method)

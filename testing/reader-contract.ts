@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { LogRow, RawRecord, Reader, Reject } from '../../data/rows/reader.ts'
+import type { LogRow, RawRecord, Reader, Reject } from '../data/rows/reader.ts'
 
 export interface ReaderCase {
   readonly reader: Reader

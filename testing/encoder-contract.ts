@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Embeddings } from '../../models/encoders/embeddings.ts'
-import type { Encoded, Encoder } from '../../models/encoders/encoder.ts'
+import type { Embeddings } from '../models/encoders/embeddings.ts'
+import type { Encoded, Encoder } from '../models/encoders/encoder.ts'
 
 /** How closely a prompt's row must agree with itself in another batch. */
 export type Tolerance = { readonly absolute: number } | { readonly cosine: number }

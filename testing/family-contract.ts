@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createRandom } from '../../core/random.ts'
-import { openGraphHead } from '../../models/bundle/graph-head.ts'
-import type { NeighbourRows } from '../../models/bundle/neighbours-file.ts'
-import { explainLinear, explainNeighbours } from '../../models/decision/explain.ts'
-import { type Embeddings, takeRows } from '../../models/encoders/embeddings.ts'
-import type { Family, HeadWeights, Pair } from '../../models/families/family.ts'
-import type { Scores } from '../../models/families/linear-head.ts'
-import { scoreLinear } from '../../models/families/linear-head.ts'
-import { encodeOnnx } from '../../models/onnx/encode.ts'
+import { createRandom } from '../core/random.ts'
+import { openGraphHead } from '../models/bundle/graph-head.ts'
+import type { NeighbourRows } from '../models/bundle/neighbours-file.ts'
+import { explainLinear, explainNeighbours } from '../models/decision/explain.ts'
+import { type Embeddings, takeRows } from '../models/encoders/embeddings.ts'
+import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
+import type { Scores } from '../models/families/linear-head.ts'
+import { scoreLinear } from '../models/families/linear-head.ts'
+import { encodeOnnx } from '../models/onnx/encode.ts'
 
 export interface FamilyCase {
   readonly family: Family

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { createRandom, type Random } from '../../../core/random.ts'
-import type { BoundTest } from '../../../training/calibrate/bounds/bounds.ts'
+import { createRandom, type Random } from '../core/random.ts'
+import type { BoundTest } from '../training/calibrate/bounds/bounds.ts'
 
 /** A world at the edge of the promise: values whose true mean is exactly `mean`. */
 export interface Edge {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { WeirError } from '../../../core/errors.ts'
-import type { Method } from '../../../training/calibrate/method.ts'
-import type { CalibrationRows } from '../../../training/calibrate/rows.ts'
-import type { TargetKind, ThresholdTarget } from '../../../training/calibrate/target.ts'
-import { calibrateThreshold } from '../../../training/calibrate/threshold.ts'
-import { simulate } from './simulated.ts'
+import { WeirError } from '../core/errors.ts'
+import type { Method } from '../training/calibrate/method.ts'
+import type { CalibrationRows } from '../training/calibrate/rows.ts'
+import type { TargetKind, ThresholdTarget } from '../training/calibrate/target.ts'
+import { calibrateThreshold } from '../training/calibrate/threshold.ts'
+import { simulate } from './simulated-rows.ts'
 
 /** One target of every kind that a method may be asked for, loose enough for 4,000 simulated rows. */
 export function targetFor(kind: TargetKind, method: string): ThresholdTarget {

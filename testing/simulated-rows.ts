@@ -1,5 +1,5 @@
-import { createRandom } from '../../../core/random.ts'
-import type { CalibrationRows } from '../../../training/calibrate/rows.ts'
+import { createRandom } from '../core/random.ts'
+import type { CalibrationRows } from '../training/calibrate/rows.ts'
 
 export interface World {
   readonly rows: number

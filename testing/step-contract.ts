@@ -1,18 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { WeirError } from '../../../core/errors.ts'
-import type { Decision, RouteRequest } from '../../../models/decision/decision.ts'
-import { requestText } from '../../../models/decision/route-request.ts'
-import type { GatewayRequest, Planning } from '../../../serving/gateway/contracts.ts'
-import { checkPolicy } from '../../../serving/policy/check.ts'
-import type { LearnedRouter } from '../../../serving/policy/learned-router.ts'
-import {
-  makeSteps,
-  type NamedStep,
-  runSteps,
-  stateMaker,
-} from '../../../serving/policy/pipeline.ts'
-import type { PolicySteps } from '../../../serving/policy/registry.ts'
-import type { PolicyServices, Step, StepPlan, StepResult } from '../../../serving/policy/step.ts'
+import { WeirError } from '../core/errors.ts'
+import type { Decision, RouteRequest } from '../models/decision/decision.ts'
+import { requestText } from '../models/decision/route-request.ts'
+import type { GatewayRequest, Planning } from '../serving/gateway/contracts.ts'
+import { checkPolicy } from '../serving/policy/check.ts'
+import type { LearnedRouter } from '../serving/policy/learned-router.ts'
+import { makeSteps, type NamedStep, runSteps, stateMaker } from '../serving/policy/pipeline.ts'
+import type { PolicySteps } from '../serving/policy/registry.ts'
+import type { PolicyServices, Step, StepPlan, StepResult } from '../serving/policy/step.ts'
 
 export interface StepCase {
   /** the step's name in the registry */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { FeedbackRecord } from '../../../records/decision-record.ts'
-import type { FeedbackStore } from '../../../records/feedback/store.ts'
+import type { FeedbackRecord } from '../records/decision-record.ts'
+import type { FeedbackStore } from '../records/feedback/store.ts'
 
 export const word = (more: Partial<FeedbackRecord> = {}): FeedbackRecord => ({
   object: 'feedback',

@@ -1,0 +1,12 @@
+/** What a router is: bundles, encoders, families and decisions. */
+export type { Manifest } from './bundle/manifest.ts'
+export type { Decision, Explanation, RouteRequest } from './decision/decision.ts'
+export type { Embeddings } from './encoders/embeddings.ts'
+export type { Encoded, Encoder, EncoderArtifact, EncoderSpec } from './encoders/encoder.ts'
+export { type EncoderKind, registerEncoder } from './encoders/registry.ts'
+export type { Family, GraphInput, HeadWeights, HeldRows, Pair, Tensor } from './families/family.ts'
+export type { LinearHead, Scores } from './families/linear-head.ts'
+export { registerFamily } from './families/registry.ts'
+export type { OnnxModel } from './onnx/model.ts'
+export type { Price } from './prices.ts'
+export { loadRouter, type Router, type RouterOptions, type RouterScores } from './router.ts'

@@ -1,0 +1,6 @@
+/** A server from code. */
+export type { ServeConfig } from './server/config.ts'
+export { type RunningServer, type RunOptions, runServer } from './server/run-server.ts'
+export type { ServiceOptions } from './server/services.ts'
+export type { StrategyKind } from './strategies/settings.ts'
+export { registerStrategy } from './strategies/strategies.ts'
