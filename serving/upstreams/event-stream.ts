@@ -1,6 +1,5 @@
-import { StringDecoder } from 'node:string_decoder'
 import { MalformedAnswer, type StreamDecoder } from './dialect.ts'
-import { EventParser } from './sse.ts'
+import { EventParser, type ServerEvent } from './sse.ts'
 
 /** Text that may wait for a slow client, in UTF-16 units, before the upstream is told to wait as well. */
 const HIGH_WATER = 256 * 1024
@@ -14,7 +13,7 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
   over = false
   readonly decoder: StreamDecoder
   private readonly parser = new EventParser()
-  private readonly text = new StringDecoder('utf8')
+  private readonly text = new TextDecoder()
   private readonly onDrained: () => void
   private readonly onDropped: () => void
   private unread = ''
@@ -44,12 +43,31 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
   /** @throws MalformedAnswer, AnsweredError, RangeError where the stream must not be read on */
   push(packet: Buffer): void {
     if (this.over || this.failure) return
+    this.take(() => this.parser.push(this.text.decode(packet, { stream: true })))
+    if (this.over) this.finish()
+  }
+
+  /** The upstream has ended it, perhaps without the last blank line. @throws MalformedAnswer where that is too early */
+  end(): void {
+    if (this.over || this.failure) return
+    this.take(() => [...this.parser.push(this.text.decode()), ...this.parser.flush()])
+    if (!this.over && !this.decoder.finished) {
+      throw new MalformedAnswer('the stream ended in the middle')
+    }
+    this.over = true
+    this.finish()
+  }
+
+  private take(events: () => readonly ServerEvent[]): void {
     const { begun } = this
     let out = ''
     try {
-      for (const event of this.parser.push(this.text.write(packet))) {
+      for (const event of events()) {
         out += this.decoder.event(event)
-        if (event.data === '[DONE]') this.over = true
+        if (event.data === '[DONE]') {
+          this.over = true
+          break
+        }
       }
     } catch (error) {
       // what came whole before it goes out, unless all of it can still be asked for elsewhere
@@ -57,17 +75,6 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
       throw error
     }
     this.add(out)
-    if (this.over) this.finish()
-  }
-
-  /** The upstream has ended it. @throws MalformedAnswer where that is too early */
-  end(): void {
-    if (this.over || this.failure) return
-    if (!this.decoder.finished || !this.parser.atBoundary) {
-      throw new MalformedAnswer('the stream ended in the middle')
-    }
-    this.over = true
-    this.finish()
   }
 
   /** What came is still read, then this is thrown. */

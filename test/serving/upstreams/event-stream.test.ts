@@ -79,3 +79,23 @@ test('a reader that leaves says so', async () => {
   }
   expect(told).toEqual(['dropped'])
 })
+
+test.each([
+  ['a last event', (last: string) => last.trimEnd()],
+  ['[DONE]', (last: string) => `${last}${DONE.trimEnd()}`],
+  ['a byte order mark before it', (last: string) => last],
+])('a whole answer is taken without the blank line after %s', async (what, cut) => {
+  const { stream, push } = open()
+  push(what.startsWith('a byte') ? `\ufeff${event('a')}` : event('a'))
+  push(cut(event('b', 'stop')))
+  stream.end()
+  expect(stream.over).toBe(true)
+  expect((await stream.next()).value).toBe(event('a') + event('b', 'stop'))
+})
+
+test('an answer that ends inside an event is broken', () => {
+  const { stream, push } = open()
+  push(event('a'))
+  push('data: {"cho')
+  expect(() => stream.end()).toThrow('no JSON')
+})
