@@ -185,7 +185,10 @@ async function freshLog(
   }
 }
 
-/** Minimum number of validation rows to take the grid from; with fewer, rows are set aside for it. */
+/**
+ * The grid must not depend on the outcomes it is tested on: it comes from the validation rows or, if there
+ * are fewer of them than this, from rows set aside.
+ */
 const LEAST_GRID_ROWS = 100
 const SET_ASIDE = 0.1
 const MOST_SET_ASIDE = 500

@@ -32,26 +32,26 @@ export interface ChangedPrompt {
   readonly to: 'strong' | 'weak'
   readonly old_win_rate: number
   readonly new_win_rate: number
-  /** mean score the change brings on this prompt (negative: costs) */
+  /** change of the mean score on this prompt (negative: a loss) */
   readonly gain: number
 }
 
-/** What replacing one bundle by another does to the traffic of a log: the thing to read in a pull request. */
+/** What replacing one bundle by another changes for the traffic of a log, for review in a pull request. */
 export interface BundleDiff {
   readonly rows: number
   readonly old: BundleSide
   readonly new: BundleSide
   readonly left_out: LeftOut
   readonly warnings: readonly string[]
-  /** share of prompts that change route, and how many each way */
+  /** share of prompts that change route, and how many change in each direction */
   readonly changed: PartialInterval & { readonly to_strong: number; readonly to_weak: number }
   /** mean score over all prompts, new minus old */
   readonly quality: PartialInterval
-  /** US dollars a 1,000 requests, new minus old; undefined where costs are not known */
+  /** US dollars per 1,000 requests, new minus old; undefined if costs are not known */
   readonly dollars_per_1k: PartialInterval
-  /** ranking alone, whatever the thresholds: APGR of new minus old */
+  /** difference of the ranking alone, whatever the thresholds: APGR of new minus old */
   readonly apgr: Difference
-  /** categories by how many of their prompts change */
+  /** number of prompts that change route, per category */
   readonly categories: readonly CategoryChange[]
   /** losses first, then gains, then the largest changes of win rate */
   readonly prompts: readonly ChangedPrompt[]
@@ -75,7 +75,7 @@ export interface CategoryChange {
 const SHOWN_CHARACTERS = 300
 const SHOWN_PROMPTS = 30
 
-/** Both bundles at their own thresholds, on the rows of a log that neither has seen. */
+/** Compares both bundles, each at its threshold, on the rows of a log that neither has seen. */
 export async function diffBundles(
   oldPath: string,
   newPath: string,
@@ -89,7 +89,7 @@ export async function diffBundles(
     const report = await evaluateRouters({
       ...options,
       ...log,
-      // the order of the pair: new minus old
+      // in the order of the difference: new minus old
       routers: [after, before],
       neighbourLimit: 0,
     })
@@ -129,7 +129,7 @@ function changes(
   const { costs } = log
   const was = moves(log, before)
   const is = moves(log, after)
-  // 1 where a prompt becomes strong, -1 where it becomes weak
+  // 1 if a prompt changes to strong, -1 if it changes to weak
   const step = Float64Array.from(gain, (_, i) => Number(is[i]) - Number(was[i]))
   const earned = step.map((direction, i) => direction * gain[i]!)
   const rows = Array.from(step.keys()).filter((i) => step[i] !== 0)
@@ -159,7 +159,7 @@ function changes(
   }
 }
 
-/** Losses, then gains, then the rest, none of the first two crowding the other out; the largest moves first. */
+/** Losses, then gains, then the rest, the largest changes first; losses and gains each keep a share of the places. */
 function shownRows(
   rows: readonly number[],
   earned: Float64Array,

@@ -11,10 +11,10 @@ import type { BaselineReport, EvaluationReport } from './report/report.ts'
 import { routerReports } from './report/router-reports.ts'
 import { gapInWords } from './report/verdict.ts'
 
-/** Fewer prompts than this say nothing. */
+/** Minimum number of prompts of an evaluation. */
 export const MIN_EVALUATION_ROWS = 20
 
-/** Every router and baseline on the same prompts and the same bootstrap draws. */
+/** Evaluates every router and baseline on the same prompts and the same bootstrap draws. */
 export async function evaluateRouters(input: EvaluationInput): Promise<EvaluationReport> {
   const rows = input.prompts.length
   if (rows < MIN_EVALUATION_ROWS) {
@@ -87,7 +87,7 @@ function scoresOf(
 ): { name: string; scores: ArrayLike<number> } {
   if (winRate.length === rows) return { name, scores: winRate }
   throw new WeirError('evaluation_invalid', {
-    expected: `${rows} win rates of ${name}, one a prompt`,
+    expected: `${rows} win rates of ${name}, one per prompt`,
     got: winRate.length,
   })
 }

@@ -15,27 +15,28 @@ import type { EvaluationReport, Provenance } from './report/report.ts'
 export interface EvaluateOptions extends ScoreLogOptions {
   readonly seed: number
   readonly replicates?: number | undefined
-  /** more ways to slice, such as source and time: a name for each of the dataset's prompts */
+  /** more ways to slice, such as source and time; each has one name per prompt of the dataset */
   readonly groupings?: readonly Grouping[] | undefined
   readonly details?: boolean | undefined
 }
 
-/** Routers among many models side by side. */
+/** Evaluations of routers among many models. */
 export interface FrontierReports {
   readonly routers: readonly FrontierReport[]
   readonly left_out: LeftOut
   readonly warnings: readonly string[]
 }
 
-/** Of routers between two models (`'pair' in evaluation`), or of rules among many. */
+/** For routers between two models (`'pair' in evaluation`), or for rules among many. */
 export type Evaluation = EvaluationReport | FrontierReports
 
 /**
- * Bundles side by side on the prompts of a log that none of them has seen. Routers between two models are judged by
- * what each strong share recovers of the quality gap; where the first bundle has a rule among many models and no pair
- * is asked for, by what quality each budget buys against single models and their mixtures.
+ * Compares bundles on the prompts of a log that none of them has seen. Routers between two models are
+ * measured by the part of the quality gap that each strong share recovers. If the first bundle has a rule
+ * among many models and no pair is asked for, routers are measured by the quality that each budget buys,
+ * compared with single models and their mixtures.
  *
- * @throws rows_too_few, model_unknown, calibration_needs; bundle_invalid where only some bundles have a rule
+ * @throws rows_too_few, model_unknown, calibration_needs; bundle_invalid if only some bundles have a rule
  */
 export async function evaluate(
   paths: readonly string[],
@@ -74,7 +75,7 @@ async function pairReport(
   return { ...report, provenance: provenanceOf(bundles, dataset, log.leftOut, log.costs) }
 }
 
-/** On the prompts of which every candidate's outcome is known. */
+/** Evaluates on the prompts for which every candidate's outcome is known. */
 async function frontierReports(
   bundles: readonly NamedRouter[],
   dataset: Dataset,
@@ -99,7 +100,7 @@ async function frontierReports(
     left_out: leftOut,
     warnings:
       partly > 0
-        ? [`${partly} prompts of the log lack an outcome of some candidate and tell nothing here`]
+        ? [`${partly} prompts of the log lack an outcome of some candidate and are not used`]
         : [],
   }
 }

@@ -12,11 +12,11 @@ import { eachGram } from '../../models/encoders/lexical/words.ts'
 import { truncatedSvd } from './svd.ts'
 
 export interface LexicalOptions {
-  /** prompts a bucket must appear in to be kept */
+  /** a bucket must appear in this many prompts to be kept */
   readonly minPrompts: number
-  /** buckets kept at the most, the most frequent first */
+  /** maximum number of buckets, the most frequent first */
   readonly maxBuckets: number
-  /** standard deviation that surface features are scaled to, beside unit-length n-grams */
+  /** standard deviation that surface features are scaled to, relative to the n-grams of norm 1 */
   readonly surfaceWeight: number
 }
 
@@ -29,9 +29,9 @@ export const LEXICAL_DEFAULTS: LexicalOptions = {
 
 export interface ProjectionOptions {
   readonly dimension: number
-  /** buckets kept at the most: the projection holds `dimension` bytes for each */
+  /** maximum number of buckets: the projection stores `dimension` bytes for each */
   readonly maxBuckets: number
-  /** prompts the decomposition is fitted on at the most */
+  /** maximum number of prompts that the decomposition is fitted on */
   readonly maxPrompts: number
   readonly seed: number
 }
@@ -45,13 +45,13 @@ export const PROJECTION_DEFAULTS = {
 export interface FitLexicalInput {
   readonly prompts: readonly string[]
   readonly options?: Partial<LexicalOptions>
-  /** asks for the dense form */
+  /** if given, the encoder has the dense form */
   readonly projection?: ProjectionOptions
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
 
-/** Fits `lexical` on the training prompts: which buckets to keep, their IDF, the scale of the surface features. */
+/** Fits `lexical` on the training prompts: the buckets to keep, their IDF, and the scale of the surface features. */
 export async function fitLexical(input: FitLexicalInput): Promise<EncoderArtifact> {
   const options = { ...LEXICAL_DEFAULTS, ...input.options }
   const frequency = documentFrequency(input)
@@ -68,7 +68,7 @@ export async function fitLexical(input: FitLexicalInput): Promise<EncoderArtifac
   return createLexicalEncoder({ ...state, projection })
 }
 
-/** Training prompts each bucket appears in: BUCKETS counts. */
+/** The number of training prompts in which each bucket appears: BUCKETS counts. */
 function documentFrequency(input: FitLexicalInput): Uint32Array {
   const frequency = new Uint32Array(BUCKETS)
   const lastSeen = new Int32Array(BUCKETS).fill(-1)
@@ -87,7 +87,7 @@ function documentFrequency(input: FitLexicalInput): Uint32Array {
   return frequency
 }
 
-/** Ascending. Ties at the limit go to the lower bucket, so that the choice is the same every time. */
+/** The kept buckets, ascending. Ties at the limit go to the lower bucket, so that the choice is reproducible. */
 function keptBuckets(frequency: Uint32Array, minPrompts: number, limit: number): Uint32Array {
   const kept: number[] = []
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
@@ -124,7 +124,7 @@ function surfaceScales(
   return { surfaceMean, surfaceScale }
 }
 
-/** The SVD's right vectors as 8-bit rows, each with its scale: a quarter of the bytes, cosine above .999. */
+/** The SVD's right vectors as 8-bit rows, each with a scale: a quarter of the bytes, cosine above .999. */
 async function fitProjection(
   state: LexicalState,
   options: ProjectionOptions,

@@ -1,9 +1,9 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix'
 
 /**
- * Makes a tall matrix's columns orthonormal in place (rows x width, row-major), by Cholesky QR; done
- * twice it is as accurate as Householder QR here (Yamamoto et al. 2015), and it reads the rows in order.
- * A column that depends on the ones before it becomes zero.
+ * Makes a tall matrix's columns orthonormal in place (rows x width, row-major) by Cholesky QR. Done twice it
+ * is as accurate as Householder QR (Yamamoto et al. 2015), and it reads the rows in order. A column that
+ * depends on the previous ones becomes zero.
  */
 export function orthonormalise(
   matrix: Float32Array,
@@ -16,7 +16,7 @@ export function orthonormalise(
   }
 }
 
-/** Rows that are worked on at once: each number of the small matrix is then read once for all of them. */
+/** Number of rows processed at once: each number of the small matrix is read once for all of them. */
 const BLOCK = 4
 
 /** Multiplies by an upper triangular matrix from the right, in place. */
@@ -26,7 +26,7 @@ function turn(matrix: Float32Array, rows: number, width: number, upper: Float64A
   for (let first = 0; first < rows; first += BLOCK) {
     for (const sum of sums) sum.fill(0)
     const at = first * width
-    // past the end there is nothing to read, and nothing is written
+    // past the end, reads give nothing and writes are skipped
     for (let j = 0; j < width; j++) {
       const [va, vb = 0, vc = 0, vd = 0] = [
         matrix[at + j]!,
@@ -47,7 +47,7 @@ function turn(matrix: Float32Array, rows: number, width: number, upper: Float64A
   }
 }
 
-/** M^T M (width x width), upper half filled in both halves; sums in double precision. */
+/** M^T M (width x width), computed for the upper triangle and mirrored; sums in double precision. */
 export function crossProducts(matrix: Float32Array, rows: number, width: number): Float64Array {
   const out = new Float64Array(width * width)
   for (let row = 0; row < rows; row += BLOCK) {

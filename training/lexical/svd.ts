@@ -5,7 +5,7 @@ import { openProducts } from '../solver/products.ts'
 import { orthonormalise, symmetricEigen } from './orthogonal.ts'
 
 export interface SvdOptions {
-  /** only the first so many columns take part */
+  /** only the first `columns` columns are used */
   readonly columns: number
   readonly dimension: number
   readonly seed: number
@@ -24,8 +24,8 @@ const OVERSAMPLE = 10
 const POWER_STEPS = 2
 
 /**
- * Truncated SVD of sparse rows by randomised subspace iteration (Halko, Martinsson and Tropp 2011,
- * algorithms 4.4 and 5.1). The dimension shrinks to what the rows can carry.
+ * Truncated SVD of sparse rows by randomised subspace iteration (Halko, Martinsson and Tropp 2011, algorithms
+ * 4.4 and 5.1). The dimension is reduced to the rank of the rows.
  */
 export async function truncatedSvd(
   rows: SparseEmbeddings,
@@ -37,7 +37,7 @@ export async function truncatedSvd(
   const steps = 2 * POWER_STEPS + 3
   let done = 0
   const tick = async (): Promise<void> => {
-    await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C in
+    await new Promise((resolve) => setImmediate(resolve)) // lets Ctrl-C through
     options.signal?.throwIfAborted()
     options.onProgress?.({ stage: 'reducing dimensions', done: done++, total: steps })
   }
@@ -48,7 +48,7 @@ export async function truncatedSvd(
   let left = multiply(rows, columns, start, width)
   for (let step = 0; step < POWER_STEPS; step++) {
     await tick()
-    // once is enough on the way: this only keeps the columns from falling together
+    // one pass is enough here: it only keeps the columns from becoming parallel
     orthonormalise(left, rows.rows, width, 1)
     const right = multiplyTransposed(rows, columns, left, width)
     await tick()
@@ -83,7 +83,7 @@ export async function truncatedSvd(
   }
 }
 
-/** The mean of a square matrix and its transpose, in place: rounding leaves them apart. */
+/** Replaces a square matrix by the mean of it and its transpose, in place, since rounding makes them differ. */
 function symmetrised(matrix: Float64Array, n: number): Float64Array {
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < i; j++) {
@@ -137,7 +137,7 @@ function multiplyTransposed(
   return out
 }
 
-/** Singular vectors are known up to sign: the largest entry of each is made positive. */
+/** Singular vectors are unique up to sign: makes the largest entry of each positive. */
 function fixSigns(values: Float32Array, columns: number, dimension: number): void {
   for (let k = 0; k < dimension; k++) {
     let largest = 0

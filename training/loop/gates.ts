@@ -14,18 +14,18 @@ export interface GateResult {
   readonly found: string
 }
 
-/** What a candidate is judged on; a held-out log of outcomes, or served traffic, or both. */
+/** The data that a candidate is tested on: a held-out log of outcomes, served traffic, or both. */
 export interface Evidence {
   readonly outcomes?: Dataset
   /** decision log with feedback */
   readonly log?: string
-  /** feedback on the log's decisions kept elsewhere; read anew by each gate that needs it */
+  /** feedback on the log's decisions that is stored elsewhere; called by each gate that needs it */
   readonly feedback?: () => AsyncIterable<FeedbackRecord>
   readonly golden?: string
-  /** score units a strong call must be worth; the serving threshold's own rate where absent */
+  /** score units that a strong call must be worth; by default the rate implied by the serving threshold */
   readonly strongPrice?: number
   readonly signal?: AbortSignal
-  /** tests pass one with an encoder of their own */
+  /** tests pass one with another encoder */
   readonly load?: (path: string) => Promise<Router>
 }
 
@@ -34,7 +34,7 @@ const PROBES = ['hi', 'Prove that there are infinitely many primes.', '日本語
 const PARITY_LIMIT = 1e-6
 const LEAST_ROWS = 100
 
-/** Every gate's finding; all must pass. Bundles are read whole, so hashes are checked. */
+/** Checks all gates; all must pass. Bundles are read completely, so hashes are verified. */
 export async function checkGates(
   candidatePath: string,
   servingPath: string,
@@ -88,7 +88,7 @@ function samePair(candidate: Bundle, serving: Bundle): GateResult {
   }
 }
 
-/** A promise that is kept today must be kept tomorrow: the same target, certified anew. */
+/** If the serving bundle has a certificate, the candidate must be certified anew for the same target. */
 function sameCertificate(candidate: Bundle, serving: Bundle): GateResult {
   const gate = 'certificate'
   const its = serving.manifest.threshold.certificate
@@ -115,7 +115,7 @@ async function golden(router: Router, path: string, signal?: AbortSignal): Promi
   }
 }
 
-/** Net value at each router's own threshold, paired, on prompts that neither was made from. */
+/** Net value of each router at its threshold, paired, on prompts that neither was trained on. */
 async function beatsOnOutcomes(
   candidate: Router,
   serving: Router,

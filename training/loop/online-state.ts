@@ -5,11 +5,11 @@ import { newestBandit, revertBandit } from '../../models/online/bandit-file.ts'
 import { recordEvent } from '../../records/rollout.ts'
 
 /**
- * Takes back the newest kept state of the serving version's online head; a server that runs goes back with it.
+ * Rolls the serving version's online head back to the newest stored state; a running server follows.
  *
  * @param home the bundle's NAME folder
  * @param folder `online.folder` of the server's configuration
- * @throws history_missing where no state is kept
+ * @throws history_missing if no state is stored
  */
 export async function takeBackOnline(
   home: string,

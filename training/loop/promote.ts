@@ -20,11 +20,11 @@ export const STAGES = ['shadow', 'canary', 'all'] as const
 export type Stage = (typeof STAGES)[number]
 
 export interface PromoteOptions extends Evidence {
-  /** the stage after the one it is at, where absent */
+  /** by default the stage after its current one */
   readonly to?: Stage
-  /** share of the sessions a canary answers */
+  /** share of the sessions that a canary answers */
   readonly share?: number
-  /** skips the stages in between */
+  /** skips the intermediate stages */
   readonly atOnce?: boolean
   readonly now?: Date
 }
@@ -40,11 +40,11 @@ const DEFAULT_SHARE = 0.05
 const LEAST_CANARY = 30
 
 /**
- * Takes a candidate one stage further, once every gate lets it through; each step is recorded in the
- * serving bundle's folder, refusals too.
+ * Promotes a candidate by one stage once it passes every gate; each step, including a refusal, is recorded in
+ * the serving bundle's folder.
  *
  * @param home the serving bundle's NAME folder
- * @throws promotion_refused and what reading bundles and evidence throws
+ * @throws promotion_refused, and the errors of reading bundles and evidence
  */
 export async function promote(
   candidate: string,
@@ -97,7 +97,8 @@ export async function promote(
 }
 
 /**
- * Takes back what is on its way; where nothing is, the version that served before serves again.
+ * Removes the candidate that is being rolled out; if there is none, the previously serving version serves
+ * again.
  *
  * @throws history_missing, version_unknown
  */
@@ -134,7 +135,7 @@ export async function rollBack(
   return { from: serving, to: version, stage: 'all' }
 }
 
-/** The canary's own outcomes beside the serving version's: not clearly worse. */
+/** Compares the canary's outcomes with those of the serving version: they must not be clearly worse. */
 async function canaryHolds(
   log: string,
   version: string,
@@ -162,7 +163,7 @@ async function canaryHolds(
   return { gate, passed: high >= 0, found }
 }
 
-/** Copies a version beside the serving one, whole or not at all. */
+/** Copies a version beside the serving one, atomically. */
 async function bringHome(path: string, home: string, version: string): Promise<void> {
   const target = join(resolve(home), version)
   if (await stat(target).catch(() => undefined)) return

@@ -2,18 +2,18 @@ import type { Dataset } from '../../data/dataset/dataset.ts'
 import type { Link } from '../../models/families/linear-head.ts'
 import type { Answer } from './fit-model.ts'
 
-/** What a log says of one model, on the prompts where it says anything. */
+/** The answers of one model in a log, on the prompts where it has any. */
 export interface Answers {
-  /** of the dataset's prompts */
+  /** indices into the dataset's prompts */
   readonly rows: readonly number[]
-  /** rows count among `rows` */
+  /** the `row` of each answer is an index into `rows` */
   readonly answers: readonly Answer[]
 }
 
 /**
- * For success heads, the model's outcomes. For Bradley-Terry heads, its comparisons with known models: votes,
- * and on a prompt with outcomes of both (1 + s - k) / 2; a prompt's comparisons share a weight of 1, since they
- * all hang on one answer.
+ * For success heads, the model's outcomes. For Bradley-Terry heads, its comparisons with known models: votes
+ * and, on a prompt with outcomes of both, (1 + s - k) / 2. The comparisons of a prompt share a weight of 1,
+ * since they all depend on the same answer.
  *
  * @param known the bundle's models, in the order of the head's columns
  */

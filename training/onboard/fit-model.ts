@@ -2,23 +2,23 @@ import type { Embeddings } from '../../models/encoders/embeddings.ts'
 import { type LinearHead, linearLogits, sigmoid } from '../../models/families/linear-head.ts'
 import { choleskySolve } from '../solver/ridge.ts'
 
-/** Variance of what a new model's level may differ by, beyond what the known ones differ by. */
+/** Prior variance of a new model's level, beyond the differences between the known models. */
 const LEVEL = 0.05
 const STEPS = 50
 const TOLERANCE = 1e-8
 
-/** A new model's column for a head of one logit a model. */
+/** A new model's column for a head that has one logit per model. */
 export interface NewColumn {
   /** d */
   readonly weights: Float32Array
   readonly bias: number
 }
 
-/** What is known of a new model: answers with their scores, or comparisons with known models. */
+/** An observation of a new model: an answer with its score, or a comparison with a known model. */
 export interface Answer {
-  /** of the embeddings */
+  /** row of the embeddings */
   readonly row: number
-  /** score in [0, 1], or 1 where it beat `against`, 1/2 at a tie */
+  /** score in [0, 1]; for a comparison 1 if it beat `against`, 1/2 for a tie */
   readonly label: number
   readonly weight: number
   /** the known model it was compared with */
@@ -26,11 +26,12 @@ export interface Answer {
 }
 
 /**
- * One more model's column from a few answers, the rest frozen. Its prior is that it is one more draw of the
- * Gaussian the known models are draws of: at every prompt their mean logit, with the covariance they show, so
- * logit(x) = mean(x) + b + sum of c_k (logit_k(x) - mean(x)) with c ~ N(0, 1 / (m - 1)) and b ~ N(0, LEVEL). The
- * mode of its posterior by Newton's method; m + 1 numbers instead of one a word. For mf, whose logits are
- * linear in a model's vector, that is its vector with the known vectors' mean and covariance as prior.
+ * Fits the column of one more model from a few answers, with the rest of the head fixed. The prior treats the
+ * new model as one more draw from the Gaussian that the known models were drawn from: at every prompt it has
+ * their mean logit and the covariance they show, so logit(x) = mean(x) + b + sum of c_k (logit_k(x) -
+ * mean(x)) with c ~ N(0, 1 / (m - 1)) and b ~ N(0, LEVEL). Newton's method finds the posterior mode in m + 1
+ * numbers, instead of one per word. For mf, whose logits are linear in a model's vector, this is that vector
+ * with the known vectors' mean and covariance as prior.
  */
 export function fitModel(
   head: LinearHead,
@@ -50,7 +51,7 @@ export function fitModel(
     const other = against === undefined ? 0 : mean + known[row * width + 1 + against]!
     return { at: row * width, offset: mean - other, label, weight }
   })
-  /** Features of one answer: 1 and the known models' distances from their mean. */
+  /** Features of one answer: 1 and the known models' differences from their mean. */
   const fill = (at: number): void => {
     x[0] = 1
     for (let k = 1; k < size; k++) x[k] = known[at + k]!
@@ -70,13 +71,13 @@ export function fitModel(
       }
     }
     choleskySolve(hessian, size, move, 1)
-    // a Newton step is trusted for as far as logits keep their meaning
+    // limits a Newton step to the range in which logits are meaningful
     const most = move.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0)
     const scale = Math.min(1, 2 / Math.max(most, 1e-12))
     for (let i = 0; i < size; i++) theta[i]! += scale * move[i]!
     if (most < TOLERANCE) break
   }
-  // of the known models' own logits: (1 - sum of c_k) / m + c_k
+  // weights of the known models' logits: (1 - sum of c_k) / m + c_k
   const own = theta.subarray(1)
   const shared = (1 - own.reduce((sum, c) => sum + c, 0)) / m
   const weights = new Float32Array(head.dimension)
@@ -89,7 +90,7 @@ export function fitModel(
   return { weights, bias }
 }
 
-/** The head with the new model's column behind the others. */
+/** The head with the new model's column appended. */
 export function withColumn(head: LinearHead, column: NewColumn): LinearHead {
   const { outputs: m, dimension: d } = head
   const weights = new Float32Array(d * (m + 1))
@@ -107,8 +108,8 @@ function dot(a: Float64Array, b: Float64Array): number {
 }
 
 /**
- * What the known models say of n prompts, as features of one more: column 0 is the mean of their success
- * logits, column 1 + k is model k's distance from it. n x (1 + m), row-major.
+ * The known models' predictions for n prompts, as features of a new model: column 0 is the mean of their
+ * success logits, column 1 + k is the difference of model k from it. n x (1 + m), row-major.
  */
 export function knownLogits(head: LinearHead, embeddings: Embeddings): Float32Array {
   const m = head.outputs

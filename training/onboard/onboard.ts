@@ -22,9 +22,9 @@ import { type Answer, fitModel, knownLogits, withColumn } from './fit-model.ts'
 
 import { chooseProbes } from './probes.ts'
 
-/** Fewer answers than this say less of a model than the known ones do. */
+/** Minimum number of answers: fewer say less about a model than the known models do. */
 export const MIN_PROBES = 10
-/** Prompts that probes are chosen among at the most, and how many times the probes they must be at least. */
+/** Maximum number of prompts that probes are chosen among, and the minimum as a multiple of the probes. */
 const MAX_POOL = 5_000
 const POOL_PROBES = 4
 
@@ -37,17 +37,19 @@ export interface OnboardOptions {
 export interface Onboarded {
   readonly bundle: WrittenBundle
   readonly probes: number
-  /** its own score on the probes, or its share of wins over known models */
+  /** the model's score on the probes, or its share of wins over known models */
   readonly measure: 'score' | 'win rate'
-  /** the mean of that, and what the router predicts of it in the end */
+  /** mean of that measure, and the fitted router's prediction of it */
   readonly observed: number
   readonly predicted: number
 }
 
 /**
- * A new version of the bundle that knows one more model, fitted to what the log says of it; all else stays.
+ * Writes a new version of the bundle that knows one more model, fitted to the log's answers of it; all else
+ * is unchanged.
  *
- * @throws option_invalid where the bundle has no logit a model or knows the model already; rows_too_few
+ * @throws option_invalid if the bundle does not have one logit per model or already knows the model;
+ * rows_too_few
  */
 export async function onboard(
   bundle: Bundle,
@@ -99,7 +101,7 @@ export async function onboard(
   }
 }
 
-/** Prompts of the log to ask a new model first, the most telling first. */
+/** Prompts of the log to ask a new model first, the most informative first. */
 export async function suggestProbes(
   bundle: Bundle,
   encoder: Encoder,
@@ -108,7 +110,7 @@ export async function suggestProbes(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const head = await headOfLogits(bundle)
-  // what the known heads were fitted on they know by heart: prompts they have not seen tell what they can
+  // the known heads have memorised their training prompts: only unseen prompts show what they can do
   const file = await bundle.file(DATA_HASHES_FILE).catch(() => new Uint8Array(0))
   const seen = decodeDataHashes(file, DATA_HASHES_FILE)
   const all = [...dataset.prompts.keys()]
@@ -132,7 +134,7 @@ async function headOfLogits(bundle: Bundle): Promise<LinearHead> {
   if (head && head.link !== 'pair') return head
   throw new WeirError('option_invalid', {
     option: 'the bundle',
-    expected: 'a logit a model (weir train --router classifier on outcomes, or mf)',
+    expected: 'one logit per model (weir train --router classifier on outcomes, or mf)',
     got: `${bundle.manifest.family.name} with ${head ? `a ${head.link} head` : 'no linear head'}`,
   })
 }
@@ -149,7 +151,7 @@ async function grownBundle(
   if (basename(home) !== manifest.name) {
     throw new WeirError('bundle_invalid', {
       path: bundle.path,
-      reason: `its folder lies in ${basename(home)}/, expected ${manifest.name}/; a new version has no place beside it`,
+      reason: `its folder lies in ${basename(home)}/, expected ${manifest.name}/, so that a new version can be written beside it`,
     })
   }
   const files = new Map<string, Uint8Array>()

@@ -1,19 +1,20 @@
 import { createRandom } from '../../core/random.ts'
 import { sigmoid } from '../../models/families/linear-head.ts'
 
-/** Stratified samples that the best balanced one is chosen among. */
+/** Number of stratified samples of which the best balanced one is chosen. */
 const DRAWS = 500
 
 /**
- * Which prompts to ask a new model first: a sample of the pool that stands for all of it. One prompt from each
- * stretch of the order by predicted difficulty and, among many such samples, the one whose means lie nearest the
- * pool's in what the known models did on these prompts, what is predicted of them, and the two main directions
- * in which the known models differ. What a few answers tell worst is a model's level, and how it goes with
- * difficulty: a balanced sample takes the luck of the draw out of both (rerandomisation, Morgan and Rubin 2012).
+ * Chooses the prompts to ask a new model first: a sample that represents the pool. It takes one prompt from
+ * each stretch of the order by predicted difficulty and, among many such samples, chooses the one whose means
+ * are closest to the pool's in the known models' results on these prompts, in their predicted results, and in
+ * the two main directions in which the known models differ. From few answers, a model's level and its
+ * dependence on difficulty are the hardest to estimate: a balanced sample removes the randomness of the draw
+ * from both (rerandomisation, Morgan and Rubin 2012).
  *
  * @param features n x width, from `knownLogits`
  * @param observed the known models' mean score on each prompt, NaN where there is none
- * @returns rows, in a random order: so that the first of them also stand for the pool
+ * @returns rows in a random order, so that any first part of them represents the pool as well
  */
 export function chooseProbes(
   features: Float32Array,
@@ -61,7 +62,7 @@ function balanceColumns(
   return [...columns, scores, scores.map((score, row) => (score - level) * mean[row]!)]
 }
 
-/** Scores of each row on the main directions of the known models' distances from their mean, by power steps. */
+/** Scores of each row on the main directions of the known models' differences from their mean, by power iteration. */
 function mainDirections(features: Float32Array, width: number, count: number): Float64Array[] {
   const n = features.length / width
   const m = width - 1
@@ -103,7 +104,7 @@ function centred(values: Float64Array): Float64Array {
   return values.map((value) => value - mean)
 }
 
-/** Columns at mean 0 and variance 1, constant ones left out. */
+/** Columns at mean 0 and variance 1, without the constant ones. */
 function standardised(columns: readonly Float64Array[]): Float64Array[] {
   return columns.flatMap((column) => {
     const values = centred(column)

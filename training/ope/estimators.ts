@@ -6,7 +6,7 @@ import {
 } from './logged.ts'
 import { fitRewardModel, type RewardModel } from './reward-model.ts'
 
-/** The value of a policy, and how each row moves it: influence averages 0 over the n rows. */
+/** The value of a policy, and the influence of each row on it: influence averages 0 over the n rows. */
 export interface Estimate {
   readonly value: number
   /** n; the standard error is the root of the sum of squares over n */
@@ -27,7 +27,7 @@ export function selfNormalised(log: LoggedOutcomes, policy: PolicyProbabilities)
   return { value, influence }
 }
 
-/** What a regression of outcomes on features says the policy would have come to. */
+/** The value that a regression of outcomes on features predicts for the policy. */
 export function directMethod(
   log: LoggedOutcomes,
   policy: PolicyProbabilities,
@@ -37,9 +37,10 @@ export function directMethod(
 }
 
 /**
- * The direct method with its errors corrected where the policy did what was done, weights cut at `clip`
- * (Dudik et al. 2011; clipping as in Wang et al. 2017). What is cut is left to the regression, so the
- * interval carries the regression's own uncertainty as well (stacked estimating equations).
+ * The direct method, with its errors corrected on rows where the policy agrees with the logged action,
+ * weights clipped at `clip` (Dudik et al. 2011; clipping as in Wang et al. 2017). The clipped part is left to
+ * the regression, so the interval includes the regression's uncertainty as well (stacked estimating
+ * equations).
  */
 export function doublyRobust(
   log: LoggedOutcomes,

@@ -18,33 +18,33 @@ import {
 } from './logged.ts'
 import { fitRewardModel } from './reward-model.ts'
 
-/** What a policy would have been worth on logged traffic, three ways; `doubly_robust` is the one to use. */
+/** The value of a policy on logged traffic, by three estimators; `doubly_robust` is the one to use. */
 export interface PolicyReport {
   readonly rows: number
   readonly snips: PartialInterval
   readonly direct: PartialInterval
   readonly doubly_robust: PartialInterval
-  /** what the serving policy did earn */
+  /** the value that the serving policy had */
   readonly served: PartialInterval
-  /** doubly robust, this policy minus the one that served, on the same rows */
+  /** doubly robust, this policy minus the serving policy, on the same rows */
   readonly over_served: PartialInterval
   readonly effective: number
-  /** share of rows on which the policy agrees with what was done */
+  /** share of rows on which the policy agrees with the logged action */
   readonly agreement: number
-  /** share of rows whose weight was cut */
+  /** share of rows whose weight was clipped */
   readonly clipped: number
   readonly unsupported: number
 }
 
-/** Below this many effective outcomes there is no estimate. */
+/** With fewer effective outcomes than this there is no estimate. */
 export const LEAST_EFFECTIVE = 50
-/** Largest share of requests that may go where the log never went. */
+/** Largest share of requests that the policy may send where the logging policy never did. */
 export const MOST_UNSUPPORTED = 0.01
 
 /**
- * Values a policy on a log that another one made.
+ * Estimates the value of a policy on a log made by another policy.
  *
- * @throws ope_propensities_missing, ope_unsupported, ope_sample_small rather than guess
+ * @throws ope_propensities_missing, ope_unsupported, ope_sample_small if the log does not support an estimate
  */
 export function evaluatePolicy(log: LoggedOutcomes, policy: PolicyProbabilities): PolicyReport {
   refuseUnsupported(log, policy)
@@ -76,7 +76,7 @@ export function evaluatePolicy(log: LoggedOutcomes, policy: PolicyProbabilities)
   }
 }
 
-/** One estimate minus another on the same rows. */
+/** The difference of two estimates on the same rows. */
 export function differenceOf(a: Estimate, b: Estimate): Estimate {
   return {
     value: a.value - b.value,

@@ -8,20 +8,20 @@ import { type LoggedOutcomes, STRONG, thresholdPolicy, WEAK } from './logged.ts'
 
 export interface LogPolicyReport extends PolicyReport {
   readonly router: { readonly name: string; readonly version: string; readonly threshold: number }
-  /** share of the logged requests the policy sends strong */
+  /** share of the logged requests that the policy sends strong */
   readonly strong_share: number
   readonly counts: AnsweredLog['counts'] & {
-    /** with an outcome, but by a model that is neither of the pair, or by a fallback without a win rate */
+    /** rows with an outcome, but answered by a model outside the pair, or by a fallback without a win rate */
     readonly left_out: number
   }
 }
 
 export interface LogPolicyOptions {
-  /** instead of the bundle's own */
+  /** replaces the bundle's threshold */
   readonly threshold?: number | undefined
-  /** score units a strong call is charged; 0 values quality alone */
+  /** score units subtracted for a strong call; 0 values only quality */
   readonly strongPrice?: number | undefined
-  /** feedback kept elsewhere than in the log */
+  /** feedback that is stored elsewhere than in the log */
   readonly feedback?: AsyncIterable<FeedbackRecord>
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
@@ -30,9 +30,9 @@ export interface LogPolicyOptions {
 const CHUNK = 512
 
 /**
- * What a router would have been worth on traffic that another one served.
+ * Estimates what a router would have been worth on traffic that another one served.
  *
- * @throws log_needs where the prompts are not in the log, and what `evaluatePolicy` refuses
+ * @throws log_needs if the prompts are not in the log, and the errors of `evaluatePolicy`
  */
 export async function evaluateOnLog(
   path: string,
@@ -71,7 +71,7 @@ export async function evaluateOnLog(
 
 interface PolicyScores {
   readonly winRate: Float64Array
-  /** n x 2, weak then strong, where the router has it */
+  /** n x 2, weak then strong, if the router predicts it */
   readonly quality: Float64Array | undefined
 }
 
@@ -116,7 +116,7 @@ function loggedOutcomes(
   }
 }
 
-/** From the prompts; or, where only the threshold is another one, from the log itself. */
+/** Scores from the prompts or, if only the threshold changes, from the log itself. */
 async function scoresOf(
   decisions: readonly DecisionRecord[],
   router: Router,

@@ -1,18 +1,18 @@
 import { inverse, Matrix } from 'ml-matrix'
 import type { LoggedOutcomes } from './logged.ts'
 
-/** Pseudo-rows behind a router's own predictions: errors of about 3 points are taken to be usual. */
+/** Number of pseudo-rows behind a router's predictions, which assumes errors of about 3 points. */
 const PRIOR_ROWS = 200
-/** Penalty on the slopes of a regression that has nothing to lean on, in rows. */
+/** Penalty on the slopes of a regression without a prior, in rows. */
 const PLAIN_RIDGE = 5
 
-/** Outcomes predicted for every model: one ridge-penalised linear regression a model. */
+/** Outcomes predicted for every model, by one ridge-penalised linear regression per model. */
 export interface RewardModel {
-  /** n x actions: what each request would have come to with each model */
+  /** n x actions: the predicted outcome of each request with each model */
   readonly predicted: Float64Array
   /**
-   * How the mean of `gradient . coefficients` moves with each row: adds n g' H^-1 (row's score) to
-   * `influence`, with g the actions x (features + 1) gradient of an estimate in the coefficients.
+   * The influence of each row on the mean of `gradient . coefficients`: adds n g' H^-1 (row's score) to
+   * `influence`, where g is the actions x (features + 1) gradient of an estimate in the coefficients.
    */
   addInfluence(gradient: Float64Array, influence: Float64Array): void
   /** features + 1 numbers of row i: a constant, then its features */
@@ -20,10 +20,10 @@ export interface RewardModel {
 }
 
 /**
- * Least squares rather than a logistic curve: an estimate needs its mean right where the policy goes, and
- * outcomes that have a price taken off are not in [0, 1]. Where the log has a
- * prior, the regression fits what it leaves over, shrunk towards it. Where it has none, rows are weighed by
- * 1 / propensity: a line fitted where a model mostly served says too little of where it did not.
+ * Least squares rather than a logistic curve: an estimate needs the correct mean where the policy acts, and
+ * outcomes from which a price was subtracted are not in [0, 1]. If the log has a prior, the regression fits
+ * its residuals and is shrunk towards it. If not, rows are weighted by 1 / propensity: a line fitted where a
+ * model mostly served says too little about where it did not.
  */
 export function fitRewardModel(log: LoggedOutcomes): RewardModel {
   const { n, actions, featureCount } = log
@@ -95,7 +95,7 @@ export function fitRewardModel(log: LoggedOutcomes): RewardModel {
 const weightOf = (log: LoggedOutcomes, i: number): number =>
   log.prior ? 1 : 1 / log.propensity[i * log.actions + log.action[i]!]!
 
-/** Each column moved to mean 0 and standard deviation 1; a constant column becomes 0. */
+/** Each column shifted and scaled to mean 0 and standard deviation 1; a constant column becomes 0. */
 function standardised(features: Float64Array, n: number, columns: number): Float64Array {
   const out = new Float64Array(features.length)
   for (let j = 0; j < columns; j++) {

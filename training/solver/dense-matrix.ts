@@ -18,7 +18,7 @@ export function pickRows(
   return { rows: rows.length, columns, values: out }
 }
 
-/** Two matrices of as many rows, side by side. */
+/** Two matrices with the same number of rows, side by side. */
 export function stackColumns(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
   const columns = a.columns + b.columns
   const out = new Float32Array(a.rows * columns)
@@ -29,7 +29,7 @@ export function stackColumns(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
   return { rows: a.rows, columns, values: out }
 }
 
-/** Two matrices of as many columns, one above the other. */
+/** Two matrices with the same number of columns, one above the other. */
 export function stackRows(a: DenseMatrix, b: DenseMatrix): DenseMatrix {
   const values = new Float32Array(a.values.length + b.values.length)
   values.set(a.values)

@@ -8,12 +8,12 @@ export interface Objective {
 }
 
 export interface MinimiseOptions {
-  /** the start, and on return the minimum */
+  /** the starting point; on return, the minimum */
   readonly x: Float64Array
   readonly maxIterations: number
   /** Applies an estimate of the inverse Hessian, symmetric and positive, in place. */
   readonly precondition: (vector: Float64Array) => void
-  /** how much of the value may be left to gain, by the estimate that the last step's model gives */
+  /** stop when the gain still possible, as estimated from the last step's model, is at most this */
   readonly tolerance: number
   readonly signal?: AbortSignal
   readonly onIteration?: (iteration: number, value: number) => void
@@ -56,7 +56,7 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
 
     history.direction(gradient, direction)
     const slope = dot(gradient, direction)
-    // half the Newton decrement, by two estimates of the Hessian: what a quadratic has left to gain
+    // half the Newton decrement, by two estimates of the Hessian: the remaining gain of a quadratic
     preconditioned.set(gradient)
     options.precondition(preconditioned)
     const left = Math.max(-slope, dot(gradient, preconditioned)) / 2
@@ -80,7 +80,7 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
       if (!found) step = high === Number.POSITIVE_INFINITY ? 2 * low : (low + high) / 2
     }
     if (!found && !(trial < value)) {
-      // no descent left at this precision
+      // no descent is possible at this precision
       x.set(start)
       return { value, iterations: iteration, converged: true }
     }
@@ -91,7 +91,7 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
   }
 }
 
-/** The last few steps and gradient changes, in a ring. */
+/** The last few steps and gradient changes, in a ring buffer. */
 class History {
   size = 0
   private next = 0
@@ -139,7 +139,7 @@ class History {
       y[i] = gradient[i]! - before[i]!
       product += s[i]! * y[i]!
     }
-    if (!(product > 1e-300)) return // rounding left no curvature to learn from
+    if (!(product > 1e-300)) return // rounding left no usable curvature
     this.products[next] = product
     scratch.set(y)
     this.precondition(scratch)

@@ -10,11 +10,11 @@ import {
   logLoss,
 } from './logistic-problem.ts'
 
-/** The solver's WebAssembly kernels (logistic-kernel.wat), with memory of their own. */
+/** The solver's WebAssembly kernels (logistic-kernel.wat), with separate memory. */
 export interface Kernel {
-  /** Float32 arrays in the kernel's memory, 16-byte aligned, of these lengths. */
+  /** Allocates Float32 arrays of these lengths in the kernel's memory, 16-byte aligned. */
   allocate(lengths: readonly number[]): Float32Array[]
-  /** z[i] = x[i] . w; pointers in bytes, `stride` bytes a row (times 16), `rows` a multiple of 4 */
+  /** z[i] = x[i] . w; pointers in bytes, `stride` bytes per row (a multiple of 16), `rows` a multiple of 4 */
   dots(x: number, stride: number, rows: number, w: number, z: number): void
   /** g += sum of r[i] x[i]; as above */
   accumulate(x: number, stride: number, rows: number, r: number, g: number): void
@@ -24,7 +24,7 @@ interface KernelExports extends Pick<Kernel, 'dots' | 'accumulate'> {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
 }
 
-/** What is used of WebAssembly, whose types come with the DOM's only. */
+/** The part of WebAssembly that is used; its types come only with the DOM's. */
 interface WebAssemblyApi {
   compile(binary: Uint8Array): Promise<object>
   instantiate(module: object): Promise<{ readonly exports: unknown }>
@@ -35,7 +35,7 @@ const PAGE = 65_536
 const ALIGNMENT = 16
 let compiling: Promise<object> | undefined
 
-/** @param bytes what will be allocated in all, before alignment */
+/** @param bytes total size of the allocations, before alignment */
 export async function openKernel(bytes: number): Promise<Kernel> {
   compiling ??= wasm.compile(Buffer.from(LOGISTIC_KERNEL, 'base64'))
   const instance = await wasm.instantiate(await compiling)
@@ -55,13 +55,13 @@ export async function openKernel(bytes: number): Promise<Kernel> {
   }
 }
 
-/** A block of rows that stays in the second-level cache between the two kernels. */
+/** Size of a block of rows, which stays in the second-level cache between the two kernels. */
 const BLOCK_BYTES = 128 * 1024
-/** Rows summed in float32 before the sum goes to float64. */
+/** Number of rows summed in float32 before the sum is added to a float64 one. */
 const ROWS_A_SUM = 256
 
 /**
- * The logistic objective over dense rows: one pass over them a call, block by block through the
+ * The logistic objective over dense rows: one pass over the rows per call, block by block through the
  * WebAssembly kernels, without a second copy of the rows. Products are float32, sums over rows float64.
  */
 export async function denseLogistic(
@@ -105,7 +105,7 @@ export async function denseLogistic(
           pull += residual
           r[i - from] = residual
         }
-        // rows of an earlier block that pad the last four count nothing
+        // rows of an earlier block that pad the last four get weight 0
         r.fill(0, to - from, whole)
         kernel.accumulate(x.byteOffset, stride * 4, whole, r.byteOffset, g.byteOffset)
         summed += to - from
@@ -124,7 +124,7 @@ export async function denseLogistic(
   }
 }
 
-/** Rows [from, to) of the problem; `source` where they lie together as the kernel wants them. */
+/** Rows [from, to) of the problem; `source` if they are contiguous as the kernel needs them. */
 interface Block {
   readonly from: number
   readonly to: number
@@ -167,24 +167,24 @@ function copyRows(
   }
 }
 
-/** Moves a float32 sum into the float64 one. */
+/** Adds a float32 sum to the float64 sum and clears it. */
 function flush(g: Float32Array, gradient: Float64Array, d: number): void {
   for (let j = 0; j < d; j++) gradient[j]! += g[j]!
   g.fill(0)
 }
 
 const MOST_ROWS = 512
-/** Rows and pivots by which the strong directions are told from the rest. */
+/** Number of sampled rows and of pivots that separate the strong directions from the rest. */
 const PROBE_ROWS = 192
 const PROBE_PIVOTS = 64
-/** How many times their mean curvature the directions that no sampled row shows are taken to have. */
+/** Assumed curvature of directions that no sampled row covers, as a multiple of their mean curvature. */
 const UNSEEN = 2
 
 /**
- * The inverse of D + Z'Z: D a diagonal, Z a sample of the rows scaled so that Z'Z estimates the data's
- * part of the Hessian, which for embeddings has a few strong directions that no diagonal sees (compare
- * Erdogdu and Montanari 2015). By Woodbury's identity with everything scaled by D^-1/2 it costs one
- * product with the sample, one with its transpose and a triangular solve.
+ * The inverse of D + Z'Z, where D is diagonal and Z is a sample of the rows, scaled so that Z'Z estimates the
+ * data's part of the Hessian. For embeddings that part has a few strong directions that no diagonal captures
+ * (compare Erdogdu and Montanari 2015). By Woodbury's identity, with everything scaled by D^-1/2, it costs
+ * one product with the sample, one with its transpose and a triangular solve.
  */
 async function lowRankPreconditioner(
   embeddings: DenseEmbeddings,
@@ -206,7 +206,7 @@ async function lowRankPreconditioner(
     Float32Array,
   ]
 
-  // the sample stands for all rows, in the diagonal too: sum(weight * x^2) without a pass over them
+  // the sample represents all rows, in the diagonal too: sum(weight * x^2) without a pass over them
   let [whole, drawn] = [0, 0]
   for (const weight of weights) whole += weight
   for (const i of sample) drawn += weights[i]!
@@ -219,7 +219,7 @@ async function lowRankPreconditioner(
     squares[d]! += weight
   }
   const diagonal = hessianDiagonal(squares, new Float64Array(d))
-  // a column that the sample happens not to show is not taken for one without curvature
+  // a column that happens to be 0 in the sample still gets some curvature
   const least = (1e-3 * diagonal.reduce((sum, h) => sum + h, 0)) / size
   const root = diagonal.map((h) => 1 / Math.sqrt(Math.max(h, least)))
   const fillRows = (): void => {
@@ -266,7 +266,7 @@ async function lowRankPreconditioner(
   }
 }
 
-/** One index from each of `count` equal stretches of [0, n); all of them where there are no more. */
+/** One index from each of `count` equal stretches of [0, n); all indices if there are no more than `count`. */
 function stratifiedSample(n: number, count: number): number[] {
   if (n <= count) return Array.from({ length: n }, (_, i) => i)
   const random = createRandom(1)
@@ -299,8 +299,8 @@ function solveCholesky(l: Float64Array, n: number, b: Float64Array): void {
 }
 
 /**
- * The share of a Gram matrix's trace that is left after a partial Cholesky factorization which takes
- * the largest pivot each time: what the strongest `pivots` rows do not explain of the others.
+ * The share of a Gram matrix's trace that remains after a partial Cholesky factorization with largest-pivot
+ * selection: the part of the other rows that the strongest `pivots` rows do not explain.
  */
 function residualShare(gram: Float64Array, n: number, pivots: number): number {
   const at = (i: number, k: number): number => gram[i >= k ? i * n + k : k * n + i]!

@@ -3,19 +3,19 @@ import type { Objective } from './lbfgs.ts'
 
 export interface LogisticProblem {
   readonly embeddings: Embeddings
-  /** n: which rows of the embeddings are fitted; may repeat */
+  /** n: rows of the embeddings to fit; may repeat */
   readonly rows: Int32Array
   /** n: soft labels in [0, 1] */
   readonly labels: Float32Array
-  /** n: what each row's loss counts */
+  /** n: weight of each row's loss */
   readonly weights: Float32Array
-  /** the objective is sum(weight * log-loss) + l2 / 2 * |w|^2; the bias is never penalised */
+  /** the objective is sum(weight * log-loss) + l2 / 2 * |w|^2; the bias is not penalised */
   readonly l2: number
-  /** columns whose own strength replaces `l2` */
+  /** columns whose strength replaces `l2` */
   readonly l2Ranges?: readonly L2Range[]
 }
 
-/** Columns [from, to) with their own L2 strength. */
+/** Columns [from, to) with a separate L2 strength. */
 export interface L2Range {
   readonly from: number
   readonly to: number
@@ -25,7 +25,7 @@ export interface L2Range {
 /** The objective of a logistic problem over [w (d), bias], with an estimate of its inverse Hessian. */
 export interface LogisticObjective extends Objective {
   readonly precondition: (vector: Float64Array) => void
-  /** the relative precision of its values, below which no gain can be seen */
+  /** the relative precision of its values; smaller gains cannot be measured */
   readonly precision: number
 }
 
@@ -45,7 +45,7 @@ export function addPenalty(x: Float64Array, gradient: Float64Array, penalty: Flo
   return value / 2
 }
 
-/** The Hessian's diagonal at even odds, sum(weight * x^2) / 4 + l2, from the data's part of it. */
+/** The Hessian's diagonal at even odds, sum(weight * x^2) / 4 + l2, given the data's part of it. */
 export function hessianDiagonal(squares: Float64Array, penalty: Float64Array): Float64Array {
   return squares.map((square, j) => Math.max(square / 4 + (penalty[j] ?? 0), 1e-12))
 }

@@ -13,7 +13,7 @@ import {
 export interface LogisticOptions extends LogisticProblem {
   readonly init?: { readonly weights: Float32Array; readonly bias: number }
   readonly maxIterations: number
-  /** relative gap of the objective to its minimum at which to stop, as estimated */
+  /** stop when the estimated relative gap of the objective to its minimum is at most this */
   readonly tolerance: number
   readonly signal?: AbortSignal
   readonly onIteration?: (iteration: number, objective: number) => void
@@ -66,7 +66,7 @@ function penalties({ embeddings, l2, l2Ranges = [] }: LogisticProblem): Float64A
   return strengths
 }
 
-/** The logistic objective over CSR rows; one pass a call. */
+/** The logistic objective over CSR rows; one pass over the rows per call. */
 function sparseLogistic(
   embeddings: SparseEmbeddings,
   problem: LogisticProblem,

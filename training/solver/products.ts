@@ -3,9 +3,9 @@ import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { createSession, openOrt } from '../../models/onnx/session.ts'
 import type { DenseMatrix } from './dense-matrix.ts'
 
-/** Products of dense matrices at ONNX Runtime's speed. */
+/** Products of dense matrices, computed by ONNX Runtime. */
 export interface Products {
-  /** A B; A' B where `left` is turned, A B' where `right` is */
+  /** A B; A' B if `turned` is `left`, A B' if it is `right` */
   multiply(a: DenseMatrix, b: DenseMatrix, turned?: 'left' | 'right'): Promise<DenseMatrix>
   close(): Promise<void>
 }
@@ -27,7 +27,7 @@ export async function openProducts(threads: number): Promise<Products> {
       return {
         rows: turned === 'left' ? a.columns : a.rows,
         columns: turned === 'right' ? b.rows : b.columns,
-        // a copy, which outlives the session
+        // copied, so that it outlives the session
         values: (c!.data as Float32Array).slice(),
       }
     },

@@ -1,7 +1,10 @@
 import type { DenseMatrix } from './dense-matrix.ts'
 import type { Products } from './products.ts'
 
-/** What ridge regression needs of rows of d features and k targets; of two sets of rows, add them up. */
+/**
+ * Sufficient statistics of ridge regression on rows with d features and k targets; those of two sets of rows
+ * add up.
+ */
 export interface Moments {
   readonly rows: number
   /** d: sum of the features */
@@ -48,7 +51,7 @@ export function addMoments(parts: readonly Moments[]): Moments {
   }
 }
 
-/** The same rows with `count` of the targets, from the given one on. */
+/** The moments of only `count` of the targets, starting at `from`. */
 export function targetsOf(moments: Moments, from: number, count: number): Moments {
   const k = moments.target.length
   const d = moments.sum.length
@@ -64,13 +67,13 @@ export interface RidgeFit {
   readonly weights: Float64Array
   /** k */
   readonly bias: Float64Array
-  /** k: the targets' own */
+  /** k: means of the targets */
   readonly means: Float64Array
 }
 
 /**
- * Ridge regression of every target at once, with an unpenalised constant: (Z'Z + l2 / scale^2) w = Z't over
- * centred columns. A column at scale 0 is left out, one at scale 2 is penalised a quarter as much.
+ * Ridge regression of all targets at once, with an unpenalised constant: (Z'Z + l2 / scale^2) w = Z't over
+ * centred columns. A column with scale 0 is left out, one with scale 2 has a quarter of the penalty.
  */
 export function solveRidge(
   { rows, sum, target, gram, cross }: Moments,
@@ -108,11 +111,11 @@ export function solveRidge(
 }
 
 /**
- * Ridge regression of the difference of two targets, `over[0]` less `over[1]`, at one penalty after another by
- * conjugate gradients, each from where the last one ended: for comparing penalties, where a Cholesky factor
- * each would cost most of the fit.
+ * Ridge regression of the difference of two targets, `over[0]` minus `over[1]`, at one penalty after another
+ * by conjugate gradients, each starting from the previous solution. Used to compare penalties, where a
+ * Cholesky factorization per penalty would take most of the time of a fit.
  *
- * @returns d weights a penalty
+ * @returns d weights per penalty
  */
 export function ridgePath(
   { rows, sum, target, gram, cross }: Moments,
@@ -183,7 +186,7 @@ function conjugateGradients(
 
 const squared = (v: Float64Array): number => v.reduce((sum, value) => sum + value * value, 0)
 
-/** Solves A X = B for k right sides (n x k) in place; A's lower triangle is overwritten with its factor. */
+/** Solves A X = B for k right-hand sides (n x k) in place; A's lower triangle is overwritten with its factor. */
 export function choleskySolve(a: Float64Array, n: number, x: Float64Array, k: number): void {
   for (let i = 0; i < n; i++) {
     const row = i * n

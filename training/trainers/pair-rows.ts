@@ -34,7 +34,7 @@ export function pairRows(
   return { rows: Int32Array.from(rows), y: Float64Array.from(y) }
 }
 
-/** Log-loss of win rates, a row of the split each, on every observed row. */
+/** Log-loss of the win rates (one per row of the split) on every observed row. */
 export function winRateLosses(winRate: Float64Array, { rows, y }: PairRows): Float64Array {
   return Float64Array.from(rows, (row, i) => {
     const p = Math.min(Math.max(winRate[row]!, 1e-6), 1 - 1e-6)

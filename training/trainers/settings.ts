@@ -5,7 +5,7 @@ import { describeValue } from '../../core/schema-fault.ts'
 /** A family's hyperparameters, by name: numbers, and words where the schema lists them. */
 export type Settings = Readonly<Record<string, number | string>>
 
-/** Where `--tune` looks for better values: between two numbers, or among some. */
+/** The values that `--tune` searches: a range of numbers, or a list. */
 export type Search =
   | { readonly from: number; readonly to: number; readonly scale: 'linear' | 'log' }
   | { readonly among: readonly (number | string)[] }
@@ -24,14 +24,14 @@ export const real = (initial: number, description: string, bounds: Bounds = {}) 
 export const whole = (initial: number, description: string, bounds: Bounds = {}) =>
   Type.Integer({ default: initial, description, ...bounds })
 
-/** One of some words, the first being the default. */
+/** One of the given words; the first is the default. */
 export const word = <const Word extends string>(
   words: readonly Word[],
   description: string,
   more: { readonly search?: Search } = {},
 ) => Type.Unsafe<Word>({ type: 'string', enum: words, default: words[0], description, ...more })
 
-/** One of some words or a number above 0. */
+/** One of the given words, or a number above 0. */
 export const wordOrNumber = <const Word extends string>(
   words: readonly Word[],
   description: string,
@@ -42,7 +42,7 @@ export const wordOrNumber = <const Word extends string>(
     description,
   })
 
-/** What a hyperparameter's schema says of it. */
+/** The fields of a hyperparameter's schema. */
 export interface SettingSchema extends Bounds {
   readonly type?: 'number' | 'integer' | 'string'
   readonly enum?: readonly string[]
@@ -51,17 +51,17 @@ export interface SettingSchema extends Bounds {
   readonly description: string
 }
 
-/** The members of a family's schema, in the order they are declared. */
+/** The members of a family's schema, in the order of their declaration. */
 export const settingSchemas = (schema: TObject): readonly (readonly [string, SettingSchema])[] =>
   Object.entries(schema.properties as Record<string, SettingSchema & TSchema>)
 
 export function defaultsOf<Schema extends TObject>(schema: Schema): Type.Static<Schema> {
   const entries = settingSchemas(schema).map(([name, { default: value }]) => [name, value])
-  // a schema made of the four kinds above always has defaults of its own types
+  // a schema made of the four kinds above has defaults of the right types
   return Object.fromEntries(entries) as Type.Static<Schema>
 }
 
-/** What is wrong with a setting: a name that the family does not have, or a value out of bounds. */
+/** The fault of a setting: a name that the family does not have, or a value out of bounds. */
 export function settingFault(
   schema: TObject,
   name: string,

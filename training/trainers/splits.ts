@@ -5,7 +5,7 @@ import type { Encoder } from '../../models/encoders/encoder.ts'
 import { pickRows } from '../solver/dense-matrix.ts'
 import type { OutcomeColumns, PreferenceColumns, TrainingRows } from './trainer.ts'
 
-/** One split of a dataset, encoded: its prompts' numbers and what was observed of them. */
+/** One split of a dataset, encoded: its prompts' indices and the observations on them. */
 export interface EncodedSplit extends TrainingRows {
   /** index into the dataset's prompts, ascending */
   readonly prompts: Int32Array
@@ -23,7 +23,7 @@ export async function encodeSplit(
   return { prompts, ...observed(dataset, prompts, embeddings) }
 }
 
-/** The rows of the dataset's tables that belong to the given prompts, renumbered to them. */
+/** The rows of the dataset's tables on the given prompts, renumbered to them. */
 function observed(
   { preferences, outcomes, prompts: all }: Dataset,
   prompts: Int32Array,
@@ -36,7 +36,7 @@ function observed(
   }
 }
 
-/** Some prompts of a split, in the given order, with what was observed of them. */
+/** Some prompts of a split, in the given order, with the observations on them. */
 export function takeTrainingRows(split: TrainingRows, rows: readonly number[]): TrainingRows {
   const { embeddings, outcomes, preferences } = split
   return {
@@ -46,7 +46,7 @@ export function takeTrainingRows(split: TrainingRows, rows: readonly number[]): 
   }
 }
 
-/** @param all prompts that the tables are of */
+/** @param all number of prompts that the tables cover */
 function takeOutcomes(
   { scores, tokens }: OutcomeColumns,
   rows: ArrayLike<number>,

@@ -7,23 +7,23 @@ import type { Settings } from './settings.ts'
 
 /** Preferences on the prompts of one split, as columns. */
 export interface PreferenceColumns {
-  /** index of the prompt among the split's embeddings */
+  /** index of the prompt in the split's embeddings */
   readonly prompt: Int32Array
   readonly modelA: Int32Array
   readonly modelB: Int32Array
-  /** 1 where a is better, 0 where b is, 0.5 for a tie */
+  /** 1 if a is better, 0 if b is better, 0.5 for a tie */
   readonly label: Float32Array
   readonly weight: Float32Array
 }
 
-/** Outcomes on the prompts of one split: prompts x models, row-major, NaN where not observed. */
+/** Outcomes on the prompts of one split: prompts x models, row-major, NaN if not observed. */
 export interface OutcomeColumns {
   readonly scores: Float32Array
-  /** how long the answers were, where the log says; the same shape */
+  /** lengths of the answers in tokens, if the log has them; prompts x models, like the scores */
   readonly tokens?: Float32Array
 }
 
-/** One split, as families see it: each prompt once, with what was observed of it. */
+/** One split as families see it: each prompt once, with the observations on it. */
 export interface TrainingRows {
   readonly embeddings: Embeddings
   readonly preferences?: PreferenceColumns
@@ -40,7 +40,7 @@ export interface TrainerInput<S extends Settings = Settings> {
   readonly seed: number
   readonly engine: Engine
   readonly threads: number
-  /** where families trained by gradient steps keep how far they are, so that a killed run goes on */
+  /** checkpoint file of families trained by gradient steps, so that a killed run resumes */
   readonly checkpoint?: string
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
@@ -49,37 +49,37 @@ export interface TrainerInput<S extends Settings = Settings> {
 export interface TrainerResult {
   readonly weights: HeadWeights
   /**
-   * The same head before it was fitted again with the validation rows among the others, where it was:
-   * what validation rows are scored with, for a threshold or a comparison.
+   * If the head was refitted with the validation rows included, the head before that: it scores validation
+   * rows for a threshold or a comparison.
    */
   readonly heldOut?: HeadWeights
-  /** every hyperparameter with the value it had */
+  /** every hyperparameter with the value that was used */
   readonly hyperparameters: Settings
   readonly curve: readonly EpochRecord[]
   readonly backend: string
-  /** true where the signal stopped it early and this is the best so far */
+  /** true if the signal stopped it early and this is the best result so far */
   readonly stopped?: boolean
-  /** epochs that a killed run's checkpoint had done before this one went on, where there was one */
+  /** number of epochs in the checkpoint that this run resumed from, if there was one */
   readonly resumedAfter?: number
 }
 
-/** How much there is to learn from: defaults may depend on it. */
+/** The amount of training data; defaults may depend on it. */
 export interface DataSize {
-  /** of the train split */
+  /** number of prompts of the train split */
   readonly prompts: number
   readonly votes: number
   readonly models: number
 }
 
-/** How a family is fitted; its forward pass is the family of the same name in models/. */
+/** Fits a family; its forward pass is the family with the same name in models/. */
 export interface Trainer<S extends Settings = Settings> {
   readonly family: string
-  /** which embeddings it reads */
+  /** the form of the embeddings it reads */
   readonly input: 'dense' | 'sparse'
-  /** every hyperparameter: its default, its bounds, a sentence, and where `--tune` looks */
+  /** every hyperparameter with its default, bounds, description, and search space for `--tune` */
   readonly settings: TObject
   readonly defaults: S
-  /** the defaults that go with the data's size, where they do */
+  /** the defaults that depend on the amount of data */
   sized?(size: DataSize): Partial<S>
   fit(input: TrainerInput<S>): Promise<TrainerResult>
 }

@@ -12,21 +12,21 @@ import type { PreferenceColumns } from '../trainers/trainer.ts'
 
 export interface TunedFamily {
   readonly family: string
-  /** the first are the defaults; a loss a rung, the mean log-loss of the pair on the tuning rows */
+  /** the first trial is the defaults; one loss per rung, the mean log-loss of the pair on the tuning rows */
   readonly trials: readonly Trial<Settings>[]
-  /** the train rows' part at each rung */
+  /** the part of the train rows used at each rung */
   readonly fractions: readonly number[]
   readonly best: number
-  /** the best trial's settings with those set by hand over them */
+  /** the best trial's settings, overridden by those set by hand */
   readonly settings: Settings
   readonly stopped: boolean
 }
 
 /**
- * Looks for better hyperparameters of one family by successive halving: seeded draws from the family's own
- * search space, the defaults first, judged on the validation rows of `prepared` alone.
+ * Searches for better hyperparameters of one family by successive halving: seeded draws from the family's
+ * search space, with the defaults first, compared only on the validation rows of `prepared`.
  *
- * @param prepared rows of a nested dataset: its validation split is the tuning half
+ * @param prepared rows of a nested dataset, whose validation split is the tuning half
  */
 export async function tuneFamily(
   dataset: Dataset,
@@ -70,7 +70,7 @@ export async function tuneFamily(
   }
 }
 
-/** NaN for settings that cannot be fitted, or that the signal cut short. */
+/** NaN for settings that cannot be fitted, or whose fit the signal cut short. */
 async function lossOf(
   dataset: Dataset,
   prepared: PreparedRows,
@@ -89,7 +89,7 @@ async function lossOf(
 
 const UNFIT: readonly string[] = ['training_diverged', 'rows_too_few']
 
-/** A seeded part of a split's prompts with all that was observed of them; a larger part holds a smaller one. */
+/** A seeded part of a split's prompts with the observations on them; a larger part contains every smaller one. */
 function partOfRows(split: EncodedSplit, fraction: number, seed: number): EncodedSplit {
   const n = split.embeddings.rows
   const size = Math.ceil(n * fraction)
@@ -130,20 +130,20 @@ function scoresOf(scores: Float32Array, rows: Int32Array, n: number): Float32Arr
   return taken
 }
 
-/** How many trials a rung has and which part of the train rows they see. */
+/** The number of trials of a rung, and the part of the train rows they use. */
 export interface Rung {
   readonly trials: number
   readonly fraction: number
 }
 
-/** Of a rung's trials one in this many goes on. */
+/** One in this many of a rung's trials goes on to the next. */
 const KEPT = 3
-/** Below a ninth of the rows a setting's rank says little of its rank on all of them. */
+/** With less than a ninth of the rows a setting's rank says little about its rank on all of them. */
 const MAX_RUNGS = 3
 
 /**
  * Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943): all trials on a small part of the rows,
- * the best third of them on three times as many, until the last ones see all.
+ * the best third of them on three times as many, until the last ones use all rows.
  */
 export function planRungs(trials: number): Rung[] {
   const counts = [trials]
@@ -156,7 +156,7 @@ export function planRungs(trials: number): Rung[] {
   }))
 }
 
-/** A trial's loss at each rung it reached. */
+/** A trial with its loss at each rung it reached. */
 interface Trial<T> {
   readonly settings: T
   readonly losses: readonly number[]
@@ -164,17 +164,17 @@ interface Trial<T> {
 
 export interface HalvingResult<T> {
   readonly trials: readonly Trial<T>[]
-  /** place of the best among the trials: least loss at the last whole rung */
+  /** index of the best trial: the lowest loss at the last complete rung */
   readonly best: number
-  /** true where the signal ended it before the last rung was whole */
+  /** true if the signal ended the search before the last rung was complete */
   readonly stopped: boolean
 }
 
 /**
- * Runs the rungs. The first candidate (the defaults) reaches the last rung whatever its losses, so that what
- * wins has beaten it on all rows.
+ * Runs the rungs. The first candidate (the defaults) reaches the last rung whatever its losses, so that the
+ * winner has beaten it on all rows.
  *
- * @param loss of one candidate fitted on that part of the rows; not finite where it could not be fitted
+ * @param loss loss of one candidate fitted on that part of the rows; not finite if it could not be fitted
  */
 export async function successiveHalving<T>(
   candidates: readonly T[],
@@ -189,7 +189,7 @@ export async function successiveHalving<T>(
     alive = [0, ...alive.filter((i) => i !== 0)].slice(0, trials)
     for (const i of alive) {
       if (!signal?.aborted) losses[i]!.push(await loss(candidates[i]!, rung, fraction))
-      // what the signal cut short is no measurement
+      // a fit that the signal cut short is no measurement
       if (signal?.aborted) {
         losses[i]!.length = Math.min(losses[i]!.length, rung)
         const found = rung > 0 ? best : ranked(alive, losses, 0)[0]
@@ -202,7 +202,7 @@ export async function successiveHalving<T>(
   return { trials: zip(candidates, losses), best, stopped: false }
 }
 
-/** Those with a finite loss at the rung, the least first; the earlier of equals first. */
+/** Trials with a finite loss at the rung, lowest loss first; among equals, the earlier first. */
 function ranked(alive: readonly number[], losses: readonly number[][], rung: number): number[] {
   const at = (i: number): number => losses[i]![rung] ?? Number.NaN
   return alive.filter((i) => Number.isFinite(at(i))).toSorted((a, b) => at(a) - at(b) || a - b)
@@ -211,7 +211,7 @@ function ranked(alive: readonly number[], losses: readonly number[][], rung: num
 const zip = <T>(candidates: readonly T[], losses: readonly number[][]): Trial<T>[] =>
   candidates.map((settings, i) => ({ settings, losses: losses[i]! }))
 
-/** The hyperparameters of a family that `--tune` looks over, but for those that were set by hand. */
+/** The hyperparameters of a family that `--tune` searches, except those that were set by hand. */
 export function searchSpace(
   schema: TObject,
   fixed: Settings = {},
@@ -222,8 +222,9 @@ export function searchSpace(
 }
 
 /**
- * Points of the space by Latin hypercube sampling (McKay, Beckman and Conover 1979): each setting's range is cut
- * into as many parts as there are points, and each part is used once. Numbers to three digits, for people to read.
+ * Points of the space by Latin hypercube sampling (McKay, Beckman and Conover 1979): each setting's range is
+ * divided into as many parts as there are points, and each part is used once. Numbers are rounded to three
+ * digits, for readability.
  */
 export function drawSettings(
   space: readonly (readonly [string, Search])[],

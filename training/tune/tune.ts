@@ -7,13 +7,16 @@ import { encodeSplit } from '../trainers/splits.ts'
 import { type TunedFamily, tuneFamily } from './tune-family.ts'
 
 export interface Tuning extends TunedFamily {
-  /** `defaults` and `tuned` on the half of validation that tuned nothing; absent where the search was stopped */
+  /**
+   * `defaults` and `tuned` on the half of validation that was not used for tuning; absent if the search was
+   * stopped
+   */
   readonly comparison?: readonly Standing[]
 }
 
 /**
- * Tunes a family on half of the validation rows and compares what was found with the defaults on the other half:
- * the tuned settings are taken where their loss there is the less. Test and calibration rows are not touched.
+ * Tunes a family on half of the validation rows and compares the result with the defaults on the other half:
+ * the tuned settings are used if their loss there is lower. Test and calibration rows are not used.
  */
 export async function tuneRouter(
   dataset: Dataset,
@@ -60,15 +63,15 @@ const VALIDATION = SPLITS.indexOf('validation')
 const COMPARISON = SPLITS.indexOf('calibration')
 const ASIDE = SPLITS.indexOf('test')
 
-/** A dataset whose validation rows are halved, so that nothing is judged on the rows it was tuned on. */
+/** A dataset whose validation rows are halved, so that no settings are compared on the rows they were tuned on. */
 export interface NestedValidation {
-  /** its validation split is the tuning half, its calibration split the comparing one */
+  /** its validation split is the tuning half, its calibration split the comparing half */
   readonly dataset: Dataset
   /** prompts of the comparing half, ascending */
   readonly compared: readonly number[]
 }
 
-/** Every second validation row compares; calibration rows are put aside with the test rows. */
+/** Every second validation row is in the comparing half; calibration rows are excluded with the test rows. */
 export function nestValidation(dataset: Dataset): NestedValidation {
   let seen = 0
   const split = dataset.split.map((of) => {
@@ -80,7 +83,7 @@ export function nestValidation(dataset: Dataset): NestedValidation {
   return { dataset: { ...dataset, split }, compared }
 }
 
-/** A contender's loss on each row all of them were judged on. */
+/** A contender's loss on each of the rows that all of them were compared on. */
 export interface Contender {
   readonly name: string
   readonly losses: ArrayLike<number>
@@ -89,7 +92,7 @@ export interface Contender {
 export interface Standing {
   readonly name: string
   readonly loss: number
-  /** mean loss above the best one's, and the standard error of that difference, both paired by row */
+  /** mean loss minus the best one's, and the standard error of that difference, both paired by row */
   readonly above: number
   readonly error: number
   readonly chosen: boolean
@@ -97,7 +100,7 @@ export interface Standing {
 
 /**
  * The one-standard-error rule (Hastie, Tibshirani and Friedman 2009, sec. 7.10) with paired errors: of the
- * contenders, simplest first, the first whose mean loss is within one standard error of the least.
+ * contenders, simplest first, the first whose mean loss is within one standard error of the lowest.
  */
 export function standings(contenders: readonly Contender[]): Standing[] {
   const means = contenders.map(({ losses }) => mean(losses))

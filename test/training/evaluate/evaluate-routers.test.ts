@@ -149,6 +149,6 @@ describe('evaluateRouters', () => {
     ).rejects.toThrow('expected values of y in [0, 1], got 2 at prompt 0')
     await expect(
       evaluateRouters({ ...input, routers: [{ name: 'short', winRate: [0.5] }] }),
-    ).rejects.toThrow('expected 100 win rates of short, one a prompt, got 1')
+    ).rejects.toThrow('expected 100 win rates of short, one per prompt, got 1')
   })
 })

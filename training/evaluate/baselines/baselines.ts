@@ -2,7 +2,7 @@ import { createRandom, deriveSeed } from '../../../core/random.ts'
 import { categoryPrior, outOfFold, type ReferenceRows } from './category-prior.ts'
 import { wordNeighbourScores } from './word-neighbours.ts'
 
-/** A router anyone can have for nothing: scores a prompt, and how they came about where that needs saying. */
+/** A trivial router: its score for each prompt, and a note on how the scores were made where needed. */
 export interface Baseline {
   readonly name: string
   readonly scores: Float64Array
@@ -12,14 +12,14 @@ export interface Baseline {
 export interface BaselineInput {
   readonly prompts: readonly string[]
   readonly categories?: readonly (string | undefined)[] | undefined
-  /** n: win-rate labels of the evaluated prompts, for the oracle and, out of fold, the learned ones */
+  /** n: win-rate labels of the evaluated prompts, for the oracle and, out of fold, for the learned baselines */
   readonly y: ArrayLike<number>
   /** n: s - w */
   readonly gain: ArrayLike<number>
   readonly seed: number
-  /** labelled rows the learned baselines are fitted on; without them they are fitted out of fold */
+  /** labelled rows to fit the learned baselines on; without them they are fitted out of fold */
   readonly reference?: ReferenceRows | undefined
-  /** leave out the kNN baseline past this many prompts */
+  /** the kNN baseline is left out above this number of prompts */
   readonly neighbourLimit?: number | undefined
 }
 

@@ -1,17 +1,20 @@
 import { createRandom, deriveSeed } from '../../../core/random.ts'
 import { mean } from '../metrics/labels.ts'
 
-/** Labelled prompts that a baseline may learn from: never those it is evaluated on. */
+/** Labelled prompts that a baseline is fitted on: never those it is evaluated on. */
 export interface ReferenceRows {
   readonly prompts: readonly string[]
   readonly categories?: readonly (string | undefined)[] | undefined
   readonly y: ArrayLike<number>
 }
 
-/** Prompts' worth of the overall mean that a category's own mean is shrunk by. */
+/** Number of prompts at the overall mean that a category's mean is shrunk by. */
 const PRIOR_WEIGHT = 10
 
-/** Each category's mean label on the reference rows, shrunk to the overall mean; unknown ones get that mean. */
+/**
+ * Each category's mean label on the reference rows, shrunk to the overall mean; unknown categories get the
+ * overall mean.
+ */
 export function categoryPrior(
   reference: Required<Pick<ReferenceRows, 'categories'>> & Pick<ReferenceRows, 'y'>,
   categories: readonly (string | undefined)[],
@@ -30,16 +33,16 @@ export function categoryPrior(
   })
 }
 
-/** Which of `folds` each of n prompts is in: as equal as can be, shuffled by the seed. */
+/** The fold of each of n prompts: folds of nearly equal size, shuffled with the seed. */
 export function assignFolds(n: number, folds: number, seed: number): Int32Array {
   const fold = Int32Array.from({ length: n }, (_, i) => i % folds)
   return createRandom(deriveSeed(seed, 'folds')).shuffle(fold)
 }
 
 /**
- * A learned baseline where no reference rows were given: each fold's prompts are scored from the other folds only.
- * The other folds' mean label is taken off, since it falls as the held-out fold's own rises and would make a
- * baseline that knows nothing look worse than random.
+ * Scores of a learned baseline without reference rows: each fold's prompts are scored from the other folds
+ * only. The other folds' mean label is subtracted, since it falls as the held-out fold's mean rises, which
+ * would make a baseline that knows nothing look worse than random.
  */
 export function outOfFold(
   y: ArrayLike<number>,

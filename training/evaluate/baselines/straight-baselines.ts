@@ -6,12 +6,12 @@ import { mean } from '../metrics/labels.ts'
 
 interface StraightInput {
   readonly gain: Float64Array
-  /** mean quality of the weak model's answers, where it is known */
+  /** mean quality of the weak model's answers, if known */
   readonly weakQuality: number | null
   readonly clear: boolean
 }
 
-/** Baselines known without scores: PGR = strong share, a straight line, so their figures are exact. */
+/** Baselines that need no scores: PGR = strong share, a straight line, so their figures are exact. */
 export function straightBaselines(
   input: StraightInput,
 ): Record<string, CurveReport & { readonly note: string }> {
@@ -31,7 +31,7 @@ function straightLine({ gain, weakQuality, clear }: StraightInput): CurveReport 
   const exact = (value: number): PartialInterval =>
     clear ? { value, low: value, high: value } : UNDEFINED_INTERVAL
   const gap = mean(gain)
-  // the hull of a falling line is flat: no one need buy the strong model
+  // the hull of a falling line is flat: the strong model is never worth buying
   const aiq = weakQuality === null ? null : weakQuality + Math.max(0, gap) / 2
   return {
     apgr: exact(0.5),
@@ -44,7 +44,10 @@ function straightLine({ gain, weakQuality, clear }: StraightInput): CurveReport 
   }
 }
 
-/** APGR of random scores is sum(g u) / sum(g) with u uniform: mean 1/2, variance sum((g - mean)^2) / 12 / sum(g)^2. */
+/**
+ * APGR of random scores is sum(g u) / sum(g) with uniform u: mean 1/2, variance sum((g - mean)^2) / 12 /
+ * sum(g)^2.
+ */
 function randomInterval(gain: Float64Array): PartialInterval {
   const average = mean(gain)
   let squares = 0

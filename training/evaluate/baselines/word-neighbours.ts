@@ -1,14 +1,17 @@
-/** Neighbours a prompt is scored from, and the count its own mean is shrunk by. */
+/** Number of neighbours that a prompt is scored from, and the number of rows their mean is shrunk by. */
 const NEIGHBOURS = 50
 const PRIOR_WEIGHT = 5
-/** A word in more than this share of the reference prompts says little and costs most of the time. */
+/**
+ * Words in more than this share of the reference prompts are skipped: they carry little and cost most of the
+ * time.
+ */
 const COMMON_SHARE = 0.1
-/** Distinct words of a prompt that are looked at, rarest first. */
+/** Maximum number of distinct words of a prompt that are looked up, rarest first. */
 const WORDS_LOOKED_AT = 64
 
 /**
- * The kNN baseline: the mean label of the nearest reference prompts by cosine over TF-IDF words, weighted by the
- * cosine and shrunk to the overall mean. Needs no encoder, so every report can carry it.
+ * The kNN baseline: the mean label of the nearest reference prompts by cosine over TF-IDF words, weighted by
+ * the cosine and shrunk to the overall mean. It needs no encoder, so every report can include it.
  */
 export function wordNeighbourScores(
   reference: readonly string[],
@@ -61,7 +64,7 @@ function indexWords(reference: readonly string[]): WordIndex {
   return { weights, norms: squares.map(Math.sqrt) }
 }
 
-/** Fills `similarity` for the rows that share a word and lists them in `touched`; how many there are. */
+/** Fills `similarity` for the rows that share a word, lists them in `touched` and returns their number. */
 function similarities(
   { weights, norms }: WordIndex,
   prompt: string,
@@ -84,7 +87,7 @@ function similarities(
   return found
 }
 
-/** The most similar of the touched rows, best first, into `near`, by insertion: few rows enter a short list. */
+/** Writes the most similar touched rows into `near`, best first, by insertion: few rows enter a short list. */
 function nearest(
   similarity: Float64Array,
   touched: Int32Array,

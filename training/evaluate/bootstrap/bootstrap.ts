@@ -13,25 +13,28 @@ import { GRID_STEPS, gainOnGrid } from '../metrics/curve-points.ts'
 import { sortScores } from '../metrics/score-order.ts'
 import { measureSpend, type SortedSpend, spendScratch } from '../metrics/spend-pass.ts'
 
-/** One router's figures over the replicates; replicate b drew the same prompts for every router. */
+/** One router's figures over the replicates; replicate b draws the same prompts for every router. */
 export interface Replicates {
   readonly apgr: Float64Array
   readonly auc: Float64Array
-  /** one array a level of CPT_LEVELS */
+  /** one array per level of CPT_LEVELS */
   readonly cpt: readonly Float64Array[]
-  /** over the first of the replicates only */
+  /** over only the first of the replicates */
   readonly aiq: Float64Array
   readonly saving: Float64Array
-  /** the curve on the grid of strong shares, one array a replicate, over the first BAND_REPLICATES; empty unless asked */
+  /**
+   * the curve on the grid of strong shares, one array per replicate, over the first BAND_REPLICATES; empty
+   * unless asked for
+   */
   readonly band: readonly Float64Array[]
 }
 
 export interface BootstrapInput {
   readonly routers: readonly SortedSpend[]
-  /** the sample's sums, from how often each prompt was drawn */
+  /** sums over the sample, given how often each prompt was drawn */
   readonly sums: (counts: Uint8Array) => SampleSums
   readonly bands: boolean
-  /** false where strong - weak is not clear of 0: bands are then gains, not PGR */
+  /** false if the interval of strong - weak contains 0: bands are then gains, not PGR */
   readonly clear: boolean
   readonly replicates: number
   readonly seed: number
@@ -39,16 +42,16 @@ export interface BootstrapInput {
   readonly onProgress?: OnProgress | undefined
 }
 
-/** Enough for figures that need only two digits of their intervals. */
+/** Enough replicates for figures whose intervals need only two digits. */
 const SPEND_REPLICATES = 200
-/** With many prompts intervals are narrow and the hull is dear. */
+/** Above this number of prompts intervals are narrow and the hull is expensive. */
 const MANY_PROMPTS = 200_000
 const SPEND_REPLICATES_OF_MANY = 50
 const BAND_REPLICATES = 200
 
 /**
- * Bootstrap over prompts, paired: every router is measured on the same draws. O(n) a replicate and router, since
- * a draw only re-weights an order that was sorted once.
+ * Bootstrap over prompts, paired: every router is measured on the same draws. O(n) per replicate and router,
+ * since a draw only re-weights an order that is sorted once.
  */
 export async function bootstrapRouters(input: BootstrapInput): Promise<Replicates[]> {
   const { routers, replicates } = input
@@ -108,9 +111,9 @@ function emptyReplicates(n: number, replicates: number, bands: boolean): Replica
 }
 
 /**
- * Runs the bootstrap's passes on a few prompts. V8 compiles a long loop while it first runs; without having seen
- * what follows the loop it compiles code that it must leave at the end of every later call, which made a million
- * prompts three times slower.
+ * Runs the bootstrap's passes on a few prompts. V8 compiles a long loop while it first runs; if the code
+ * after the loop never ran before, the compiled code has to be left at the end of every later call, which
+ * made a million prompts three times slower.
  */
 function warmUp(): void {
   const n = 40

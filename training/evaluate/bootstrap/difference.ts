@@ -9,11 +9,11 @@ export interface Difference {
   readonly high: number | null
   /** two-sided, normal with the bootstrap's standard error */
   readonly p: number | null
-  /** least difference these prompts could show four times in five (two-sided, 5%) */
+  /** smallest difference that these prompts could show with 80% power (two-sided, 5%) */
   readonly detectable: number | null
 }
 
-/** A pair of routers, with p-values corrected over all pairs of the report (Holm) */
+/** Difference between two routers, with p-values corrected over all pairs of the report (Holm). */
 export interface Comparison extends Difference {
   readonly a: string
   readonly b: string

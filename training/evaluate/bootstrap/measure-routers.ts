@@ -31,7 +31,7 @@ export interface MeasureInput {
   /** n: the weak model's scores */
   readonly weak?: ArrayLike<number> | undefined
   readonly spend?: Spend | undefined
-  /** false where strong - weak is not clear of 0 */
+  /** false if the interval of strong - weak contains 0 */
   readonly clear: boolean
   readonly bands: boolean
   readonly replicates: number
@@ -40,31 +40,31 @@ export interface MeasureInput {
   readonly onProgress?: OnProgress | undefined
 }
 
-/** What the cost-quality curve of a router or a baseline says. */
+/** Figures of the cost-quality curve of a router or a baseline. */
 export interface CurveReport {
   readonly apgr: PartialInterval
   readonly apgr_routellm: number | null
   readonly cpt: CptReport
   readonly cpt_interval: Readonly<Record<keyof CptReport, PartialInterval>>
-  /** AUC of the gain: chance that a prompt with s > w scores above one without */
+  /** AUC of the gain: probability that a prompt with s > w scores above one without */
   readonly auc: PartialInterval
-  /** RouterBench's AIQ over dollars, or over strong share where these are not known; undefined from preferences */
+  /** RouterBench's AIQ over dollars, or over strong share if dollars are not known; undefined for preferences */
   readonly aiq: PartialInterval
-  /** share of all-strong's dollars saved at its whole quality, by the cheapest threshold that has it */
+  /** share of all-strong's dollars saved by the cheapest threshold that has all-strong's quality */
   readonly saving_at_equal_quality: PartialInterval
 }
 
-/** A router or a baseline with everything its curve says. */
+/** A router or a baseline with all figures of its curve. */
 export interface MeasuredRouter extends Scored {
   readonly order: ScoreOrder
-  /** NaN where undefined */
+  /** NaN if undefined */
   readonly apgr: number
   readonly replicates: Replicates
   readonly report: CurveReport
   readonly band?: CurveBand
 }
 
-/** Sorts once, measures once, and again on every draw. */
+/** Sorts each router's scores once, measures them, and measures them again on every draw. */
 export async function measureRouters(
   scored: readonly Scored[],
   input: MeasureInput,

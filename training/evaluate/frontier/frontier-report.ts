@@ -15,7 +15,7 @@ import { type AtCost, type FrontierMeasure, measureFrontier } from './measure-fr
 
 import { policyPath, pricePath } from './policy-path.ts'
 
-/** Budgets that are reported, as shares of what the best single model costs. */
+/** Reported budgets, as shares of the cost of the best single model. */
 const BUDGETS = [0.25, 0.5, 0.75, 1]
 
 export interface ReportedPoint {
@@ -25,14 +25,14 @@ export interface ReportedPoint {
   readonly above_mixture: PartialInterval
 }
 
-/** One router that chooses among many models, on prompts it has not seen. */
+/** Evaluation of one router among many models, on prompts it has not seen. */
 export interface FrontierReport {
   readonly name: string
   readonly rows: number
   readonly rule: ChoiceRule
   readonly source: Choice['source']
   readonly cost_basis: string
-  /** each model asked alone, from the cheapest up, with its share of the rule's choices */
+  /** each single model, from the cheapest up, with its share of the rule's choices */
   readonly models: readonly {
     readonly model: string
     readonly role: Candidate['role']
@@ -46,7 +46,7 @@ export interface FrontierReport {
   /** mean quality over costs from the cheapest model's to the best one's */
   readonly area: PartialInterval
   readonly area_above_mixtures: PartialInterval
-  /** the same area of one who knows every outcome, and of the mixtures of single models */
+  /** the same area for an oracle that knows every outcome, and for the mixtures of single models */
   readonly oracle_area: number
   readonly mixture_area: number
   readonly curve: readonly Point[]
@@ -115,7 +115,7 @@ export async function frontierReport(input: ChoiceReportInput): Promise<Frontier
   }
 }
 
-/** Costs are US dollars per 1,000 requests outside. */
+/** Costs are reported in US dollars per 1,000 requests. */
 function reported({ cost, quality, aboveSingle, aboveMixture }: AtCost): ReportedPoint {
   return {
     cost_per_1k: 1000 * cost,

@@ -1,19 +1,19 @@
 import { columnMean, type ModelTable } from '../log/model-table.ts'
 import type { PricedPath } from './policy-path.ts'
 
-/** One way to answer all prompts: what it costs a request, in US dollars, and its mean score. */
+/** One way to answer all prompts: its cost per request, in US dollars, and its mean score. */
 export interface Point {
   readonly cost: number
   readonly quality: number
 }
 
-/** Every stop of a path on one weighted sample, from the number 0 on. */
+/** Every stop of a path on one weighted sample, starting with the number 0. */
 export interface PathPoints {
-  /** stops; the arrays may be longer */
+  /** number of stops; the arrays may be longer */
   points: number
   readonly cost: Float64Array
   readonly quality: Float64Array
-  /** the rule's number past which a stop begins; 0 for the first */
+  /** the rule's number above which a stop begins; 0 for the first */
   readonly value: Float64Array
 }
 
@@ -27,7 +27,10 @@ export function emptyPoints(priced: PricedPath): PathPoints {
   }
 }
 
-/** Changes at one value are one step: no rule tells them apart. Each prompt counts as often as `counts` says. */
+/**
+ * Walks a path. Changes at the same value are one step, since no rule separates them. Each prompt counts
+ * `counts` times.
+ */
 export function walkPath(
   priced: PricedPath,
   counts: ArrayLike<number> | undefined,
@@ -61,21 +64,21 @@ export function walkPath(
   return into
 }
 
-/** The rule's number in the middle of a stop, so that rounding cannot move a prompt. */
+/** The rule's number in the middle of a stop, so that rounding cannot change a prompt's model. */
 export function stopNumber(value: Float64Array, stop: number, points: number): number {
   const from = value[stop]!
   return stop + 1 < points ? (from + value[stop + 1]!) / 2 : 2 * from
 }
 
 /**
- * The quality at a cost: that of the first stop, from the best end on, that costs no more; NaN where none does.
+ * The quality at a cost: that of the first stop, from the best end, that costs no more; NaN if none does.
  */
 export function qualityAt({ points, cost, quality }: PathPoints, budget: number): number {
   for (let k = 0; k < points; k++) if (cost[k]! <= budget) return quality[k]!
   return Number.NaN
 }
 
-/** Each model asked alone. */
+/** The point of each single model. */
 export function singlePoints(table: ModelTable, counts?: ArrayLike<number>): Point[] {
   const m = table.models.length
   return table.models.map((_, k) => ({
@@ -84,7 +87,7 @@ export function singlePoints(table: ModelTable, counts?: ArrayLike<number>): Poi
   }))
 }
 
-/** Of the points that cost no more, the best one's quality; NaN where there is none. */
+/** Quality of the best of the points that cost no more; NaN if there is none. */
 export function bestSingle(points: readonly Point[], budget: number): number {
   let best = Number.NaN
   for (const { cost, quality } of points) if (cost <= budget && !(quality <= best)) best = quality
@@ -92,8 +95,8 @@ export function bestSingle(points: readonly Point[], budget: number): number {
 }
 
 /**
- * The best quality of a mixture: any two points, each for a share of the prompts, such that it costs the budget or
- * less (the upper concave hull that never falls). NaN below the cheapest point.
+ * The best quality of a mixture of any two points, each with a share of the prompts, that costs at most the
+ * budget (the upper concave hull, made non-decreasing). NaN below the cheapest point.
  */
 export function bestMixture(points: readonly Point[], budget: number): number {
   let best = bestSingle(points, budget)
@@ -108,7 +111,7 @@ export function bestMixture(points: readonly Point[], budget: number): number {
   return best
 }
 
-/** Costs at which a mean over a range of them is taken. */
+/** Number of costs over which a mean over a range is computed. */
 const STEPS = 50
 
 const gridCost = (from: number, to: number, step: number): number =>
@@ -121,7 +124,10 @@ export function meanMixture(points: readonly Point[], from: number, to: number):
   return sum / STEPS
 }
 
-/** The same of a path's `qualityAt`; where no stop is that cheap, of `floor`, what the cheapest model gives. */
+/**
+ * The same mean of a path's `qualityAt`; where no stop is that cheap, `floor` (the cheapest model's quality)
+ * is used.
+ */
 export function meanQuality(
   { points, cost, quality }: PathPoints,
   from: number,

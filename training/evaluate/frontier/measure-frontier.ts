@@ -17,27 +17,27 @@ import {
 } from './frontier.ts'
 import { choicesAt, policyPath, pricePath } from './policy-path.ts'
 
-/** What a way to choose reaches where it may spend so much. Intervals are 95%, bootstrap over prompts, paired. */
+/** What a rule reaches at a given cost. Intervals are 95%, bootstrap over prompts, paired. */
 export interface AtCost {
-  /** US dollars a request */
+  /** US dollars per request */
   readonly cost: number
   readonly quality: PartialInterval
-  /** above the best single model that costs no more, as these very prompts rank them */
+  /** difference to the best single model, on these prompts, that costs no more */
   readonly aboveSingle: PartialInterval
-  /** above the best mixture of single models (a coin for each prompt) that costs no more */
+  /** difference to the best mixture of two single models (random for each prompt) that costs no more */
   readonly aboveMixture: PartialInterval
 }
 
 export interface FrontierMeasure {
-  /** at each of the budgets asked for, the rule's number chosen such that no more is spent */
+  /** at each requested budget, with the rule's number chosen so that no more is spent */
   readonly budgets: readonly AtCost[]
-  /** at the rule's own number, at the cost that it came to */
+  /** at the rule's number, compared at the cost that it results in */
   readonly operating?: AtCost & { readonly shares: readonly number[] }
   /** mean quality over costs from the cheapest model's to the best one's */
   readonly area: PartialInterval
-  /** what the rule adds to the same mean of the best mixtures of single models */
+  /** that mean minus the same mean of the best mixtures of single models */
   readonly areaAbove: PartialInterval
-  /** stops of the path on all prompts, thinned */
+  /** stops of the path on all prompts, thinned out */
   readonly curve: readonly Point[]
 }
 
@@ -45,7 +45,7 @@ export interface MeasureInput {
   readonly kind: ChoiceKind
   readonly table: ModelTable
   readonly expected: Expectations
-  /** US dollars a request, each to be measured at */
+  /** budgets to measure at, in US dollars per request */
   readonly budgets: readonly number[]
   /** the rule's number, where there is one */
   readonly value?: number
@@ -57,15 +57,15 @@ export interface MeasureInput {
 
 const CURVE_POINTS = 100
 
-/** A reference that is fixed once: one model, or two with a share. */
+/** A reference chosen once: one model, or two with a share. */
 interface Reference {
   readonly low: number
   readonly high: number
-  /** of the prompts that go to `high` */
+  /** share of the prompts that go to `high` */
   readonly share: number
 }
 
-/** One rule over all its numbers, against every single model and their mixtures. */
+/** Measures one rule over all its numbers against every single model and their mixtures. */
 export async function measureFrontier(input: MeasureInput): Promise<FrontierMeasure> {
   const { table, expected, budgets } = input
   const m = table.models.length
@@ -150,7 +150,7 @@ function referenceQuality(reference: Reference | undefined, singles: readonly Po
   return (1 - share) * singles[low]!.quality + share * singles[high]!.quality
 }
 
-/** Found once, on all prompts: replicates then vary its score, not which model it is. */
+/** Chosen once, on all prompts: replicates then vary its score, not which model it is. */
 function singleReference(singles: readonly Point[], budget: number): Reference | undefined {
   const quality = bestSingle(singles, budget)
   const model = singles.findIndex((point) => point.quality === quality && point.cost <= budget)
@@ -204,7 +204,7 @@ function weightedMean(values: Float64Array, counts?: ArrayLike<number>): number 
   return sum / drawn
 }
 
-/** Evenly spaced stops, from the dearest to the cheapest, both ends kept. */
+/** Evenly spaced stops, from the most expensive to the cheapest, both ends kept. */
 function thinned({ points, cost, quality }: PathPoints): Point[] {
   const wanted = Math.min(points, CURVE_POINTS)
   return Array.from({ length: wanted }, (_, i) => {

@@ -3,21 +3,21 @@ import { choiceOrder, firstOrder } from '../../../models/decision/choice.ts'
 import type { Expectations, ModelTable } from '../log/model-table.ts'
 
 /**
- * All that a rule does over n prompts while its number goes from 0 up without end: which model each prompt has
- * at 0, and then every change, in order. What happens at any number is a walk along it.
+ * All decisions of a rule on n prompts as its number goes from 0 to infinity: the model of each prompt at 0,
+ * and then every change, in order. The decisions at any number are found by walking along it.
  */
 export interface PolicyPath {
   readonly kind: ChoiceKind
-  /** n: the model at 0 */
+  /** n: the model at number 0 */
   readonly start: Int32Array
-  /** ascending: past this value (a loss: from it on) the prompt's model is another one */
+  /** ascending: above this value (for a loss: from this value on) the prompt has another model */
   readonly value: Float64Array
   readonly prompt: Int32Array
   readonly from: Int32Array
   readonly to: Int32Array
 }
 
-/** O(n m k) for k changes a prompt, which are few: models that are never the best value take no part. */
+/** O(n m k) for k changes per prompt; k is small, since models that are never the best value are skipped. */
 export function policyPath(kind: ChoiceKind, expected: Expectations, m: number): PolicyPath {
   const n = expected.quality.length / m
   const start = new Int32Array(n)
@@ -76,7 +76,7 @@ function nextByValue(quality: Float64Array, costs: Float64Array, now: number): C
   return to < 0 ? undefined : { value, to }
 }
 
-/** The cheaper model that comes within the loss next: the best one of those. */
+/** The next cheaper model that comes within the loss; the best of them if there are several. */
 function nextWithinLoss(
   quality: Float64Array,
   costs: Float64Array,
@@ -92,7 +92,7 @@ function nextWithinLoss(
   return to < 0 ? undefined : { value: best - quality[to]!, to }
 }
 
-/** The model of every prompt at one value of the rule's number; n. */
+/** The model of every prompt at one value of the rule's number; length n. */
 export function choicesAt(path: PolicyPath, value: number): Int32Array {
   const choices = path.start.slice()
   const inclusive = path.kind === 'cheapest-within'
@@ -104,13 +104,13 @@ export function choicesAt(path: PolicyPath, value: number): Int32Array {
   return choices
 }
 
-/** A path with what each of its changes adds to the sums of score and cost. */
+/** A path with the amounts that each change adds to the sums of score and cost. */
 export interface PricedPath {
   readonly path: PolicyPath
-  /** n: of the models at 0 */
+  /** n: score of the models at number 0 */
   readonly startScore: Float64Array
   readonly startCost: Float64Array
-  /** one a change */
+  /** one per change */
   readonly score: Float64Array
   readonly cost: Float64Array
 }

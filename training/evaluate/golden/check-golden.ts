@@ -9,11 +9,11 @@ import { ChatMessage, promptText } from '../../../models/decision/messages.ts'
 import type { Router } from '../../../models/router.ts'
 import { modelOf } from '../log/bundle-set.ts'
 
-/** One thing that was asked of the router. */
+/** Result of one check of a golden file. */
 export interface GoldenCase {
   readonly name: string
   readonly line: number
-  /** absent where it passed */
+  /** absent if it passed */
   readonly failure?: string
 }
 
@@ -26,7 +26,7 @@ export interface GoldenResult {
   readonly cases: readonly GoldenCase[]
 }
 
-/** Rules on where prompts go, for CI: every expectation and bound of the file against the bundle's own threshold. */
+/** Checks the rules of a golden file, for CI: every expectation and bound, at the bundle's threshold. */
 export async function checkGolden(
   router: Router,
   golden: GoldenFile,
@@ -178,7 +178,7 @@ const shortened = (text: string): string => {
 
 const Unit = Type.Number({ minimum: 0, maximum: 1 })
 
-/** A line about one prompt: where it must go, and what its win rate may be. Scores count towards `min_pgr`. */
+/** A line about one prompt: which model it must go to, and its allowed win rate. Scores count towards `min_pgr`. */
 export const GoldenPrompt = Type.Object(
   {
     id: Type.Optional(Type.String()),
@@ -195,7 +195,7 @@ export const GoldenPrompt = Type.Object(
 )
 export type GoldenPrompt = Type.Static<typeof GoldenPrompt>
 
-/** A line about all prompts of the file, or those of one category. */
+/** A line about all prompts of the file, or about those of one category. */
 export const GoldenBounds = Type.Object(
   {
     id: Type.Optional(Type.String()),
@@ -226,7 +226,7 @@ interface GoldenFile {
 const checkPrompt = Compile(GoldenPrompt)
 const checkBounds = Compile(GoldenBounds)
 
-/** Reads a golden file whole. A line that fits neither kind is an error with its file, line and field. */
+/** Reads a golden file into memory. A line that fits neither kind is an error with its file, line and field. */
 export async function readGolden(path: string, signal?: AbortSignal): Promise<GoldenFile> {
   const prompts: GoldenFile['prompts'][number][] = []
   const bounds: GoldenFile['bounds'][number][] = []

@@ -5,7 +5,7 @@ import type { ModelPair } from '../../../models/bundle/with-pair.ts'
 import { loadRouter, type Router } from '../../../models/router.ts'
 import type { RouterPast } from './unseen-rows.ts'
 
-/** A router under evaluation, by the name it goes by in the report. */
+/** A router under evaluation, with its name in the report. */
 export interface NamedRouter extends RouterPast {
   readonly name: string
   readonly path: string
@@ -13,8 +13,8 @@ export interface NamedRouter extends RouterPast {
 }
 
 /**
- * Opens every bundle; routers of one name are told apart by version, then by number. A bundle that knows
- * both models asked for is asked about them; for another they are the log's names of its own pair.
+ * Opens every bundle; routers with equal names are distinguished by version, then by number. If a bundle
+ * knows both requested models, its columns for them are used; otherwise they stand for its trained pair.
  */
 export async function openBundles(
   paths: readonly string[],
@@ -63,7 +63,7 @@ function distinctNames(routers: readonly Router[]): string[] {
   })
 }
 
-/** The two models that every bundle chooses between, or those that were asked for. */
+/** The requested models, or the pair that all bundles choose between. */
 export function pairOf(bundles: readonly NamedRouter[], asked: Partial<ModelPair>): ModelPair {
   const pairs = bundles.map(({ router }) => ({
     strong: asked.strong ?? modelOf(router, 'strong'),
@@ -74,7 +74,7 @@ export function pairOf(bundles: readonly NamedRouter[], asked: Partial<ModelPair
   if (other) {
     throw new WeirError('option_invalid', {
       option: '--strong and --weak',
-      expected: 'bundles of one pair of models, or both options',
+      expected: 'bundles for the same pair of models, or both options',
       got: `${first!.strong} over ${first!.weak} and ${other.strong} over ${other.weak}`,
     })
   }

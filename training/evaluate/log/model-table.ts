@@ -13,15 +13,15 @@ export interface LogTable extends ModelTable {
 }
 
 /**
- * The dataset's prompts on which every one of the models was observed, ascending.
+ * Indices of the dataset's prompts on which all of the models were observed, ascending.
  *
- * @throws model_unknown; rows_too_few where the log has no outcomes
+ * @throws model_unknown; rows_too_few if the log has no outcomes
  */
 export function completePrompts(dataset: Dataset, models: readonly string[]): Int32Array {
   const columns = models.map((model) => modelIndex(dataset, model))
   const { outcomes } = dataset
   if (!outcomes) {
-    const what = `with a score of each of ${models.join(', ')} (votes say nothing of one model alone)`
+    const what = `with a score of each of ${models.join(', ')} (votes do not score single models)`
     throw new WeirError('rows_too_few', { expected: 1, what, got: 0 })
   }
   const width = dataset.models.length
@@ -31,10 +31,10 @@ export function completePrompts(dataset: Dataset, models: readonly string[]): In
 }
 
 /**
- * What the log says of these prompts and the candidates. Dollars as logged where every cell has them; else prices
- * with the answer's length as logged, or as expected where it was not.
+ * The logged scores of these prompts and candidates, with costs: as logged if every cell has them; otherwise
+ * from prices and the answer's length as logged, or as expected if it was not logged.
  *
- * @throws calibration_needs where a candidate has no price and its requests' cost is not known
+ * @throws calibration_needs if a candidate has no price and the costs of its requests are not known
  */
 export function logTable(
   dataset: Dataset,
@@ -82,7 +82,7 @@ export function logTable(
   return { ...table, costs: priced, basis }
 }
 
-/** What the candidates are expected to cost on these prompts; prompts x candidates. */
+/** The expected cost of each candidate on these prompts; prompts x candidates. */
 export function expectedCosts(
   candidates: readonly Candidate[],
   prompts: readonly string[],
@@ -97,24 +97,24 @@ export function expectedCosts(
   return costs
 }
 
-/** What is known of n prompts and m models; matrices are n x m, row-major. */
+/** Observations of n prompts and m models; matrices are n x m, row-major. */
 export interface ModelTable {
   readonly models: readonly string[]
   readonly rows: number
-  /** in [0, 1], every one observed */
+  /** in [0, 1]; all are observed */
   readonly scores: Float64Array
   /** US dollars of the request */
   readonly costs: Float64Array
 }
 
-/** What a router expects of the same prompts and models. */
+/** A router's predictions for the same prompts and models. */
 export interface Expectations {
   readonly quality: Float64Array
   /** US dollars */
   readonly costs: Float64Array
 }
 
-/** The mean of one model's column over the prompts, each counted as often as `counts` says. */
+/** The mean of one model's column over the prompts, each weighted by `counts`. */
 export function columnMean(
   values: Float64Array,
   m: number,

@@ -4,21 +4,21 @@ import { type LogOptions, openLog } from '../../../data/source/log.ts'
 import { openSource } from '../../../data/source/source.ts'
 import { promptText } from '../../../models/decision/messages.ts'
 
-/** A way to group the prompts: one name per prompt, undefined where it has none. */
+/** A way to group the prompts: one name per prompt, undefined if the prompt has none. */
 export interface Grouping {
   readonly by: string
   readonly names: readonly (string | undefined)[]
 }
 
 export interface OriginOptions extends Pick<LogOptions, 'map' | 'scoreRange'> {
-  /** a layout's name, instead of recognising it */
+  /** a layout's name; recognised automatically without it */
   readonly format?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * By which file and at what time a dataset's prompts were first logged, a name a prompt: what a dataset doesn't keep.
- * Reads the files once more. Empty where there is one file and no row has a time.
+ * The file and the time in which each prompt of a dataset was first logged, one name per prompt; a dataset
+ * does not store them, so the files are read again. Empty if there is one file and no row has a time.
  */
 export async function promptOrigins(
   paths: readonly string[],
@@ -60,10 +60,10 @@ export async function promptOrigins(
 }
 
 const DAY = 86_400
-/** No more periods than this, so that each has prompts enough. */
+/** Maximum number of periods, so that each has enough prompts. */
 const MOST_PERIODS = 24
 
-/** Days, months or years in UTC, whichever are the finest that are not too many; seconds since 1970 in. */
+/** Days, months or years in UTC, the finest that give at most MOST_PERIODS; the input is seconds since 1970. */
 export function periodNames(time: Float64Array): (string | undefined)[] | undefined {
   const known = time.filter((seconds) => !Number.isNaN(seconds))
   if (known.length === 0) return undefined
@@ -74,7 +74,7 @@ export function periodNames(time: Float64Array): (string | undefined)[] | undefi
     last = Math.max(last, seconds)
   }
   const days = (last - first) / DAY
-  // letters of an ISO date that name the period: 2024-05-17, 2024-05, 2024
+  // how many letters of an ISO date name the period: 2024-05-17, 2024-05, 2024
   const letters = days <= MOST_PERIODS ? 10 : days <= MOST_PERIODS * 30 ? 7 : 4
   return Array.from(time, (seconds) =>
     Number.isNaN(seconds) ? undefined : new Date(seconds * 1000).toISOString().slice(0, letters),

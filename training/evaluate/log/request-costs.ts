@@ -5,17 +5,17 @@ import type { Candidate } from '../../../models/bundle/manifest.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost, type Price } from '../../../models/prices.ts'
 
 export interface RequestCosts {
-  /** US dollars a request, one a prompt */
+  /** US dollars per request, one per prompt */
   readonly strong: Float64Array
   readonly weak: Float64Array
-  /** where they come from, in words, for the certificate */
+  /** where the dollars come from, in words, for the certificate */
   readonly basis: string
 }
 
 /**
- * What each prompt would cost with either model: the log's costs where every row has them, else prices
- * with the log's answer lengths, else with the bundle's mean ones, else with answers taken to be as
- * long as their prompts. Undefined where neither costs nor prices are known.
+ * The cost of each prompt with either model: the log's costs if every row has them; otherwise from prices and
+ * answer lengths, which are the log's, or the bundle's mean lengths, or else assumed equal to the prompts'.
+ * Undefined if neither costs nor prices are known.
  */
 export function requestCosts(
   dataset: Dataset,
@@ -58,7 +58,7 @@ function pricedCosts(
   return { costs, basis }
 }
 
-/** One model's column of a prompts x models matrix, where it is known for every given prompt. */
+/** One model's column of a prompts x models matrix; undefined unless it is known for every given prompt. */
 function column(
   dataset: Dataset,
   matrix: Float32Array | undefined,
@@ -75,7 +75,7 @@ function column(
 export const roleOf = (candidates: readonly Candidate[], role: Candidate['role']): Candidate =>
   candidates.find((candidate) => candidate.role === role)!
 
-/** The candidates with some prices replaced. Refuses a price of a model that is none of them. */
+/** The candidates with some prices replaced. Refuses a price for any other model. */
 export function withPrices(
   candidates: readonly Candidate[],
   prices: ReadonlyMap<string, Price> | undefined,

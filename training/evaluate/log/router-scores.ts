@@ -3,7 +3,7 @@ import type { OnProgress } from '../../../core/progress.ts'
 import { concatenate, type Embeddings } from '../../../models/encoders/embeddings.ts'
 import type { Router } from '../../../models/router.ts'
 
-/** Prompts handled at a time, so that a long log shows progress and can be stopped. */
+/** Number of prompts scored at a time, so that a long log shows progress and can be stopped. */
 const BATCH = 512
 
 export interface Watch {
@@ -11,14 +11,14 @@ export interface Watch {
   readonly onProgress?: OnProgress | undefined
 }
 
-/** What a router says of n prompts, in their order. */
+/** A router's predictions for n prompts, in their order. */
 export interface RouterScores {
   readonly winRate: Float64Array
-  /** n x candidates, where the router gives a quality of each */
+  /** n x candidates, if the router predicts a quality for each */
   readonly quality?: Float64Array
 }
 
-/** Scores many prompts; `stage` is what the progress is called. */
+/** Scores many prompts; `stage` names the progress. */
 export async function scoreAll(
   router: Pick<Router, 'score'>,
   prompts: readonly string[],
@@ -46,7 +46,7 @@ function joined(parts: readonly Float64Array[]): Float64Array {
   return whole
 }
 
-/** The router's quality of every candidate on many prompts: n x candidates. */
+/** The router's predicted quality of every candidate on many prompts: n x candidates. */
 export async function scoreQualities(
   router: Router,
   prompts: readonly string[],

@@ -16,13 +16,13 @@ import { type LeftOut, type UnseenRows, unseenRows } from './unseen-rows.ts'
 export interface ScoreLogOptions extends Partial<ModelPair> {
   readonly prices?: ReadonlyMap<string, Price> | undefined
   readonly latency?: boolean | undefined
-  /** SHA-256 of the file that each of the dataset's prompts comes from, where it is known */
+  /** SHA-256 of the file that each of the dataset's prompts comes from, if known */
   readonly sources?: readonly (string | undefined)[] | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }
 
-/** A router's win rates of the evaluated prompts, in their order. */
+/** A router's win rates on the evaluated prompts, in their order. */
 export interface ScoredRouter {
   readonly name: string
   readonly winRate: ArrayLike<number>
@@ -30,20 +30,20 @@ export interface ScoredRouter {
   readonly latency?: LatencyReport | undefined
 }
 
-/** One prompt at a time, encoder included, on the machine of the evaluation. */
+/** Latency of one prompt at a time, encoder included, on the machine of the evaluation. */
 export interface LatencyReport {
   readonly prompts: number
   readonly p50_ms: number
   readonly p99_ms: number
-  /** the router's own cost, from its CPU time at the stated price of a core */
+  /** the cost of running the router, from its CPU time at the stated price of a core */
   readonly dollars_per_1k: number
   readonly core_hour_usd: number
 }
 
-/** The rows of a log that none of the routers has seen, with every router's win rates on them. */
+/** The rows of a log that no router has seen, with every router's win rates on them. */
 export interface ScoredLog {
   readonly pair: ModelPair
-  /** indices into the dataset's prompts, ascending; everything below is in this order */
+  /** indices into the dataset's prompts, ascending; all arrays below are in this order */
   readonly rows: Int32Array
   readonly prompts: readonly string[]
   readonly categories: readonly (string | undefined)[]
@@ -56,14 +56,14 @@ export interface ScoredLog {
   readonly warnings: readonly string[]
 }
 
-/** Fewer unseen prompts than this are refused: no interval on them would say anything. */
+/** Minimum number of unseen prompts: with fewer, intervals would be meaninglessly wide. */
 const MIN_UNSEEN_ROWS = 50
-/** Learned baselines learn out of fold where fewer training rows than this are in the log. */
+/** If the log has fewer training rows than this, learned baselines learn out of fold. */
 const MIN_REFERENCE_ROWS = 200
-/** More add little to a baseline and cost its time. */
+/** Maximum number of rows for learned baselines: more improve them little and take time. */
 const MAX_REFERENCE_ROWS = 15_000
 
-/** Throws `rows_too_few` where too little is left once what the routers saw is left out. */
+/** Throws `rows_too_few` if too few rows are left after leaving out those the routers saw. */
 export async function scoreLog(
   bundles: readonly NamedRouter[],
   dataset: Dataset,
@@ -107,7 +107,7 @@ async function scoredRouter(
   }
 }
 
-/** The scores only where every row has both: a prompt known from votes alone has none. */
+/** Includes scores only if every row has both: a prompt known only from votes has none. */
 function labelsOf({ label, strong, weak }: PairLabels, rows: Int32Array): EvaluationLabels {
   const take = (values: Float32Array) => Float32Array.from(rows, (row) => values[row]!)
   const y = take(label)
@@ -155,7 +155,7 @@ function costsOf(
 /**
  * The rows that none of the routers has seen.
  *
- * @param words what is asked of a row, given why others were left out, for `rows_too_few`
+ * @param words what a row must have, given why others were left out, for `rows_too_few`
  */
 export function judgedRows(
   bundles: readonly NamedRouter[],
@@ -174,10 +174,10 @@ export function judgedRows(
 const WARM_UP = 10
 const MEASURED = 200
 const MOST_MS = 5_000
-/** US dollars of one core for an hour, a round figure of what clouds charge for small machines */
+/** US dollars per hour of one core, roughly what clouds charge for small machines */
 const CORE_HOUR_USD = 0.04
 
-/** One prompt at a time, as a server would be asked, encoder included. At most five seconds. */
+/** Scores one prompt at a time, as a server does, encoder included; takes at most five seconds. */
 async function measureLatency(
   router: Pick<Router, 'score'>,
   prompts: readonly string[],
@@ -209,7 +209,7 @@ async function measureLatency(
   }
 }
 
-/** What a reader must know of the routers and the log before believing the figures. */
+/** What a reader must know about the routers and the log to interpret the figures. */
 function notesOn(bundles: readonly NamedRouter[], pair: ModelPair, leftOut: LeftOut): string[] {
   const left = describeLeftOut(leftOut)
   return [
@@ -236,7 +236,7 @@ function describeLeftOut(leftOut: LeftOut): string {
     train: 'rows that a router was trained on',
     validation: 'it was validated on',
     calibration: 'it was calibrated on',
-    reserved: 'that its split rule keeps for other things than the test',
+    reserved: 'that its split rule does not keep for the test',
   }
   return Object.entries(leftOut)
     .filter(([, rows]) => rows > 0)

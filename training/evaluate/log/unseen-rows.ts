@@ -5,7 +5,7 @@ import { stem } from '../../../data/splits/stem.ts'
 import { type DataHashes, SEEN_PARTS, type SeenPart } from '../../../models/bundle/data-hashes.ts'
 import type { SplitRule } from '../../../models/bundle/manifest.ts'
 
-/** What a router was made from, and how its log was split. */
+/** What a router was trained on, and how its log was split. */
 export interface RouterPast {
   readonly seen: DataHashes
   readonly rule: SplitRule
@@ -15,20 +15,23 @@ export interface RouterPast {
 
 export type LeftOut = Readonly<Record<SeenPart | 'reserved', number>>
 
-/** Which labelled rows routers may be judged on. Arrays hold indices into the labels, ascending. */
+/** Which labelled rows may be used to evaluate routers. Arrays hold indices into the labels, ascending. */
 export interface UnseenRows {
   readonly rows: Int32Array
-  /** rows that some router was trained on: what a learned baseline may learn from */
+  /** rows that some router was trained on: learned baselines are fitted on them */
   readonly trained: Int32Array
-  /** by the first part that any router saw the row in; `reserved`: a copy of such a row, or kept for calibration */
+  /**
+   * counted by the first part in which any router saw the row; `reserved`: copies of such rows, and rows kept
+   * for calibration
+   */
   readonly leftOut: LeftOut
 }
 
 /**
- * Leaves out every row that any of the routers saw. Of a file that holds a router's own training rows, only what
- * its split rule keeps for the test stays: by stem, so that a copy of a training row which differs in case or
- * spacing goes with it, and so that figures are the same before and after a calibration. `source` is the SHA-256 of
- * each prompt's file; a prompt without one may be of any.
+ * Leaves out every row that any of the routers saw. In a file that contains a router's training rows, only
+ * the test rows of its split rule remain. Splits are computed on stems, so that a copy of a training row
+ * which differs in case or spacing is left out as well, and so that figures are the same before and after a
+ * calibration. `source` is the SHA-256 of each prompt's file; a prompt without one may come from any file.
  */
 export function unseenRows(
   dataset: Dataset,
@@ -69,20 +72,20 @@ function firstPart(known: SeenPart | 'reserved' | undefined, part: SeenPart): Se
   return SEEN_PARTS.indexOf(known) <= SEEN_PARTS.indexOf(part) ? known : part
 }
 
-/** Which labelled rows a router may be calibrated on, and why the others may not be used. */
+/** Which labelled rows may be used to calibrate a router, and why the others may not. */
 export interface FreshRows {
   /** indices into the labels, ascending */
   readonly rows: Int32Array
-  /** rows the router was validated on: known to it, but good for a grid fixed in advance */
+  /** rows the router was validated on: not fresh, but usable for a grid that is fixed in advance */
   readonly validation: Int32Array
-  /** `copies`: of train or validation rows, by stem; `test`: kept for `evaluate` */
+  /** `copies`: copies of train or validation rows, by stem; `test`: kept for `evaluate` */
   readonly leftOut: Readonly<Record<'train' | 'validation' | 'copies' | 'test', number>>
 }
 
 /**
- * Leaves out what the router was trained or validated on (by hash), copies of it that differ in case, spacing or
- * options, and, where the log holds its training rows, what its split rule keeps for the test, so that
- * `evaluate` still has rows nobody has chosen on.
+ * Leaves out rows that the router was trained or validated on (by hash), copies of them that differ in case,
+ * spacing or options, and, if the log contains its training rows, the test rows of its split rule, so that
+ * `evaluate` still has rows that nothing was chosen on.
  */
 export function freshRows(
   dataset: Dataset,

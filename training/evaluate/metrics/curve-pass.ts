@@ -1,9 +1,9 @@
 import type { ScoreOrder } from './score-order.ts'
 
-/** PGR levels whose CPT is reported. */
+/** PGR levels for which CPT is reported. */
 export const CPT_LEVELS = [0.2, 0.5, 0.8, 0.95] as const
 
-/** Strong share needed for 20, 50, 80 and 95% of the gap; null where undefined. */
+/** Strong share needed for 20, 50, 80 and 95% of the gap; null if undefined. */
 export interface CptReport {
   readonly '20': number | null
   readonly '50': number | null
@@ -22,7 +22,7 @@ export function byLevel<T>(
   return Object.fromEntries(entries) as Record<keyof CptReport, T>
 }
 
-/** One router's scores and labels laid out in the order of its scores, ready for many weighted passes. */
+/** One router's scores and labels in the order of its scores, ready for many weighted passes. */
 export interface SortedRouter {
   readonly name: string
   readonly order: Uint32Array
@@ -44,12 +44,12 @@ export function layOut(name: string, scores: ScoreOrder, gain: ArrayLike<number>
   return { name, order: scores.order, groupEnd: scores.groupEnd, gain: sorted, better }
 }
 
-/** What one pass measures. NaN where the sample's mean gain is not positive, so that PGR means nothing. */
+/** Results of one pass. NaN if the sample's mean gain is not positive, which leaves PGR undefined. */
 export interface PassResult {
   apgr: number
-  /** chance that a prompt with s > w scores above one without, ties half; NaN where one kind is missing */
+  /** probability that a prompt with s > w scores above one without, ties half; NaN if either kind is missing */
   auc: number
-  /** one a level of CPT_LEVELS */
+  /** one per level of CPT_LEVELS */
   readonly cpt: Float64Array
 }
 
@@ -59,15 +59,15 @@ export const emptyPass = (): PassResult => ({
   cpt: new Float64Array(CPT_LEVELS.length),
 })
 
-/** Lays counts by prompt out in the order of a router's scores: every pass then reads straight through. */
+/** Reorders counts per prompt into the order of a router's scores, so that every pass reads sequentially. */
 export function gatherCounts(order: Uint32Array, counts: Uint8Array, into: Uint8Array): void {
   for (let i = 0; i < order.length; i++) into[i] = counts[order[i]!]!
 }
 
 /**
- * Everything the curve says of a weighted sample in O(n) over the order sorted once: `counts` holds how often each
- * prompt was drawn, in the order of the scores. Allocates nothing; writes into `result`. Two plain loops with
- * foreseeable branches run twice as fast as one that does it all.
+ * All figures of the curve of a weighted sample in O(n), over the order sorted once: `counts` holds how often
+ * each prompt was drawn, in the order of the scores. Allocates nothing; writes into `result`. Two simple
+ * loops with predictable branches run twice as fast as a single loop.
  */
 export function measurePass(
   router: SortedRouter,
@@ -104,7 +104,7 @@ export function measurePass(
   findCrossings(router, counts, sums, result.cpt)
 }
 
-/** The first strong share at which each level of the gap is recovered, ascending levels in one walk. */
+/** The first strong share at which each level of the gap is recovered, all levels in one pass, ascending. */
 function findCrossings(
   { groupEnd, gain }: SortedRouter,
   counts: Uint8Array,
@@ -137,24 +137,24 @@ function findCrossings(
   }
 }
 
-/** What each of n prompts costs, in US dollars, by either model. */
+/** The cost of each of n prompts with either model, in US dollars. */
 export interface Spend {
   readonly strong: Float64Array
   readonly weak: Float64Array
 }
 
-/** Sums over a weighted sample that are the same for every router. */
+/** Sums over a weighted sample, the same for every router. */
 export interface SampleSums {
   readonly drawn: number
   readonly gain: number
-  /** NaN where the log holds preferences only */
+  /** NaN if the log holds only preferences */
   readonly weakQuality: number
-  /** without dollars: the weak model is free and the strong one costs 1 a prompt */
+  /** if dollars are not known, the weak model is free and the strong one costs 1 per prompt */
   readonly weakCost: number
   readonly strongCost: number
 }
 
-/** Adds up a weighted sample: `counts` holds how often each prompt was drawn. */
+/** Sums a weighted sample: `counts` holds how often each prompt was drawn. */
 export function sampleSums(
   counts: Uint8Array,
   gain: Float64Array,

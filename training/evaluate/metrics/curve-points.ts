@@ -2,28 +2,29 @@ import type { SortedRouter, Spend } from './curve-pass.ts'
 
 import type { ScoreOrder } from './score-order.ts'
 
-/** Shares at which every curve and its band are drawn. */
+/** Number of steps of the strong share at which every curve and its band are drawn. */
 export const GRID_STEPS = 100
-/** Thresholds that the report's slider can stop at. */
+/** Number of thresholds that the report's slider can stop at. */
 const SLIDER_STEPS = 400
 
-/** Above the highest score, none goes strong. */
+/** Added to the highest score: above it, no prompt goes strong. */
 const ABOVE_ALL = 1e-6
 
-/** A router's thresholds and what each does, thinned to what a chart can show. Columns of equal length. */
+/** A router's thresholds and their effects, thinned out for a chart. Columns have equal length. */
 export interface CurvePoints {
-  /** lowest win rate that still goes strong */
+  /** lowest win rate that is still sent strong */
   readonly threshold: number[]
   readonly share: number[]
   /** mean gain over all-weak, in score units */
   readonly gain: number[]
-  /** US dollars a 1,000 requests; absent where costs are not known */
+  /** US dollars per 1,000 requests; absent if costs are not known */
   readonly dollars?: number[]
 }
 
 /**
- * The curve at GRID_STEPS + 1 even strong shares, with the percentile band over bootstrap replicates: PGR, each draw
- * over its own gap, where the gap is clear of 0, else mean gain over all-weak.
+ * The curve at GRID_STEPS + 1 even strong shares, with the percentile band over bootstrap replicates: PGR,
+ * where each draw is divided by its own gap, if the gap's interval excludes 0; otherwise mean gain over
+ * all-weak.
  */
 export interface CurveBand {
   readonly value: number[]
@@ -39,7 +40,7 @@ export function curvePoints(
   threshold = Number.NaN,
 ): CurvePoints {
   const n = order.length
-  // the router's own threshold is always among the points
+  // the router's threshold is always among the points
   const kept = (i: number): boolean =>
     scores[order[i]!]! >= threshold && !(scores[order[i + 1]!]! >= threshold)
   const points = { threshold: [] as number[], share: [0], gain: [0], dollars: [] as number[] }
@@ -65,7 +66,10 @@ export function curvePoints(
   return spend ? { ...rest, dollars } : rest
 }
 
-/** Gain at even strong shares of a weighted sample (counts in the order of the scores) over `unit`, linear between thresholds; into `out` (GRID_STEPS + 1). */
+/**
+ * Gain at even strong shares of a weighted sample (counts in the order of the scores) divided by `unit`,
+ * linear between thresholds; written into `out` (GRID_STEPS + 1).
+ */
 export function gainOnGrid(
   { groupEnd, gain }: SortedRouter,
   counts: Uint8Array,

@@ -1,16 +1,16 @@
 import type { ScoreOrder } from './score-order.ts'
 
 /**
- * What a router recovers as its threshold falls: at `share[k]` of the prompts sent strong, `gain[k]` is the
- * mean over all prompts of (s - w) * 1[sent strong]. Starts at (0, 0), ends at (1, mean gain), and is
- * linear between: equal scores move together, so a constant router is a straight line.
+ * What a router recovers as its threshold falls: with `share[k]` of the prompts sent strong, `gain[k]` is the
+ * mean over all prompts of (s - w) * 1[sent strong]. It starts at (0, 0), ends at (1, mean gain), and is
+ * linear in between: equal scores change together, so a constant router is a straight line.
  */
 export interface CostQualityCurve {
   readonly share: Float64Array
   readonly gain: Float64Array
 }
 
-/** One point a distinct score, after the sort in O(n). `gain` is s - w a prompt, in prompt order. */
+/** One point per distinct score, in O(n) after the sort. `gain` is s - w per prompt, in prompt order. */
 export function costQualityCurve(
   { order, groupEnd }: ScoreOrder,
   gain: ArrayLike<number>,
@@ -31,10 +31,10 @@ export function costQualityCurve(
   return curve
 }
 
-/** s - w of the whole: what sending every prompt strong gains. */
+/** Mean of s - w over all prompts: the gain of sending every prompt strong. */
 export const wholeGain = (curve: CostQualityCurve): number => curve.gain.at(-1)!
 
-/** Area under PGR against strong share, by trapezoids: exact, the curve being piecewise linear. */
+/** Area under PGR against strong share, by trapezoids; exact, since the curve is piecewise linear. */
 export function apgr(curve: CostQualityCurve): number {
   let area = 0
   for (let k = 1; k < curve.share.length; k++) {
@@ -58,8 +58,8 @@ export function gainAtShare(curve: CostQualityCurve, share: number): number {
 }
 
 /**
- * CPT: the least strong share at which PGR reaches `level` in (0, 1], by first crossing. The curve need not be
- * monotone, so looking the level up in it as np.interp does would be wrong.
+ * CPT: the smallest strong share at which PGR first reaches `level` in (0, 1]. The curve need not be
+ * monotone, so interpolating the inverse, as np.interp does, would be wrong.
  */
 export function callPerformanceThreshold(curve: CostQualityCurve, level: number): number {
   const target = level * wholeGain(curve)
@@ -74,9 +74,9 @@ export function callPerformanceThreshold(curve: CostQualityCurve, level: number)
 }
 
 /**
- * APGR by the protocol of RouteLLM (Ong et al. 2024, arXiv 2406.18665): thresholds at the ten-quantiles of the
- * scores (linear interpolation between order statistics), strong where score >= threshold but none at the last,
- * trapezoids between these points only. Quantiles that coincide, which its pd.qcut refuses, count once.
+ * APGR by the protocol of RouteLLM (Ong et al. 2024, arXiv 2406.18665): thresholds at the deciles of the
+ * scores (linear interpolation between order statistics), strong where score >= threshold but none at the
+ * last, trapezoids between these points only. Equal quantiles, which its pd.qcut refuses, count once.
  */
 export function apgrRouteLlm(
   { order }: ScoreOrder,

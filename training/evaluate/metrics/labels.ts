@@ -1,6 +1,6 @@
 import { WeirError } from '../../../core/errors.ts'
 
-/** What is known of each of n prompts: `y`, and the two models' own scores where the log had outcomes. */
+/** Labels of n prompts: `y`, and the two models' scores if the log had outcomes. */
 export interface EvaluationLabels {
   /** n, in [0, 1]: P(strong better) + 1/2 P(tie), or (1 + s - w) / 2 */
   readonly y: ArrayLike<number>
@@ -10,7 +10,7 @@ export interface EvaluationLabels {
   readonly weak?: ArrayLike<number> | undefined
 }
 
-/** s - w a prompt, from the scores where there are any, else 2y - 1. Refuses NaN and values out of range. */
+/** s - w per prompt, from the scores if there are any, else 2y - 1. Refuses NaN and values out of range. */
 export function gainsOf(labels: EvaluationLabels, rows: number): Float64Array {
   const { y, strong, weak } = labels
   check('y', y, rows)
@@ -34,7 +34,7 @@ export function gainsOf(labels: EvaluationLabels, rows: number): Float64Array {
 function check(name: string, values: ArrayLike<number>, rows: number): void {
   if (values.length !== rows) {
     throw new WeirError('evaluation_invalid', {
-      expected: `${rows} values of ${name}, one a prompt`,
+      expected: `${rows} values of ${name}, one per prompt`,
       got: values.length,
     })
   }

@@ -7,21 +7,21 @@ import {
 } from '../../../core/stats/intervals.ts'
 import type { Spend } from './curve-pass.ts'
 
-/** What a router does at its own threshold. */
+/** What a router achieves at its threshold. */
 export interface OperatingPoint {
   readonly threshold: number
   /** `default` before any calibration */
   readonly source: 'default' | 'calibrated'
   readonly strong_share: PartialInterval
-  /** mean score of the answers given; null where the log holds preferences only */
+  /** mean score of the answers given; null if the log holds only preferences */
   readonly quality: PartialInterval
   readonly pgr: PartialInterval
-  /** mean score lost against always-strong (negative: won) */
+  /** mean score lost compared with always-strong (negative: gained) */
   readonly loss: PartialInterval
-  /** US dollars a 1,000 requests, and all-strong's; null where costs are not known */
+  /** US dollars per 1,000 requests, and those of all-strong; null if costs are not known */
   readonly dollars_per_1k: PartialInterval
   readonly strong_dollars_per_1k: number | null
-  /** RouterArena's score, where quality and dollars are known */
+  /** RouterArena's score, if quality and dollars are known */
   readonly router_arena: number | null
 }
 
@@ -31,7 +31,7 @@ export interface OperatingInput {
   readonly gain: Float64Array
   readonly weak?: ArrayLike<number> | undefined
   readonly spend?: Spend | undefined
-  /** false where strong - weak is not clear of 0 */
+  /** false if the interval of strong - weak contains 0 */
   readonly clear: boolean
 }
 
@@ -72,13 +72,14 @@ export function operatingPoint(input: OperatingInput): OperatingPoint {
 }
 
 const BETA = 0.1
-/** US dollars a 1,000 requests of the dearest and the cheapest router on its board */
+/** US dollars per 1,000 requests of the most expensive and the cheapest router on RouterArena's leaderboard */
 const COST_MAX = 200
 const COST_MIN = 0.0044
 
 /**
- * RouterArena's score in [0, 1] (Lu et al. 2025, arXiv 2510.00202): the weighted harmonic mean of accuracy and of
- * where log2 of the cost lies between the dearest and the cheapest. Costs outside that range count as its ends.
+ * RouterArena's score in [0, 1] (Lu et al. 2025, arXiv 2510.00202): the weighted harmonic mean of accuracy
+ * and of the position of log2(cost) between the most expensive and the cheapest router. Costs are clipped to
+ * that range.
  */
 export function routerArenaScore(accuracy: number, dollarsPer1k: number): number {
   const cost = Math.min(COST_MAX, Math.max(COST_MIN, dollarsPer1k))

@@ -2,18 +2,18 @@ import { type PartialInterval, sampleMeanInterval } from '../../../core/stats/in
 
 import { sortScores } from './score-order.ts'
 
-/** Prompts of neighbouring win rates: what was said on average, and what happened. */
+/** Prompts with neighbouring win rates: the mean prediction and the mean outcome. */
 export interface ReliabilityBin {
   readonly rows: number
   readonly predicted: number
   readonly observed: PartialInterval
 }
 
-/** How far win rates can be taken at their word, against y = (1 + s - w) / 2. */
+/** Calibration error of win rates against y = (1 + s - w) / 2. */
 export interface Reliability {
   /** 15 equal-mass bins, mean |predicted - observed| (Naeini et al. 2015; equal mass: Nguyen and O'Connor 2015) */
   readonly ece: number
-  /** what a perfectly calibrated router would show at this n, by chance alone */
+  /** the error that a perfectly calibrated router would show at this n, by chance alone */
   readonly ece_perfect: number
   readonly brier: PartialInterval
   readonly bins: readonly ReliabilityBin[]
@@ -31,7 +31,7 @@ export function reliabilityOf(winRate: ArrayLike<number>, y: ArrayLike<number>):
     const from = Math.round((bin * n) / BINS)
     const to = Math.round(((bin + 1) * n) / BINS)
     if (to === from) continue
-    const rows = order.subarray(n - to, n - from) // the order falls, bins rise
+    const rows = order.subarray(n - to, n - from) // the order is descending, the bins are ascending
     let predicted = 0
     let squares = 0
     for (const i of rows) {
@@ -41,7 +41,7 @@ export function reliabilityOf(winRate: ArrayLike<number>, y: ArrayLike<number>):
     const observed = sampleMeanInterval(Float64Array.from(rows, (i) => y[i]!))
     const share = rows.length / n
     ece += share * Math.abs(predicted - observed.value!)
-    // |mean of m errors| of spread s is s * sqrt(2 / (pi m)) on average; the bin's own bias is no noise
+    // the mean |mean of m errors| of spread s is s * sqrt(2 / (pi m)); the bin's bias is not noise
     const spread = Math.max(0, squares / rows.length - (predicted - observed.value!) ** 2)
     perfect += share * Math.sqrt((2 * spread) / (Math.PI * rows.length))
     bins.push({ rows: rows.length, predicted, observed })

@@ -4,7 +4,7 @@ import { WeirError } from '../../../core/errors.ts'
 export interface ScoreOrder {
   /** n: prompt indices by descending score, equal scores in prompt order */
   readonly order: Uint32Array
-  /** n: 1 where the next position holds a lower score (and at the last): equal scores move together */
+  /** n: 1 if the next position holds a lower score (and at the last position): equal scores move together */
   readonly groupEnd: Uint8Array
 }
 
@@ -38,7 +38,7 @@ function compareSort(keys: Float64Array): Uint32Array {
   return order.sort((a, b) => keys[b]! - keys[a]! || a - b)
 }
 
-/** Least significant digit first, 16 bits a pass; passes in which all keys share the digit are skipped. */
+/** Least significant digit first, 16 bits per pass; passes in which all keys have the same digit are skipped. */
 function radixSort(keys: Float64Array): Uint32Array {
   const n = keys.length
   const bits = descendingBits(keys)
@@ -69,7 +69,7 @@ function radixSort(keys: Float64Array): Uint32Array {
   return from
 }
 
-/** Four 16-bit digits a key, lowest first, whose unsigned order is the keys' descending order. */
+/** Four 16-bit digits per key, lowest first, whose unsigned order is the keys' descending order. */
 function descendingBits(keys: Float64Array): Uint16Array {
   const bits = new Uint16Array(keys.buffer.slice(0))
   for (let i = 3; i < bits.length; i += 4) {

@@ -3,18 +3,18 @@ import type { SampleSums, SortedRouter } from './curve-pass.ts'
 /** A router's spend in the order of its scores. */
 export interface SortedSpend {
   readonly router: SortedRouter
-  /** n: what the strong model costs more, in the order of the scores */
+  /** n: how much more the strong model costs, in the order of the scores */
   readonly extra: Float64Array
 }
 
 export interface SpendPass {
   /** RouterBench's AIQ: mean quality over the range of spend from all-weak to all-strong */
   aiq: number
-  /** share of all-strong's dollars not spent at the least spend that keeps its whole quality; NaN without a gap */
+  /** share of all-strong's dollars saved at the lowest spend that keeps all-strong's quality; NaN without a gap */
   saving: number
 }
 
-/** Arrays that every pass of at most n prompts writes into. */
+/** Arrays that every pass over at most n prompts writes into. */
 export interface SpendScratch {
   readonly x: Float64Array
   readonly y: Float64Array
@@ -27,7 +27,10 @@ export const spendScratch = (n: number): SpendScratch => ({
   hull: new Float64Array(2 * (n + 1)),
 })
 
-/** One weighted sample (counts in the order of the scores) through one router's spend curve. Without dollars, `extra` is 1 a prompt: AIQ over strong share. */
+/**
+ * Spend figures of one weighted sample (counts in the order of the scores) of one router. Without dollars,
+ * `extra` is 1 per prompt, which gives AIQ over strong share.
+ */
 export function measureSpend(
   { router, extra }: SortedSpend,
   counts: Uint8Array,
@@ -72,10 +75,10 @@ export function measureSpend(
 }
 
 /**
- * Area under the least concave function on [0, width] that lies above every point and never falls: what a buyer
- * gets who may mix two thresholds and may always spend less (RouterBench's non-decreasing convex hull, Hu et al.
- * 2024, arXiv 2403.12031, sec. 3). Points left of 0 count as free, points right of `width` can't be had.
- * Reorders nothing in place; `scratch` holds at least 2 * points numbers.
+ * Area under the smallest non-decreasing concave function on [0, width] that lies above every point: what is
+ * reached by mixing two thresholds and by spending less where that is better (RouterBench's non-decreasing
+ * convex hull, Hu et al. 2024, arXiv 2403.12031, sec. 3). Points left of 0 count as free, points right of
+ * `width` are ignored. Does not reorder its input; `scratch` holds at least 2 * points numbers.
  */
 export function hullArea(
   x: Float64Array,
@@ -90,7 +93,7 @@ export function hullArea(
   for (let k = 0; k < points; k++) {
     const i = order ? order[k]! : k
     if (x[i]! > width + ROUNDING * Math.abs(width)) break
-    // a point below what less money buys is never on a hull that may not fall
+    // a point below a cheaper one is never on a non-decreasing hull
     if (y[i]! <= best) continue
     best = y[i]!
     const px = Math.min(width, Math.max(0, x[i]!))
@@ -109,7 +112,7 @@ export function hullArea(
   return area + (width - scratch[2 * size - 2]!) * best
 }
 
-/** Sums of the same costs in another order may differ by this much. */
+/** Sums of the same costs in different orders may differ by this much. */
 const ROUNDING = 1e-9
 
 /** Whether the last point of the hull stays above the chord from the one before it to (x, y). */
@@ -126,7 +129,7 @@ function ascending(x: Float64Array, points: number): boolean {
   return true
 }
 
-/** The order among equal x does not matter: of these only the highest stays. */
+/** Point indices by ascending x; the order among equal x does not matter, since only the highest is kept. */
 function byX(x: Float64Array, points: number): Uint32Array {
   const order = new Uint32Array(points)
   for (let i = 0; i < points; i++) order[i] = i

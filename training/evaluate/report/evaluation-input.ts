@@ -13,14 +13,14 @@ export interface EvaluationInput {
   /** more ways to slice, such as source and time */
   readonly groupings?: readonly Grouping[] | undefined
   readonly pair?: { readonly strong: string; readonly weak: string } | undefined
-  /** US dollars of each prompt by either model, and whether they were logged or estimated */
+  /** US dollars of each prompt with either model, and whether they were logged or estimated */
   readonly spend?: (Spend & { readonly origin: 'logged' | 'estimated' }) | undefined
-  /** labelled rows that the category prior and kNN baselines learn from; without them, out of fold */
+  /** labelled rows that the category prior and kNN baselines are fitted on; without them, out of fold */
   readonly reference?: ReferenceRows | undefined
   readonly seed: number
-  /** bootstrap replicates; 1,000, or 200 past 200,000 prompts */
+  /** bootstrap replicates; by default 1,000, or 200 above 200,000 prompts */
   readonly replicates?: number | undefined
-  /** leave out the kNN baseline past this many prompts (30,000) */
+  /** the kNN baseline is left out above this number of prompts (default 30,000) */
   readonly neighbourLimit?: number | undefined
   /** adds slices, worst misses and what charts need to the report */
   readonly details?: boolean | undefined

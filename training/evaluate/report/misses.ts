@@ -1,6 +1,6 @@
 import { sortScores } from '../metrics/score-order.ts'
 
-/** A prompt that only the strong model does well on, sent to the weak one: for reading. */
+/** A prompt that only the strong model does well on but that was sent to the weak one. */
 export interface Miss {
   /** cut to 600 characters */
   readonly prompt: string
@@ -12,7 +12,7 @@ export interface Miss {
 
 const SHOWN = 600
 
-/** The most costly first: by what was lost, then by how sure the router was. */
+/** The most costly misses: by what was lost, then by how confident the router was. */
 export function worstMisses(
   winRate: ArrayLike<number>,
   threshold: number,

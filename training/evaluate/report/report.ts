@@ -9,25 +9,25 @@ import type { Reliability } from '../metrics/reliability.ts'
 import type { Miss } from './misses.ts'
 import type { SliceReport } from './slices.ts'
 
-/** What `weir evaluate --json` prints, and what every view of an evaluation is made from. Plain JSON. */
+/** The output of `weir evaluate --json`, from which every view of an evaluation is made. Plain JSON. */
 export interface EvaluationReport {
   /** prompts evaluated */
   readonly rows: number
   readonly pair: { readonly strong: string; readonly weak: string } | null
   readonly labels: 'outcomes' | 'preferences'
-  /** where the dollars come from; null where they are not known */
+  /** where the dollars come from; null if they are not known */
   readonly costs: 'logged' | 'estimated' | null
   readonly seed: number
   /** bootstrap replicates behind every interval, drawn over prompts */
   readonly replicates: number
   readonly quality: QualityReport
-  /** what a reader must know before believing the figures */
+  /** what a reader must know to interpret the figures */
   readonly warnings: readonly string[]
   readonly routers: readonly RouterReport[]
   readonly baselines: Readonly<Record<string, BaselineReport>>
-  /** every two routers on the same prompts */
+  /** every pair of routers on the same prompts */
   readonly comparisons: readonly Comparison[]
-  /** where routers and prompts came from; absent where they were not read from files */
+  /** where routers and prompts came from; absent if they were not read from files */
   readonly provenance?: Provenance
 }
 
@@ -46,30 +46,30 @@ export interface Provenance {
     readonly sha256: string
     readonly rows: number
   }[]
-  /** labelled rows left out because a router had seen them, by where it had */
+  /** number of labelled rows left out because a router had seen them, by where it had */
   readonly left_out: LeftOut
   /** where dollars come from, in words */
   readonly cost_basis: string | null
 }
 
 export interface QualityReport {
-  /** mean score of each model's answers; null where the log holds preferences only */
+  /** mean score of each model's answers; null if the log holds only preferences */
   readonly strong: number | null
   readonly weak: number | null
   /** strong - weak, in score units */
   readonly gap: PartialInterval
-  /** false where the gap is not clear of 0: PGR, APGR and CPT are then undefined (null) */
+  /** false if the interval of the gap contains 0: PGR, APGR and CPT are then undefined (null) */
   readonly clear: boolean
 }
 
 export interface RouterReport extends CurveReport {
   readonly name: string
-  /** beats prompt length and random, each with its interval; null where that can't be said */
+  /** whether it beats prompt length and random, each with its interval; null if that cannot be decided */
   readonly works: boolean | null
   readonly verdict: string
   /** APGR minus each baseline's, paired on the same prompts */
   readonly versus: Readonly<Record<string, Difference>>
-  /** at the router's own threshold; absent where it has none */
+  /** at the router's threshold; absent if it has none */
   readonly operating?: OperatingPoint
   readonly reliability?: Reliability
   readonly latency?: LatencyReport
@@ -82,7 +82,7 @@ export interface RouterReport extends CurveReport {
 export interface RouterChart {
   readonly points: CurvePoints
   readonly band: CurveBand
-  /** prompts in each of 40 equal bins of the win rate from 0 to 1 */
+  /** number of prompts in each of 40 equal bins of the win rate from 0 to 1 */
   readonly histogram: readonly number[]
 }
 

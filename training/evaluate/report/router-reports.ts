@@ -12,7 +12,7 @@ import type { RouterReport } from './report.ts'
 import { sliceReports, textGroupings } from './slices.ts'
 import { verdictOf } from './verdict.ts'
 
-/** Everything the report says of each router, beyond its curve. `free` are the baselines, measured alike. */
+/** The report of each router, beyond its curve. `free` are the baselines, measured in the same way. */
 export function routerReports(
   input: EvaluationInput,
   routers: readonly MeasuredRouter[],
@@ -96,7 +96,7 @@ function histogram(scores: ArrayLike<number>): number[] {
   return bins
 }
 
-/** Scores that are win rates: others, such as lengths, can't be taken at their word. */
+/** Whether all scores are in [0, 1]: others, such as lengths, are not win rates and have no calibration. */
 function withinUnit(scores: ArrayLike<number>): boolean {
   for (let i = 0; i < scores.length; i++) if (!(scores[i]! >= 0 && scores[i]! <= 1)) return false
   return true

@@ -4,24 +4,24 @@ import { apgr, costQualityCurve } from '../metrics/curve.ts'
 
 import { sortScores } from '../metrics/score-order.ts'
 
-/** A group of prompts that has something in common, and how the router does on it. */
+/** A group of prompts with a common property, and the router's figures on it. */
 export interface SliceReport {
-  /** what the prompts have in common: category, length, language, code, source, time */
+  /** the common property: category, length, language, code, source, time */
   readonly by: string
   readonly name: string
   readonly rows: number
   readonly strong_share: number
   /** strong - weak on these prompts */
   readonly gap: PartialInterval
-  /** mean score lost on these prompts by not asking the strong model, at the router's threshold */
+  /** mean score lost on these prompts by not using the strong model, at the router's threshold */
   readonly loss: PartialInterval
-  /** null where the slice's gap is not clear of 0 */
+  /** null if the interval of the slice's gap contains 0 */
   readonly apgr: number | null
 }
 
-/** A smaller group says nothing by itself: counted, not shown. */
+/** Smaller groups are counted but not shown. */
 export const MIN_SLICE_ROWS = 30
-/** What nearly all prompts have says nothing that the whole doesn't. */
+/** A slice with more than this share of the prompts adds nothing to the figures for all prompts. */
 const NEARLY_ALL = 0.95
 const MAX_SLICES = 60
 
@@ -35,8 +35,8 @@ export function textGroupings(prompts: readonly string[]): Grouping[] {
 }
 
 /**
- * Worst first: by the lower end of the loss's interval, so that a slice comes first for a loss that is sure rather
- * than for being small.
+ * Worst first, by the lower end of the loss's interval, so that a slice comes first because its loss is
+ * certain rather than because the slice is small.
  */
 export function sliceReports(
   winRate: ArrayLike<number>,
@@ -46,7 +46,7 @@ export function sliceReports(
 ): SliceReport[] {
   const slices = groupings.flatMap(({ by, names }) => {
     const groups = groupRows(names)
-    // a grouping with one group is the whole, which the report has already
+    // a grouping with one group equals all prompts, which the report already has
     if (groups.size < 2) return []
     return [...groups]
       .filter(
@@ -77,7 +77,7 @@ function sliceReport(
   }
 }
 
-/** Properties of a prompt that can be read off its text, for slices. */
+/** Properties of a prompt that are computed from its text, for slices. */
 export interface PromptTraits {
   readonly length: string
   readonly language: string
@@ -104,7 +104,7 @@ const SCRIPTS = [
   ['Thai', /\p{Script=Thai}/gu],
 ] as const
 
-/** Short, frequent words that tell the larger Latin-script languages apart. */
+/** Short, frequent words that distinguish the larger languages in Latin script. */
 const WORDS: readonly (readonly [string, ReadonlySet<string>])[] = [
   [
     'English',
@@ -158,11 +158,11 @@ export function promptTraits(prompt: string): PromptTraits {
   }
 }
 
-/** By script, then by frequent words; a guess, named so in reports. */
+/** The language by script, then by frequent words; a guess, and reports call it one. */
 function languageOf(text: string): string {
   const letters = text.match(/\p{L}/gu)?.length ?? 0
   if (letters < 3) return 'no words'
-  // a Japanese text has Chinese characters as well, so kana decide
+  // Japanese texts contain Chinese characters as well, so kana decide
   const kana = text.match(SCRIPTS[1][1])?.length ?? 0
   if (kana > 0.05 * letters) return 'Japanese'
   for (const [name, pattern] of SCRIPTS) {
@@ -181,7 +181,7 @@ function languageOf(text: string): string {
   return best
 }
 
-/** Row numbers by name, in the order the names are first met; rows without a name are left out. */
+/** Row numbers by name, in the order of first appearance; rows without a name are left out. */
 export function groupRows(names: readonly (string | undefined)[]): Map<string, number[]> {
   const groups = new Map<string, number[]>()
   names.forEach((name, i) => {

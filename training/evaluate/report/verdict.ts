@@ -3,18 +3,18 @@ import { Z_95 } from '../../../core/stats/normal.ts'
 import { detectableDifference } from '../../../core/stats/significance.ts'
 import type { Difference } from '../bootstrap/difference.ts'
 
-/** What the figures say of a router, in words. `works` is null where they cannot say. */
+/** The conclusion from a router's figures, in words. `works` is null if they allow none. */
 export interface Verdict {
   readonly works: boolean | null
   readonly words: string
 }
 
-/** A difference smaller than this is not worth asking for more data. */
+/** Differences smaller than this are not worth collecting more data for. */
 const WORTH_FINDING = 0.02
 
 /**
- * A router works if it beats prompt length and random, each with its interval: both cost nothing, so anything less
- * is not worth running.
+ * A router works if it beats prompt length and random, each with its interval: both cost nothing, so anything
+ * less is not worth running.
  */
 export function verdictOf(
   rows: number,
@@ -55,7 +55,7 @@ export function verdictOf(
   return { works: false, words }
 }
 
-/** Why there is no gap to recover. */
+/** Why there is no gap to recover, in words. */
 export function gapInWords(gap: PartialInterval): string {
   const size = `strong minus weak is ${spread(gap)}`
   return gap.high !== null && gap.high < 0
@@ -63,7 +63,7 @@ export function gapInWords(gap: PartialInterval): string {
     : `${size}, not clear of 0, so there is no gap to recover`
 }
 
-/** In a mixed log the task's identity alone can carry most of the signal. */
+/** In a log of mixed tasks, knowing the task alone can explain most of the gain. */
 function butCategory(difference: Difference | undefined): string {
   if (!difference || difference.value === null || (difference.low ?? 0) > 0) return ''
   return `, but does not clear the category prior: ${spread(difference)}`
@@ -90,7 +90,7 @@ function power(rows: number, difference: Pick<Difference, 'value' | 'detectable'
 
 const negated = (value: number | null): number | null => (value === null ? null : -value)
 
-/** Two significant digits, upwards: 4,312 is "about 4,400". */
+/** Rounds up to two significant digits: 4,312 becomes 4,400. */
 function roundUp(value: number): number {
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(value)) - 1)
   return Math.ceil(value / unit) * unit

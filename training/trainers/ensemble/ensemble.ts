@@ -25,7 +25,7 @@ import type {
   TrainingRows,
 } from '../trainer.ts'
 
-/** The members' own, of which one that two have is one setting, and the mix's. */
+/** The members' settings, where a name that two members share is one setting, and the settings of the mix. */
 const ENSEMBLE_SETTINGS = Type.Object({
   ...KNN_SETTINGS.properties,
   ...KERNEL_SETTINGS.properties,
@@ -45,12 +45,12 @@ const ENSEMBLE_SETTINGS = Type.Object({
 type EnsembleSettings = Static<typeof ENSEMBLE_SETTINGS>
 type EnsembleInput = TrainerInput<EnsembleSettings>
 
-/** Every how many of the rows outside a part stops and selects while the mix is learned. */
+/** One of this many of the remaining rows is used to stop and to select while the mix is learned. */
 const SELECTING = 10
-/** Train rows a part below which validation says what to mix all the same. */
+/** With fewer train rows per part, the mix is learned on validation. */
 const LEAST_ROWS = 20
 
-/** Fits a classifier, kernel and knn on the same rows and mixes their logits by what other rows say. */
+/** Fits a classifier, kernel and knn on the same rows and mixes their logits with weights learned on other rows. */
 export const ensembleTrainer: Trainer<EnsembleSettings> = {
   family: 'ensemble',
   input: 'sparse',
@@ -89,13 +89,13 @@ export const ensembleTrainer: Trainer<EnsembleSettings> = {
 interface FittedMember {
   readonly name: Member
   readonly result: TrainerResult
-  /** the models that the member's success heads are for, where these are some only */
+  /** the models that the member's success heads are for, if not all */
   readonly columns?: readonly number[]
 }
 
-/** In the order of `MEMBERS`. */
+/** The fitted members, in the order of `MEMBERS`. */
 async function fitMembers(input: EnsembleInput): Promise<FittedMember[]> {
-  // the classifier's heads of other models say nothing of the pair, and there may be thirty of them
+  // the classifier's heads of other models do not affect the pair, and there may be thirty of them
   const own = pairOnly(input)
   return [
     { name: 'classifier', result: await classifierTrainer.fit(own), columns: own.columns },
@@ -104,7 +104,7 @@ async function fitMembers(input: EnsembleInput): Promise<FittedMember[]> {
   ]
 }
 
-/** A member's logits on rows that it was not fitted on, and the rows' labels. */
+/** The members' logits on rows that they were not fitted on, and the rows' labels. */
 interface Opinions {
   readonly logits: readonly Float64Array[]
   readonly labels: Float64Array
@@ -126,7 +126,7 @@ function opinionsOf(
   return { logits, labels: observed.y }
 }
 
-/** Every train row's opinions by members that were fitted on the other parts. */
+/** Logits of every train row by members that were fitted on the other parts. */
 async function crossFitted(input: EnsembleInput): Promise<Opinions> {
   const { train, hyperparameters } = input
   const folds = hyperparameters.mix_folds
@@ -164,22 +164,22 @@ async function crossFitted(input: EnsembleInput): Promise<Opinions> {
 
 function weightsOf({ result, columns }: FittedMember, which: 'weights' | 'heldOut'): HeadWeights {
   const weights = result[which] ?? result.weights
-  // a pair head is for the pair
+  // a pair head has no columns to expand
   if (!columns || weights.tensors.bias!.shape[0] !== columns.length) return weights
   const models = { shape: [columns.length], values: Float32Array.from(columns) }
   return { ...weights, tensors: { ...weights.tensors, models } }
 }
 
-/** Standard deviation of a member's weight about an equal share of 1, before validation is seen. */
+/** Prior standard deviation of a member's weight around an equal share of 1. */
 const PRIOR_DEVIATION = 0.3
 const NEWTON_STEPS = 50
 
 /**
- * What each member's logit counts in sigmoid(sum of a_k logit_k): the posterior mode under a Gaussian prior
- * about equal shares that sum to 1. With few rows the members share alike, since which of them is luckiest on
- * fifty rows says little; with many the data decide. Weights are 0 or more.
+ * The weight of each member's logit in sigmoid(sum of a_k logit_k): the posterior mode under a Gaussian prior
+ * around equal shares that sum to 1. With few rows the weights stay near equal, since which member does best
+ * on fifty rows is mostly chance; with many rows the data decide. Weights are 0 or more.
  *
- * @param logits a member each, a row a label
+ * @param logits per member, one logit per label
  * @param labels in [0, 1]
  */
 export function mixLogits(
@@ -236,13 +236,13 @@ function posteriorMode(
   return weights
 }
 
-/** The same rows with the pair's outcomes alone. */
+/** The same rows with only the pair's outcomes. */
 export type PairOnly<S extends Settings> = TrainerInput<S> & {
-  /** the kept models among the others, ascending */
+  /** the kept models' columns among all models, ascending */
   readonly columns: readonly number[]
 }
 
-/** Votes stay as they are: families tell the pair's from the others'. */
+/** Votes stay unchanged: families separate the pair's votes from others. */
 export function pairOnly<S extends Settings>(input: TrainerInput<S>): PairOnly<S> {
   const { models, train, validation, strong, weak } = input
   const all = { ...input, columns: [...models.keys()] }

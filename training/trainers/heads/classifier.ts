@@ -50,11 +50,11 @@ export const CLASSIFIER_SETTINGS = Type.Object({
 export type ClassifierSettings = Static<typeof CLASSIFIER_SETTINGS>
 
 /**
- * Linear heads by penalised logistic regression: from outcomes one success head a model (soft labels are
+ * Linear heads by penalised logistic regression: from outcomes one success head per model (soft labels are
  * the scores), from preferences alone one head for the pair. The objective is convex, so it is solved by
- * L-BFGS whatever the engine; the strength of the L2 penalty is the one with the least log-loss on
- * validation or, where a head has few rows, over folds of train and validation together. With `refit`, the
- * head is then fitted at that strength to all of them.
+ * L-BFGS with every engine. The strength of the L2 penalty is the one with the lowest log-loss on validation
+ * or, if a head has few rows, over folds of train and validation together. With `refit`, the head is then
+ * fitted with that strength to all of these rows.
  */
 export const classifierTrainer: Trainer<ClassifierSettings> = {
   family: 'classifier',
@@ -107,7 +107,7 @@ export const classifierTrainer: Trainer<ClassifierSettings> = {
   },
 }
 
-/** Validation is judged by the same loss, else the penalty would be chosen for another one. */
+/** Validation uses the same loss, so that the penalty is chosen for the loss that is fitted. */
 function weighted(head: HeadTargets, { class_weight }: ClassifierSettings): HeadTargets {
   return {
     name: head.name,
@@ -154,7 +154,7 @@ export interface PathInput {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Strongest penalty first: the path ends where the judging loss starts to rise. */
+/** Starts with the strongest penalty and ends where the validation loss starts to rise. */
 async function penaltyPath(
   input: PathInput,
   parts: readonly Part[],
@@ -168,7 +168,7 @@ async function penaltyPath(
     let trainLoss = 0
     let loss = 0
     for (const [k, { fit: target, judge }] of parts.entries()) {
-      // the neighbouring strength's solution is a good start
+      // the solution for the neighbouring strength is a good starting point
       const fit = await solveHead(input, target, l2, best?.fits[k])
       fits.push(fit)
       trainLoss += meanLogLoss(fit, input.embeddings, target) / parts.length
@@ -182,7 +182,7 @@ async function penaltyPath(
   return { fit: best!.fits[0]!, l2: best!.l2 }
 }
 
-/** One head at one penalty, from a neighbouring solution where there is one. */
+/** One head at one penalty, started from a neighbouring solution if there is one. */
 async function solveHead(
   { embeddings, settings, signal }: PathInput,
   target: Target,

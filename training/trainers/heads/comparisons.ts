@@ -4,9 +4,9 @@ import type { PreferenceColumns, TrainerInput, TrainingRows } from '../trainer.t
 export type Comparisons = PreferenceColumns
 
 /**
- * What a family that learns from comparisons reads: the log's preferences, and outcomes as soft
- * preferences of label (1 + s_a - s_b) / 2. A prompt with m scored models has m (m - 1) / 2 pairs; past
- * `pairsPerPrompt` a seeded draw of that many is taken, the routed pair always among them.
+ * The data of a family that learns from comparisons: the log's preferences, and outcomes as soft preferences
+ * with label (1 + s_a - s_b) / 2. A prompt with m scored models has m (m - 1) / 2 pairs; above
+ * `pairsPerPrompt` that many are drawn at random (seeded), always including the routed pair.
  */
 export function comparisons(
   split: TrainingRows,

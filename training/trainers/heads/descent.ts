@@ -17,13 +17,13 @@ type DescentSettings = Readonly<{
 }>
 
 /**
- * Multiply-adds of a batch's largest product below which a second thread only waits: measured at 64 x 256 x 128,
- * two threads took three times the CPU of one and as much more time.
+ * Number of multiply-adds of a batch's largest product below which a second thread only waits: at 64 x 256 x
+ * 128, two threads took three times the CPU time of one, and three times as long.
  */
 const WORTH_A_THREAD = 8e6
 
 /**
- * How the training engine is asked for one fit, with all that watches it.
+ * The options of the training engine for one fit, including progress and checkpoints.
  *
  * @param width columns that the embeddings are projected to
  */
@@ -65,12 +65,12 @@ export function descentResult(
   }
 }
 
-/** Rows that are scored after every epoch at the most. */
+/** Maximum number of rows that are scored after every epoch. */
 const WATCHED = 1_000
 
 /**
- * What a head's APGR on validation is, for a person who watches it train; it decides nothing. Undefined where
- * the strong model is not the better one there.
+ * APGR of a head on validation, to watch while it trains; no decision depends on it. Undefined if the strong
+ * model is not the better one on these rows.
  */
 function validationApgr(
   family: Family,

@@ -54,7 +54,7 @@ export const mfLoss: RowLoss = (ops, parameters, batch) => {
   return ops.sub(ops.softplus(delta), ops.mul(delta, batch.label!))
 }
 
-/** P(model m is right) = sigmoid(w2 . (v_m o (W1 e + b))), all models at once (EmbedLLM, arXiv 2410.02223). */
+/** P(model m is right) = sigmoid(w2 . (v_m o (W1 e + b))), for all models at once (EmbedLLM, arXiv 2410.02223). */
 export const mfSuccessLoss =
   (models: number): RowLoss =>
   (ops, parameters, batch) => {
@@ -64,7 +64,7 @@ export const mfSuccessLoss =
     return successLoss(ops, logits, batch, models)
   }
 
-/** Matrix factorization over any number of models, from preferences or outcomes, on the training engine. */
+/** Matrix factorization over any number of models, from preferences or outcomes, with the training engine. */
 export const mfTrainer: Trainer<MfSettings> = {
   family: 'mf',
   input: 'dense',
@@ -75,7 +75,7 @@ export const mfTrainer: Trainer<MfSettings> = {
     const pairs = Math.min((models * (models - 1)) / 2, 8)
     const rows = votes + prompts * pairs
     if (rows <= 50_000) return {}
-    // Adam's noise goes with the root of the batch (Malladi et al. 2022, arXiv 2205.10287)
+    // Adam's noise scales with the root of the batch (Malladi et al. 2022, arXiv 2205.10287)
     const batch = rows <= 500_000 ? 256 : 1024
     return { batch_size: batch, learning_rate: 1e-3 * Math.sqrt(batch / 64) }
   },
@@ -126,7 +126,7 @@ function successFit(input: MfInput) {
   }
 }
 
-/** Model vectors start on a sphere, the projection at the scale that keeps delta of order one. */
+/** Model vectors start on a sphere; the projection's scale makes delta of order one. */
 export function mfSpec(
   models: number,
   dimension: number,

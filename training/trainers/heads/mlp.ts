@@ -46,8 +46,8 @@ const MLP_SETTINGS = Type.Object({
 type MlpSettings = Static<typeof MLP_SETTINGS>
 
 /**
- * A classifier with one hidden layer (ReLU): from outcomes a success head a model, from preferences alone one
- * head for the pair. It reads dense embeddings; of `lexical`, its SVD.
+ * A classifier with one hidden layer (ReLU): from outcomes one success head per model, from preferences alone
+ * one head for the pair. It reads dense embeddings; for `lexical`, its SVD.
  */
 export const mlpTrainer: Trainer<MlpSettings> = {
   family: 'mlp',
@@ -57,7 +57,7 @@ export const mlpTrainer: Trainer<MlpSettings> = {
 
   sized({ prompts, votes }: DataSize) {
     const rows = Math.max(prompts, votes)
-    // few rows are few steps an epoch: smaller batches, and fewer units to fit
+    // few rows give few steps per epoch: smaller batches, and fewer units to fit
     if (rows < 3_000) return { hidden: 32, batch_size: 32, learning_rate: 2e-3 }
     const batch = rows <= 50_000 ? 64 : rows <= 500_000 ? 256 : 1024
     return { batch_size: batch, learning_rate: 1e-3 * Math.sqrt(batch / 64) }
@@ -82,7 +82,7 @@ export const mlpTrainer: Trainer<MlpSettings> = {
       {
         ...options,
         validationApgr: (found) => options.validationApgr?.(fold(found)),
-        // the scaled rows are this fit's own
+        // no other fit uses the scaled rows
         consumeTables: true,
       },
     )
@@ -99,7 +99,7 @@ type MlpInput = TrainerInput<
   Readonly<{ hidden: number; l2: number; class_weight: ClassWeight; smoothing: number }>
 >
 
-/** He's initial values (2015), and output biases at the base rates, so that the first epoch has those to build on. */
+/** He's initial values (2015), and output biases at the base rates, which the first epoch then starts from. */
 function mlpSpec(input: MlpInput, dimension: number, train: FitRows): FitSpec {
   const { hidden: width, l2 } = input.hyperparameters
   const outputs = input.train.outcomes ? input.models.length : 1
@@ -141,7 +141,7 @@ export const successLossOf =
   (ops, parameters, batch) =>
     successLoss(ops, logitsOf(ops, parameters, batch), batch, models)
 
-/** A row a prompt with its scores, or a row a vote of the pair. */
+/** One row per prompt with its scores, or one row per vote on the pair. */
 function headRows(input: MlpInput, split: TrainingRows, embeddings: DenseEmbeddings): FitRows {
   const { class_weight, smoothing } = input.hyperparameters
   const models = input.models.length
@@ -164,7 +164,7 @@ function headRows(input: MlpInput, split: TrainingRows, embeddings: DenseEmbeddi
   }
 }
 
-/** Each model's classes are weighed by themselves. */
+/** Classes are weighted within each model. */
 function weightedTable(
   split: TrainingRows,
   models: number,
@@ -182,7 +182,7 @@ function weightedTable(
   return { score, seen }
 }
 
-/** Logits of the heads' mean labels, each with half a row of either kind added. */
+/** Logits of the heads' mean labels, with half a row of each class added. */
 function baseLogits(rows: FitRows, outputs: number): Float32Array {
   return Float32Array.from({ length: outputs }, (_, k) => {
     let [hits, total] = [0.5, 1]
@@ -199,8 +199,9 @@ function baseLogits(rows: FitRows, outputs: number): Float32Array {
 }
 
 /**
- * How a layer's input is brought to mean 0 and mean square 1, so that one learning rate suits every encoder: a
- * mean a column, and one factor for all, since columns of little spread carry little.
+ * Shift and scale of a layer's input to mean 0 and mean square 1, so that the same learning rate suits every
+ * encoder: one mean per column, and one factor for all columns, since columns with little spread carry
+ * little.
  */
 export interface InputScale {
   /** d */
@@ -223,7 +224,7 @@ function scaleRows(from: DenseEmbeddings, { mean, factor }: InputScale): DenseEm
   return { ...from, values: from.values.map((value, i) => (value - mean[i % d]!) * factor) }
 }
 
-/** The same layer over rows as they came: W (factor (e - mean)) + b = (factor W) e + (b - factor W mean). */
+/** The same layer for unscaled rows: W (factor (e - mean)) + b = (factor W) e + (b - factor W mean). */
 function foldScale(
   weights: Tensor,
   bias: Tensor,

@@ -4,8 +4,8 @@ import type { FitRows, Ops } from '../../engine/engine.ts'
 import type { TrainingRows } from '../trainer.ts'
 
 /**
- * Mean over the models of the cross-entropy of sigmoid(logits) [batch, m] with the batch's `score`, counted
- * `seen` times: 0 where a model was not observed. A row each.
+ * Mean over the models of the cross-entropy of sigmoid(logits) [batch, m] with the batch's `score`, weighted
+ * by `seen`, which is 0 if a model was not observed. Returns one loss per row.
  */
 export function successLoss<T>(
   ops: Ops<T>,
@@ -18,7 +18,7 @@ export function successLoss<T>(
   return ops.scale(ops.sumLast(ops.mul(losses, batch.seen!)), 1 / models)
 }
 
-/** A model's scores as labels, and what each counts; 0 for what was not observed. */
+/** The models' scores as labels, and their weights, which are 0 if not observed. */
 export interface SuccessTable {
   /** prompts x models */
   readonly score: Float32Array
@@ -26,9 +26,9 @@ export interface SuccessTable {
 }
 
 /**
- * A row a prompt on which any model was observed, all its models at once.
+ * One row per prompt on which any model was observed, with all its models.
  *
- * @throws rows_too_few where there is none
+ * @throws rows_too_few if there is none
  */
 export function successFitRows(
   split: TrainingRows,

@@ -2,7 +2,7 @@ import { WeirError } from '../../../core/errors.ts'
 import { real, wordOrNumber } from '../settings.ts'
 import type { PreferenceColumns, TrainerInput, TrainingRows } from '../trainer.ts'
 
-/** What one head is fitted to: rows of the embeddings with their soft labels. */
+/** The data that one head is fitted to: rows of the embeddings with soft labels. */
 export interface Target {
   /** rows that have a label; may repeat */
   readonly rows: Int32Array
@@ -16,7 +16,7 @@ export interface HeadTargets {
   readonly validation: Target
 }
 
-/** From outcomes one success head a model, from preferences alone one head for the pair. */
+/** From outcomes one success head per model, from preferences alone one head for the pair. */
 export function headTargets(input: TrainerInput): HeadTargets[] {
   const { models, train, validation } = input
   if (!train.outcomes) {
@@ -35,7 +35,7 @@ export function headTargets(input: TrainerInput): HeadTargets[] {
   }))
 }
 
-/** A model's scores, where it was observed. */
+/** The scores of one model, on the rows where it was observed. */
 export function outcomeTarget(split: TrainingRows, models: number, model: number): Target {
   const scores = split.outcomes!.scores
   const rows: number[] = []
@@ -49,7 +49,7 @@ export function outcomeTarget(split: TrainingRows, models: number, model: number
   return target(rows, labels, new Float32Array(rows.length).fill(1))
 }
 
-/** The pair's own votes, seen from the strong model's side. Throws `rows_too_few` where there are none. */
+/** The pair's votes, with label 1 for the strong model. Throws `rows_too_few` if there are none. */
 export function pairTarget(
   split: TrainingRows,
   { strong, weak, models }: Pick<TrainerInput, 'strong' | 'weak' | 'models'>,
@@ -76,7 +76,7 @@ export function pairTarget(
   return target(rows, labels, weights)
 }
 
-/** Two splits' targets, the second one's rows behind the first one's `rows`. */
+/** The targets of two splits, where the second split's rows come after the first one's `rows`. */
 export function joinTargets(first: Target, second: Target, rows: number): Target {
   return target(
     [...first.rows, ...shiftRows(second, rows).rows],
@@ -90,13 +90,13 @@ export const shiftRows = (target: Target, by: number): Target => ({
   rows: target.rows.map((row) => row + by),
 })
 
-/** What is fitted and what judges it. */
+/** A target to fit and a target to validate on. */
 export interface Part {
   readonly fit: Target
   readonly judge: Target
 }
 
-/** A prompt's rows all fall into one part: row r belongs to part r mod folds. */
+/** All rows of a prompt are in the same part: row r belongs to part r mod folds. */
 export function foldTargets(everything: Target, folds: number): Part[] {
   const pick = (keep: (row: number) => boolean): Target => {
     const kept = [...everything.rows.keys()].filter((i) => keep(everything.rows[i]!))
@@ -123,7 +123,7 @@ const target = (
   weights: Float32Array.from(weights),
 })
 
-/** What right answers (or votes for the strong model) count against the others. */
+/** Weight of successes (or of votes for the strong model) relative to failures. */
 export type ClassWeight = 'none' | 'balanced' | number
 
 export const CLASS_WEIGHT = wordOrNumber(
@@ -132,9 +132,9 @@ export const CLASS_WEIGHT = wordOrNumber(
 )
 
 /**
- * The same rows with the two parts of their cross-entropy, -y log p and -(1 - y) log(1 - p), counted c1 and
- * c0 times. That is a row of weight w (c1 y + c0 (1 - y)) with label c1 y over that sum, so a tie stays between
- * the classes. A number c means (c, 1); `balanced` is n / (2 n_class), as in scikit-learn.
+ * The same rows with the two terms of their cross-entropy, -y log p and -(1 - y) log(1 - p), weighted by c1
+ * and c0. That equals a row of weight w (c1 y + c0 (1 - y)) with label c1 y divided by that sum, so a tie
+ * stays between the classes. A number c means (c, 1); `balanced` is n / (2 n_class), as in scikit-learn.
  */
 export function withClassWeight(target: Target, classWeight: ClassWeight): Target {
   if (classWeight === 'none') return target
@@ -144,7 +144,7 @@ export function withClassWeight(target: Target, classWeight: ClassWeight): Targe
     positive += weights[i]! * label
     negative += weights[i]! * (1 - label)
   }
-  // of one class alone there is nothing to balance
+  // a single class cannot be balanced
   if (classWeight === 'balanced' && !(positive > 0 && negative > 0)) return target
   const half = (positive + negative) / 2
   const [c1, c0] =
@@ -164,9 +164,9 @@ export const SMOOTHING = real(
 )
 
 /**
- * The votes on one prompt and pair as one row: the mean of Beta(s mu, s (1 - mu)) after them,
- * (sum w y + s mu) / (sum w + s), counted sum w times. mu is the pair's mean over the split, itself with a vote
- * for either side added. With s = 0 the rows stay as they are, which is the same loss.
+ * The votes on each prompt and pair as one row: their mean under the prior Beta(s mu, s (1 - mu)), (sum w y +
+ * s mu) / (sum w + s), with weight sum w. mu is the pair's mean over the split, with one vote for each side
+ * added. With s = 0 the rows stay unchanged, which gives the same loss.
  */
 export function withShrunkVotes(split: TrainingRows, smoothing: number): TrainingRows {
   const { preferences } = split

@@ -5,15 +5,15 @@ import type { Products } from '../../solver/products.ts'
 import { addMoments, type Moments, momentsOf, ridgePath } from '../../solver/ridge.ts'
 import type { TrainerInput } from '../trainer.ts'
 
-/** Strongest first. */
+/** L2 penalties to try, strongest first. */
 const PENALTIES = [30, 12, 6, 3]
-/** How far the fitted gain may be stretched or shrunk to what folds show; 0.05 where they show none. */
+/** Range of the factor that scales the fitted gain to what the folds show; 0.05 if they show none. */
 const SLOPES = { least: 0.05, most: 1.5 }
 
-/** Root of the weight of each stretch of columns; 0 leaves it out. */
+/** Root of the weight of each group of columns; 0 leaves it out. */
 export type Mix = Readonly<Record<string, number>>
 
-/** Columns that share a weight, in the order they stand. */
+/** Groups of columns that share a weight, in order. */
 export type Layout = readonly { readonly name: string; readonly columns: number }[]
 
 export interface KernelChoice {
@@ -26,14 +26,17 @@ export interface KernelChoice {
 
 /** One fold of the train rows. */
 export interface FoldPart {
-  /** places among the rows */
+  /** indices among the rows */
   readonly rows: readonly number[]
   readonly z: DenseMatrix
   readonly moments: Moments
   readonly gain: Float64Array
 }
 
-/** Every `folds`-th row to one part; rows stand in the log's order, their split by a hash. */
+/**
+ * Puts every `folds`-th row in the same part; rows are in the log's order, and splits are by hash, so that is
+ * random.
+ */
 export async function partsOf(
   all: { readonly z: DenseMatrix; readonly targets: DenseMatrix; readonly gain: Float64Array },
   folds: number,
@@ -53,15 +56,15 @@ export async function partsOf(
   return parts
 }
 
-/** What is known without one part. */
+/** The moments of all parts except one. */
 export const momentsWithout = (parts: readonly FoldPart[], left: FoldPart): Moments =>
   addMoments(parts.filter((part) => part !== left).map(({ moments }) => moments))
 
 /**
- * Of the mixes and penalties, the pair whose predictions of the parts, each from the other parts, correlate
- * best with the observed gain.
+ * Chooses the mix and the penalty whose predictions of each part, made from the other parts, correlate best
+ * with the observed gain.
  *
- * @param total steps of the whole fit, for progress
+ * @param total number of steps of the whole fit, for progress
  */
 export async function chooseKernel(
   input: Pick<TrainerInput, 'signal' | 'onProgress' | keyof Pair>,
@@ -107,10 +110,10 @@ export async function chooseKernel(
   return best!
 }
 
-/** Steps of the curve that comparing so many mixes takes. */
+/** Number of progress steps for comparing this many mixes. */
 export const stepsOf = (mixes: number): number => mixes * PENALTIES.length
 
-/** A stretch that the mix does not name has weight 0. */
+/** Scale of each column; a group that the mix does not name has weight 0. */
 export function columnScales(layout: Layout, mix: Mix): Float64Array {
   return Float64Array.from(
     layout.flatMap(({ name, columns }) => Array<number>(columns).fill(mix[name] ?? 0)),

@@ -9,7 +9,7 @@ import type { DenseMatrix } from '../../solver/dense-matrix.ts'
 import type { Products } from '../../solver/products.ts'
 
 export interface KernelFeatureOptions {
-  /** columns of the dense encoder at a row's end; all of a dense row */
+  /** number of columns of the dense encoder at the end of a row; all columns of a dense row */
   readonly tail: number
   readonly rank: number
   readonly centres: number
@@ -18,7 +18,7 @@ export interface KernelFeatureOptions {
   readonly signal?: AbortSignal
 }
 
-/** One stretch of the features: what it is of, and how its weights become a head's tensors. */
+/** One group of features: its name, and how its weights become a head's tensors. */
 interface Part {
   readonly name: 'words' | KernelBlockName
   readonly columns: number
@@ -27,7 +27,7 @@ interface Part {
   fold(weights: DenseMatrix): Promise<HeadWeights['tensors']>
 }
 
-/** The feature map of the kernel family, fitted on train rows: z'z is the kernel, but for what centres miss. */
+/** The feature map of the kernel family, fitted on train rows: z'z approximates the kernel. */
 export interface KernelFeatures {
   readonly parts: readonly Part[]
   readonly dimension: number
@@ -83,7 +83,7 @@ export async function fitKernelFeatures(
   }
 }
 
-/** Rows that become centres, ascending: `centres` of them, and no more than half of the rows. */
+/** Indices of the rows that become centres, ascending: `centres` of them, but at most half of the rows. */
 export function landmarks(
   rows: number,
   { centres, seed }: Pick<KernelFeatureOptions, 'centres' | 'seed'>,
@@ -94,7 +94,10 @@ export function landmarks(
   return order.slice(0, Math.min(centres, Math.max(1, rows >> 1))).sort((a, b) => a - b)
 }
 
-/** Words through their SVD: linear, so that it folds into one weight a word. Dense rows as they are. */
+/**
+ * Words through their SVD: a linear map, so that it folds into one weight per word. Dense rows are used
+ * unchanged.
+ */
 async function wordPart(
   train: Embeddings,
   words: number,
@@ -190,15 +193,15 @@ async function blockPart(
   }
 }
 
-/** Keeps the centres' own kernel away from singular. */
+/** Added to the diagonal of the centres' kernel to keep it from being singular. */
 const JITTER = 1e-4
 
-/** exp(-|x - c|^2 / width) around centres c, turned so that products of features are the kernel. */
+/** exp(-|x - c|^2 / width) for centres c, transformed so that products of features approximate the kernel. */
 export interface NystroemFeatures {
-  /** as many as centres */
+  /** as many columns as centres */
   readonly columns: number
   features(x: DenseMatrix): Promise<DenseMatrix>
-  /** What a head holds of them: `centres`, `coefficients` and `width`, of weights columns x m. */
+  /** The tensors that a head stores: `centres`, `coefficients` and `width`, for weights columns x m. */
   fold(weights: DenseMatrix): Promise<HeadWeights['tensors']>
 }
 

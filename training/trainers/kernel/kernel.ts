@@ -20,7 +20,7 @@ import {
   stageMoments,
 } from './stages.ts'
 
-/** Root of the weight of each block's kernel beside the words'. */
+/** Root of the weight of each block's kernel, relative to the words'. */
 const ALL = { words: 1, surface: 0.7, meaning: 1 }
 const MIXES = [{ ...ALL, meaning: 0 }, { ...ALL, surface: 0 }, ALL]
 
@@ -56,8 +56,8 @@ export const KERNEL_SETTINGS = Type.Object({
 type KernelSettings = Static<typeof KERNEL_SETTINGS>
 
 /**
- * Kernel ridge regression of the models' scores over words, surface and meaning; then once more, with what the
- * first stage predicts of the outcomes as one more block. Penalties, and which of the kernels take part, are
+ * Kernel ridge regression of the models' scores over words, surface and meaning; then a second stage, with
+ * the outcomes predicted by the first stage as one more block. Penalties, and which kernels take part, are
  * chosen over folds of the train rows by the correlation of predicted and observed gain.
  */
 export const kernelTrainer: Trainer<KernelSettings> = {
@@ -122,7 +122,7 @@ export const kernelTrainer: Trainer<KernelSettings> = {
   },
 }
 
-/** The mixes of what the rows have; the words alone where that is all. */
+/** The mixes that are possible with these features; only the words if there is nothing else. */
 function mixesOf({ parts }: KernelFeatures): readonly Mix[] {
   const has = (name: string): boolean => parts.some((part) => part.name === name)
   const mixes = MIXES.filter(
@@ -138,7 +138,7 @@ const NONE: RidgeFit = {
   means: new Float64Array(0),
 }
 
-/** The stages' fits as the family's tensors: columns 0 to m - 1 the models, behind them the factors. */
+/** The stages' fits as the family's tensors: columns 0 to m - 1 are the models, the factors follow. */
 async function kernelHead(
   models: readonly string[],
   features: KernelFeatures,
@@ -175,7 +175,7 @@ async function kernelHead(
   }
 }
 
-/** The second stage's kernel, whose weights stand behind those of the `d` features. */
+/** The second stage's kernel, whose weights follow those of the `d` features. */
 async function predictedTensors(
   nystroem: NystroemFeatures,
   { weights, bias }: RidgeFit,

@@ -6,18 +6,18 @@ import { neighbourTensors, observedRows } from '../neighbours/neighbour-rows.ts'
 import type { TrainingRows } from '../trainer.ts'
 import type { KernelFeatures } from './features.ts'
 
-/** Rows on which the pair was observed, as the kernel family learns from them. */
+/** Rows on which the pair was observed, in the form the kernel family learns from. */
 export interface KernelRows {
   readonly z: DenseMatrix
-  /** a column a model, the pair's own with less luck in them */
+  /** one column per model; the pair's columns are smoothed by the other models' outcomes */
   readonly targets: DenseMatrix
-  /** the pair's observed gain, as it is */
+  /** the pair's observed gain, not smoothed */
   readonly gain: Float64Array
-  /** every model's outcomes; of votes alone, shares of the pair's */
+  /** every model's outcomes; from votes alone, the pair's vote shares */
   readonly observed: ObservedOutcomes
 }
 
-/** @param others share of what the other models' outcomes say of the pair in its targets */
+/** @param others weight of the prediction from the other models' outcomes in the pair's targets */
 export async function kernelRows(
   split: TrainingRows,
   input: Pair & { readonly models: readonly string[] },
@@ -27,7 +27,7 @@ export async function kernelRows(
   const m = input.models.length
   const { strong, weak } = input
   const rows = observedRows(split, input)
-  // a model's mean where it was not observed, shares of votes where there are no outcomes
+  // a model's mean if it was not observed, vote shares if there are no outcomes
   const scores = neighbourTensors(split, input, 0).scores!.values
   const gain = Float64Array.from(rows, (_, i) => scores[i * m + strong]! - scores[i * m + weak]!)
   const lengths = split.outcomes?.tokens
@@ -51,16 +51,16 @@ export async function kernelRows(
 
 /** Penalty on each model's coefficient, in rows. */
 const RIDGE = 20
-/** Of a length, in standard deviations, beside an outcome. */
+/** Weight of an answer length, in standard deviations, relative to an outcome. */
 const LENGTH_WEIGHT = 0.5
 
 /**
- * A pair's outcomes with less luck in them: what the other models' outcomes on the same prompts say of each, by
- * ridge regression that leaves the prompt itself out. Two models' 0 or 1 on a prompt is a coin; thirty others
- * say how hard the prompt is, and so do the lengths of their answers. The pair's own outcomes are not among the
- * regressors, else one's luck would become the other's.
+ * A pair's outcomes with less noise: predictions from the other models' outcomes on the same prompts, by
+ * leave-one-out ridge regression. Two models' 0 or 1 on a prompt is close to a coin flip, while thirty other
+ * models show how hard the prompt is, and so do the lengths of their answers. The pair's outcomes are not
+ * among the regressors, since the noise of one would leak into the other.
  *
- * @returns n x 2 for strong and weak, NaN-free; undefined where there are too few others
+ * @returns n x 2 for strong and weak, without NaN; undefined if there are too few other models
  */
 export function knownOfOthers(
   { scores, tokens }: ObservedOutcomes,
@@ -113,7 +113,10 @@ export function knownOfOthers(
   return out
 }
 
-/** The others' outcomes, the square and cube of their mean (who solves what only the best solve), and lengths. */
+/**
+ * The others' outcomes, the square and cube of their mean (to capture what only the best models solve), and
+ * lengths.
+ */
 function regressors(
   { scores, tokens }: ObservedOutcomes,
   m: number,
@@ -146,23 +149,26 @@ function regressors(
   return { x, d }
 }
 
-/** What was observed of every model on some rows: n x m tables, a row a prompt. */
+/** Observations of every model on some rows: n x m tables, one row per prompt. */
 export interface ObservedOutcomes {
-  /** NaN where not observed */
+  /** NaN if not observed */
   readonly scores: ArrayLike<number>
-  /** how long the answers were, NaN where not known; absent where the log does not say */
+  /** answer lengths in tokens, NaN if not known; absent if the log does not have them */
   readonly tokens?: ArrayLike<number> | undefined
 }
 
-/** Standard deviations that a length may be from its model's mean: a few answers run to the limit. */
+/**
+ * Lengths are clipped to this many standard deviations from their model's mean, since a few answers run to
+ * the limit.
+ */
 const FARTHEST = 3
-/** What a model's score is taken for where nothing was observed of it. */
+/** Score assumed for a model if nothing was observed of it. */
 const UNKNOWN = 0.5
 
 export const scoreMean = (scores: ArrayLike<number>, m: number, model: number): number =>
   meanOf(scores, m, model) ?? UNKNOWN
 
-/** A model's scores about the mean; 0 where not observed. */
+/** A model's scores minus their mean; 0 if not observed. */
 export function scoreColumn(
   scores: ArrayLike<number>,
   m: number,
@@ -175,10 +181,10 @@ export function scoreColumn(
   })
 }
 
-/** How the logarithms of a model's answer lengths come to mean 0 and variance 1. */
+/** Shift and scale that give the logarithms of a model's answer lengths mean 0 and variance 1. */
 export interface LengthScale {
   readonly mean: number
-  /** 0 where they do not vary */
+  /** 0 if they do not vary */
   readonly scale: number
 }
 
@@ -196,7 +202,7 @@ export function lengthScale(tokens: ArrayLike<number>, m: number, model: number)
   return { mean, scale: variance > 1e-12 ? 1 / Math.sqrt(variance) : 0 }
 }
 
-/** A model's answer lengths in standard deviations of their logarithm; 0 where not known. */
+/** A model's answer lengths in standard deviations of their logarithm; 0 if not known. */
 export function lengthColumn(
   tokens: ArrayLike<number>,
   m: number,

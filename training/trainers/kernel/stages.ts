@@ -32,13 +32,13 @@ import {
   scoreMean,
 } from './rows.ts'
 
-/** Root of the weight of what the first stage predicts, beside the words'. */
+/** Root of the weight of the first stage's predictions, relative to the words'. */
 const PREDICTED_WEIGHT = 1
 
-/** How the rows are learned from, chosen over folds of the train rows. */
+/** The stages of the fit, chosen over folds of the train rows. */
 export interface KernelStages {
   readonly first: KernelChoice
-  /** absent where comparing by predicted outcomes does not help */
+  /** absent if comparing prompts by predicted outcomes does not help */
   readonly second?: SecondStage
   /** columns of the last stage's features */
   readonly layout: Layout
@@ -53,12 +53,12 @@ export interface KernelStageOptions {
   readonly layout: Layout
   readonly mixes: readonly Mix[]
   readonly folds: number
-  /** of the outcomes, at the most; 0 for one stage alone */
+  /** maximum number of outcome factors; 0 for one stage alone */
   readonly factors: number
   readonly centres: number
 }
 
-/** The stages and, for the last one, what the train rows come to. */
+/** Chooses the stages and returns them with the train rows' moments for the last one. */
 export async function chooseStages(
   input: TrainerInput,
   train: KernelRows,
@@ -98,10 +98,10 @@ const targetsWith = (
   factors: OutcomeFactors | undefined,
 ): DenseMatrix => (factors ? stackColumns(targets, factors.of(observed)) : targets)
 
-/** What any rows come to, for the last stage. */
+/** The moments of any rows, for the last stage. */
 export async function stageMoments(
   rows: KernelRows,
-  /** predicted outcomes of the rows, made without their own; absent with one stage */
+  /** outcomes of the rows predicted without their own outcomes; absent with one stage */
   predicted: DenseMatrix | undefined,
   { second }: KernelStages,
   products: Products,
@@ -115,13 +115,13 @@ export async function stageMoments(
 
 /** Both stages fitted to some rows. */
 export interface FittedStages {
-  /** of every model's score */
+  /** fit of every model's score */
   readonly scores: RidgeFit
-  /** of the factors, over the first stage's columns; the others have weight 0 */
+  /** fit of the factors, over the first stage's columns; other columns have weight 0 */
   readonly factors?: RidgeFit
 }
 
-/** @param models targets that are scores; those behind them are factors */
+/** @param models number of targets that are scores; the rest are factors */
 export function fitStages(
   moments: Moments,
   { first, second, layout }: KernelStages,
@@ -136,7 +136,8 @@ export function fitStages(
 }
 
 /**
- * Predicted outcomes of the train rows, out of fold, and of the rows behind them by the train rows' own fit.
+ * Predicted outcomes of the train rows (out of fold) and of the rows after them (by the fit of all train
+ * rows).
  *
  * @param all train rows first
  */
@@ -153,24 +154,25 @@ export async function predictedOfAll(
   return stackRows(outOfFold, await predict(factors, pickRows(all.z, rest), scale, products))
 }
 
-/** Squared distance a factor at which a centre counts 1/e, in variances of what is predicted. */
+/** Squared distance per factor at which a centre's weight is 1/e, in variances of the predictions. */
 const WIDTH = 2
 
 /**
- * Outcomes as the first stage predicts them, for a second stage to compare prompts by: two prompts that look as
- * hard to all models are alike, whatever they are about. Stacking (Wolpert 1992): the second stage learns from
- * predictions made without the prompt itself, as it will meet them.
+ * Outcomes predicted by the first stage, by which the second stage compares prompts: two prompts that look
+ * equally hard to all models are similar, whatever they are about. This is stacking (Wolpert 1992): the
+ * second stage learns from predictions made without the prompt itself, which is what it will get later.
  */
 interface PredictedOutcomes {
-  /** n x factors of the train rows, each from the other parts, at mean variance 1 */
+  /** n x factors of the train rows, each predicted from the other parts, at mean variance 1 */
   readonly outOfFold: DenseMatrix
-  /** what a fit of the factors gives is multiplied by */
+  /** factor that predictions of the factors are multiplied by */
   readonly scale: number
   readonly nystroem: NystroemFeatures
 }
 
 /**
- * @param parts of the train rows; behind the `models` first columns of their targets stand the factors
+ * @param parts parts of the train rows; the first `models` columns of their targets are scores, the rest
+ * factors
  * @param choice the first stage's penalty and mix
  */
 async function predictOutcomes(
@@ -207,7 +209,7 @@ async function predictOutcomes(
   return { outOfFold, scale, nystroem }
 }
 
-/** z W + b, times `scale`; of W as many rows as z has columns. */
+/** z W + b, times `scale`; uses as many rows of W as z has columns. */
 async function predict(
   { weights, bias }: RidgeFit,
   z: DenseMatrix,
@@ -236,21 +238,21 @@ function meanDeviation(values: Float32Array, columns: number): number {
   return total
 }
 
-/** Weight of a model's length of answer, in standard deviations, beside its score. */
+/** Weight of a model's answer length, in standard deviations, relative to its score. */
 const LENGTH_WEIGHT = 0.3
 
 /**
- * What the models' outcomes on a prompt have in common, as principal components: how hard it is first, then
- * what some models find harder than others. Lengths of answers take part where the log has them: models write
- * more where there is more to do.
+ * Principal components of the models' outcomes on a prompt: first how hard the prompt is, then what some
+ * models find harder than others do. Answer lengths are included if the log has them: models write more when
+ * there is more to do.
  */
 interface OutcomeFactors {
   readonly count: number
-  /** n x count of the same models on any rows */
+  /** n x count, for the same models on any rows */
   of(observed: ObservedOutcomes): DenseMatrix
 }
 
-/** @param most components at the most; no more than the outcomes vary in */
+/** @param most maximum number of components; never more than the rank of the outcomes */
 export function fitOutcomeFactors(
   fitted: ObservedOutcomes,
   m: number,

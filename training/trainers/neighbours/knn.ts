@@ -13,7 +13,10 @@ import { neighbourTensors } from './neighbour-rows.ts'
 
 const TEMPERATURES = [0.05, 0.1, 0.2]
 const PRIOR_SHARES = [0.1, 0.3, 1, 3]
-/** Validation rows that settings are compared on at the most: each asks every training row. */
+/**
+ * Maximum number of validation rows on which settings are compared, since each is compared with every
+ * training row.
+ */
 const MAX_COMPARED = 1_000
 
 export const KNN_SETTINGS = Type.Object({
@@ -36,8 +39,8 @@ export const KNN_SETTINGS = Type.Object({
 })
 
 /**
- * Keeps the training rows; of a few temperatures and prior weights it takes those with the least log-loss on
- * validation. A prior's share is of the mean kernel weight around a validation prompt.
+ * Stores the training rows. Of a few temperatures and prior weights it chooses those with the lowest log-loss
+ * on validation. A prior's share is relative to the mean kernel weight around a validation prompt.
  */
 export const knnTrainer: Trainer<Static<typeof KNN_SETTINGS>> = {
   family: 'knn',
@@ -61,10 +64,10 @@ export const knnTrainer: Trainer<Static<typeof KNN_SETTINGS>> = {
     const labels = pairRows(compared, input)
     const curve: EpochRecord[] = []
     let best: { loss: number; kernel: number[] } | undefined
-    // the search is the same for every kernel, and nearly all of the work
+    // the search is the same for every kernel, and takes nearly all of the time
     const lists = nearestLists(withKernel(input.models, tensors, [k, 1, 0]), compared.embeddings, k)
     for (const temperature of TEMPERATURES) {
-      // as the head will hold it
+      // rounded to float32, as the head will store it
       const kernels = kernelWeights(lists, Math.fround(temperature))
       const mass = meanMass(kernels)
       for (const share of PRIOR_SHARES) {
@@ -99,7 +102,7 @@ export const knnTrainer: Trainer<Static<typeof KNN_SETTINGS>> = {
   },
 }
 
-/** Of dense rows all columns; of sparse ones the last `tail`, which must be said. */
+/** The number of columns to read: all of a dense row, or the last `tail` of a sparse one. */
 export function tailOf({
   train,
   hyperparameters,
@@ -110,8 +113,8 @@ export function tailOf({
   if (tail >= 1 && tail <= embeddings.dimension) return tail
   throw new WeirError('option_invalid', {
     option: '--encoder',
-    expected: 'a dense encoder, or lexical+ one, for a family that asks neighbours',
-    got: 'sparse columns alone',
+    expected: 'a dense encoder, or lexical+ one, for a family of nearest neighbours',
+    got: 'only sparse columns',
   })
 }
 
@@ -124,7 +127,7 @@ export function withKernel(
   return { models, tensors: { ...tensors, kernel: { shape: [values.length], values } } }
 }
 
-/** Both splits' rows as one; preferences are renumbered. */
+/** The rows of both splits together; preferences are renumbered. */
 export function joinRows({ train, validation }: TrainerInput): TrainingRows {
   const embeddings = concatenate([train.embeddings, validation.embeddings])
   const { outcomes: first, preferences: votes } = train
@@ -161,7 +164,7 @@ export function joinRows({ train, validation }: TrainerInput): TrainingRows {
   }
 }
 
-/** Kernel weight around a row, over the first rows. */
+/** Mean kernel weight around a row, over the first rows. */
 function meanMass(kernels: readonly Float64Array[]): number {
   const sample = kernels.slice(0, 200)
   let sum = 0
@@ -169,7 +172,7 @@ function meanMass(kernels: readonly Float64Array[]): number {
   return Math.max(sum / Math.max(sample.length, 1), 1e-9)
 }
 
-/** The first so many rows of a split; their order is the log's, their choice the split's hash. */
+/** The first rows of a split; they are in the log's order, and the split is by hash, so that is a random choice. */
 function compareOn(split: TrainingRows): TrainingRows {
   if (split.embeddings.rows <= MAX_COMPARED) return split
   return takeTrainingRows(
@@ -178,16 +181,16 @@ function compareOn(split: TrainingRows): TrainingRows {
   )
 }
 
-/** Training rows that lie nearer to each of some rows than its neighbour k + 1, so that kernels are cheap to try. */
+/** For each row, the training rows that are nearer than its neighbour k + 1; with these, kernels are cheap to try. */
 export interface NearestLists {
-  /** a row each: places among the training rows, ascending */
+  /** one array per row: indices of training rows, ascending */
   readonly places: readonly Int32Array[]
   readonly cosines: readonly Float64Array[]
   /** cosine of neighbour k + 1, where the kernel is 0 */
   readonly edges: Float64Array
 }
 
-/** One exact search, as `knn`'s forward pass makes it. */
+/** One exact search, the same as in `knn`'s forward pass. */
 export function nearestLists(
   weights: HeadWeights,
   embeddings: Embeddings,
@@ -215,7 +218,7 @@ export function nearestLists(
   return { places, cosines, edges }
 }
 
-/** Each listed row's kernel weights at one temperature. */
+/** The kernel weights of each listed row at one temperature. */
 export function kernelWeights(
   { cosines, edges }: NearestLists,
   temperature: number,
@@ -226,7 +229,7 @@ export function kernelWeights(
   })
 }
 
-/** The win rates that `knn` gives the listed rows, to the bit: its sums in its order. */
+/** The win rates that `knn` gives the listed rows, bit for bit: the same sums in the same order. */
 export function listedWinRates(
   weights: HeadWeights,
   pair: Pair,

@@ -5,9 +5,9 @@ import type { TrainerInput, TrainingRows } from '../trainer.ts'
 
 /**
  * Rows on which the pair was observed, as tensors `rows`, `scores` and `base`. From preferences alone, the
- * pair's own votes: the strong model's share of wins, and what is left for the weak one.
+ * scores are the pair's vote shares: the strong model's share of wins, and 1 minus it for the weak model.
  *
- * @param tail how many of the last columns are read; all of a dense row
+ * @param tail number of last columns that are read; all columns of a dense row
  */
 export function neighbourTensors(
   split: TrainingRows,
@@ -36,7 +36,7 @@ export function neighbourTensors(
   }
 }
 
-/** Rows of a split on which the pair was observed: the ones that are kept, in their order. */
+/** Indices of the rows of a split on which the pair was observed, ascending. */
 export function observedRows(
   split: TrainingRows,
   input: Pick<TrainerInput, 'models' | keyof Pair>,
@@ -68,7 +68,7 @@ function voteShares(
   return scores
 }
 
-/** 1/2 for a model that no kept row has. */
+/** A model's mean score over the rows; 1/2 if none of them has one. */
 function meanOf(
   scores: Float32Array,
   rows: readonly number[],

@@ -22,7 +22,7 @@ const SW_SETTINGS = Type.Object({
   }),
 })
 
-/** Similarity-weighted Bradley-Terry has nothing to fit: it keeps the pair's rows, and `prior` votes of its own. */
+/** Similarity-weighted Bradley-Terry has nothing to fit: it stores the pair's rows and the weight of the prior. */
 export const swTrainer: Trainer<Static<typeof SW_SETTINGS>> = {
   family: 'sw',
   input: 'dense',

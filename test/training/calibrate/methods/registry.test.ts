@@ -73,6 +73,6 @@ describe('methodFor', () => {
     const target = { kind: 'max-harm', harm: 0.1, confidence: 0.9 } as const
     const method = methodFor(target, weighted, 'clopper-pearson')
     const problem = { rows: weighted, target, grid: Float64Array.of(0.5, 0.9), seed: 1 }
-    expect(() => method.choose(problem)).toThrow(/expected rows that count the same/)
+    expect(() => method.choose(problem)).toThrow(/expected rows of equal weight/)
   })
 })
