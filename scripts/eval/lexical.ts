@@ -4,12 +4,13 @@ import { apgr, costQualityCurve } from '../../training/evaluate/metrics/curve.ts
 import { sortScores } from '../../training/evaluate/metrics/score-order.ts'
 import { fitLexical, LEXICAL_DEFAULTS, type LexicalOptions } from '../../training/lexical/fit.ts'
 import { openTerminal, score, table } from '../terminal/terminal.ts'
+import { list } from './logs.ts'
 import { outOfFoldWinRates } from './out-of-fold.ts'
 import { openSet, routerSets } from './router-sets.ts'
 
 /**
  * `npm run eval:lexical`: 5-fold APGR of the classifier on `lexical` at settings around its defaults, one
- * setting changed at a time: what the defaults were chosen by. Reads WEIR_DATA, else ../shared/data, else the sample.
+ * setting changed at a time: what the defaults were chosen by.
  */
 const CHANGES: readonly Partial<LexicalOptions>[] = [
   {},
@@ -29,8 +30,7 @@ const { values } = parseArgs({
   options: { json: { type: 'boolean' }, sets: { type: 'string', default: 'mmlu,gsm8k' } },
 })
 const terminal = openTerminal()
-const { folder, sets } = routerSets(values.sets.split(','))
-terminal.note(`reading ${folder}`)
+const { folder, sets } = routerSets(list(values.sets), terminal.note)
 const rows: string[][] = [['setting', ...sets.map((set) => set.name)]]
 const figures: Record<string, number> = {}
 const datasets = await Promise.all(sets.map((set) => openSet(folder, set)))

@@ -36,7 +36,7 @@ const seed = Number(options.seed)
 const count = Number(options.probes)
 const VALIDATION = 1
 
-const { folder, sets } = routerSets([options.set])
+const { folder, sets } = routerSets([options.set], terminal.note)
 const set = sets[0]!
 const dataset = foldOf(await readLogs([join(folder, set.file)], { seed: 1 }), {
   fold: 0,

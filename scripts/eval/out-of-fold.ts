@@ -1,8 +1,7 @@
-import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
-import { stem } from '../../data/splits/stem.ts'
 import type { EncoderArtifact } from '../../models/encoders/encoder.ts'
 import { fitRouter } from '../../training/fit-router.ts'
+import { foldOf, HELD_OUT, TRAIN } from './router-sets.ts'
 
 export interface OutOfFoldOptions {
   readonly strong: string
@@ -17,17 +16,6 @@ export interface OutOfFoldOptions {
   readonly onFold?: (fold: number) => void
 }
 
-/** Stems fall into this many cells; a tenth of the training folds' cells stops and selects. */
-const CELLS = 1000
-
-/** The fold of every prompt, by its stem, so that copies of a question share one. */
-export function stemCells(dataset: Dataset, seed: number): Int32Array {
-  const { prefixes } = dataset.manifest.split
-  return Int32Array.from(dataset.prompts, (prompt) =>
-    createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(CELLS),
-  )
-}
-
 /**
  * The win rate of every prompt from a router that was not trained on it: for each fold a whole fit, encoder
  * included, on the other folds. Folds are by stem, so copies of a question share one.
@@ -38,15 +26,11 @@ export async function outOfFoldWinRates(
 ): Promise<Float64Array> {
   const { folds, seed } = options
   const winRate = new Float64Array(dataset.prompts.length).fill(Number.NaN)
-  const cells = stemCells(dataset, seed)
   for (let fold = 0; fold < folds; fold++) {
     options.onFold?.(fold)
-    const split = Uint8Array.from(cells, (at) => {
-      if (at % folds === fold) return 3
-      return Math.floor(at / folds) % 10 === 0 ? 1 : 0
-    })
-    const folded: Dataset = { ...dataset, split }
-    const own = dataset.prompts.filter((_, i) => split[i] === 0)
+    const folded = foldOf(dataset, { fold, folds, seed })
+    const { split } = folded
+    const own = dataset.prompts.filter((_, i) => split[i] === TRAIN)
     const { family, weights, pair, encoder } = await fitRouter(folded, {
       ...(options.fitEncoder && { encoder: await options.fitEncoder(own) }),
       strong: options.strong,
@@ -57,7 +41,7 @@ export async function outOfFoldWinRates(
       threads: 1,
       ...(options.hyperparameters && { hyperparameters: options.hyperparameters }),
     })
-    const held = Array.from(split.keys()).filter((i) => split[i] === 3)
+    const held = Array.from(split.keys()).filter((i) => split[i] === HELD_OUT)
     const { embeddings } = await encoder.encoder.encode(held.map((i) => dataset.prompts[i]!))
     const scores = family.forward(weights, pair, embeddings)
     held.forEach((prompt, row) => {

@@ -1,36 +1,23 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { stem } from '../../data/splits/stem.ts'
+import { findLogs, GSM8K, MMLU, type PairLog } from './logs.ts'
 
 /** One row of the table: a log, a pair of its models, and how many labels training may see. */
-export interface RouterSet {
-  readonly name: string
-  readonly file: string
-  readonly strong: string
-  readonly weak: string
+export interface RouterSet extends PairLog {
   readonly labels?: number
   /** APGR published for the pair (Ong et al. 2024), and what this project asks of itself */
   readonly published?: number
   readonly bar?: number
 }
 
-const GPT_4 = 'gpt-4-1106-preview'
-const MIXTRAL = 'mistralai/Mixtral-8x7B-Instruct-v0.1'
-const MMLU = { file: 'routellm-mmlu.csv.gz', strong: GPT_4, weak: MIXTRAL, published: 0.603 }
+const PUBLISHED_MMLU = { ...MMLU, published: 0.603 }
 
 const REAL: readonly RouterSet[] = [
-  {
-    name: 'gsm8k',
-    file: 'routellm-gsm8k.csv.gz',
-    strong: GPT_4,
-    weak: MIXTRAL,
-    published: 0.622,
-    bar: 0.62,
-  },
+  { ...GSM8K, published: 0.622, bar: 0.62 },
   {
     name: 'alpaca',
     file: 'alpaca-eval-preferences.jsonl.gz',
@@ -38,8 +25,8 @@ const REAL: readonly RouterSet[] = [
     weak: 'claude-2',
     bar: 0.58,
   },
-  { name: 'mmlu_1500', ...MMLU, labels: 1500, bar: 0.64 },
-  { name: 'mmlu', ...MMLU, bar: 0.68 },
+  { ...PUBLISHED_MMLU, name: 'mmlu_1500', labels: 1500, bar: 0.64 },
+  { ...PUBLISHED_MMLU, bar: 0.68 },
   {
     name: 'mmlu_pro_gpt4o',
     file: 'mmlu-pro.jsonl.gz',
@@ -55,23 +42,14 @@ const REAL: readonly RouterSet[] = [
     bar: 0.62,
   },
 ]
-const SAMPLE: RouterSet = {
-  name: 'sample',
-  file: 'outcomes.jsonl.gz',
-  strong: 'big-1',
-  weak: 'small-1',
-}
 
-/** `WEIR_DATA`, else `../shared/data`, else the sample log of the project. */
-export function routerSets(only: readonly string[]): { folder: string; sets: RouterSet[] } {
-  const root = join(import.meta.dirname, '../..')
-  const folder = process.env.WEIR_DATA ?? join(root, '../shared/data')
-  const real = REAL.filter(({ file }) => existsSync(join(folder, file)))
-  const sets = real.length > 0 ? real : [SAMPLE]
-  return {
-    folder: real.length > 0 ? folder : join(root, 'data/sample'),
-    sets: sets.filter(({ name }) => only.length === 0 || only.includes(name)),
-  }
+/** The sets that are there, as `findLogs` finds them. */
+export function routerSets(
+  only: readonly string[],
+  note: (line: string) => void,
+): { folder: string; sets: RouterSet[] } {
+  const { folder, logs } = findLogs(REAL, only, note)
+  return { folder, sets: logs }
 }
 
 /**
@@ -145,10 +123,18 @@ export function pairOnly(dataset: Dataset, set: RouterSet): Dataset {
 
 /** Stems fall into this many cells; a tenth of the training folds' cells stops and selects. */
 const CELLS = 1000
-const TRAIN = 0
+export const TRAIN = 0
 const VALIDATION = 1
 const UNUSED = 2
 export const HELD_OUT = 3
+
+/** The cell of every prompt, by its stem, so that copies of a question share one. */
+export function stemCells(dataset: Dataset, seed: number, cells = CELLS): Int32Array {
+  const { prefixes } = dataset.manifest.split
+  return Int32Array.from(dataset.prompts, (prompt) =>
+    createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(cells),
+  )
+}
 
 /** The dataset as one fold sees it: held out by stem, and of the rest no more than `labels` prompts. */
 export function foldOf(
@@ -156,9 +142,7 @@ export function foldOf(
   options: { fold: number; folds: number; seed: number; labels?: number | undefined },
 ): Dataset {
   const { fold, folds, seed, labels = Infinity } = options
-  const { prefixes } = dataset.manifest.split
-  const split = Uint8Array.from(dataset.prompts, (prompt) => {
-    const cell = createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(CELLS)
+  const split = Uint8Array.from(stemCells(dataset, seed), (cell) => {
     if (cell % folds === fold) return HELD_OUT
     return Math.floor(cell / folds) % 10 === 0 ? VALIDATION : TRAIN
   })

@@ -12,6 +12,7 @@ import { interruptSignal } from '../terminal/interrupt.ts'
 import { openTerminal, score, table } from '../terminal/terminal.ts'
 import { keptEncoder } from './encoder-store.ts'
 import { contenderOf, contendersOf, type FoldResult, fitFold, openFoldStore } from './fit-fold.ts'
+import { list } from './logs.ts'
 import { foldOf, HELD_OUT, openSet, type RouterSet, routerSets } from './router-sets.ts'
 
 /**
@@ -34,7 +35,6 @@ const { values: options } = parseArgs({
     shuffle: { type: 'boolean', default: false },
   },
 })
-const list = (text: string): string[] => text.split(',').filter(Boolean)
 const folds = Number(options.folds)
 const seeds = list(options.seeds).map(Number)
 const routers = list(options.routers)
@@ -56,7 +56,7 @@ interface Row {
 }
 
 const rows: Row[] = []
-const { folder, sets } = routerSets(list(options.sets))
+const { folder, sets } = routerSets(list(options.sets), terminal.note)
 for (const set of sets) {
   const dataset = options.shuffle
     ? shuffled(await openSet(folder, set, 'all'))

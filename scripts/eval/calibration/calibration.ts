@@ -227,6 +227,7 @@ const tables = await scoredTables({
   router: options.router,
   folds: Number(options.folds),
   seed,
+  note: terminal.note,
   onFold: (name, done) =>
     terminal.onProgress({
       stage: `${name}: fitting out of fold`,

@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRandom, deriveSeed } from '../../../core/random.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import { pairLabels } from '../../../data/pair.ts'
 import { estimateCost } from '../../../models/prices.ts'
 import type { CalibrationRows } from '../../../training/calibrate/rows.ts'
-import { outOfFoldWinRates, stemCells } from '../out-of-fold.ts'
+import { findLogs, GSM8K, MMLU } from '../logs.ts'
+import { outOfFoldWinRates } from '../out-of-fold.ts'
+import { stemCells } from '../router-sets.ts'
 
 export interface ScoredTable {
   readonly name: string
@@ -21,26 +22,19 @@ export interface TableOptions {
   readonly router: string
   readonly folds: number
   readonly seed: number
+  readonly note: (line: string) => void
   readonly onFold?: (name: string, fold: number) => void
 }
 
-const TABLES = [
-  ['mmlu', 'routellm-mmlu.csv.gz', 'gpt-4-1106-preview', 'mistralai/Mixtral-8x7B-Instruct-v0.1'],
-  ['gsm8k', 'routellm-gsm8k.csv.gz', 'gpt-4-1106-preview', 'mistralai/Mixtral-8x7B-Instruct-v0.1'],
-] as const
-const SAMPLE = ['sample', 'outcomes.jsonl.gz', 'big-1', 'small-1'] as const
 const STRONG_PRICE = { input: 10, output: 30 }
 const WEAK_PRICE = { input: 0.24, output: 0.24 }
 
-/** RouteLLM's outcome tables from `WEIR_DATA`, else `../shared/data`, else the project's sample log. */
+/** RouteLLM's outcome tables, or the project's sample log. */
 export async function scoredTables(options: TableOptions): Promise<ScoredTable[]> {
-  const root = join(import.meta.dirname, '../../..')
-  const folder = process.env.WEIR_DATA ?? join(root, '../shared/data')
-  const real = TABLES.filter(([, file]) => existsSync(join(folder, file)))
-  const from = real.length > 0 ? folder : join(root, 'data/sample')
+  const { folder, logs } = findLogs([MMLU, GSM8K], [], options.note)
   const tables: ScoredTable[] = []
-  for (const [name, file, strong, weak] of real.length > 0 ? real : [SAMPLE]) {
-    const dataset = await readLogs([join(from, file)], { seed: options.seed })
+  for (const { name, file, strong, weak } of logs) {
+    const dataset = await readLogs([join(folder, file)], { seed: options.seed })
     const winRate = await outOfFoldWinRates(dataset, {
       ...options,
       strong,

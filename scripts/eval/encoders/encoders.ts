@@ -11,6 +11,7 @@ import { fitLexical, PROJECTION_DEFAULTS } from '../../../training/lexical/fit.t
 import { interruptSignal } from '../../terminal/interrupt.ts'
 import { count, openTerminal, score, table } from '../../terminal/terminal.ts'
 import { storedEmbeddings } from '../encoder-store.ts'
+import { list } from '../logs.ts'
 import { type EmbeddingSource, type Head, outOfFold, type PairTable, pairTables } from './fit.ts'
 
 /**
@@ -33,7 +34,6 @@ const { values: options } = parseArgs({
 })
 const seed = Number(options.seed)
 const folds = Number(options.folds)
-const list = (text: string): string[] => text.split(',').filter(Boolean)
 /** words and meaning side by side, as `weir train --encoder lexical+use-lite` reads them */
 const BESIDE = 'lexical+'
 const terminal = openTerminal()
@@ -53,7 +53,11 @@ interface Row {
 const rows: Row[] = []
 const engine = await createEngine('onnx')
 try {
-  for (const pair of await pairTables(list(options.data), { folds, seed })) {
+  for (const pair of await pairTables(list(options.data), {
+    folds,
+    seed,
+    note: terminal.note,
+  })) {
     terminal.note(`${pair.name}: ${pair.source}, ${count(pair.prompts.length)} prompts`)
     const sources = await openSources(pair)
     const least = Math.min(...foldSizes(pair))
@@ -135,7 +139,8 @@ async function compare(
       note: name,
     })
     const fit = { seed, folds, engine, signal }
-    routers.push({ name, winRate: await outOfFold(pair, sourceOf(head), head, labels, fit) })
+    const { winRate } = await outOfFold(pair, sourceOf(head), head, labels, fit)
+    routers.push({ name, winRate })
   }
   const strong = pair.scores.filter((_, k) => k % 2 === 0)
   const weak = pair.scores.filter((_, k) => k % 2 === 1)

@@ -1,10 +1,7 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { WeirError } from '../../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../../core/random.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import { pairLabels } from '../../../data/pair.ts'
-import { stem } from '../../../data/splits/stem.ts'
 import { type Embeddings, takeRows } from '../../../models/encoders/embeddings.ts'
 import { classifier } from '../../../models/families/classifier.ts'
 import { mf } from '../../../models/families/mf.ts'
@@ -12,6 +9,8 @@ import type { Engine } from '../../../training/engine/engine.ts'
 import { classifierTrainer } from '../../../training/trainers/heads/classifier.ts'
 import { mfTrainer } from '../../../training/trainers/heads/mf.ts'
 import type { Trainer, TrainingRows } from '../../../training/trainers/trainer.ts'
+import { findLogs, GSM8K, MMLU, type PairLog } from '../logs.ts'
+import { stemCells } from '../router-sets.ts'
 
 export type Head = 'linear' | 'mf'
 
@@ -22,8 +21,16 @@ const PAIR = { strong: 0, weak: 1 } as const
 /** Embeddings of every prompt of the table, made from the training rows where the encoder is fitted. */
 export type EmbeddingSource = (training: readonly number[]) => Promise<Embeddings>
 
+/** What a router says of every prompt, from folds that it was not trained on. */
+export interface OutOfFold {
+  /** n */
+  readonly winRate: Float64Array
+  /** n x 2: its guess of the strong model's score and the weak one's; zeros where the head makes none */
+  readonly quality: Float64Array
+}
+
 /**
- * The win rate of every prompt, from a head (and a fitted encoder) that saw `labels` rows of the other
+ * The scores of every prompt, from a head (and a fitted encoder) that saw `labels` rows of the other
  * folds: the first of one seeded order, so that more labels contain fewer.
  */
 export async function outOfFold(
@@ -37,9 +44,10 @@ export async function outOfFold(
     readonly engine: Engine
     readonly signal?: AbortSignal
   },
-): Promise<Float64Array> {
+): Promise<OutOfFold> {
   const { seed, folds, engine, signal } = options
   const winRate = new Float64Array(table.prompts.length)
+  const quality = new Float64Array(2 * table.prompts.length)
   const family = head === 'mf' ? mf : classifier
   const trainer: Trainer = head === 'mf' ? mfTrainer : classifierTrainer
   for (let fold = 0; fold < folds; fold++) {
@@ -73,9 +81,13 @@ export async function outOfFold(
     })
     const held = Array.from(table.fold.keys()).filter((row) => table.fold[row] === fold)
     const scores = family.forward(weights, PAIR, takeRows(embeddings, held))
-    for (const [place, row] of held.entries()) winRate[row] = scores.winRate[place]!
+    for (const [place, row] of held.entries()) {
+      winRate[row] = scores.winRate[place]!
+      const guess = scores.quality?.subarray(2 * place, 2 * place + 2)
+      if (guess) quality.set(guess, 2 * row)
+    }
   }
-  return winRate
+  return { winRate, quality }
 }
 
 /** One pair's outcomes on distinct prompts, with the fold of each prompt's stem. */
@@ -89,26 +101,9 @@ export interface PairTable {
   readonly fold: Uint8Array
 }
 
-interface Source {
-  readonly name: string
-  readonly file: string
-  readonly strong: string
-  readonly weak: string
-}
-
-const REAL: readonly Source[] = [
-  {
-    name: 'mmlu',
-    file: 'routellm-mmlu.csv.gz',
-    strong: 'gpt-4-1106-preview',
-    weak: 'mistralai/Mixtral-8x7B-Instruct-v0.1',
-  },
-  {
-    name: 'gsm8k',
-    file: 'routellm-gsm8k.csv.gz',
-    strong: 'gpt-4-1106-preview',
-    weak: 'mistralai/Mixtral-8x7B-Instruct-v0.1',
-  },
+const LOGS: readonly PairLog[] = [
+  MMLU,
+  GSM8K,
   {
     name: 'mmlu-pro',
     file: 'mmlu-pro.jsonl.gz',
@@ -116,38 +111,18 @@ const REAL: readonly Source[] = [
     weak: 'Meta-Llama-3_1-8B-Instruct',
   },
 ]
-const SAMPLE: Source = {
-  name: 'sample',
-  file: 'outcomes.jsonl.gz',
-  strong: 'big-1',
-  weak: 'small-1',
-}
 
-/** `WEIR_DATA`, else `../shared/data`, else the sample log of the project. */
+/** The tables of the logs that are there, as `findLogs` finds them. */
 export async function pairTables(
   only: readonly string[],
-  options: { readonly folds: number; readonly seed: number },
+  options: { readonly folds: number; readonly seed: number; readonly note: (line: string) => void },
 ): Promise<PairTable[]> {
-  const root = join(import.meta.dirname, '../../..')
-  const folder = process.env.WEIR_DATA ?? join(root, '../shared/data')
-  const real = REAL.filter(({ file }) => existsSync(join(folder, file)))
-  const sources = real.length > 0 ? real : [SAMPLE]
-  const from = real.length > 0 ? folder : join(root, 'data/sample')
-  const known = sources.map(({ name }) => name)
-  const unknown = only.find((name) => !known.includes(name))
-  if (unknown !== undefined) {
-    throw new WeirError('option_invalid', {
-      option: '--data',
-      expected: `some of ${known.join(', ')} (in ${from})`,
-      got: unknown,
-    })
-  }
+  const { folder, logs } = findLogs(LOGS, only, options.note)
   const tables: PairTable[] = []
-  for (const source of sources) {
-    if (only.length > 0 && !only.includes(source.name)) continue
-    const dataset = await readLogs([join(from, source.file)], { seed: options.seed })
+  for (const source of logs) {
+    const dataset = await readLogs([join(folder, source.file)], { seed: options.seed })
     const { prompt, strong, weak } = pairLabels(dataset, source.strong, source.weak)
-    const { prefixes } = dataset.manifest.split
+    const cells = stemCells(dataset, options.seed, options.folds)
     tables.push({
       name: source.name,
       source: `${source.file}: ${source.strong} over ${source.weak}`,
@@ -155,11 +130,7 @@ export async function pairTables(
       scores: Float32Array.from({ length: prompt.length * 2 }, (_, k) =>
         k % 2 === 0 ? strong![k >> 1]! : weak![k >> 1]!,
       ),
-      fold: Uint8Array.from(prompt, (i) =>
-        createRandom(deriveSeed(options.seed, stem(dataset.prompts[i]!, prefixes))).int(
-          options.folds,
-        ),
-      ),
+      fold: Uint8Array.from(prompt, (i) => cells[i]!),
     })
   }
   return tables

@@ -27,6 +27,7 @@ import { fitRouter } from '../../../training/fit-router.ts'
 import { interruptSignal } from '../../terminal/interrupt.ts'
 import { openTerminal, score, table } from '../../terminal/terminal.ts'
 import { keptEncoder } from '../encoder-store.ts'
+import { dataFolder, list } from '../logs.ts'
 import {
   type Choices,
   categoryMeans,
@@ -54,7 +55,6 @@ const { values: options } = parseArgs({
     replicates: { type: 'string', default: '2000' },
   },
 })
-const list = (text: string): string[] => text.split(',').filter(Boolean)
 const folds = Number(options.folds)
 const seeds = list(options.seeds).map(Number)
 const routers = list(options.routers)
@@ -69,7 +69,7 @@ const signal = interruptSignal()
 
 const set = await openWeightSet()
 if (!set) {
-  terminal.note('skipped: neither WEIR_DATA nor ../shared/data holds mmlu-pro.jsonl.gz')
+  terminal.note(`skipped: ${dataFolder()} does not hold mmlu-pro.jsonl.gz`)
 } else {
   const dataset = withModels(set.dataset, set.models)
   const complete = completePrompts(dataset, dataset.models)

@@ -13,7 +13,8 @@ import {
   type Point,
 } from '../../../training/evaluate/frontier/frontier.ts'
 import type { Expectations, ModelTable } from '../../../training/evaluate/log/model-table.ts'
-import { stemCells } from '../out-of-fold.ts'
+import { dataFolder } from '../logs.ts'
+import { stemCells } from '../router-sets.ts'
 
 /** By router, then seed, then budget: the model of every prompt, chosen while it was held out. */
 export type Choices = ReadonlyMap<string, Int32Array[][]>
@@ -131,9 +132,9 @@ export interface ManySet {
   readonly prices: ReadonlyMap<string, Price>
 }
 
-/** MMLU-Pro's open-weight models from `WEIR_DATA`, else `../shared/data`; undefined where they are not there. */
+/** MMLU-Pro's open-weight models in the data folder; undefined where they are not there. */
 export async function openWeightSet(): Promise<ManySet | undefined> {
-  const folder = process.env.WEIR_DATA ?? join(import.meta.dirname, '../../../../shared/data')
+  const folder = dataFolder()
   const log = join(folder, 'mmlu-pro.jsonl.gz')
   const parameters = join(folder, 'active-parameters.json')
   if (!existsSync(log) || !existsSync(parameters)) return undefined

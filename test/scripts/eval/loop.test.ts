@@ -1,17 +1,18 @@
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
+import type { OutOfFold } from '../../../scripts/eval/encoders/fit.ts'
 import { optimalCusum, simulateAlarm } from '../../../scripts/eval/loop/alarm.ts'
 import { simulateMonth } from '../../../scripts/eval/loop/month.ts'
 import { simulateOpe } from '../../../scripts/eval/loop/ope.ts'
 import { simulatePacing } from '../../../scripts/eval/loop/pacing.ts'
-import type { LoopRouter, LoopTable } from '../../../scripts/eval/loop/routers.ts'
+import type { LoopTable } from '../../../scripts/eval/loop/routers.ts'
 
 /** A world whose success rates are known, seen by a poor router and a better one. */
 function world(n: number): LoopTable {
   const random = createRandom(21)
   const strong = new Float64Array(n)
   const weak = new Float64Array(n)
-  const routers: [LoopRouter, LoopRouter] = [empty(n), empty(n)]
+  const routers: [OutOfFold, OutOfFold] = [empty(n), empty(n)]
   for (let i = 0; i < n; i++) {
     const hard = random.next()
     const rates = [0.9 - 0.2 * hard, 0.9 - 0.55 * hard ** 2] as const
