@@ -16,6 +16,8 @@ export interface GatewayRequest {
   readonly id: string
   /** as it came, without `weir`: `model` is what the client asked for */
   readonly body: ChatBody
+  /** of an endpoint other than chat: what goes upstream, where `body.messages` only stands for its texts */
+  readonly passed?: PassedBody
   /** the JSON that `body` was read from, where that is all of it: what goes on then goes on to the letter */
   readonly text?: string
   readonly caller: KeyHolder

@@ -1,7 +1,8 @@
 import Type from 'typebox'
-import { compilePattern } from '../../core/pattern.ts'
+import { compilePattern, type Pattern } from '../../core/pattern.ts'
 import type { GatewayRequest } from '../gateway/contracts.ts'
 import type { Traits } from '../gateway/traits.ts'
+import { normalizedText } from './request-texts.ts'
 
 const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])
 const Scalars = Type.Union([Scalar, Type.Array(Scalar, { minItems: 1 })])
@@ -90,9 +91,9 @@ const PART_OF_WORD = /^[\p{L}\p{N}]/u
 
 /** Whether a question has one of the words or phrases: whole, in any case. Takes time linear in the question. */
 function compileKeywords(keywords: readonly string[]): (traits: Traits) => boolean {
-  const wanted = keywords.map((word) => word.toLowerCase())
+  const wanted = keywords.map((word) => normalizedText(word).toLowerCase())
   return (traits) => {
-    const text = loweredOf(traits)
+    const text = normalOf(traits).toLowerCase()
     return wanted.some((word) => hasWord(text, word))
   }
 }
@@ -117,15 +118,21 @@ function endsInWord(text: string, at: number): boolean {
 }
 
 /** Of questions that are still worked on: several rules look at one. */
-const lowered = new WeakMap<Traits, string>()
+const normals = new WeakMap<Traits, string>()
 
-function loweredOf(traits: Traits): string {
-  let text = lowered.get(traits)
+function normalOf(traits: Traits): string {
+  let text = normals.get(traits)
   if (text === undefined) {
-    text = traits.question.toLowerCase()
-    lowered.set(traits, text)
+    text = normalizedText(traits.question)
+    normals.set(traits, text)
   }
   return text
+}
+
+/** As it was written, or as it is compared: nobody gets around a pattern with full-width letters. */
+function hasPattern(pattern: Pattern, traits: Traits): boolean {
+  const normal = normalOf(traits)
+  return pattern.test(traits.question) || (normal !== traits.question && pattern.test(normal))
 }
 
 /** ISO 639-1 code of the language a text is in; undefined where it is too short or too mixed to tell. */
@@ -182,7 +189,7 @@ export function compileCondition(when: Condition, name: string, tools: Condition
     const given = request.hints.metadata ?? {}
     return (
       (!hasKeyword || hasKeyword(traits)) &&
-      (!patterns || patterns.some((pattern) => pattern.test(traits.question))) &&
+      (!patterns || patterns.some((pattern) => hasPattern(pattern, traits))) &&
       (!tags || tags.some((tag) => traits.tags.includes(tag))) &&
       (!tier || tier.includes(keys[caller]?.tier ?? '')) &&
       (!key || key.includes(caller)) &&

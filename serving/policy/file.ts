@@ -60,7 +60,13 @@ export const Privacy = Type.Object(
     tags: Type.Optional(Words),
     /** e-mail addresses, numbers of cards, accounts and telephones, keys: what `--log-text redacted` takes out */
     detect: Type.Optional(Type.Boolean()),
+    /** RE2, searched in everything that goes upstream, in any case */
     patterns: Type.Optional(Words),
+    /**
+     * a request with images, audio, files, token ids or a reference to what the provider keeps: `private`
+     * takes it for sensitive, `pass` (default) decides on what can be read of it
+     */
+    unreadable: Type.Optional(Type.Union([Type.Literal('pass'), Type.Literal('private')])),
   },
   closed,
 )

@@ -43,8 +43,8 @@ export const privacy: PolicyRow<typeof Privacy> = {
       find.fault(['privacy'], 'at least one model with private: true', 'none')
     }
   },
-  reads: ({ detect, patterns, tags }) => ({
-    text: detect || patterns ? 'privacy' : undefined,
+  reads: ({ detect, patterns, tags, unreadable }) => ({
+    text: detect || patterns || unreadable === 'private' ? 'privacy' : undefined,
     metadata: tags ? 'privacy' : undefined,
   }),
 }

@@ -30,6 +30,7 @@ export function addPassedRoute(
         const asked = {
           id: randomUUID(),
           body: { ...body, messages: services.policies ? passedTurns(body) : [] },
+          passed: body,
           caller,
           headers,
           hints: {},

@@ -18,9 +18,10 @@ const plan = (
   body: Partial<GatewayRequest['body']>,
   more: Partial<GatewayRequest> = {},
   needs: PolicyServices = {},
+  file = FILE,
 ): Promise<Plan> => {
   const request = requestOf({ text: 'hello', ...more })
-  return createPolicy(checkPolicy(FILE, 'p.yaml'), needs).plan(
+  return createPolicy(checkPolicy(file, 'p.yaml'), needs).plan(
     { ...request, body: { ...request.body, ...body } },
     { signal: new AbortController().signal, send: () => Promise.reject(new Error('asked')) },
   )
@@ -30,6 +31,9 @@ const first = (made: Plan): string =>
 const said = (content: string): Partial<GatewayRequest['body']> => ({
   messages: [{ role: 'user', content }],
 })
+
+const dataUrl = (text: string): string =>
+  `data:text/plain;base64,${Buffer.from(text).toString('base64')}`
 
 describe('hard limits', () => {
   it('keep what is sensitive inside, wherever in the body it stands', async () => {
@@ -54,8 +58,80 @@ describe('hard limits', () => {
     expect(first(await plan({ messages: [{ role: 'user', content: asFile }] }))).toBe('inside')
   })
 
-  it('take names of the protocol for nobody’s words', async () => {
-    expect(first(await plan({ user: 'ann@example.org' }))).toBe('big')
+  const hidden: Record<string, Partial<GatewayRequest['body']>> = {
+    'a text that begins with data:': said('data: PROJECT-17'),
+    'a file name in a data URL': {
+      messages: [
+        { role: 'user', content: [{ type: 'file', file: { file_data: dataUrl('PROJECT-17') } }] },
+      ],
+    },
+    user: { user: 'ann@example.org' },
+    'the id of a call': {
+      messages: [{ role: 'tool', tool_call_id: 'PROJECT-17', content: 'done' }],
+    },
+    'a role': { messages: [{ role: 'PROJECT-17', content: 'hello' }] },
+    'the name of a field': { metadata: { 'PROJECT-17': 'x' } },
+    'a number': { metadata: { card: 4111111111111111 } },
+    'two parts': {
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'about PROJ' },
+            { type: 'text', text: 'ECT-17' },
+          ],
+        },
+      ],
+    },
+    'two messages': {
+      messages: [
+        { role: 'user', content: 'about PROJ' },
+        { role: 'user', content: 'ECT-17' },
+      ],
+    },
+    'two messages around an answer': {
+      messages: [
+        { role: 'user', content: 'about PROJ' },
+        { role: 'assistant', content: 'go on' },
+        { role: 'user', content: 'ECT-17' },
+      ],
+    },
+    'zero-width characters': said('PRO\u200bJECT\u00ad-17'),
+    'full-width letters': said('ＰＲＯＪＥＣＴ－１７'),
+    'small letters': said('project-17'),
+    'escapes in arguments': {
+      messages: [
+        {
+          role: 'assistant',
+          tool_calls: [{ id: 'c', function: { name: 'f', arguments: '{"a":"\\u0050ROJECT-17"}' } }],
+        },
+      ],
+    },
+  }
+  it.each(Object.entries(hidden))('find what is sensitive in %s', async (_, body) => {
+    expect(first(await plan(body))).toBe('inside')
+  })
+
+  it('take the protocol’s own words for nobody’s', async () => {
+    const policy = FILE.replace("'PROJECT-\\d+'", 'content, assistant, text, image_url, function')
+    const body = { messages: [{ role: 'assistant', content: [{ type: 'text', text: 'hello' }] }] }
+    expect(first(await plan(body, {}, {}, policy))).toBe('big')
+  })
+
+  it('pass what they cannot read, or keep it inside where the file says so', async () => {
+    const image = [
+      { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(400)}` } },
+    ]
+    const seen = { messages: [{ role: 'user', content: image }] }
+    const strict = FILE.replace('detect: true', 'detect: true, unreadable: private').replace(
+      'private: true,',
+      'private: true, vision: true,',
+    )
+    expect(first(await plan(seen))).toBe('big')
+    expect(first(await plan(seen, {}, {}, strict))).toBe('inside')
+    expect(first(await plan({}, {}, {}, strict))).toBe('big')
+    const kept = { previous_response_id: 'resp_1' }
+    expect(first(await plan(kept, {}, {}, strict))).toBe('inside')
   })
 
   it('close models to what is too long for them, answer and all', async () => {

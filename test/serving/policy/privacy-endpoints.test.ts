@@ -1,0 +1,76 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type GatewayApp, gatewayApp } from '../gateway/gateway-app.ts'
+
+const POLICY = `version: 1
+models: { small: { private: true }, big: {} }
+privacy: { patterns: ['PROJECT-\\d+'], detect: true }
+default: big
+`
+/** A body for each endpoint that goes upstream, with a text where its clients put theirs. */
+const BODIES: Record<string, (text: string) => object> = {
+  '/v1/chat/completions': (text) => ({ messages: [{ role: 'user', content: text }] }),
+  '/v1/responses': (text) => ({
+    input: [{ role: 'user', content: [{ type: 'input_text', text }] }],
+  }),
+  '/v1/embeddings': (text) => ({ input: [text] }),
+}
+
+let root: string
+let gateway: GatewayApp
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'weir-privacy-'))
+  const path = join(root, 'policy.yaml')
+  await writeFile(path, POLICY)
+  gateway = await gatewayApp({ policy: path })
+})
+afterAll(async () => {
+  await gateway.close()
+  await rm(root, { recursive: true })
+})
+
+/** What the model `big`, which is not private, was sent. */
+const sent = async (url: string, body: object): Promise<{ text: string; status: number }> => {
+  gateway.big.received.length = 0
+  const { statusCode } = await gateway.app.inject({
+    method: 'POST',
+    url,
+    payload: { model: 'big', ...body },
+  })
+  return { text: JSON.stringify(gateway.big.received), status: statusCode }
+}
+
+test('every endpoint that goes upstream has its case here', async () => {
+  const served = gateway.app.printRoutes({ commonPrefix: false, includeHooks: false })
+  const paths: string[] = []
+  const open: string[] = []
+  for (const line of served.split('\n')) {
+    const found = /^([│ ]*)[├└]── (\S+)(?: \(([^)]*)\))?/u.exec(line)
+    if (!found) continue
+    const [, indent = '', part = '', methods] = found
+    open.length = indent.length / 4
+    open.push(part)
+    if (methods?.includes('POST')) paths.push(open.join(''))
+  }
+  expect(paths.filter((path) => path.startsWith('/v1/')).sort()).toEqual(Object.keys(BODIES).sort())
+})
+
+test.each(Object.entries(BODIES))(
+  '%s keeps what is sensitive from other models',
+  async (url, body) => {
+    expect((await sent(url, body('about the weather'))).text).toContain('weather')
+    for (const text of [
+      'about PROJECT-17',
+      'data: project-17',
+      'ＰＲＯＪＥＣＴ-17',
+      'PRO\u200bJECT-17',
+    ]) {
+      expect(await sent(url, body(text))).toEqual({ text: '[]', status: 403 })
+    }
+    for (const more of [{ user: 'ann@example.org' }, { metadata: { 'PROJECT-17': '' } }]) {
+      expect(await sent(url, { ...body('hello'), ...more })).toEqual({ text: '[]', status: 403 })
+    }
+  },
+)
