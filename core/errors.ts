@@ -165,7 +165,7 @@ export const ERRORS = {
     500,
     2,
   ),
-  workers_failed: row('workers end as they start ({how}); what they said is above'),
+  workers_failed: row('workers keep ending as they start, the last one with {how}'),
   worker_refused: row('{reason}', 409),
   module_missing: row('{what} needs {module}, which is not installed: {reason}'),
   address_invalid: row('cannot listen on {address}: {reason}'),
@@ -185,12 +185,13 @@ export class WeirError extends Error {
   /** Seconds after which trying again may help, where that is known. */
   readonly retryAfter: number | undefined
 
+  /** @param options.message the whole message, where another process has filled it in already */
   constructor(
     code: ErrorCode,
     parameters: Readonly<Record<string, unknown>> = {},
-    options: { cause?: unknown; param?: string; retryAfter?: number } = {},
+    options: { cause?: unknown; param?: string; retryAfter?: number; message?: string } = {},
   ) {
-    super(fill(ERRORS[code].message, parameters), { cause: options.cause })
+    super(options.message ?? fill(ERRORS[code].message, parameters), { cause: options.cause })
     this.code = code
     this.status = ERRORS[code].status
     this.exitCode = ERRORS[code].exit

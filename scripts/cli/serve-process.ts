@@ -66,7 +66,7 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     lines?.warn(message, error)
   }
   const { adminPort, ...rest } = options
-  const server = await runServer(config, {
+  const starting = runServer(config, {
     ...rest,
     // with workers it is the primary's
     ...(adminPort === undefined || cluster.isWorker ? {} : { adminPort }),
@@ -85,6 +85,9 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
       options.onNote(`weir: ${request.method} ${request.path} failed: ${stack}`)
     },
   })
+  const server = await Promise.race([starting, aborted(stopped)])
+  // what is half open would keep the process alive; like a kill, leaving it loses nothing
+  if (!server) process.exit(0)
   const hangUp = (): void => server.reloader.trigger('SIGHUP')
   process.on('SIGHUP', hangUp)
   if (cluster.isWorker) {
@@ -127,7 +130,8 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   const { backend } = group
   let admin: ReturnType<typeof buildAdminApp> | undefined
   try {
-    const url = await group.started
+    const url = await Promise.race([group.started, aborted(stopped)])
+    if (url === undefined) return
     let adminUrl: string | undefined
     if (options.adminPort !== undefined) {
       const onBug = (error: unknown): void => note('admin failed', error)
@@ -167,7 +171,7 @@ function countedApart(config: ServeConfig, workers: number): string[] {
   ]
 }
 
-async function aborted(signal: AbortSignal): Promise<void> {
+async function aborted(signal: AbortSignal): Promise<undefined> {
   if (signal.aborted) return
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }

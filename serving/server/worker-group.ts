@@ -1,11 +1,11 @@
 import cluster, { type Worker } from 'node:cluster'
-import { WeirError } from '../../core/errors.ts'
+import { ERRORS, type ErrorCode, WeirError } from '../../core/errors.ts'
 import { joinedReport, type SpendReport } from '../budgets/spend.ts'
 import type { ReloadReport } from '../router/fleet.ts'
 import { answerTopics, openPrimaryChannel, type PrimaryChannel } from '../state/primary-channel.ts'
 import type { AdminBackend, RouterStatus } from './admin.ts'
 import type { PrimaryState } from './primary.ts'
-import { baseUrl } from './run-server.ts'
+import { baseUrl, DRAIN_MS } from './run-server.ts'
 
 /** What the primary asks of a worker, and what comes back. */
 interface WorkerRequest {
@@ -22,6 +22,14 @@ interface WorkerReply {
   readonly error?: { readonly message: string }
 }
 
+/** The last message of a worker that cannot start. */
+interface StartFailure {
+  readonly weir: 'not-started'
+  /** absent where the failure is a bug */
+  readonly code?: ErrorCode
+  readonly message: string
+}
+
 export interface WorkerGroupOptions {
   readonly count: number
   readonly onNote: (message: string, error?: unknown) => void
@@ -32,19 +40,25 @@ export interface WorkerGroupOptions {
 }
 
 export interface WorkerGroup {
-  /** The base URL, once every worker listens. @throws workers_failed where one cannot start */
+  /** The base URL, once every worker listens. Rejects as `failed` does. */
   readonly started: Promise<string>
   readonly backend: AdminBackend
-  /** Rejects where workers keep dying as they start. */
+  /** Rejects with the error of a worker that cannot start, or with workers_failed where one keeps dying. */
   readonly failed: Promise<never>
-  /** Lets every worker drain, then ends. */
+  /** Lets every worker drain, then ends. Workers that are still starting are given `START_STOP_MS`. */
   stop(): Promise<void>
 }
 
-/** A worker that lives less than this did not start well. */
+/** A worker that listens for less than this did not start well. */
 const QUICK_MS = 5000
-/** Quick deaths in a row after which starting another one is pointless. */
+/** Failed starts in a row, in one worker's place, after which the server ends. */
 const QUICK_LIMIT = 5
+/** Wait before a worker is started again after its first failed start; doubles with each further one. */
+const BACKOFF_MS = 200
+/** Longest wait for a worker that is told to stop before it listens. */
+const START_STOP_MS = 2000
+/** Longest wait for one that was serving: its own limit for requests under way, and time to close. */
+const SERVING_STOP_MS = DRAIN_MS + 5000
 const ANSWER_MS = 60_000
 
 /**
@@ -54,19 +68,28 @@ const ANSWER_MS = 60_000
 export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   const { count, onNote } = options
   let stopping = false
-  let quickDeaths = 0
   let asked = 0
   let listening = 0
+  let everStarted = false
+  const restarts = new Set<NodeJS.Timeout>()
   const waiting = new Map<number, (told: WorkerReply) => void>()
   /** one that still starts would not hear a question */
   const listeners = new WeakSet<Worker>()
   const started = deferred<string>()
   const failed = deferred<never>()
+  started.promise.catch(() => {})
   failed.promise.catch(() => {})
+  const fail = (error: Error): void => {
+    stopping = true
+    started.reject(error)
+    failed.reject(error)
+  }
 
-  const fork = (): void => {
-    const born = performance.now()
+  /** @param failures failed starts in a row in the place of this worker */
+  const fork = (failures = 0): void => {
     const worker = cluster.fork()
+    let listensSince: number | undefined
+    let startError: Error | undefined
     const port = {
       // one that has just died hears nothing
       send: (message: unknown) => void (worker.isConnected() && worker.send(message as object)),
@@ -77,29 +100,40 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       onNote('a question of a worker failed', error),
     )
     worker.on('message', (message: unknown) => {
-      const told = message as WorkerReply
+      const told = message as WorkerReply | StartFailure
       if (told?.weir === 'told') waiting.get(told.id)?.(told)
+      else if (told?.weir === 'not-started') startError = errorOf(told)
     })
+    worker.on('error', (error) => onNote('a worker could not be reached', error))
     worker.once('listening', ({ address, port }) => {
       listeners.add(worker)
-      if (++listening === count) started.resolve(baseUrl(address, port))
+      listensSince = performance.now()
+      if (++listening < count) return
+      everStarted = true
+      started.resolve(baseUrl(address, port))
     })
     worker.once('exit', (code, signal) => {
       state.gone(worker.id)
+      const lived = listensSince === undefined ? 0 : performance.now() - listensSince
+      if (listensSince !== undefined) listening--
       if (stopping) return
-      quickDeaths = performance.now() - born < QUICK_MS ? quickDeaths + 1 : 0
-      // its own message is on standard error by now
-      if (listening < count || quickDeaths >= QUICK_LIMIT) {
-        stopping = true
-        const error = new WeirError('workers_failed', { how: signal ?? `exit code ${code}` })
-        started.reject(error)
-        failed.reject(error)
+      const row = lived < QUICK_MS ? failures + 1 : 0
+      const how = signal ?? `exit code ${code}`
+      // at the start, what one worker cannot open none can
+      if ((startError && !everStarted) || row >= QUICK_LIMIT) {
+        fail(startError ?? new WeirError('workers_failed', { how }))
         return
       }
+      const wait = row === 0 ? 0 : BACKOFF_MS * 2 ** (row - 1)
       onNote(
-        `worker ${worker.process.pid} ended (${signal ?? `exit code ${code}`}), starting another`,
+        `worker ${worker.process.pid} ended (${how}), starting another in ${wait} ms`,
+        startError,
       )
-      fork()
+      const restart = setTimeout(() => {
+        restarts.delete(restart)
+        if (!stopping) fork(row)
+      }, wait)
+      restarts.add(restart)
     })
   }
   for (let i = 0; i < count; i++) fork()
@@ -163,14 +197,43 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
     },
     async stop() {
       stopping = true
-      const ends = connected().map((worker) => {
-        const end = new Promise((resolve) => worker.once('exit', resolve))
-        worker.process.kill('SIGTERM')
-        return end
-      })
-      await Promise.all(ends)
+      for (const restart of restarts) clearTimeout(restart)
+      const alive = Object.values(cluster.workers ?? {}).filter((worker) => !worker?.isDead())
+      await Promise.all(
+        alive.map((worker) => {
+          const end = new Promise((resolve) => worker!.once('exit', resolve))
+          const limit = listeners.has(worker!) ? SERVING_STOP_MS : START_STOP_MS
+          const kill = setTimeout(() => worker!.process.kill('SIGKILL'), limit)
+          worker!.process.kill('SIGTERM')
+          return end.finally(() => clearTimeout(kill))
+        }),
+      )
     },
   }
+}
+
+function errorOf({ code, message }: StartFailure): Error {
+  if (code !== undefined && code in ERRORS) return new WeirError(code, {}, { message })
+  const bug = new Error(message)
+  bug.stack = message
+  return bug
+}
+
+/** Tells the primary why this worker cannot start or serve on, and ends it. */
+export function endWorker(error: unknown): Promise<never> {
+  const known = error instanceof WeirError
+  const failure: StartFailure = known
+    ? { weir: 'not-started', code: error.code, message: error.message }
+    : {
+        weir: 'not-started',
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      }
+  return new Promise(() => {
+    const exit = (): never => process.exit(known ? error.exitCode : 70)
+    // the channel is closed where the primary has ended
+    if (process.send && process.connected) process.send(failure, exit)
+    else exit()
+  })
 }
 
 /**

@@ -14,7 +14,16 @@ export const serveCommand = defineCommand({
     'weir serve --config weir.json --policy policy.yaml --watch',
     'weir serve bundles/a bundles/b --split default=a:90,b:10 --log logs --watch',
   ],
-  run: serve,
+  async run(bundles, flags) {
+    const { default: cluster } = await import('node:cluster')
+    if (!cluster.isWorker) return serve(bundles, flags)
+    try {
+      await serve(bundles, flags)
+    } catch (error) {
+      // the primary says why, once for all workers
+      await (await import('../../../serving/server/worker-group.ts')).endWorker(error)
+    }
+  },
 })
 
 async function serve(bundles: readonly string[], flags: ServeFlags): Promise<void> {
