@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import { WeirError } from './errors.ts'
 
-/** Longest policy file that is read: bounds what a reload can cost. */
+/** Most characters that are read: bounds what a reload can cost. */
 const LIMIT = 1_000_000
 
 /** A YAML or JSON text (JSON is YAML), with the line of everything in it. */
@@ -10,16 +10,19 @@ export interface Source {
   readonly path: string
   readonly text: string
   readonly value: unknown
-  /** SHA-256 of the text, its first 12 hex digits: names the policy in logs */
+  /** SHA-256 of the text, its first 12 hex digits: names a policy in logs */
   readonly hash: string
   /** from 1: of the value at the path, or of its nearest ancestor that is there */
   lineOf(field: readonly (string | number)[]): number
 }
 
-/** @throws config_invalid, with the line */
-export function parseSource(text: string, path: string): Source {
+/**
+ * @param kind what the file is, for errors: `a policy`
+ * @throws config_invalid, with the line
+ */
+export function parseSource(text: string, path: string, kind: string): Source {
   if (text.length > LIMIT) {
-    const expected = `a policy of at most ${LIMIT} characters`
+    const expected = `${kind} of at most ${LIMIT} characters`
     throw new WeirError('config_invalid', { where: path, expected, got: text.length })
   }
   const lines = new LineCounter()
@@ -31,9 +34,13 @@ export function parseSource(text: string, path: string): Source {
   const fault = document.errors[0]
   if (fault) {
     const where = `${path}:${lines.linePos(fault.pos[0]).line}`
-    throw new WeirError('config_invalid', { where, expected: 'YAML or JSON', got: fault.message })
+    throw new WeirError('config_invalid', {
+      where,
+      expected: `${kind} in YAML or JSON`,
+      got: fault.message,
+    })
   }
-  const value: unknown = plainValue(() => document.toJS({ maxAliasCount: 100 }), path)
+  const value: unknown = plainValue(() => document.toJS({ maxAliasCount: 100 }), path, kind)
   const lineOf = (field: readonly (string | number)[]): number => {
     for (let length = field.length; length > 0; length--) {
       const at = field.slice(0, length)
@@ -54,11 +61,11 @@ export function parseSource(text: string, path: string): Source {
   return { path, text, value, hash, lineOf }
 }
 
-function plainValue(read: () => unknown, path: string): unknown {
+function plainValue(read: () => unknown, path: string, kind: string): unknown {
   try {
     return read()
   } catch (cause) {
     const got = (cause as Error).message
-    throw new WeirError('config_invalid', { where: path, expected: 'a policy', got }, { cause })
+    throw new WeirError('config_invalid', { where: path, expected: kind, got }, { cause })
   }
 }

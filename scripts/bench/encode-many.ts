@@ -7,7 +7,8 @@ import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/registry.ts'
 import { wordsPrompt } from '../cli/encoder-work.ts'
-import { openTerminal, table } from '../terminal/terminal.ts'
+import { openTerminal } from '../terminal/terminal.ts'
+import { figureTable, ownCpuSeconds } from './figures.ts'
 
 /**
  * `npm run bench:encode-many`: 100,000 prompts into the embedding cache, stopped once on the way and resumed,
@@ -45,7 +46,7 @@ try {
     },
   })
   const cached = encoded / ((performance.now() - started) / 1000)
-  const cachedCpu = cpuMilliseconds(cpuBefore) / encoded
+  const cachedCpu = (1000 * ownCpuSeconds(cpuBefore)) / encoded
   const after = await alone(encoder, prompts.slice(n - n / 20))
   const speed = (2 * before.perSecond * after.perSecond) / (before.perSecond + after.perSecond)
   const cpu = (before.cpuMs + after.cpuMs) / 2
@@ -61,20 +62,10 @@ try {
     memory_growth_mb: Math.max(0, memory.most - memory.start) / 1e6,
   }
   if (options.json) terminal.json({ encoder: encoder.spec.id, prompts: n, figures })
-  else {
-    terminal.print(
-      table(Object.entries(figures).map(([name, value]) => [name, value.toPrecision(3)])),
-    )
-  }
+  else terminal.print(figureTable(figures))
 } finally {
   await encoder.close?.()
   await rm(folder, { recursive: true, force: true })
-}
-
-/** Milliseconds of processor time of this process, its workers included. */
-function cpuMilliseconds(since: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(since)
-  return (user + system) / 1000
 }
 
 async function alone(
@@ -86,7 +77,7 @@ async function alone(
   for (let i = 0; i < some.length; i += CHUNK) await of.encode(some.slice(i, i + CHUNK))
   return {
     perSecond: some.length / ((performance.now() - started) / 1000),
-    cpuMs: cpuMilliseconds(cpuBefore) / some.length,
+    cpuMs: (1000 * ownCpuSeconds(cpuBefore)) / some.length,
   }
 }
 

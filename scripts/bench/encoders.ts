@@ -9,13 +9,15 @@ import { makeNamedEncoder } from '../../models/encoders/registry.ts'
 import {
   type EncoderTiming,
   medianMilliseconds,
+  openForTiming,
   timeEncoder,
   timingRows,
   tokensPrompt,
   wordsPrompt,
 } from '../cli/encoder-work.ts'
-import { openForTiming } from '../encoder-opening.ts'
+
 import { openTerminal, table } from '../terminal/terminal.ts'
+import { figureTable, middle } from './figures.ts'
 import { besideTransformers } from './hf-turns.ts'
 
 /**
@@ -75,12 +77,7 @@ if (options.json) terminal.json({ encoders: timings, figures })
 else {
   terminal.print(table(timingRows(timings)))
   terminal.print('')
-  terminal.print(
-    table([
-      ['figure', ''],
-      ...Object.entries(figures).map(([name, value]) => [name, value.toPrecision(3)]),
-    ]),
-  )
+  terminal.print(figureTable(figures))
 }
 
 async function lexicalByWords(): Promise<{ 20: number; 500: number }> {
@@ -159,8 +156,4 @@ async function latestTimer(encoder: Encoder): Promise<number> {
   await Promise.all(running)
   delay.disable()
   return delay.percentile(99) / 1e6
-}
-
-function middle(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!
 }

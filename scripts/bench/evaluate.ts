@@ -1,6 +1,7 @@
 import { createRandom } from '../../core/random.ts'
 import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
 import { sortScores } from '../../training/evaluate/metrics/score-order.ts'
+import { figureTable, ownCpuSeconds } from './figures.ts'
 
 /**
  * `npm run bench:evaluate`: a million scored prompts, five routers, 200 bootstrap replicates, all baselines but kNN,
@@ -23,18 +24,13 @@ const routers = Array.from({ length: ROUTERS }, (_, r) => ({
   threshold: { value: 0.6, source: 'default' as const },
 }))
 
-function cpuSeconds(): number {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1e6
-}
-
 sortScores(routers[0]!.winRate.slice(0, 50_000)) // compiles it
-const beforeSort = cpuSeconds()
+const beforeSort = ownCpuSeconds()
 for (const { winRate } of routers) sortScores(winRate)
-const sort = cpuSeconds() - beforeSort
+const sort = ownCpuSeconds() - beforeSort
 
 const started = performance.now()
-const before = cpuSeconds()
+const before = ownCpuSeconds()
 const report = await evaluateRouters({
   routers,
   prompts,
@@ -43,7 +39,7 @@ const report = await evaluateRouters({
   seed: 1,
   replicates: REPLICATES,
 })
-const cpu = cpuSeconds() - before
+const cpu = ownCpuSeconds() - before
 const figures = {
   evaluate_seconds: (performance.now() - started) / 1000,
   evaluate_cpu_seconds: cpu,
@@ -58,6 +54,5 @@ else {
   console.log(
     `${ROWS.toLocaleString('en-US')} prompts x ${ROUTERS} routers (and ${Object.keys(report.baselines).length} baselines), ${REPLICATES} bootstrap replicates`,
   )
-  for (const [name, value] of Object.entries(figures))
-    console.log(`${name.padEnd(22)} ${value?.toFixed(2)}`)
+  console.log(figureTable(figures))
 }

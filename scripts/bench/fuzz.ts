@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runServer } from '../../serving/server/run-server.ts'
 import { openTerminal } from '../terminal/terminal.ts'
+import { figureTable, residentMegabytes } from './figures.ts'
 import { attack } from './fuzz/attack.ts'
 import { writeRouteBundle } from './route-bundle.ts'
 
@@ -35,14 +36,14 @@ try {
   const total = Number(values.requests)
   const shared = { port, connections: 16 }
   await attack({ ...shared, requests: Math.min(2000, total), seed: Number(values.seed) + 1 })
-  const before = await residentMegabytes()
+  const before = residentMegabytes('self')
   const result = await attack({
     ...shared,
     requests: total,
     seed: Number(values.seed),
     onProgress: (done) => terminal.onProgress({ stage: 'fuzzing', done, total }),
   })
-  const growth = (await residentMegabytes()) - before
+  const growth = residentMegabytes('self') - before
   terminal.endProgress()
   const alive = (await fetch(`${server.url}/health`)).status
   const figures = {
@@ -55,18 +56,11 @@ try {
     terminal.json({ figures, statuses: result.statuses, serverErrors: result.serverErrors })
   } else {
     terminal.print(`${result.sent} requests: ${JSON.stringify(result.statuses)}`)
-    terminal.print(
-      `${figures.fuzz_server_errors} server errors, memory grew by ${growth.toFixed(1)} MB`,
-    )
+    terminal.print(figureTable(figures))
     for (const error of [...result.serverErrors, ...faults]) terminal.note(String(error))
   }
   process.exitCode = figures.fuzz_server_errors === 0 && alive === 200 ? 0 : 1
 } finally {
   await server.close()
   await rm(root, { recursive: true })
-}
-
-async function residentMegabytes(): Promise<number> {
-  const status = await readFile('/proc/self/status', 'utf8')
-  return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
 }

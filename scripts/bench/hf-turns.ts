@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { makeHf } from '../../models/encoders/hf/encoder.ts'
 import { medianMilliseconds, wordsPrompt } from '../cli/encoder-work.ts'
+import { middle } from './figures.ts'
 import { writeMiniLm } from './minilm.ts'
 
 type Embed = (text: string) => Promise<ArrayLike<number>>
@@ -36,7 +37,6 @@ export async function besideTransformers(
       times.ours.push(await medianMilliseconds(ours, prompt, limits))
       if (theirs) times.theirs.push(await medianMilliseconds(theirs, prompt, limits))
     }
-    const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!
     const minilm = middle(times.ours)
     if (!theirs) return { hf_minilm_20_ms: minilm }
     return {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { fileWriter, parquetWriteRows } from 'hyparquet-writer'
 import { createRandom } from '../../core/random.ts'
+import { figureTable } from './figures.ts'
 
 /**
  * One million generated preference rows: `weir data ingest` against a bare loop that splits lines and
@@ -138,9 +139,7 @@ async function main(): Promise<void> {
       parquet_peak_mb: columnar.peakMb,
     }
     if (values.json) process.stdout.write(`${JSON.stringify({ rows, runs, figures })}\n`)
-    else
-      for (const [name, value] of Object.entries(figures))
-        console.log(`${name}: ${value.toFixed(2)}`)
+    else process.stdout.write(`${figureTable(figures)}\n`)
   } finally {
     if (!values.dir) await rm(folder, { recursive: true, force: true })
   }

@@ -1,6 +1,8 @@
-import { execFile, execFileSync } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
+import { cpuSeconds } from './figures.ts'
 
 export interface LoadResult {
   readonly requests: number
@@ -76,5 +78,53 @@ export function installed(program: string): boolean {
     return true
   } catch {
     return false
+  }
+}
+
+/** A server that is measured, a process of its own. */
+export interface Server {
+  readonly url: string
+  readonly pid: number
+}
+
+/**
+ * Starts a server on one core and waits for the line of JSON in which it says its address.
+ *
+ * @param children what is to be ended at the end; the server's process is added before it is waited for
+ */
+export async function startServer(
+  core: number,
+  command: readonly string[],
+  children: ChildProcess[],
+): Promise<Server> {
+  const [program, ...rest] = onCore(core, command)
+  const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  const first = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', resolve)
+    child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code}`)))
+  })
+  const { url, pid } = JSON.parse(first) as Server
+  return { url, pid }
+}
+
+/** A server under load for a while. */
+export interface ServerLoad extends LoadResult {
+  readonly perSecond: number
+  /** processor time of a request, in the server */
+  readonly cpuMicroseconds: number
+}
+
+export async function loadServer(
+  { url, pid }: Server,
+  options: Omit<LoadOptions, 'url'>,
+): Promise<ServerLoad> {
+  const before = cpuSeconds(pid)
+  const load = await applyLoad({ url, ...options })
+  const cpu = cpuSeconds(pid) - before
+  return {
+    ...load,
+    perSecond: load.requests / load.seconds,
+    cpuMicroseconds: (cpu / load.requests) * 1e6,
   }
 }

@@ -1,4 +1,5 @@
 import { fitLogistic } from '../../training/solver/logistic.ts'
+import { ownCpuSeconds } from './figures.ts'
 import { type LogisticShape, readLogisticArrays } from './logistic-arrays.ts'
 
 /** Our solver's run in a process of its own: prints one JSON object. */
@@ -18,11 +19,10 @@ const runs = []
 for (let round = 0; round < 3; round++) {
   const [began, before] = [performance.now(), process.cpuUsage()]
   const fit = await fitLogistic(problem)
-  const cpu = process.cpuUsage(before)
   runs.push({
     what: `weir L-BFGS, ${fit.iterations} iterations`,
     seconds: (performance.now() - began) / 1000,
-    cpu: (cpu.user + cpu.system) / 1e6,
+    cpu: ownCpuSeconds(before),
     losses: [fit.objective],
     peakMB: process.resourceUsage().maxRSS / 1024,
   })

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { count, openTerminal, table } from '../terminal/terminal.ts'
+import { figureTable, middle } from './figures.ts'
 import { type Contenders, NAMES, type Name, startContenders } from './proxy/contenders.ts'
 import { failures, measure, type Round } from './proxy/round.ts'
-import { measureStreams, middle, type StreamResult } from './proxy/stream-runs.ts'
+import { measureStreams, type StreamResult } from './proxy/stream-runs.ts'
 import { benchPrompts } from './route-bundle.ts'
 
 /**
@@ -152,6 +153,5 @@ function report(rounds: Rounds, alone: Rounds, streams: StreamResult): void {
   terminal.print(
     `First token ${streams.addedMs.weir.toFixed(2)} ms later (bare ${streams.addedMs.bare.toFixed(2)}); ${streams.broken} streams broken${streams.broken > 0 ? ` (${JSON.stringify(streams.how)})` : ''}; memory grew by ${streams.growthMB.toFixed(1)} MB over ${options.waves} waves of ${options.streams}.`,
   )
-  const rounded = Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(3))])
-  terminal.print(`figures ${JSON.stringify(Object.fromEntries(rounded))}`)
+  terminal.print(figureTable(figures))
 }

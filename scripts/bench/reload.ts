@@ -6,6 +6,7 @@ import { WeirClient } from '../../serving/client.ts'
 import { runServer } from '../../serving/server/run-server.ts'
 import { fitLexical } from '../../training/lexical/fit.ts'
 import { openTerminal } from '../terminal/terminal.ts'
+import { figureTable } from './figures.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
 
 /**
@@ -78,7 +79,7 @@ try {
     reload_versions_seen: new Set(seen.map(({ version }) => version)).size,
   }
   if (values.json) terminal.json({ figures, notes })
-  else terminal.print(JSON.stringify(figures))
+  else terminal.print(figureTable(figures))
   process.exitCode = figures.reload_failed + mixed === 0 ? 0 : 1
 } finally {
   await server.close()

@@ -1,12 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { count, openTerminal, table } from '../terminal/terminal.ts'
-import { applyLoad, type LoadResult, onCore, SOURCE } from './load.ts'
+import { figureTable, middle, residentMegabytes } from './figures.ts'
+import { loadServer, type Server, type ServerLoad, SOURCE, startServer } from './load.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
 import { buildCommand } from './weir-build.ts'
 
@@ -30,20 +29,9 @@ const FAILED_LIMIT = 0.01
 /** more than the score cache holds, so that every one is encoded */
 const BODIES = 10_000
 
-interface Server {
-  readonly url: string
-  readonly process: ChildProcess
-  readonly pid: number
-}
-
-interface Round extends LoadResult {
-  readonly perSecond: number
-  readonly cpuMicroseconds: number
-}
-
 const terminal = openTerminal()
 const root = await mkdtemp(join(tmpdir(), 'weir-bench-'))
-const servers: Server[] = []
+const children: ChildProcess[] = []
 try {
   const bundle = options.bundle ?? (await writeRouteBundle(root))
   const bodies = join(root, 'bodies.jsonl')
@@ -53,14 +41,23 @@ try {
   )
   await writeFile(bodies, `${lines.join('\n')}\n`)
   const weirCommand = await buildCommand(root)
-  const echo = await start([join(import.meta.dirname, 'echo-server.ts')])
+  const echo = await startServer(
+    0,
+    [...SOURCE, join(import.meta.dirname, 'echo-server.ts')],
+    children,
+  )
   // all that can be switched on to watch it
-  const weir = await start([
-    ...[weirCommand, 'serve', bundle, '--port', '0', '--json', '--spans'],
-    ...['--log', join(root, 'log'), '--lines', join(root, 'lines.log')],
-  ])
+  const weir = await startServer(
+    0,
+    [
+      ...SOURCE,
+      ...[weirCommand, 'serve', bundle, '--port', '0', '--json', '--spans'],
+      ...['--log', join(root, 'log'), '--lines', join(root, 'lines.log')],
+    ],
+    children,
+  )
   for (const server of [echo, weir]) await measure(server, bodies, 2)
-  const rounds: { echo: Round[]; weir: Round[] } = { echo: [], weir: [] }
+  const rounds: Record<'echo' | 'weir', ServerLoad[]> = { echo: [], weir: [] }
   const total = Number(options.rounds)
   for (let i = 0; i < total; i++) {
     terminal.onProgress({ stage: 'taking turns', done: i, total })
@@ -70,36 +67,18 @@ try {
   const growth = await memoryGrowth(weir, bodies, Number(options['memory-seconds']))
   report(rounds, growth, BODIES)
 } finally {
-  for (const server of servers) server.process.kill('SIGTERM')
+  for (const child of children) child.kill('SIGTERM')
   await rm(root, { recursive: true, force: true })
 }
 
-async function start(command: readonly string[]): Promise<Server> {
-  const [program, ...rest] = onCore(0, [...SOURCE, ...command])
-  const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const first = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', resolve)
-    child.once('exit', (code) => reject(new Error(`${command[0]} ended with ${code}`)))
-  })
-  const { url, pid } = JSON.parse(first) as { url: string; pid: number }
-  const server = { url, pid, process: child }
-  servers.push(server)
-  return server
-}
-
-async function measure(server: Server, bodies: string, seconds: number): Promise<Round> {
-  const before = cpuSeconds(server.pid)
+async function measure(server: Server, bodies: string, seconds: number): Promise<ServerLoad> {
   const connections = Number(options.connections)
-  const load = await applyLoad({ url: server.url, connections, seconds, bodies })
+  const load = await loadServer(server, { connections, seconds, bodies })
   // a machine busy with other things makes the server shed load now and then, as it should
   if (load.failed > load.requests * FAILED_LIMIT) {
     throw new Error(`${load.failed} of ${load.requests} requests to ${server.url} failed`)
   }
-  return {
-    ...load,
-    perSecond: load.requests / load.seconds,
-    cpuMicroseconds: ((cpuSeconds(server.pid) - before) / load.requests) * 1e6,
-  }
+  return load
 }
 
 /**
@@ -126,32 +105,24 @@ async function memoryGrowth(server: Server, bodies: string, seconds: number): Pr
   return floors[1]! - floors[0]!
 }
 
-/** User and system time of a process and its children's threads, from /proc (100 ticks a second). */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-function residentMegabytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
-}
-
-function report(rounds: { echo: Round[]; weir: Round[] }, growth: number, bodies: number): void {
-  const middle = (
+function report(
+  rounds: Record<'echo' | 'weir', ServerLoad[]>,
+  growth: number,
+  bodies: number,
+): void {
+  const median = (
     of: 'echo' | 'weir',
     field: 'perSecond' | 'cpuMicroseconds' | 'p50Ms' | 'p99Ms',
-  ): number =>
-    rounds[of].map((round) => round[field]).sort((a, b) => a - b)[rounds[of].length >> 1]!
+  ): number => middle(rounds[of].map((round) => round[field]))
   const figures = {
-    route_vs_echo: middle('weir', 'perSecond') / middle('echo', 'perSecond'),
-    p99_ms: middle('weir', 'p99Ms'),
+    route_vs_echo: median('weir', 'perSecond') / median('echo', 'perSecond'),
+    p99_ms: median('weir', 'p99Ms'),
     memory_growth_mb: growth,
-    requests_per_second: middle('weir', 'perSecond'),
-    cpu_us: middle('weir', 'cpuMicroseconds'),
+    requests_per_second: median('weir', 'perSecond'),
+    cpu_us: median('weir', 'cpuMicroseconds'),
     failed: rounds.weir.reduce((sum, round) => sum + round.failed, 0),
-    echo_requests_per_second: middle('echo', 'perSecond'),
-    echo_cpu_us: middle('echo', 'cpuMicroseconds'),
+    echo_requests_per_second: median('echo', 'perSecond'),
+    echo_cpu_us: median('echo', 'cpuMicroseconds'),
   }
   terminal.endProgress()
   if (options.json) {
@@ -161,10 +132,10 @@ function report(rounds: { echo: Round[]; weir: Round[] }, growth: number, bodies
   }
   const row = (of: 'echo' | 'weir', name: string): string[] => [
     name,
-    count(Math.round(middle(of, 'perSecond'))),
-    middle(of, 'cpuMicroseconds').toFixed(0),
-    middle(of, 'p50Ms').toFixed(1),
-    middle(of, 'p99Ms').toFixed(1),
+    count(Math.round(median(of, 'perSecond'))),
+    median(of, 'cpuMicroseconds').toFixed(0),
+    median(of, 'p50Ms').toFixed(1),
+    median(of, 'p99Ms').toFixed(1),
   ]
   terminal.print(
     table([
@@ -173,8 +144,5 @@ function report(rounds: { echo: Round[]; weir: Round[] }, growth: number, bodies
       row('weir', 'weir serve'),
     ]),
   )
-  terminal.print(`weir serves ${(figures.route_vs_echo * 100).toFixed(0)}% of the echo's requests.`)
-  terminal.print(
-    `Memory grew by ${growth.toFixed(1)} MB in ${options['memory-seconds']} s under load.`,
-  )
+  terminal.print(figureTable(figures))
 }

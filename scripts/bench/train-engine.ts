@@ -1,4 +1,5 @@
 import { createEngine } from '../../training/engine/engines.ts'
+import { ownCpuSeconds } from './figures.ts'
 import { LEARNING_RATE, type MfShape, readMfArrays, SEED } from './train-arrays.ts'
 
 /** One engine's run in a process of its own, so that its memory is its own: prints one JSON object. */
@@ -17,10 +18,6 @@ const { spec, train, validation } = readMfArrays(folder, shape)
 const engine = await createEngine(name)
 // CPU between the ends of epochs, as PyTorch's script measures it: without the start
 const ends: number[] = []
-const cpuSeconds = (): number => {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1e6
-}
 const result = await engine.fit(
   spec,
   { train, validation },
@@ -32,7 +29,7 @@ const result = await engine.fit(
     seed: SEED,
     threads,
     consumeTables: true,
-    onProgress: () => void ends.push(cpuSeconds()),
+    onProgress: () => void ends.push(ownCpuSeconds()),
   },
 )
 await engine.close()
@@ -42,7 +39,7 @@ console.log(
     seconds: Math.min(...result.epochs.map((epoch) => epoch.seconds)),
     cpu: Math.min(
       ...ends.slice(1).map((end, i) => end - ends[i]!),
-      ends.length > 1 ? Infinity : cpuSeconds(),
+      ends.length > 1 ? Infinity : ownCpuSeconds(),
     ),
     losses: result.epochs.map((epoch) => epoch.trainLoss),
     peakMB: process.resourceUsage().maxRSS / 1024,

@@ -1,6 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { GraphBuilder } from '../../models/onnx/builder.ts'
+import { encodeOnnx } from '../../models/onnx/encode.ts'
+import { createSession, openOrt } from '../../models/onnx/session.ts'
 import { planBatches } from '../../training/engine/batches.ts'
 import { openTerminal } from '../terminal/terminal.ts'
 import {
@@ -13,8 +16,8 @@ import {
   runPython,
   runTable,
 } from './bench-run.ts'
+import { figureTable } from './figures.ts'
 import { type LogisticShape, writeLogisticArrays } from './logistic-arrays.ts'
-import { measureSgemm } from './sgemm.ts'
 import { bytes, L2, LEARNING_RATE, type MfShape, SEED, writeMfArrays } from './train-arrays.ts'
 
 /**
@@ -58,7 +61,7 @@ try {
 if (json) terminal.json({ figures, runs })
 else {
   terminal.print('')
-  for (const [name, value] of Object.entries(figures)) terminal.print(`${name}: ${value}`)
+  terminal.print(figureTable(figures))
 }
 
 async function inFolder<Shape>(
@@ -144,4 +147,25 @@ function writeOrders(at: string, { pairs, batchSize, epochs }: MfShape): void {
     const { order } = planBatches(rows, batchSize, { seed: SEED, epoch })
     writeFileSync(join(at, `order${epoch}`), bytes(order.subarray(0, pairs)))
   }
+}
+
+/** GFLOP/s of this machine's best single-precision matrix product: onnxruntime's, 1024 cubed. */
+async function measureSgemm(threads: number): Promise<number> {
+  const size = 1024
+  const graph = new GraphBuilder()
+  const shape = [size, size]
+  graph.input('a', 'float32', shape)
+  graph.input('b', 'float32', shape)
+  graph.output(graph.node('MatMul', ['a', 'b']), 'float32', shape, 'c')
+  const session = await createSession(encodeOnnx({ graph: graph.finish('sgemm') }), { threads })
+  const ort = await openOrt()
+  const values = new Float32Array(size * size).fill(0.5)
+  const tensor = new ort.Tensor('float32', values, shape)
+  let best = Number.POSITIVE_INFINITY
+  for (let round = 0; round < 12; round++) {
+    const began = performance.now()
+    await session.run({ a: tensor, b: tensor })
+    best = Math.min(best, (performance.now() - began) / 1000)
+  }
+  return (2 * size ** 3) / best / 1e9
 }

@@ -5,12 +5,15 @@ import { WeirError } from '../../core/errors.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import { parseSource, type Source } from '../../core/yaml-source.ts'
 
-/** @throws file_not_found; config_invalid where it is neither YAML nor JSON */
-export async function readSource(path: string): Promise<Source> {
+/**
+ * @param kind what the file is, for errors: `a server config`
+ * @throws file_not_found; config_invalid where it is neither YAML nor JSON
+ */
+export async function readSource(path: string, kind: string): Promise<Source> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })
-  return parseSource(text, path)
+  return parseSource(text, path, kind)
 }
 
 /** @throws config_invalid with the line of the first value that the schema does not allow */

@@ -191,7 +191,8 @@ export async function serveConfig(
   bundles: readonly string[],
   flags: Partial<ServeFlags>,
 ): Promise<ServeConfig> {
-  const source = flags.config === undefined ? undefined : await readSource(flags.config)
+  const source =
+    flags.config === undefined ? undefined : await readSource(flags.config, 'a server config')
   const file = source ? fileConfig(source) : {}
   const config: Record<string, unknown> = {
     ...file,

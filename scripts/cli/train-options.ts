@@ -163,7 +163,7 @@ export interface ReadConfig {
 
 /** @throws file_not_found; config_invalid with file and line */
 export async function readTrainConfig(path: string): Promise<ReadConfig> {
-  const source = await readSource(path)
+  const source = await readSource(path, 'a training config')
   const { value } = source
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
     const known = Object.keys(TrainConfig.properties)

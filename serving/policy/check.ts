@@ -42,7 +42,7 @@ export function checkPolicy(
   path: string,
   steps: PolicySteps = POLICY_STEPS,
 ): CheckedPolicy {
-  const source = parseSource(text, path)
+  const source = parseSource(text, path, 'a policy')
   const fault = policyFaults(source, steps)[0]
   if (fault) throw faultError(fault, path)
   return { file: source.value as PolicyFile, source, steps }

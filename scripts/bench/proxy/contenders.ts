@@ -1,24 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { onCore, SOURCE } from '../load.ts'
+import { promisify } from 'node:util'
+import { cacheFolder } from '../../../models/encoders/cache.ts'
+import { onCore, type Server, SOURCE, startServer } from '../load.ts'
 import { writeRouteBundle } from '../route-bundle.ts'
 import { buildCommand } from '../weir-build.ts'
-import { installPortkey } from './portkey.ts'
 
-/** A server that is measured, a process of its own. */
-export interface Server {
-  readonly url: string
-  readonly pid: number
-  /** sent with every request */
+/** A server with the headers that are sent with every request. */
+export interface Contender extends Server {
   readonly headers: readonly string[]
 }
 
 export const NAMES = ['direct', 'bare', 'weir', 'portkey'] as const
 export type Name = (typeof NAMES)[number]
-export type Contenders = Readonly<Record<Name, Server>> & { close(): void }
+export type Contenders = Readonly<Record<Name, Contender>> & { close(): void }
 
 /** Starts the upstream on the second core and all that stand in front of it on the first. */
 export async function startContenders(folder: string): Promise<Contenders> {
@@ -26,15 +23,8 @@ export async function startContenders(folder: string): Promise<Contenders> {
   const close = (): void => {
     for (const child of children) child.kill('SIGTERM')
   }
-  const start = async (core: number, command: readonly string[]): Promise<Server> => {
-    const [program, ...rest] = onCore(core, command)
-    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
-    children.push(child)
-    const first = await new Promise<string>((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', resolve)
-      child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code}`)))
-    })
-    return { ...(JSON.parse(first) as { url: string; pid: number }), headers: [] }
+  const start = async (core: number, command: readonly string[]): Promise<Contender> => {
+    return { ...(await startServer(core, command, children)), headers: [] }
   }
   const source = (file: string): string[] => [...SOURCE, join(import.meta.dirname, file)]
   try {
@@ -42,7 +32,7 @@ export async function startContenders(folder: string): Promise<Contenders> {
     const direct = await start(1, source('upstream.ts'))
     const bare = await start(0, [...source('bare.ts'), direct.url])
     const weir = await start(0, await weirCommand(folder, direct.url))
-    const portkey = await startPortkey(peer, direct.url, (child) => children.push(child))
+    const portkey = await startPortkey(peer, direct.url, children)
     return { direct, bare, weir, portkey, close }
   } catch (error) {
     close()
@@ -72,15 +62,15 @@ async function weirCommand(folder: string, upstream: string): Promise<string[]> 
 async function startPortkey(
   file: string,
   upstream: string,
-  onChild: (child: ChildProcess) => void,
-): Promise<Server> {
+  children: ChildProcess[],
+): Promise<Contender> {
   const port = await freePort()
   const command = onCore(0, [process.execPath, file, `--port=${port}`, '--headless'])
   const child = spawn(command[0]!, command.slice(1), {
     stdio: 'ignore',
     env: { ...process.env, NODE_ENV: 'production' },
   })
-  onChild(child)
+  children.push(child)
   const url = `http://127.0.0.1:${port}`
   for (let i = 0; i < 100; i++) {
     if (await fetch(url).catch(() => undefined)) break
@@ -100,4 +90,22 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as { port: number }
   await new Promise((resolve) => server.close(resolve))
   return port
+}
+
+const PEER = join(import.meta.dirname, '../peers/portkey')
+
+/** Installs the peer by its own lockfile, once, outside the project. @returns its server's file */
+async function installPortkey(): Promise<string> {
+  const folder = join(cacheFolder(process.env), 'bench-peers/portkey')
+  const server = join(folder, 'node_modules/@portkey-ai/gateway/build/start-server.js')
+  const there = await stat(server).catch(() => undefined)
+  if (there) return server
+  await mkdir(folder, { recursive: true })
+  for (const file of ['package.json', 'package-lock.json']) {
+    await copyFile(join(PEER, file), join(folder, file))
+  }
+  await promisify(execFile)('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: folder,
+  })
+  return server
 }

@@ -1,12 +1,8 @@
-import { readFileSync } from 'node:fs'
-import { applyLoad, type LoadResult } from '../load.ts'
-import type { Server } from './contenders.ts'
+import { loadServer, type ServerLoad } from '../load.ts'
+import type { Contender } from './contenders.ts'
 
 /** One server under load for a while. */
-export interface Round extends LoadResult {
-  readonly perSecond: number
-  /** processor time of a request, in the server */
-  readonly cpuMicroseconds: number
+export interface Round extends ServerLoad {
   /** of `failed`, by error code, where the server tells: `weir_refused_total` */
   readonly codes: Readonly<Record<string, number>>
 }
@@ -19,23 +15,16 @@ export interface RoundOptions {
 
 const PATH = '/v1/chat/completions'
 
-export async function measure(server: Server, options: RoundOptions): Promise<Round> {
-  const { url, pid, headers } = server
+export async function measure(server: Contender, options: RoundOptions): Promise<Round> {
+  const { url, headers } = server
   const codesBefore = await refusals(url)
-  const before = cpuSeconds(pid)
-  const load = await applyLoad({ url, path: PATH, headers, ...options })
-  const cpu = cpuSeconds(pid) - before
+  const load = await loadServer(server, { path: PATH, headers, ...options })
   const codes: Record<string, number> = {}
   for (const [code, n] of Object.entries(await refusals(url))) {
     const added = n - (codesBefore[code] ?? 0)
     if (added > 0) codes[code] = added
   }
-  return {
-    ...load,
-    codes,
-    perSecond: load.requests / load.seconds,
-    cpuMicroseconds: (cpu / load.requests) * 1e6,
-  }
+  return { ...load, codes }
 }
 
 /** What failed, in words: `161 (status 161: overloaded 161)`. */
@@ -61,11 +50,4 @@ async function refusals(url: string): Promise<Record<string, number>> {
   const text = answer?.ok ? await answer.text() : ''
   const found = text.matchAll(/^weir_refused_total\{code="(\w+)"\} (\d+)/gm)
   return Object.fromEntries([...found].map(([, code, n]) => [code, Number(n)]))
-}
-
-/** User and system time of a process and its threads, from /proc (100 ticks a second). */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }

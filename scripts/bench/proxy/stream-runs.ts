@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { onCore, SOURCE } from '../load.ts'
-import type { Contenders, Server } from './contenders.ts'
+import { middle, residentMegabytes } from '../figures.ts'
+import { onCore, type Server, SOURCE } from '../load.ts'
+import type { Contenders } from './contenders.ts'
 
 export interface StreamResult {
   /** medians of the rounds: time to the first token through a server less that of the upstream itself */
@@ -56,9 +56,6 @@ export async function measureStreams(
   }
 }
 
-export const middle = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[values.length >> 1]!
-
 interface StreamsRun {
   readonly whole: number
   readonly broken: Readonly<Record<string, number>>
@@ -72,8 +69,4 @@ async function runStreams({ url }: Server, streams: number): Promise<StreamsRun>
   const [program, ...rest] = onCore(1, [...SOURCE, script, url, String(streams)])
   const { stdout } = await promisify(execFile)(program!, [...rest, JSON.stringify(body)])
   return JSON.parse(stdout) as StreamsRun
-}
-
-function residentMegabytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
 }

@@ -166,8 +166,7 @@ async function bench(
   names: readonly string[],
   options: Flags<typeof BENCH_OPTIONS>,
 ): Promise<void> {
-  const { openForTiming } = await import('../../encoder-opening.ts')
-  const { timeEncoder, timingRows } = await import('../encoder-work.ts')
+  const { openForTiming, timeEncoder, timingRows } = await import('../encoder-work.ts')
   const terminal = openTerminal()
   const { threads } = options
   const wanted = names.length > 0 ? names : ['lexical', 'use-lite-static', 'use-lite']

@@ -1,10 +1,12 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
+import { WeirError } from '../../../core/errors.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { Grouping } from '../../../training/evaluate/log/prompt-origins.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
-
 import { defineCommand } from '../command.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
@@ -51,7 +53,6 @@ export const evaluateCommand = defineCommand({
 async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { openFlaggedLogs, priceOption } = await import('../log-options.ts')
-  const { splitInputs } = await import('../bundle-inputs.ts')
   const { evaluate } = await import('../../../training/evaluate/evaluate.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
@@ -145,3 +146,34 @@ function nextStep(bundle: string, logs: readonly string[], report: EvaluationRep
     ? `Next: weir serve ${bundle}`
     : 'Next: more rows, or another router or encoder (weir train --help)'
 }
+
+interface BundleInputs {
+  readonly bundles: readonly string[]
+  readonly logs: readonly string[]
+}
+
+/** Tells bundle folders from logs in one list of arguments. Throws `option_invalid` where either is missing. */
+async function splitInputs(inputs: readonly string[]): Promise<BundleInputs> {
+  const bundles: string[] = []
+  const logs: string[] = []
+  for (const input of inputs) {
+    if ((await exists(join(input, 'manifest.json'))) || (await exists(join(input, 'current')))) {
+      bundles.push(input)
+    } else logs.push(input)
+  }
+  const missing = bundles.length === 0 ? 'bundle' : logs.length === 0 ? 'log' : undefined
+  if (missing) {
+    throw new WeirError('option_invalid', {
+      option: 'the arguments',
+      expected: 'at least one bundle folder and one log',
+      got: `no ${missing} in ${inputs.join(' ')}`,
+    })
+  }
+  return { bundles, logs }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )

@@ -69,7 +69,7 @@ async function check(path: string, options: Flags<typeof CHECK_OPTIONS>): Promis
   const { faultError, policyFaults } = await import('../../../serving/policy/check.ts')
   const { parseSource } = await import('../../../core/yaml-source.ts')
   const terminal = openTerminal()
-  const source = parseSource(await readText(path), path)
+  const source = parseSource(await readText(path), path, 'a policy')
   const faults = policyFaults(source)
   if (options.json) terminal.json({ path, hash: source.hash, faults })
   else {

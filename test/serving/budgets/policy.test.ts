@@ -246,7 +246,7 @@ test('faults of budgets are told by line', () => {
       '  - { name: b, usd: 1, per: day, of: { route: herd }, then: stop }',
     ].join('\n'),
   )
-  const faults = policyFaults(parseSource(text, 'p.yaml'))
+  const faults = policyFaults(parseSource(text, 'p.yaml', 'a policy'))
   expect(faults.map(({ line, field, got }) => [line, field, got])).toEqual([
     [11, 'budgets.1.name', 'a'],
     [10, 'budgets.0.of.model', 'huge'],
@@ -254,7 +254,7 @@ test('faults of budgets are told by line', () => {
     [12, 'budgets.2.of.route', 'herd'],
   ])
   const shape = policyFaults(
-    parseSource(policy('  - { name: a, usd: 0, per: week, then: stop }'), 'p.yaml'),
+    parseSource(policy('  - { name: a, usd: 0, per: week, then: stop }'), 'p.yaml', 'a policy'),
   )
   expect(shape.map(({ line }) => line)).toEqual([10])
 })

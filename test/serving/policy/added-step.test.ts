@@ -58,7 +58,7 @@ describe('a step that is registered from outside', () => {
 
   test('has its section checked by line, its budgets by its name', () => {
     const faults = (text: string, steps = STEPS) =>
-      policyFaults(parseSource(text, 'p.yaml'), steps).map(({ line, field, got }) => [
+      policyFaults(parseSource(text, 'p.yaml', 'a policy'), steps).map(({ line, field, got }) => [
         line,
         field,
         got,
