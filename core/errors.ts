@@ -98,6 +98,9 @@ export const ERRORS = {
   bundle_corrupt: row('{path} does not match its hash: expected sha256 {expected}, got {got}'),
   encoder_unknown: row('this weir has no encoder {kind}; it has: {known}'),
   encoder_unavailable: row('the {encoder} encoder cannot run here: {reason}'),
+  encoder_not_allowed: row(
+    'the bundle’s encoder would send prompts to {host}, which nobody has allowed: where you trust it, add --allow-encoder-host {host} (with --encoder-key-env VARIABLE where it needs a key), or to the server’s configuration encoders: {{name}: {base_url: ADDRESS, key_env: VARIABLE}}',
+  ),
   encoder_files_invalid: row('expected {expected} in {path}, got {got}'),
   encoder_endpoint_failed: row('the embeddings endpoint {url} {reason}', 502),
   encoder_busy: row('{waiting} prompts already wait for the encoder, its limit', 503),

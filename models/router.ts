@@ -17,6 +17,7 @@ import { explainLinear, explainNeighbours, explainParts } from './decision/expla
 import { requestText } from './decision/route-request.ts'
 import type { Embeddings } from './encoders/embeddings.ts'
 import type { Encoder, EncoderSpec } from './encoders/encoder.ts'
+import type { EncoderAccess } from './encoders/openai/access.ts'
 import type { Scores } from './families/linear-head.ts'
 import { type LinearHead, scoreLinear } from './families/linear-head.ts'
 
@@ -58,6 +59,8 @@ export interface Router {
 export interface RouterOptions {
   /** Opens the bundle's encoder; tests pass their own. */
   readonly loadEncoder?: (spec: EncoderSpec, folder: string) => Promise<Encoder>
+  /** where the bundle's encoder may send prompts; nowhere unless told, as a bundle is data from somebody else */
+  readonly encoderAccess?: EncoderAccess | undefined
   /** milliseconds since 1970 */
   readonly now?: () => number
   /** names decisions */
@@ -73,7 +76,7 @@ export interface RouterOptions {
 /**
  * Opens `NAME/` (its current version) or `NAME/VERSION/`, every file checked against its hash.
  *
- * @throws file_not_found, bundle_invalid, bundle_corrupt, encoder_unknown, onnx_failed
+ * @throws file_not_found, bundle_invalid, bundle_corrupt, encoder_unknown, encoder_not_allowed, onnx_failed
  */
 export async function loadRouter(path: string, options: RouterOptions = {}): Promise<Router> {
   const own = await readBundle(path)
@@ -81,7 +84,11 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
   const manifest = options.calibration
     ? { ...bundle.manifest, calibration: options.calibration }
     : bundle.manifest
-  const loadEncoder = options.loadEncoder ?? (await import('./encoders/registry.ts')).loadEncoder
+  const { encoderAccess: access } = options
+  const registry = options.loadEncoder ? undefined : await import('./encoders/registry.ts')
+  const loadEncoder =
+    options.loadEncoder ??
+    ((spec: EncoderSpec, folder: string) => registry!.loadEncoder(spec, folder, { access }))
   const encoder = await loadEncoder(manifest.encoder, bundle.path)
   const head = await openHead(bundle, options.threads ?? 1)
   const now = options.now ?? Date.now

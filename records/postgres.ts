@@ -1,5 +1,6 @@
 import type { Pool } from 'pg'
 import { WeirError } from '../core/errors.ts'
+import { outgoingSocket } from '../core/outgoing.ts'
 
 /**
  * A pool of PostgreSQL connections. The driver is an optional dependency, loaded here and nowhere else; the
@@ -20,6 +21,7 @@ export async function openPostgres(url: string): Promise<Pool> {
   }
   const pool = new pg.default.Pool({
     connectionString: url,
+    stream: outgoingSocket,
     max: 8,
     connectionTimeoutMillis: 5000,
     application_name: 'weir',

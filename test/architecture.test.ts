@@ -31,7 +31,7 @@ const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] 
   [/^@tensorflow\//, 'training/engine/tfjs-loader.ts'],
   [/^fastify$|^@fastify\//, 'serving/'],
   [/^prom-client$/, /^(core\/lean-metric\.ts|serving\/)/],
-  [/^undici$/, 'serving/upstreams/'],
+  [/^undici$/, 'core/outgoing.ts'],
   [/^re2js$/, 'core/pattern.ts'],
   [/^yaml$/, 'core/yaml-source.ts'],
   [/^pg$/, 'records/postgres.ts'],

@@ -3,6 +3,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { throwIfAborted } from '../../core/abort.ts'
 import { WeirError } from '../../core/errors.ts'
+import { type OutgoingResponse, outgoingFetch, outgoingUrl } from '../../core/outgoing.ts'
 import type { HubReference } from './reference.ts'
 
 export interface HubOptions {
@@ -69,21 +70,24 @@ export function fileUrl(reference: HubReference, path: string, options: HubOptio
 const encodePath = (path: string): string => path.split('/').map(encodeURIComponent).join('/')
 
 /**
- * One answer of the hub, after its redirects and waits; the token goes to the hub's own host only.
- * Throws `hub_denied`, `hub_not_found`, `hub_failed`.
+ * One answer of the hub, after its redirects and waits; the token goes to the hub's own address only.
+ * Throws `hub_denied`, `hub_not_found`, `hub_failed`; `config_invalid` where it leads to an address that is not called.
  */
 export async function request(
   url: string,
   reference: HubReference,
   options: HubOptions,
   what: { readonly method?: 'GET' | 'HEAD'; readonly from?: number } = {},
-): Promise<Response & { readonly linked?: { readonly etag?: string; readonly size?: number } }> {
+): Promise<
+  OutgoingResponse & { readonly linked?: { readonly etag?: string; readonly size?: number } }
+> {
   const { signal, sleep = pause } = options
   let wait = FIRST_PAUSE_MS
   for (let left = TRIES - 1; ; left--) {
     throwIfAborted(signal)
     const answer = await follow(url, options, what).catch((error: Error) => error)
     throwIfAborted(signal)
+    if (answer instanceof WeirError) throw answer
     if (!(answer instanceof Error) && answer.status < 400) return answer
     if (!(answer instanceof Error)) {
       await answer.body?.cancel()
@@ -112,16 +116,16 @@ function refuse(status: number, url: string, { repo }: HubReference): void {
 
 async function follow(
   url: string,
-  { token, signal }: HubOptions,
+  { endpoint = HUB_ENDPOINT, token, signal }: HubOptions,
   { method = 'GET', from = 0 }: { readonly method?: 'GET' | 'HEAD'; readonly from?: number },
 ) {
   let at = url
   let linked: { etag?: string; size?: number } | undefined
   for (let hops = 0; hops < 8; hops++) {
-    const own = new URL(at).host === new URL(url).host
-    const response = await fetch(at, {
+    const address = outgoingUrl(at, 'the address of the hub', { query: true })
+    const own = address.origin === new URL(endpoint).origin
+    const response = await outgoingFetch(address, {
       method,
-      redirect: 'manual',
       headers: {
         ...(token && own && { authorization: `Bearer ${token}` }),
         ...(from > 0 && { range: `bytes=${from}-` }),

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { throwIfAborted } from '../../core/abort.ts'
 import { WeirError } from '../../core/errors.ts'
+import type { OutgoingResponse } from '../../core/outgoing.ts'
 import type { OnProgress } from '../../core/progress.ts'
 import { fileUrl, type HubOptions, listFiles, request } from './client.ts'
 import type { HubReference } from './reference.ts'
@@ -108,7 +109,7 @@ function identityOf(response: Awaited<ReturnType<typeof request>>): Identity {
 }
 
 async function append(
-  response: Response,
+  response: OutgoingResponse,
   partial: string,
   have: number,
   size: number | undefined,

@@ -3,10 +3,13 @@ import { WeirError } from '../../core/errors.ts'
 import type { OnProgress } from '../../core/progress.ts'
 import type { Encoder, EncoderArtifact, EncoderSpec } from './encoder.ts'
 import { type NameSettings, parseEncoderName } from './encoder-name.ts'
+import type { EncoderAccess } from './openai/access.ts'
 import type { EncodeWorkerOptions } from './worker/pool.ts'
 
 /** Where and how an encoder runs; fast ones run on the calling thread and ignore it. */
 export interface LoadEncoderOptions extends EncodeWorkerOptions {
+  /** where encoders of bundles may send prompts; nowhere by default */
+  readonly access?: EncoderAccess | undefined
   /** holds an endpoint's key; `process.env` by default */
   readonly environment?: Readonly<Record<string, string | undefined>>
 }
@@ -147,9 +150,9 @@ const ENCODERS = new Map<string, EncoderKind>([
   [
     'openai',
     {
-      async load(spec, _folder, { environment = process.env }) {
+      async load(spec, _folder, { access = {}, environment = process.env }) {
         const { openOpenAi } = await import('./openai/encoder.ts')
-        return openOpenAi(spec, { apiKey: environment[String(spec.options.key_env)] })
+        return openOpenAi(spec, access, environment)
       },
       named: {
         names: ['openai:<model>'],
@@ -174,7 +177,7 @@ const ENCODERS = new Map<string, EncoderKind>([
 ])
 
 const ENDPOINT_NUMBERS = ['dimensions', 'max_tokens', 'batch', 'concurrency', 'timeout_ms'] as const
-const ENDPOINT_STRINGS = ['base_url', 'key_env'] as const
+const ENDPOINT_STRINGS = ['base_url', 'key_env', 'connection'] as const
 
 /**
  * Adds a kind of encoder, before a bundle of that kind is loaded or made. Threads do not see it: a kind added
@@ -197,7 +200,7 @@ export const encoderKinds = (): string[] => [...ENCODERS.keys()]
  * Opens the encoder that a bundle's manifest describes.
  *
  * @param folder the bundle's folder, under which the spec's files lie
- * @throws encoder_unknown, encoder_unavailable, file_unreadable
+ * @throws encoder_unknown, encoder_unavailable, encoder_not_allowed, file_unreadable
  */
 export async function loadEncoder(
   spec: EncoderSpec,

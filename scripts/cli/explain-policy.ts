@@ -1,25 +1,27 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
 import { isRemote } from '../../models/encoders/encoder.ts'
-import { loadRouter, type Router } from '../../models/router.ts'
+import type { Router } from '../../models/router.ts'
 import type { GatewayRequest, Plan } from '../../serving/gateway/contracts.ts'
 import { assertPolicyFits, type CheckedPolicy } from '../../serving/policy/check.ts'
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../serving/policy/pipeline.ts'
 import { withTextReaders } from '../replay/router.ts'
+import { type EncoderFlags, openRouter } from './encoder-access.ts'
 
 /**
  * What a policy does with one request, without a server; no model is asked.
  *
- * @param bundle the learned router's; without it, that step is passed
+ * @param options the learned router's bundle, without which that step is passed, and what its encoder may call
  * @throws config_invalid where policy and router do not fit, and what opening them throws
  */
 export async function explainPolicy(
   policy: CheckedPolicy,
   request: GatewayRequest,
-  bundle: string | undefined,
+  options: EncoderFlags & { readonly bundle?: string | undefined },
 ): Promise<Plan> {
-  const router = bundle === undefined ? undefined : await loadRouter(bundle)
+  const { bundle } = options
+  const router = bundle === undefined ? undefined : await openRouter(bundle, options)
   try {
     if (router && policy.file.learned) assertPolicyFits(policy, { pairs: [pairOf(router)] })
     const learned = router && learnedBy(router)

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { type OutgoingUrl, outgoingFetch, outgoingUrl } from '../../core/outgoing.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { feedbackKey } from '../../records/feedback/store.ts'
 import { readHistory, readRollout, recordEvent, writeRollout } from '../../records/rollout.ts'
@@ -20,11 +21,13 @@ export interface Alarm {
 
 export interface WatcherOptions {
   readonly config: Alarms
+  /** hosts that the webhook may be on; any, where undefined */
+  readonly allowHosts?: readonly string[] | undefined
   readonly fleet: Fleet
   readonly now: () => number
   readonly onWarning: (message: string, error?: unknown) => void
   /** posts an alarm; tests pass their own */
-  readonly post?: (url: string, alarm: Alarm) => Promise<void>
+  readonly post?: (url: OutgoingUrl, alarm: Alarm) => Promise<void>
 }
 
 interface Remembered {
@@ -44,6 +47,7 @@ const REMEMBERED = 100_000
 /** Watches decisions and feedback, tells of alarms, and takes back what quality fell under. */
 export class AlarmWatcher {
   private readonly options: WatcherOptions
+  private readonly webhook: OutgoingUrl | undefined
   private readonly watches = new Map<string, RouterWatch>()
   private readonly quality = new Map<string, MeanAlarm>()
   private readonly about = new Map<string, Remembered>()
@@ -54,8 +58,13 @@ export class AlarmWatcher {
   /** what is still being told or taken back */
   private work: Promise<unknown> = Promise.resolve()
 
+  /** @throws config_invalid where the webhook's address is not one to call */
   constructor(options: WatcherOptions) {
     this.options = options
+    const { config, allowHosts } = options
+    if (config.webhook !== undefined) {
+      this.webhook = outgoingUrl(config.webhook, 'alarms.webhook', { allowHosts, query: true })
+    }
   }
 
   readonly observe: DecisionObserver = (event) => {
@@ -181,7 +190,7 @@ export class AlarmWatcher {
       await recordEvent(home, { time, event: 'alarm', version, serving, reason })
       if (config.rollback && alarm.alarm === 'quality') await this.takeBack(home, alarm, serving)
     }
-    if (config.webhook) await (this.options.post ?? postAlarm)(config.webhook, alarm)
+    if (this.webhook) await (this.options.post ?? postAlarm)(this.webhook, alarm)
   }
 
   /** What is on its way, else the last promotion; a version that was never promoted stays. */
@@ -201,12 +210,13 @@ export class AlarmWatcher {
   }
 }
 
-async function postAlarm(url: string, alarm: Alarm): Promise<void> {
-  const response = await fetch(url, {
+async function postAlarm(url: OutgoingUrl, alarm: Alarm): Promise<void> {
+  const response = await outgoingFetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(alarm),
     signal: AbortSignal.timeout(5000),
   })
+  await response.body?.cancel()
   if (!response.ok) throw new Error(`the webhook answered ${response.status}`)
 }

@@ -1,7 +1,5 @@
-import { request as httpRequest, type RequestOptions } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
-import { guardedLookup } from '../upstreams/host-list.ts'
+import { type OutgoingUrl, outgoingFetch } from '../../core/outgoing.ts'
 import type { BudgetAlert } from './ledger.ts'
 import { webhookUrl } from './settings.ts'
 import { dollarsOf } from './units.ts'
@@ -87,7 +85,7 @@ export interface WebhookOptions {
 
 /** Posts JSON until a 2xx comes, a few times. Redirects are not followed. @throws the last failure */
 async function postWebhook(
-  url: URL,
+  url: OutgoingUrl,
   value: unknown,
   { signal, waitMs = FIRST_WAIT_MS }: WebhookOptions,
 ): Promise<void> {
@@ -101,27 +99,14 @@ async function postWebhook(
   }
 }
 
-function post(url: URL, text: string, signal: AbortSignal): Promise<void> {
-  const send = url.protocol === 'https:' ? httpsRequest : httpRequest
-  return new Promise((resolve, reject) => {
-    const request = send(
-      url,
-      {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
-        lookup: guardedLookup as NonNullable<RequestOptions['lookup']>,
-        agent: false,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-      },
-      (response) => {
-        response.resume()
-        const { statusCode = 0 } = response
-        // the response's text and the URL may hold a token
-        if (statusCode >= 200 && statusCode < 300) resolve()
-        else reject(new Error(`HTTP ${statusCode}`))
-      },
-    )
-    request.on('error', reject)
-    request.end(text)
+async function post(url: OutgoingUrl, body: string, signal: AbortSignal): Promise<void> {
+  const response = await outgoingFetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   })
+  await response.body?.cancel()
+  // the response's text and the URL may hold a token
+  if (!response.ok) throw new Error(`HTTP ${response.status}`)
 }

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
-import { upstreamUrl } from '../upstreams/host-list.ts'
+import { type OutgoingUrl, outgoingUrl } from '../../core/outgoing.ts'
 import type { ModelTerms } from './bound.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
@@ -73,14 +73,11 @@ export const SpendSettings = Type.Object(
  *
  * @throws config_invalid
  */
-export function webhookUrl(
+export const webhookUrl = (
   text: string,
   where: string,
-  allowed: readonly string[] | undefined,
-): URL {
-  upstreamUrl(text.replace(/\?[^#]*/, ''), where, allowed)
-  return new URL(text)
-}
+  allowHosts: readonly string[] | undefined,
+): OutgoingUrl => outgoingUrl(text, where, { allowHosts, query: true })
 
 /** What a question to a model is counted under. */
 export interface SpendLabels {

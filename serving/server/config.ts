@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { EncoderConnection } from '../../models/encoders/openai/access.ts'
 import { Alarms } from '../alarms/config.ts'
 import { GatewayConfig } from '../gateway/config.ts'
 import { ROUTING } from '../router/config.ts'
@@ -7,6 +8,12 @@ import { ROUTING } from '../router/config.ts'
 export const ServeConfig = Type.Object(
   {
     ...ROUTING,
+    /** embeddings endpoints that encoders of bundles may use, by the name that a bundle asks for */
+    encoders: Type.Optional(Type.Record(Type.String(), EncoderConnection)),
+    /** hosts to which a bundle may send prompts at an address of its choice, as `name` or `name:port` */
+    allow_encoder_hosts: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
+    /** the environment variable whose key those hosts are sent; none where absent */
+    encoder_key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
     /** watch traffic and feedback; nothing is watched where absent */
     alarms: Type.Optional(Alarms),
     /** a decision not made in this time is made by the fallback; 0 waits for ever */

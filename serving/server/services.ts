@@ -3,7 +3,7 @@ import { type CloseStack, openOrClose } from '../../core/close-stack.ts'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
-import type { Router } from '../../models/router.ts'
+import { loadRouter, type Router } from '../../models/router.ts'
 import type { LogContents } from '../../records/decision-record.ts'
 import { openFeedbackStore } from '../../records/feedback/open-store.ts'
 import { segmentStore } from '../../records/feedback/segment-store.ts'
@@ -135,6 +135,11 @@ async function openAll(
   opened: CloseStack,
 ): Promise<Services> {
   const { onWarning, now = Date.now } = options
+  const encoderAccess = {
+    connections: config.encoders,
+    allowHosts: config.allow_encoder_hosts,
+    keyEnv: config.encoder_key_env,
+  }
   const gate = opened.use(
     new LoadGate({
       maxInFlight: config.max_in_flight ?? DEFAULT_MAX_IN_FLIGHT,
@@ -144,7 +149,9 @@ async function openAll(
   let log: LogWriter | undefined
   // closed after the routers: an embedding may still be on its way to its line
   opened.add(() => log?.close())
-  const fleet = opened.use(createFleet(config, definedOnly({ load: options.load })))
+  const fleet = opened.use(
+    createFleet(config, { load: options.load ?? ((path) => loadRouter(path, { encoderAccess })) }),
+  )
   const encoders = new EncoderHealth(now)
   const metrics = await createMetrics({
     snapshot: () => fleet.snapshot,
@@ -175,7 +182,13 @@ async function openAll(
   }
   if (config.store) feedback = opened.use(await openFeedbackStore(config.store))
   const alarms = config.alarms
-    ? new AlarmWatcher({ config: config.alarms, fleet, now, onWarning })
+    ? new AlarmWatcher({
+        config: config.alarms,
+        allowHosts: config.gateway?.allow_hosts,
+        fleet,
+        now,
+        onWarning,
+      })
     : undefined
   if (alarms) {
     opened.add(() => alarms.settled())

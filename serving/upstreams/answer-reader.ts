@@ -1,4 +1,4 @@
-import type { Dispatcher } from 'undici'
+import type { OutgoingController, OutgoingHandler } from '../../core/outgoing.ts'
 import type { Cancellation } from './cancellation.ts'
 import { type Dialect, MalformedAnswer } from './dialect.ts'
 import { EventStream } from './event-stream.ts'
@@ -29,10 +29,10 @@ const LAST_BYTES_MS = 1000
  * Takes one answer as undici reads it off the connection, and settles the attempt: with a whole answer,
  * with a stream once its first token is there, or with what went wrong.
  */
-export class AnswerReader implements Dispatcher.DispatchHandler {
+export class AnswerReader implements OutgoingHandler {
   private readonly options: AnswerReaderOptions
   private readonly watch: AttemptWatch
-  private controller: Dispatcher.DispatchController | undefined
+  private controller: OutgoingController | undefined
   private head: AnswerHead = { status: 0, headers: {} }
   private events: EventStream | undefined
   private parts: Buffer[] = []
@@ -47,16 +47,12 @@ export class AnswerReader implements Dispatcher.DispatchHandler {
     )
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: OutgoingController): void {
     this.controller = controller
     if (this.failed) controller.abort(new Error('given up'))
   }
 
-  onResponseStart(
-    _: Dispatcher.DispatchController,
-    status: number,
-    headers: AnswerHead['headers'],
-  ): void {
+  onResponseStart(_: OutgoingController, status: number, headers: AnswerHead['headers']): void {
     if (status < 200) return
     this.head = { status, headers }
     const { call, dialect } = this.options
@@ -69,7 +65,7 @@ export class AnswerReader implements Dispatcher.DispatchHandler {
     this.events = new EventStream(dialect.stream(call), this.drained, this.watch.abort)
   }
 
-  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(_: OutgoingController, chunk: Buffer): void {
     if (this.events) {
       this.packet(this.events, chunk)
       return
@@ -95,7 +91,7 @@ export class AnswerReader implements Dispatcher.DispatchHandler {
     }
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_: OutgoingController, error: Error): void {
     this.fail(error)
   }
 

@@ -1,10 +1,10 @@
 import Type, { type Static, type TObject } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
+import { outgoingUrl } from '../../core/outgoing.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import { anthropicDialect } from './anthropic.ts'
 import type { Dialect } from './dialect.ts'
-import { upstreamUrl } from './host-list.ts'
 import { HttpUpstreamSettings, openHttpUpstream } from './http-upstream.ts'
 import { openAiDialect } from './openai.ts'
 import type { Upstream } from './upstream.ts'
@@ -52,7 +52,7 @@ const httpKind = (kind: string, dialect: (now: () => number) => Dialect): Upstre
           got: `${variable}, which is not set`,
         })
       }
-      const url = upstreamUrl(settings.base_url, `${where}.base_url`, allowHosts)
+      const url = outgoingUrl(settings.base_url, `${where}.base_url`, { allowHosts })
       return openHttpUpstream(settings, { name, url, dialect: dialect(now), key, now })
     },
   })

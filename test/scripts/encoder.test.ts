@@ -122,10 +122,17 @@ describe('weir train --encoder', { timeout: 90_000 }, () => {
       for (const { parentPath, name } of files) {
         expect((await readFile(join(parentPath, name))).includes(KEY)).toBe(false)
       }
-      const router = await loadRouter(bundle)
-      expect((await router.score(['hello there'])).winRate).toHaveLength(1)
+
+      const before = server.requests.length
+      expect(await weir('route', bundle, 'hello there')).toBe(1)
+      expect(err).toContain('--allow-encoder-host 127.0.0.1:')
+      expect(server.requests.length).toBe(before)
+      const host = ['--allow-encoder-host', '127.0.0.1', '--json']
+      expect(await weir('route', bundle, 'hello there', ...host)).toBe(0)
+      expect(server.requests.at(-1)!.headers.authorization).toBeUndefined()
+      const key = ['--encoder-key-env', 'OPENAI_API_KEY']
+      expect(await weir('route', bundle, 'hello there', ...host, ...key)).toBe(0)
       expect(server.requests.at(-1)!.headers.authorization).toBe(`Bearer ${KEY}`)
-      await router.close()
     } finally {
       await server.close()
     }

@@ -6,7 +6,9 @@ import { requestOf } from '../../testing/step-contract.ts'
 
 const explain = async (example: string, text: string, bundle?: string) => {
   const path = `docs/examples/${example}.yaml`
-  return explainPolicy(checkPolicy(await readFile(path, 'utf8'), path), requestOf({ text }), bundle)
+  return explainPolicy(checkPolicy(await readFile(path, 'utf8'), path), requestOf({ text }), {
+    ...(bundle && { bundle }),
+  })
 }
 
 it('weir policy explain tells languages, and asks no model', async () => {

@@ -4,6 +4,7 @@ import { throwIfAborted } from '../../../core/abort.ts'
 import { WeirError } from '../../../core/errors.ts'
 import { firstFault } from '../../../core/schema-fault.ts'
 import type { Encoded, Encoder, EncoderArtifact, EncoderSpec } from '../encoder.ts'
+import { type EncoderAccess, permitted } from './access.ts'
 import { createEndpoint, type Endpoint, type EndpointOptions } from './endpoint.ts'
 import { endpointBatches, endpointInput, shorten } from './input.ts'
 import { DEFAULT_SETTINGS, OpenAiSettings } from './settings.ts'
@@ -46,9 +47,17 @@ export async function makeOpenAi(
   return { encoder: fromEndpoint(spec, whole, endpoint), files: new Map() }
 }
 
-/** The encoder from a manifest. */
-export function openOpenAi(spec: EncoderSpec, options: EndpointOptions = {}): Encoder {
-  const settings = checkSettings(spec.options)
+/**
+ * The encoder from a manifest, where the operator lets it call out.
+ *
+ * @throws encoder_not_allowed, option_invalid, config_invalid
+ */
+export function openOpenAi(
+  spec: EncoderSpec,
+  access: EncoderAccess,
+  environment: Readonly<Record<string, string | undefined>>,
+): Encoder {
+  const { settings, options } = permitted(checkSettings(spec.options), access, environment)
   return fromEndpoint(spec, settings, createEndpoint(settings, options))
 }
 

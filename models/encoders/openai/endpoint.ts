@@ -3,6 +3,12 @@ import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { cancelled, throwIfAborted } from '../../../core/abort.ts'
 import { WeirError } from '../../../core/errors.ts'
+import {
+  loadClient,
+  type OutgoingResponse,
+  outgoingFetch,
+  outgoingUrl,
+} from '../../../core/outgoing.ts'
 import { createRandom, type Random } from '../../../core/random.ts'
 import { saysTooLong } from './input.ts'
 import type { OpenAiSettings } from './settings.ts'
@@ -22,6 +28,8 @@ const Answer = Compile(
 export interface EndpointOptions {
   /** never written anywhere: not to bundles, logs or messages */
   readonly apiKey?: string | undefined
+  /** hosts that the address must be on; any, where undefined */
+  readonly allowHosts?: readonly string[] | undefined
   readonly retry?: RetryPolicy
   readonly wait?: (ms: number, signal: AbortSignal | undefined) => Promise<void>
   readonly now?: () => number
@@ -37,9 +45,14 @@ export interface Endpoint {
   embed(inputs: readonly string[], signal?: AbortSignal): Promise<EndpointAnswer>
 }
 
-/** An OpenAI-compatible `/v1/embeddings`. */
+/** An OpenAI-compatible `/v1/embeddings`. @throws config_invalid where its address is one that is not called */
 export function createEndpoint(settings: OpenAiSettings, options: EndpointOptions = {}): Endpoint {
-  const url = new URL(settings.base_url)
+  const rules = {
+    allowHosts: options.allowHosts,
+    listName: 'the allowed encoder hosts',
+    query: true,
+  }
+  const url = outgoingUrl(settings.base_url, 'the address of the openai encoder', rules)
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/embeddings`
   const shown = `${url.origin}${url.pathname}`
   const { apiKey, retry = DEFAULT_RETRY, now = Date.now } = options
@@ -55,10 +68,11 @@ export function createEndpoint(settings: OpenAiSettings, options: EndpointOption
   const redact = (text: string): string => (apiKey ? text.replaceAll(apiKey, '[key]') : text)
 
   async function attempt(body: string, count: number, signal?: AbortSignal): Promise<Outcome> {
+    await loadClient()
     const timeout = AbortSignal.timeout(settings.timeout_ms)
     const either = signal ? AbortSignal.any([signal, timeout]) : timeout
     try {
-      const response = await fetch(url, { method: 'POST', headers, body, signal: either })
+      const response = await outgoingFetch(url, { method: 'POST', headers, body, signal: either })
       const text = await response.text()
       if (response.ok) return readAnswer(text, count)
       if (saysTooLong(response.status, text)) return 'too_long'
@@ -160,7 +174,7 @@ function waitBefore(
 }
 
 /** What `Retry-After` (seconds or a date) or `retry-after-ms` asks for, in milliseconds. */
-function retryAfter(headers: Headers, now: number): number | undefined {
+function retryAfter(headers: OutgoingResponse['headers'], now: number): number | undefined {
   const milliseconds = Number(headers.get('retry-after-ms') ?? Number.NaN)
   if (milliseconds >= 0) return milliseconds
   const value = headers.get('retry-after')

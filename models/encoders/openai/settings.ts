@@ -14,7 +14,9 @@ export const OpenAiSettings = Type.Object({
   /** requests at a time */
   concurrency: Type.Integer({ minimum: 1, maximum: 64 }),
   timeout_ms: Type.Integer({ minimum: 1 }),
-  /** the environment variable that holds the key */
+  /** the operator's connection that a bundle asks for, in place of the address above */
+  connection: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })),
+  /** the environment variable that held the key in training; of a bundle it is never looked up */
   key_env: Type.String({ pattern: '^[A-Z][A-Z0-9_]*$' }),
 })
 export type OpenAiSettings = Type.Static<typeof OpenAiSettings>

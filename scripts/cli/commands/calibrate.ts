@@ -1,9 +1,11 @@
 import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
+import type { CalibrationMap } from '../../../models/calibration-map.ts'
 import type { BundleOptions } from '../../../training/calibrate/calibrate.ts'
 import { openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import { TARGET_OPTIONS } from '../calibration-target.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import {
   jsonOption,
   LOG_OPTIONS,
@@ -50,6 +52,7 @@ const OPTIONS = optionTable({
   dryRun: { flag: '--dry-run', schema: Switch, help: 'report only; write no new version' },
   ...LOG_OPTIONS,
   ...PAIR_OPTIONS,
+  ...ENCODER_OPTIONS,
   json: jsonOption('the result'),
 })
 type CalibrateFlags = Flags<typeof OPTIONS>
@@ -77,6 +80,8 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const options = {
+    openRouter: (path: string, calibration: CalibrationMap) =>
+      openRouter(path, flags, { calibration }),
     prices: await priceOption(flags.price),
     seed: flags.seed,
     keepProbabilities: !flags.probabilities,

@@ -1,10 +1,12 @@
 import { openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
 const OPTIONS = optionTable({
   junit: { flag: '--junit <file>', schema: Text, help: 'also write the result as JUnit XML' },
+  ...ENCODER_OPTIONS,
   json: jsonOption('the result'),
 })
 
@@ -29,14 +31,13 @@ export const checkCommand = defineCommand({
 
 async function run(bundle: string, path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { loadRouter } = await import('../../../models/router.ts')
   const { checkGolden, readGolden } = await import(
     '../../../training/evaluate/golden/check-golden.ts'
   )
   const terminal = openTerminal()
   const signal = interruptSignal()
   const golden = await readGolden(path, signal)
-  const router = await loadRouter(bundle)
+  const router = await openRouter(bundle, flags)
   try {
     const result = await checkGolden(router, golden, signal)
     if (flags.junit) {

@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, encoderAccess } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
@@ -21,6 +22,7 @@ const OPTIONS = optionTable({
   price: PRICE_OPTION,
   seed: seedOption('seed of the bootstrap'),
   ...LOG_OPTIONS,
+  ...ENCODER_OPTIONS,
   json: jsonOption('the difference'),
 })
 
@@ -56,6 +58,7 @@ async function run(
     ...definedOnly({ strong, weak }),
     seed,
     replicates,
+    encoderAccess: encoderAccess(flags),
     prices,
     ...watch,
   })

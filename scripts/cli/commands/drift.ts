@@ -1,6 +1,7 @@
 import type { DriftResult } from '../../../training/calibrate/drift-bundle.ts'
 import { count, openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, seedOption } from '../log-options.ts'
 import { type Flags, optionTable, Switch, Texts } from '../options.ts'
 
@@ -17,6 +18,7 @@ const OPTIONS = optionTable({
   },
   seed: seedOption('seed of the classifier’s folds'),
   ...LOG_OPTIONS,
+  ...ENCODER_OPTIONS,
   json: jsonOption('the result'),
 })
 
@@ -47,6 +49,7 @@ async function run(
   const { seed } = flags
   const { prompts, sources } = await readPrompts(paths, watch.signal)
   const result = await driftOfBundle(bundle, prompts, {
+    openRouter: (path) => openRouter(path, flags),
     seed,
     ...(flags.reference.length > 0 && {
       reference: await openFlaggedLogs(flags.reference, flags, { seed, ...watch }),

@@ -8,6 +8,7 @@ import type { Grouping } from '../../../training/evaluate/log/prompt-origins.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, encoderAccess } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
@@ -33,6 +34,7 @@ const OPTIONS = optionTable({
   seed: seedOption('seed of the bootstrap and the random baselines'),
   ...LOG_OPTIONS,
   ...PAIR_OPTIONS,
+  ...ENCODER_OPTIONS,
   json: jsonOption('the report'),
 })
 type EvaluateFlags = Flags<typeof OPTIONS>
@@ -69,6 +71,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     ...definedOnly({ strong, weak }),
     seed,
     replicates,
+    encoderAccess: encoderAccess(flags),
     prices,
     groupings,
     sources: sourcesOf(groupings, dataset),

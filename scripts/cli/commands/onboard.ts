@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, encoderAccess } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
@@ -18,6 +19,7 @@ const OPTIONS = optionTable({
     help: 'price of the new model in US dollars per million tokens',
   },
   ...LOG_OPTIONS,
+  ...ENCODER_OPTIONS,
   json: jsonOption('the result'),
 })
 
@@ -62,7 +64,9 @@ async function run(
     signal,
     onProgress: terminal.onProgress,
   })
-  const encoder = await loadEncoder(bundle.manifest.encoder, bundle.path)
+  const encoder = await loadEncoder(bundle.manifest.encoder, bundle.path, {
+    access: encoderAccess(flags),
+  })
   try {
     if (count !== undefined) {
       const prompts = await suggestProbes(bundle, encoder, dataset, count, signal)

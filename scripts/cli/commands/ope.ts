@@ -3,6 +3,7 @@ import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import type { LogPolicyReport } from '../../../training/ope/log-policy.ts'
 import { count, openTerminal, percent, score, table } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, STORE_OPTION } from '../log-options.ts'
 import { type Flags, optionTable, Share, Text } from '../options.ts'
 
@@ -20,6 +21,7 @@ const OPTIONS = optionTable({
     unset: '0',
     help: 'score units that each strong call is charged',
   },
+  ...ENCODER_OPTIONS,
   json: jsonOption('the report'),
 })
 
@@ -38,14 +40,13 @@ the same router does not.`,
 
 async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { loadRouter } = await import('../../../models/router.ts')
   const { evaluateOnLog } = await import('../../../training/ope/log-policy.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
   const { path, threshold } = await policyOption(flags.policy)
   const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
-  const router = await loadRouter(path)
+  const router = await openRouter(path, flags)
   try {
     const report = await evaluateOnLog(log, router, {
       threshold,

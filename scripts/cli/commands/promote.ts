@@ -3,6 +3,7 @@ import { definedOnly } from '../../../core/defined.ts'
 import type { Promotion, Stage } from '../../../training/loop/promote.ts'
 import { openTerminal, table } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
 import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../options.ts'
 
@@ -45,6 +46,7 @@ const OPTIONS = optionTable({
     help: 'score units that each strong call must gain',
   },
   ...LOG_OPTIONS,
+  ...ENCODER_OPTIONS,
   json: jsonOption('the result'),
 })
 
@@ -87,6 +89,7 @@ async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<voi
   const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const result = await promote(candidate, flags.over, {
+    load: (path) => openRouter(path, flags),
     ...definedOnly({ feedback: store && (() => store.read(signal)), outcomes }),
     ...definedOnly({ log, golden, to, share, strongPrice }),
     atOnce: flags.atOnce ?? false,

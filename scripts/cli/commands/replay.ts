@@ -1,6 +1,7 @@
 import type { PolicyReplay } from '../../replay/policy.ts'
 import { count, openTerminal, type Terminal, table } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, PRICE_OPTION } from '../log-options.ts'
 import { type Flags, optionTable, Share, Text } from '../options.ts'
 
@@ -17,6 +18,7 @@ const OPTIONS = optionTable({
     help: 'with --policy: score with this router instead of the logged one; needs the log’s text',
   },
   price: PRICE_OPTION,
+  ...ENCODER_OPTIONS,
   json: jsonOption('the result'),
 })
 type ReplayFlags = Flags<typeof OPTIONS>
@@ -98,7 +100,7 @@ async function runPolicy(
   assertLogHolds(policy, log, path)
   const progress = (stage: string) => (done: number, total: number) =>
     terminal.onProgress({ stage, done, total })
-  const scores = await scoresOf(path, log, options.bundle, signal, progress('scoring'))
+  const scores = await scoresOf(path, log, options, signal, progress('scoring'))
   const result = await withTextReaders(policy, (readers) =>
     replayPolicy(log, policy, {
       path,
@@ -117,14 +119,14 @@ async function runPolicy(
 async function scoresOf(
   path: string,
   log: Awaited<ReturnType<typeof import('../../replay/rows.ts').readRequests>>,
-  bundle: string | undefined,
+  options: ReplayFlags,
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void,
 ) {
   const { bundleScores, loggedScores } = await import('../../replay/router.ts')
+  const { bundle } = options
   if (bundle === undefined) return loggedScores(log.requests)
-  const { loadRouter } = await import('../../../models/router.ts')
-  const router = await loadRouter(bundle)
+  const router = await openRouter(bundle, options)
   try {
     return await bundleScores(log.requests, router, { path, text: log.text, signal, onProgress })
   } finally {

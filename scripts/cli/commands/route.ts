@@ -2,6 +2,7 @@ import { definedOnly } from '../../../core/defined.ts'
 import type { Explanation } from '../../../models/decision/decision.ts'
 import { openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
+import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, pairOption, Share, Switch, Text } from '../options.ts'
 
@@ -23,6 +24,7 @@ const OPTIONS = optionTable({
     schema: Switch,
     help: 'print the features that moved the win rate',
   },
+  ...ENCODER_OPTIONS,
   json: jsonOption('the decision'),
 })
 
@@ -44,12 +46,12 @@ async function route(
   prompt: string,
   options: Flags<typeof OPTIONS>,
 ): Promise<void> {
-  const { loadRouter } = await import('../../../models/router.ts')
   const terminal = openTerminal()
   const { threshold, explain } = options
   const text = prompt === '-' ? await readInput() : prompt
-  const router = await loadRouter(
+  const router = await openRouter(
     bundle,
+    options,
     definedOnly({ pair: pairOption(options.strong, options.weak) }),
   )
   try {

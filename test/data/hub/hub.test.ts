@@ -229,6 +229,28 @@ describe('weir data fetch', () => {
     ])
   })
 
+  test('sends its token to no page on another host, and follows nothing to a metadata service', async () => {
+    const elsewhere: (string | undefined)[] = []
+    const other = await listen((request, response) => {
+      elsewhere.push(request.headers.authorization)
+      response.writeHead(200).end('[]')
+    })
+    const { endpoint } = await startHub((_, response) => {
+      response.writeHead(200, { link: `<${other}/api/more>; rel="next"` }).end('[]')
+      return true
+    })
+    const whole = parseReference('hf://datasets/owner/name')
+    const settings = { ...(await options(endpoint)), token: 'hf_secret' }
+    await fetchFromHub(whole, settings).catch(() => {})
+    expect(elsewhere).toEqual([undefined])
+
+    const { endpoint: led } = await startHub((_, response) => {
+      response.writeHead(302, { location: 'http://169.254.169.254/latest/meta-data' }).end()
+      return true
+    })
+    await refusal(fetchFromHub(REFERENCE, await options(led)), 'config_invalid')
+  })
+
   test('knows sets by name and refuses what is no reference', async () => {
     expect(parseReference('lmsys-arena-55k').repo).toBe('lmsys/lmsys-arena-human-preference-55k')
     expect(parseReference('hf://datasets/a/b@v1.2/c/d.csv')).toEqual({

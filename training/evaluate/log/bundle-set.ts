@@ -2,7 +2,7 @@ import { WeirError } from '../../../core/errors.ts'
 import type { Manifest } from '../../../models/bundle/manifest.ts'
 import { readBundle } from '../../../models/bundle/read.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
-import { loadRouter, type Router } from '../../../models/router.ts'
+import { loadRouter, type Router, type RouterOptions } from '../../../models/router.ts'
 import type { RouterPast } from './unseen-rows.ts'
 
 /** A router under evaluation, with its name in the report. */
@@ -18,7 +18,7 @@ export interface NamedRouter extends RouterPast {
  */
 export async function openBundles(
   paths: readonly string[],
-  asked: Partial<ModelPair> = {},
+  asked: Partial<ModelPair> & Pick<RouterOptions, 'encoderAccess'> = {},
 ): Promise<NamedRouter[]> {
   const opened: Omit<NamedRouter, 'name'>[] = []
   try {
@@ -26,7 +26,10 @@ export async function openBundles(
       const bundle = await readBundle(path)
       const seen = await bundle.dataHashes()
       const pair = knownPair(bundle.manifest, asked)
-      const router = await loadRouter(path, pair ? { pair } : {})
+      const router = await loadRouter(path, {
+        encoderAccess: asked.encoderAccess,
+        ...(pair && { pair }),
+      })
       const { split: rule, sources } = router.manifest.data
       const known = new Set(sources.map(({ sha256 }) => sha256))
       opened.push({ path, router, seen, rule, sources: known })

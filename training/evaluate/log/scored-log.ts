@@ -4,6 +4,7 @@ import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { type PairLabels, pairLabels } from '../../../data/pair.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
+import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
 import type { Router } from '../../../models/router.ts'
 import type { ReferenceRows } from '../baselines/category-prior.ts'
@@ -16,6 +17,8 @@ import { type LeftOut, type UnseenRows, unseenRows } from './unseen-rows.ts'
 export interface ScoreLogOptions extends Partial<ModelPair> {
   readonly prices?: ReadonlyMap<string, Price> | undefined
   readonly latency?: boolean | undefined
+  /** where encoders of the bundles may send prompts */
+  readonly encoderAccess?: EncoderAccess | undefined
   /** SHA-256 of the file that each of the dataset's prompts comes from, if known */
   readonly sources?: readonly (string | undefined)[] | undefined
   readonly signal?: AbortSignal | undefined

@@ -226,7 +226,11 @@ describe('openai', () => {
 
   it('is opened again from its spec alone, with the key handed in anew', async () => {
     const { encoder, server } = await connect(undefined, { max_tokens: 64 })
-    const again = openOpenAi(JSON.parse(JSON.stringify(encoder.spec)), options)
+    const again = openOpenAi(
+      JSON.parse(JSON.stringify(encoder.spec)),
+      { allowHosts: ['127.0.0.1'], keyEnv: 'ITS_KEY' },
+      { ITS_KEY: KEY },
+    )
     expect(await again.encode(['x'])).toEqual(await encoder.encode(['x']))
     expect(server.requests.at(-2)!.headers.authorization).toBe(`Bearer ${KEY}`)
   })
