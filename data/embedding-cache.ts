@@ -25,8 +25,8 @@ export interface EncodeOptions {
   /** the cache; each encoder has a folder of its own in it */
   readonly folder: string
   readonly shard?: Shard
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 export interface EncodeSummary {

@@ -38,8 +38,8 @@ export interface IngestOptions extends LogOptions {
   readonly feedback?: AsyncIterable<FeedbackRecord>
   /** where refused rows go; `<out>.rejects.jsonl` by default */
   readonly rejectsPath?: string
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 export interface IngestSummary {

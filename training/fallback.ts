@@ -41,7 +41,7 @@ export function needsFallback(spec: EncoderSpec): boolean {
  */
 export async function fitFallback(dataset: Dataset, input: FallbackInput): Promise<Fallback> {
   const { labels, signal, onProgress } = input
-  const watch = { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) }
+  const watch = { signal, onProgress }
   const prompts = dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train')
   const { encoder, files } = await fitLexical({ prompts, ...watch })
   const train = await labelled(dataset, encoder, labels, 'train', signal)
@@ -55,7 +55,7 @@ export async function fitFallback(dataset: Dataset, input: FallbackInput): Promi
       maxIterations: ITERATIONS,
       tolerance: 1e-5,
       ...(best ? { init: best.fit } : {}),
-      ...(signal ? { signal } : {}),
+      signal,
     })
     const loss = meanLogLoss(logitsOf(pairHead(fit), held.embeddings), held.labels)
     if (best && !(loss < best.loss)) break // weaker penalties only overfit more

@@ -34,9 +34,9 @@ export interface FitRouterOptions {
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Settings
   /** checkpoint file for families trained by gradient steps: a killed run resumes from it */
-  readonly checkpoint?: string
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly checkpoint?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 /** The encoded rows that a family is fitted on; several fits may share them. */
@@ -106,9 +106,9 @@ export async function fitHead(
       seed,
       engine,
       threads: options.threads,
-      ...(checkpoint ? { checkpoint } : {}),
-      ...(signal ? { signal } : {}),
-      ...(onProgress ? { onProgress } : {}),
+      checkpoint,
+      signal,
+      onProgress,
     })
     return { ...fitted, ...prepared, family, pair }
   } finally {
@@ -138,8 +138,8 @@ async function fitEncoder(
     ...(input === 'dense'
       ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(seed, 'svd') } }
       : {}),
-    ...(signal ? { signal } : {}),
-    ...(onProgress ? { onProgress } : {}),
+    signal,
+    onProgress,
   })
   const made = encoder ? joinEncoders(lexical, encoder) : lexical
   fitted?.set(input, made)

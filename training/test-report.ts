@@ -11,8 +11,8 @@ export interface TestOptions {
   /** the family's name */
   readonly router: string
   readonly seed: number
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 /** Evaluates a router on the test prompts; baselines that learn are fitted on the train prompts. */

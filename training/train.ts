@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import type { Dataset, Split } from '../data/dataset/dataset.ts'
 import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
@@ -123,6 +124,10 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
   const choice =
     many &&
     (await reportTrainedRule(dataset, many, { prompts: test.prompts, scores: scored }, rest))
+  const searched = {
+    tuned: tuned.length > 0 ? tuned : undefined,
+    stopped: stopped || undefined,
+  }
   const bundle = await writeBundle(options.out, {
     manifest: {
       name: options.name,
@@ -131,11 +136,10 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
       candidates:
         many?.candidates ??
         pairCandidates(dataset, options, exported.linear?.outputs ?? dataset.models.length),
-      ...(exported.head ? { head: exported.head } : {}),
-      ...(fallback ? { fallback: fallback.manifest } : {}),
+      ...definedOnly({ head: exported.head, fallback: fallback?.manifest }),
       calibration: { method: 'identity' },
       threshold: { value: threshold, source: 'default' },
-      ...(many ? { choice: many.choice } : {}),
+      ...definedOnly({ choice: many?.choice }),
       data: {
         sources: dataset.manifest.sources.map(({ path, sha256, rows }) => ({ path, sha256, rows })),
         split: dataset.manifest.split,
@@ -144,10 +148,7 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
       metrics: {
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
-        ...(choice ? { choice } : {}),
-        ...(auto ? { auto: auto.rows } : {}),
-        ...(tuned.length > 0 ? { tuned } : {}),
-        ...(stopped ? { stopped: true } : {}),
+        ...definedOnly({ choice, auto: auto?.rows, ...searched }),
         export_difference: exported.difference,
         // without the seconds, so that the same seed gives the same bundle
         curve: fitted.curve.map(({ seconds: _, ...record }) => record),
@@ -164,11 +165,7 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
     bundle,
     report,
     backend: fitted.backend,
-    ...(choice ? { choice } : {}),
-    ...(auto ? { auto } : {}),
-    ...(tuned.length > 0 ? { tuned } : {}),
-    ...(stopped ? { stopped: true } : {}),
-    ...(fitted.resumedAfter ? { resumedAfter: fitted.resumedAfter } : {}),
+    ...definedOnly({ choice, auto, ...searched, resumedAfter: fitted.resumedAfter || undefined }),
   }
 }
 
@@ -289,8 +286,7 @@ function pairCandidates(
     return {
       model,
       role: model === strong ? 'strong' : model === weak ? 'weak' : 'other',
-      ...(price ? { price } : {}),
-      ...(tokens === undefined ? {} : { output_tokens: tokens }),
+      ...definedOnly({ price, output_tokens: tokens }),
     }
   })
 }

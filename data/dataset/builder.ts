@@ -29,8 +29,8 @@ export interface SplitOptions {
 }
 
 interface Watch {
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 /** Collects rows and writes a dataset's files. Texts go to disk as they come; numbers stay, in typed arrays. */

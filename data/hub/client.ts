@@ -10,7 +10,7 @@ export interface HubOptions {
   /** https://huggingface.co by default */
   readonly endpoint?: string
   readonly token?: string
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** waits between tries; real time by default */
   readonly sleep?: (milliseconds: number) => Promise<void>
 }

@@ -13,7 +13,7 @@ import type { HubReference } from './reference.ts'
 export interface FetchOptions extends HubOptions {
   /** the cache folder */
   readonly folder: string
-  readonly onProgress?: OnProgress
+  readonly onProgress?: OnProgress | undefined
 }
 
 export interface FetchedFile {

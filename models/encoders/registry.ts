@@ -17,7 +17,7 @@ export interface LoadEncoderOptions extends EncodeWorkerOptions {
 export interface MakeEncoderOptions extends LoadEncoderOptions {
   /** where a converted encoder is kept between runs */
   readonly cacheFolder?: string
-  readonly onProgress?: OnProgress
+  readonly onProgress?: OnProgress | undefined
   /** runs a slow encoder on the calling thread, for measuring it */
   readonly inline?: boolean
 }

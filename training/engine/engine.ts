@@ -89,11 +89,11 @@ export interface FitOptions {
    * A file written after each epoch. A run with the same data, settings and backend that finds it resumes
    * from it and gives the same bytes as an uninterrupted one; a finished run deletes it.
    */
-  readonly checkpoint?: string
+  readonly checkpoint?: string | undefined
   /** APGR on validation of the parameters after an epoch: shown and recorded, but no decision depends on it */
   readonly validationApgr?: (parameters: Readonly<Record<string, Tensor>>) => number | undefined
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 export interface EpochRecord {

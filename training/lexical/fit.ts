@@ -47,8 +47,8 @@ export interface FitLexicalInput {
   readonly options?: Partial<LexicalOptions>
   /** if given, the encoder has the dense form */
   readonly projection?: ProjectionOptions
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 /** Fits `lexical` on the training prompts: the buckets to keep, their IDF, and the scale of the surface features. */
@@ -138,8 +138,8 @@ async function fitProjection(
     columns,
     dimension: options.dimension,
     seed: options.seed,
-    ...(input.signal ? { signal: input.signal } : {}),
-    ...(input.onProgress ? { onProgress: input.onProgress } : {}),
+    signal: input.signal,
+    onProgress: input.onProgress,
   })
   const { dimension } = vectors
   const values = new Int8Array(columns * dimension)

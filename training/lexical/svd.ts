@@ -9,8 +9,8 @@ export interface SvdOptions {
   readonly columns: number
   readonly dimension: number
   readonly seed: number
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 /** columns x dimension, row-major: right singular vectors, largest singular value first. */

@@ -24,7 +24,7 @@ export interface Evidence {
   readonly golden?: string
   /** score units that a strong call must be worth; by default the rate implied by the serving threshold */
   readonly strongPrice?: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** tests pass one with another encoder */
   readonly load?: (path: string) => Promise<Router>
 }
@@ -64,7 +64,7 @@ export async function checkGates(
       const report = await evaluateOnLog(evidence.log, router, {
         ...(evidence.feedback ? { feedback: evidence.feedback() } : {}),
         strongPrice: price,
-        ...(evidence.signal ? { signal: evidence.signal } : {}),
+        signal: evidence.signal,
       })
       results.push(beats('served traffic', report.over_served, report.rows))
     }

@@ -31,7 +31,7 @@ const POOL_PROBES = 4
 export interface OnboardOptions {
   readonly model: string
   readonly price?: Price
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Onboarded {

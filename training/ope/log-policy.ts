@@ -23,8 +23,8 @@ export interface LogPolicyOptions {
   readonly strongPrice?: number | undefined
   /** feedback that is stored elsewhere than in the log */
   readonly feedback?: AsyncIterable<FeedbackRecord>
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 const CHUNK = 512

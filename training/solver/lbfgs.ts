@@ -15,8 +15,8 @@ export interface MinimiseOptions {
   readonly precondition: (vector: Float64Array) => void
   /** stop when the gain still possible, as estimated from the last step's model, is at most this */
   readonly tolerance: number
-  readonly signal?: AbortSignal
-  readonly onIteration?: (iteration: number, value: number) => void
+  readonly signal?: AbortSignal | undefined
+  readonly onIteration?: ((iteration: number, value: number) => void) | undefined
 }
 
 export interface Minimum {

@@ -9,6 +9,7 @@ import {
   type LogisticProblem,
   logLoss,
 } from './logistic-problem.ts'
+import { cholesky, solveCholesky } from './ridge.ts'
 
 /** The solver's WebAssembly kernels (logistic-kernel.wat), with separate memory. */
 export interface Kernel {
@@ -271,31 +272,6 @@ function stratifiedSample(n: number, count: number): number[] {
   if (n <= count) return Array.from({ length: n }, (_, i) => i)
   const random = createRandom(1)
   return Array.from({ length: count }, (_, i) => Math.floor(((i + random.next()) * n) / count))
-}
-
-/** Overwrites the lower triangle of a positive definite n x n matrix with its Cholesky factor. */
-function cholesky(a: Float64Array, n: number): void {
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k <= i; k++) {
-      let rest = a[i * n + k]!
-      for (let j = 0; j < k; j++) rest -= a[i * n + j]! * a[k * n + j]!
-      a[i * n + k] = i === k ? Math.sqrt(rest) : rest / a[k * n + k]!
-    }
-  }
-}
-
-/** Solves L L' x = b in place. */
-function solveCholesky(l: Float64Array, n: number, b: Float64Array): void {
-  for (let i = 0; i < n; i++) {
-    let rest = b[i]!
-    for (let j = 0; j < i; j++) rest -= l[i * n + j]! * b[j]!
-    b[i] = rest / l[i * n + i]!
-  }
-  for (let i = n - 1; i >= 0; i--) {
-    const value = b[i]! / l[i * n + i]!
-    b[i] = value
-    for (let j = 0; j < i; j++) b[j]! -= l[i * n + j]! * value
-  }
 }
 
 /**

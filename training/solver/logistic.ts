@@ -15,8 +15,8 @@ export interface LogisticOptions extends LogisticProblem {
   readonly maxIterations: number
   /** stop when the estimated relative gap of the objective to its minimum is at most this */
   readonly tolerance: number
-  readonly signal?: AbortSignal
-  readonly onIteration?: (iteration: number, objective: number) => void
+  readonly signal?: AbortSignal | undefined
+  readonly onIteration?: ((iteration: number, objective: number) => void) | undefined
 }
 
 export interface LogisticFit {
@@ -47,8 +47,8 @@ export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit
     maxIterations,
     precondition: objective.precondition,
     tolerance: Math.max(tolerance, objective.precision),
-    ...(signal ? { signal } : {}),
-    ...(onIteration ? { onIteration } : {}),
+    signal,
+    onIteration,
   })
   return {
     weights: Float32Array.from(x.subarray(0, d)),

@@ -188,6 +188,12 @@ const squared = (v: Float64Array): number => v.reduce((sum, value) => sum + valu
 
 /** Solves A X = B for k right-hand sides (n x k) in place; A's lower triangle is overwritten with its factor. */
 export function choleskySolve(a: Float64Array, n: number, x: Float64Array, k: number): void {
+  cholesky(a, n)
+  solveCholesky(a, n, x, k)
+}
+
+/** Overwrites the lower triangle of a positive definite n x n matrix with its Cholesky factor. */
+export function cholesky(a: Float64Array, n: number): void {
   for (let i = 0; i < n; i++) {
     const row = i * n
     for (let j = 0; j <= i; j++) {
@@ -197,16 +203,20 @@ export function choleskySolve(a: Float64Array, n: number, x: Float64Array, k: nu
       a[row + j] = i === j ? Math.sqrt(Math.max(rest, 1e-12)) : rest / a[other + j]!
     }
   }
+}
+
+/** Solves L L' X = B for k right-hand sides (n x k) in place, given the Cholesky factor. */
+export function solveCholesky(l: Float64Array, n: number, x: Float64Array, k = 1): void {
   for (let c = 0; c < k; c++) {
     for (let i = 0; i < n; i++) {
       let rest = x[i * k + c]!
-      for (let l = 0; l < i; l++) rest -= a[i * n + l]! * x[l * k + c]!
-      x[i * k + c] = rest / a[i * n + i]!
+      for (let j = 0; j < i; j++) rest -= l[i * n + j]! * x[j * k + c]!
+      x[i * k + c] = rest / l[i * n + i]!
     }
     for (let i = n - 1; i >= 0; i--) {
-      const value = x[i * k + c]! / a[i * n + i]!
+      const value = x[i * k + c]! / l[i * n + i]!
       x[i * k + c] = value
-      for (let l = 0; l < i; l++) x[l * k + c]! -= value * a[i * n + l]!
+      for (let j = 0; j < i; j++) x[j * k + c]! -= value * l[i * n + j]!
     }
   }
 }

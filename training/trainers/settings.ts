@@ -24,6 +24,37 @@ export const real = (initial: number, description: string, bounds: Bounds = {}) 
 export const whole = (initial: number, description: string, bounds: Bounds = {}) =>
   Type.Integer({ default: initial, description, ...bounds })
 
+/** The settings that every family trained by gradient steps has; `l2` and `rate` are where `--tune` looks. */
+export const descentSettings = (about: {
+  readonly batch: string
+  readonly penalised: string
+  readonly rate: number
+  readonly l2: number
+}) => ({
+  epochs: whole(100, 'epochs at the most', { minimum: 1, maximum: 100_000 }),
+  batch_size: whole(64, `rows per step; ${about.batch}`, { minimum: 1, maximum: 1_000_000 }),
+  learning_rate: real(1e-3, 'step size of Adam; grows with the root of the batch', {
+    exclusiveMinimum: 0,
+    maximum: 1,
+    search: { from: about.rate, to: 3e-3, scale: 'log' },
+  }),
+  l2: real(1e-3, `L2 penalty on ${about.penalised}`, {
+    minimum: 0,
+    search: { from: 1e-5, to: about.l2, scale: 'log' },
+  }),
+  patience: whole(5, 'epochs without a better validation loss before it stops', { minimum: 1 }),
+})
+
+/** The last settings of the families that store training rows. */
+export const neighbourSettings = (kept: string) => ({
+  tail: whole(
+    0,
+    'of sparse rows, how many of the last columns are the dense ones; set by --encoder',
+    { minimum: 0 },
+  ),
+  refit: whole(1, `1: ${kept}`, { minimum: 0, maximum: 1 }),
+})
+
 /** One of the given words; the first is the default. */
 export const word = <const Word extends string>(
   words: readonly Word[],

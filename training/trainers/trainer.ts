@@ -41,9 +41,9 @@ export interface TrainerInput<S extends Settings = Settings> {
   readonly engine: Engine
   readonly threads: number
   /** checkpoint file of families trained by gradient steps, so that a killed run resumes */
-  readonly checkpoint?: string
-  readonly signal?: AbortSignal
-  readonly onProgress?: OnProgress
+  readonly checkpoint?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
 }
 
 export interface TrainerResult {

@@ -28,7 +28,7 @@ const CHUNK = 256
 
 export interface UseLiteStaticOptions {
   readonly cacheFolder?: string
-  readonly onProgress?: OnProgress
+  readonly onProgress?: OnProgress | undefined
 }
 
 /**

@@ -77,7 +77,7 @@ export async function outOfFold(
       seed,
       engine,
       threads: 1,
-      ...(signal ? { signal } : {}),
+      signal,
     })
     const held = Array.from(table.fold.keys()).filter((row) => table.fold[row] === fold)
     const scores = family.forward(weights, PAIR, takeRows(embeddings, held))

@@ -197,7 +197,7 @@ async function solveHead(
     maxIterations: settings.iterations,
     tolerance: 1e-5,
     ...(init ? { init: { weights: init.weights, bias: init.bias } } : {}),
-    ...(signal ? { signal } : {}),
+    signal,
   })
 }
 

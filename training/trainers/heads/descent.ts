@@ -1,12 +1,12 @@
 import { deriveSeed } from '../../../core/random.ts'
-import { takeRows } from '../../../models/encoders/embeddings.ts'
+import { type DenseEmbeddings, takeRows } from '../../../models/encoders/embeddings.ts'
 import type { Family, HeadWeights } from '../../../models/families/family.ts'
 import { scoreLinear } from '../../../models/families/linear-head.ts'
-import type { FitOptions, FitResult } from '../../engine/engine.ts'
+import type { FitOptions, FitResult, FitRows } from '../../engine/engine.ts'
 import { apgr, costQualityCurve, wholeGain } from '../../evaluate/metrics/curve.ts'
 import { sortScores } from '../../evaluate/metrics/score-order.ts'
 import { pairRows } from '../pair-rows.ts'
-import type { TrainerInput, TrainerResult } from '../trainer.ts'
+import type { TrainerInput, TrainerResult, TrainingRows } from '../trainer.ts'
 
 /** Settings of every family trained by gradient steps. */
 type DescentSettings = Readonly<{
@@ -44,9 +44,9 @@ export function descentOptions(
     seed: deriveSeed(seed, `${family.name}-shuffle`),
     threads,
     validationApgr: validationApgr(family, input),
-    ...(checkpoint ? { checkpoint } : {}),
-    ...(signal ? { signal } : {}),
-    ...(onProgress ? { onProgress } : {}),
+    checkpoint,
+    signal,
+    onProgress,
   }
 }
 
@@ -64,6 +64,18 @@ export function descentResult(
     ...(result.resumedAfter > 0 ? { resumedAfter: result.resumedAfter } : {}),
   }
 }
+
+/** A split's embeddings; families trained by gradient steps read dense ones. */
+export function denseRows({ embeddings }: TrainingRows): DenseEmbeddings {
+  if (embeddings.kind !== 'dense') throw new TypeError('expected dense embeddings')
+  return embeddings
+}
+
+/** The `embedding` lookup of a batch: for each row of a fit, the embedding at its index. */
+export const embeddingLookup = (
+  { rows, dimension, values }: DenseEmbeddings,
+  index: Int32Array,
+): FitRows['lookups'][string] => ({ table: { shape: [rows, dimension], values }, index })
 
 /** Maximum number of rows that are scored after every epoch. */
 const WATCHED = 1_000

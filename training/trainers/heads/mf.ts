@@ -4,10 +4,10 @@ import type { DenseEmbeddings } from '../../../models/encoders/embeddings.ts'
 import type { Tensor } from '../../../models/families/family.ts'
 import { mf } from '../../../models/families/mf.ts'
 import type { FitRows, FitSpec, RowLoss } from '../../engine/engine.ts'
-import { defaultsOf, real, whole, word } from '../settings.ts'
+import { defaultsOf, descentSettings, whole, word } from '../settings.ts'
 import type { DataSize, Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
 import { type Comparisons, comparisons } from './comparisons.ts'
-import { descentOptions, descentResult } from './descent.ts'
+import { denseRows, descentOptions, descentResult, embeddingLookup } from './descent.ts'
 import { successFitRows, successLoss } from './success-rows.ts'
 import { SMOOTHING, withShrunkVotes } from './targets.ts'
 
@@ -21,21 +21,12 @@ const MF_SETTINGS = Type.Object({
     maximum: 4096,
     search: { among: [32, 64, 128, 256] },
   }),
-  epochs: whole(100, 'epochs at the most', { minimum: 1, maximum: 100_000 }),
-  batch_size: whole(64, 'rows a step; more where the log is large', {
-    minimum: 1,
-    maximum: 1_000_000,
+  ...descentSettings({
+    batch: 'more where the log is large',
+    rate: 3e-4,
+    penalised: 'the projection and the output vector',
+    l2: 3e-2,
   }),
-  learning_rate: real(1e-3, 'step size of Adam; grows with the root of the batch', {
-    exclusiveMinimum: 0,
-    maximum: 1,
-    search: { from: 3e-4, to: 3e-3, scale: 'log' },
-  }),
-  l2: real(1e-3, 'L2 penalty on the projection and the output vector', {
-    minimum: 0,
-    search: { from: 1e-5, to: 3e-2, scale: 'log' },
-  }),
-  patience: whole(5, 'epochs without a better validation loss before it stops', { minimum: 1 }),
   pairs_per_prompt: whole(8, 'pairs of models a prompt with outcomes is compared on', {
     minimum: 1,
   }),
@@ -105,7 +96,7 @@ function pairwiseFit(input: MfInput) {
   const rowsOf = (split: TrainingRows): FitRows =>
     fitRows(
       comparisons(withShrunkVotes(split, settings.smoothing), input, settings.pairs_per_prompt),
-      dense(split),
+      denseRows(split),
     )
   const data = { train: rowsOf(input.train), validation: rowsOf(input.validation) }
   const random = createRandom(deriveSeed(input.seed, 'mf-init'))
@@ -120,8 +111,8 @@ function successFit(input: MfInput) {
   return {
     spec: { ...spec, name: 'mf success', loss: mfSuccessLoss(models) },
     data: {
-      train: successFitRows(input.train, dense(input.train), models),
-      validation: successFitRows(input.validation, dense(input.validation), models),
+      train: successFitRows(input.train, denseRows(input.train), models),
+      validation: successFitRows(input.validation, denseRows(input.validation), models),
     },
   }
 }
@@ -154,17 +145,7 @@ function fitRows(rows: Comparisons, embeddings: DenseEmbeddings): FitRows {
   return {
     rows: rows.prompt.length,
     columns: { a: rows.modelA, b: rows.modelB, label: rows.label },
-    lookups: {
-      embedding: {
-        table: { shape: [embeddings.rows, embeddings.dimension], values: embeddings.values },
-        index: rows.prompt,
-      },
-    },
+    lookups: { embedding: embeddingLookup(embeddings, rows.prompt) },
     weight: rows.weight,
   }
-}
-
-function dense({ embeddings }: TrainingRows): DenseEmbeddings {
-  if (embeddings.kind !== 'dense') throw new TypeError('mf reads dense embeddings')
-  return embeddings
 }

@@ -5,9 +5,9 @@ import type { DenseEmbeddings } from '../../../models/encoders/embeddings.ts'
 import type { Tensor } from '../../../models/families/family.ts'
 import { mlp } from '../../../models/families/mlp.ts'
 import type { FitRows, FitSpec, Ops, Parameter, RowLoss } from '../../engine/engine.ts'
-import { defaultsOf, real, whole } from '../settings.ts'
+import { defaultsOf, descentSettings, whole } from '../settings.ts'
 import type { DataSize, Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
-import { descentOptions, descentResult } from './descent.ts'
+import { denseRows, descentOptions, descentResult, embeddingLookup } from './descent.ts'
 import { type SuccessTable, successFitRows, successLoss } from './success-rows.ts'
 import {
   CLASS_WEIGHT,
@@ -25,21 +25,12 @@ const MLP_SETTINGS = Type.Object({
     maximum: 8192,
     search: { among: [16, 32, 64, 128, 256] },
   }),
-  epochs: whole(100, 'epochs at the most', { minimum: 1, maximum: 100_000 }),
-  batch_size: whole(64, 'rows a step; fewer in a small log, more in a large one', {
-    minimum: 1,
-    maximum: 1_000_000,
+  ...descentSettings({
+    batch: 'fewer in a small log, more in a large one',
+    rate: 2e-4,
+    penalised: 'both layers’ weights',
+    l2: 1e-1,
   }),
-  learning_rate: real(1e-3, 'step size of Adam; grows with the root of the batch', {
-    exclusiveMinimum: 0,
-    maximum: 1,
-    search: { from: 2e-4, to: 3e-3, scale: 'log' },
-  }),
-  l2: real(1e-3, 'L2 penalty on both layers’ weights', {
-    minimum: 0,
-    search: { from: 1e-5, to: 1e-1, scale: 'log' },
-  }),
-  patience: whole(5, 'epochs without a better validation loss before it stops', { minimum: 1 }),
   class_weight: CLASS_WEIGHT,
   smoothing: SMOOTHING,
 })
@@ -64,10 +55,14 @@ export const mlpTrainer: Trainer<MlpSettings> = {
   },
 
   async fit(input) {
-    const embeddings = dense(input.train)
+    const embeddings = denseRows(input.train)
     const scale = inputScale(embeddings)
     const train = headRows(input, input.train, scaleRows(embeddings, scale))
-    const validation = headRows(input, input.validation, scaleRows(dense(input.validation), scale))
+    const validation = headRows(
+      input,
+      input.validation,
+      scaleRows(denseRows(input.validation), scale),
+    )
     const fold = (found: Readonly<Record<string, Tensor>>): Record<string, Tensor> => {
       const layer = foldScale(found.hidden!, found.hidden_bias!, scale)
       return { ...found, hidden: layer.weights, hidden_bias: layer.bias }
@@ -88,11 +83,6 @@ export const mlpTrainer: Trainer<MlpSettings> = {
     )
     return descentResult(input, result, fold(result.parameters))
   },
-}
-
-function dense({ embeddings }: TrainingRows): DenseEmbeddings {
-  if (embeddings.kind !== 'dense') throw new TypeError('mlp reads dense embeddings')
-  return embeddings
 }
 
 type MlpInput = TrainerInput<
@@ -154,12 +144,7 @@ function headRows(input: MlpInput, split: TrainingRows, embeddings: DenseEmbeddi
   return {
     rows: rows.length,
     columns: { label: labels },
-    lookups: {
-      embedding: {
-        table: { shape: [embeddings.rows, embeddings.dimension], values: embeddings.values },
-        index: rows,
-      },
-    },
+    lookups: { embedding: embeddingLookup(embeddings, rows) },
     weight: weights,
   }
 }

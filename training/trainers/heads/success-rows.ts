@@ -2,6 +2,7 @@ import { WeirError } from '../../../core/errors.ts'
 import type { DenseEmbeddings } from '../../../models/encoders/embeddings.ts'
 import type { FitRows, Ops } from '../../engine/engine.ts'
 import type { TrainingRows } from '../trainer.ts'
+import { embeddingLookup } from './descent.ts'
 
 /**
  * Mean over the models of the cross-entropy of sigmoid(logits) [batch, m] with the batch's `score`, weighted
@@ -53,10 +54,7 @@ export function successFitRows(
     rows: rows.length,
     columns: {},
     lookups: {
-      embedding: {
-        table: { shape: [embeddings.rows, embeddings.dimension], values: embeddings.values },
-        index,
-      },
+      embedding: embeddingLookup(embeddings, index),
       score: matrix(score),
       seen: matrix(seen),
     },

@@ -15,7 +15,7 @@ export interface KernelFeatureOptions {
   readonly centres: number
   readonly widths: Readonly<Record<KernelBlockName, number>>
   readonly seed: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** One group of features: its name, and how its weights become a head's tensors. */
@@ -126,7 +126,7 @@ async function wordPart(
     columns: words,
     dimension: rank,
     seed: deriveSeed(seed, 'svd'),
-    ...(signal ? { signal } : {}),
+    signal,
   })
   const r = vectors.dimension
   return {

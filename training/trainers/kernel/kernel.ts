@@ -6,7 +6,7 @@ import type { EpochRecord } from '../../engine/engine.ts'
 import { openProducts } from '../../solver/products.ts'
 import type { RidgeFit } from '../../solver/ridge.ts'
 import { joinRows } from '../neighbours/knn.ts'
-import { defaultsOf, real, whole } from '../settings.ts'
+import { defaultsOf, neighbourSettings, real, whole } from '../settings.ts'
 import type { Trainer } from '../trainer.ts'
 import type { Mix } from './choice.ts'
 import { fitKernelFeatures, type KernelFeatures, type NystroemFeatures } from './features.ts'
@@ -46,12 +46,7 @@ export const KERNEL_SETTINGS = Type.Object({
     minimum: 2,
     maximum: 20,
   }),
-  tail: whole(
-    0,
-    'of sparse rows, how many of the last columns are the dense ones; set by --encoder',
-    { minimum: 0 },
-  ),
-  refit: whole(1, '1: fitted again with the validation rows', { minimum: 0, maximum: 1 }),
+  ...neighbourSettings('fitted again with the validation rows'),
 })
 type KernelSettings = Static<typeof KERNEL_SETTINGS>
 
@@ -78,7 +73,7 @@ export const kernelTrainer: Trainer<KernelSettings> = {
           centres: settings.centres,
           widths: { surface: settings.surface_width, meaning: settings.meaning_width },
           seed: input.seed,
-          ...(signal ? { signal } : {}),
+          signal,
         },
         products,
       )

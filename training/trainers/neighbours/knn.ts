@@ -6,9 +6,9 @@ import type { HeadWeights, Pair, Tensor } from '../../../models/families/family.
 import { cosinesTo, neighboursOf } from '../../../models/families/neighbours.ts'
 import type { EpochRecord } from '../../engine/engine.ts'
 import { pairRows, winRateLoss } from '../pair-rows.ts'
-import { defaultsOf, whole } from '../settings.ts'
+import { defaultsOf, neighbourSettings, whole } from '../settings.ts'
 import { takeTrainingRows } from '../splits.ts'
-import type { Trainer, TrainerInput, TrainingRows } from '../trainer.ts'
+import type { Trainer, TrainerInput, TrainerResult, TrainingRows } from '../trainer.ts'
 import { neighbourTensors } from './neighbour-rows.ts'
 
 const TEMPERATURES = [0.05, 0.1, 0.2]
@@ -25,17 +25,7 @@ export const KNN_SETTINGS = Type.Object({
     maximum: 10_000,
     search: { among: [30, 60, 100, 200] },
   }),
-  tail: whole(
-    0,
-    'of sparse rows, how many of the last columns are the dense ones; set by --encoder',
-    {
-      minimum: 0,
-    },
-  ),
-  refit: whole(1, '1: the validation rows are kept among the neighbours at the end', {
-    minimum: 0,
-    maximum: 1,
-  }),
+  ...neighbourSettings('the validation rows are kept among the neighbours at the end'),
 })
 
 /**
@@ -93,13 +83,21 @@ export const knnTrainer: Trainer<Static<typeof KNN_SETTINGS>> = {
         if (!best || loss < best.loss) best = { loss, kernel }
       }
     }
-    const heldOut = withKernel(input.models, tensors, best!.kernel)
-    const weights =
-      hyperparameters.refit === 1
-        ? withKernel(input.models, neighbourTensors(joinRows(input), input, tail), best!.kernel)
-        : heldOut
-    return { weights, heldOut, hyperparameters, curve, backend: 'exact search' }
+    return { ...keptRows(input, tensors, best!.kernel), curve, backend: 'exact search' }
   },
+}
+
+/** The head with the kernel: on the train rows and, with `refit`, on the validation rows as well. */
+export function keptRows(
+  input: TrainerInput<{ readonly tail: number; readonly refit: number }>,
+  tensors: HeadWeights['tensors'],
+  kernel: readonly number[],
+): Pick<TrainerResult, 'weights' | 'heldOut' | 'hyperparameters'> {
+  const { models, hyperparameters } = input
+  const heldOut = withKernel(models, tensors, kernel)
+  if (hyperparameters.refit !== 1) return { weights: heldOut, heldOut, hyperparameters }
+  const all = neighbourTensors(joinRows(input), input, tailOf(input))
+  return { weights: withKernel(models, all, kernel), heldOut, hyperparameters }
 }
 
 /** The number of columns to read: all of a dense row, or the last `tail` of a sparse one. */

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
-import { defaultsOf, real, whole } from '../settings.ts'
+import { defaultsOf, neighbourSettings, real } from '../settings.ts'
 import type { Trainer } from '../trainer.ts'
-import { joinRows, tailOf, withKernel } from './knn.ts'
+import { keptRows, tailOf } from './knn.ts'
 import { neighbourTensors } from './neighbour-rows.ts'
 
 const SW_SETTINGS = Type.Object({
@@ -9,17 +9,7 @@ const SW_SETTINGS = Type.Object({
     minimum: 0,
     search: { among: [0, 0.1, 1, 10, 100] },
   }),
-  tail: whole(
-    0,
-    'of sparse rows, how many of the last columns are the dense ones; set by --encoder',
-    {
-      minimum: 0,
-    },
-  ),
-  refit: whole(1, '1: the validation rows are kept among the others at the end', {
-    minimum: 0,
-    maximum: 1,
-  }),
+  ...neighbourSettings('the validation rows are kept among the others at the end'),
 })
 
 /** Similarity-weighted Bradley-Terry has nothing to fit: it stores the pair's rows and the weight of the prior. */
@@ -30,14 +20,8 @@ export const swTrainer: Trainer<Static<typeof SW_SETTINGS>> = {
   defaults: defaultsOf(SW_SETTINGS),
 
   async fit(input) {
-    const tail = tailOf(input)
-    const { hyperparameters } = input
-    const kernel = [hyperparameters.prior]
-    const heldOut = withKernel(input.models, neighbourTensors(input.train, input, tail), kernel)
-    const weights =
-      hyperparameters.refit === 1
-        ? withKernel(input.models, neighbourTensors(joinRows(input), input, tail), kernel)
-        : heldOut
-    return { weights, heldOut, hyperparameters, curve: [], backend: 'exact search' }
+    const tensors = neighbourTensors(input.train, input, tailOf(input))
+    const kept = keptRows(input, tensors, [input.hyperparameters.prior])
+    return { ...kept, curve: [], backend: 'exact search' }
   },
 }
