@@ -123,6 +123,12 @@ export const ERRORS = {
     400,
   ),
   version_unknown: row('router {router} has no version {version} on disk; it has: {known}', 404),
+  decision_unknown: row('no decision of this server has the id {id}', 404),
+  decision_of_another_key: row(
+    'the decision {id} was made for another key; feedback belongs to the key that asked',
+    403,
+  ),
+  sources_exceeded: row('expected at most {limit} sources and models for one decision', 400),
   router_forbidden: row('this key may not use the router {router}', 403),
   key_missing: row('expected an API key in the authorization header: Bearer KEY', 401),
   key_unknown: row('this API key is not known here', 401),

@@ -26,6 +26,8 @@ export const Alarms = Type.Object(
     webhook: Type.Optional(Type.String({ pattern: '^https?://' })),
     /** a fall of quality takes back a shadow, a canary or the last promotion */
     rollback: Type.Optional(Type.Boolean()),
+    /** decisions of the version with feedback, below which nothing is taken back (default 10) */
+    rollback_decisions: Type.Optional(Type.Integer({ minimum: 1 })),
   },
   { additionalProperties: false },
 )
@@ -33,4 +35,5 @@ export type Alarms = Type.Static<typeof Alarms>
 
 export const DEFAULT_RUN_LENGTH = 10_000
 export const DEFAULT_REFERENCE_ROWS = 2000
+export const DEFAULT_ROLLBACK_DECISIONS = 10
 export const DEFAULT_SHIFT = 0.05

@@ -5,7 +5,12 @@ import { feedbackKey } from '../../records/feedback/store.ts'
 import { readHistory, readRollout, recordEvent, writeRollout } from '../../records/rollout.ts'
 import type { Fleet } from '../router/fleet.ts'
 import type { DecisionEvent, DecisionObserver } from '../router/observer.ts'
-import { type Alarms, DEFAULT_RUN_LENGTH, DEFAULT_SHIFT } from './config.ts'
+import {
+  type Alarms,
+  DEFAULT_ROLLBACK_DECISIONS,
+  DEFAULT_RUN_LENGTH,
+  DEFAULT_SHIFT,
+} from './config.ts'
 import { MeanAlarm } from './mean-alarm.ts'
 import { RouterWatch, type WatchName } from './router-watch.ts'
 
@@ -19,6 +24,44 @@ export interface Alarm {
   readonly certificate_stale: boolean
 }
 
+/** Ratings of one key that count before those of others limit them. */
+const FREE_RATINGS = 50
+/** Ratings of a key that say something of its mean. */
+const MEAN_RATINGS = 5
+
+/** Who has rated the decisions of one version. */
+class Raters {
+  private readonly several: boolean
+  private readonly keys = new Map<string, { count: number; sum: number }>()
+  total = 0
+
+  /** @param several whether there are several keys: then none decides alone */
+  constructor(several: boolean) {
+    this.several = several
+  }
+
+  /** Whether this rating counts: a key gets half of all at most, once it has rated some. */
+  count(key: string, score: number): boolean {
+    const its = this.keys.get(key) ?? { count: 0, sum: 0 }
+    if (this.several && its.count >= FREE_RATINGS && its.count * 2 > this.total) return false
+    this.keys.set(key, its)
+    its.count++
+    its.sum += score
+    this.total++
+    return true
+  }
+
+  /** Whether so many decisions were rated and, where there are several keys, two of them found less than the reference. */
+  agree(decisions: number, reference: number): boolean {
+    if (this.total < decisions) return false
+    if (!this.several) return true
+    const fallen = [...this.keys.values()].filter(
+      ({ count, sum }) => count >= MEAN_RATINGS && sum / count < reference,
+    )
+    return fallen.length > 1
+  }
+}
+
 export interface WatcherOptions {
   readonly config: Alarms
   /** hosts that the webhook may be on; any, where undefined */
@@ -26,6 +69,8 @@ export interface WatcherOptions {
   readonly fleet: Fleet
   readonly now: () => number
   readonly onWarning: (message: string, error?: unknown) => void
+  /** API keys that may rate; none where the server asks for no keys */
+  readonly keys?: number | undefined
   /** posts an alarm; tests pass their own */
   readonly post?: (url: OutgoingUrl, alarm: Alarm) => Promise<void>
 }
@@ -36,6 +81,8 @@ interface Remembered {
   readonly model: string
   /** sources whose feedback was counted */
   readonly heard: Set<string>
+  /** a rating of it counts in the quality alarm */
+  counted: boolean
 }
 
 /** One decision in so many is encoded again for its embedding: encoding is what a request costs. */
@@ -51,6 +98,10 @@ export class AlarmWatcher {
   private readonly watches = new Map<string, RouterWatch>()
   private readonly quality = new Map<string, MeanAlarm>()
   private readonly about = new Map<string, Remembered>()
+  /** by router and version */
+  private readonly raters = new Map<string, Raters>()
+  /** router and version whose quality has fallen, of which too few decisions were rated to say so */
+  private readonly fallen = new Set<string>()
   /** alarms so far, by router and name */
   readonly raised = new Map<string, { router: string; alarm: string; count: number }>()
   readonly stale = new Set<string>()
@@ -71,7 +122,13 @@ export class AlarmWatcher {
     const { decision, shadow, live } = event
     if (shadow) return
     const { name: router, version } = decision.router
-    this.about.set(decision.id, { router, version, model: decision.model, heard: new Set() })
+    this.about.set(decision.id, {
+      router,
+      version,
+      model: decision.model,
+      heard: new Set(),
+      counted: false,
+    })
     if (this.about.size > REMEMBERED) this.about.delete(this.about.keys().next().value!)
     if (decision.fallback || decision.win_rate === null) return
     const watch = this.watchOf(event)
@@ -91,7 +148,8 @@ export class AlarmWatcher {
     )
   }
 
-  feedback(record: FeedbackRecord): void {
+  /** @param by name of the key that gives it */
+  feedback(record: FeedbackRecord, by = ''): void {
     const about = this.about.get(record.decision_id)
     // the first word of a source on an answer is what is watched; a repeated one is no news
     if (!about || about.heard.has(feedbackKey(record))) return
@@ -104,6 +162,9 @@ export class AlarmWatcher {
     const { quality } = this.options.config
     if (!quality || (quality.model ?? about.model) !== (record.model ?? about.model)) return
     const key = `${router}\n${version}`
+    // a decision counts once, however many rate it, and a key for no more than all others together
+    if (about.counted || !this.ratersOf(key).count(by, record.score)) return
+    about.counted = true
     let alarm = this.quality.get(key)
     if (!alarm) {
       alarm = new MeanAlarm({
@@ -115,7 +176,13 @@ export class AlarmWatcher {
       })
       this.quality.set(key, alarm)
     }
-    if (alarm.add(record.score)) this.raise('quality', router, version)
+    if (alarm.add(record.score)) this.fallen.add(key)
+    // an alarm that could take something back waits for enough decisions
+    const least = this.options.config.rollback ? this.leastDecisions : 1
+    if (this.fallen.has(key) && this.ratersOf(key).total >= least) {
+      this.fallen.delete(key)
+      this.raise('quality', router, version)
+    }
   }
 
   /** By router: how near each alarm of the versions that answer now is to going off. */
@@ -174,6 +241,30 @@ export class AlarmWatcher {
       })
   }
 
+  private get leastDecisions(): number {
+    return this.options.config.rollback_decisions ?? DEFAULT_ROLLBACK_DECISIONS
+  }
+
+  private ratersOf(key: string): Raters {
+    let raters = this.raters.get(key)
+    if (!raters) {
+      raters = new Raters((this.options.keys ?? 0) > 1)
+      this.raters.set(key, raters)
+    }
+    return raters
+  }
+
+  /** Whether the feedback is of enough decisions and keys for an automatic rollback. */
+  private enough({ router, version }: Alarm): boolean {
+    const least = this.leastDecisions
+    const { reference = 1 } = this.options.config.quality ?? {}
+    if (this.ratersOf(`${router}\n${version}`).agree(least, reference)) return true
+    this.options.onWarning(
+      `no rollback of ${router} ${version}: it takes feedback on ${least} decisions, and where there are several keys two whose own mean has fallen`,
+    )
+    return false
+  }
+
   private certified(router: string): boolean {
     const live = this.options.fleet.snapshot?.routers.get(router)
     return live?.router.manifest.threshold.certificate !== undefined
@@ -188,7 +279,8 @@ export class AlarmWatcher {
       const { version, time } = alarm
       const reason = `${alarm.alarm} has changed${alarm.certificate_stale ? '; the certificate is stale' : ''}`
       await recordEvent(home, { time, event: 'alarm', version, serving, reason })
-      if (config.rollback && alarm.alarm === 'quality') await this.takeBack(home, alarm, serving)
+      if (config.rollback && alarm.alarm === 'quality' && this.enough(alarm))
+        await this.takeBack(home, alarm, serving)
     }
     if (this.webhook) await (this.options.post ?? postAlarm)(this.webhook, alarm)
   }

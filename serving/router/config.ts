@@ -80,6 +80,8 @@ export const ROUTING = {
           sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
           routers: Type.Optional(Type.Array(Name, { minItems: 1 })),
           rate_per_minute: Type.Optional(Type.Integer({ minimum: 1 })),
+          /** whose decisions it may give feedback on: its own (default), or any key's, as a judge does */
+          feedback: Type.Optional(Type.Union([Type.Literal('own'), Type.Literal('any')])),
         },
         { additionalProperties: false },
       ),

@@ -22,13 +22,16 @@ export interface DeciderOptions {
   readonly onEncoderFailure: OnEncoderFailure
   /** milliseconds since 1970 */
   readonly now: () => number
-  readonly newId: () => string
+  /** @param key name of the API key that asks */
+  readonly newId: (key: string) => string
   readonly explorer?: Explorer
   readonly online?: OnlineLearner
 }
 
 /** Who asks, as far as routing cares. */
 export interface Caller {
+  /** of its API key */
+  readonly name?: string
   /** the routers its key may use; any, where absent */
   readonly routers?: ReadonlySet<string>
 }
@@ -67,7 +70,7 @@ export function createDecider(options: DeciderOptions): Decider {
       target.threshold === undefined || asked.threshold !== undefined
         ? asked
         : { ...asked, threshold: target.threshold }
-    const id = newId()
+    const id = newId(caller.name ?? '')
     const { live } = chooseArm(target, request.session_id ?? id)
     for (const arm of target.arms) arm.live.acquire()
     for (const shadow of target.shadows) shadow.acquire()

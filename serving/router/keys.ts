@@ -7,6 +7,8 @@ import type { Caller } from './decider.ts'
 export interface KeyHolder extends Caller {
   readonly name: string
   readonly ratePerMinute?: number
+  /** `any`: may give feedback on decisions of other keys */
+  readonly feedback?: 'own' | 'any'
 }
 
 /** Who asks where no keys are asked for. */
@@ -24,6 +26,7 @@ export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
     holder: {
       name: key.name,
       ...(key.routers ? { routers: new Set(key.routers) } : {}),
+      ...(key.feedback ? { feedback: key.feedback } : {}),
       ...(key.rate_per_minute === undefined ? {} : { ratePerMinute: key.rate_per_minute }),
     },
   }))

@@ -1,4 +1,4 @@
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { type CloseStack, openOrClose } from '../../core/close-stack.ts'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
@@ -32,7 +32,9 @@ import { policyMetrics } from '../policy/metrics.ts'
 import { type AddedStep, policySteps } from '../policy/registry.ts'
 import { createExplorer } from '../router/choose.ts'
 import { createDecider, type Decider } from '../router/decider.ts'
+import { DecisionIds, idSecret } from '../router/decision-ids.ts'
 import { EncoderHealth } from '../router/encoder-health.ts'
+import { FeedbackGuard } from '../router/feedback-guard.ts'
 import { createFleet, type Fleet } from '../router/fleet.ts'
 import { createKeyRing, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { OnlineLearner } from '../router/learner.ts'
@@ -90,6 +92,10 @@ export interface Services {
   readonly log: LogWriter | undefined
   /** where feedback goes: a store of its own, else the log */
   readonly feedback: FeedbackStore | undefined
+  /** says whether a key may rate a decision */
+  readonly feedbackGuard: FeedbackGuard
+  /** makes the ids of decisions and requests, and knows whose they are */
+  readonly ids: DecisionIds
   readonly alarms: AlarmWatcher | undefined
   readonly online: OnlineLearner | undefined
   readonly metrics: Metrics
@@ -170,6 +176,12 @@ async function openAll(
       : undefined
   const ofBundles = audit && bundleAudit(audit, onWarning)
   await ofBundles?.started(loaded.routers)
+  const ids = new DecisionIds({
+    secret: await idSecret(options.environment ?? process.env, config.log?.folder, config.store),
+    now,
+    newId: options.newId,
+    log: config.log?.folder,
+  })
   const observers = [...(options.observers ?? []), metrics.observe]
   const servedObservers = [...(options.servedObservers ?? [])]
   let feedback: FeedbackStore | undefined
@@ -185,6 +197,7 @@ async function openAll(
     ? new AlarmWatcher({
         config: config.alarms,
         allowHosts: config.gateway?.allow_hosts,
+        keys: config.keys?.length,
         fleet,
         now,
         onWarning,
@@ -211,7 +224,7 @@ async function openAll(
       onWarning(`the encoder of ${router} failed`, error)
     },
     now,
-    newId: options.newId ?? randomUUID,
+    newId: (key) => ids.next(key),
     ...definedOnly({ explorer: exploration && createExplorer(exploration), online }),
   })
   const draws = exploration !== undefined
@@ -237,7 +250,9 @@ async function openAll(
     ratePerMinute: config.rate_per_minute,
     keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
     log,
+    ids,
     feedback,
+    feedbackGuard: new FeedbackGuard(ids),
     alarms,
     online,
     metrics,

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
 import type { GatewayRequest } from '../../gateway/contracts.ts'
@@ -49,14 +48,14 @@ type ChatRequest = Type.Static<typeof ChatRequest>
 
 /** `POST /v1/chat/completions`, as OpenAI's clients ask it. */
 export function addChatRoute(app: FastifyInstance, services: Services, gateway: Gateway): void {
-  const { gate, log, now } = services
+  const { gate, ids, log, now } = services
   const turns = new AnswerTurns(gate)
   app.post<{ Body: ChatRequest }>(
     '/v1/chat/completions',
     { schema: { body: ChatRequest } },
     ({ body, bodyText, caller, headers }, reply) => {
       const asked: GatewayRequest = {
-        id: randomUUID(),
+        id: ids.next(caller.name),
         body: withoutHints(body) as ChatBody,
         ...(body.weir === undefined ? { text: bodyText } : {}),
         caller,

@@ -22,8 +22,9 @@ export function addFeedbackRoute(app: FastifyInstance, services: Services): void
         })
       }
       const record = feedbackRecord(request.body, now())
+      await services.feedbackGuard.check(request.body, request.caller)
       await feedback.record(record)
-      alarms?.feedback(record)
+      alarms?.feedback(record, request.caller.name)
       online?.feedback(record)
       metrics.feedback()
       return { object: 'routing.feedback' as const, decision_id: request.body.decision_id }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
 import type { Gateway, OnCancel } from '../../gateway/gateway.ts'
@@ -19,7 +18,7 @@ export function addPassedRoute(
   gateway: Gateway,
   endpoint: Exclude<Endpoint, 'chat'>,
 ): void {
-  const { gate, now } = services
+  const { gate, ids, now } = services
   app.post<{ Body: PassedBody }>(
     `/v1/${endpoint}`,
     { schema: { body: PassedRequest } },
@@ -28,7 +27,7 @@ export function addPassedRoute(
       gate.inFlight++
       try {
         const asked = {
-          id: randomUUID(),
+          id: ids.next(caller.name),
           body: { ...body, messages: services.policies ? passedTurns(body) : [] },
           passed: body,
           caller,
