@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { WeirError } from './errors.ts'
 
 /** Largest request body, in bytes: a prompt of a million characters fits, ten megabytes do not. */
@@ -7,16 +8,32 @@ export const BODY_LIMIT = 8 * 1024 * 1024
 export const DEPTH_LIMIT = 64
 
 /**
+ * Most keys, objects and lists in a body. They cost a hundred times what their bytes do: a body of nothing
+ * else would take seconds to parse.
+ */
+export const PARTS_LIMIT = 100_000
+/** What an item of a list, or a further key, adds to that: a list of 800,000 numbers fits. */
+const ITEM_PART = 1 / 8
+
+/** A body's text. @throws request_invalid where it is not UTF-8, since a replaced character is another prompt */
+export function decodeBody(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString()
+  throw new WeirError('request_invalid', { where: 'body', expected: 'UTF-8', got: 'other bytes' })
+}
+
+/**
  * Parses a body. What the schema does not name is refused later, so a key like `__proto__` never
  * reaches anything that merges objects.
  *
- * @throws request_invalid, too_deep
+ * @throws request_invalid, too_deep, too_many_parts
  */
 export function parseJsonBody(text: string): unknown {
   if (text === '') {
     throw new WeirError('request_invalid', { where: 'body', expected: 'JSON', got: 'nothing' })
   }
-  if (!nestedWithin(text, DEPTH_LIMIT)) throw new WeirError('too_deep', { limit: DEPTH_LIMIT })
+  const { depth, parts } = jsonShape(text, DEPTH_LIMIT, PARTS_LIMIT)
+  if (depth > DEPTH_LIMIT) throw new WeirError('too_deep', { limit: DEPTH_LIMIT })
+  if (parts > PARTS_LIMIT) throw new WeirError('too_many_parts', { limit: PARTS_LIMIT })
   try {
     return JSON.parse(text)
   } catch (cause) {
@@ -27,29 +44,45 @@ export function parseJsonBody(text: string): unknown {
 }
 
 /** Whether brackets nest at most so deep; strings are jumped over. */
-export function nestedWithin(text: string, limit: number): boolean {
+export const nestedWithin = (text: string, limit: number): boolean =>
+  jsonShape(text, limit, Number.POSITIVE_INFINITY).depth <= limit
+
+/** How deep brackets nest, and how many keys, objects and lists there are; stops past either limit. */
+function jsonShape(
+  text: string,
+  depthLimit: number,
+  partsLimit: number,
+): { readonly depth: number; readonly parts: number } {
   let depth = 0
-  for (let i = 0; i < text.length; i++) {
+  let deepest = 0
+  let parts = 0
+  for (let i = 0; i < text.length && deepest <= depthLimit && parts <= partsLimit; i++) {
     const code = text.charCodeAt(i)
     if (code === 0x22) {
       i = stringEnd(text, i)
     } else if (code === 0x5b || code === 0x7b) {
-      if (++depth > limit) return false
+      parts++
+      if (++depth > deepest) deepest = depth
     } else if (code === 0x5d || code === 0x7d) {
       depth--
+    } else if (code === 0x3a) {
+      parts++
+    } else if (code === 0x2c) {
+      parts += ITEM_PART
     }
   }
-  return true
+  return { depth: deepest, parts }
 }
 
 /** Index of the quote that ends the string which begins at `start`, or of the text's end. */
 export function stringEnd(text: string, start: number): number {
-  let end = start
-  for (;;) {
-    end = text.indexOf('"', end + 1)
-    if (end < 0) return text.length
-    let slashes = 0
-    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++
-    if (slashes % 2 === 0) return end
+  const end = text.indexOf('"', start + 1)
+  if (end < 0) return text.length
+  if (text.charCodeAt(end - 1) !== 0x5c) return end
+  for (let i = start + 1; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 0x22) return i
+    if (code === 0x5c) i++
   }
+  return text.length
 }

@@ -130,7 +130,7 @@ export interface SegmentWriter {
 const RETRY_MS = 1000
 const WRITE_AT = 1 << 18
 
-/** Opens the first segment. @throws what the disk says */
+/** Opens the first segment and writes its header. @throws file_unwritable */
 export async function openSegments(options: SegmentWriterOptions): Promise<SegmentWriter> {
   const {
     folder,
@@ -140,7 +140,6 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
     bufferLimit = 32 << 20,
   } = options
   const openFile = options.openFile ?? ((path: string) => open(path, 'ax'))
-  await mkdir(folder, { recursive: true })
 
   let file: Pick<FileHandle, 'write' | 'datasync' | 'close'>
   let written = 0
@@ -244,7 +243,18 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
     timer.unref()
   }
 
-  await openSegment()
+  try {
+    await mkdir(folder, { recursive: true })
+    await openSegment()
+    // a full disk is known now, not with the first line
+    await writeRest()
+  } catch (cause) {
+    throw new WeirError(
+      'file_unwritable',
+      { path: folder, reason: (cause as Error).message },
+      { cause },
+    )
+  }
   return {
     append(line) {
       if (failure && waitingBytes > bufferLimit) {

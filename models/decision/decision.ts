@@ -1,19 +1,25 @@
 import Type from 'typebox'
-import { ChatMessage } from './messages.ts'
+import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from './messages.ts'
 
 /** The body of `POST /route`, and what an in-process caller passes. Exactly one of prompt and messages. */
 export const RouteRequest = Type.Object(
   {
     prompt: Type.Optional(Type.String()),
-    messages: Type.Optional(Type.Array(ChatMessage, { minItems: 1 })),
+    messages: Type.Optional(Type.Array(ChatMessage, { minItems: 1, maxItems: MESSAGES_LIMIT })),
     system: Type.Optional(Type.String()),
-    tools: Type.Optional(Type.Array(Type.Record(Type.String(), Type.Unknown()))),
+    tools: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), { maxItems: LIST_LIMIT }),
+    ),
     router: Type.Optional(Type.String()),
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-    models: Type.Optional(Type.Array(Type.String(), { minItems: 1, description: 'allow-list' })),
+    models: Type.Optional(
+      Type.Array(Type.String(), { minItems: 1, maxItems: LIST_LIMIT, description: 'allow-list' }),
+    ),
     session_id: Type.Optional(Type.String()),
     previous_model: Type.Optional(Type.String()),
-    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    metadata: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), { maxProperties: LIST_LIMIT }),
+    ),
     explain: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },

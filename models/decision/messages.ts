@@ -1,12 +1,19 @@
 import Type from 'typebox'
 
+/** Most parts of a message, tools, models of an allow-list and keys of metadata in one request. */
+export const LIST_LIMIT = 1000
+/** Most messages of one request. */
+export const MESSAGES_LIMIT = 10_000
+
 /** One chat message, as OpenAI clients send it; content parts other than text carry no text to route on. */
 export const ChatMessage = Type.Object({
   role: Type.String({ minLength: 1 }),
   content: Type.Union([
     Type.String(),
     Type.Null(),
-    Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) })),
+    Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) }), {
+      maxItems: LIST_LIMIT,
+    }),
   ]),
 })
 export type ChatMessage = Type.Static<typeof ChatMessage>

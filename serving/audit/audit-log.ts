@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
+import { WeirError } from '../../core/errors.ts'
 import { withLock } from '../../core/lock.ts'
-import { appendLine } from '../../core/segments.ts'
+import { appendLine, makeFolder } from '../../core/segments.ts'
 import { AUDIT_FILE } from '../../records/log-reader.ts'
 
 export interface AuditLogOptions {
@@ -28,7 +29,7 @@ const SAME_MS = 60_000
 const LOCK_DEADLINE_MS = 10_000
 
 export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promise<AuditLog> {
-  await mkdir(folder, { recursive: true })
+  makeFolder(folder)
   const path = join(folder, AUDIT_FILE)
   const append = async (event: AuditEvent): Promise<void> => {
     const text = await readFile(path, 'utf8').catch(absent)
@@ -50,7 +51,18 @@ export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promi
   }
   return {
     path,
-    record: (event) => withLock(path, { deadlineMs: LOCK_DEADLINE_MS }, () => append(event)),
+    async record(event) {
+      try {
+        await withLock(path, { deadlineMs: LOCK_DEADLINE_MS }, () => append(event))
+      } catch (cause) {
+        if (cause instanceof WeirError || !(cause as NodeJS.ErrnoException).code) throw cause
+        throw new WeirError(
+          'file_unwritable',
+          { path, reason: (cause as Error).message },
+          { cause },
+        )
+      }
+    },
   }
 }
 

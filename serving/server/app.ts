@@ -5,9 +5,10 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
-import { BODY_LIMIT, parseJsonBody } from '../../core/json-body.ts'
+import { BODY_LIMIT, decodeBody, parseJsonBody } from '../../core/json-body.ts'
 import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-body.ts'
-import { ANYONE, type KeyHolder } from '../router/keys.ts'
+import { ANYONE, type KeyHolder, type KeyRing } from '../router/keys.ts'
+import { RateLimit } from '../state/rate-limit.ts'
 import { docsPage, openApiDocument } from './openapi.ts'
 import { addBatchRoute } from './routes/batch.ts'
 import { addChatRoute } from './routes/chat.ts'
@@ -22,6 +23,9 @@ import { compileValidator } from './validator.ts'
 const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
 /** Paths whose answers are written past fastify's reply. */
 const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
+
+/** Requests without a key that is known, from one address to one process, before they are told to wait. */
+export const WRONG_KEYS_PER_MINUTE = 60
 
 /** The HTTP application, not yet listening; tests call it through `inject()`. */
 export function buildApp(services: Services): FastifyInstance {
@@ -51,6 +55,15 @@ export function buildApp(services: Services): FastifyInstance {
 export function addEndpoints(app: FastifyInstance, services: Services): void {
   const { gate, keys, rateLimit, ratePerMinute } = services
   app.decorateRequest('caller', null as unknown as KeyHolder)
+  const wrongKeys = new RateLimit()
+  const holderOf = (ring: KeyRing, { headers, ip }: FastifyRequest): KeyHolder => {
+    try {
+      return ring.holder(headers.authorization)
+    } catch (error) {
+      wrongKeys.take(ip, WRONG_KEYS_PER_MINUTE)
+      throw error
+    }
+  }
   // callback style: a promise per request costs more than all of this
   app.addHook('onRequest', (request, reply, done) => {
     let waiting: Promise<void> | undefined
@@ -58,7 +71,7 @@ export function addEndpoints(app: FastifyInstance, services: Services): void {
       request.caller = ANYONE
       const path = request.routeOptions.url?.slice(app.prefix.length)
       if (path !== undefined && !OPEN_PATHS.has(path)) {
-        if (keys) request.caller = keys.holder(request.headers.authorization)
+        if (keys) request.caller = holderOf(keys, request)
         if (request.method === 'POST') {
           gate.check()
           const limit = request.caller.ratePerMinute ?? ratePerMinute
@@ -138,11 +151,11 @@ export function addConventions(app: FastifyInstance, services: BareServices): vo
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     'application/json',
-    { parseAs: 'string', bodyLimit: BODY_LIMIT },
+    { parseAs: 'buffer', bodyLimit: BODY_LIMIT },
     (request, body, done) => {
       try {
-        request.bodyText = body as string
-        done(null, parseJsonBody(body as string))
+        request.bodyText = decodeBody(body as Buffer)
+        done(null, parseJsonBody(request.bodyText))
       } catch (error) {
         done(error as Error)
       }

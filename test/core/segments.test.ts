@@ -1,4 +1,5 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -55,4 +56,12 @@ it('makeFolder says where it could not make one', () => {
   writeFileSync(join(folder, 'a'), '')
   makeFolder(join(folder, 'b/c'))
   expect(() => makeFolder(join(folder, 'a/b'))).toThrow(/could not write .*a\/b/)
+})
+
+it('tells of a folder that cannot be written, and of a full disk, as the first segment is opened', async () => {
+  const begin = () => ({ name: 'a.jsonl', header: '{}' })
+  const inFile = openSegments({ folder: `${import.meta.filename}/log`, begin })
+  await expect(inFile).rejects.toMatchObject({ code: 'file_unwritable', exitCode: 1 })
+  const full = openSegments({ folder: tmpdir(), begin, openFile: () => open('/dev/full', 'a') })
+  await expect(full).rejects.toMatchObject({ code: 'file_unwritable' })
 })

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../../core/errors.ts'
-import { firstFault } from '../../../core/schema-fault.ts'
+import { findFault } from '../../../core/schema-fault.ts'
 import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
 import { ErrorBody, errorAnswer, requestFacts } from '../../gateway/error-body.ts'
 import type { Services } from '../services.ts'
@@ -63,7 +63,7 @@ export function addBatchRoute(app: FastifyInstance, services: Services): void {
 
 function checkItem(item: unknown, index: number): RouteRequest | WeirError {
   if (itemCheck.Check(item)) return item
-  const { field, expected, got } = firstFault(itemCheck.Errors(item), item)
+  const { field, expected, got } = findFault(RouteRequest, item)
   const where = field ? `requests.${index}.${field}` : `requests.${index}`
   return new WeirError('request_invalid', { where, expected, got }, { param: where })
 }

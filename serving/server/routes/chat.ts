@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
+import { LIST_LIMIT, MESSAGES_LIMIT } from '../../../models/decision/messages.ts'
 import type { GatewayRequest } from '../../gateway/contracts.ts'
 import type { Gateway, OnCancel, Outcome } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'
@@ -14,10 +15,14 @@ const RequestHints = Type.Object(
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
     session_id: Type.Optional(Type.String()),
     previous_model: Type.Optional(Type.String()),
-    models: Type.Optional(Type.Array(Type.String(), { minItems: 1, description: 'allow-list' })),
+    models: Type.Optional(
+      Type.Array(Type.String(), { minItems: 1, maxItems: LIST_LIMIT, description: 'allow-list' }),
+    ),
     deadline_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 2_147_483_647 })),
     max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
-    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    metadata: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), { maxProperties: LIST_LIMIT }),
+    ),
     explain: Type.Optional(
       Type.Boolean({ description: 'say in x-weir-steps what each step of the policy said' }),
     ),
@@ -35,11 +40,13 @@ export const ChatRequest = Type.Object({
         Type.Union([
           Type.String(),
           Type.Null(),
-          Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) })),
+          Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) }), {
+            maxItems: LIST_LIMIT,
+          }),
         ]),
       ),
     }),
-    { minItems: 1 },
+    { minItems: 1, maxItems: MESSAGES_LIMIT },
   ),
   stream: Type.Optional(Type.Boolean()),
   weir: Type.Optional(RequestHints),

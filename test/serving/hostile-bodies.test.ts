@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { BODY_LIMIT } from '../../core/json-body.ts'
+import { keyHash } from '../../serving/router/keys.ts'
+import { WRONG_KEYS_PER_MINUTE } from '../../serving/server/app.ts'
+import { type SampleApp, sampleApp } from './sample-app.ts'
+
+let sample: SampleApp
+beforeAll(async () => {
+  sample = await sampleApp()
+})
+afterAll(() => sample.close())
+
+/** `head`, as often `piece` as fits into a body, `tail`. */
+const filled = (head: string, piece: (i: number) => string, tail: string): string => {
+  const parts: string[] = []
+  let length = head.length + tail.length
+  for (let i = 0; ; i++) {
+    const next = piece(i)
+    length += next.length + 1
+    if (length > BODY_LIMIT) break
+    parts.push(next)
+  }
+  return `${head}${parts.join(',')}${tail}`
+}
+
+const BODIES: Readonly<Record<string, () => string>> = {
+  'numbers for messages': () => filled('{"messages":[', () => '0', ']}'),
+  'messages with one wrong at the end': () =>
+    filled('{"messages":[', () => '{"role":"u","content":"x"}', ',{"role":1}]}'),
+  'parts with one wrong at the end': () =>
+    filled('{"messages":[{"role":"u","content":[', () => '{"type":""}', ',{}]}]}'),
+  'lists in lists': () => filled('{"tools":[', () => '[]', ']}'),
+  'metadata keys': () => filled('{"prompt":"x","metadata":{', (i) => `"k${i}":0`, '}}'),
+  'unknown keys': () => filled('{', (i) => `"k${i}":0`, '}'),
+  'one key again and again': () => filled('{', () => '"prompt":"x"', '}'),
+  'short strings': () => filled('{"models":[', () => '""', ']}'),
+  'unicode escapes': () => `{"prompt":"${'\\u0041'.repeat(1_390_000)}"}`,
+  backslashes: () => `{"prompt":"${'\\\\'.repeat(4_190_000)}"}`,
+  quotes: () => `{"prompt":"${'\\"'.repeat(4_190_000)}"}`,
+  'one long number': () => `{"threshold":${'1'.repeat(8_300_000)}}`,
+  'unknown keys, as many as may be': () =>
+    `{"prompt":"${'x'.repeat(8_000_000 - 900_000)}",${Array.from({ length: 88_000 }, (_, i) => `"${i}":0`).join()}}`,
+  'deep nesting': () => `{"prompt":${'['.repeat(8_300_000)}`,
+}
+
+test.each(Object.entries(BODIES))('8 MB of %s are refused at once', async (_, make) => {
+  const payload = make()
+  expect(payload.length).toBeGreaterThan(BODY_LIMIT * 0.92)
+  const ask = async (): Promise<number> => {
+    const before = process.cpuUsage()
+    const { statusCode } = await sample.app.inject({
+      method: 'POST',
+      url: '/route',
+      headers: { 'content-type': 'application/json' },
+      payload,
+    })
+    const { user, system } = process.cpuUsage(before)
+    expect(statusCode).toBeGreaterThanOrEqual(400)
+    expect(statusCode).toBeLessThan(500)
+    return (user + system) / 1000
+  }
+  // the least of three: a busy machine adds time to any one
+  const spent = Math.min(await ask(), await ask(), await ask())
+  expect(spent).toBeLessThan(150)
+})
+
+test('a body that is not UTF-8 is refused, not read as another one', async () => {
+  const payload = Buffer.concat([
+    Buffer.from('{"prompt":"a'),
+    Buffer.from([0xff, 0xc3]),
+    Buffer.from('b"}'),
+  ])
+  const headers = { 'content-type': 'application/json' }
+  const answer = await sample.app.inject({ method: 'POST', url: '/route', headers, payload })
+  expect(answer.statusCode).toBe(400)
+  expect(answer.json().error.message).toBe('body: expected UTF-8, got other bytes')
+})
+
+test('a fault is still told by its field', async () => {
+  const faultOf = async (payload: object): Promise<string> =>
+    (await sample.app.inject({ method: 'POST', url: '/route', payload })).json().error.message
+  const sound = { role: 'user', content: 'x' }
+  expect(await faultOf({ messages: [sound, { role: 'user', content: [{ type: 1 }] }] })).toBe(
+    'messages.1.content.0.type: expected string, got 1',
+  )
+  expect(await faultOf({ messages: [sound, { content: 'x' }] })).toBe(
+    'messages.1.role: expected a value, got nothing',
+  )
+  expect(await faultOf({ prompt: 'x', colour: 1 })).toBe('colour: expected no such field, got 1')
+})
+
+test('wrong keys from one address are told to wait; the right one is served', async () => {
+  const keyed = await sampleApp({
+    config: () => ({ keys: [{ name: 'k', sha256: keyHash('right') }] }),
+  })
+  try {
+    const ask = (key: string, remoteAddress: string) =>
+      keyed.app.inject({
+        method: 'POST',
+        url: '/route',
+        remoteAddress,
+        headers: { authorization: `Bearer ${key}` },
+        payload: { prompt: 'x' },
+      })
+    for (let i = 0; i < WRONG_KEYS_PER_MINUTE; i++) {
+      expect((await ask(`wrong${i}`, '10.0.0.1')).statusCode).toBe(401)
+    }
+    const late = await ask('wrong', '10.0.0.1')
+    expect([late.statusCode, late.headers['retry-after']]).toEqual([429, expect.any(String)])
+    expect((await ask('wrong', '10.0.0.2')).statusCode).toBe(401)
+    expect((await ask('right', '10.0.0.1')).statusCode).toBe(200)
+  } finally {
+    await keyed.close()
+  }
+})
