@@ -22,13 +22,13 @@ const OPTIONS = optionTable({
   targetTable: {
     flag: '--target-table',
     schema: Switch,
-    help: 'print the whole menu of shares, dollars and loss bounds; writes no version',
+    help: 'print a table of thresholds with their shares, dollars and loss bounds; write no version',
     section: TARGETS.budget.section,
   },
   report: {
     flag: '--report <file>',
     schema: Text,
-    help: 'with --target-table: also write the menu as an HTML page',
+    help: 'with --target-table: also write the table as an HTML page',
   },
   confidence,
   method: METHOD_OPTION,

@@ -31,9 +31,9 @@ export const opeCommand = defineCommand({
   description: 'estimate what a router would have earned on logged traffic that another one served',
   arguments: [['<log>', 'decision log with feedback: a folder of segments, or one segment']],
   options: OPTIONS,
-  notes: `The log must have been served with exploration or a split (propensities below 1). Another router than
-the one that served also needs the prompts in the log (weir serve --log-text full); another threshold of
-the same router does not.`,
+  notes: `The log must come from a server with exploration or a split (propensities below 1). To value
+a router other than the one that served, the log must also hold the prompts (weir serve --log-text full).
+Another threshold of the same router needs no prompts.`,
   examples: ['weir ope logs --policy bundles/next@0.62'],
   run,
 })

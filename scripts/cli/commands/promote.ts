@@ -53,14 +53,14 @@ const OPTIONS = optionTable({
 /** `weir promote <candidate> --over <serving>`: one stage further, once every gate lets it through. */
 export const promoteCommand = defineCommand({
   name: 'promote',
-  description: 'take a new bundle to shadow, canary and all, each behind the same gates',
+  description: 'move a new bundle to the next stage (shadow, canary, all) if it passes the gates',
   arguments: [
     ['<candidate>', 'the new bundle, trained under the same --name into another --out folder'],
   ],
   options: OPTIONS,
   notes: `Gates: the same name and pair, the same certified promise, an ONNX graph that agrees with the folded
 head, golden prompts, and a net value over the serving router whose 95% interval is above 0. A server
-with --watch follows.`,
+that runs with --watch loads the promoted bundle.`,
   examples: ['weir promote next/demo --over bundles/demo --log logs --golden golden.jsonl'],
   run,
 })

@@ -18,7 +18,7 @@ const OPTIONS = optionTable({
 export const dataFetchCommand = defineCommand({
   name: 'fetch',
   description:
-    'download a public dataset into the cache, resumed and checked; lists them without a name',
+    'download a public dataset into the cache, checked and resumable; without a name, list them',
   arguments: [['[set]', 'an id, or hf://datasets/owner/name[@revision][/path]']],
   options: OPTIONS,
   notes: 'The token in HF_TOKEN is sent where it is set.',

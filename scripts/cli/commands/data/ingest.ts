@@ -20,7 +20,8 @@ const OPTIONS = optionTable({
 /** `weir data ingest <logs...> --out <folder>` */
 export const dataIngestCommand = defineCommand({
   name: 'ingest',
-  description: 'read logs into a dataset folder: checked, split, nothing dropped silently',
+  description:
+    'read logs into a dataset folder: check every row, report what is refused, split the prompts',
   arguments: [
     [
       '<logs...>',
