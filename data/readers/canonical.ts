@@ -79,10 +79,11 @@ export function readPreference(record: RawRecord, origin: RowOrigin): LogRow | R
   }
 }
 
-function readOutcome(
+/** An outcome row of `prompt` and `scores`, checked field by field; for readers of other layouts too. */
+export function readOutcome(
   record: RawRecord,
   origin: RowOrigin,
-  range: ScoreRange | undefined,
+  range?: ScoreRange,
 ): LogRow | Reject {
   const base = readBase(record, origin)
   if ('kind' in base) return base
