@@ -10,13 +10,17 @@ export const RouteRequest = Type.Object(
     tools: Type.Optional(
       Type.Array(Type.Record(Type.String(), Type.Unknown()), { maxItems: LIST_LIMIT }),
     ),
-    router: Type.Optional(Type.String()),
+    router: Type.Optional(Type.String({ maxLength: 200 })),
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
     models: Type.Optional(
-      Type.Array(Type.String(), { minItems: 1, maxItems: LIST_LIMIT, description: 'allow-list' }),
+      Type.Array(Type.String({ maxLength: 200 }), {
+        minItems: 1,
+        maxItems: LIST_LIMIT,
+        description: 'allow-list',
+      }),
     ),
-    session_id: Type.Optional(Type.String()),
-    previous_model: Type.Optional(Type.String()),
+    session_id: Type.Optional(Type.String({ maxLength: 1000 })),
+    previous_model: Type.Optional(Type.String({ maxLength: 200 })),
     metadata: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), { maxProperties: LIST_LIMIT }),
     ),

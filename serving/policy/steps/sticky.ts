@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { LruMap } from '../../../core/bounded-map.ts'
+import { promptHash } from '../../../core/hash.ts'
 import type { Decision } from '../../../models/decision/decision.ts'
 import type { GatewayRequest, StepName } from '../../gateway/contracts.ts'
 import { closed } from '../file.ts'
@@ -59,6 +60,6 @@ export const sticky: PolicyRow<typeof Sticky> = {
   },
 }
 
-/** A session belongs to one key: another key's of the same name is another. */
+/** A session belongs to one key: another key's of the same name is another. Of one size, however long the id. */
 const sessionKey = ({ caller, hints }: GatewayRequest): string =>
-  JSON.stringify([caller.name, hints.session_id])
+  promptHash(JSON.stringify([caller.name, hints.session_id]))

@@ -13,10 +13,14 @@ import type { Services } from '../services.ts'
 const RequestHints = Type.Object(
   {
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-    session_id: Type.Optional(Type.String()),
-    previous_model: Type.Optional(Type.String()),
+    session_id: Type.Optional(Type.String({ maxLength: 1000 })),
+    previous_model: Type.Optional(Type.String({ maxLength: 200 })),
     models: Type.Optional(
-      Type.Array(Type.String(), { minItems: 1, maxItems: LIST_LIMIT, description: 'allow-list' }),
+      Type.Array(Type.String({ maxLength: 200 }), {
+        minItems: 1,
+        maxItems: LIST_LIMIT,
+        description: 'allow-list',
+      }),
     ),
     deadline_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 2_147_483_647 })),
     max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
@@ -32,7 +36,7 @@ const RequestHints = Type.Object(
 
 /** What must be right to be routed; all else is the upstream's to judge and passes untouched. */
 export const ChatRequest = Type.Object({
-  model: Type.String({ minLength: 1 }),
+  model: Type.String({ minLength: 1, maxLength: 200 }),
   messages: Type.Array(
     Type.Object({
       role: Type.String({ minLength: 1 }),

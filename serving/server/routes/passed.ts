@@ -7,7 +7,7 @@ import type { Endpoint, PassedBody } from '../../upstreams/upstream.ts'
 import type { Services } from '../services.ts'
 
 export const PassedRequest = Type.Object({
-  model: Type.String({ minLength: 1 }),
+  model: Type.String({ minLength: 1, maxLength: 200 }),
   stream: Type.Optional(Type.Boolean()),
 })
 
