@@ -1,4 +1,5 @@
 /** A server from code. */
+export type { AddedStep } from './policy/registry.ts'
 export type { ServeConfig } from './server/config.ts'
 export { type RunningServer, type RunOptions, runServer } from './server/run-server.ts'
 export type { ServiceOptions } from './server/services.ts'

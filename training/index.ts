@@ -1,5 +1,7 @@
 /** From datasets to bundles: train, calibrate, evaluate. */
 export type { CalibrateResult } from './calibrate/calibrate.ts'
+export type { Method } from './calibrate/method.ts'
+export { registerMethod } from './calibrate/methods/registry.ts'
 export type { Target } from './calibrate/target.ts'
 export type { Evaluation, FrontierReports } from './evaluate/evaluate.ts'
 export type { EvaluationReport } from './evaluate/report/report.ts'
