@@ -5,3 +5,4 @@ export { type RunningServer, type RunOptions, runServer } from './server/run-ser
 export type { ServiceOptions } from './server/services.ts'
 export type { StrategyKind } from './strategies/settings.ts'
 export { registerStrategy } from './strategies/strategies.ts'
+export { defineUpstreamKind, type UpstreamContext, type UpstreamKind } from './upstreams/kinds.ts'

@@ -43,6 +43,7 @@ import { LoadGate } from '../state/load-gate.ts'
 import type { PrimaryChannel } from '../state/primary-channel.ts'
 import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
 import { createStrategies } from '../strategies/strategies.ts'
+import type { UpstreamKind } from '../upstreams/kinds.ts'
 import {
   DEFAULT_DEADLINE_MS,
   DEFAULT_MAX_IN_FLIGHT,
@@ -71,6 +72,8 @@ export interface ServiceOptions {
   readonly makeEncoder?: (name: string) => Promise<Encoder>
   /** policy steps beside Weir's own */
   readonly policySteps?: readonly AddedStep[]
+  /** further kinds of upstream that `gateway.upstreams` may name */
+  readonly upstreamKinds?: readonly UpstreamKind[]
   /** told of policies as they are loaded, and asked whether they may be */
   readonly policyHooks?: PolicyHooks
   /** who runs the server: what is loaded is then audited beside the decision log */
@@ -349,6 +352,7 @@ async function openChats(
     budgets,
     ...(policies ? { policy: () => policies } : {}),
     strategies: createStrategies(),
+    upstreamKinds: options.upstreamKinds,
     now,
     seed: randomInt(2 ** 31),
   })

@@ -6,7 +6,7 @@ import {
   registerStrategy,
   STRATEGIES,
 } from '../../../serving/strategies/strategies.ts'
-import { describeStrategyContract, type StrategyCase } from './strategy-contract.ts'
+import { describeStrategyContract, type StrategyCase } from '../../../testing/strategy-contract.ts'
 
 const rowOf = (kind: string): StrategyKind => STRATEGIES.find((row) => row.kind === kind)!
 const cascade = rowOf('cascade')

@@ -6,7 +6,7 @@ import {
   UPSTREAM_KINDS,
   type UpstreamKind,
 } from '../../../serving/upstreams/kinds.ts'
-import { describeUpstreamContract, type UpstreamCase } from './upstream-contract.ts'
+import { describeUpstreamContract, type UpstreamCase } from '../../../testing/upstream-contract.ts'
 
 const rowOf = (kind: string): UpstreamKind => UPSTREAM_KINDS.find((row) => row.kind === kind)!
 const json = (response: ServerResponse, body: object): void => {

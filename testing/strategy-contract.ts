@@ -1,20 +1,20 @@
 import { describe, expect, it } from 'vitest'
-import { WeirError } from '../../../core/errors.ts'
+import { WeirError } from '../core/errors.ts'
 import {
   type Answer,
   type GatewayRequest,
   type StrategyCall,
   type Target,
   Trail,
-} from '../../../serving/gateway/contracts.ts'
-import { ModelAsker } from '../../../serving/strategies/ask-model.ts'
+} from '../serving/gateway/contracts.ts'
+import { ModelAsker } from '../serving/strategies/ask-model.ts'
 import type {
   SettingsFinder,
   StrategyKind,
   StrategySettings,
-} from '../../../serving/strategies/settings.ts'
-import { UpstreamError } from '../../../serving/upstreams/failure.ts'
-import type { ChatBody, PassedBody } from '../../../serving/upstreams/upstream.ts'
+} from '../serving/strategies/settings.ts'
+import { UpstreamError } from '../serving/upstreams/failure.ts'
+import type { ChatBody, PassedBody } from '../serving/upstreams/upstream.ts'
 
 export interface StrategyCase {
   readonly row: StrategyKind

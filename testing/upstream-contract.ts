@@ -1,20 +1,16 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { WeirError } from '../../../core/errors.ts'
-import { Cancellation } from '../../../serving/upstreams/cancellation.ts'
-import { UpstreamError } from '../../../serving/upstreams/failure.ts'
-import {
-  openUpstream,
-  type UpstreamConfig,
-  type UpstreamKind,
-} from '../../../serving/upstreams/kinds.ts'
+import { WeirError } from '../core/errors.ts'
+import { Cancellation } from '../serving/upstreams/cancellation.ts'
+import { UpstreamError } from '../serving/upstreams/failure.ts'
+import { openUpstream, type UpstreamConfig, type UpstreamKind } from '../serving/upstreams/kinds.ts'
 import type {
   ChatBody,
   CompleteAnswer,
   StreamAnswer,
   Upstream,
-} from '../../../serving/upstreams/upstream.ts'
+} from '../serving/upstreams/upstream.ts'
 
 export interface UpstreamCase {
   readonly row: UpstreamKind
