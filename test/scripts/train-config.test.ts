@@ -79,7 +79,7 @@ judge_weights: {gpt-4: 0.5}
       /train\.yaml:3: seed: expected integer, got "soon"/,
     ],
     ['a list', '- router', /train\.yaml:1: expected/],
-    ['what is no YAML', 'router: [', /train\.yaml:1: expected YAML or JSON/],
+    ['what is no YAML', 'router: [', /train\.yaml:1: expected a training config in YAML or JSON/],
   ])('refuses %s, with the line', async (_, text, message) => {
     await expect(readTrainConfig(await file(text))).rejects.toMatchObject({
       code: 'config_invalid',

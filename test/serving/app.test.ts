@@ -33,7 +33,7 @@ describe('POST /route', () => {
     expect([...decisionCheck.Errors(body)]).toEqual([])
     expect(body.model).toBe('big')
     expect(body.fallback_reason).toBeNull()
-    expect(body.id).toMatch(/^[0-9a-f-]{36}$/)
+    expect(body.id).toMatch(/^w1_[\w-]{40}$/)
   })
 
   test('gives the same win rate as the router in-process, to the last bit', async () => {

@@ -156,7 +156,7 @@ describe('checkPolicy', () => {
     expect(faulty("regex: ['", "characters: { min: 9, max: 2 }, regex: ['")).toThrow(
       /^p\.yaml:20: rules\.0\.when\.characters: expected min of at most max, got 9 and 2/,
     )
-    expect(faulty('version: 1', 'version: [')).toThrow(/^p\.yaml:\d+: expected YAML/)
+    expect(faulty('version: 1', 'version: [')).toThrow(/^p\.yaml:\d+: expected a policy in YAML/)
   })
 })
 
