@@ -1,6 +1,6 @@
 import { WeirError } from './errors.ts'
 
-/** Throws `cancelled` once the signal is aborted; encoders call it between prompts or batches. */
+/** Throws `cancelled` if the signal is aborted; encoders call it between prompts or batches. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw cancelled(signal)
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 
-/** A map of at most `limit` entries: where one too many is set, the entry goes that was not used for longest. */
+/** A map of at most `limit` entries; adding one more removes the least recently used entry. */
 export class LruMap<K extends {}, V extends {}> {
   readonly #entries: LRUCache<K, V> | undefined
 
@@ -20,9 +20,9 @@ export class LruMap<K extends {}, V extends {}> {
 
 /**
  * A map that keeps between half of `limit` and `limit` of its latest entries, for hot paths. Two generations
- * stand in for the order of use: what is asked for moves to the young one, and when that is full the old one
- * goes as a whole. It takes
- * about two thirds of the time of `LruMap` where a lookup misses and is then set.
+ * approximate the order of use: entries that are read move to the young one, and when it is full the whole
+ * old one is dropped. It takes about two thirds of the time of `LruMap` when a lookup misses and the value is
+ * then set.
  */
 export class RecentMap<K, V> {
   #young = new Map<K, V>()

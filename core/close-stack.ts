@@ -1,4 +1,4 @@
-/** Closes what was opened, newest first. Node 20 has no AsyncDisposableStack. */
+/** Closes opened resources, newest first. Node 20 has no AsyncDisposableStack. */
 export class CloseStack {
   readonly #closers: (() => unknown)[] = []
 
@@ -6,13 +6,13 @@ export class CloseStack {
     this.#closers.push(close)
   }
 
-  /** Adds the resource's own `close` and returns the resource. */
+  /** Adds the resource's `close` method and returns the resource. */
   use<T extends { close(): unknown }>(resource: T): T {
     this.add(() => resource.close())
     return resource
   }
 
-  /** Closes everything, one after the other, also where some fail. @throws the first failure */
+  /** Closes everything, one after the other, even if some fail. @throws the first failure */
   async close(): Promise<void> {
     const failures: unknown[] = []
     for (let close = this.#closers.pop(); close; close = this.#closers.pop()) {
@@ -27,17 +27,17 @@ export class CloseStack {
 }
 
 /**
- * Opens something whose parts are closed again where a later one fails to open.
+ * Opens something made of parts; if a later part fails to open, the earlier ones are closed.
  *
  * @param open adds each part it has opened to the stack
- * @throws what `open` throws, after its parts were closed
+ * @throws any error of `open`, after the opened parts were closed
  */
 export async function openOrClose<T>(open: (parts: CloseStack) => Promise<T>): Promise<T> {
   const parts = new CloseStack()
   try {
     return await open(parts)
   } catch (error) {
-    // the reason that matters is why it did not open
+    // report why opening failed, not a failure to close
     await parts.close().catch(() => {})
     throw error
   }

@@ -1,4 +1,4 @@
-/** `T` without `undefined` as a value: a property that may be undefined becomes one that may be absent. */
+/** `T` without `undefined` as a value: properties that may be undefined become optional. */
 export type Defined<T> = {
   [K in keyof T as undefined extends T[K] ? never : K]: T[K]
 } & {
@@ -6,8 +6,8 @@ export type Defined<T> = {
 }
 
 /**
- * A copy of the object without the properties whose value is undefined, in the same order. What is meant
- * for JSON or for a type with optional properties can then be written as one literal:
+ * A copy of the object without the properties whose value is undefined, in the same order. An object for JSON
+ * or for a type with optional properties can then be written as one literal:
  * `definedOnly({ id, note })` instead of `{ id, ...(note === undefined ? {} : { note }) }`.
  */
 export function definedOnly<T extends object>(value: T): Defined<T> {

@@ -1,7 +1,7 @@
 /**
- * Every error a person or a client can meet, in one table: its code, what it says, the HTTP status it
- * answers with and the exit code it ends a command with. A message states what was expected, what came
- * and where. Anything thrown that is not a WeirError is a bug and keeps its stack.
+ * All errors that users or clients can get, in one table: code, message, HTTP status and the exit code of the
+ * command. A message states what was expected, what came and where. Anything thrown that is not a WeirError
+ * is a bug and keeps its stack.
  */
 interface ErrorRow {
   /** `{name}` is filled from the parameters. */
@@ -190,12 +190,12 @@ export class WeirError extends Error {
   readonly code: ErrorCode
   readonly status: number
   readonly exitCode: number
-  /** The request field or option at fault, where there is one. */
+  /** The request field or option at fault, if there is one. */
   readonly param: string | undefined
-  /** Seconds after which trying again may help, where that is known. */
+  /** Seconds after which a retry may succeed, if known. */
   readonly retryAfter: number | undefined
 
-  /** @param options.message the whole message, where another process has filled it in already */
+  /** @param options.message the complete message, if another process has already filled it in */
   constructor(
     code: ErrorCode,
     parameters: Readonly<Record<string, unknown>> = {},

@@ -7,11 +7,11 @@ import { WeirError } from './errors.ts'
 export type Contents = string | Uint8Array | Iterable<Uint8Array>
 
 /**
- * Writes a file whole or not at all: whoever reads the path finds what was there before or all of the new
- * contents, also after a crash.
+ * Writes a file atomically: readers of the path find either the previous or all of the new contents, even
+ * after a crash.
  *
- * @param options.flush false leaves it to the system when the file reaches the disk. A power cut can then
- *   lose it: right for what can be made again.
+ * @param options.flush false lets the system decide when the file reaches the disk. A power cut can then lose
+ * it, which is acceptable for files that can be made again.
  * @throws file_unwritable
  */
 export async function writeWhole(
@@ -28,7 +28,7 @@ export async function writeWhole(
   }
 }
 
-/** Writes a file that must not be there yet, and flushes it unless told otherwise. */
+/** Writes a file that must not exist yet, and flushes it by default. */
 export async function writeNew(
   path: string,
   contents: Contents,
@@ -46,8 +46,8 @@ export async function writeNew(
 }
 
 /**
- * Has a file, a link or a folder made beside its place and renames it there. Where making it fails, nothing
- * is left; where the process is killed, `removePartials` finds what is left.
+ * Makes a file, link or folder under a temporary name beside its destination, then renames it. If making it
+ * fails, nothing is left behind; if the process is killed, `removePartials` finds the remains.
  */
 export async function renameInto<T>(
   path: string,
@@ -65,7 +65,7 @@ export async function renameInto<T>(
   }
 }
 
-/** Removes from a folder what processes that have ended left half made, under any name or under this one. */
+/** Removes partial files that ended processes left in a folder, for any name or only for the given one. */
 export async function removePartials(folder: string, name?: string): Promise<void> {
   for (const entry of await readdir(folder)) {
     const pid = /\.(\d+)\.(?:partial|old)$/.exec(entry)?.[1]
@@ -84,7 +84,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** A rename is on disk once its folder is; Windows flushes folders by itself and cannot open them. */
+/** A rename is on disk once its folder is flushed; Windows flushes folders by itself and cannot open them. */
 async function flushFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return
   let folder: FileHandle | undefined

@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 
 /**
- * Two 32-bit multiplicative hashes with MurmurHash3's final mixing: 64 bits, not for adversaries. The text's
- * UTF-16 units and bytes of ASCII hash alike. Writes low and high word to `out`.
+ * Two 32-bit multiplicative hashes with MurmurHash3's final mixing: 64 bits, not collision-resistant against
+ * adversaries. UTF-16 units and bytes of ASCII text give the same hash. Writes the low and high word to
+ * `out`.
  */
 export function hashText(text: string, seed: number, out: Uint32Array): void {
   let a = 0xdeadbeef ^ seed
@@ -39,23 +40,26 @@ function finish(a: number, b: number, out: Uint32Array): void {
   out[1] = high ^ (high >>> 16)
 }
 
-/** The hash as a number in [0, 1), 53 bits of it. */
+/** The hash as a number in [0, 1), using 53 bits. */
 export function unitInterval(hash: Uint32Array): number {
   return (hash[1]! * 0x20_0000 + (hash[0]! >>> 11)) / 2 ** 53
 }
 
-/** SHA-256 of the prompt's exact text as UTF-8, in hex: the key under which a prompt is known everywhere. */
+/** SHA-256 of the prompt's exact text as UTF-8, in hex; identifies a prompt everywhere. */
 export function promptHash(text: string): string {
   return hash('sha256', text, 'hex')
 }
 
 /**
- * Where a unit, such as a session, falls in [0, 1) for one purpose: 52 bits of a SHA-256, so always and
- * everywhere at the same place, and independent of where it falls for another purpose.
+ * Maps a unit, such as a session, to a point in [0, 1) for one purpose: 52 bits of a SHA-256, so the point is
+ * the same at all times and on all machines, and independent of the points for other purposes.
  */
 export function placeOf(purpose: string, unit: string): number {
   return Number.parseInt(promptHash(`${purpose}\n${unit}`).slice(0, 13), 16) / 2 ** 52
 }
 
-/** Hex digits a bundle keeps of each training prompt's hash: 64 bits, about 1e-8 false matches in a million rows. */
+/**
+ * Hex digits that a bundle stores of each training prompt's hash: 64 bits, about 1e-8 false matches in a
+ * million rows.
+ */
 export const HASH_PREFIX_LENGTH = 16

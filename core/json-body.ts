@@ -1,29 +1,32 @@
 import { isUtf8 } from 'node:buffer'
 import { WeirError } from './errors.ts'
 
-/** Largest request body, in bytes: a prompt of a million characters fits, ten megabytes do not. */
+/** Largest request body in bytes: fits a prompt of a million characters, but not ten megabytes. */
 export const BODY_LIMIT = 8 * 1024 * 1024
 
 /** Deepest nesting of a request body; chat messages with tools need about ten. */
 export const DEPTH_LIMIT = 64
 
 /**
- * Most keys, objects and lists in a body. They cost a hundred times what their bytes do: a body of nothing
- * else would take seconds to parse.
+ * Maximum number of keys, objects and lists in a body. They cost a hundred times more than their bytes: a
+ * body of nothing else would take seconds to parse.
  */
 export const PARTS_LIMIT = 100_000
-/** What an item of a list, or a further key, adds to that: a list of 800,000 numbers fits. */
+/** What a list item or a further key counts toward that limit: a list of 800,000 numbers fits. */
 const ITEM_PART = 1 / 8
 
-/** A body's text. @throws request_invalid where it is not UTF-8, since a replaced character is another prompt */
+/**
+ * Decodes a body. @throws request_invalid if it is not UTF-8, since replacing characters would change the
+ * prompt
+ */
 export function decodeBody(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString()
   throw new WeirError('request_invalid', { where: 'body', expected: 'UTF-8', got: 'other bytes' })
 }
 
 /**
- * Parses a body. What the schema does not name is refused later, so a key like `__proto__` never
- * reaches anything that merges objects.
+ * Parses a body. Fields that the schema does not name are refused later, so a key like `__proto__` never
+ * reaches code that merges objects.
  *
  * @throws request_invalid, too_deep, too_many_parts
  */
@@ -37,17 +40,17 @@ export function parseJsonBody(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    // V8's message quotes the body: only its first words go out
+    // V8's message quotes the body, so only its beginning is returned
     const got = `${(cause as Error).message.slice(0, 80)}`
     throw new WeirError('request_invalid', { where: 'body', expected: 'JSON', got }, { cause })
   }
 }
 
-/** Whether brackets nest at most so deep; strings are jumped over. */
+/** Whether brackets nest at most `limit` deep; strings are skipped. */
 export const nestedWithin = (text: string, limit: number): boolean =>
   jsonShape(text, limit, Number.POSITIVE_INFINITY).depth <= limit
 
-/** How deep brackets nest, and how many keys, objects and lists there are; stops past either limit. */
+/** The nesting depth of brackets, and the number of keys, objects and lists; stops beyond either limit. */
 function jsonShape(
   text: string,
   depthLimit: number,
@@ -74,7 +77,7 @@ function jsonShape(
   return { depth: deepest, parts }
 }
 
-/** Index of the quote that ends the string which begins at `start`, or of the text's end. */
+/** Index of the quote that ends the string starting at `start`, or of the text's end. */
 export function stringEnd(text: string, start: number): number {
   const end = text.indexOf('"', start + 1)
   if (end < 0) return text.length

@@ -1,15 +1,15 @@
 import type { Metric, MetricObjectWithValues, MetricValue, Registry } from 'prom-client'
 
 /**
- * A histogram whose `observe` costs a few nanoseconds: an array of counts, put into prom-client's form
- * only when Prometheus asks. prom-client's own costs microseconds, on every request.
+ * A histogram whose `observe` costs a few nanoseconds: an array of counts, converted to prom-client's form
+ * only when Prometheus reads it. prom-client's histogram costs microseconds on every request.
  */
 export class LeanHistogram {
   private readonly counts: Float64Array
   private readonly bounds: readonly number[]
   private sum = 0
 
-  /** @param bounds upper bounds of the buckets, ascending; one more takes the rest */
+  /** @param bounds upper bounds of the buckets, ascending; one extra bucket holds larger values */
   constructor(bounds: readonly number[]) {
     this.bounds = bounds
     this.counts = new Float64Array(bounds.length + 1)
@@ -41,18 +41,18 @@ export type Labels = Readonly<Record<string, string | number>>
 export interface Sample {
   readonly labels: Labels
   readonly value: number
-  /** of a histogram's parts */
+  /** for the parts of a histogram */
   readonly metricName?: string
 }
 
-/** Adds a metric to a registry that is read only when it is asked for. */
+/** Adds a metric to a registry; its values are computed only when the registry is read. */
 export function registerLean(
   registry: Registry,
   name: string,
   help: string,
   type: 'counter' | 'gauge' | 'histogram',
   read: () => Sample[],
-  /** over the processes of `--workers` */
+  /** how to combine the values of the `--workers` processes */
   aggregator: 'sum' | 'max' = 'sum',
 ): void {
   const metric = {
@@ -68,7 +68,7 @@ export function registerLean(
         values: read(),
         aggregator,
       }) as unknown as MetricObjectWithValues<MetricValue<string>>,
-    // a registry may be reset in tests; what was counted stays
+    // tests may reset a registry; the counts are kept
     reset: () => {},
   }
   registry.registerMetric(metric as unknown as Metric)

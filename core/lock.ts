@@ -18,33 +18,33 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from './errors.ts'
 
 /**
- * A lock that the kernel holds for this process and gives back when the process ends, however it ends:
- * there is never a stale lock that somebody has to judge and take away.
+ * A lock that the kernel holds for this process and releases when the process ends, for whatever reason, so
+ * stale locks cannot exist.
  */
 export interface Lock {
-  /** Gives the lock back at once; a second call does nothing. */
+  /** Releases the lock at once; a second call does nothing. */
   release(): void
 }
 
 /**
- * Takes the lock of a path, or returns undefined at once where it is held, also where this very process
- * holds it. The path is a folder, or a file in a folder that exists; the file itself need not exist. Paths
- * that lead to the same folder, such as links, share its lock.
+ * Takes the lock of a path, or returns undefined at once if it is held, even by this process. The path is a
+ * folder, or a file in an existing folder; the file itself need not exist. Paths that lead to the same
+ * folder, such as links, share its lock.
  *
  * - Linux: a listening abstract unix socket, which excludes every process in the same network namespace.
- *   Containers have namespaces of their own and do not exclude each other (`lockFolder` looks for them).
- * - Windows: the first instance of a named pipe, which excludes every process of the machine.
- * - macOS and the BSDs: open(2) with O_EXLOCK. For a file, an empty FILE.lock stays behind.
+ *   Containers have separate namespaces and do not exclude each other (`lockFolder` detects them).
+ * - Windows: the first instance of a named pipe, which excludes every process on the machine.
+ * - macOS and the BSDs: open(2) with O_EXLOCK. For a file, an empty FILE.lock is left behind.
  *
- * @throws lock_unavailable on other systems, and where the folder cannot be read
+ * @throws lock_unavailable on other systems, and if the folder cannot be read
  */
 export function tryLock(path: string): Lock | undefined {
   return bind(path).lock
 }
 
 /**
- * Runs the work while this process holds the lock of the path, and waits for it as long as that takes but no
- * longer than the deadline. Meant for short critical sections, such as appending a line.
+ * Runs the work while this process holds the lock of the path. Waits for the lock until the deadline. Meant
+ * for short critical sections, such as appending a line.
  *
  * @throws lock_timeout, lock_unavailable
  */
@@ -68,14 +68,14 @@ export async function withLock<T>(
     if (performance.now() > until) {
       throw new WeirError('lock_timeout', { path, waited: options.deadlineMs })
     }
-    // not in step with the others that wait
+    // random, so that waiting processes do not retry in step
     await wait(randomInt(1, 10))
   }
 }
 
 interface Bound {
   readonly lock?: Lock
-  /** where the lock was not taken: the system's error code, if it is known */
+  /** if the lock was not taken: the system's error code, if known */
   readonly refused?: Promise<string | undefined>
 }
 
@@ -88,7 +88,7 @@ function bind(path: string): Bound {
   throw unavailable(path, `${process.platform} has no kind of lock that is known here`)
 }
 
-/** libuv binds within `listen`, so that `listening` tells at once; the error's code follows as an event. */
+/** libuv binds within `listen`, so `listening` is set at once; the error's code arrives later as an event. */
 function bindSocket(path: string): Bound {
   const { stats, name } = target(path)
   const key = createHash('sha256').update(`${stats.dev}:${stats.ino}:${name}`).digest('hex')
@@ -128,7 +128,10 @@ function openExclusively(path: string): Bound {
   }
 }
 
-/** A folder by its own inode; a file by its folder's and its name, as it may be replaced or not exist yet. */
+/**
+ * A folder is identified by its inode; a file by its folder's inode and its name, as it may be replaced or
+ * not exist yet.
+ */
 function target(path: string): { stats: Stats; name: string } {
   try {
     const own = statSync(path, { throwIfNoEntry: false })
@@ -143,7 +146,7 @@ const unavailable = (path: string, reason: string): WeirError =>
   new WeirError('lock_unavailable', { path, reason })
 
 const TOUCH_MS = 5_000
-/** A process in another network namespace that has not touched its file for this long is taken to have ended. */
+/** A process in another network namespace that has not touched its file for this long is considered ended. */
 const SILENT_MS = 20_000
 const LOCK_FILE = 'lock'
 
@@ -155,10 +158,10 @@ interface Holder {
 }
 
 /**
- * Holds a folder until it is released or this process ends, or says who holds it. The lock is the kernel's
- * (`tryLock`). The file `lock` beside it names the holder for messages, and it is touched every 5 seconds:
- * a process in another network namespace or on another machine that shares the folder sees it and refuses.
- * Such processes exclude each other only as well as clocks and a shared disk allow.
+ * Holds a folder until it is released or this process ends, or returns the current holder. The lock is the
+ * kernel's (`tryLock`). The file `lock` in the folder names the holder for messages and is touched every 5
+ * seconds, so that processes in another network namespace or on another machine that share the folder see it
+ * and refuse. Exclusion between such processes is only as reliable as their clocks and the shared disk.
  *
  * @param now milliseconds since 1970
  * @throws lock_unavailable
@@ -201,7 +204,7 @@ function touch(path: string, time: Date): void {
   try {
     utimesSync(path, time, time)
   } catch {
-    // the folder is gone or cannot be written: whoever writes to it reports that
+    // the folder is gone or not writable: later writes report that
   }
 }
 
@@ -219,7 +222,7 @@ function readHolder(path: string): (Holder & { readonly touched: number }) | und
     const holder = JSON.parse(readFileSync(path, 'utf8')) as Holder
     return { ...holder, touched: statSync(path).mtimeMs }
   } catch {
-    // absent, or being written
+    // missing, or still being written
     return undefined
   }
 }

@@ -4,28 +4,29 @@ import type { Agent, Dispatcher, Pool, RequestInit, Response } from 'undici'
 import { WeirError } from './errors.ts'
 
 /**
- * The one place from which Weir calls out: `outgoingUrl` checks an address, and only an address that it has checked
- * can be fetched or given a pool. `test/core/outgoing-calls.test.ts` fails for a call that is opened elsewhere.
+ * The only module that makes outgoing calls: `outgoingUrl` checks an address, and only checked addresses can
+ * be fetched or given a pool. `test/core/outgoing-calls.test.ts` fails for a call made elsewhere.
  */
 
 declare const checked: unique symbol
-/** An address that `outgoingUrl` has checked. */
+/** An address checked by `outgoingUrl`. */
 export type OutgoingUrl = URL & { readonly [checked]: true }
 
 export interface OutgoingRules {
-  /** the hosts it must be on, as `name` or `name:port`; any, where undefined */
+  /** the allowed hosts, as `name` or `name:port`; any host if undefined */
   readonly allowHosts?: readonly string[] | undefined
-  /** what that list is called where the operator writes it: `allow_hosts` unless told */
+  /** the name of that list in the operator's settings; `allow_hosts` by default */
   readonly listName?: string
-  /** a query string may be there: some services take a version or a token in it */
+  /** whether a query string is allowed: some services take a version or a token in it */
   readonly query?: boolean
 }
 
 /**
- * Checks an address before anything is sent there. A request cannot name one: addresses come from the operator,
- * and where `allowHosts` lists hosts it must be one of them, so that a changed file cannot send prompts elsewhere.
+ * Checks an address before anything is sent there. Requests cannot set addresses: they come from the
+ * operator, and if `allowHosts` lists hosts the address must be on one of them, so that a changed file cannot
+ * send prompts elsewhere.
  *
- * @param where what holds the address, for the error
+ * @param where the setting that holds the address, for the error
  * @throws config_invalid
  */
 export function outgoingUrl(text: string, where: string, rules: OutgoingRules = {}): OutgoingUrl {
@@ -47,11 +48,11 @@ export function outgoingUrl(text: string, where: string, rules: OutgoingRules = 
   return url as OutgoingUrl
 }
 
-/** Whether a list of hosts has the host of this address, by its name alone or with its port. */
+/** Whether a list of hosts contains the host of this address, with or without its port. */
 export const isListed = (url: URL, hosts: readonly string[]): boolean =>
   hosts.includes(url.hostname) || hosts.includes(url.host)
 
-/** For messages: a user, a password or a query may hold a secret. */
+/** For messages: a user, a password or a query may contain a secret. */
 function withoutSecrets(text: string): string {
   if (!URL.canParse(text)) return text
   const url = new URL(text)
@@ -62,8 +63,8 @@ function withoutSecrets(text: string): string {
 const bareHost = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '')
 
 /**
- * Link-local addresses and those of metadata services, which hand credentials to whoever asks from inside a cloud:
- * never a model. IPv4 addresses are found in IPv6 notation too.
+ * Link-local addresses and those of metadata services, which return credentials to any caller inside a cloud:
+ * never a model. IPv4 addresses in IPv6 notation are found too.
  */
 const GUARDED = new BlockList()
 GUARDED.addSubnet('169.254.0.0', 16, 'ipv4')
@@ -75,7 +76,7 @@ GUARDED.addAddress('100.100.100.200', 'ipv4') // Alibaba Cloud
 GUARDED.addAddress('192.0.0.192', 'ipv4') // Oracle Cloud
 GUARDED.addAddress('168.63.129.16', 'ipv4') // Azure
 
-/** Whether this is an IP address that no call goes to by a name. */
+/** Whether this is an IP address that a host name must not resolve to. */
 export function isGuarded(address: string): boolean {
   const bare = address.replace(/%.*$/, '')
   const version = isIP(bare)
@@ -88,7 +89,7 @@ type LookupAnswer = (
   family?: number,
 ) => void
 
-/** Node's look-up, for connections: a name that has come to mean a guarded address is not connected to. */
+/** Node's DNS lookup for connections; refuses names that resolve to a guarded address. */
 export function guardedLookup(hostname: string, options: LookupOptions, done: LookupAnswer): void {
   lookup(hostname, options, (error, address, family) => {
     const found = error
@@ -110,15 +111,15 @@ export type OutgoingPool = Pool
 export type OutgoingHandler = Dispatcher.DispatchHandler
 export type OutgoingController = Dispatcher.DispatchController
 
-/** Loads the HTTP client, which takes as long as a short time-out: before one is started. */
+/** Loads the HTTP client. Call it before starting a short time-out, because loading takes as long as one. */
 export const loadClient = (): Promise<typeof import('undici')> => import('undici')
 
-/** Idle connections of `outgoingFetch`, which keep no process alive. */
+/** Idle connections of `outgoingFetch`, which do not keep the process alive. */
 let agent: Agent | undefined
 
 /**
- * `fetch` of a checked address, whose name is checked again as it is looked up. A redirect is an answer like any
- * other: whoever follows it has its address checked first.
+ * `fetch` of a checked address; the IP address is checked again when the name is resolved. Redirects are
+ * returned, not followed: the caller must check the new address first.
  */
 export async function outgoingFetch(
   url: OutgoingUrl,
@@ -129,7 +130,7 @@ export async function outgoingFetch(
   return undici.fetch(url, { ...init, redirect: 'manual', dispatcher: agent })
 }
 
-/** A pool of connections to a checked address: for upstreams it costs a fifth of what `fetch` does. */
+/** A pool of connections to a checked address; for upstreams it costs a fifth of `fetch`. */
 export async function outgoingPool(
   url: OutgoingUrl,
   { connectTimeoutMs, ...options }: Omit<Pool.Options, 'connect'> & { connectTimeoutMs: number },
@@ -139,7 +140,7 @@ export async function outgoingPool(
   return new undici.Pool(url.origin, { ...options, connect })
 }
 
-/** A socket for drivers that speak a protocol of their own (PostgreSQL): the same addresses are refused. */
+/** A socket for drivers with another protocol (PostgreSQL); it refuses the same addresses. */
 export function outgoingSocket(): Socket {
   const socket = new Socket()
   const connect = socket.connect.bind(socket) as (options: SocketConnectOpts) => Socket

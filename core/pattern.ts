@@ -1,14 +1,17 @@
 import { RE2JS } from 're2js'
 
-/** A pattern that is searched in time linear in the text, whatever the pattern. */
+/** A pattern whose search time is linear in the text, whatever the pattern. */
 export interface Pattern {
   readonly source: string
   test(text: string): boolean
-  /** what its first group took where it is first found, all of it where it has no group; undefined where it is not */
+  /**
+   * the text of the first group in the first match, or the whole match if there is no group; undefined if no
+   * match
+   */
   capture(text: string): string | undefined
 }
 
-/** RE2 syntax: no back-references, no look-around. @throws Error that says what is wrong with it */
+/** RE2 syntax: no back-references, no look-around. @throws Error that describes the syntax error */
 export function compilePattern(source: string): Pattern {
   const compiled = RE2JS.compile(source)
   return {

@@ -1,10 +1,10 @@
-/** How far a long piece of work has come. Commands in scripts/ show it; nothing below them prints. */
+/** Progress of a long task. Commands in scripts/ show it; lower layers never print. */
 export interface Progress {
   readonly stage: string
   readonly done: number
-  /** absent where the end is not known */
+  /** absent if the end is unknown */
   readonly total?: number
-  /** one short figure worth showing, such as a loss */
+  /** one short figure to show, such as a loss */
   readonly note?: string
 }
 

@@ -3,13 +3,15 @@
  * splitmix32, so that one seed gives the same numbers on every machine and Node version.
  */
 export interface Random {
-  /** Uniform in [0, 1), 32 bits of it. */
+  /** Uniform in [0, 1), with 32 random bits. */
   next(): number
   /** Uniform integer in [0, n). */
   int(n: number): number
   /** Standard normal (Box-Muller). */
   normal(): number
-  /** Draws `counts.length` integers below it with replacement: `counts[i]` becomes how often i came up. */
+  /**
+   * Draws `counts.length` integers below that length with replacement; `counts[i]` becomes the count of i.
+   */
   resample(counts: Uint8Array): void
   /** Fisher-Yates, in place. */
   shuffle<T extends Int32Array | Uint32Array | unknown[]>(items: T): T
@@ -55,7 +57,7 @@ export function createRandom(seed: number): Random {
 
   const int = (n: number): number => Math.floor(next() * n)
 
-  // the same stream as `int`, in one loop: a bootstrap draws hundreds of millions
+  // the same stream as `int`, in one loop, because a bootstrap draws hundreds of millions
   const resample = (counts: Uint8Array): void => {
     const n = counts.length
     counts.fill(0)
@@ -98,7 +100,7 @@ export function createRandom(seed: number): Random {
   }
 }
 
-/** A seed for one named purpose, so that adding a consumer never moves another one's numbers (FNV-1a). */
+/** A seed for one named purpose, so that adding a consumer never changes another one's numbers (FNV-1a). */
 export function deriveSeed(seed: number, purpose: string): number {
   let hash = (0x811c9dc5 ^ seed) >>> 0
   for (let i = 0; i < purpose.length; i++) {

@@ -2,7 +2,7 @@ import type { TSchema } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
 
-/** The first thing wrong with a value, in words for a message: where, what was expected, what came. */
+/** The first fault of a value, worded for a message: where, what was expected, what came. */
 export interface SchemaFault {
   /** dotted path, such as `messages.0.role`; empty for the value itself */
   readonly field: string
@@ -11,8 +11,8 @@ export interface SchemaFault {
 }
 
 /**
- * Picks the fault a person should read: the one that lies deepest, so that a union answers with the
- * member that nearly fitted and not with its first alternative.
+ * Picks the most useful fault for a person: the deepest one, so that a union reports the member that almost
+ * matched and not its first alternative.
  */
 export function firstFault(
   errors: readonly TLocalizedValidationError[],
@@ -43,8 +43,8 @@ export function firstFault(
 }
 
 /**
- * The first fault of a value that comes from outside, without collecting the others: time is linear in the
- * value's size, where all faults of a body of 8 MB take seconds.
+ * The first fault of an external value, without collecting the others: time is linear in the value's size,
+ * whereas finding all faults of an 8 MB body takes seconds.
  */
 export function findFault(schema: TSchema, value: unknown): SchemaFault {
   const path: string[] = []
@@ -57,13 +57,16 @@ export function findFault(schema: TSchema, value: unknown): SchemaFault {
   }
   const own = memberFor(at.schema as SchemaParts, at.value)
   const fault = own && ownFault(own, at.value)
-  // what lies inside a list or an object is sound by now, so that this collects few
+  // the contents of lists and objects are valid at this point, so few faults are collected
   const { field, expected, got } =
     fault ?? firstFault(compiled(at.schema).Errors(at.value), at.value)
   return { field: [...path, ...(field ? [field] : [])].join('.'), expected, got }
 }
 
-/** The member of a union that is for this kind of value, where only one is; what is no union is its own. */
+/**
+ * The union member for this kind of value, if there is exactly one; a schema that is not a union is returned
+ * as is.
+ */
 function memberFor(schema: SchemaParts, value: unknown): SchemaParts | undefined {
   if (!schema.anyOf) return schema
   const kind = Array.isArray(value) ? 'array' : typeof value
@@ -71,7 +74,7 @@ function memberFor(schema: SchemaParts, value: unknown): SchemaParts | undefined
   return fitting.length === 1 ? fitting[0] : undefined
 }
 
-/** A list or an object with too much in it, or with a field that is not known: told without reading the rest. */
+/** A list or an object with too many items, or with an unknown field; found without reading the rest. */
 function ownFault(schema: SchemaParts, value: unknown): SchemaFault | undefined {
   const { maxItems, maxProperties, properties = {}, required = [] } = schema
   if (Array.isArray(value) && maxItems !== undefined && value.length > maxItems) {
@@ -90,7 +93,7 @@ function ownFault(schema: SchemaParts, value: unknown): SchemaFault | undefined 
     : { field: unknown, expected: 'no such field', got: describeValue(value[unknown]) }
 }
 
-/** What JSON Schema's objects, lists and unions are made of. */
+/** The parts of JSON Schema's objects, lists and unions. */
 type SchemaParts = TSchema & {
   readonly type?: string
   readonly items?: TSchema
@@ -102,7 +105,9 @@ type SchemaParts = TSchema & {
   readonly anyOf?: readonly SchemaParts[]
 }
 
-/** The first member of a list or an object that does not fit; nothing where the fault is the value's own. */
+/**
+ * The first item of a list or an object that does not match; undefined if the fault is in the value itself.
+ */
 function faultyPart(
   schema: SchemaParts,
   value: unknown,
@@ -140,7 +145,7 @@ function compiled(schema: TSchema): Validator {
   return validator
 }
 
-/** A value in a few characters: what it is, and its text where that is short. */
+/** A value in a few characters: its kind, and its text if short. */
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (Array.isArray(value)) return `a list of ${value.length}`

@@ -3,12 +3,12 @@ import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from './errors.ts'
 
-// Files of lines that only grow, in the three ways that are needed: `SegmentFile` has a line on disk when the
-// call returns, `openSegments` writes many lines together without blocking, `appendLine` adds a rare one.
+// Append-only files of lines, written in three ways: `SegmentFile` has a line on disk when the call returns,
+// `openSegments` writes many lines together without blocking, `appendLine` adds an occasional line.
 
 /**
- * A new file that grows by whole lines. Writing is synchronous: what was written survives the process
- * (`kill -9`), and what was synced survives the machine.
+ * A new file that grows by whole lines. Writes are synchronous: written lines survive a crash of the process
+ * (`kill -9`), synced lines survive a crash of the machine.
  */
 export class SegmentFile {
   readonly path: string
@@ -19,20 +19,20 @@ export class SegmentFile {
   #syncing = false
   #closed = false
 
-  /** @throws EEXIST where it is there */
+  /** @throws EEXIST if it exists */
   constructor(path: string) {
     this.path = path
     this.#descriptor = openSync(path, 'ax')
   }
 
-  /** bytes that the disk has not taken */
+  /** bytes not yet written to disk */
   get waiting(): number {
     return this.#rest.length
   }
 
   /**
    * @param lines with their newlines
-   * @throws what the disk says; what it did not take is kept and written by the next call
+   * @throws the disk's error; the unwritten rest is kept and written by the next call
    */
   write(lines: string): void {
     const bytes = Buffer.from(lines)
@@ -50,7 +50,7 @@ export class SegmentFile {
     this.#dirty = false
   }
 
-  /** Begins to sync, unless there is nothing new or it is under way. */
+  /** Starts a sync, unless nothing is new or one is in progress. */
   syncLater(): void {
     if (!this.#dirty || this.#syncing) return
     this.#dirty = false
@@ -65,16 +65,16 @@ export class SegmentFile {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    // one that is being synced is closed afterwards
+    // if a sync is in progress, the file is closed after it
     if (!this.#syncing) closeSync(this.#descriptor)
   }
 }
 
 /**
- * Appends one line to a file and syncs it. A last line that a crash cut off is ended first, so that it
- * stays a line of its own. One process at a time may do this to a file.
+ * Appends one line to a file and syncs it. If a crash cut off the last line, that line is ended first so that
+ * it stays separate. Only one process at a time may do this to a file.
  *
- * @param line without its newline
+ * @param line without a newline
  */
 export async function appendLine(path: string, line: string): Promise<void> {
   const file = await open(path, 'a+')
@@ -92,15 +92,17 @@ export async function appendLine(path: string, line: string): Promise<void> {
 
 export interface SegmentWriterOptions {
   readonly folder: string
-  /** the next segment's file name, which must be new, and its first line without the newline; counted from 0 */
+  /** the next segment's file name, which must be new, and its first line without a newline; counted from 0 */
   readonly begin: (segment: number) => { readonly name: string; readonly header: string }
-  /** bytes after which the next segment is begun */
+  /** bytes after which a new segment is started */
   readonly segmentBytes?: number
-  /** milliseconds between fsyncs: what a power cut may take. A crash of the process takes `flushMs` of it. */
+  /**
+   * milliseconds between fsyncs: how much a power cut can lose. A crash of the process can lose `flushMs`.
+   */
   readonly syncMs?: number
-  /** milliseconds that lines may wait in memory */
+  /** maximum milliseconds that lines wait in memory */
   readonly flushMs?: number
-  /** bytes that may wait in memory before writers must */
+  /** maximum bytes in memory before writers must wait */
   readonly bufferLimit?: number
   /** called once when writing begins to fail and once when it works again */
   readonly onHealth?: (failure: Error | undefined) => void
@@ -109,21 +111,23 @@ export interface SegmentWriterOptions {
 }
 
 /**
- * Appends lines to segment files. Lines wait in memory for a moment and are written together. A slow
- * disk makes writers wait (`room`); a failing one (full, gone) is tried again every second, its lines
- * kept up to the limit, and lines past that are counted as dropped.
+ * Appends lines to segment files. Lines are buffered briefly and written together. A slow disk makes writers
+ * wait (`room`). If the disk fails (full, gone), writing is retried every second; lines are kept up to the
+ * limit, and lines beyond it are counted as dropped.
  */
 export interface SegmentWriter {
   /** Queues a line, given without its newline. */
   append(line: string): void
-  /** Resolves once every line appended so far is on disk, fsync and all. @throws log_unavailable */
+  /** Resolves once every line appended so far has been written and fsynced. @throws log_unavailable */
   flushed(): Promise<void>
-  /** What to wait for before appending more; undefined while there is room. */
+  /** A promise to await before appending more; undefined while there is room. */
   room(): Promise<void> | undefined
   readonly failing: boolean
-  /** lines given up since the start because the disk failed and memory was full */
+  /** lines dropped since the start because the disk failed and memory was full */
   readonly dropped: number
-  /** Writes what is left and closes; what a failing disk does not take is counted as dropped. */
+  /**
+   * Writes the remaining lines and closes; lines that a failing disk does not accept are counted as dropped.
+   */
   close(): Promise<void>
 }
 
@@ -146,7 +150,7 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
   let segment = 0
   const lines = new LineBuffer()
   let waitingBytes = 0
-  /** bytes of a chunk that the disk has not taken yet */
+  /** bytes of a chunk not yet written to disk */
   let rest: Buffer = Buffer.alloc(0)
   let appended = 0
   let synced = 0
@@ -177,7 +181,7 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
     }
   }
 
-  /** One round: what waits is written, then synced where someone waits for it or it is time. */
+  /** One round: writes the waiting lines, then syncs if someone waits for it or it is due. */
   const round = async (): Promise<void> => {
     const upTo = appended
     if (lines.lines > 0) {
@@ -223,7 +227,7 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
     }
   }
 
-  /** At most one round at a time; the next begins by itself where there is reason to. */
+  /** Runs at most one round at a time; starts the next one itself if needed. */
   const run = (): Promise<void> => {
     clearTimeout(timer)
     timer = undefined
@@ -246,7 +250,7 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
   try {
     await mkdir(folder, { recursive: true })
     await openSegment()
-    // a full disk is known now, not with the first line
+    // finds a full disk now, not at the first line
     await writeRest()
   } catch (cause) {
     throw new WeirError(
@@ -303,19 +307,19 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
 }
 
 /**
- * Lines gathered as bytes. Kept as strings they would be small pieces that outlive a collection of
- * young objects or two: written down at once, they cost the collector nothing.
+ * Lines collected as bytes. As strings they would be many small objects that survive a young-generation
+ * collection or two; encoded at once, they cost the garbage collector nothing.
  */
 export class LineBuffer {
-  /** lines gathered */
+  /** number of lines collected */
   lines = 0
-  /** bytes gathered */
+  /** number of bytes collected */
   length = 0
   private bytes = Buffer.allocUnsafe(START)
 
-  /** @param line without its newline */
+  /** @param line without a newline */
   add(line: string): void {
-    // a UTF-16 unit is at most three bytes of UTF-8
+    // a UTF-16 unit takes at most three bytes of UTF-8
     const needed = this.length + 3 * line.length + 1
     if (needed > this.bytes.length) {
       const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.bytes.length))
@@ -327,7 +331,7 @@ export class LineBuffer {
     this.lines++
   }
 
-  /** What was gathered, as the caller's own; begins anew. */
+  /** Returns the collected bytes, which the caller then owns, and starts with a new buffer. */
   take(): Buffer {
     const taken = this.bytes.subarray(0, this.length)
     this.bytes = Buffer.allocUnsafe(Math.max(START, Math.min(this.bytes.length, KEEP)))
@@ -338,11 +342,11 @@ export class LineBuffer {
 }
 
 const START = 1 << 16
-/** A burst does not keep its memory for ever. */
+/** Maximum buffer size kept after a burst, in bytes. */
 const KEEP = 1 << 20
 const NEWLINE = 10
 
-/** Makes a folder, unless it is there. @throws file_unwritable */
+/** Makes a folder, unless it exists. @throws file_unwritable */
 export function makeFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true })

@@ -4,9 +4,9 @@ import { pathToFileURL } from 'node:url'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 
 /**
- * Starts a worker thread on a module of ours, from the source (`.ts`, under tsx or vitest) and from the
- * build (`.js`) alike: the extension is that of the caller's own file. From source the worker
- * registers tsx first, a development dependency that the package never needs.
+ * Starts a worker thread on one of our modules, from source (`.ts`, under tsx or vitest) or from the build
+ * (`.js`): the extension is that of the caller's file. From source the worker first registers tsx, a
+ * development dependency that the published package does not need.
  *
  * @param module path of the entry relative to the caller, without extension: `./session-worker`
  * @param from the caller's `import.meta.url`
@@ -18,7 +18,7 @@ export function startWorker(
 ): Worker {
   const extension = new URL(from).pathname.endsWith('.ts') ? '.ts' : '.js'
   const entry = new URL(`${module}${extension}`, from)
-  // vitest's own execArgv and loaders mean nothing to the worker
+  // vitest's execArgv and loaders do not apply to the worker
   const settings: WorkerOptions = { execArgv: [], ...options }
   if (extension === '.js') return new Worker(entry, settings)
   const tsx = join(

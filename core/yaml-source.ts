@@ -2,22 +2,22 @@ import { createHash } from 'node:crypto'
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import { WeirError } from './errors.ts'
 
-/** Most characters that are read: bounds what a reload can cost. */
+/** Maximum number of characters read: bounds what a reload can cost. */
 const LIMIT = 1_000_000
 
-/** A YAML or JSON text (JSON is YAML), with the line of everything in it. */
+/** A YAML or JSON text (JSON is YAML), with the line of every value. */
 export interface Source {
   readonly path: string
   readonly text: string
   readonly value: unknown
-  /** SHA-256 of the text, its first 12 hex digits: names a policy in logs */
+  /** the first 12 hex digits of the text's SHA-256: identifies a policy in logs */
   readonly hash: string
-  /** from 1: of the value at the path, or of its nearest ancestor that is there */
+  /** line (from 1) of the value at the path, or of its nearest existing ancestor */
   lineOf(field: readonly (string | number)[]): number
 }
 
 /**
- * @param kind what the file is, for errors: `a policy`
+ * @param kind the kind of file, for errors: `a policy`
  * @throws config_invalid, with the line
  */
 export function parseSource(text: string, path: string, kind: string): Source {

@@ -15,14 +15,14 @@ import {
   readArrow,
 } from './source/arrow.ts'
 
-/** This part of the work, of so many: `0/4` is the first of four. */
+/** One part of the work: `0/4` is the first of four. */
 export interface Shard {
   readonly index: number
   readonly of: number
 }
 
 export interface EncodeOptions {
-  /** the cache; each encoder has a folder of its own in it */
+  /** the cache; each encoder has a separate folder in it */
   readonly folder: string
   readonly shard?: Shard
   readonly signal?: AbortSignal | undefined
@@ -30,21 +30,21 @@ export interface EncodeOptions {
 }
 
 export interface EncodeSummary {
-  /** where this encoder's parts lie */
+  /** the folder with this encoder's parts */
   readonly folder: string
-  /** prompts of this shard, and those of them that had to be encoded now */
+  /** number of prompts in this shard, and how many of them had to be encoded now */
   readonly prompts: number
   readonly encoded: number
 }
 
-/** Prompts handed to the encoder at once, at least; the parts they fill are written after each such batch. */
+/** Minimum number of prompts per encoder call; the parts they fill are written after each batch. */
 const BATCH_PROMPTS = 1024
 
 /**
- * Sees to it that every prompt's embedding is in the cache. A part holds the prompts whose hash starts with its
- * name, and is written whole or not at all: what was encoded before is not encoded again, an interrupted
- * run goes on where it was, and shards fill the same folder (or folders to be merged by copying) with
- * the very bytes of one run.
+ * Ensures that every prompt's embedding is in the cache. A part holds the prompts whose hash starts with its
+ * name, and is written atomically. Prompts encoded before are not encoded again, an interrupted run resumes
+ * where it stopped, and shards fill the same folder (or folders to be merged by copying) with exactly the
+ * bytes of a single run.
  */
 export async function encodeToCache(
   prompts: readonly string[],
@@ -85,7 +85,7 @@ export async function encodeToCache(
   return { folder: home, prompts: total, encoded }
 }
 
-/** The encoder, but every row it has given before comes from the cache, and every new one goes there. */
+/** Wraps the encoder: rows it has computed before come from the cache, and new ones are added to it. */
 export function withEmbeddingCache(
   encoder: Encoder,
   folder: string,
@@ -106,7 +106,7 @@ export function withEmbeddingCache(
   }
 }
 
-/** The prompts' embeddings in their order. Throws `dataset_invalid` where one was never encoded. */
+/** The prompts' embeddings in order. Throws `dataset_invalid` if one was never encoded. */
 export async function readFromCache(
   prompts: readonly string[],
   spec: EncoderSpec,
@@ -140,7 +140,7 @@ interface Part {
   readonly missing: ReadonlyMap<string, string>
 }
 
-/** Texts by hash, by the part they belong to, both in order. */
+/** Texts by hash, grouped by part, both in order. */
 function byPart(prompts: readonly string[], shard?: Shard): Map<string, Map<string, string>> {
   const hashed = prompts.map((text) => ({ text, hash: promptHash(text) }))
   hashed.sort((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0))
@@ -156,7 +156,7 @@ function byPart(prompts: readonly string[], shard?: Shard): Map<string, Map<stri
   return parts
 }
 
-/** The encoder's own folder, made if need be; throws `dataset_invalid` where another encoder's lies there. */
+/** The encoder's folder, created if needed; throws `dataset_invalid` if it belongs to another encoder. */
 async function openFolder(folder: string, spec: EncoderSpec): Promise<string> {
   const home = join(folder, folderName(spec.id))
   await mkdir(home, { recursive: true })
@@ -173,7 +173,7 @@ async function openFolder(folder: string, spec: EncoderSpec): Promise<string> {
   return home
 }
 
-/** Readable, and different for different ids. */
+/** Readable, and distinct for distinct ids. */
 function folderName(id: string): string {
   return `${id.replace(/[^\w.-]+/g, '_').slice(0, 80)}-${promptHash(id).slice(0, 8)}`
 }
@@ -222,7 +222,7 @@ function sparse(rows: readonly CachedRow[], dimension: number): Embeddings {
   return { kind: 'sparse', rows: rows.length, dimension, offsets, ids, weights }
 }
 
-/** One prompt's embedding: `values` of a dense one, `ids` ascending with their `values` of a sparse one. */
+/** One prompt's embedding: `values` for a dense one; ascending `ids` and their `values` for a sparse one. */
 interface CachedRow {
   readonly values: Float32Array
   readonly ids?: Uint32Array
@@ -232,7 +232,7 @@ interface CachedRow {
 /** Rows of one part by prompt hash (hex). */
 export type PartRows = ReadonlyMap<string, CachedRow>
 
-/** Reads a part; an absent one is empty. */
+/** Reads a part; a missing part is empty. */
 async function readPart(path: string): Promise<Map<string, CachedRow>> {
   const rows = new Map<string, CachedRow>()
   try {
@@ -269,7 +269,7 @@ function rowReader(batch: ReadBatch): (i: number) => Values {
   })
 }
 
-/** Writes a part whole, its rows in the order of their hashes: the same rows are the same bytes. */
+/** Writes a part atomically, with rows in hash order, so that the same rows give the same bytes. */
 async function writePart(path: string, rows: PartRows): Promise<void> {
   await writeWhole(path, await arrowBytes(partBatch(rows)), { flush: false })
 }

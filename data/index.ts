@@ -1,4 +1,4 @@
-/** Logs into datasets. */
+/** Reads logs into datasets. */
 export type {
   Dataset,
   DatasetOutcomes,

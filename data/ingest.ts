@@ -24,19 +24,19 @@ import { openSource, type Source } from './source/source.ts'
 import { DEFAULT_FRACTIONS, SPLITS, type SplitFractions } from './splits/assign-splits.ts'
 
 export interface IngestOptions extends LogOptions {
-  /** the dataset folder; an older dataset there is replaced */
+  /** the dataset folder; an existing dataset there is replaced */
   readonly out: string
   readonly seed: number
   readonly fractions?: SplitFractions
-  /** whole categories become the test split, as many as its fraction asks for */
+  /** whole categories become the test split, up to its fraction */
   readonly testBy?: 'category'
   /** prompts first asked at this time or later (seconds since 1970) become the test split */
   readonly testAfter?: number
-  /** the part of the rows that may be refused; 0.01 by default */
+  /** the maximum fraction of rows that may be refused; 0.01 by default */
   readonly maxRejects?: number
-  /** feedback on the logs' decisions that is kept elsewhere, such as in a store shared by replicas */
+  /** feedback on the logs' decisions that is stored elsewhere, such as in a store shared by replicas */
   readonly feedback?: AsyncIterable<FeedbackRecord>
-  /** where refused rows go; `<out>.rejects.jsonl` by default */
+  /** file for refused rows; `<out>.rejects.jsonl` by default */
   readonly rejectsPath?: string
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
@@ -44,15 +44,15 @@ export interface IngestOptions extends LogOptions {
 
 export interface IngestSummary {
   readonly manifest: DatasetManifest
-  /** where the refused rows are, if there are any */
+  /** the file with the refused rows, if there are any */
   readonly rejectsPath?: string
 }
 
 export const DEFAULT_MAX_REJECTS = 0.01
 
 /**
- * Reads logs into a dataset folder, whole or not at all. Throws `too_many_rejects` past `maxRejects`, and
- * what opening and reading the files throws.
+ * Reads logs into a dataset folder, atomically. Throws `too_many_rejects` above `maxRejects`, and any error
+ * from opening and reading the files.
  */
 export async function ingest(
   paths: readonly string[],
@@ -114,7 +114,7 @@ export async function ingest(
 
 const FEEDBACK_ROWS = 1024
 
-/** Feedback of a store, joined with the decisions of the logs before it. */
+/** Feedback from a store, joined with the decisions of the logs read so far. */
 async function addFeedback(
   builder: DatasetBuilder,
   feedback: AsyncIterable<FeedbackRecord>,
@@ -142,14 +142,14 @@ async function addFeedback(
   return { path, sha256: digest.digest('hex'), rows, format: 'weir-log' }
 }
 
-/** In rows, their total guessed from the part of the bytes that is read. */
+/** Progress in rows; the total is extrapolated from the fraction of bytes read. */
 function readingProgress(rows: number, bytes: number, totalBytes: number): Progress {
   const share = Math.min(1, bytes / totalBytes)
   const known = totalBytes > 0 && share > 0
   return { stage: 'rows read', done: rows, ...(known && { total: Math.round(rows / share) }) }
 }
 
-/** Smaller files are read before a thread would have started. */
+/** Smaller files are read faster than a thread starts. */
 const THREADS_FROM_BYTES = 16 * 1024 * 1024
 
 async function* blocksOf(
@@ -194,7 +194,9 @@ function splitOptions(options: IngestOptions): SplitOptions {
   }
 }
 
-/** The logs as a dataset that is not kept. Rejects go to `<first log>.rejects.jsonl` where it was run. */
+/**
+ * Reads the logs into a dataset in memory. Rejects go to `<first log>.rejects.jsonl` in the working folder.
+ */
 export async function readLogs(
   paths: readonly string[],
   options: Omit<IngestOptions, 'out'>,
@@ -221,7 +223,7 @@ function checkRejects(rejects: RejectsFile, read: number, limit: number): void {
   })
 }
 
-/** A dataset folder, opened as it is, where that is the only path; otherwise the logs, read. */
+/** If the only path is a dataset folder, opens it as it is; otherwise reads the logs. */
 export async function openDatasetOrLogs(
   paths: readonly string[],
   options: Omit<IngestOptions, 'out'>,

@@ -1,13 +1,13 @@
 import { WeirError } from '../core/errors.ts'
 import { type Dataset, type PairOptions, SPLITS, type Split } from './dataset/dataset.ts'
 
-/** What a dataset says of one pair of models, a row a prompt. */
+/** A dataset's labels for one pair of models, one row per prompt. */
 export interface PairLabels {
   /** index into the dataset's prompts, ascending */
   readonly prompt: Int32Array
-  /** win rate observed, in [0, 1]: (1 + s - w) / 2 from outcomes, the votes' weighted mean otherwise */
+  /** observed win rate in [0, 1]: (1 + s - w) / 2 from outcomes, otherwise the votes' weighted mean */
   readonly label: Float32Array
-  /** scores of the two models; NaN for a prompt known from votes alone; absent without outcomes */
+  /** scores of the two models; NaN for prompts that only have votes; absent without outcomes */
   readonly strong?: Float32Array
   readonly weak?: Float32Array
   /** sum of the votes' weights; 1 for a prompt with outcomes */
@@ -15,8 +15,8 @@ export interface PairLabels {
 }
 
 /**
- * Every prompt on which both models were observed. A prompt with both scores is labelled by them, any
- * other by its votes. Throws `model_unknown`, `models_equal`, and `rows_too_few` where there is none.
+ * Labels every prompt on which both models were observed. Prompts with both scores are labelled by them,
+ * others by their votes. Throws `model_unknown`, `models_equal`, and `rows_too_few` if there are none.
  */
 export function pairLabels(
   dataset: Dataset,
@@ -63,7 +63,7 @@ export function pairLabels(
   }
 }
 
-/** Numbers of the prompts of one split, ascending. */
+/** Indices of the prompts in one split, ascending. */
 export function splitRows(dataset: Dataset, split: Split): Int32Array {
   const wanted = SPLITS.indexOf(split)
   const rows: number[] = []
@@ -73,14 +73,14 @@ export function splitRows(dataset: Dataset, split: Split): Int32Array {
   return Int32Array.from(rows)
 }
 
-/** The model's place among the dataset's. */
+/** The model's index in the dataset. */
 export function modelIndex(dataset: Dataset, model: string): number {
   const index = dataset.models.indexOf(model)
   if (index < 0) throw new WeirError('model_unknown', { model, known: dataset.models })
   return index
 }
 
-/** A score counts only beside the other's, as the label does. */
+/** A score counts only if the other model has one too, as for the label. */
 function pairScores(
   strong: Float32Array,
   weak: Float32Array,

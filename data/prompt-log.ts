@@ -4,9 +4,9 @@ import { promptCell } from './rows/cell.ts'
 import { openText } from './source/jsonl.ts'
 import { openSource } from './source/source.ts'
 
-/** Prompts of files that need say nothing else: a column `prompt` (text or messages) or `messages`. */
+/** Prompts from files that need no other data: a column `prompt` (text or messages) or `messages`. */
 export interface PromptLog {
-  /** the texts that are routed on, in the files' order, repeats included: a share is of requests */
+  /** the texts used for routing, in file order, including repeats, because shares are of requests */
   readonly prompts: readonly string[]
   readonly sources: readonly { path: string; sha256: string; rows: number }[]
 }
@@ -14,7 +14,8 @@ export interface PromptLog {
 /**
  * Reads JSONL, JSON, CSV or TSV, plain or compressed.
  *
- * @throws row_invalid, naming file and line, at the first record without a prompt; rows_too_few where there is none
+ * @throws row_invalid, naming file and line, at the first record without a prompt; rows_too_few if there are
+ * no prompts
  */
 export async function readPrompts(
   paths: readonly string[],

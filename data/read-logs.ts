@@ -2,7 +2,7 @@ import { definedOnly } from '../core/defined.ts'
 import type { Dataset, PairOptions } from './dataset/dataset.ts'
 import { type IngestOptions, openDatasetOrLogs } from './ingest.ts'
 
-/** How logs are read. Every option has the default of the `weir` command's flag of that name. */
+/** How logs are read. Each option has the default of the `weir` command's flag with that name. */
 export interface ReadLogsOptions extends Partial<Omit<IngestOptions, 'out'>> {
   /** which votes and scores label a pair of models; all of them by default */
   readonly labelled?: PairOptions
@@ -10,12 +10,12 @@ export interface ReadLogsOptions extends Partial<Omit<IngestOptions, 'out'>> {
 
 /**
  * Reads preference or outcome logs (JSON lines, CSV, Parquet or Arrow, plain or compressed) into a dataset in
- * memory, split into train, validation, calibration and test prompts. A single path of a dataset folder that
- * `weir data ingest` made is opened as it is.
+ * memory, split into train, validation, calibration and test prompts. If the only path is a dataset folder
+ * made by `weir data ingest`, it is opened as it is.
  *
  * Refused rows go to `options.rejectsPath`, by default `<first log>.rejects.jsonl` in the working folder.
  *
- * @param paths files, folders or globs; one or several
+ * @param paths one or more files, folders or globs
  * @throws WeirError file_not_found, format_unknown, column_missing, too_many_rejects, dataset_invalid, cancelled
  */
 export async function readLogs(
@@ -28,10 +28,10 @@ export async function readLogs(
   return labelled ? { ...dataset, labelled } : dataset
 }
 
-/** Logs that are read already, or where they are. */
+/** Logs that have been read, or their paths. */
 export type Logs = Dataset | string | readonly string[]
 
-/** @throws WeirError what `readLogs` throws */
+/** @throws WeirError any error of `readLogs` */
 export async function datasetOf(
   logs: Logs,
   {

@@ -19,19 +19,19 @@ const readers: Reader[] = [
   wideReader,
 ]
 
-/** Every known layout, the more particular before the more general. */
+/** Every known layout, more specific ones first. */
 export const READERS: readonly Reader[] = readers
 
 const ours = new Set(readers.map(({ name }) => name))
 
-/** Whether threads know the layout: they do not see what `registerReader` adds, which this thread reads alone. */
+/** Whether worker threads know the layout; those added by `registerReader` are read on this thread only. */
 export const isKnownToThreads = (format: string): boolean => ours.has(format)
 
 /**
- * Adds a log layout, asked before those that Weir knows; `checkReader` of `weir-router/testing` says whether it
- * keeps the contract.
+ * Adds a log layout, which is tried before Weir's own; `checkReader` of `weir-router/testing` checks whether
+ * it fulfils the contract.
  *
- * @throws option_invalid where the name is taken
+ * @throws option_invalid if the name is taken
  */
 export function registerReader(reader: Reader): void {
   if (readers.some(({ name }) => name === reader.name)) {
@@ -42,8 +42,8 @@ export function registerReader(reader: Reader): void {
 }
 
 /**
- * The layout of a file, from its first records or by name. Throws `column_missing` where it is nearly a
- * known layout, and `format_unknown` otherwise.
+ * The layout of a file, given by name or recognised from its first records. Throws `column_missing` if it is
+ * almost a known layout, and `format_unknown` otherwise.
  */
 export function findReader(
   path: string,

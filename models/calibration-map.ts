@@ -1,8 +1,8 @@
 import Type from 'typebox'
 
 /**
- * Turns a head's raw win rate into a calibrated probability. Always strictly increasing, so that it
- * never changes the ranking. `identity` until a probability calibration has been fitted.
+ * Turns a head's raw win rate into a calibrated probability. Every map is strictly increasing, so it never
+ * changes the ranking. The map is `identity` until a probability calibration has been fitted.
  */
 export const CalibrationMap = Type.Union([
   Type.Object({ method: Type.Literal('identity') }),
@@ -19,7 +19,7 @@ export const CalibrationMap = Type.Union([
     b: Type.Number({ exclusiveMinimum: 0 }),
     intercept: Type.Number(),
   }),
-  /** straight lines between knots; `x` runs from 0 to 1, both rise strictly */
+  /** straight lines between knots; `x` runs from 0 to 1, and both `x` and `y` are strictly increasing */
   Type.Object({
     method: Type.Literal('isotonic'),
     x: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2 }),
@@ -28,10 +28,10 @@ export const CalibrationMap = Type.Union([
 ])
 export type CalibrationMap = Type.Static<typeof CalibrationMap>
 
-/** Win rates are kept this far from 0 and 1 before a logarithm, here and in the graph. */
+/** Win rates are clamped this far from 0 and 1 before a logarithm, here and in the graph. */
 export const LOG_MARGIN = 1e-6
 
-/** A win rate in [0, 1] to a calibrated one in [0, 1]. */
+/** Maps a win rate in [0, 1] to a calibrated one in [0, 1]. */
 export function calibrate(map: CalibrationMap, winRate: number): number {
   switch (map.method) {
     case 'identity':
@@ -48,7 +48,8 @@ export function calibrate(map: CalibrationMap, winRate: number): number {
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
 /**
- * The logarithm, continued by its tangent below LOG_MARGIN: finite and strictly increasing on all of [0, 1].
+ * The logarithm, continued by its tangent below LOG_MARGIN, so it is finite and strictly increasing on [0,
+ * 1].
  */
 function logOf(p: number): number {
   if (p >= LOG_MARGIN) return Math.log(p)

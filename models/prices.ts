@@ -9,30 +9,30 @@ export const Price = Type.Object(
   {
     input: Type.Number({ minimum: 0 }),
     output: Type.Number({ minimum: 0 }),
-    /** of prompt tokens that the provider read from its cache; `input` where absent */
+    /** for prompt tokens that the provider read from its cache; `input` if absent */
     cached_input: Type.Optional(Type.Number({ minimum: 0 })),
-    /** of prompt tokens that it wrote to its cache; `input` where absent */
+    /** for prompt tokens that the provider wrote to its cache; `input` if absent */
     cache_write: Type.Optional(Type.Number({ minimum: 0 })),
   },
   { additionalProperties: false },
 )
 export type Price = Type.Static<typeof Price>
 
-/** Tokens a prompt is taken to hold where no count is logged: about four characters each in English. */
+/** Characters per token, assumed if no token count is logged; about four in English. */
 export const CHARACTERS_PER_TOKEN = 4
 
-/** US dollars of one request, from its prompt's characters and an expected answer length in tokens. */
+/** Estimated US dollars of one request, from its prompt's characters and expected answer tokens. */
 export function estimateCost(price: Price, promptCharacters: number, outputTokens: number): number {
   const inputTokens = promptCharacters / CHARACTERS_PER_TOKEN
   return (inputTokens * price.input + outputTokens * price.output) / 1e6
 }
 
-/** A price file: JSON, each model's US dollars per million tokens. */
+/** A JSON price file: US dollars per million tokens for each model. */
 const PriceFile = Type.Record(Type.String({ minLength: 1 }), Price)
 
 const check = Compile(PriceFile)
 
-/** @throws file_not_found, config_invalid with the model and field at fault */
+/** @throws file_not_found, or config_invalid naming the model and field */
 export async function readPrices(path: string): Promise<Map<string, Price>> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })

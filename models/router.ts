@@ -21,13 +21,13 @@ import type { EncoderAccess } from './encoders/openai/access.ts'
 import type { Scores } from './families/linear-head.ts'
 import { type LinearHead, scoreLinear } from './families/linear-head.ts'
 
-/** What a router says of n prompts, in their order. */
+/** A router's scores for n prompts, in their order. */
 export interface RouterScores {
   /** n: calibrated, each in [0, 1] */
   readonly winRate: Float64Array
-  /** n x candidates, row-major, where the family has it */
+  /** n x candidates, row-major, if the family has it */
   readonly quality?: Float64Array
-  /** 1 where a prompt was longer than the encoder reads; n */
+  /** n: 1 if the prompt was longer than the encoder reads */
   readonly truncated: Uint8Array
 }
 
@@ -38,43 +38,46 @@ export interface Router {
   readonly path: string
   /** @throws score_invalid, onnx_failed, cancelled */
   score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
-  /** `score` of one prompt at once (good until the next call), where encoder and head never leave the thread (`lexical` and a folded head). */
+  /**
+   * `score` of one prompt, synchronously; the result is valid until the next call. Defined if encoder and
+   * head never leave the thread (`lexical` and a folded head).
+   */
   readonly scoreNow: ((prompt: string) => RouterScores) | undefined
-  /** The same by the fallback head, which always answers in time; undefined where the bundle has none. */
+  /** Like `score`, by the fallback head, which always answers in time; undefined if the bundle has none. */
   readonly scoreFallback: ((prompts: readonly string[]) => Promise<RouterScores>) | undefined
   /** Largest difference between the folded head and router.onnx on these prompts; 0 without a folded head. */
   parity(prompts: readonly string[]): Promise<number>
   /** @throws prompt_empty, prompt_too_long, request_invalid, candidates_empty, score_invalid */
   route(request: RouteRequest): Promise<Decision>
-  /** The encoder's own rows, which is what drift is watched on and what a log may keep. */
+  /** The encoder's rows, used to monitor drift and optionally logged. */
   embed(prompts: readonly string[]): Promise<Embeddings>
   /**
-   * What moved the win rate of one text: features of a linear head, else what each part of the text does when
-   * it is left out, with the head's neighbours where it has them (a note says why not).
+   * What moved the win rate of one text: the features of a linear head; for other heads, the effect of
+   * removing each part of the text, with the head's neighbours if it has them (a note explains why if not).
    */
   explain(prompt: string): Promise<Explanation>
   close(): Promise<void>
 }
 
 export interface RouterOptions {
-  /** Opens the bundle's encoder; tests pass their own. */
+  /** Opens the bundle's encoder; tests pass a replacement. */
   readonly loadEncoder?: (spec: EncoderSpec, folder: string) => Promise<Encoder>
-  /** where the bundle's encoder may send prompts; nowhere unless told, as a bundle is data from somebody else */
+  /** where the bundle's encoder may send prompts; nowhere by default, because bundles are third-party data */
   readonly encoderAccess?: EncoderAccess | undefined
   /** milliseconds since 1970 */
   readonly now?: () => number
-  /** names decisions */
+  /** generates decision ids */
   readonly newId?: () => string
-  /** instead of the bundle's own: `identity` gives raw win rates */
+  /** replaces the bundle's calibration: `identity` gives raw win rates */
   readonly calibration?: CalibrationMap
-  /** another two of the bundle's candidates than the pair it was trained for */
+  /** two other candidates of the bundle, instead of the pair it was trained for */
   readonly pair?: ModelPair
   /** ONNX Runtime threads; 1 in servers, where requests are the parallel work */
   readonly threads?: number
 }
 
 /**
- * Opens `NAME/` (its current version) or `NAME/VERSION/`, every file checked against its hash.
+ * Opens `NAME/` (its current version) or `NAME/VERSION/` and checks every file against its hash.
  *
  * @throws file_not_found, bundle_invalid, bundle_corrupt, encoder_unknown, encoder_not_allowed, onnx_failed
  */
@@ -186,7 +189,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
 const NO_NEIGHBOURS =
   'no neighbours: the head asks no training prompts, or its bundle is older than the file that names them (train it again to have it)'
 
-/** Read on the first explanation, then kept: the files of a version do not change. */
+/** Read on the first explanation, then cached: the files of a version do not change. */
 async function readNeighbours(bundle: Bundle) {
   const rows = decodeNeighbours(await bundle.file(NEIGHBOURS_FILE), bundle.path)
   const texts = bundle.manifest.files[NEIGHBOURS_TEXT_FILE]
@@ -206,7 +209,7 @@ async function scoreWith(
   return checkedScores(await head.score(embeddings), truncated, manifest)
 }
 
-/** Calibrated, and refused where a number is none. */
+/** Applies the calibration; throws if a value is not in [0, 1]. */
 function checkedScores(
   { winRate, quality }: Scores,
   truncated: Uint8Array,
@@ -234,19 +237,19 @@ export function explained(decision: Decision, explanation: Explanation): Decisio
   return { ...decision, explanation: flip ? { ...explanation, flip } : explanation }
 }
 
-/** A bundle's head, ready to score embeddings; which way it does so is nobody else's business. */
+/** A bundle's head, ready to score embeddings; hides how it computes them. */
 interface HeadScorer {
-  /** the folded head, where there is one: `explain` reads it */
+  /** the folded head, if there is one; `explain` reads it */
   readonly linear?: LinearHead
   score(embeddings: Embeddings): Promise<Scores> | Scores
-  /** The same at once, where no session is run. */
+  /** Like `score` but synchronous; defined if no session is run. */
   scoreNow?(embeddings: Embeddings): Scores
-  /** What training rows count for the first prompt, where the head asks them and can say so. */
+  /** The training rows' weights for the first prompt, if the head uses them and can report them. */
   neighbours?(embeddings: Embeddings): Promise<NeighbourWeights | undefined>
   close(): Promise<void>
 }
 
-/** The folded head where the bundle has one, without ONNX Runtime; else `router.onnx`. */
+/** The folded head if the bundle has one, without ONNX Runtime; otherwise `router.onnx`. */
 async function openHead(bundle: Bundle, threads: number): Promise<HeadScorer> {
   const linear = await bundle.head()
   if (linear) return linearScorer(linear)

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 
-/** One question to one upstream, whatever came of it. */
+/** One call to one upstream, with its outcome. */
 export const GatewayAttempt = Type.Object({
   model: Type.String(),
   upstream: Type.String(),
@@ -13,52 +13,58 @@ export const GatewayAttempt = Type.Object({
 })
 export type GatewayAttempt = Type.Static<typeof GatewayAttempt>
 
-/** One request that the gateway ended: who was to answer and why, who did, what it took and cost. */
+/**
+ * One request that the gateway finished: the planned models and why, the model that answered, its time and
+ * cost.
+ */
 export const GatewayRecord = Type.Object({
   object: Type.Literal('gateway'),
-  /** `x-weir-id` of the answer: feedback may name it */
+  /** `x-weir-id` of the response, which feedback may use */
   id: Type.String(),
-  /** when it came, milliseconds since 1970 */
+  /** when the request arrived, in milliseconds since 1970 */
   time: Type.Number(),
   /** `chat`, `responses` or `embeddings` */
   endpoint: Type.String(),
   /** name of the API key */
   key: Type.String(),
-  /** the model that the client asked for */
+  /** the model that the client requested */
   asked: Type.String(),
-  /** the step that decided (`none` where the request failed before one did), its reason, and the rule's or route's name */
+  /**
+   * the step that decided (`none` if the request failed before that), its reason, and the name of the rule or
+   * route
+   */
   step: Type.String(),
   reason: Type.String(),
   rule: Type.Optional(Type.String()),
   /** the policy file that decided; hash: the first 12 hex digits of its text's SHA-256 */
   policy: Type.Optional(Type.Object({ name: Type.String(), hash: Type.String() })),
-  /** what the policy noted, such as the state of a budget */
+  /** notes from the policy, such as the state of a budget */
   notes: Type.Optional(Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]))),
-  /** `single`, `cascade` and so on; `refuse` where the policy refused */
+  /** `single`, `cascade` and so on; `refuse` if the policy refused */
   strategy: Type.String(),
-  /** models in the order they were to be tried */
+  /** models in the order to try them */
   targets: Type.Array(Type.String()),
-  /** the one that answered; null where none did */
+  /** the model that answered; null if none did */
   model: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
   upstream: Type.Optional(Type.String()),
-  /** the first target, where another answered because it failed */
+  /** the first target, if it failed and another model answered */
   failover_from: Type.Optional(Type.String()),
-  /** probability that this request was given the first target */
+  /** probability that this request was assigned the first target */
   propensity: Type.Number(),
-  /** the learned router's decision, where it had a part in it: a `decision` line of its own */
+  /** the learned router's decision, if it took part; it is a separate `decision` line */
   decision_id: Type.Optional(Type.String()),
   win_rate: Type.Optional(Type.Unsafe<number | null>({ type: ['number', 'null'] })),
   threshold: Type.Optional(Type.Number()),
   attempts: Type.Array(GatewayAttempt),
-  /** US dollars of all attempts; absent where a price or a count is not known */
+  /** US dollars of all attempts; absent if a price or a count is unknown */
   cost_usd: Type.Optional(Type.Number()),
-  /** less than the dearest of the models it could have gone to */
+  /** saving relative to the most expensive model it could have gone to */
   saved_usd: Type.Optional(Type.Number()),
   ms: Type.Number(),
   first_byte_ms: Type.Optional(Type.Number()),
   status: Type.Integer(),
   code: Type.Optional(Type.String()),
-  /** what a strategy's checks said of its answers: their thresholds can be fitted to these */
+  /** results of a strategy's checks on its answers; their thresholds can be fitted to these */
   checks: Type.Optional(
     Type.Array(
       Type.Object({
@@ -71,30 +77,30 @@ export const GatewayRecord = Type.Object({
     ),
   ),
   session_id: Type.Optional(Type.String()),
-  /** stated by the client */
+  /** set by the client */
   asked_threshold: Type.Optional(Type.Number()),
   previous_model: Type.Optional(Type.String()),
   /** the request's allow-list */
   models: Type.Optional(Type.Array(Type.String())),
-  /** of the conversation, tool definitions included */
+  /** characters of the conversation, including tool definitions */
   characters: Type.Optional(Type.Integer()),
-  /** most tokens of the answer that the client asked for */
+  /** maximum answer tokens requested by the client */
   max_tokens: Type.Optional(Type.Number()),
   images: Type.Optional(Type.Literal(true)),
   tools: Type.Optional(Type.Literal(true)),
-  /** as `log.metadata` switches on */
+  /** only if enabled by `log.metadata` */
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   tags: Type.Optional(Type.Array(Type.String())),
-  /** as `log.text` says: the text that is routed on, where no decision line holds it */
+  /** only if enabled by `log.text`: the text used for routing, if no decision line contains it */
   text: Type.Optional(Type.String()),
-  /** the last user message, where it is not the whole of it */
+  /** the last user message, if it differs from the text */
   question: Type.Optional(Type.String()),
 })
 export type GatewayRecord = Type.Static<typeof GatewayRecord>
 
 /**
- * Lines of a decision log. Every segment file starts with a `log` line that says what the lines after
- * it hold, so that a command that needs more can name the switch.
+ * Lines of a decision log. Every segment file starts with a `log` line that describes what the following
+ * lines contain, so that a command that needs more can name the setting.
  */
 export const LogHeader = Type.Object({
   object: Type.Literal('log'),
@@ -103,12 +109,12 @@ export const LogHeader = Type.Object({
   /** `none` (the hash only), `redacted` or `full` */
   text: Type.Union([Type.Literal('none'), Type.Literal('redacted'), Type.Literal('full')]),
   embedding: Type.Boolean(),
-  /** of gateway requests: what rules read beside the text */
+  /** for gateway requests: the fields that rules read besides the text */
   metadata: Type.Optional(Type.Boolean()),
 })
 export type LogHeader = Type.Static<typeof LogHeader>
 
-/** One decision, as it was answered (or, where `shadow`, as it would have been). */
+/** One decision as returned (or, if `shadow`, as it would have been). */
 export const DecisionRecord = Type.Object({
   object: Type.Literal('decision'),
   id: Type.String(),
@@ -117,19 +123,19 @@ export const DecisionRecord = Type.Object({
   router: Type.String(),
   version: Type.String(),
   model: Type.String(),
-  /** null where the router did not answer and had no fallback head */
+  /** null if the router did not answer and had no fallback head */
   win_rate: Type.Unsafe<number | null>({ type: ['number', 'null'] }),
-  /** the router's own win rate, where online updates corrected it */
+  /** the router's own win rate, if online updates corrected it */
   base_win_rate: Type.Optional(Type.Number()),
   threshold: Type.Number(),
   reason: Type.String(),
-  /** probability that this request was given this model */
+  /** probability that this request was assigned this model */
   propensity: Type.Number(),
   prompt_hash: Type.String(),
-  /** the candidates beside the chosen one, with theirs, where there was any chance in it */
+  /** the other candidates with their propensities, if the choice was random */
   propensities: Type.Optional(Type.Record(Type.String(), Type.Number())),
   shadow: Type.Optional(Type.Literal(true)),
-  /** both models were asked for */
+  /** both models were requested */
   audit: Type.Optional(Type.Literal(true)),
   fallback_reason: Type.Optional(Type.String()),
   session_id: Type.Optional(Type.String()),
@@ -139,15 +145,15 @@ export const DecisionRecord = Type.Object({
 })
 export type DecisionRecord = Type.Static<typeof DecisionRecord>
 
-/** What came of a decision: the outcome of the model that answered, by decision id. */
+/** The outcome of a decision: a score for the model that answered, by decision id. */
 export const Feedback = Type.Object(
   {
     decision_id: Type.String({ minLength: 1, maxLength: 200 }),
     /** how good the answer was, 0 to 1 */
     score: Type.Number({ minimum: 0, maximum: 1 }),
-    /** which model answered, where it was not the decision's own */
+    /** the model that answered, if it was not the decision's */
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-    /** who says so, such as `user`, `judge` or a metric's name */
+    /** the source of the score, such as `user`, `judge` or a metric's name */
     source: Type.Optional(Type.String({ maxLength: 200 })),
     cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
     latency_ms: Type.Optional(Type.Number({ minimum: 0 })),
@@ -160,23 +166,23 @@ export type Feedback = Type.Static<typeof Feedback>
 
 export const FeedbackRecord = Type.Interface([Feedback], {
   object: Type.Literal('feedback'),
-  /** when it was said, milliseconds since 1970 */
+  /** when it was given, milliseconds since 1970 */
   time: Type.Number(),
-  /** how the score was given, where not as one: thumbs, preference, correction, verdict */
+  /** how the score was given, if not as a score: thumbs, preference, correction, verdict */
   kind: Type.Optional(Type.String()),
-  /** the other model of a preference, or the one that corrected */
+  /** the other model of a preference, or the one that made the correction */
   against: Type.Optional(Type.String()),
 })
 export type FeedbackRecord = Type.Static<typeof FeedbackRecord>
 
 export type LogRecord = LogHeader | DecisionRecord | GatewayRecord | FeedbackRecord
 
-/** What the lines of a segment hold of requests. */
+/** The request data that a segment's lines contain. */
 export type LogContents = Omit<LogHeader, 'object' | 'format' | 'created'>
 
 /**
- * A decision record as its line of JSON. Put together by hand, as it is written for every request:
- * only what may hold any text goes through JSON.stringify. Numbers are finite by contract.
+ * A decision record as one line of JSON. Built by hand because it is written for every request: only fields
+ * that may contain arbitrary text go through JSON.stringify. Numbers are finite by contract.
  */
 export function decisionLine(record: DecisionRecord): string {
   let line = `{"object":"decision","id":${quote(record.id)},"time":${record.time},"router":${quote(record.router)},"version":${quote(record.version)},"model":${quote(record.model)},"win_rate":${record.win_rate},"threshold":${record.threshold},"reason":"${record.reason}","propensity":${record.propensity},"prompt_hash":"${record.prompt_hash}"`

@@ -18,16 +18,16 @@ export interface LogLine {
   readonly line: number
 }
 
-/** What was left out; filled while reading. */
+/** Counts of skipped lines, filled while reading. */
 export interface LogReadStats {
-  /** last lines of segments that a crash cut off */
+  /** number of segments whose last line was cut off by a crash */
   torn: number
-  /** whole lines that are no record; where the first one is */
+  /** number of complete lines that are not records, and the position of the first */
   invalid: number
   firstInvalid?: string
 }
 
-/** Beside the segments: who changed what is served. It is no part of them. */
+/** Log of changes to what is served; lies beside the segments and is not one of them. */
 export const AUDIT_FILE = 'audit.jsonl'
 
 const checks = {
@@ -38,8 +38,8 @@ const checks = {
 }
 
 /**
- * Every record of a log: a folder of segments, oldest first, or one segment file. A cut-off last line is
- * left out and counted; so is a line that is no record.
+ * Every record of a log: a folder of segments, oldest first, or one segment file. Lines cut off at the end
+ * and lines that are not records are left out and counted.
  *
  * @throws file_not_found
  */
@@ -66,7 +66,7 @@ export async function* readDecisionLog(
   }
 }
 
-/** The segment files of a log, oldest first: their names begin with the time they were begun. */
+/** The segment files of a log, oldest first; their names begin with their start time. */
 export async function segmentFiles(path: string): Promise<string[]> {
   const entry = await stat(path).catch(() => undefined)
   if (!entry) throw new WeirError('file_not_found', { path })
@@ -90,7 +90,7 @@ function parseRecord(text: string): LogRecord | undefined {
   return check.Check(value) ? value : undefined
 }
 
-/** Lines without their newline; `whole` says whether it was there. */
+/** Lines without their newline; `whole` is false if the newline was missing. */
 async function* linesOf(
   path: string,
   signal: AbortSignal | undefined,

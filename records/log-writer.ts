@@ -2,17 +2,17 @@ import { openSegments, type SegmentWriter, type SegmentWriterOptions } from '../
 import type { LogContents, LogHeader } from './decision-record.ts'
 
 export interface LogWriterOptions extends Omit<SegmentWriterOptions, 'begin'> {
-  /** what the lines hold; written first in every segment */
+  /** what the lines contain; written first in every segment */
   readonly header: LogContents
-  /** tells segments of one folder apart: the process id, and the worker's where there are several */
+  /** distinguishes segments of one folder: the process id, plus the worker's id if there are several */
   readonly owner?: string
   readonly now?: () => Date
 }
 
-/** Writes the lines of a decision log; feedback may lie among them. */
+/** Writes the lines of a decision log, which may include feedback. */
 export type LogWriter = SegmentWriter
 
-/** Segments whose names begin with the time they were begun, and whose first line says what they hold. */
+/** Writes segments whose names begin with their start time and whose first line describes their contents. */
 export function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
   const { header, owner = String(process.pid), now = () => new Date(), ...rest } = options
   return openSegments({

@@ -3,8 +3,8 @@ import { WeirError } from '../core/errors.ts'
 import { outgoingSocket } from '../core/outgoing.ts'
 
 /**
- * A pool of PostgreSQL connections. The driver is an optional dependency, loaded here and nowhere else; the
- * server is asked at the first query.
+ * A pool of PostgreSQL connections. The driver is an optional dependency, loaded only here; it connects to
+ * the server at the first query.
  *
  * @throws module_missing
  */
@@ -26,12 +26,12 @@ export async function openPostgres(url: string): Promise<Pool> {
     connectionTimeoutMillis: 5000,
     application_name: 'weir',
   })
-  // an idle connection that is lost is replaced at the next query
+  // a lost idle connection is replaced at the next query
   pool.on('error', () => {})
   return pool
 }
 
-/** The address for messages. */
+/** The address without its password, for messages. */
 export function withoutPassword(url: string): string {
   try {
     const shown = new URL(url)

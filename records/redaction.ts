@@ -1,11 +1,12 @@
 /**
- * What is taken out of a prompt before it is kept as `redacted`: what identifies a person or grants access.
- * Every pattern is a run of one character class after another, without nested repeats, and reads a long run from
- * one place in it only, so its time grows with the text alone: `test/records/redaction.test.ts` has the worst cases of each.
+ * Patterns removed from a prompt before it is stored as `redacted`: what identifies a person or grants
+ * access. Every pattern is a sequence of runs of one character class, without nested repeats, and reads a
+ * long run from only one position, so its time grows only with the text: `test/records/redaction.test.ts` has
+ * the worst cases of each.
  */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]{1,40}-----[^-]{1,8192}-----END [A-Z ]{1,40}-----/g, '[key]'],
-  // read once from the start of its run: from every `eyJ` in it, a run of them would be read again and again
+  // read only from the start of its run: starting at every `eyJ` would read a run of them again and again
   [/(?<![\w-])(?=([\w-]*?)\beyJ[\w-]{8})[\w-]+\.[\w-]{8,4096}\.[\w-]{8,4096}/g, '$1[token]'],
   [/\b(?:sk|pk|rk|ghp|gho|ghs|xox[abps]|AKIA|AIza)[-_]?[A-Za-z0-9_-]{16,200}/g, '[key]'],
   [/\bBearer\s{1,4}[\w.~+/-]{8,4096}=*/gi, 'Bearer [token]'],

@@ -6,11 +6,11 @@ import { WeirError } from '../core/errors.ts'
 import { writeWhole } from '../core/files.ts'
 import { appendLine } from '../core/segments.ts'
 
-/** `NAME/rollout.json`: a version that does not serve yet, and how far it has come. */
+/** `NAME/rollout.json`: a version that is not yet serving, and its progress. */
 export const Rollout = Type.Object(
   {
     version: Type.String({ pattern: '^[0-9a-f]{16}$' }),
-    /** `shadow` decides beside the serving version; `canary` answers a share of the sessions */
+    /** `shadow` decides in parallel to the serving version; `canary` answers a share of the sessions */
     stage: Type.Union([Type.Literal('shadow'), Type.Literal('canary')]),
     share: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 0.5 })),
   },
@@ -31,11 +31,11 @@ export const HistoryEvent = Type.Object({
     Type.Literal('alarm'),
   ]),
   version: Type.String(),
-  /** the version that served just before */
+  /** the version that was serving before */
   serving: Type.String(),
   reason: Type.Optional(Type.String()),
   share: Type.Optional(Type.Number()),
-  /** each gate and what it found */
+  /** each gate and its result */
   gates: Type.Optional(
     Type.Array(Type.Object({ gate: Type.String(), passed: Type.Boolean(), found: Type.String() })),
   ),
@@ -47,7 +47,7 @@ const HISTORY = 'history.jsonl'
 const isRollout = Compile(Rollout)
 const isEvent = Compile(HistoryEvent)
 
-/** undefined where nothing is on its way. @throws state_invalid */
+/** undefined if no rollout is in progress. @throws state_invalid */
 export async function readRollout(home: string): Promise<Rollout | undefined> {
   const path = join(home, ROLLOUT)
   const text = await readFile(path, 'utf8').catch(() => undefined)
@@ -62,7 +62,7 @@ export async function readRollout(home: string): Promise<Rollout | undefined> {
   }
 }
 
-/** Replaces the rollout for anyone reading it at once; undefined removes it. @throws file_unwritable */
+/** Replaces the rollout atomically for readers; undefined removes it. @throws file_unwritable */
 export async function writeRollout(home: string, rollout: Rollout | undefined): Promise<void> {
   const path = join(home, ROLLOUT)
   if (!rollout) return rm(path, { force: true })
@@ -73,7 +73,7 @@ export async function recordEvent(home: string, event: HistoryEvent): Promise<vo
   await appendLine(join(home, HISTORY), JSON.stringify(event))
 }
 
-/** Oldest first; a line cut off by a crash is left out. */
+/** Events, oldest first; a line cut off by a crash is left out. */
 export async function readHistory(home: string): Promise<HistoryEvent[]> {
   const text = await readFile(join(home, HISTORY), 'utf8').catch(() => '')
   const events: HistoryEvent[] = []

@@ -1,4 +1,4 @@
-/** log Gamma(x) for x > 0 (Lanczos, g = 7, 9 terms): 1e-14 relative. */
+/** log Gamma(x) for x > 0 (Lanczos, g = 7, 9 terms), with relative error 1e-14. */
 export function logGamma(x: number): number {
   let sum = LANCZOS[0]!
   for (let i = 1; i < LANCZOS.length; i++) sum += LANCZOS[i]! / (x - 1 + i)

@@ -10,7 +10,7 @@ export const Interval = Type.Object({
 })
 export type Interval = Type.Static<typeof Interval>
 
-/** A figure with its 95% interval, each null where it is undefined; the report says why. */
+/** A figure with its 95% interval, each null if undefined; the report explains why. */
 export interface PartialInterval {
   readonly value: number | null
   readonly low: number | null
@@ -47,7 +47,7 @@ export function meanInterval(
   return { value: mean, low: mean - half, high: mean + half }
 }
 
-/** A mean with its 95% interval as far as n values define it: none have no mean, and one has no bounds. */
+/** A mean with its 95% interval, as far as defined: no mean for 0 values, no bounds for 1. */
 export function sampleMeanInterval(values: ArrayLike<number>): PartialInterval {
   if (values.length === 0) return UNDEFINED_INTERVAL
   const interval = meanInterval(values, undefined, 0.95)
@@ -72,7 +72,7 @@ export function ratioInterval(
   return { value: ratio, low: ratio - half, high: ratio + half }
 }
 
-/** The same, undefined where the interval of the denominator's mean holds 0. */
+/** Like `ratioInterval`; undefined if the interval of the denominator's mean contains 0. */
 export function clearRatioInterval(
   numerator: ArrayLike<number>,
   denominator: ArrayLike<number>,
@@ -96,7 +96,7 @@ export function wilsonInterval(k: number, n: number): PartialInterval {
 
 /**
  * A share with the half width of the Dvoretzky-Kiefer-Wolfowitz band (Massart 1990). It holds for every
- * threshold at once, so it stays valid for one that was picked on the same n rows.
+ * threshold simultaneously, so it stays valid for a threshold chosen on the same n rows.
  */
 export function dkwInterval(share: number, n: number, level: number): Interval {
   const half = Math.sqrt(Math.log(2 / (1 - level)) / (2 * n))
@@ -110,7 +110,7 @@ export function clopperPearsonUpper(k: number, n: number, delta: number): number
 
 /**
  * Percentile interval from bootstrap replicates (Efron and Tibshirani 1993, ch. 13). A replicate in which the
- * figure was undefined (NaN) could have been anything, so it counts at both ends.
+ * figure was undefined (NaN) could have had any value, so it counts at both ends.
  */
 export function percentileInterval(
   value: number,
@@ -129,7 +129,7 @@ export function percentileInterval(
 
 const orNull = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
-/** The value with `count` (may be fractional) of the sorted values below it; NaN outside. */
+/** The value with `count` (may be fractional) of the sorted values below it; NaN if out of range. */
 function quantileOfSorted(sorted: Float64Array, count: number): number {
   if (sorted.length === 0 || count < 0 || count > sorted.length) return Number.NaN
   const position = Math.min(Math.max(count - 0.5, 0), sorted.length - 1)

@@ -1,10 +1,12 @@
-/** 97.5% point of the standard normal: a 95% interval is the estimate and this many standard errors either way. */
+/**
+ * 97.5% point of the standard normal: a 95% interval is the estimate plus or minus this many standard errors.
+ */
 export const Z_95 = 1.959963984540054
 
 /** Standard normal density. */
 export const normalDensity = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)
 
-/** P(Z <= x), to 1e-14 absolute and 1e-8 relative (West 2005, after Hart 1968). */
+/** P(Z <= x), with absolute error 1e-14 and relative error 1e-8 (West 2005, after Hart 1968). */
 export function normalCdf(x: number): number {
   const z = Math.abs(x)
   let tail = 0
@@ -33,7 +35,7 @@ export function normalCdf(x: number): number {
   return x > 0 ? 1 - tail : tail
 }
 
-/** The x with P(Z <= x) = p: Acklam's rational approximation, polished by one Halley step. */
+/** The x with P(Z <= x) = p: Acklam's rational approximation, refined by one Halley step. */
 export function normalQuantile(p: number): number {
   if (p <= 0) return -Infinity
   if (p >= 1) return Infinity

@@ -1,15 +1,15 @@
 import { normalCdf, Z_95 } from './normal.ts'
 
-/** 80% point: with Z_95, the distance at which a two-sided 5% test finds a difference four times in five. */
+/** 80% point: plus Z_95, the distance at which a two-sided 5% test finds a difference four times in five. */
 const Z_POWER = 0.8416212335729143
 
-/** Two-sided p-value of a difference with a standard error; 1 where there is no spread and no difference. */
+/** Two-sided p-value of a difference with a standard error; 1 if both are 0. */
 export function twoSidedP(difference: number, error: number): number {
   if (error > 0) return Math.min(1, 2 * normalCdf(-Math.abs(difference / error)))
   return difference === 0 ? 1 : 0
 }
 
-/** The least difference that a two-sided 5% test finds with 80% power at this standard error. */
+/** The smallest difference that a two-sided 5% test finds with 80% power at this standard error. */
 export const detectableDifference = (error: number): number => (Z_95 + Z_POWER) * error
 
 /** Holm 1979: step-down adjustment, so that the chance of any false finding among them stays at the level. */

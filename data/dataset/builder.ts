@@ -21,7 +21,7 @@ import { PromptColumns, PromptStore } from './prompt-store.ts'
 export interface SplitOptions {
   readonly seed: number
   readonly fractions: SplitFractions
-  /** the column whose values keep prompts together; recorded, the blocks carry the values */
+  /** the column whose values keep prompts together; recorded here, the values are in the blocks */
   readonly groupBy?: string
   readonly testBy?: 'category'
   /** seconds since 1970 */
@@ -33,7 +33,10 @@ interface Watch {
   readonly onProgress?: OnProgress | undefined
 }
 
-/** Collects rows and writes a dataset's files. Texts go to disk as they come; numbers stay, in typed arrays. */
+/**
+ * Collects rows and writes a dataset's files. Texts are written to disk as they arrive; numbers stay in
+ * memory in typed arrays.
+ */
 export class DatasetBuilder {
   readonly rows = { read: 0, kept: 0, rejected: 0, duplicates: 0 }
   private readonly folder: string
@@ -61,7 +64,7 @@ export class DatasetBuilder {
     return new DatasetBuilder(folder, await PromptStore.create(join(folder, DATASET_FILES.prompts)))
   }
 
-  /** To be awaited, one block after another. */
+  /** Await this before adding the next block. */
   async add(block: RowBlock): Promise<void> {
     const { rows } = this
     rows.read += block.rows
@@ -88,7 +91,7 @@ export class DatasetBuilder {
     await this.prompts.flush()
   }
 
-  /** Counts a file whose very rows were read before: the same events, none kept. */
+  /** Counts a file with the same bytes as an earlier one: its rows are the same events, so none are kept. */
   addRepeated(rows: number): void {
     this.rows.read += rows
     this.rows.duplicates += rows
@@ -98,7 +101,7 @@ export class DatasetBuilder {
     this.sources.push(source)
   }
 
-  /** Splits the prompts and writes every file; `dataset.json` last. */
+  /** Splits the prompts and writes every file, `dataset.json` last. */
   async finish(options: SplitOptions, watch: Watch = {}): Promise<DatasetManifest> {
     await this.prompts.finish()
     const prefixes = this.prefixes.prefixes()
@@ -188,7 +191,7 @@ export class DatasetBuilder {
     return join(this.folder, DATASET_FILES[file])
   }
 
-  /** A block's numbers of names to ours. */
+  /** Maps a block's name numbers to the dataset's. */
   private number(kind: keyof RowBlock['names'], block: RowBlock): Int32Array {
     return Int32Array.from(block.names[kind], (name) => this.names[kind].add(name))
   }
@@ -212,7 +215,7 @@ export class DatasetBuilder {
     return entry
   }
 
-  /** Stems once more, now that the shared prefixes are known. */
+  /** Computes the stems again, now that the shared prefixes are known. */
   private async restem(prefixes: string[], seed: number, watch: Watch): Promise<void> {
     const hash = new Uint32Array(2)
     for await (const { start, offsets, bytes } of this.prompts.batches()) {
@@ -233,12 +236,18 @@ const textOf = ({ text, textOffset }: RowBlock, i: number): string =>
 const utf8 = (bytes: Uint8Array, start: number, end: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end)
 
-/** The ids met so far, as 64-bit hashes in typed arrays: eight bytes an id at half load, not an object. */
+/**
+ * The ids seen so far, as 64-bit hashes in typed arrays: eight bytes per id at half load, without an object
+ * per id.
+ */
 class EventIds {
   private slots = new Uint32Array(1 << 13)
   private size = 0
 
-  /** False where the id was met before; never given two zeros. Two different ids are taken for one with odds of 2^-64 a pair. */
+  /**
+   * Returns false if the id was seen before; never called with two zeros. Two different ids collide with
+   * probability 2^-64 per pair.
+   */
   add(low: number, high: number): boolean {
     if (!insert(this.slots, low, high)) return false
     if (++this.size * 4 > this.slots.length) this.grow()
@@ -272,7 +281,10 @@ function insert(slots: Uint32Array, low: number, high: number): boolean {
 
 const BATCH_ROWS = 65_536
 
-/** `splits.arrow`: the split and the category of each prompt; `categories` indexes `names`, -1 for none. */
+/**
+ * `splits.arrow`: the split and the category of each prompt; `categories` are indices into `names`, -1 for
+ * none.
+ */
 function* splitBatches(
   split: Uint8Array,
   categories: Int32Array,
@@ -291,7 +303,7 @@ function* splitBatches(
   }
 }
 
-/** A text a row out of a few; none is the empty text. */
+/** One text per row, out of a small set; the empty text for none. */
 function texts(numbers: Int32Array, names: readonly Buffer[]): TextColumn {
   const offsets = new Int32Array(numbers.length + 1)
   numbers.forEach((number, i) => {

@@ -10,54 +10,57 @@ export interface DatasetPreferences {
   readonly prompt: Int32Array
   readonly modelA: Int32Array
   readonly modelB: Int32Array
-  /** 1 where a is better, 0 where b is, 0.5 for a tie or both bad */
+  /** 1 if a is better, 0 if b is, 0.5 for a tie or both bad */
   readonly label: Float32Array
   readonly weight: Float32Array
   readonly bothBad: Uint8Array
-  /** index into the manifest's judges, -1 where none is named */
+  /** index into the manifest's judges, -1 if no judge is named */
   readonly judge: Int32Array
-  /** probability with which a server gave the prompt model a, NaN where not known; of Weir's own logs */
+  /** probability with which a server chose model a for the prompt, NaN if unknown; from Weir's own logs */
   readonly propensity?: Float32Array
 }
 
-/** Matrices are prompts x models, row-major; NaN where not observed. */
+/** Matrices are prompts x models, row-major; NaN if not observed. */
 export interface DatasetOutcomes {
   readonly scores: Float32Array
   readonly costs?: Float32Array
   readonly tokens?: Float32Array
-  /** probability with which a server gave the prompt that model (the mean over its decisions); of Weir's own logs */
+  /**
+   * probability with which a server chose that model for the prompt (mean over its decisions); from Weir's
+   * own logs
+   */
   readonly propensities?: Float32Array
 }
 
 /** Which votes and scores label a pair of models. */
 export interface PairOptions {
-  /** prompts with fewer votes (by weight) are left out; prompts with scores have one */
+  /** prompts with a smaller total vote weight are left out; prompts with scores have weight 1 */
   readonly minVotes?: number
-  /** only votes of judges whose name has this in it, such as `human`; leaves scores out */
+  /** only use votes of judges whose name contains this text, such as `human`; scores are then ignored */
   readonly judge?: string
-  /** scores closer than this are a tie and others a win: weak labels out of a judge's margin */
+  /** scores closer than this are a tie, others a win: weak labels from a judge's margin */
   readonly margin?: number
 }
 
 export interface Dataset {
-  /** which votes and scores label a pair, where it was said when the dataset was opened */
+  /** which votes and scores label a pair, if given when the dataset was opened */
   readonly labelled?: PairOptions
   readonly path: string
   readonly manifest: DatasetManifest
   /** sorted */
   readonly models: readonly string[]
-  /** distinct exact texts, in the order they were first met */
+  /** distinct exact texts, in order of first appearance */
   readonly prompts: readonly string[]
   /** SHA-256 of each prompt, in hex */
   readonly hashes: readonly string[]
   readonly categories: readonly (string | undefined)[]
-  /** of each prompt, an index into SPLITS */
+  /** for each prompt, an index into SPLITS */
   readonly split: Uint8Array
   readonly preferences?: DatasetPreferences
   readonly outcomes?: DatasetOutcomes
 }
 
-/** Throws `file_not_found` where there is no folder, and `dataset_invalid` where it is not a whole dataset. */
+/** Throws `file_not_found` if there is no folder, and `dataset_invalid` if it is not a complete dataset. */
 export async function openDataset(path: string): Promise<Dataset> {
   const manifest = await readManifest(path)
   const { prompts: n } = manifest.counts

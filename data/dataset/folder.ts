@@ -5,8 +5,8 @@ import { removePartials, renameInto } from '../../core/files.ts'
 import { DATASET_FILES } from './manifest.ts'
 
 /**
- * Fills a folder beside `out` and moves it there when it is whole, so that nobody ever sees half of one;
- * what an interrupted run left is taken away first. Only a dataset or an empty folder is replaced.
+ * Fills a temporary folder beside `out` and moves it into place when complete, so that a partial one is never
+ * visible. Leftovers of an interrupted run are removed first. Only a dataset or an empty folder is replaced.
  */
 export async function replaceFolder<T>(
   out: string,

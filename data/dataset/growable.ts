@@ -1,6 +1,6 @@
 type NumberArray = Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array
 
-/** A typed array that grows: numbers by the million without an object each. */
+/** A typed array that grows, for millions of numbers without an object each. */
 export class Growable<T extends NumberArray> {
   private values: T
   length = 0
@@ -18,7 +18,7 @@ export class Growable<T extends NumberArray> {
     this.values[this.length++] = value
   }
 
-  /** The array itself, with room for `more` numbers after `length`; write there, then call `added`. */
+  /** Returns the array, with room for `more` numbers after `length`; write there, then call `added`. */
   reserve(more: number): T {
     if (this.length + more > this.values.length) this.grow(this.length + more)
     return this.values
@@ -36,7 +36,7 @@ export class Growable<T extends NumberArray> {
     this.values[index] = value
   }
 
-  /** Makes it `length` long, new places holding `fill`. */
+  /** Extends it to `length`, filling new elements with `fill`. */
   extend(length: number, fill = 0): void {
     if (length <= this.length) return
     if (length > this.values.length) this.grow(length)
@@ -44,7 +44,7 @@ export class Growable<T extends NumberArray> {
     this.length = length
   }
 
-  /** What it holds, without a copy; valid until the next push. */
+  /** Its contents without a copy; valid until the next push. */
   view(): T {
     return this.values.subarray(0, this.length) as T
   }

@@ -1,8 +1,8 @@
 const EMPTY = 0
 
 /**
- * Finds the number of a 32-byte digest: open addressing over typed arrays, about 50 bytes an entry, and
- * exact, because whole digests are compared.
+ * Maps a 32-byte digest to its number: open addressing over typed arrays, about 50 bytes per entry. Exact,
+ * because whole digests are compared.
  */
 export class HashIndex {
   /** entry number + 1, or EMPTY */
@@ -11,7 +11,7 @@ export class HashIndex {
   private first = new Uint32Array(1 << 11)
   size = 0
 
-  /** The number of the digest at `from`; one that was not there takes the next number. */
+  /** The number of the digest at `from`; a new digest gets the next number. */
   add(digests: Uint8Array, from: number): number {
     const key =
       ((digests[from]! << 24) |
@@ -36,7 +36,7 @@ export class HashIndex {
     return this.first[entry]!
   }
 
-  /** The digests of all entries in order, 32 bytes each; valid until the next add. */
+  /** The digests of all entries in order, 32 bytes each; valid until the next `add`. */
   bytes(): Uint8Array {
     return this.digests.subarray(0, this.size * 32)
   }

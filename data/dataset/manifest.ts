@@ -21,7 +21,7 @@ export const DATASET_FILES = {
 
 const Count = Type.Integer({ minimum: 0 })
 
-/** `dataset.json`: what the folder holds and where it came from. */
+/** `dataset.json`: the contents of the folder and their sources. */
 export const DatasetManifest = Type.Object({
   format: Type.Literal(DATASET_FORMAT),
   sources: Type.Array(
@@ -32,11 +32,11 @@ export const DatasetManifest = Type.Object({
       format: Type.String(),
     }),
   ),
-  /** sorted; the numbers of the Arrow files index them */
+  /** sorted; the Arrow files store indices into this list */
   models: Type.Array(Type.String()),
   judges: Type.Array(Type.String()),
   split: SplitRule,
-  /** what else kept prompts together or held them out */
+  /** other settings that kept prompts together or held them out */
   split_by: Type.Object({
     group_by: Type.Optional(Type.String()),
     test_by: Type.Optional(Type.Literal('category')),
@@ -84,7 +84,7 @@ export async function readManifest(path: string): Promise<DatasetManifest> {
 
 type SourceRecord = DatasetManifest['sources'][number]
 
-/** Tells files that hold the same bytes: their rows are the same events, to be counted once. */
+/** Detects files with identical bytes: their rows are the same events, to be counted once. */
 export class SourceDigests {
   private readonly sizes = new Map<number, number>()
   private readonly known = new Map<string, SourceRecord>()
@@ -93,7 +93,7 @@ export class SourceDigests {
     for (const { size } of sources) this.sizes.set(size, (this.sizes.get(size) ?? 0) + 1)
   }
 
-  /** The file read before that has the same bytes. Only files of equal size are hashed for it. */
+  /** The earlier file with the same bytes, if any. Only files of equal size are hashed. */
   async find(source: Source): Promise<SourceRecord | undefined> {
     if (source.size === 0 || this.sizes.get(source.size) === 1) return undefined
     return this.known.get(await source.sha256())

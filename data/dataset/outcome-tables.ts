@@ -5,7 +5,9 @@ import { Growable } from './growable.ts'
 
 const BATCH_ROWS = 65_536
 
-/** All that outcome rows say of prompts under models: `outcomes.arrow`, a column a kind and model. */
+/**
+ * Everything outcome rows record about prompts and models: `outcomes.arrow`, one column per kind and model.
+ */
 export class OutcomeTables {
   private readonly tables = {
     scores: new OutcomeTable(),
@@ -18,7 +20,7 @@ export class OutcomeTables {
     return this.tables.scores.empty
   }
 
-  /** Row i of a block; `models` gives a block's numbers of models as ours. */
+  /** Adds row i of a block; `models` maps the block's model numbers to the dataset's. */
   add(prompt: number, block: RowBlock, i: number, models: Int32Array): void {
     const { scores, costs, tokens, propensities } = this.tables
     for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
@@ -30,12 +32,12 @@ export class OutcomeTables {
     }
   }
 
-  /** Prompts with at least one score, out of the first `prompts`. */
+  /** Number of prompts with at least one score, among the first `prompts`. */
   observed(prompts: number): number {
     return this.tables.scores.observed(prompts)
   }
 
-  /** @param sorted names of models, in the order of the columns */
+  /** @param sorted model names, in the order of the columns */
   *batches(prompts: number, models: Names, sorted: readonly string[]): Generator<Batch> {
     const met = new Map(models.list().map((name, number) => [name, number]))
     for (let start = 0; start < prompts; start += BATCH_ROWS) {
@@ -56,13 +58,13 @@ function addKnown(table: OutcomeTable, prompt: number, model: number, value: num
   if (!Number.isNaN(value)) table.add(prompt, model, value)
 }
 
-/** Sums and counts of one quantity of one model, a prompt each. */
+/** Sums and counts of one quantity for one model, one element per prompt. */
 interface ModelColumn {
   readonly sum: Growable<Float64Array>
   readonly count: Growable<Int32Array>
 }
 
-/** Averages what was observed of each prompt and model; what was not observed stays NaN. */
+/** Averages the observations of each prompt and model; NaN if not observed. */
 class OutcomeTable {
   private readonly columns: ModelColumn[] = []
 
@@ -78,7 +80,7 @@ class OutcomeTable {
     column.count.set(prompt, column.count.at(prompt) + 1)
   }
 
-  /** Means of prompts [start, end) under one model. */
+  /** Means of prompts [start, end) for one model. */
   means(model: number, start: number, end: number): Float32Array {
     const means = new Float32Array(end - start).fill(Number.NaN)
     const column = this.columns[model]
@@ -90,7 +92,7 @@ class OutcomeTable {
     return means
   }
 
-  /** Prompts of which anything was observed, out of the first `prompts`. */
+  /** Number of prompts with any observation, among the first `prompts`. */
   observed(prompts: number): number {
     const seen = new Uint8Array(prompts)
     for (const { count } of this.columns) {

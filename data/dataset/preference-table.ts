@@ -14,14 +14,14 @@ interface Columns {
   propensity: Float32Array
 }
 
-/** Every preference kept, 33 bytes each. */
+/** Every preference that was kept, 33 bytes each. */
 export class PreferenceTable {
   private columns = allocate(4096)
   length = 0
-  /** whether any row has a propensity: without one the file has no such column */
+  /** whether any row has a propensity; if not, the file has no such column */
   private propensities = false
 
-  /** Row i of a block; `models` and `judges` are what the block's numbers stand for here. */
+  /** Adds row i of a block; `models` and `judges` map the block's numbers to the dataset's. */
   add(prompt: number, block: RowBlock, i: number, models: Int32Array, judges: Int32Array): void {
     if (this.length === this.columns.prompt.length) this.grow()
     const { columns } = this
@@ -39,7 +39,7 @@ export class PreferenceTable {
     if (!Number.isNaN(propensity)) this.propensities = true
   }
 
-  /** `place`: what each model's number is in the file. */
+  /** `place`: each model's index in the file. */
   *batches(place: Int32Array): Generator<Batch> {
     for (let start = 0; start < this.length; start += BATCH_ROWS) {
       const end = Math.min(start + BATCH_ROWS, this.length)

@@ -2,24 +2,27 @@ import type { RowBlock } from '../rows/row-block.ts'
 import { type ArrowWriter, openArrowWriter, readArrow } from '../source/arrow.ts'
 import { HashIndex } from './hash-index.ts'
 
-/** A record batch is full with so much text or so many prompts, wherever the blocks of rows begin and end. */
+/** A record batch is full at this many bytes or prompts, independent of the row blocks' boundaries. */
 const BATCH_BYTES = 4 << 20
 const BATCH_ROWS = 16_384
 
 /** Consecutive prompts: text i is `bytes[offsets[i]..offsets[i+1])`, UTF-8. */
 export interface PromptBatch {
-  /** number of the first prompt */
+  /** index of the first prompt */
   readonly start: number
   readonly offsets: Int32Array
   readonly bytes: Uint8Array
 }
 
-/** Distinct prompts in the order they are met: texts go to their file as they come, digests stay in memory. */
+/**
+ * Distinct prompts in order of appearance: texts are written to the file as they arrive, digests stay in
+ * memory.
+ */
 export class PromptStore {
   private readonly path: string
   private readonly index = new HashIndex()
   private readonly writer: ArrowWriter
-  /** full batches that wait to be written */
+  /** full batches waiting to be written */
   private readonly full: PromptBatch[] = []
   private start = 0
   private bytes = Buffer.allocUnsafe(BATCH_BYTES)
@@ -38,7 +41,7 @@ export class PromptStore {
     return this.index.size
   }
 
-  /** The number of row i's prompt, the same for the same exact text. Call `flush` between blocks. */
+  /** The number of row i's prompt, equal for equal exact texts. Call `flush` between blocks. */
   add({ digest, text, textOffset }: RowBlock, i: number): number {
     const next = this.index.size
     const entry = this.index.add(digest, i * 32)
@@ -51,7 +54,7 @@ export class PromptStore {
     return this.index.keyOf(entry)
   }
 
-  /** Writes the batches that are full. */
+  /** Writes the full batches. */
   async flush(): Promise<void> {
     for (const batch of this.full.splice(0)) {
       const { start, offsets, bytes } = batch
@@ -67,7 +70,7 @@ export class PromptStore {
     }
   }
 
-  /** Writes the rest; to be awaited before `batches`. */
+  /** Writes the rest; await this before `batches`. */
   async finish(): Promise<void> {
     this.seal()
     await this.flush()
@@ -84,7 +87,7 @@ export class PromptStore {
     }
   }
 
-  /** Lets go of the file, whole or not. */
+  /** Closes the file, complete or not. */
   abandon(): Promise<void> {
     return this.writer.abandon()
   }
@@ -116,14 +119,14 @@ export class PromptStore {
 
 const NONE = -1
 
-/** What is known of every prompt beside its text, 20 bytes each. */
+/** Per-prompt data other than the text, 20 bytes each. */
 export class PromptColumns {
   private stems = new Uint32Array(8192)
   private category = new Int32Array(4096)
   private first = new Float64Array(4096)
   length = 0
 
-  /** A prompt met for the first time, in row i of a block. */
+  /** Adds a new prompt, first seen in row i of a block. */
   add(block: RowBlock, i: number): void {
     if (this.length === this.category.length) this.grow()
     const at = this.length++
@@ -133,7 +136,7 @@ export class PromptColumns {
     this.first[at] = block.timestamp[i]!
   }
 
-  /** The first category named for a prompt counts. */
+  /** The first category given for a prompt is kept. */
   addCategory(prompt: number, category: number): void {
     if (this.category[prompt] === NONE) this.category[prompt] = category
   }
@@ -146,17 +149,17 @@ export class PromptColumns {
     this.stems.set(hash, prompt * 2)
   }
 
-  /** 64-bit hashes, two words a prompt. */
+  /** 64-bit hashes, two words per prompt. */
   allStems(): Uint32Array {
     return this.stems.subarray(0, this.length * 2)
   }
 
-  /** -1 for none. */
+  /** -1 if none. */
   allCategories(): Int32Array {
     return this.category.subarray(0, this.length)
   }
 
-  /** Seconds since 1970 of the first row with the prompt; NaN where no row has a time. */
+  /** Seconds since 1970 of the first row with the prompt; NaN if no row has a time. */
   allFirst(): Float64Array {
     return this.first.subarray(0, this.length)
   }

@@ -11,13 +11,15 @@ export interface HubOptions {
   readonly endpoint?: string
   readonly token?: string
   readonly signal?: AbortSignal | undefined
-  /** waits between tries; real time by default */
+  /** waits between tries; uses real time by default */
   readonly sleep?: (milliseconds: number) => Promise<void>
 }
 
 export const HUB_ENDPOINT = 'https://huggingface.co'
 
-/** Tries of one request: a busy hub, a broken one and a cut line are waited out, with doubling pauses. */
+/**
+ * Attempts per request: busy hubs, server errors and broken connections are retried, with doubling pauses.
+ */
 const TRIES = 6
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 60_000
@@ -31,7 +33,7 @@ const Tree = Type.Array(
   Type.Object({ type: Type.String(), path: Type.String(), size: Type.Optional(Type.Number()) }),
 )
 
-/** Files of a repository under the reference's path, over as many pages as the hub makes of them. */
+/** Lists a repository's files under the reference's path, over all result pages. */
 export async function listFiles(reference: HubReference, options: HubOptions): Promise<HubFile[]> {
   const { type, repo, revision, path } = reference
   const folder = path === undefined ? '' : `/${encodePath(path)}`
@@ -70,8 +72,9 @@ export function fileUrl(reference: HubReference, path: string, options: HubOptio
 const encodePath = (path: string): string => path.split('/').map(encodeURIComponent).join('/')
 
 /**
- * One answer of the hub, after its redirects and waits; the token goes to the hub's own address only.
- * Throws `hub_denied`, `hub_not_found`, `hub_failed`; `config_invalid` where it leads to an address that is not called.
+ * One response of the hub, after redirects and retries; the token is sent only to the hub's own address.
+ * Throws `hub_denied`, `hub_not_found`, `hub_failed`, or `config_invalid` if it redirects to an address that
+ * must not be called.
  */
 export async function request(
   url: string,
@@ -105,7 +108,7 @@ export async function request(
   }
 }
 
-/** Answers that another try would not change. */
+/** Throws for responses that a retry would not change. */
 function refuse(status: number, url: string, { repo }: HubReference): void {
   if (status === 401 || status === 403) throw new WeirError('hub_denied', { url, status, repo })
   if (status === 404) throw new WeirError('hub_not_found', { url, what: `file of ${repo}` })
@@ -133,12 +136,12 @@ async function follow(
       },
       ...(signal && { signal }),
     })
-    // What the file itself is, is said by the hub and not by the storage that it sends us to.
+    // The file's identity comes from the hub, not from the storage host that it redirects to.
     const etag = response.headers.get('x-linked-etag')
     const size = response.headers.get('x-linked-size')
     if (etag !== null) linked = { etag, ...(size !== null && { size: Number(size) }) }
     const location = response.headers.get('location')
-    // A HEAD wants to know what the file is, not where it lies.
+    // A HEAD only needs the file's identity, not its location.
     const told = method === 'HEAD' && linked !== undefined
     if (told || response.status < 300 || response.status >= 400 || location === null) {
       return Object.assign(response, linked && { linked })
@@ -149,7 +152,7 @@ async function follow(
   throw new Error('too many redirects')
 }
 
-/** Seconds or a date, in milliseconds from now. */
+/** Parses seconds or a date, to milliseconds from now. */
 function retryAfter(value: string | null): number | undefined {
   if (value === null) return undefined
   const seconds = Number(value)

@@ -19,17 +19,17 @@ export interface FetchOptions extends HubOptions {
 export interface FetchedFile {
   readonly path: string
   readonly bytes: number
-  /** false where the cache had it already */
+  /** false if it was already in the cache */
   readonly downloaded: boolean
 }
 
 const LOG_FILE = /\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|feather)(\.gz|\.zst)?$/i
-/** Descriptions of a repository, not rows. */
+/** Files that describe a repository and contain no rows. */
 const NOT_A_LOG = /(^|\/)(dataset_infos?|state)\.json$/i
-/** How often a body may break off before it is given up; every break goes on where it stopped. */
+/** How often a body may be interrupted before giving up; each retry resumes where it stopped. */
 const BREAKS = 8
 
-/** Downloads what the reference names, each file whole and checked, into the cache. */
+/** Downloads the referenced files into the cache, each complete and checked. */
 export async function fetchFromHub(
   reference: HubReference,
   options: FetchOptions,
@@ -40,7 +40,7 @@ export async function fetchFromHub(
   return fetched
 }
 
-/** A path with an ending is a file and needs no listing. */
+/** A path with a file extension is a file and needs no listing. */
 async function filesOf(reference: HubReference, options: FetchOptions): Promise<string[]> {
   const { path, repo } = reference
   if (path !== undefined && /\.[A-Za-z0-9]+$/.test(path)) return [path]
@@ -78,7 +78,7 @@ async function fetchFile(
   await writeFile(`${partial}.etag`, identity.etag)
   let response = await request(url, reference, options, { from: have })
   for (let breaks = 0; ; breaks++) {
-    // A server that knows no ranges sends the whole again; so does one whose file has changed.
+    // A server without range support sends the whole file again; so does one whose file has changed.
     if (have > 0 && (response.status !== 206 || identityOf(response).etag !== identity.etag))
       have = 0
     const result = await append(response, partial, have, identity.size, options)
@@ -141,7 +141,7 @@ async function append(
   return { bytes, whole: !broken && (size === undefined || bytes >= size) }
 }
 
-/** The hub's etag is the SHA-256 of a large file, and git's SHA-1 of a small one. */
+/** The hub's etag is the SHA-256 of a large file, or git's SHA-1 of a small one. */
 async function check(path: string, { etag, size }: Identity): Promise<void> {
   const bytes = (await sizeOf(path))!
   const fail = async (expected: string, got: string): Promise<never> => {

@@ -1,12 +1,12 @@
 import { WeirError } from '../../core/errors.ts'
 
-/** Files of a repository on a hub that speaks Hugging Face's protocol. */
+/** Files of a repository on a hub that uses Hugging Face's protocol. */
 export interface HubReference {
   readonly type: 'datasets' | 'models'
   /** owner/name */
   readonly repo: string
   readonly revision: string
-  /** one file or folder; all log files where it is absent */
+  /** one file or folder; all log files if absent */
   readonly path?: string
 }
 
@@ -16,7 +16,7 @@ interface KnownSet {
   readonly about: string
 }
 
-/** What people start from. */
+/** Well-known data sets to start from. */
 export const KNOWN_SETS: readonly KnownSet[] = [
   {
     id: 'lmsys-arena-55k',

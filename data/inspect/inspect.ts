@@ -4,19 +4,19 @@ import { pairGain } from './pair-gain.ts'
 
 export interface ModelSummary {
   readonly model: string
-  /** prompts it was scored on, with their means; null where none was */
+  /** number of prompts with a score, and the means over them; null if there are none */
   readonly scored: number
   readonly score: number | null
   readonly cost: number | null
   readonly tokens: number | null
-  /** votes it took part in */
+  /** number of votes it took part in */
   readonly votes: number
   readonly wins: number
   readonly losses: number
   readonly ties: number
 }
 
-/** Votes between two models, and prompts on which both were scored, by the first one's result. */
+/** Votes between two models, and prompts with scores for both, by the first model's result. */
 export interface Meeting {
   readonly a: string
   readonly b: string
@@ -29,11 +29,11 @@ export interface Meeting {
 export interface Inspection {
   readonly rows: Dataset['manifest']['rows']
   readonly counts: Dataset['manifest']['counts']
-  /** the most looked at first */
+  /** most observed first */
   readonly models: readonly ModelSummary[]
-  /** pairs that met, most votes first */
+  /** pairs that were compared, most votes first */
   readonly meetings: readonly Meeting[]
-  /** prompts a category, most first; of prompts that have one */
+  /** prompts per category, most first; only prompts that have one */
   readonly categories: readonly { readonly category: string; readonly prompts: number }[]
   readonly judges: readonly { readonly judge: string; readonly votes: number }[]
   /** characters */
@@ -41,7 +41,7 @@ export interface Inspection {
   readonly pair?: PairGain
 }
 
-/** What a dataset holds, in figures; of one pair too where it is named. */
+/** Summary figures of a dataset, and of one pair if given. */
 export function inspect(
   dataset: Dataset,
   pair?: { readonly strong: string; readonly weak: string } & PairOptions,

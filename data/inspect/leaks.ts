@@ -4,19 +4,22 @@ import type { OnProgress } from '../../core/progress.ts'
 import { type Dataset, SPLITS, type Split } from '../dataset/dataset.ts'
 import { plainHead, stem } from '../splits/stem.ts'
 
-/** From this part of shared shingles on, two prompts are taken for near-duplicates. */
+/** Prompts that share at least this fraction of shingles are near-duplicates. */
 export const NEAR = 0.8
 
-/** Rows of a band, and so bands: pairs at 0.8 are met with probability .985, at 0.5 with .4. */
+/**
+ * Rows per band, and number of bands: pairs with similarity 0.8 are found with probability .985, with 0.5
+ * with .4.
+ */
 const BAND = 4
-/** Training prompts that one prompt is compared with in a band, so that a template's flood costs no more. */
+/** Training prompts compared with one prompt per band; bounds the cost if many prompts share a template. */
 const COMPARED = 16
 const EXAMPLES = 5
 
 export interface SplitLeaks {
-  /** prompts of the split */
+  /** number of prompts in the split */
   readonly prompts: number
-  /** of those, how many have a training prompt with the same text, stem, or shingles (at least NEAR) */
+  /** how many of them have a training prompt with the same text, stem, or shingles (at least NEAR) */
   readonly exact: number
   readonly normalised: number
   readonly near: number
@@ -32,7 +35,10 @@ export interface LeakReport {
   }[]
 }
 
-/** Which held-out prompts the training split has seen, or nearly. Banded MinHash, then exact similarity. */
+/**
+ * Finds held-out prompts that are also, or nearly, in the training split. Banded MinHash, then exact
+ * similarity.
+ */
 export function findLeaks(
   dataset: Dataset,
   options: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress } = {},
@@ -72,7 +78,7 @@ function trainStems({ prompts, split, manifest }: Dataset): Set<string> {
   return stems
 }
 
-/** Held-out prompts with a near-duplicate in the training split. */
+/** Held-out prompts that have a near-duplicate in the training split. */
 function nearDuplicates(
   { prompts, split }: Dataset,
   { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
@@ -136,9 +142,9 @@ function compare(
   }
 }
 
-/** Hashes of a signature; two texts agree in each with probability equal to their Jaccard similarity. */
+/** Hashes per signature; two texts agree in each with probability equal to their Jaccard similarity. */
 const SIGNATURE = 32
-/** Characters in a shingle, of the plain text. */
+/** Characters per shingle, in the plain text. */
 const SHINGLE = 8
 const HEAD = 2_000
 
@@ -151,7 +157,7 @@ for (let i = 0, words = new Uint32Array(2); i < SIGNATURE; i++) {
   OFFSETS[i] = words[1]!
 }
 
-/** MinHash (Broder 1997) of a prompt's character shingles, written to `out` from `at`. */
+/** MinHash (Broder 1997) of a prompt's character shingles, written to `out` starting at `at`. */
 function minHash(text: string, out: Uint32Array, at: number): void {
   out.fill(0xffffffff, at, at + SIGNATURE)
   for (const shingle of shingles(text)) {
@@ -162,7 +168,7 @@ function minHash(text: string, out: Uint32Array, at: number): void {
   }
 }
 
-/** Part of the shingles of either text that both have. */
+/** Jaccard similarity of the two texts' shingles. */
 function similarity(a: string, b: string): number {
   const left = new Set(shingles(a))
   const right = new Set(shingles(b))
@@ -171,7 +177,7 @@ function similarity(a: string, b: string): number {
   return both / (left.size + right.size - both)
 }
 
-/** Rolling hashes of every run of SHINGLE characters; of the whole where it is shorter. */
+/** Rolling hashes of every run of SHINGLE characters, or of the whole text if it is shorter. */
 function* shingles(text: string): Generator<number> {
   const plain = plainHead(text, HEAD)
   const last = Math.max(0, plain.length - SHINGLE)

@@ -3,33 +3,36 @@ import type { PairOptions } from '../dataset/dataset.ts'
 import { type Dataset, SPLITS, type Split } from '../dataset/dataset.ts'
 import { pairLabels } from '../pair.ts'
 
-/** What is to be gained by routing between two models, from a dataset's labels alone. */
+/** The possible gain from routing between two models, computed from a dataset's labels alone. */
 export interface PairGain {
   readonly strong: string
   readonly weak: string
   /** prompts with both models observed */
   readonly prompts: number
   readonly by_split: Readonly<Record<Split, number>>
-  /** parts of the prompts on which the strong one was better, as good, and worse */
+  /** fractions of the prompts on which the strong model was better, equal, and worse */
   readonly strong_better: number
   readonly equal: number
   readonly weak_better: number
-  /** mean of s - w with its 95% interval: what sending everything strong buys */
+  /** mean of s - w with its 95% interval: the gain from sending everything to the strong model */
   readonly gain: { readonly value: number; readonly low: number; readonly high: number }
-  /** what a router that knew every label would buy, and the part it would send strong */
+  /** the gain of a router that knows every label, and the fraction it would send to the strong model */
   readonly oracle: {
     readonly gain: number
     readonly strong_share: number
     readonly apgr: number | null
   }
-  /** half the 95% interval of APGR around a router that guesses, on the test split and on all prompts */
+  /** half the 95% interval of APGR for a random router, on the test split and on all prompts */
   readonly chance: { readonly test: number | null; readonly all: number | null }
-  /** prompts to hold out so that an APGR of 0.55 is told from guessing; null where the gain is not clear of 0 */
+  /**
+   * held-out prompts needed to distinguish an APGR of 0.55 from chance; null if the gain's interval includes
+   * 0
+   */
   readonly needed: number | null
   readonly verdict: string
 }
 
-/** Throws what `pairLabels` throws. */
+/** @throws any error of `pairLabels` */
 export function pairGain(
   dataset: Dataset,
   strong: string,
@@ -74,14 +77,14 @@ export function pairGain(
 }
 
 /**
- * Half a 95% interval of the APGR of a random order: the area under the curve is the mean of gain times
- * rank, and a rank in [0, 1] has variance 1/12.
+ * Half a 95% interval of the APGR of a random order: the area under the curve is the mean of gain times rank,
+ * and a rank in [0, 1] has variance 1/12.
  */
 function apgrMargin(deviation: number, mean: number, rows: number): number {
   return (Z_95 * deviation) / Math.sqrt(12 * rows) / Math.abs(mean)
 }
 
-/** APGR of the order of the gains themselves, best first (trapezoids over n steps). Gains ascending. */
+/** APGR of ordering by the gains themselves, best first (trapezoids over n steps). Gains are ascending. */
 function oracleApgr(gains: Float64Array, mean: number): number {
   const n = gains.length
   let reached = 0

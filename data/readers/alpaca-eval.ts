@@ -5,8 +5,8 @@ import { readPreference, reject } from './canonical.ts'
 const REQUIRED = ['instruction', 'generator_1', 'generator_2', 'preference']
 
 /**
- * AlpacaEval annotations: `preference` runs from 1 (the first answer is better) to 2 (the second is), 1.5 is
- * a tie; weighted annotators give numbers between, which count for the side they are on.
+ * AlpacaEval annotations: `preference` runs from 1 (the first answer is better) to 2 (the second is better);
+ * 1.5 is a tie. Weighted annotators give numbers in between, which count for the nearer side.
  */
 export const alpacaEvalReader: Reader = {
   name: 'alpaca-eval',

@@ -4,8 +4,8 @@ import type { RawRecord, Reader } from '../rows/reader.ts'
 import { readPreference, reject } from './canonical.ts'
 
 /**
- * LMSYS Arena as on Kaggle (55k and later sets): prompts as a JSON list of the user's turns, one column a
- * verdict. A router decides on the first turn, so that is the prompt.
+ * LMSYS Arena as on Kaggle (55k and later sets): prompts as a JSON list of the user's turns, one column per
+ * verdict. A router decides on the first turn, so the first turn is the prompt.
  */
 export const arenaKaggleReader: Reader = {
   name: 'arena-kaggle',
@@ -63,7 +63,7 @@ export const arenaConversationReader: Reader = {
         winner: record.winner,
         id: record.question_id ?? record.id,
         timestamp: record.tstamp ?? record.timestamp,
-        // its judge column names the person; --group-by judge keeps one person's votes together
+        // its judge column identifies the person; --group-by judge keeps one person's votes together
         judge: 'human',
         category: typeof record.category === 'string' ? record.category : record.language,
       },
@@ -85,7 +85,7 @@ function firstTurn(value: unknown): unknown {
   return Array.isArray(list) && typeof list[0] === 'string' ? list[0] : undefined
 }
 
-/** What a router sees when it chooses: the conversation up to its first user's turn. */
+/** The conversation up to the first user turn, which is what a router sees when it chooses. */
 function opening(value: unknown): ChatMessage[] | undefined {
   const list = typeof value === 'string' ? parsed(value) : value
   if (!Array.isArray(list)) return undefined

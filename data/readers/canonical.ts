@@ -27,7 +27,7 @@ const COLUMNS = [
   ...['scores', 'costs', 'tokens', 'out_chars'],
 ]
 
-/** Our own layout, both row kinds: the row with `scores` is an outcome, any other is a preference. */
+/** Weir's own layout, for both row kinds: a row with `scores` is an outcome, any other is a preference. */
 export const canonicalReader: Reader = {
   name: 'canonical',
   required: ['prompt'],
@@ -44,7 +44,7 @@ export const canonicalReader: Reader = {
         : readOutcome(record, origin, scoreRange),
 }
 
-/** A preference row in our own column names; other layouts rename and come here. */
+/** A preference row in Weir's column names; readers of other layouts rename columns and call this. */
 export function readPreference(record: RawRecord, origin: RowOrigin): LogRow | Reject {
   const base = readBase(record, origin)
   if ('kind' in base) return base
@@ -79,7 +79,9 @@ export function readPreference(record: RawRecord, origin: RowOrigin): LogRow | R
   }
 }
 
-/** An outcome row of `prompt` and `scores`, checked field by field; for readers of other layouts too. */
+/**
+ * An outcome row with `prompt` and `scores`, checked field by field; also used by readers of other layouts.
+ */
 export function readOutcome(
   record: RawRecord,
   origin: RowOrigin,
@@ -111,7 +113,7 @@ export function readOutcome(
 
 type Base = Pick<LogRow, 'origin' | 'prompt' | 'id' | 'category' | 'timestamp' | 'group'>
 
-/** What both row kinds have. */
+/** The fields that both row kinds share. */
 export function readBase(record: RawRecord, origin: RowOrigin): Base | Reject {
   const prompt = promptCell(record.prompt)
   if ('reason' in prompt) return reject(origin, 'prompt', prompt.reason)
@@ -141,7 +143,7 @@ type NumberMap =
   | { readonly map: Map<string, number> | undefined }
   | { readonly key: string; readonly reason: string }
 
-/** `{model: number}`; models whose value is absent are left out. */
+/** `{model: number}`; models without a value are left out. */
 function readMap(value: unknown, cell: (value: unknown) => Cell<number | undefined>): NumberMap {
   if (value === undefined || value === null) return { map: undefined }
   if (typeof value !== 'object' || Array.isArray(value)) {

@@ -4,12 +4,12 @@ import { readPreference, reject } from './canonical.ts'
 
 const REFERENCE = 'gpt-4-1106-preview'
 const RATED = 'mistralai/Mixtral-8x7B-Instruct-v0.1'
-/** Ong et al. 2024: from 4 on the rated answer is as good as the reference. */
+/** Ong et al. 2024: at 4 or more the rated answer is as good as the reference. */
 const AS_GOOD = 4
 
 /**
- * RouteLLM's GPT-4-judge battles: the judge rates Mixtral's answer from 1 to 5 against GPT-4's. From 4 on
- * it is a tie, below GPT-4 wins: a weak label out of the judge's margin.
+ * RouteLLM's GPT-4-judge battles: the judge rates Mixtral's answer from 1 to 5 against GPT-4's. 4 or more is
+ * a tie, below that GPT-4 wins: a weak label from the judge's margin.
  */
 export const judgeScoreReader: Reader = {
   name: 'routellm-judge',

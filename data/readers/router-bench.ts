@@ -6,7 +6,7 @@ import { readBase, reject } from './canonical.ts'
 const COST = '|total_cost'
 const RESPONSE = '|model_response'
 
-/** RouterBench's wide table: a score, `<model>|total_cost` and `<model>|model_response` a model. */
+/** RouterBench's wide table: per model a score, `<model>|total_cost` and `<model>|model_response`. */
 export const routerBenchReader: Reader = {
   name: 'router-bench',
   required: ['prompt'],
@@ -48,7 +48,7 @@ function modelsOf(columns: ReadonlySet<string>): string[] {
     .filter((model) => columns.has(model))
 }
 
-/** The table keeps each prompt as a list of one text, written out. */
+/** The table stores each prompt as a list with one text, in written form. */
 function onlyText(value: unknown): unknown {
   if (typeof value !== 'string' || !value.startsWith('[')) return value
   const list = parsed(value)

@@ -4,7 +4,7 @@ import { DecisionRecord, FeedbackRecord, GatewayRecord } from '../../records/dec
 import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
 import { reject } from './canonical.ts'
 
-/** Lines that a server writes beside its log, of itself and not of a request: nothing to learn from. */
+/** Lines about the server itself rather than a request; they are skipped. */
 const BESIDE: ReadonlySet<unknown> = new Set([
   'log',
   'audit',
@@ -21,8 +21,8 @@ const isGateway = Compile(GatewayRecord)
 const isFeedback = Compile(FeedbackRecord)
 
 /**
- * Weir's own decision log: a feedback line, joined with the decision it is about, is an outcome of the
- * model that answered. Decisions are held until the end, since feedback may come much later.
+ * Weir's own decision log: a feedback line, joined with its decision, is an outcome of the model that
+ * answered. Decisions are held until the end, since feedback may come much later.
  */
 export const weirLogReader: Reader = {
   name: 'weir-log',
@@ -47,7 +47,7 @@ function readLine(
       const [error] = isDecision.Errors(record)
       return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no decision')
     }
-    // What a shadow would have done was done for nobody.
+    // Shadow decisions did not answer anyone, so they are skipped.
     if (!record.shadow) {
       const { model, text, time, propensity } = record
       const known = { model, time: time / 1000, propensity }
@@ -70,7 +70,7 @@ function readLine(
   return feedbackRow(record, origin, decisions)
 }
 
-/** Who answered a gateway's request: feedback names it by its own id or by that of its decision. */
+/** Records which model answered a gateway's request; feedback names it by its own id or its decision's id. */
 function takeAnswer(record: GatewayRecord, decisions: Decisions): void {
   const { id, decision_id, model, targets, time, propensity, text } = record
   if (model === null) return
@@ -89,7 +89,7 @@ function takeAnswer(record: GatewayRecord, decisions: Decisions): void {
   })
 }
 
-/** A word on a decision as a row: an outcome of the model, or a preference between two. */
+/** Feedback on a decision as a row: an outcome of the model, or a preference between two models. */
 export function feedbackRow(
   feedback: FeedbackRecord,
   origin: RowOrigin,
@@ -106,7 +106,7 @@ export function feedbackRow(
   }
   const model = feedback.model ?? decision.answered ?? decision.model
   const { cost_usd, output_tokens } = feedback
-  // what was asked for besides (an audit, a correction) came without a draw of the server's
+  // other models (from an audit or a correction) were not drawn by the server, so they have no propensity
   const propensity = model === decision.model ? decision.propensity : undefined
   if (feedback.kind === 'preference' && feedback.against !== undefined) {
     return {

@@ -2,13 +2,13 @@ import { scoreCell, scoreNumber } from '../rows/cell.ts'
 import type { RawRecord, Reader } from '../rows/reader.ts'
 import { readBase, reject } from './canonical.ts'
 
-/** Columns of outcome tables that are about the row, never a model's score. */
+/** Columns of outcome tables that describe the row and are never a model's score. */
 const ABOUT_THE_ROW = new Set([
   ...['prompt', 'category', 'id', 'timestamp', 'source', 'index', 'turn', ''],
   ...['sample_id', 'question_id', 'Unnamed: 0', '__index_level_0__'],
 ])
 
-/** RouteLLM's outcome tables: a prompt and one column a model, True, False or a number in [0, 1]. */
+/** RouteLLM's outcome tables: a prompt and one column per model, with True, False or a number in [0, 1]. */
 export const wideReader: Reader = {
   name: 'routellm',
   required: ['prompt'],
@@ -32,7 +32,10 @@ export const wideReader: Reader = {
   },
 }
 
-/** Columns most of whose filled cells read as a score. One bad cell in the sample does not hide a model. */
+/**
+ * Columns in which most filled cells read as a score, so that one bad cell in the sample does not hide a
+ * model.
+ */
 function modelColumns(columns: ReadonlySet<string>, sample: readonly RawRecord[]): string[] {
   return [...columns].filter((column) => {
     if (ABOUT_THE_ROW.has(column)) return false

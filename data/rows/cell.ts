@@ -3,7 +3,7 @@ import { type PromptInput, promptText } from '../../models/decision/messages.ts'
 /** The value of one cell, or why it is refused. */
 export type Cell<T> = { readonly value: T } | { readonly reason: string }
 
-/** Prompts longer than this are refused: no encoder reads them, and one of them fills a page of memory. */
+/** Longer prompts are refused: no encoder reads them, and a single one fills a page of memory. */
 export const PROMPT_CHARACTERS_MAX = 1_000_000
 
 /** A prompt's text, or its chat messages. */
@@ -28,12 +28,12 @@ function readable(value: PromptInput, text: string): Cell<PromptInput> {
   if (text.length > PROMPT_CHARACTERS_MAX) {
     return { reason: `expected at most ${PROMPT_CHARACTERS_MAX} characters, got ${text.length}` }
   }
-  // Such a text has no UTF-8, and so no hash of its own.
+  // Such a text has no UTF-8 form, and so no hash.
   if (!wellFormed(text)) return { reason: 'holds half of a surrogate pair' }
   return { value }
 }
 
-/** `String.prototype.isWellFormed`, which Node 20 has and the library of ES2023 lacks. */
+/** `String.prototype.isWellFormed`, which Node 20 has but the ES2023 library types lack. */
 const wellFormed = (text: string): boolean =>
   (text as string & { isWellFormed(): boolean }).isWellFormed()
 
@@ -55,7 +55,7 @@ export type ScoreRange = readonly [number, number]
 
 const UNIT_RANGE: ScoreRange = [0, 1]
 
-/** A score in the range, rescaled to [0, 1]; `undefined` where not observed (absent, null, an empty cell). */
+/** A score in the range, rescaled to [0, 1]; `undefined` if not observed (absent, null, an empty cell). */
 export function scoreCell(value: unknown, range = UNIT_RANGE): Cell<number | undefined> {
   if (value === undefined || value === null || value === '') return { value: undefined }
   const [low, high] = range
@@ -66,7 +66,7 @@ export function scoreCell(value: unknown, range = UNIT_RANGE): Cell<number | und
   return { value: range === UNIT_RANGE ? number : (number - low) / (high - low) }
 }
 
-/** True and False as pandas writes them, JSON booleans and numbers; undefined for anything else. */
+/** Accepts True and False as pandas writes them, JSON booleans and numbers; undefined for anything else. */
 export function scoreNumber(value: unknown): number | undefined {
   if (typeof value === 'number') return value
   if (typeof value === 'bigint') return Number(value)
@@ -77,7 +77,7 @@ export function scoreNumber(value: unknown): number | undefined {
   return numberText(value)
 }
 
-/** A cost, weight or count: finite and at least 0. */
+/** A cost, weight or count, which must be finite and at least 0. */
 export function amountCell(value: unknown): Cell<number | undefined> {
   if (value === undefined || value === null || value === '') return { value: undefined }
   const number =
@@ -92,13 +92,13 @@ export function amountCell(value: unknown): Cell<number | undefined> {
   return { value: number }
 }
 
-/** A name such as a model's: text that is not empty. */
+/** A name such as a model's: non-empty text. */
 export function nameCell(value: unknown): Cell<string> {
   if (typeof value === 'string' && value.trim() !== '') return { value }
   return { reason: `expected a name, got ${shown(value)}` }
 }
 
-/** An id or category: text or a number; `undefined` where there is none. */
+/** An id or category as text or a number; `undefined` if there is none. */
 export function labelCell(value: unknown): Cell<string | undefined> {
   if (value === undefined || value === null || value === '') return { value: undefined }
   if (typeof value === 'string') return { value }
@@ -129,7 +129,7 @@ export function timeCell(value: unknown): Cell<number | undefined> {
   return { value: date / 1000 }
 }
 
-/** A value as a message shows it: short, and never the whole of a long cell. */
+/** A value as shown in messages; long cells are shortened. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (typeof value === 'string')

@@ -1,4 +1,4 @@
-/** Numbers names in the order they are met. */
+/** Numbers names in order of appearance. */
 export class Names {
   private readonly numbers = new Map<string, number>()
 
@@ -13,12 +13,12 @@ export class Names {
     return this.numbers.size - 1
   }
 
-  /** In the order they were met. */
+  /** In order of appearance. */
   list(): string[] {
     return [...this.numbers.keys()]
   }
 
-  /** The names sorted, and for each number the place of its name among them. */
+  /** The names sorted, and for each number the index of its name in the sorted list. */
   sorted(): { readonly names: string[]; readonly place: Int32Array } {
     const met = this.list()
     const order = met.map((_, i) => i).sort((a, b) => (met[a]! < met[b]! ? -1 : 1))

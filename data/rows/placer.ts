@@ -9,18 +9,18 @@ import type {
   RowOrigin,
 } from './reader.ts'
 
-/** What decides how a file's records become rows; plain data, so that a thread can be sent it. */
+/** Settings for turning a file's records into rows; plain data, so that it can be sent to a thread. */
 export interface PlacerSpec extends ReaderSettings {
   readonly path: string
   /** the reader's name */
   readonly format: string
   readonly columns: ReadonlySet<string>
   readonly sample: readonly RawRecord[]
-  /** our column name to the file's */
+  /** maps our column names to the file's */
   readonly map?: ReadonlyMap<string, string>
   /** the column whose value keeps rows in one split */
   readonly groupBy?: string
-  /** refuse rows without a time: the splits need it */
+  /** refuse rows without a time, because the splits need it */
   readonly needsTime?: boolean
 }
 
@@ -54,7 +54,7 @@ export function createPlacer(
   }
 }
 
-/** Gives a record our column names; undefined where there is nothing to rename. */
+/** Renames a record's columns to ours; undefined if there is nothing to rename. */
 export function renamer(
   map: ReadonlyMap<string, string> | undefined,
 ): ((record: RawRecord) => RawRecord) | undefined {

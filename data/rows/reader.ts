@@ -1,13 +1,13 @@
 import type { PromptInput } from '../../models/decision/messages.ts'
 
 /**
- * Where a row came from, for people: the file and its line (for CSV and JSON, the line the record starts
- * at). In files without lines (Parquet, Arrow) `line` is the row's number, from 1, in that row group.
+ * Where a row came from, for messages: the file and its line (for CSV and JSON, the line on which the record
+ * starts). In files without lines (Parquet, Arrow) `line` is the row's number in its row group, from 1.
  */
 export interface RowOrigin {
   readonly path: string
   readonly line: number
-  /** row group of Parquet or record batch of Arrow, from 0 */
+  /** Parquet row group or Arrow record batch, from 0 */
   readonly rowGroup?: number
 }
 
@@ -36,24 +36,24 @@ export interface PreferenceRow extends RowBase {
   readonly winner: Winner
   readonly judge?: string
   readonly weight?: number
-  /** probability with which the server that logged it gave the prompt model a */
+  /** probability with which the logging server chose model a for the prompt */
   readonly propensity?: number
 }
 
-/** Scores in [0, 1] of models' answers to one prompt; a model that was not observed is absent. */
+/** Scores in [0, 1] of models' answers to one prompt; models that were not observed are absent. */
 export interface OutcomeRow extends RowBase {
   readonly kind: 'outcome'
   readonly scores: ReadonlyMap<string, number>
   readonly costs?: ReadonlyMap<string, number>
   /** answer lengths in tokens */
   readonly tokens?: ReadonlyMap<string, number>
-  /** probability with which the server that logged it gave the prompt that model */
+  /** probability with which the logging server chose that model for the prompt */
   readonly propensities?: ReadonlyMap<string, number>
 }
 
 export type LogRow = PreferenceRow | OutcomeRow
 
-/** A row that was refused: never repaired, never dropped silently. */
+/** A refused row; rows are never repaired or dropped silently. */
 export interface Reject {
   readonly kind: 'reject'
   readonly origin: RowOrigin
@@ -61,10 +61,10 @@ export interface Reject {
   readonly reason: string
 }
 
-/** One record of a file before anything is known of its layout: column name to value. */
+/** One record of a file before its layout is known: column name to value. */
 export type RawRecord = Readonly<Record<string, unknown>>
 
-/** A record with its place in the file, or the reason why there is none there. */
+/** A record with its position in the file, or the reason why it could not be read. */
 export type ReadRecord =
   | { readonly record: RawRecord; readonly line: number; readonly rowGroup?: number }
   | {
@@ -74,13 +74,15 @@ export type ReadRecord =
       readonly reason: string
     }
 
-/** A file's records in batches, so that a million rows are not a million promises. */
+/** A file's records in batches, so that a million rows do not need a million promises. */
 export type RecordStream = AsyncIterable<readonly ReadRecord[]>
 
-/** Undefined for a record that is no row of its own, such as a header or one that a later record completes. */
+/**
+ * Undefined for a record that is not a row by itself, such as a header or one that a later record completes.
+ */
 export type ReadRow = (record: RawRecord, origin: RowOrigin) => LogRow | Reject | undefined
 
-/** Decisions met so far, by id, waiting for what came of them. */
+/** Decisions read so far, by id, waiting for their feedback. */
 export type Decisions = Map<
   string,
   {
@@ -88,31 +90,37 @@ export type Decisions = Map<
     readonly time: number
     readonly propensity: number
     readonly text?: string
-    /** another model answered than was decided: a failover, a cascade */
+    /** set if another model answered than was decided: a failover, a cascade */
     readonly answered?: string
   }
 >
 
-/** What the person asked for that changes how a row is read. */
+/** User settings that change how a row is read. */
 export interface ReaderSettings {
   /** the judge's lowest and highest score, rescaled to [0, 1]; [0, 1] by default */
   readonly scoreRange?: readonly [number, number]
-  /** shared by the files of one run, for rows that are spread over several lines */
+  /** shared by the files of one run, for rows spread over several lines */
   readonly decisions?: Decisions
 }
 
 /** A known layout of rows. Every one passes `testing/reader-contract.ts`. */
 export interface Reader {
   readonly name: string
-  /** The columns it cannot do without. */
+  /** The columns it requires. */
   readonly required: readonly string[]
-  /** rows depend on earlier lines, so that threads cannot share a file */
+  /** rows depend on earlier lines, so threads cannot share a file */
   readonly sequential?: boolean
-  /** Whether a file with these columns (of its first records, the sample) is of this layout. */
+  /** Whether a file with these columns and first records (the sample) has this layout. */
   recognises(columns: ReadonlySet<string>, sample: readonly RawRecord[]): boolean
-  /** The columns its rows are read from, so that a columnar file's others are never decoded; all by default. */
+  /**
+   * The columns that its rows are read from, so that other columns of a columnar file are not decoded; all by
+   * default.
+   */
   columns?(columns: ReadonlySet<string>): readonly string[]
-  /** What reads its rows: one row of the log, or why it is refused. Never throws on a bad row. */
+  /**
+   * Returns a function that reads its records: each gives a row, or the reason it is refused. Never throws on
+   * a bad row.
+   */
   open(
     columns: ReadonlySet<string>,
     sample: readonly RawRecord[],

@@ -3,11 +3,11 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { originText, type Reject } from './reader.ts'
 
-/** Where refused rows go, one JSON object a line; the file exists only if there is one. */
+/** The file for refused rows, one JSON object per line; it is created only if there are any. */
 export class RejectsFile {
   readonly path: string
   count = 0
-  /** the first reject as one line for people */
+  /** the first reject as a one-line message */
   first: string | undefined
   private stream: WriteStream | undefined
   private failure: Error | undefined
@@ -16,7 +16,7 @@ export class RejectsFile {
     this.path = path
   }
 
-  /** Takes away what an earlier run left. */
+  /** Removes the file of an earlier run. */
   async start(): Promise<void> {
     await rm(this.path, { force: true })
   }

@@ -1,28 +1,28 @@
 import type { Reject } from './reader.ts'
 
-/** Codes of a preference's winner, in the order that `preferences.arrow` stores. */
+/** Codes of a preference's winner, as stored in `preferences.arrow`. */
 export const WINNERS = ['a', 'b', 'tie', 'both_bad'] as const
 
-/** Rows that a block may hold of each kind; the codes of `kind`. */
+/** Row kinds in a block, and their codes in `kind`. */
 export const KIND = { preference: 0, outcome: 1 } as const
 
 /**
- * Some consecutive rows of a log as columns, ready to pass between threads: a number a row, and the texts
- * as bytes. Names are numbered within the block, -1 is none. All columns lie in one buffer, which can be
- * handed over instead of copied, and filled again once the block was read.
+ * Consecutive rows of a log as columns, ready to pass between threads: one number per row, and the texts as
+ * bytes. Names are numbered within the block; -1 is none. All columns share one buffer, which can be
+ * transferred instead of copied, and reused once the block has been read.
  */
 export interface RowBlock {
-  /** rows met, kept and refused */
+  /** rows read, both kept and refused */
   readonly rows: number
   readonly rejects: readonly Reject[]
-  /** rows kept; the length of what follows */
+  /** rows kept; the length of the columns below */
   readonly kept: number
   readonly kind: Uint8Array
-  /** 64-bit hash of the row's id, two words a row; both 0 for none */
+  /** 64-bit hash of the row's id, two words per row; both 0 for none */
   readonly id: Uint32Array
-  /** SHA-256 of the prompt, 32 bytes a row */
+  /** SHA-256 of the prompt, 32 bytes per row */
   readonly digest: Uint8Array
-  /** 64-bit hash of the stem without shared prefixes taken off, two words a row */
+  /** 64-bit hash of the stem before shared prefixes are removed, two words per row */
   readonly stem: Uint32Array
   /** UTF-8 of prompt i: `text[textOffset[i]..textOffset[i+1])` */
   readonly textOffset: Int32Array
@@ -31,14 +31,14 @@ export interface RowBlock {
   readonly group: Int32Array
   /** seconds since 1970, NaN for none */
   readonly timestamp: Float64Array
-  /** of preference rows */
+  /** for preference rows */
   readonly modelA: Int32Array
   readonly modelB: Int32Array
   /** index into WINNERS */
   readonly winner: Uint8Array
   readonly weight: Float32Array
   readonly judge: Int32Array
-  /** NaN for none; of outcome rows too, whose entries have their own */
+  /** NaN for none, and for outcome rows, whose entries have their own */
   readonly propensity: Float32Array
   /** scores of outcome row i: entries `entryOffset[i]..entryOffset[i+1]` of the next five */
   readonly entryOffset: Int32Array

@@ -7,7 +7,7 @@ import { Names } from './names.ts'
 import type { LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
 import { KIND, type RowBlock, WINNERS } from './row-block.ts'
 
-/** Packs rows into a block of their own; `seed` is the split's. */
+/** Packs rows into a separate block; `seed` is the split's. */
 export function packRows(rows: readonly (LogRow | Reject)[], seed: number): RowBlock {
   const packer = new RowPacker(seed)
   for (const row of rows) packer.add(row)
@@ -15,8 +15,8 @@ export function packRows(rows: readonly (LogRow | Reject)[], seed: number): RowB
 }
 
 /**
- * Packs rows one by one, block after block. Columns are gathered in memory that stays here and copied into
- * one buffer a block: dozens of fresh ones a block would have the collector run all the time.
+ * Packs rows one by one into successive blocks. Columns are collected in memory that is reused, then copied
+ * into one buffer per block: dozens of new buffers per block would keep the garbage collector busy.
  */
 export class RowPacker {
   private at = 0
@@ -29,7 +29,7 @@ export class RowPacker {
   private names = emptyNames()
   private readonly seed: number
   private readonly hash = new Uint32Array(2)
-  /** buffers of blocks that were read */
+  /** buffers of blocks that have been read */
   private readonly spent: ArrayBuffer[] = []
 
   constructor(seed: number) {
@@ -61,7 +61,7 @@ export class RowPacker {
     this.at++
   }
 
-  /** The rows since the last block, as one. */
+  /** The rows since the last block, as a block. */
   finish(): RowBlock {
     const { at: kept, entry, textBytes, names, rejects } = this
     const text = this.text.subarray(0, textBytes)
@@ -98,7 +98,7 @@ export class RowPacker {
     return block
   }
 
-  /** Takes back the buffer of a block that was read, for a later one. */
+  /** Takes back the buffer of a block that has been read, for reuse. */
   takeBack(buffer: ArrayBuffer): void {
     this.spent.push(buffer)
   }
@@ -106,13 +106,13 @@ export class RowPacker {
   private buffer(bytes: number): ArrayBuffer {
     const held = this.spent.pop()
     if (held && held.byteLength >= bytes) return held
-    // Room to spare, so that the next blocks, which are of about the same size, fit too.
+    // Extra room, so that the next blocks, which are about the same size, fit too.
     return new ArrayBuffer(aligned(Math.ceil(bytes * 1.25)))
   }
 
   private addText(text: string): void {
     const { at, rows, hash: words } = this
-    // At most three bytes of UTF-8 a UTF-16 unit.
+    // At most three bytes of UTF-8 per UTF-16 unit.
     const room = this.textBytes + text.length * 3
     if (room > this.text.length) {
       const larger = Buffer.from(new ArrayBuffer(Math.max(room, this.text.length * 2)))
@@ -124,7 +124,7 @@ export class RowPacker {
     stemHashOfBytes(text, this.text, start, this.textBytes, this.seed, words)
     rows.stem[at * 2] = words[0]!
     rows.stem[at * 2 + 1] = words[1]!
-    // As a binary string the digest costs a third of what it costs as a buffer.
+    // As a binary string the digest costs a third of what a buffer costs.
     rows.digest.write(hash('sha256', text, 'binary'), at * 32, 'latin1')
     rows.textOffset[at + 1] = this.textBytes
   }
@@ -164,7 +164,7 @@ export class RowPacker {
   }
 }
 
-/** The column of a row a row, and of offsets one more. */
+/** Per-row columns; the offset columns have one more element. */
 const rowColumns = (rows: number) => ({
   kind: new Uint8Array(rows),
   id: new Uint32Array(rows * 2),
@@ -193,7 +193,7 @@ const entryColumns = (entries: number) => ({
 
 type Columns = ReturnType<typeof rowColumns> & ReturnType<typeof entryColumns> & { text: Buffer }
 
-/** How much of each column is used. */
+/** The number of used elements in each column. */
 function lengthsOf(rows: number, entries: number, text: number): Record<keyof Columns, number> {
   const [pair, offsets] = [rows * 2, rows + 1]
   return {
@@ -207,7 +207,7 @@ function lengthsOf(rows: number, entries: number, text: number): Record<keyof Co
 
 type NumberArray = Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array
 
-/** The first `length` numbers, in the buffer at `from`. */
+/** Copies the first `length` numbers into the buffer at `from`. */
 function copied(part: NumberArray, buffer: ArrayBuffer, from: number, length: number): NumberArray {
   const { byteOffset, BYTES_PER_ELEMENT: width } = part
   const used = new Uint8Array(part.buffer, byteOffset, length * width)
@@ -219,7 +219,7 @@ function copied(part: NumberArray, buffer: ArrayBuffer, from: number, length: nu
   return new Uint8Array(buffer, from, length)
 }
 
-/** The larger columns, holding what the smaller ones held. */
+/** Returns the larger columns after copying the smaller ones' contents into them. */
 function grown<T extends Record<string, NumberArray>>(smaller: T, larger: T): T {
   for (const [name, column] of Object.entries(smaller)) larger[name]!.set(column)
   return larger

@@ -6,7 +6,7 @@ import type { Table } from './table.ts'
 
 const BATCH_ROWS = 4096
 
-/** Logs in Arrow IPC files or streams (Feather v2), one record batch at a time. */
+/** Logs in Arrow IPC files or streams (Feather v2), read one record batch at a time. */
 export async function openArrowTable(path: string): Promise<Table> {
   const arrow = await openArrow()
   async function* batches(): AsyncGenerator<RecordBatch> {
@@ -62,7 +62,7 @@ function rowsOf(
   return records
 }
 
-/** Arrow's own rows, vectors and big numbers as plain values. */
+/** Converts Arrow's rows, vectors and big numbers to plain values. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value)
   if (typeof value !== 'object' || value === null) return value

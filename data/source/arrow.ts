@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import type * as Arrow from 'apache-arrow'
 import { WeirError } from '../../core/errors.ts'
 
-/** The one door to apache-arrow: files of record batches, columns as typed arrays. */
+/** The only import of apache-arrow: files of record batches, columns as typed arrays. */
 export type ArrowModule = typeof Arrow
 export type RecordBatch = Arrow.RecordBatch
 
@@ -27,14 +27,14 @@ export interface BlobColumn {
   readonly bytes: Uint8Array
 }
 
-/** `width` bytes a row. */
+/** `width` bytes per row. */
 export interface BytesColumn {
   readonly kind: 'bytes'
   readonly width: number
   readonly bytes: Uint8Array
 }
 
-/** `width` numbers a row, row-major. */
+/** `width` numbers per row, row-major. */
 export interface VectorColumn {
   readonly kind: 'vector'
   readonly width: number
@@ -44,23 +44,25 @@ export interface VectorColumn {
 export type NumberColumn = Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array
 export type Column = NumberColumn | TextColumn | BlobColumn | BytesColumn | VectorColumn
 
-/** One record batch: as many rows in every column. In Float32 and Float64 columns NaN is null. */
+/**
+ * One record batch, with the same number of rows in every column. In Float32 and Float64 columns NaN is null.
+ */
 export interface Batch {
   readonly rows: number
   readonly columns: Readonly<Record<string, Column>>
 }
 
-/** An Arrow IPC file (Feather v2) being written, a batch at a time. */
+/** Writes an Arrow IPC file (Feather v2), one batch at a time. */
 export interface ArrowWriter {
-  /** To be awaited: it waits while the disk is behind. */
+  /** Await this: it waits while the disk is behind. */
   write(batch: Batch): Promise<void>
-  /** Ends the file. Without a batch it is empty, and no Arrow file. */
+  /** Ends the file. Without any batch it is empty and not a valid Arrow file. */
   close(): Promise<void>
   /** Closes the file as it is; does nothing after `close`. */
   abandon(): Promise<void>
 }
 
-/** Throws `file_unwritable` where the disk refuses. */
+/** Throws `file_unwritable` if the file cannot be written. */
 export async function openArrowWriter(path: string): Promise<ArrowWriter> {
   const arrow = await openArrow()
   const encode = batchEncoder(arrow)
@@ -72,7 +74,7 @@ export async function openArrowWriter(path: string): Promise<ArrowWriter> {
       failure = new WeirError('file_unwritable', { path, reason: cause.message }, { cause })
     })
   const end = async (): Promise<void> => {
-    // Arrow's writer has no end without a beginning, and breaks when it is torn off.
+    // Arrow's writer cannot be ended before it has begun, and fails when aborted.
     if (done === undefined) return
     stream.end()
     await done
@@ -107,7 +109,7 @@ export async function writeArrow(
   }
 }
 
-/** The bytes of such a file of one batch. */
+/** The bytes of an Arrow IPC file with one batch. */
 export async function arrowBytes(batch: Batch): Promise<Uint8Array> {
   const arrow = await openArrow()
   return arrow.RecordBatchFileWriter.writeAll([batchEncoder(arrow)(batch)]).toUint8Array(true)
@@ -198,7 +200,7 @@ function nullsOf(values: Float32Array | Float64Array): {
   return { nullBitmap, nullCount }
 }
 
-/** A batch as it was written; a column that is missing or of another kind throws `dataset_invalid`. */
+/** A batch read back; a column that is missing or of another kind throws `dataset_invalid`. */
 export interface ReadBatch {
   readonly rows: number
   has(name: string): boolean
@@ -211,14 +213,16 @@ export interface ReadBatch {
 
 const WHOLE_BYTES = 16 << 20
 
-/** Reads an Arrow IPC file batch by batch. Throws `file_not_found`, and `dataset_invalid` for anything else. */
+/**
+ * Reads an Arrow IPC file batch by batch. Throws `file_not_found`, or `dataset_invalid` for anything else.
+ */
 export async function* readArrow(path: string): AsyncGenerator<ReadBatch> {
   const arrow = await openArrow()
   const handle = await open(path, 'r').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })
   try {
-    // A small file is read at once: many small reads cost more than its memory.
+    // Small files are read at once: many small reads cost more than the memory.
     const { size } = await handle.stat()
     if (size === 0) return
     if (size <= WHOLE_BYTES) {

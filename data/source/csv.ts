@@ -3,7 +3,7 @@ import type { Options } from 'csv-parse'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
 
 const BATCH = 512
-/** What the parser puts for bytes that are no UTF-8. */
+/** The parser's replacement for bytes that are not UTF-8. */
 const NOT_UTF8 = '\ufffd'
 
 interface ParsedRecord {
@@ -12,8 +12,8 @@ interface ParsedRecord {
 }
 
 /**
- * The one door to csv-parse. Reads delimited text with a header line; a record is placed at the line it
- * starts on, whatever newlines its cells hold. Records of another width than the header are refused.
+ * The only import of csv-parse. Reads delimited text with a header line; a record's line is the one it starts
+ * on, even if its cells contain newlines. Records with another number of cells than the header are refused.
  */
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,
@@ -52,7 +52,7 @@ export async function* readCsv(
   try {
     for await (const { info, record } of parser as AsyncIterable<ParsedRecord>) {
       takeSkipped()
-      // The parser's own line count takes a CRLF inside quotes for two lines.
+      // The parser's own line count counts a CRLF inside quotes as two lines.
       const line = place() + info.empty_lines
       lines += spanned(record)
       if (header === undefined) header = record
@@ -70,7 +70,7 @@ export async function* readCsv(
   if (batch.length > 0) yield batch
 }
 
-/** Lines of the file that a record takes. */
+/** Number of lines that a record spans in the file. */
 function spanned(cells: readonly string[]): number {
   let lines = 1
   for (const cell of cells) {
@@ -87,7 +87,7 @@ function asRecord(header: readonly string[], cells: readonly string[], line: num
   if (cells.some((cell) => cell.includes(NOT_UTF8))) {
     return { line, field: '(record)', reason: 'not valid UTF-8' }
   }
-  // No prototype, so that a column named __proto__ is a column like any other.
+  // No prototype, so that a column named __proto__ is an ordinary column.
   const record: Record<string, unknown> = Object.create(null)
   for (let i = 0; i < header.length; i++) record[header[i]!] = cells[i]
   return { record: record as RawRecord, line }

@@ -6,8 +6,8 @@ import { STDIN } from './source.ts'
 const LOG_NAME = /\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|feather)(\.gz|\.zst)?$/i
 
 /**
- * Files for what a person may name: a file, a folder (its logs, by name, folders in it too), a pattern with
- * `*`, `**` or `?`, `-` for standard input. In the order given; sorted within a folder or pattern.
+ * Expands a path given by the user: a file, a folder (its logs by name, including subfolders), a pattern with
+ * `*`, `**` or `?`, or `-` for standard input. Keeps the given order; sorted within a folder or pattern.
  */
 export async function expandPaths(paths: readonly string[]): Promise<string[]> {
   const files: string[] = []
@@ -37,7 +37,7 @@ async function matches(pattern: string): Promise<string[]> {
   throw new WeirError('file_not_found', { path: `${pattern} (no file matches)` })
 }
 
-/** `*` and `?` stay within a folder, `**` crosses them. */
+/** `*` and `?` match within a folder, `**` across folders. */
 function globPattern(glob: string): RegExp {
   const source = glob.replace(/\*\*\/|\*\*|[*?.+^${}()|[\]\\]/g, (token) => {
     if (token === '**/') return '(?:.*/)?'

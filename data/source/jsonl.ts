@@ -4,7 +4,7 @@ import { readCsv } from './csv.ts'
 import { LINE_BYTES_MAX, type Line, readLines } from './lines.ts'
 import type { Table } from './table.ts'
 
-/** One JSON object a line; empty lines are nothing. */
+/** One JSON object per line; empty lines are skipped. */
 export async function* readJsonLines(chunks: AsyncIterable<Buffer>): RecordStream & AsyncGenerator {
   for await (const lines of readLines(chunks)) {
     const batch: ReadRecord[] = []
@@ -16,7 +16,7 @@ export async function* readJsonLines(chunks: AsyncIterable<Buffer>): RecordStrea
   }
 }
 
-/** The record of a line; undefined where the line is blank. */
+/** The record on a line; undefined if the line is blank. */
 export function parseLine(line: Line): ReadRecord | undefined {
   if (!('text' in line)) return { line: line.line, field: '(line)', reason: line.reason }
   let value: unknown
@@ -33,7 +33,7 @@ export function parseLine(line: Line): ReadRecord | undefined {
   return asRecord(value, line.line)
 }
 
-/** A parsed JSON value as a record; anything but an object is refused. */
+/** A parsed JSON value as a record; anything other than an object is refused. */
 function asRecord(value: unknown, line: number): ReadRecord {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value
@@ -54,8 +54,8 @@ const BYTE = {
 } as const
 
 /**
- * The elements of one JSON array, or JSON objects one after another however they are laid out, without
- * holding more than one of them: only strings and brackets are looked at to find where each ends.
+ * The elements of one JSON array, or consecutive JSON objects in any layout, holding only one of them in
+ * memory: only strings and brackets are scanned to find where each ends.
  */
 async function* readJsonValues(
   chunks: AsyncIterable<Buffer>,
@@ -72,7 +72,7 @@ async function* readJsonValues(
 class Scanner {
   private line = 1
   private depth = 0
-  /** Depth at which an element stands: 1 inside an array, 0 for objects one after another. */
+  /** Nesting depth of an element: 1 inside an array, 0 for consecutive objects. */
   private base: 0 | 1 | undefined
   private inString = false
   private escaped = false
@@ -122,7 +122,7 @@ class Scanner {
     return batch
   }
 
-  /** What is left when the file ends; in a whole file only blanks are. */
+  /** The remainder at the end of the file; in a complete file it is blank. */
   end(): ReadRecord | undefined {
     const rest = Buffer.concat(this.held).toString().trim()
     if (this.base === 1 && !this.finished) {
@@ -181,7 +181,7 @@ function leadingLines(bytes: Buffer): number {
 
 const HEAD_BYTES = 4096
 
-/** JSONL, a JSON array or objects, CSV or TSV: told apart by the first characters that are not blank. */
+/** JSONL, a JSON array or objects, CSV or TSV, recognised by the first non-blank characters. */
 export function openText(head: Buffer, chunks: AsyncIterable<Buffer>): Table {
   const text = head
     .toString('utf8', 0, HEAD_BYTES)
@@ -190,7 +190,7 @@ export function openText(head: Buffer, chunks: AsyncIterable<Buffer>): Table {
   const firstLine = text.split('\n', 1)[0]!.trimEnd()
   if (text.startsWith('[')) return streamed(readJsonValues(chunks))
   if (text.startsWith('{')) {
-    // A line that breaks off after an opening or a comma is an object spread over lines.
+    // A line that ends after an opening bracket or a comma is part of an object spread over lines.
     const spread = /[{[,]$/.test(firstLine) && text.includes('\n')
     return spread ? streamed(readJsonValues(chunks)) : streamed(readJsonLines(chunks), true)
   }

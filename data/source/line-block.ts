@@ -6,23 +6,23 @@ import { RowPacker } from '../rows/row-packer.ts'
 import { parseLine } from './jsonl.ts'
 import { decodeLine, type Line, NEWLINE, validLine } from './lines.ts'
 
-/** Whole lines: `head` (what the block before left over) and then `bytes`, to its last newline. */
+/** Whole lines: `head` (left over from the previous block), then `bytes` up to its last newline. */
 export interface LineBlock {
   readonly head: Uint8Array
   readonly bytes: Uint8Array
-  /** the buffer of a block of rows that was read, to be filled again */
+  /** the buffer of a row block that has been read, for reuse */
   readonly spent?: ArrayBuffer
 }
 
-/** Lines are numbered from 1 within the block; rejects say so too. */
+/** Lines are numbered from 1 within the block, in rejects too. */
 export interface PackedBlock {
   readonly lines: number
   readonly block: RowBlock
-  /** the buffer that the lines came in, to be filled again */
+  /** the buffer that held the lines, for reuse */
   readonly spent?: ArrayBuffer
 }
 
-/** What reads blocks of JSON lines, in this thread or another. */
+/** Returns a function that reads blocks of JSON lines, on this thread or another. */
 export function readLineBlock(spec: PlacerSpec, seed: number): (block: LineBlock) => PackedBlock {
   const reader = READERS.find((known) => known.name === spec.format)
   if (!reader) throw new Error(`no reader named ${spec.format}`)
@@ -30,7 +30,7 @@ export function readLineBlock(spec: PlacerSpec, seed: number): (block: LineBlock
   const packer = new RowPacker(seed)
   return (block) => {
     if (block.spent) packer.takeBack(block.spent)
-    // Packed at once, a line's row and record die young.
+    // Packed at once, so that a line's row and record are short-lived.
     const lines = eachLine(block, (line) => {
       const record = parseLine(line)
       const row = record && place(record)
@@ -40,7 +40,7 @@ export function readLineBlock(spec: PlacerSpec, seed: number): (block: LineBlock
   }
 }
 
-/** Hands over one line after another, so that none outlives its parsing; returns how many there are. */
+/** Passes on one line after another, so that none outlives its parsing; returns the number of lines. */
 function eachLine({ head, bytes }: LineBlock, take: (line: Line) => void): number {
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let lines = 0

@@ -9,13 +9,13 @@ import type { LineBlock, PackedBlock } from './line-block.ts'
 import { LINE_BYTES_MAX, NEWLINE, overlongLine } from './lines.ts'
 import type { Buffers, Source } from './source.ts'
 
-/** More threads than this wait for the one that merges what they read. */
+/** More threads than this wait for the thread that merges their results. */
 const THREADS_MAX = 4
 const BLOCK_BYTES = 1 << 20
 
 /**
- * Reads JSON lines on several threads: this one cuts the bytes at newlines and hands out whole blocks,
- * and yields what comes back in the file's order, so that the result does not depend on the threads.
+ * Reads JSON lines on several threads. This thread cuts the bytes at newlines, hands out whole blocks, and
+ * yields the results in file order, so that the result does not depend on the threads.
  */
 export async function* readLinesInThreads(
   source: Source,
@@ -58,7 +58,7 @@ export async function* readLinesInThreads(
   }
 }
 
-/** One worker and the blocks it has yet to answer, in order. */
+/** One worker and its unanswered blocks, in order. */
 class LineThread {
   private readonly worker: Worker
   private readonly waiting: {
@@ -66,13 +66,13 @@ class LineThread {
     readonly reject: (error: unknown) => void
   }[] = []
   private failure: unknown
-  /** buffers of blocks of rows that were read, on their way back to the thread that fills them */
+  /** buffers of row blocks that have been read, to be returned to the thread that fills them */
   private readonly spent: ArrayBuffer[] = []
 
   constructor(spec: PlacerSpec, seed: number) {
     this.worker = startWorker('./line-worker', import.meta.url, {
       workerData: { spec, seed },
-      // What a block leaves behind dies young; a large nursery never copies it.
+      // What a block leaves behind is short-lived; a large nursery never copies it.
       resourceLimits: { maxYoungGenerationSizeMb: 64 },
     })
     this.worker.on('message', (block: PackedBlock) => this.waiting.shift()?.resolve(block))
@@ -135,7 +135,7 @@ async function* cutAtLines(
   if (head.length > 0) yield { head, bytes: new Uint8Array(0) }
 }
 
-/** Bytes in a buffer of their own, which can be handed over and comes back. */
+/** Copies bytes to a separate buffer, which can be transferred and returned. */
 function ownBytes(bytes: Buffer): Uint8Array {
   const { buffer, byteOffset, byteLength } = bytes
   if (byteOffset === 0 && buffer.byteLength === BLOCK_BYTES) {

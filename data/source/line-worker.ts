@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { PlacerSpec } from '../rows/placer.ts'
 import { type LineBlock, type PackedBlock, readLineBlock } from './line-block.ts'
 
-/** A thread of `LinePool`: a block of lines in, its rows as columns out. */
+/** A thread of `LinePool`: receives a block of lines and returns its rows as columns. */
 const { spec, seed } = workerData as { spec: PlacerSpec; seed: number }
 const read = readLineBlock(spec, seed)
 

@@ -1,16 +1,16 @@
 import { isUtf8 } from 'node:buffer'
 
-/** A line's text and number (from 1), or the reason why it has no text. */
+/** A line's text and number (from 1), or the reason why it cannot be read as text. */
 export type Line =
   | { readonly line: number; readonly text: string }
   | { readonly line: number; readonly reason: string }
 
-/** Longer lines are skipped and refused, so that one broken file cannot fill the memory. */
+/** Longer lines are skipped and refused, so that a broken file cannot fill the memory. */
 export const LINE_BYTES_MAX = 32 * 1024 * 1024
 
 export const NEWLINE = 0x0a
 
-/** Splits UTF-8 bytes at newlines (CRLF and a byte order mark are taken off), in batches of one chunk. */
+/** Splits UTF-8 bytes at newlines (removing CRLF and a byte order mark), in one batch per chunk. */
 export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
   let line = 1
   let held: Buffer[] = []
@@ -53,13 +53,13 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   if (heldBytes > 0 || skipping) yield [finish(Buffer.alloc(0))]
 }
 
-/** One line's bytes as text, unless they are no UTF-8. */
+/** Decodes one line's bytes, unless they are not UTF-8. */
 export function decodeLine(bytes: Buffer, line: number): Line {
   if (!isUtf8(bytes)) return { line, reason: 'not valid UTF-8' }
   return validLine(bytes, 0, bytes.length, line)
 }
 
-/** The same for bytes that are known to be UTF-8; as `latin1` ASCII is read faster. */
+/** Like `decodeLine`, for bytes known to be UTF-8; ASCII is read faster as `latin1`. */
 export function validLine(
   bytes: Buffer,
   start: number,
@@ -74,7 +74,7 @@ export function validLine(
   return { line, text: bytes.toString(encoding, from, to) }
 }
 
-/** A line too long to be read. */
+/** The result for a line that is too long to read. */
 export function overlongLine(line: number): Line {
   return { line, reason: `longer than ${LINE_BYTES_MAX} bytes` }
 }

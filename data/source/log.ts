@@ -8,11 +8,11 @@ import { openParquet } from './parquet.ts'
 import { type Source, STDIN } from './source.ts'
 import type { Table } from './table.ts'
 
-/** A log, recognised and ready to be read once. */
+/** A recognised log, ready to be read once. */
 export interface Log {
-  /** how its records become rows; a thread can be sent it */
+  /** how its records become rows; can be sent to a thread */
   readonly spec: PlacerSpec
-  /** whether it is lines of JSON, which threads can share */
+  /** whether it is JSON lines, which threads can share */
   readonly lines: boolean
   /** batches of rows and rejects, in the file's order */
   rows(): AsyncIterable<readonly (LogRow | Reject)[]>
@@ -21,13 +21,13 @@ export interface Log {
 
 export interface LogOptions
   extends Pick<PlacerSpec, 'map' | 'groupBy' | 'scoreRange' | 'needsTime' | 'decisions'> {
-  /** a layout's name, instead of recognising it */
+  /** a layout's name, to use instead of recognising it */
   readonly format?: string
 }
 
 const SAMPLE_RECORDS = 100
 
-/** Recognises what a file holds by its content and opens it. Throws `format_unknown`, `column_missing`. */
+/** Opens a file, recognising its layout by content. Throws `format_unknown`, `column_missing`. */
 export async function openLog(source: Source, options: LogOptions = {}): Promise<Log> {
   const table = await openTable(source)
   try {
@@ -77,7 +77,7 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   }
 }
 
-/** The container, by its first bytes. */
+/** Detects the container from its first bytes. */
 async function openTable(source: Source): Promise<Table> {
   const { path } = source
   const chunks = source.chunks()[Symbol.asyncIterator]()
@@ -102,7 +102,7 @@ async function openTable(source: Source): Promise<Table> {
   return openText(head, prepend(head, chunks))
 }
 
-/** Formats that people have and we do not read, each with what to do. */
+/** Common formats that Weir does not read, each with advice. */
 function refusedFormat(head: Buffer): string | undefined {
   const hex = head.toString('hex', 0, 4)
   if (hex.startsWith('fffe') || hex.startsWith('feff')) return 'it is UTF-16; expected UTF-8'

@@ -7,8 +7,8 @@ import type { Table } from './table.ts'
 const BATCH_ROWS = 4096
 
 /**
- * The one door to hyparquet. Reads one row group at a time, only the columns asked for. Throws
- * `file_unreadable` where the file is cut or is no Parquet.
+ * The only import of hyparquet. Reads one row group at a time and only the requested columns. Throws
+ * `file_unreadable` if the file is truncated or not Parquet.
  */
 export async function openParquet(path: string): Promise<Table> {
   const { parquetMetadataAsync, parquetSchema } = await import('hyparquet')

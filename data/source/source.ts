@@ -4,32 +4,32 @@ import { createGunzip } from 'node:zlib'
 import { throwIfAborted } from '../../core/abort.ts'
 import { WeirError } from '../../core/errors.ts'
 
-/** One log, opened: its decompressed bytes, and what is known of the file once they are read. */
+/** One opened log: its decompressed bytes, and facts about the file that are known once they are read. */
 export interface Source {
   readonly path: string
-  /** bytes on disk, for progress; 0 where that is not known (stdin) */
+  /** bytes on disk, for progress; 0 if unknown (stdin) */
   readonly size: number
   /** bytes of the file read so far */
   bytesRead(): number
-  /** `buffers`: where those come from that a plain file is read into; fresh ones by default. */
+  /** `buffers`: a source of buffers for reading a plain file; new ones by default. */
   chunks(buffers?: Buffers): AsyncIterable<Buffer>
-  /** Whether the file is gzip or zstd; known once the first chunk was read. */
+  /** Whether the file is gzip or zstd; known once the first chunk has been read. */
   compressed(): boolean
-  /** SHA-256 of the file as it lies on disk; reads it where `chunks` was not read to its end. */
+  /** SHA-256 of the file on disk; reads the file if `chunks` was not read to its end. */
   sha256(): Promise<string>
 }
 
-/** Buffers to be used again: a gigabyte of fresh ones costs more than reading it. */
+/** Reusable buffers: allocating a gigabyte of new ones costs more than reading it. */
 export interface Buffers {
   take(): Buffer
 }
 
-/** Stands for standard input among paths. */
+/** The path that means standard input. */
 export const STDIN = '-'
 
 const CHUNK_BYTES = 1 << 18
 
-/** Throws `file_not_found` and `file_unreadable` here, `file_truncated` while its chunks are read. */
+/** Throws `file_not_found` and `file_unreadable` here, and `file_truncated` while its chunks are read. */
 export async function openSource(path: string, signal?: AbortSignal): Promise<Source> {
   const size = path === STDIN ? 0 : await fileSize(path)
   let read = 0
@@ -161,14 +161,14 @@ function drained(stream: NodeJS.EventEmitter): Promise<void> {
 }
 
 /**
- * The one door to fzstd (Node 20 has no zstd of its own). Decompresses as it comes; throws
- * `file_truncated` where the file ends inside a frame.
+ * The only import of fzstd (Node 20 has no zstd). Decompresses as a stream; throws `file_truncated` if the
+ * file ends inside a frame.
  */
 async function* unzstd(path: string, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const { Decompress, ZstdErrorCode } = await import('fzstd')
   let out: Buffer[] = []
   const stream = new Decompress((data) => {
-    // The library hands out views of a window that it writes on.
+    // The library returns views of a window that it overwrites.
     if (data.length > 0) out.push(Buffer.from(data))
   })
   const push = (chunk: Uint8Array, final: boolean): void => {

@@ -1,14 +1,14 @@
 import type { RawRecord, RecordStream } from '../rows/reader.ts'
 
-/** An opened file of records, whatever its container: text with lines, or columns in row groups. */
+/** An opened file of records in any container: text with lines, or columns in row groups. */
 export interface Table {
-  /** of the schema or header; undefined where only the records tell */
+  /** from the schema or header; undefined if only the records show them */
   readonly columns?: ReadonlySet<string>
-  /** whether it is lines of JSON */
+  /** whether it is JSON lines */
   readonly lines?: boolean
-  /** The first good records, at most `limit`; reading on starts at the first record all the same. */
+  /** The first good records, at most `limit`; `records` still starts at the first one. */
   sample(limit: number): Promise<readonly RawRecord[]>
-  /** Every record in the file's order. `columns`: those that will be looked at. */
+  /** Every record in file order. `columns`: the columns that will be used. */
   records(columns?: readonly string[]): RecordStream
   close(): Promise<void>
 }

@@ -2,7 +2,7 @@ import { hashText, unitInterval } from '../../core/hash.ts'
 
 export type Split = 'train' | 'validation' | 'calibration' | 'test'
 
-/** In the order of the numbers that a dataset stores. */
+/** In the order of the indices that a dataset stores. */
 export const SPLITS = ['train', 'validation', 'calibration', 'test'] as const satisfies Split[]
 
 export type SplitFractions = Readonly<Record<Split, number>>
@@ -14,14 +14,16 @@ export const DEFAULT_FRACTIONS: SplitFractions = {
   test: 0.15,
 }
 
-/** The split of a stem: the same on every machine, whatever other rows the log holds. Index into SPLITS. */
+/**
+ * The split of a stem, as an index into SPLITS: the same on every machine, whatever other rows the log has.
+ */
 export function splitOf(stem: string, seed: number, fractions: SplitFractions): number {
   const hash = new Uint32Array(2)
   hashText(stem, seed, hash)
   return splitAt(unitInterval(hash), fractions)
 }
 
-/** The split whose share of [0, 1) a point falls in. */
+/** The split whose part of [0, 1) contains the point. */
 function splitAt(point: number, fractions: SplitFractions): number {
   let upper = 0
   for (let i = 0; i < SPLITS.length; i++) {
@@ -31,13 +33,13 @@ function splitAt(point: number, fractions: SplitFractions): number {
   return SPLITS.findLastIndex((split) => fractions[split] > 0)
 }
 
-/** What is known of n prompts when they are split. */
+/** The data about n prompts that splitting needs. */
 export interface SplitInput {
-  /** 64-bit hashes of the stems with the seed, two words a prompt */
+  /** 64-bit hashes of the stems with the seed, two words per prompt */
   readonly stems: Uint32Array
   readonly seed: number
   readonly fractions: SplitFractions
-  /** pairs of a prompt and the number of a group it was seen in */
+  /** pairs of a prompt and the number of a group that contains it */
   readonly groups?: {
     readonly prompt: Int32Array
     readonly group: Int32Array
@@ -45,15 +47,15 @@ export interface SplitInput {
   }
   /** index into `names`, -1 for none; whole categories become the test split */
   readonly testBy?: { readonly category: Int32Array; readonly names: readonly string[] }
-  /** prompts first met at this time or later (seconds since 1970) are the test split */
+  /** prompts first seen at this time or later (seconds since 1970) become the test split */
   readonly testAfter?: { readonly first: Float64Array; readonly time: number }
 }
 
 const TEST = SPLITS.indexOf('test')
 
 /**
- * The split of every prompt, an index into SPLITS. Prompts of one stem, and of one group, are never
- * apart. Without a harder test each falls where its hash says, whatever other rows the log holds.
+ * The split of every prompt, as an index into SPLITS. Prompts with the same stem or group always share a
+ * split. Without a harder test, a prompt's split depends only on its hash, whatever other rows the log has.
  */
 export function assignSplits(input: SplitInput): Uint8Array {
   const n = input.stems.length / 2
@@ -69,7 +71,7 @@ export function assignSplits(input: SplitInput): Uint8Array {
   return split
 }
 
-/** A number in [0, 1) a prompt, the same for prompts that must stay together and for no others. */
+/** One number in [0, 1) per prompt, equal for prompts that must stay together and only for those. */
 function pointsOf({ stems, groups, seed }: SplitInput, n: number): Float64Array {
   const points = new Float64Array(n)
   for (let i = 0; i < n; i++) points[i] = unitInterval(stems.subarray(i * 2, i * 2 + 2))
@@ -78,8 +80,8 @@ function pointsOf({ stems, groups, seed }: SplitInput, n: number): Float64Array 
 }
 
 /**
- * Prompts and groups that touch are one component. Its point is that of its smallest group, so that a
- * group's new prompts never move its old ones.
+ * Prompts and groups that are connected form one component. Its point is that of its smallest group, so that
+ * new prompts of a group never move its old ones.
  */
 function joinGroups(
   points: Float64Array,
@@ -118,7 +120,7 @@ function joinGroups(
   })
 }
 
-/** Points of the prompts held out for a harder test; undefined where none was asked for. */
+/** Points of the prompts held out for a harder test; undefined if none was requested. */
 function heldOut(input: SplitInput, points: Float64Array): Set<number> | undefined {
   if (input.testAfter) {
     const { first, time } = input.testAfter
@@ -140,7 +142,7 @@ function heldOut(input: SplitInput, points: Float64Array): Set<number> | undefin
   return undefined
 }
 
-/** Categories in the order of their seeded hash, until they make up the test fraction of the prompts. */
+/** Categories in the order of their seeded hash, until they reach the test fraction of the prompts. */
 export function testCategories({ testBy, seed, fractions, stems }: SplitInput): Set<number> {
   const chosen = new Set<number>()
   if (!testBy) return chosen
@@ -156,7 +158,7 @@ export function testCategories({ testBy, seed, fractions, stems }: SplitInput): 
   const wanted = (fractions.test * stems.length) / 2
   let taken = 0
   for (const { number } of order) {
-    // The last category always stays for training.
+    // At least one category always stays for training.
     if (taken >= wanted || chosen.size === order.length - 1) break
     chosen.add(number)
     taken += sizes[number]!

@@ -1,4 +1,4 @@
-/** Characters of a prompt that are looked at. */
+/** Number of characters of a prompt that are read. */
 const TEXT_LENGTH = 16_000
 
 const OPTION_LINE = /^[ \t]*(?:\([A-Za-z]\)|[A-Z][.)])[ \t].*$/gm
@@ -6,30 +6,30 @@ const ANSWER_CUE = /\banswer:?\s*$/i
 const NOT_LETTER_OR_DIGIT = /[^\p{L}\p{N}]+/gu
 const CUE = 'answer'
 
-/** Length of what a closing cue takes off: the scan must see that far past what is asked for. */
+/** Length of the closing cue that may be removed: the scan must go this far past the requested length. */
 export const CUT = CUE.length
 
 /**
- * The first `length` lower-cased letters and digits of a prompt, without its lines of answer options
- * ("A. ...", "(b) ...") and a closing "Answer:".
+ * The first `length` lower-cased letters and digits of a prompt, without lines of answer options ("A. ...",
+ * "(b) ...") and a closing "Answer:".
  */
 export function plainText(text: string, length: number): string {
   const cut = text.length > TEXT_LENGTH ? text.slice(0, TEXT_LENGTH) : text
   const question = cut.replace(OPTION_LINE, '').replace(ANSWER_CUE, '')
   const plain = question.toLowerCase().replace(NOT_LETTER_OR_DIGIT, '')
-  // A prompt that is nothing but options, or signs, still needs a stem of its own.
+  // A prompt that consists only of options or signs still needs a stem.
   if (plain !== '') return plain.slice(0, length)
   return cut.toLowerCase().replace(NOT_LETTER_OR_DIGIT, '').slice(0, length) || cut.slice(0, length)
 }
 
-/** For each ASCII character its lower-cased letter or digit, else 0. */
+/** For each ASCII character, its lower-cased letter or digit, otherwise 0. */
 const PLAIN = Uint8Array.from({ length: 256 }, (_, code) =>
   code < 128 && /[a-z0-9]/i.test(String.fromCharCode(code))
     ? String.fromCharCode(code).toLowerCase().charCodeAt(0)
     : 0,
 )
 
-/** How many bytes each leaves: without a branch on it, which no processor could foresee. */
+/** The number of bytes each character leaves; a table, because a branch here would be unpredictable. */
 const KEPT = PLAIN.map((plain) => (plain === 0 ? 0 : 1))
 
 const TAB = 9
@@ -42,9 +42,9 @@ const DOT = 46
 const COLON = 58
 
 /**
- * The same for a prompt of ASCII characters, `bytes[start..stop)`, into `out` (at least `length` + CUT
- * long), ten times as fast: ingestion reads every prompt. Returns how long it is, or -1 where
- * `plainText` has to tell.
+ * Like `plainText`, for a prompt of ASCII characters, `bytes[start..stop)`. Writes to `out` (at least
+ * `length` + CUT long) and is ten times as fast, because ingestion reads every prompt. Returns the length, or
+ * -1 if `plainText` must be used.
  */
 export function plainAscii(
   bytes: Uint8Array,
@@ -78,7 +78,7 @@ export function plainAscii(
   return made > 0 ? Math.min(made, length) : -1
 }
 
-/** Where the last character stands that is no blank and in no answer option. */
+/** Position of the last character that is neither blank nor in an answer option. */
 function lastKept(bytes: Uint8Array, start: number, end: number): number {
   let last = -1
   let lineStart = true
@@ -91,7 +91,7 @@ function lastKept(bytes: Uint8Array, start: number, end: number): number {
   return last
 }
 
-/** Where the line that starts at `i` ends if it is an answer option, else `i`. */
+/** The end of the line that starts at `i` if it is an answer option, otherwise `i`. */
 function optionLineEnd(bytes: Uint8Array, i: number, end: number): number {
   let at = i
   while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++
@@ -109,7 +109,7 @@ function optionLineEnd(bytes: Uint8Array, i: number, end: number): number {
   return at
 }
 
-/** Whether what was kept, up to `last`, ends in "answer" or "answer:" as a word of its own. */
+/** Whether the kept text, up to `last`, ends in the separate word "answer" or "answer:". */
 function endsInCue(bytes: Uint8Array, start: number, last: number): boolean {
   const stop = bytes[last] === COLON ? last : last + 1
   const from = stop - CUE.length

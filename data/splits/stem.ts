@@ -1,16 +1,16 @@
 import { hashBytes, hashText } from '../../core/hash.ts'
 import { CUT, plainAscii, plainText } from './plain-text.ts'
 
-/** A prefix shared by more than this part of the prompts is a template, not the question. */
+/** A prefix shared by more than this fraction of the prompts is a template, not part of the question. */
 const SHARED_SHARE = 0.05
-/** Shorter shared openings ("what is the") are chance, and few prompts have no template. */
+/** Shorter shared openings ("what is the") are coincidence, and so is a prefix that few prompts share. */
 const SHARED_MIN_LENGTH = 24
 const SHARED_MIN_PROMPTS = 20
-/** Letters and digits of a template that are looked at; of a stem. */
+/** Letters and digits that are read to find a template; and those in a stem. */
 const HEAD_LENGTH = 4_000
 const STEM_LENGTH = 160
 
-/** Lower-cased letters and digits of the prompt without its answer options and closing "Answer:". */
+/** Lower-cased letters and digits of the prompt without answer options and closing "Answer:". */
 export function plainHead(text: string, length = HEAD_LENGTH): string {
   const scanned = plainAscii(encoded, 0, encodeStart(text), scratch, length)
   return scanned >= 0 ? scratch.toString('latin1', 0, scanned) : plainText(text, length)
@@ -19,13 +19,13 @@ export function plainHead(text: string, length = HEAD_LENGTH): string {
 const scratch = Buffer.alloc(HEAD_LENGTH + CUT)
 const encoded = Buffer.alloc(64 * 1024)
 
-/** The text's first 16,000 characters as UTF-8 in `encoded`. */
+/** Writes the text's first 16,000 characters as UTF-8 to `encoded`. */
 const encodeStart = (text: string): number =>
   encoded.write(text.length > 16_000 ? text.slice(0, 16_000) : text, 0)
 
 /**
- * What two prompts share when they are the same question: the plain head without the longest of the
- * shared prefixes, first 160 characters. Copies that differ in case, spacing or options have one stem.
+ * What two copies of the same question have in common: the first 160 characters of the plain head without the
+ * longest matching shared prefix. Copies that differ in case, spacing or options have the same stem.
  */
 export function stem(text: string, prefixes: readonly string[]): string {
   const head = plainHead(text, STEM_LENGTH + longest(prefixes))
@@ -33,7 +33,7 @@ export function stem(text: string, prefixes: readonly string[]): string {
   return head.slice(start, start + STEM_LENGTH)
 }
 
-/** The stem's 64-bit hash, `hashText` of it. */
+/** The stem's 64-bit hash, by `hashText`. */
 export function stemHash(
   text: string,
   prefixes: readonly string[],
@@ -43,7 +43,9 @@ export function stemHash(
   hashText(stem(text, prefixes), seed, out)
 }
 
-/** The same, without prefixes, of a text that lies as UTF-8 in `bytes[start..end)`: no string where it is ASCII. */
+/**
+ * Like `stemHash` without prefixes, for UTF-8 text in `bytes[start..end)`; makes no string if it is ASCII.
+ */
 export function stemHashOfBytes(
   text: string,
   bytes: Uint8Array,
@@ -71,12 +73,12 @@ function prefixLength(head: string, prefixes: readonly string[]): number {
   return length
 }
 
-/** Prefixes (of plain heads) that over 5% of the distinct prompts share, longest first. */
+/** Prefixes (of plain heads) shared by over 5% of the distinct prompts, longest first. */
 export function findSharedPrefixes(prompts: readonly string[]): string[] {
   return sharedPrefixes(prompts.map((prompt) => plainHead(prompt)))
 }
 
-/** In sorted order the prompts that share a prefix are neighbours, so a window's ends tell what all share. */
+/** When sorted, prompts that share a prefix are adjacent, so the two ends of a window show what all share. */
 function sharedPrefixes(heads: string[]): string[] {
   const enough = Math.max(SHARED_MIN_PROMPTS, Math.floor(heads.length * SHARED_SHARE) + 1)
   const sorted = [...heads].sort()
@@ -94,8 +96,8 @@ function sharedPrefixes(heads: string[]): string[] {
 const LIMIT = 20_000
 
 /**
- * Plain heads of the prompts with the smallest hashes: a sample that depends on the prompts alone, not
- * on their order, and all of them where there are few.
+ * Plain heads of the prompts with the smallest hashes: a sample that depends only on the prompts, not on
+ * their order; all of them if there are few.
  */
 export class PrefixSample {
   private heads: { readonly key: number; readonly head: string }[] = []

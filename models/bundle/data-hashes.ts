@@ -1,24 +1,24 @@
 import { WeirError } from '../../core/errors.ts'
 import { HASH_PREFIX_LENGTH } from '../../core/hash.ts'
 
-/** `data-hashes.bin`: which prompts a router was made from, so that nothing is judged on them again. */
+/** `data-hashes.bin`: the prompts a router was made from, so that it is not evaluated on them. */
 export const DATA_HASHES_FILE = 'data-hashes.bin'
 
 export const SEEN_PARTS = ['train', 'validation', 'calibration'] as const
 export type SeenPart = (typeof SEEN_PARTS)[number]
 
-/** Hex prompt hashes (whole or prefixes) by the part they were used in. */
+/** Hex prompt hashes (full or prefixes) by the part they were used in. */
 export type SeenPrompts = Readonly<Partial<Record<SeenPart, Iterable<string>>>>
 
 export interface DataHashes {
   readonly size: number
-  /** Where a prompt of this SHA-256 (hex) was used; the first part, where it is in several. */
+  /** Where the prompt with this SHA-256 (hex) was used; if in several parts, the first of them. */
   seenIn(hash: string): SeenPart | undefined
 }
 
 /**
- * A record is 9 bytes: the first 8 of the hash, then the index of its part in SEEN_PARTS. Records
- * ascend, each hash once, so a look-up is a binary search in the file's bytes.
+ * A record is 9 bytes: the first 8 bytes of the hash, then the index of its part in SEEN_PARTS. Records are
+ * sorted and each hash appears once, so a lookup is a binary search in the file's bytes.
  */
 const PREFIX = HASH_PREFIX_LENGTH / 2
 const RECORD = PREFIX + 1
@@ -41,7 +41,7 @@ export function encodeDataHashes(seen: SeenPrompts): Uint8Array {
   return bytes
 }
 
-/** What `encodeDataHashes` wrote, as hash prefixes by part: to write it again with more. */
+/** Decodes the output of `encodeDataHashes` into hash prefixes by part, so that more can be added. */
 export function seenPrompts(bytes: Uint8Array): Record<SeenPart, string[]> {
   const seen: Record<SeenPart, string[]> = { train: [], validation: [], calibration: [] }
   const table = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -52,7 +52,7 @@ export function seenPrompts(bytes: Uint8Array): Record<SeenPart, string[]> {
   return seen
 }
 
-/** @throws bundle_invalid where the bytes are not whole records; `path` says which file, for the message */
+/** @throws bundle_invalid if the bytes are not whole records; `path` is the file named in the message */
 export function decodeDataHashes(bytes: Uint8Array, path: string): DataHashes {
   if (bytes.length % RECORD !== 0) {
     throw new WeirError('bundle_invalid', {

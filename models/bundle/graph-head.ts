@@ -10,10 +10,10 @@ import {
   openOrt,
 } from '../onnx/session.ts'
 
-/** Rows a run: bounds the padded matrices of sparse rows to tens of megabytes. */
+/** Rows per run: bounds the padded matrices of sparse rows to tens of megabytes. */
 const CHUNK = 256
 
-/** What training rows count for one prompt, in the order the head holds them. */
+/** The training rows' weights for one prompt, in the order of the head's rows. */
 export interface NeighbourWeights {
   /** cosine; n */
   readonly similarity: Float64Array
@@ -23,7 +23,7 @@ export interface NeighbourWeights {
 
 export interface GraphHead {
   score(embeddings: Embeddings): Promise<Scores>
-  /** Of one row; undefined where the graph does not give them. */
+  /** The weights for one row; undefined if the graph does not output them. */
   neighbours(embeddings: Embeddings): Promise<NeighbourWeights | undefined>
   close(): Promise<void>
 }
@@ -32,9 +32,9 @@ export interface GraphHead {
 export async function openGraphHead(model: Uint8Array, threads: number): Promise<GraphHead> {
   const ort = await openOrt()
   const session = await createSession(model, { threads })
-  // a calibrated graph gives the raw win rate beside: the map is applied once, by the router
+  // a calibrated graph also outputs the raw win rate: the router applies the map, so it is applied only once
   const winRateName = session.outputNames.includes(RAW) ? RAW : 'win_rate'
-  // by name, so that what only `explain` reads is not fetched
+  // selected by name, so that outputs only `explain` reads are not fetched
   const scored = [winRateName, 'quality'].filter((name) => session.outputNames.includes(name))
   const explained = Object.values(NEIGHBOUR_OUTPUTS)
   return {
@@ -103,7 +103,7 @@ async function run(
   }
 }
 
-/** Rows padded to the longest one with id 0 at weight 0; at least one column, for rows without features. */
+/** Rows padded to the longest one with id 0 at weight 0; at least one column, even if no row has features. */
 function paddedTensors(ort: OrtModule, rows: SparseEmbeddings) {
   let width = 1
   for (let i = 0; i < rows.rows; i++) {

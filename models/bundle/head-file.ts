@@ -3,8 +3,8 @@ import type { LinearHead } from '../families/linear-head.ts'
 import type { HeadShape, Manifest } from './manifest.ts'
 
 /**
- * `head.bin`: the folded head as little-endian float32, `dimension x outputs` weights row-major and
- * then `outputs` biases. Its shape and link are in the manifest.
+ * `head.bin`: the folded head as little-endian float32: `dimension x outputs` weights, row-major, then
+ * `outputs` biases. Its shape and link are in the manifest.
  */
 export const HEAD_FILE = 'head.bin'
 export const FALLBACK_HEAD_FILE = 'fallback/head.bin'
@@ -17,7 +17,7 @@ export function encodeHead(head: LinearHead): Uint8Array {
   return BIG_ENDIAN ? bytes.swap32() : bytes
 }
 
-/** @throws bundle_invalid where the manifest's shape does not fit the bytes or the candidates */
+/** @throws bundle_invalid if the manifest's shape does not match the bytes or the candidates */
 export function decodeHead(
   bytes: Uint8Array,
   shape: HeadShape,
@@ -51,7 +51,7 @@ export function decodeHead(
   }
 }
 
-/** The one candidate of a role; candidates stand in the order of the head's outputs. */
+/** Index of the candidate with this role; candidates are in the order of the head's outputs. */
 export function roleIndex(manifest: Manifest, role: 'strong' | 'weak', path: string): number {
   const matches = manifest.candidates.filter((candidate) => candidate.role === role)
   if (matches.length !== 1) {

@@ -4,25 +4,27 @@ import { WeirError } from '../../core/errors.ts'
 import { HASH_PREFIX_LENGTH } from '../../core/hash.ts'
 
 /**
- * `neighbours.bin`: who the training rows are that a head asks, in the order it holds them, so that `explain`
- * can name them. A line of JSON, then a record of 16 bytes a row: the first 8 of the prompt's hash,
- * then what was observed of the strong and the weak model as little-endian float32.
+ * `neighbours.bin`: identifies the training rows in a head, in the head's order, so that `explain` can name
+ * them. One line of JSON, then one 16-byte record per row: the first 8 bytes of the prompt's hash, then the
+ * observed values of the strong and the weak model as little-endian float32.
  */
 export const NEIGHBOURS_FILE = 'neighbours.bin'
-/** `neighbours-text.jsonl`: the start of each row's prompt, a JSON string a line; only where asked for. */
+/**
+ * `neighbours-text.jsonl`: the start of each row's prompt, one JSON string per line; written only on request.
+ */
 export const NEIGHBOURS_TEXT_FILE = 'neighbours-text.jsonl'
 
 const PREFIX = HASH_PREFIX_LENGTH / 2
 const RECORD = PREFIX + 8
-/** Characters that are kept of a prompt's text. */
+/** Maximum characters stored of a prompt's text. */
 const EXCERPT = 200
 
 const Header = Type.Object({
   format: Type.Literal(1),
   rows: Type.Integer({ minimum: 1 }),
-  /** `outcomes` of both models, or `votes` on the pair: then strong is its share of them */
+  /** `outcomes` of both models, or `votes` on the pair, in which case strong is its share of the votes */
   observed: Type.Union([Type.Literal('outcomes'), Type.Literal('votes')]),
-  /** what a prompt without neighbours gets, and the weight this counts beside them */
+  /** the result for a prompt without neighbours, and its weight relative to the neighbours */
   prior: Type.Object({
     weight: Type.Number({ minimum: 0 }),
     win_rate: Type.Number({ minimum: 0, maximum: 1 }),
@@ -33,7 +35,7 @@ const headerCheck = Compile(Header)
 export interface NeighbourRows {
   readonly observed: 'outcomes' | 'votes'
   readonly prior: { readonly weight: number; readonly win_rate: number }
-  /** SHA-256 of each prompt, in hex, whole or its first 16 digits */
+  /** SHA-256 of each prompt in hex: all of it or the first 16 digits */
   readonly hashes: readonly string[]
   /** rows x 2: the strong model's score, then the weak one's */
   readonly scores: Float32Array
@@ -52,7 +54,7 @@ export function encodeNeighbours({ observed, prior, hashes, scores }: NeighbourR
   return bytes
 }
 
-/** @throws bundle_invalid; `path` says which bundle, for the message */
+/** @throws bundle_invalid; `path` is the bundle named in the message */
 export function decodeNeighbours(bytes: Uint8Array, path: string): NeighbourRows {
   const table = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const start = table.indexOf('\n') + 1
@@ -87,7 +89,7 @@ export function decodeNeighbourTexts(bytes: Uint8Array, rows: number, path: stri
   throw invalid(path, reason)
 }
 
-/** By code points, so that no character is cut in two. */
+/** Cuts by code points, so that no character is split. */
 function excerpt(prompt: string): string {
   if (prompt.length <= EXCERPT) return prompt
   const cut = /[\uD800-\uDBFF]/.test(prompt[EXCERPT - 1]!) ? EXCERPT - 1 : EXCERPT

@@ -11,23 +11,23 @@ import { BUNDLE_FORMAT, Manifest } from './manifest.ts'
 
 export const ROUTER_FILE = 'router.onnx'
 
-/** One version of a router on disk, checked whole. */
+/** One version of a router on disk, with all its files checked. */
 export interface Bundle {
-  /** the version's own folder, never the `current` link: what is read later is the same version */
+  /** the version's folder, never the `current` link, so that later reads see the same version */
   readonly path: string
   readonly manifest: Manifest
   /** the bytes of one of its files, checked against its hash again */
   file(name: string): Promise<Uint8Array>
-  /** the folded head, where the family is linear */
+  /** the folded head, if the family is linear */
   head(): Promise<LinearHead | undefined>
-  /** the head over the fallback encoder, where there is one */
+  /** the head on the fallback encoder, if there is one */
   fallbackHead(): Promise<LinearHead | undefined>
-  /** which prompts it was trained, validated and calibrated on */
+  /** the prompts it was trained, validated and calibrated on */
   dataHashes(): Promise<DataHashes>
 }
 
 /**
- * Reads `NAME/` (its current version) or `NAME/VERSION/`, and checks every file against its hash.
+ * Reads `NAME/` (its current version) or `NAME/VERSION/` and checks every file against its hash.
  *
  * @throws file_not_found, bundle_invalid (names the field), bundle_corrupt (names the file)
  */
@@ -106,7 +106,7 @@ export function assertManifest(value: unknown, path: string): Manifest {
   return value
 }
 
-/** A rule among all candidates needs a quality and a cost of each. */
+/** A rule among all candidates needs a quality and a cost for each of them. */
 function checkChoice({ candidates, head }: Manifest, path: string): void {
   if (head?.link === 'pair') {
     throw invalid(
@@ -134,7 +134,7 @@ async function versionFolder(path: string): Promise<string> {
       ? current
       : undefined
   if (!name) throw invalid(path, 'it holds neither manifest.json nor a current version')
-  // followed once, here, so that a swap in the middle cannot mix two versions
+  // resolved once, here, so that a concurrent swap cannot mix two versions
   return realpath(name)
 }
 
@@ -181,14 +181,13 @@ async function readChecked(folder: string, manifest: Manifest, name: string): Pr
 const invalid = (path: string, reason: string): WeirError =>
   new WeirError('bundle_invalid', { path, reason })
 
-/** Hex digits of a version: 64 bits name it; the whole hashes of its files stand in the manifest. */
+/** Hex digits of a version: 64 bits identify it; the manifest holds the full hashes of its files. */
 const VERSION_LENGTH = 16
 
 /**
- * The version of a bundle: SHA-256 of its manifest in canonical form (keys sorted) without the version
- * itself and without dates, so that the same inputs give the same version on any day.
+ * Whether a bundle decides by a rule among many models; false if it cannot be read, so the next reader
+ * reports it.
  */
-/** Whether a bundle decides by a rule among many models; one that cannot be read is left to whoever reads it next. */
 export async function hasRule(path: string): Promise<boolean> {
   try {
     return (await readBundle(path)).manifest.choice !== undefined
@@ -198,6 +197,10 @@ export async function hasRule(path: string): Promise<boolean> {
   }
 }
 
+/**
+ * The version of a bundle: SHA-256 of its manifest in canonical form (keys sorted) without the version
+ * itself and without dates, so that the same inputs give the same version on any day.
+ */
 export function bundleVersion(manifest: Omit<Manifest, 'version' | 'created'>): string {
   const { version: _, created: __, ...rest } = manifest as Manifest
   const { threshold, choice } = rest

@@ -10,10 +10,11 @@ export interface ModelPair {
 }
 
 /**
- * The same router asked about another two of its models. Win rates then are those of that pair; what was
- * calibrated for the trained pair does not carry over, so the threshold is where neither is favoured.
+ * The same router for two other models of its candidates. Win rates are then those of the new pair. The
+ * calibration of the trained pair does not carry over, so the threshold is set where neither model is
+ * favoured.
  *
- * @throws model_unknown, models_equal, pair_fixed where the head knows its own pair only
+ * @throws model_unknown, models_equal, or pair_fixed if the head only supports its trained pair
  */
 export function withPair(bundle: Bundle, pair: ModelPair): Bundle {
   const { manifest } = bundle
@@ -48,7 +49,7 @@ export function withPair(bundle: Bundle, pair: ModelPair): Bundle {
   }
 }
 
-/** Who names a pair asks about that pair, whatever the rule among all candidates. */
+/** A caller that names a pair asks about that pair, whatever the rule among all candidates. */
 function withoutChoice({ choice: _, ...rest }: Manifest): Manifest {
   return rest
 }

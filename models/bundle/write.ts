@@ -5,24 +5,25 @@ import { renameInto, writeNew } from '../../core/files.ts'
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts'
 import { assertManifest, bundleVersion, readBundle, sha256 } from './read.ts'
 
-/** A bundle before it has a version: what the writer works out for itself is left out. */
+/** A bundle before it has a version, without the fields that the writer computes. */
 export interface BundleDraft {
   readonly manifest: Omit<Manifest, 'format' | 'version' | 'files' | 'created'>
-  /** by path inside the bundle, such as `router.onnx` or `encoder/vocabulary.json` */
+  /** by path in the bundle, such as `router.onnx` or `encoder/vocabulary.json` */
   readonly files: ReadonlyMap<string, Uint8Array>
 }
 
 export interface WrittenBundle {
-  /** the version's own folder */
+  /** the version's folder */
   readonly path: string
   readonly manifest: Manifest
 }
 
 /**
- * Writes `root/NAME/VERSION/` and points `root/NAME/current` at it. A version is written aside, flushed
- * and renamed, so a reader sees all of it or none; one that is already there whole is left as it is.
+ * Writes `root/NAME/VERSION/` and points `root/NAME/current` at it. A version is written to a temporary
+ * folder, flushed and renamed, so a reader sees all of it or none; an existing complete version is left
+ * unchanged.
  *
- * @throws bundle_invalid where the manifest does not fit its schema
+ * @throws bundle_invalid if the manifest does not match its schema
  */
 export async function writeBundle(
   root: string,
@@ -34,7 +35,7 @@ export async function writeBundle(
     .sort(([a], [b]) => (a < b ? -1 : 1))
   const body = { format: BUNDLE_FORMAT, ...draft.manifest, files: Object.fromEntries(hashes) }
   const version = bundleVersion(body as Manifest)
-  // through JSON, so that what is checked is what a reader will see
+  // serialised to JSON first, so that the check covers what a reader will see
   const text = `${JSON.stringify({ ...body, version, created: now.toISOString() }, null, 2)}\n`
   const folder = join(resolve(root), draft.manifest.name)
   assertManifest(JSON.parse(text), folder)
@@ -53,7 +54,7 @@ export async function writeBundle(
   return { path, manifest: (await readBundle(path)).manifest }
 }
 
-/** Points `NAME/current` at one of its versions, in one step for anyone reading it. */
+/** Points `NAME/current` at one of its versions, atomically for readers. */
 export async function pointCurrent(folder: string, version: string): Promise<void> {
   await renameInto(join(folder, 'current'), (partial) => symlink(version, partial, 'dir'))
 }

@@ -3,8 +3,9 @@ import type { Candidate } from '../bundle/manifest.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost } from '../prices.ts'
 
 /**
- * Whether model `a` goes before model `b` by value: the larger q - lambda c; of equal ones the better, then the
- * cheaper. So two models of equal value are decided as a threshold decides a win rate that just reaches it.
+ * Whether model `a` ranks before model `b` by value: larger q - lambda c first; ties go to the better model,
+ * then to the cheaper. So two models of equal value are decided the way a threshold decides a win rate that
+ * just reaches it.
  */
 const better = (
   lambda: number,
@@ -20,12 +21,12 @@ const better = (
 }
 
 /**
- * The candidates in the order in which they should be tried, into `order` (m indices, any permutation of the
- * candidates to start with). By value: from the largest down. Within a loss: those within it from the cheapest
- * up, then the rest from the best down. `allowed` (m, 1 where the request allows it) first, what is not last;
- * the best one that a loss is counted from is an allowed one.
+ * Sorts the candidates into the order in which to try them, in place in `order` (m indices, initially any
+ * permutation of the candidates). By value: largest first. Within a loss: the models within it, cheapest
+ * first, then the rest, best first. Models with `allowed` = 1 (length m) come before those the request does
+ * not allow, and the best model from which a loss is measured is an allowed one.
  *
- * Insertion sort: m is small and nothing is allocated.
+ * Insertion sort, because m is small; nothing is allocated.
  */
 export function choiceOrder(
   rule: ChoiceRule,
@@ -57,13 +58,13 @@ export function choiceOrder(
   return order
 }
 
-/** 0 .. m - 1 */
+/** The indices 0 .. m - 1. */
 export const firstOrder = (m: number): Int32Array => Int32Array.from({ length: m }, (_, k) => k)
 
 /**
- * US dollars that a request is expected to cost with this model: by its price with the answer length seen
- * in training (one as long as the prompt where none was), else by what its requests cost on average in the
- * training log. Undefined where neither is known.
+ * Expected cost of the request with this model, in US dollars: from the model's price and the answer length
+ * seen in training (or the prompt's length if none was seen), otherwise the average cost of its requests in
+ * the training log. Undefined if neither is known.
  */
 export function expectedCost(candidate: Candidate, promptCharacters: number): number | undefined {
   const { price, cost_usd: mean } = candidate
@@ -71,16 +72,16 @@ export function expectedCost(candidate: Candidate, promptCharacters: number): nu
   return estimateCost(price, promptCharacters, expectedTokens(candidate, promptCharacters))
 }
 
-/** Tokens of the answer: a power of the prompt's length where training found one, else the mean. */
+/** Expected answer tokens: a power of the prompt's length if training fitted one, otherwise the mean. */
 export function expectedTokens(candidate: Candidate, promptCharacters: number): number {
   const { output_tokens: mean, output_length: length } = candidate
   if (length) return Math.exp(length.intercept + length.slope * Math.log(promptCharacters + 1))
   return mean ?? promptCharacters / CHARACTERS_PER_TOKEN
 }
 
-/** One candidate in the order in which they should be tried. */
+/** One candidate in the order in which to try them. */
 export interface Ranked {
-  /** its place in the manifest */
+  /** its position in the manifest */
   readonly index: number
   readonly candidate: Candidate
   readonly allowed: boolean
@@ -91,11 +92,11 @@ export interface Ranked {
 
 export interface Ranking {
   readonly ranked: Ranked[]
-  /** what the rule asks of the win rate of the strong model over the weak one, on this prompt */
+  /** the win rate of the strong model over the weak one that the rule requires for this prompt */
   readonly threshold: number
 }
 
-/** All candidates by the rule, what the request does not allow last. */
+/** All candidates ranked by the rule; those the request does not allow come last. */
 export function rankByChoice(
   rule: ChoiceRule,
   candidates: readonly Candidate[],

@@ -4,7 +4,7 @@ import { estimateCost } from '../prices.ts'
 import { type Ranked, rankByChoice } from './choice.ts'
 import type { Decision, DecisionCandidate, Explanation, RouteRequest } from './decision.ts'
 
-/** Why a model was chosen. A closed list: it labels metrics and logs. */
+/** Why a model was chosen. The list is closed because it labels metrics and logs. */
 export type DecisionReason =
   | 'win_rate_reached'
   | 'win_rate_below'
@@ -14,12 +14,12 @@ export type DecisionReason =
   | 'fallback'
   | 'explored'
 
-/** What a router said of one prompt, and what the edge adds: the clock and the id are passed in. */
+/** A router's scores for one prompt, plus the clock and id that the caller passes in. */
 export interface DecisionInput {
   readonly manifest: Manifest
-  /** calibrated; absent where the router could not answer: unsure fails toward quality, so strong */
+  /** calibrated; absent if the router could not answer, in which case the strong model is chosen */
   readonly winRate: number | undefined
-  /** a score a candidate, in their order, where the family has one */
+  /** one score per candidate, in candidate order, if the family has them */
   readonly quality: Float64Array | undefined
   readonly request: RouteRequest
   readonly promptCharacters: number
@@ -28,25 +28,25 @@ export interface DecisionInput {
   /** milliseconds since 1970 */
   readonly now: number
   readonly elapsedMs: number
-  /** why the router itself did not answer; the win rate, if any, is the fallback head's */
+  /** why the router itself did not answer; the win rate, if present, then comes from the fallback head */
   readonly fallbackReason?: string | undefined
-  /** probability of each candidate, in their order, where splits or exploration had a part in it */
+  /** probability of each candidate, in candidate order, if splits or exploration influenced the choice */
   readonly propensities?: Float64Array | undefined
-  /** exploration: the pair's other model answers than the win rate says */
+  /** exploration: use the model of the pair that the win rate would not choose */
   readonly explored?: boolean | undefined
-  /** the win rate is no longer the calibrated one: online updates moved it */
+  /** true if online updates changed the calibrated win rate */
   readonly corrected?: boolean | undefined
-  /** both models should answer this request, so that they can be compared */
+  /** both models should answer this request so that they can be compared */
   readonly audit?: boolean | undefined
 }
 
 /**
- * The decision of one request: by the bundle's rule among all candidates, where it has one and the qualities
- * are known; else strong where the win rate reaches the threshold, else weak. A request that states a threshold
- * asks about the pair. An allow-list that leaves out one of the pair decides for the other; one that leaves out
- * both takes the best of the rest.
+ * Decides one request. If the bundle has a choice rule and the qualities are known, the rule decides among
+ * all candidates; otherwise the strong model is chosen if the win rate reaches the threshold, and the weak
+ * one if not. A request that sets a threshold asks about the pair. If an allow-list excludes one model of the
+ * pair, the other is chosen; if it excludes both, the best of the remaining candidates is.
  *
- * @throws candidates_empty where the allow-list holds no candidate
+ * @throws candidates_empty if the allow-list contains no candidate
  */
 export function decide(input: DecisionInput): Decision {
   const { manifest, winRate, request } = input
@@ -112,20 +112,22 @@ export function decide(input: DecisionInput): Decision {
 
 interface PairRanked extends Omit<Ranked, 'cost'> {
   readonly cost?: undefined
-  /** less is tried earlier */
+  /** lower values are tried first */
   readonly order: number
 }
 
-/** Exploration gives the request to the second best, where that one is allowed. */
+/** For exploration: moves the second-best candidate to the front, if it is allowed. */
 function swapped(ranked: Ranked[], explored: boolean | undefined): Ranked[] {
   const [first, second, ...rest] = ranked
   return explored && second?.allowed ? [second, first!, ...rest] : ranked
 }
 
-/** The preferred one of the pair, the other one, then the rest from best to worst; what is not allowed last. */
+/**
+ * The preferred model of the pair, the other one, then the rest, best first; models not allowed come last.
+ */
 function rank(input: DecisionInput, preferStrong: boolean): PairRanked[] {
   const { manifest, quality, request } = input
-  // what is not known counts as the strong model's win, as the decision itself does
+  // an unknown win rate counts as a win for the strong model, as in the decision itself
   const winRate = input.winRate ?? 1
   const ranked = manifest.candidates.map((candidate, index): PairRanked => {
     const allowed = request.models === undefined || request.models.includes(candidate.model)
@@ -162,7 +164,10 @@ function toCandidate(
   }
 }
 
-/** At what threshold the pair's other model would have been chosen; none where there was no choice. */
+/**
+ * The threshold at which the other model of the pair would have been chosen; undefined if there was no
+ * choice.
+ */
 export function flipOf(decision: Decision): NonNullable<Explanation['flip']> | undefined {
   const { win_rate: winRate, reason } = decision
   const other = decision.candidates[1]

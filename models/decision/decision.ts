@@ -1,7 +1,9 @@
 import Type from 'typebox'
 import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from './messages.ts'
 
-/** The body of `POST /route`, and what an in-process caller passes. Exactly one of prompt and messages. */
+/**
+ * The body of `POST /route`, also passed by in-process callers. Exactly one of prompt and messages is set.
+ */
 export const RouteRequest = Type.Object(
   {
     prompt: Type.Optional(Type.String()),
@@ -43,7 +45,7 @@ export const DecisionCandidate = Type.Object({
 })
 export type DecisionCandidate = Type.Static<typeof DecisionCandidate>
 
-/** A training prompt that was asked what to do with this one. */
+/** A training prompt that the head compared with this one. */
 export const Neighbour = Type.Object({
   prompt_hash: Type.String({ description: 'first 16 hex digits of the prompt’s SHA-256' }),
   similarity: Type.Number({ description: 'cosine of the embeddings' }),
@@ -57,7 +59,7 @@ export const Neighbour = Type.Object({
 })
 export type Neighbour = Type.Static<typeof Neighbour>
 
-/** A step that had a say beside the score, or that was asked and had none. */
+/** A step other than the score that was evaluated, whether or not it affected the decision. */
 export const RuleHit = Type.Object({
   step: Type.String(),
   name: Type.Optional(Type.String()),
@@ -69,13 +71,14 @@ export type RuleHit = Type.Static<typeof RuleHit>
 const Part = { weight: Type.Number(), win_rate: Type.Number() }
 
 /**
- * What moved the win rate: of a linear head its features, with additive contributions to the log-odds or the
- * difference of success rates; of others the parts of the prompt, with what the log-odds lose without each, and
- * the training prompts where the head asks them; and what decided beside it.
+ * What moved the win rate. For a linear head: its features, with additive contributions to the log-odds or to
+ * the difference of success rates. For other heads: the parts of the prompt, with the drop in log-odds when
+ * each is removed, and the training prompts if the head uses them. Also the other steps that took part in the
+ * decision.
  */
 export const Explanation = Type.Object({
   features: Type.Array(Type.Object({ name: Type.String(), contribution: Type.Number() })),
-  /** the ones that counted most */
+  /** the neighbours with the largest weights */
   neighbours: Type.Optional(Type.Array(Neighbour)),
   /** sum of weight x win rate over neighbours, others and prior, before calibration or mixing */
   neighbourhood: Type.Optional(
@@ -85,11 +88,11 @@ export const Explanation = Type.Object({
       prior: Type.Object(Part),
     }),
   ),
-  /** why there is less here than might be expected */
+  /** why this explanation contains less than might be expected */
   note: Type.Optional(Type.String()),
-  /** what decided beside the score */
+  /** steps other than the score that were evaluated */
   rules: Type.Optional(Type.Array(RuleHit)),
-  /** the threshold at which the other one of the pair would have been chosen */
+  /** the threshold at which the other model of the pair would have been chosen */
   flip: Type.Optional(
     Type.Object({
       threshold: Type.Number(),
@@ -100,14 +103,14 @@ export const Explanation = Type.Object({
 })
 export type Explanation = Type.Static<typeof Explanation>
 
-/** One answer of the router: the model to use, why, and what to try next, in fallback order. */
+/** One decision of the router: the model to use, why, and what to try next, in fallback order. */
 export const Decision = Type.Object({
   id: Type.String(),
   object: Type.Literal('routing.decision'),
   created: Type.Integer({ description: 'seconds since 1970' }),
   router: Type.Object({ name: Type.String(), version: Type.String() }),
   model: Type.String(),
-  /** null where the router could not answer in time and had no fallback head */
+  /** null if the router could not answer in time and had no fallback head */
   win_rate: Nullable<number>('number'),
   threshold: Type.Number(),
   calibrated: Type.Boolean({ description: 'win rates were probability-calibrated' }),

@@ -4,14 +4,14 @@ import type { Embeddings } from '../encoders/embeddings.ts'
 import { type LinearHead, linearLogits, sigmoid } from '../families/linear-head.ts'
 import type { Explanation } from './decision.ts'
 
-/** How many features an explanation names unless told otherwise. */
+/** Default number of features in an explanation. */
 const TOP = 10
 
 /**
- * What each feature of one prompt added, the largest first. For `pair` and `bradley-terry` in log-odds
- * of the win rate. For `success` in the difference of success rates: each head's sigmoid shared out
- * over its features in proportion to their logits, which is integrated gradients (Sundararajan et al.
- * 2017) from an empty prompt, so that all of them add up to the difference from an empty prompt.
+ * The contribution of each feature of one prompt, largest first. For `pair` and `bradley-terry`: in log-odds
+ * of the win rate. For `success`: in the difference of success rates, where each head's sigmoid is divided
+ * among its features in proportion to their logits. These are integrated gradients (Sundararajan et al. 2017)
+ * from an empty prompt, so they add up to the difference from an empty prompt.
  */
 export function explainLinear(
   head: LinearHead,
@@ -35,7 +35,7 @@ export function explainLinear(
   return { features: features.slice(0, top) }
 }
 
-/** What one unit of each logit adds to what is explained. */
+/** How much one unit of each logit adds to the explained quantity. */
 function logitSlopes(head: LinearHead, embeddings: Embeddings): Float64Array {
   const slope = new Float64Array(head.outputs)
   if (head.link === 'pair') {
@@ -54,13 +54,13 @@ function logitSlopes(head: LinearHead, embeddings: Embeddings): Float64Array {
   return slope
 }
 
-/** Mean of the sigmoid's derivative from one logit to another. */
+/** Mean of the sigmoid's derivative between two logits. */
 function meanSlope(from: number, to: number): number {
   if (Math.abs(to - from) < 1e-6) return sigmoid(from) * (1 - sigmoid(from))
   return (sigmoid(to) - sigmoid(from)) / (to - from)
 }
 
-/** Calls back for each value of the first row that is not 0. */
+/** Calls `visit` for each non-zero value of the first row. */
 function eachValue(embeddings: Embeddings, visit: (index: number, value: number) => void): void {
   if (embeddings.kind === 'dense') {
     for (let i = 0; i < embeddings.dimension; i++) visit(i, embeddings.values[i]!)
@@ -71,21 +71,21 @@ function eachValue(embeddings: Embeddings, visit: (index: number, value: number)
   }
 }
 
-/** Parts that a prompt is cut into at the most: each costs one more look of the encoder and the head. */
+/** Maximum number of parts per prompt; each part costs one more run of the encoder and the head. */
 const MAX_PARTS = 16
-/** Characters that all looks together may have: bounds what one explanation costs. */
+/** Maximum total characters over all these runs; bounds the cost of one explanation. */
 const MAX_CHARACTERS = 400_000
-/** Words of a longer prompt are not told apart one by one. */
+/** In prompts longer than this many characters, individual words are not found. */
 const LONG = 10_000
-/** Characters of a part that stand in its name. */
+/** Maximum characters of a part's text in its name. */
 const NAME = 60
-/** Win rates nearer 0 or 1 than this count as this near. */
+/** Win rates are clamped this far from 0 and 1. */
 const MARGIN = 1e-6
 
 /**
- * What each part of a prompt does to the win rate of a head that says nothing of itself: the log-odds, less
- * those without the part. Parts are words, or runs of words where there are many. They do not add up: what two
- * parts say alike, neither loses where one is left out.
+ * The effect of each part of a prompt on the win rate, for heads that cannot explain themselves: the log-odds
+ * of the whole prompt minus those without the part. Parts are words, or runs of words if there are many. The
+ * effects do not add up: if two parts carry the same information, removing either one changes little.
  *
  * @param score calibrated win rates of texts
  */
@@ -94,7 +94,7 @@ export async function explainParts(
   score: (texts: readonly string[]) => Promise<Float64Array>,
 ): Promise<Explanation['features']> {
   const parts = partsOf(prompt)
-  // what is left must be something to score
+  // the remaining text must not be empty
   const left = parts
     .map(({ from, to }) => ({ from, to, text: prompt.slice(0, from) + prompt.slice(to) }))
     .filter(({ text }) => /\S/.test(text))
@@ -110,7 +110,7 @@ export async function explainParts(
     .sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution))
 }
 
-/** Runs of whole words, as equal in number as can be, that make up the prompt; fewer of a long one. */
+/** Splits the prompt into runs of whole words, as equal in number as possible; fewer for a long prompt. */
 function partsOf(prompt: string): { readonly from: number; readonly to: number }[] {
   const starts = prompt.length <= LONG ? wordStarts(prompt) : spreadStarts(prompt)
   const most = Math.min(MAX_PARTS, Math.max(2, Math.floor(MAX_CHARACTERS / prompt.length)))
@@ -124,7 +124,7 @@ function partsOf(prompt: string): { readonly from: number; readonly to: number }
 const wordStarts = (prompt: string): number[] =>
   [...prompt.matchAll(/\S+/g)].map(({ index }) => index)
 
-/** Starts of words near equally spaced places, without a look at every word. */
+/** Word starts near equally spaced positions, found without scanning every word. */
 function spreadStarts(prompt: string): number[] {
   const starts = new Set<number>()
   for (let k = 0; k < MAX_PARTS; k++) {
@@ -149,16 +149,16 @@ function logOdds(rate: number): number {
   return Math.log(p / (1 - p))
 }
 
-/** How many neighbours an explanation names unless told otherwise. */
+/** Default number of neighbours in an explanation. */
 const TOP_NEIGHBOURS = 10
 
 /**
- * The training rows that counted most for one prompt, with their share of all that counted. The win rate that
- * neighbours give is the sum of weight x win rate over the named ones, `others` and `prior`, whose weights sum
- * to 1: the formula of `scoreByNeighbours`, written for the pair. It is the head's own: a probability
- * calibration, or an ensemble's other member, works on it afterwards.
+ * The training rows with the largest weights for one prompt, and their share of the total weight. The
+ * neighbours' win rate is the sum of weight x win rate over the listed rows, `others` and `prior`, whose
+ * weights sum to 1: the formula of `scoreByNeighbours`, written for the pair. It is the head's raw win rate:
+ * a probability calibration or an ensemble's other members are applied afterwards.
  *
- * @param texts the start of each row's prompt, where the bundle keeps it
+ * @param texts the start of each row's prompt, if the bundle stores it
  */
 export function explainNeighbours(
   { similarity, weight }: NeighbourWeights,
@@ -169,7 +169,7 @@ export function explainNeighbours(
   const total = weight.reduce((sum, each) => sum + each, rows.prior.weight)
   const rate = (row: number): number => (1 + rows.scores[2 * row]! - rows.scores[2 * row + 1]!) / 2
   const counted = [...weight.keys()].filter((row) => weight[row]! > 0)
-  // rows of equal weight in the order they were trained in, so that the same prompt always names the same
+  // rows of equal weight stay in training order, so the same prompt always lists the same rows
   counted.sort((a, b) => weight[b]! - weight[a]! || a - b)
   const named = counted.slice(0, top)
   const neighbours = named.map((row) => ({

@@ -1,11 +1,11 @@
 import Type from 'typebox'
 
-/** Most parts of a message, tools, models of an allow-list and keys of metadata in one request. */
+/** Maximum number of message parts, tools, allow-list models and metadata keys in one request. */
 export const LIST_LIMIT = 1000
-/** Most messages of one request. */
+/** Maximum number of messages in one request. */
 export const MESSAGES_LIMIT = 10_000
 
-/** One chat message, as OpenAI clients send it; content parts other than text carry no text to route on. */
+/** One chat message as OpenAI clients send it; only text content parts are used for routing. */
 export const ChatMessage = Type.Object({
   role: Type.String({ minLength: 1 }),
   content: Type.Union([
@@ -18,14 +18,14 @@ export const ChatMessage = Type.Object({
 })
 export type ChatMessage = Type.Static<typeof ChatMessage>
 
-/** What a prompt may arrive as: its text, or the conversation that it ends. */
+/** A prompt as plain text, or as a conversation. */
 export type PromptInput = string | readonly ChatMessage[]
 
 /**
- * The one function, in training and in serving, that makes a conversation into the text that is encoded.
- * A single user message is its own text, so that a plain prompt and the same prompt sent as chat route
- * alike. Longer conversations keep every turn in order, each headed by its role. The names of tools, where
- * there are any, stand in a line before all of it.
+ * Converts a conversation into the text that is encoded; the only such function, used in training and
+ * serving. A single user message becomes its plain text, so a plain prompt and the same prompt sent as chat
+ * are routed alike. Longer conversations keep every turn in order, each preceded by its role. Tool names, if
+ * any, go on a line before everything else.
  */
 export function promptText(
   input: PromptInput,

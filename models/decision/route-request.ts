@@ -3,13 +3,13 @@ import { describeValue } from '../../core/schema-fault.ts'
 import type { RouteRequest } from './decision.ts'
 import { promptText } from './messages.ts'
 
-/** Longest prompt that is routed, in UTF-16 units: bounds what one request can cost. */
+/** Maximum prompt length in UTF-16 units; bounds the cost of one request. */
 export const PROMPT_LIMIT = 1_000_000
 
 /**
- * The one text of a request that is encoded.
+ * The text of a request that is encoded.
  *
- * @throws request_invalid, prompt_empty, prompt_too_long; each names the field
+ * @throws request_invalid, prompt_empty, prompt_too_long; each error names the field
  */
 export function requestText(request: RouteRequest): string {
   const { prompt, messages } = request
@@ -40,7 +40,7 @@ export function requestText(request: RouteRequest): string {
   return text
 }
 
-/** The names of OpenAI's tool definitions; one without a name says nothing. */
+/** The names in OpenAI tool definitions; definitions without a name are skipped. */
 function toolNames(tools: RouteRequest['tools']): string[] {
   return (tools ?? []).flatMap((tool) => {
     const { name } = (tool.function ?? tool) as { name?: unknown }

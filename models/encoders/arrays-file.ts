@@ -48,13 +48,13 @@ export function encodeArrays(arrays: NamedArrays): Uint8Array {
   return bytes
 }
 
-/** @param path names the file in the error a damaged one gives (`bundle_invalid`) */
+/** @param path the file named in the error if it is damaged (`bundle_invalid`) */
 export function decodeArrays(bytes: Uint8Array, path: string): Record<string, NumericArray> {
   const refuse = (reason: string): never => {
     throw new WeirError('bundle_invalid', { path, reason })
   }
   if (bytes.length < 4) return refuse('it is too short to hold arrays')
-  // a copy at offset 0, since a Buffer from a pool may not be aligned
+  // copied to offset 0, since a Buffer from a pool may not be aligned
   const buffer = bytes.slice().buffer
   const headerLength = new DataView(buffer).getUint32(0, true)
   if (4 + headerLength > bytes.length) return refuse('its header is cut')

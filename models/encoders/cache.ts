@@ -6,9 +6,9 @@ import { writeWhole } from '../../core/files.ts'
 import type { EncoderSpec } from './encoder.ts'
 
 /**
- * A file that is made once and kept: read from the folder where it is there, else made and written whole
- * (by rename, so that another process never sees half of it). Without a folder it is made every time. A
- * folder that cannot be written to costs the time of making it again, and is no error.
+ * Reads a file from the cache folder, or makes it and stores it there (by rename, so that another process
+ * never sees a partial file). Without a folder it is made every time. If the folder cannot be written to, the
+ * file is made again next time; that is not an error.
  */
 export async function cachedFile(
   folder: string | undefined,
@@ -28,7 +28,7 @@ export async function cachedFile(
   }
 }
 
-/** The bytes of an encoder's files, by their paths in the bundle. */
+/** The bytes of an encoder's files, by path in the bundle. */
 export async function readEncoderFiles(
   spec: EncoderSpec,
   folder: string,
@@ -44,7 +44,7 @@ export async function readEncoderFiles(
   return files
 }
 
-/** Where what is made once is kept between runs: WEIR_CACHE, else the user's cache folder. */
+/** Where generated files are cached between runs: WEIR_CACHE, otherwise the user's cache folder. */
 export function cacheFolder(environment: Readonly<Record<string, string | undefined>>): string {
   if (environment.WEIR_CACHE) return environment.WEIR_CACHE
   return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'weir')

@@ -1,12 +1,12 @@
-/** What is left of a sequence too long for its reader: its head and its tail, in order. */
+/** The remaining head and tail, in order, of a sequence that was too long. */
 export interface Cut<T> {
   readonly kept: T
   readonly truncated: boolean
 }
 
 /**
- * At most `limit` tokens: the first half (the odd one included) and the last. A prompt's task is stated
- * at its head or at its tail, so the middle is what can be spared.
+ * Keeps at most `limit` tokens: the first half (rounded up) and the last. A prompt's task is stated at its
+ * head or its tail, so the middle is dropped.
  */
 export function cutTokens(tokens: readonly number[], limit: number): Cut<readonly number[]> {
   if (tokens.length <= limit) return { kept: tokens, truncated: false }
@@ -16,7 +16,10 @@ export function cutTokens(tokens: readonly number[], limit: number): Cut<readonl
   return { kept, truncated: true }
 }
 
-/** The same for text, at most `limit` UTF-16 units with a line between; never splits a surrogate pair. */
+/**
+ * Like `cutTokens` for text: at most `limit` UTF-16 units, with a line break between head and tail; never
+ * splits a surrogate pair.
+ */
 export function cutText(text: string, limit: number): Cut<string> {
   if (text.length <= limit) return { kept: text, truncated: false }
   const seam = '\n...\n'

@@ -7,7 +7,7 @@ export interface DenseEmbeddings {
   readonly values: Float32Array
 }
 
-/** n sparse rows (CSR): row i holds `ids[offsets[i]..offsets[i+1])`, each once, with their weights. */
+/** n sparse rows (CSR): row i has the distinct ids `ids[offsets[i]..offsets[i+1])` and their weights. */
 export interface SparseEmbeddings {
   readonly kind: 'sparse'
   readonly rows: number
@@ -50,7 +50,7 @@ export function takeSparse(from: SparseEmbeddings, rows: ArrayLike<number>): Spa
   return { kind: 'sparse', rows: rows.length, dimension: from.dimension, offsets, ids, weights }
 }
 
-/** The rows of all parts, in order; the parts are of one kind and one dimension. */
+/** Concatenates the rows of all parts; the parts must have one kind and one dimension. */
 export function concatenate(parts: readonly Embeddings[]): Embeddings {
   const dense = parts.filter((part) => part.kind === 'dense')
   const sparse = parts.filter((part) => part.kind === 'sparse')

@@ -3,7 +3,7 @@ import type { Encoder } from './encoder.ts'
 import { openInline } from './registry.ts'
 import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './worker/messages.ts'
 
-/** A thread that holds one encoder, so that encoding never blocks the thread that answers requests. */
+/** A worker thread that runs one encoder, so that encoding never blocks the thread that answers requests. */
 const { spec, files, threads } = workerData as EncodeWorkerData
 const port = parentPort!
 

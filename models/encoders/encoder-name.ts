@@ -12,9 +12,9 @@ export function parseEncoderName(name: string): EncoderName {
   return { kind, rest, settings: new NameSettings(name, query) }
 }
 
-/** The settings behind the `?` of an encoder's name. */
+/** The settings after the `?` of an encoder's name. */
 export class NameSettings {
-  /** the whole name, as it was written */
+  /** the whole name, as given */
   readonly name: string
   private readonly values: URLSearchParams
 
@@ -23,13 +23,13 @@ export class NameSettings {
     this.values = new URLSearchParams(query)
   }
 
-  /** @throws option_invalid where the name has nothing between the `:` and the `?` */
+  /** @throws option_invalid if the name has nothing between the `:` and the `?` */
   require(rest: string, expected: string): void {
     if (rest !== '') return
     throw new WeirError('option_invalid', { option: '--encoder', expected, got: this.name })
   }
 
-  /** @throws option_invalid for a setting that is not among the known ones */
+  /** @throws option_invalid if a setting is not one of the known ones */
   allow(known: readonly string[]): void {
     for (const key of this.values.keys()) {
       if (known.includes(key)) continue
@@ -50,7 +50,7 @@ export class NameSettings {
     ) as { [key in K]?: string }
   }
 
-  /** What is not a number becomes NaN, which the encoder's schema refuses by name. */
+  /** Values that are not numbers become NaN, which the encoder's schema refuses by name. */
   numbers<K extends string>(keys: readonly K[]): { [key in K]?: number } {
     return Object.fromEntries(
       Object.entries(this.strings(keys)).map(([key, value]) => [key, Number(value)]),

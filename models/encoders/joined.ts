@@ -5,14 +5,14 @@ import type { DenseEmbeddings, SparseEmbeddings } from './embeddings.ts'
 import { type Encoded, type Encoder, type EncoderArtifact, EncoderSpec } from './encoder.ts'
 
 /**
- * What the dense values count beside words of unit length: with one L2 penalty for all columns, a whole one
- * crowds the words out (docs/routers.md).
+ * Scale of the dense values relative to words of unit length: with one L2 penalty for all columns, unscaled
+ * dense values dominate the words (docs/routers.md).
  */
 export const DENSE_WEIGHT = 0.5
 
 /**
- * `joined`: a sparse encoder's columns with a dense encoder's behind them, as sparse rows. A linear head
- * reads words and meaning at once; a family that wants the dense part reads the last columns.
+ * `joined`: a sparse encoder's columns followed by a dense encoder's, as sparse rows. A linear head reads
+ * words and meaning at once; a family that needs the dense part reads the last columns.
  */
 export function joinEncoders(sparse: EncoderArtifact, dense: EncoderArtifact): EncoderArtifact {
   const parts = [sparse.encoder.spec, dense.encoder.spec] as const
@@ -70,7 +70,7 @@ function fromParts(spec: EncoderSpec, sparse: Encoder, dense: Encoder): Encoder 
   }
 }
 
-/** Sparse rows with the dense rows' values, times DENSE_WEIGHT, in the columns behind their own. */
+/** Sparse rows with the dense rows' values, times DENSE_WEIGHT, in the columns after the sparse ones. */
 export function appendColumns(sparse: SparseEmbeddings, dense: DenseEmbeddings): SparseEmbeddings {
   const { rows } = sparse
   const d = dense.dimension

@@ -6,7 +6,7 @@ import { type NameSettings, parseEncoderName } from './encoder-name.ts'
 import type { EncoderAccess } from './openai/access.ts'
 import type { EncodeWorkerOptions } from './worker/pool.ts'
 
-/** Where and how an encoder runs; fast ones run on the calling thread and ignore it. */
+/** Where and how an encoder runs; fast encoders run on the calling thread and ignore it. */
 export interface LoadEncoderOptions extends EncodeWorkerOptions {
   /** where encoders of bundles may send prompts; nowhere by default */
   readonly access?: EncoderAccess | undefined
@@ -15,31 +15,34 @@ export interface LoadEncoderOptions extends EncodeWorkerOptions {
 }
 
 export interface MakeEncoderOptions extends LoadEncoderOptions {
-  /** where a converted encoder is kept between runs */
+  /** where a converted encoder is cached between runs */
   readonly cacheFolder?: string
   readonly onProgress?: OnProgress | undefined
   /** runs a slow encoder on the calling thread, for measuring it */
   readonly inline?: boolean
 }
 
-/** How an encoder is made by its name, `kind:rest?settings`, before any router uses it. */
+/** How an encoder is made from its name, `kind:rest?settings`, before any router uses it. */
 export interface NamedKind {
-  /** the names it answers to, as help and errors show them: `hf:<dir>` */
+  /** the accepted names, as help and errors show them: `hf:<dir>` */
   readonly names: readonly string[]
-  /** @throws option_invalid for a name or setting that it does not know */
+  /** @throws option_invalid for an unknown name or setting */
   make(rest: string, settings: NameSettings, options: MakeEncoderOptions): Promise<EncoderArtifact>
 }
 
-/** One kind of encoder: how bundles open it and, where it is not fitted in training, how it is made by name. */
+/** One kind of encoder: how bundles open it and, unless it is fitted in training, how it is made by name. */
 export interface EncoderKind {
   /**
    * Opens the encoder of a bundle.
    *
-   * @param folder the bundle's folder, under which the spec's files lie
+   * @param folder the bundle's folder, which contains the spec's files
    */
   load(spec: EncoderSpec, folder: string, options: LoadEncoderOptions): Promise<Encoder>
   readonly named?: NamedKind
-  /** opens it on the calling thread; for kinds that take over about a millisecond a prompt and so run in workers */
+  /**
+   * opens it on the calling thread; for kinds that take over about a millisecond per prompt and so run in
+   * workers
+   */
   openInline?(
     spec: EncoderSpec,
     files: ReadonlyMap<string, Uint8Array>,
@@ -53,7 +56,7 @@ const loadInWorkers: EncoderKind['load'] = async (spec, folder, options) => {
   return startEncodeWorkers(spec, await readEncoderFiles(spec, folder), options)
 }
 
-/** Moves a made encoder into worker threads; its files stay as they are. */
+/** Moves a made encoder into worker threads; its files are unchanged. */
 async function moveToWorkers(
   made: EncoderArtifact,
   options: MakeEncoderOptions,
@@ -65,7 +68,10 @@ async function moveToWorkers(
   return { encoder: await startEncodeWorkers(encoder.spec, files, options), files }
 }
 
-/** Every kind of encoder. A new one is a file, a row here and a case of its contract; each file is opened on first use. */
+/**
+ * Every kind of encoder. To add one, add a file, a row here and a case in its contract; each file is imported
+ * on first use.
+ */
 const ENCODERS = new Map<string, EncoderKind>([
   [
     'lexical',
@@ -180,11 +186,11 @@ const ENDPOINT_NUMBERS = ['dimensions', 'max_tokens', 'batch', 'concurrency', 't
 const ENDPOINT_STRINGS = ['base_url', 'key_env', 'connection'] as const
 
 /**
- * Adds a kind of encoder, before a bundle of that kind is loaded or made. Threads do not see it: a kind added
- * this way runs on the calling thread, or starts its own.
+ * Adds a kind of encoder. Call it before a bundle of that kind is loaded or made. Worker threads do not see
+ * it, so a kind added this way runs on the calling thread or starts its own threads.
  *
  * @param kind the `kind` of its spec, and the part before `:` of its name
- * @throws option_invalid where the kind is taken
+ * @throws option_invalid if the kind is taken
  */
 export function registerEncoder(kind: string, encoder: EncoderKind): void {
   if (ENCODERS.has(kind)) {
@@ -193,13 +199,13 @@ export function registerEncoder(kind: string, encoder: EncoderKind): void {
   ENCODERS.set(kind, encoder)
 }
 
-/** The registered kinds, in the order of their registration. */
+/** The registered kinds, in order of registration. */
 export const encoderKinds = (): string[] => [...ENCODERS.keys()]
 
 /**
  * Opens the encoder that a bundle's manifest describes.
  *
- * @param folder the bundle's folder, under which the spec's files lie
+ * @param folder the bundle's folder, which contains the spec's files
  * @throws encoder_unknown, encoder_unavailable, encoder_not_allowed, file_unreadable
  */
 export async function loadEncoder(
@@ -212,7 +218,7 @@ export async function loadEncoder(
   return row.load(spec, folder, options)
 }
 
-/** Opens an encoder that runs in workers on the calling thread: what a worker does, and a benchmark. */
+/** Opens a worker encoder on the calling thread; used by the workers themselves and by benchmarks. */
 export async function openInline(
   spec: EncoderSpec,
   files: ReadonlyMap<string, Uint8Array>,
@@ -227,11 +233,11 @@ export async function openInline(
 }
 
 /**
- * Makes the encoder of a name. Settings follow a `?`, as in a URL:
+ * Makes the encoder with a given name. Settings follow a `?`, as in a URL:
  * `use-lite`, `use-lite:fp32`, `hf:models/e5-small?prefix=query:%20&file=onnx/model_quantized.onnx`,
  * `openai:text-embedding-3-small?dimensions=256&base_url=http://localhost:8080/v1`.
  *
- * @throws encoder_unknown, option_invalid, and whatever making it throws
+ * @throws encoder_unknown, option_invalid, and any error from making it
  */
 export async function makeNamedEncoder(
   name: string,

@@ -3,9 +3,9 @@ import { linearGraph, tensorOf } from './linear-graph.ts'
 import { type LinearHead, scoreLinear } from './linear-head.ts'
 
 /**
- * Linear classifiers on the embedding. From outcomes, a success head a model, and the plug-in rule
- * winRate = (1 + p_strong - p_weak) / 2 (CARROT, arXiv 2502.03261); from preferences alone, one head for
- * the pair. Tensors: `weights` [d, outputs], `bias` [outputs]; one output means a pair head.
+ * Linear classifiers on the embedding. Trained on outcomes: one success head per model and the plug-in rule
+ * winRate = (1 + p_strong - p_weak) / 2 (CARROT, arXiv 2502.03261). Trained on preferences alone: one head
+ * for the pair. Tensors: `weights` [d, outputs], `bias` [outputs]; one output means a pair head.
  */
 export const classifier: Family = {
   name: 'classifier',

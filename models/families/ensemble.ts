@@ -10,32 +10,32 @@ import { sigmoid } from './linear-head.ts'
 
 import { declareOutputs, doubles } from './neighbours-graph.ts'
 
-/** The members' own forward passes. */
+/** The members' forward passes. */
 export const FORWARD = { classifier, kernel, knn } as const
 export type Member = keyof typeof FORWARD
-/** In the order of their `mix`. */
+/** In the order of their values in `mix`. */
 export const MEMBERS = Object.keys(FORWARD) as readonly Member[]
 
-/** Win rates nearer 0 or 1 than this count as this near, so that no member can decide alone. */
+/** Members' win rates are clamped this far from 0 and 1, so that no member can decide alone. */
 const MARGIN = 1e-4
 
-/** One member as the ensemble holds it. */
+/** One member of the ensemble. */
 interface Held {
   readonly name: Member
-  /** what its logit counts */
+  /** the weight of its logit */
   readonly share: number
   readonly weights: HeadWeights
-  /** the pair among the member's own outputs */
+  /** indices of the pair among the member's outputs */
   readonly pair: Pair
-  /** of every model, in the ensemble's order */
+  /** whether it has a quality for every model, in the ensemble's order */
   readonly hasQuality: boolean
 }
 
 /**
- * Several families' say: winRate = sigmoid(sum of a_k logit(winRate_k)). Tensors: the members' own under
- * `classifier.`, `kernel.` and `knn.`, a member that is not there having none, and `mix`, the a_k. The
- * classifier may hold heads of some models only, named by index in `classifier.models`. Quality is the mean by
- * mix of the members that have every model's; none where no member has.
+ * Combines several families: winRate = sigmoid(sum of a_k logit(winRate_k)). Tensors: the members' tensors
+ * under `classifier.`, `kernel.` and `knn.` (an absent member has none), and `mix`, which holds the a_k. The
+ * classifier may have heads for only some models, listed by index in `classifier.models`. Quality is the
+ * mean, weighted by mix, over the members that have a quality for every model; absent if no member does.
  */
 export const ensemble: Family = {
   name: 'ensemble',
@@ -68,7 +68,7 @@ export const ensemble: Family = {
   },
 }
 
-/** The ensemble's scores, and beside them what each member says of the pair. */
+/** The ensemble's scores, plus each member's score for the pair. */
 export function ensembleScores(
   weights: HeadWeights,
   pair: Pair,
@@ -116,7 +116,7 @@ function appended(
   }
 }
 
-/** Members and what each counts. */
+/** The members that are present, with their weights. */
 function heldMembers(weights: HeadWeights, pair: Pair): Held[] {
   const present = MEMBERS.filter((member) =>
     Object.keys(weights.tensors).some((name) => name.startsWith(`${member}.`)),
@@ -135,13 +135,15 @@ function heldMembers(weights: HeadWeights, pair: Pair): Held[] {
   })
 }
 
-/** The pair among a member's own outputs, which may be of some models only. */
+/** Indices of the pair among a member's outputs, which may cover only some models. */
 export function memberPair({ tensors }: HeadWeights, { strong, weak }: Pair): Pair {
   const some = tensors.models && [...tensors.models.values]
   return some ? { strong: some.indexOf(strong), weak: some.indexOf(weak) } : { strong, weak }
 }
 
-/** Members that say something of every model, and what each counts; alike where the mix has none of them. */
+/**
+ * Members with a quality for every model, and their weights; equal weights if all of these are 0 in the mix.
+ */
 function qualityShares<T extends Held & { readonly quality?: unknown }>(
   members: readonly T[],
 ): { readonly member: T; readonly share: number }[] {
@@ -153,7 +155,7 @@ function qualityShares<T extends Held & { readonly quality?: unknown }>(
   }))
 }
 
-/** One member's tensors under their own names. */
+/** One member's tensors, with the member's prefix removed from their names. */
 export function memberWeights({ models, tensors }: HeadWeights, member: Member): HeadWeights {
   const prefix = `${member}.`
   const own = Object.entries(tensors).filter(([name]) => name.startsWith(prefix))
@@ -163,7 +165,7 @@ export function memberWeights({ models, tensors }: HeadWeights, member: Member):
   }
 }
 
-/** @param mix a number a member, in the order of `MEMBERS` */
+/** @param mix one number per member, in the order of `MEMBERS` */
 export function ensembleWeights(
   models: readonly string[],
   members: Readonly<Partial<Record<Member, HeadWeights>>>,

@@ -14,41 +14,42 @@ export interface HeadWeights {
   readonly tensors: Readonly<Record<string, Tensor>>
 }
 
-/** Which two of `models` a win rate compares, as indices. */
+/** Indices of the two `models` that a win rate compares. */
 export interface Pair {
   readonly strong: number
   readonly weak: number
 }
 
-/** Training rows as a head holds them, and what a prompt far from all of them gets. */
+/** The training rows in a head, and the result for a prompt far from all of them. */
 export interface HeldRows {
   readonly rows: number
-  /** rows x models: what was observed of each, its mean where nothing was */
+  /** rows x models: observed score of each model, or the model's mean if not observed */
   readonly scores: Float32Array
-  /** models */
+  /** models: mean score */
   readonly base: Float32Array
-  /** the weight that `base` counts beside the rows' weights */
+  /** the weight of `base` relative to the rows' weights */
   readonly prior: number
 }
 
 /**
- * A router family's forward pass. The learned state comes from training/; this says what it computes,
- * plainly (`forward`), as an ONNX graph (`graph`), and, where the head is linear, folded (`fold`).
+ * A router family's forward pass. The learned state comes from training/; a family defines how to compute
+ * with it: in plain code (`forward`), as an ONNX graph (`graph`) and, if the head is linear, folded (`fold`).
  * Every family passes `testing/family-contract.ts`.
  */
 export interface Family {
   readonly name: string
-  /** What the head reads. */
+  /** The kind of embedding that the head reads. */
   readonly input: 'dense' | 'sparse' | 'either'
   forward(weights: HeadWeights, pair: Pair, embeddings: Embeddings): Scores
   /**
-   * Dense input: `embedding` float32 [n, d]. Sparse input: `ids` int64 [n, l] and `weights` float32
-   * [n, l], padded with id 0 at weight 0. Outputs: `win_rate` float32 [n], and `quality` [n, m] where there is one.
+   * Dense input: `embedding` float32 [n, d]. Sparse input: `ids` int64 [n, l] and `weights` float32 [n, l],
+   * padded with id 0 at weight 0. Outputs: `win_rate` float32 [n] and, if the family has it, `quality` [n,
+   * m].
    */
   graph(weights: HeadWeights, pair: Pair, input: GraphInput): OnnxModel
-  /** What a head holds that asks training rows; its graph then gives `NEIGHBOUR_OUTPUTS` as well. */
+  /** The training rows in a head that uses neighbours; its graph then has `NEIGHBOUR_OUTPUTS` as well. */
   neighbours?(weights: HeadWeights): HeldRows
-  /** The same head as one linear map and a link, where it is one. */
+  /** The same head as one linear map and a link, if it is linear. */
   fold?(weights: HeadWeights, pair: Pair): LinearHead
 }
 

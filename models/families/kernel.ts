@@ -5,11 +5,11 @@ import { declareInput, type InputNames, tensorOf } from './linear-graph.ts'
 import { linearLogits } from './linear-head.ts'
 import { declareOutputs, doubles, tailOf } from './neighbours-graph.ts'
 
-/** The blocks of columns that are compared with centres, in the order they stand at a row's end. */
+/** The column blocks that are compared with centres, in their order at the end of a row. */
 export const KERNEL_BLOCKS = ['surface', 'meaning'] as const
 export type KernelBlockName = (typeof KERNEL_BLOCKS)[number]
 
-/** Gaussian kernels around centres: exp(-|x - c|^2 / width), each with a coefficient an output. */
+/** Gaussian kernels around centres: exp(-|x - c|^2 / width), each with one coefficient per output. */
 interface Gaussians {
   readonly columns: number
   readonly width: number
@@ -21,22 +21,23 @@ interface Gaussians {
   readonly outputs: number
 }
 
-/** Gaussian kernels over columns at a row's end. */
+/** Gaussian kernels over a block of columns at the end of a row. */
 interface Block extends Gaussians {
-  /** columns behind the block's own */
+  /** number of columns after this block */
   readonly behind: number
-  /** rows are compared at norm 1, as cosines would */
+  /** whether rows are scaled to norm 1, so that the distance depends on the cosine */
   readonly unit: boolean
 }
 
 /**
  * Kernel ridge regression of every model's score, over centres drawn from the training prompts (Williams and
- * Seeger 2001): linear in the words, Gaussian in what can be seen of a prompt and in its sentence embedding. A
- * second stage (Wolpert 1992) is Gaussian in what the first says of the prompt: outputs m to m + f - 1 are what
- * it predicts of the outcomes' f factors. winRate = (1 + z_s - z_w) / 2, within [0, 1]. Tensors: `weights`
- * [d, m + f], `bias` [m + f], `layout` [2] (columns of the two blocks at a row's end), `centres` [n, columns],
- * `coefficients` [n, m + f], `width` [1] under `surface.` and `meaning.`, and the same under `predicted.` with
- * coefficients [n, m]; a block that was not chosen is absent, and without a second stage f is 0.
+ * Seeger 2001): linear in the words, Gaussian in the surface features of a prompt and in its sentence
+ * embedding. A second stage (Wolpert 1992) is Gaussian in the first stage's predictions: outputs m to m + f -
+ * 1 are its predictions of the f factors of the outcomes. winRate = (1 + z_s - z_w) / 2, clamped to [0, 1].
+ * Tensors: `weights` [d, m + f], `bias` [m + f], `layout` [2] (columns of the two blocks at the end of a
+ * row), `centres` [n, columns], `coefficients` [n, m + f], `width` [1] under `surface.` and `meaning.`, and
+ * the same under `predicted.` with coefficients [n, m]. A block that was not chosen is absent, and without a
+ * second stage f is 0.
  */
 export const kernel: Family = {
   name: 'kernel',
@@ -150,7 +151,10 @@ function gaussianOf(
   }
 }
 
-/** A row's `out.length` columns before its last `behind`, at norm 1 where `unit`. */
+/**
+ * The `out.length` columns of a row that precede its last `behind` columns; scaled to norm 1 if `unit` is
+ * set.
+ */
 export function blockRow(
   embeddings: Embeddings,
   row: number,
@@ -213,7 +217,7 @@ function blockNode(builder: GraphBuilder, block: Block, input: InputNames): stri
   return builder.node('Div', [x, builder.node('Max', [length, doubles(builder, [1e-12])])])
 }
 
-/** Gaussian kernels [batch, outputs] at double x [batch, columns]; |x - c|^2 as |x|^2 + |c|^2 - 2 x.c. */
+/** Gaussian kernels [batch, outputs] at double x [batch, columns], with |x - c|^2 = |x|^2 + |c|^2 - 2 x.c. */
 function gaussianNode(builder: GraphBuilder, gaussians: Gaussians, x: string): string {
   const { n, columns, outputs, centres, coefficients, width } = gaussians
   const turned = builder.node('Transpose', [builder.floats(centres, [n, columns])], {

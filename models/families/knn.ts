@@ -17,9 +17,10 @@ import {
 } from './neighbours-graph.ts'
 
 /**
- * k nearest neighbours by cosine, exact, with an exponential kernel and a Beta prior (arXiv 2505.12601):
- * weight_i = exp((c_i - 1) / t) - exp((c_k - 1) / t) for the k + 1 nearest, 0 for all others. The kernel falls
- * to 0 at neighbour k + 1, so neighbours at equal distance cannot flip a decision. `kernel`: k, t, prior.
+ * Exact k nearest neighbours by cosine, with an exponential kernel and a Beta prior (arXiv 2505.12601):
+ * weight_i = exp((c_i - 1) / t) - exp((c_k - 1) / t) for the k + 1 nearest, 0 for all others. The kernel
+ * falls to 0 at neighbour k + 1, so neighbours at equal distance cannot flip a decision. `kernel`: k, t,
+ * prior.
  */
 export const knn: Family = {
   name: 'knn',
@@ -57,8 +58,8 @@ function nearest({ n, kernel: [k = 1, temperature = 1, prior = 0] }: Neighbours)
 }
 
 /**
- * Adds the head to a graph: double `winRate` [batch] and `quality` [batch, m]. `declareNeighbours` renames
- * values, so it is called last.
+ * Adds the head to a graph: double `winRate` [batch] and `quality` [batch, m]. Call it last, because
+ * `declareNeighbours` renames values.
  */
 export function appendKnn(
   builder: GraphBuilder,
@@ -78,7 +79,7 @@ export function appendKnn(
     const from = builder.node('Sub', [value, doubles(builder, [1])])
     return builder.node('Exp', [builder.node('Div', [from, doubles(builder, [temperature])])])
   }
-  // above the edge the difference is positive, at it and below it is cut to 0
+  // the difference is positive for rows nearer than the edge, and is clamped to 0 for the others
   const above = builder.node('Sub', [exponential(all), exponential(edge)])
   const weight = builder.node('Max', [above, doubles(builder, [0])])
   return {

@@ -6,7 +6,7 @@ import type { LinearHead } from './linear-head.ts'
 
 /**
  * A linear head as an ONNX graph. Dense: one Gemm. Sparse: the weights of the row's ids are gathered,
- * weighted and summed, so that a prompt costs its own words and not the whole vocabulary.
+ * weighted and summed, so the cost depends on the prompt's words and not on the size of the vocabulary.
  */
 export function linearGraph(head: LinearHead, input: GraphInput): OnnxModel {
   const builder = new GraphBuilder()
@@ -16,7 +16,7 @@ export function linearGraph(head: LinearHead, input: GraphInput): OnnxModel {
   return { graph: builder.finish('weir_router') }
 }
 
-/** Adds the head to a graph: `winRate` [batch] and, but for a pair head, `quality` [batch, outputs]. */
+/** Adds the head to a graph: `winRate` [batch] and, except for a pair head, `quality` [batch, outputs]. */
 export function appendLinear(
   builder: GraphBuilder,
   head: LinearHead,
@@ -59,7 +59,9 @@ function link(
   return { winRate: builder.node('Mul', [shifted, builder.scalar(0.5)]), quality }
 }
 
-/** Declares a family's input and gives its values' names; a graph of several heads declares it once. */
+/**
+ * Declares a family's input and returns the names of its values; a graph with several heads declares it once.
+ */
 export interface InputNames {
   readonly kind: GraphInput['kind']
   readonly dimension: number
@@ -78,7 +80,7 @@ export function declareInput(builder: GraphBuilder, input: GraphInput): InputNam
   return { kind, dimension, values }
 }
 
-/** A tensor of a head by name, of the shape the family says; a missing one means a damaged bundle. */
+/** Returns a head's tensor by name, of the given shape; a missing tensor means a damaged bundle. */
 export function tensorOf(weights: HeadWeights, name: string, shape: readonly number[]): Tensor {
   const tensor = weights.tensors[name]
   if (

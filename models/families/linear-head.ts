@@ -1,18 +1,18 @@
 import Type from 'typebox'
 import type { Embeddings } from '../encoders/embeddings.ts'
 
-/** What a head says of n prompts, before probability calibration. */
+/** A head's scores for n prompts, before probability calibration. */
 export interface Scores {
   /** n: P(strong better) + 1/2 P(tie) */
   readonly winRate: Float64Array
-  /** n x m, row-major: a score in [0, 1] a model, where the family has one */
+  /** n x m, row-major: one score in [0, 1] per model, if the family has them */
   readonly quality?: Float64Array
 }
 
 /**
  * How a linear head's logits become a win rate.
- * - `bradley-terry`: a logit a model; winRate = sigmoid(l_strong - l_weak), quality = sigmoid(l_m).
- * - `success`: a logit a model; quality = sigmoid(l_m), winRate = (1 + q_strong - q_weak) / 2.
+ * - `bradley-terry`: one logit per model; winRate = sigmoid(l_strong - l_weak), quality = sigmoid(l_m).
+ * - `success`: one logit per model; quality = sigmoid(l_m), winRate = (1 + q_strong - q_weak) / 2.
  * - `pair`: one logit; winRate = sigmoid(l), no quality.
  */
 export const Link = Type.Union([
@@ -22,13 +22,13 @@ export const Link = Type.Union([
 ])
 export type Link = Type.Static<typeof Link>
 
-/** A head that is a linear map of the embedding: a few dot products instead of a session run. */
+/** A head that is a linear map of the embedding; scored with a few dot products instead of a session run. */
 export interface LinearHead {
   readonly link: Link
-  /** logits a prompt: the number of models, or 1 for `pair` */
+  /** logits per prompt: the number of models, or 1 for `pair` */
   readonly outputs: number
   readonly dimension: number
-  /** dimension x outputs, row-major: the weights of one feature lie together, for sparse rows. */
+  /** dimension x outputs, row-major: the weights of one feature are contiguous, for sparse rows. */
   readonly weights: Float32Array
   /** outputs */
   readonly bias: Float32Array
@@ -38,7 +38,7 @@ export interface LinearHead {
 
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
-/** Accumulates in double precision, so batch and single rows agree to the last bit. */
+/** Accumulates in double precision, so batch and single-row results are bit-identical. */
 export function scoreLinear(head: LinearHead, embeddings: Embeddings): Scores {
   const { outputs } = head
   const rows = embeddings.rows

@@ -7,11 +7,11 @@ import { type LinearHead, sigmoid } from './linear-head.ts'
  * Matrix factorization, in two forms over delta(m, e) = w2 . (v_m o (W1 e + b)):
  * - pairwise, with v_m / |v_m|: P(a beats b) = sigmoid(delta_a - delta_b) (Ong et al. 2024, arXiv 2406.18665,
  *   eq. 6-8);
- * - success, with v_m as it is: P(m is right) = sigmoid(delta_m) (EmbedLLM, arXiv 2410.02223), and the plug-in
- *   rule for the win rate.
+ * - success, with unnormalised v_m: P(m is right) = sigmoid(delta_m) (EmbedLLM, arXiv 2410.02223), and the
+ *   plug-in rule for the win rate.
  *
- * Tensors: `models` [m, rank], `projection` [d, rank], `bias` [rank], `output` [rank]; the success form has
- * `form` [1] beside them.
+ * Tensors: `models` [m, rank], `projection` [d, rank], `bias` [rank], `output` [rank]; the success form also
+ * has `form` [1].
  */
 export const mf: Family = {
   name: 'mf',
@@ -47,7 +47,7 @@ export const mf: Family = {
   fold: foldMf,
 }
 
-/** delta is linear in e: a row of W1 (w2 o v_m) and a constant b . (w2 o v_m) a model. */
+/** delta is linear in e: per model, a row of W1 (w2 o v_m) and a constant b . (w2 o v_m). */
 function foldMf(weights: HeadWeights, pair: Pair): LinearHead {
   const { models, rank, dimension, vectors, scales, projection, bias, output, success } =
     parts(weights)
@@ -82,7 +82,7 @@ interface MfParts {
   readonly rank: number
   readonly dimension: number
   readonly vectors: Float32Array
-  /** what each vector is multiplied by: 1 / |v_m| in the pairwise form, 0 for a vector of zeros */
+  /** the factor for each vector: 1 / |v_m| in the pairwise form, 0 for a zero vector */
   readonly scales: Float64Array
   readonly projection: Float32Array
   readonly bias: Float32Array

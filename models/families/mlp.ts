@@ -7,10 +7,10 @@ import type { Scores } from './linear-head.ts'
 import { type LinearHead, linkWinRate, sigmoid } from './linear-head.ts'
 
 /**
- * A classifier with one hidden layer, h = max(0, W1 e + b1). From outcomes a success head a model and the
- * plug-in rule winRate = (1 + p_strong - p_weak) / 2 (CARROT, arXiv 2502.03261); from preferences alone one head
- * for the pair. Tensors: `hidden` [d, width], `hidden_bias` [width], `weights` [width, outputs], `bias`
- * [outputs]; one output means a pair head.
+ * A classifier with one hidden layer, h = max(0, W1 e + b1). Trained on outcomes: one success head per model
+ * and the plug-in rule winRate = (1 + p_strong - p_weak) / 2 (CARROT, arXiv 2502.03261). Trained on
+ * preferences alone: one head for the pair. Tensors: `hidden` [d, width], `hidden_bias` [width], `weights`
+ * [width, outputs], `bias` [outputs]; one output means a pair head.
  */
 export const mlp: Family = {
   name: 'mlp',
@@ -38,7 +38,9 @@ export const mlp: Family = {
     return quality ? { winRate, quality } : { winRate }
   },
 
-  /** In double precision: in single, a wide layer's sums may part from the plain ones by more than 1e-6. */
+  /**
+   * Double precision: in single precision, a wide layer's sums may differ from `forward` by more than 1e-6.
+   */
   graph(weights, pair, input: GraphInput): OnnxModel {
     if (input.kind !== 'dense') throw new TypeError('mlp reads dense embeddings')
     const { layer, width, head } = parts(weights, pair)
@@ -80,7 +82,7 @@ export const mlp: Family = {
   },
 }
 
-/** ONNX's numbers of element types. */
+/** ONNX element type numbers. */
 const [FLOAT, DOUBLE] = [1, 11]
 
 interface Layer {
@@ -104,7 +106,7 @@ function activate(
   for (let i = 0; i < width; i++) hidden[i] = Math.max(0, hidden[i]!)
 }
 
-/** The layer, and the linear head over what it gives. */
+/** The hidden layer, and the linear head on its outputs. */
 function parts(
   weights: HeadWeights,
   pair: Pair,

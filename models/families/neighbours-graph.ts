@@ -3,7 +3,7 @@ import type { Pair } from './family.ts'
 import type { InputNames } from './linear-graph.ts'
 import type { Neighbours } from './neighbours.ts'
 
-/** Cosines [batch, n] between the input's last d columns and the held rows, in double precision. */
+/** Cosines [batch, n] between the input's last d columns and the stored rows, in double precision. */
 export function cosines(builder: GraphBuilder, held: Neighbours, input: InputNames): string {
   const tail = builder.node('Cast', [tailOf(builder, held.d, input)], { to: { int: 11 } })
   const length = builder.node('ReduceL2', [tail], { axes: { ints: [1] }, keepdims: { int: 1 } })
@@ -13,7 +13,7 @@ export function cosines(builder: GraphBuilder, held: Neighbours, input: InputNam
   return builder.node('MatMul', [unit, builder.node('Cast', [turned], { to: { int: 11 } })])
 }
 
-/** Weighted scores to `quality` [batch, m] and `win_rate` [batch], as double values. */
+/** Computes `quality` [batch, m] and `win_rate` [batch] from weighted scores, as double values. */
 export function weighScores(
   builder: GraphBuilder,
   held: Neighbours,
@@ -41,7 +41,7 @@ export function weighScores(
   return { winRate: builder.node('Mul', [shifted, doubles(builder, [0.5])]), quality }
 }
 
-/** Declares cosines and kernel weights [batch, n] of the held rows, in their order, as double values. */
+/** Declares cosines and kernel weights [batch, n] of the stored rows, in row order, as double values. */
 export function declareNeighbours(
   builder: GraphBuilder,
   values: { readonly similarity: string; readonly weight: string },
@@ -68,7 +68,7 @@ export function doubles(builder: GraphBuilder, values: readonly number[]): strin
   return builder.constant({ type: 'float64', shape: [values.length], data })
 }
 
-/** Sparse rows are written into [batch, d + 1]; what is not of the tail falls into the last column, cut off. */
+/** Scatters sparse rows into [batch, d + 1]; ids outside the tail go to the last column, which is dropped. */
 export function tailOf(
   builder: GraphBuilder,
   d: number,
@@ -101,8 +101,8 @@ export function tailOf(
 }
 
 /**
- * Outputs of a graph whose head asks training rows, [n, rows] each, float64: their cosines and what they
- * count. Nobody but `explain` fetches them; they cost scoring nothing, as it needs the values anyway.
+ * Graph outputs of a head that uses training rows, float64 [n, rows] each: the rows' cosines and weights.
+ * Only `explain` fetches them; they add no cost to scoring, which computes these values anyway.
  */
 export const NEIGHBOUR_OUTPUTS = {
   similarity: 'neighbour_similarity',

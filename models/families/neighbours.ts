@@ -4,9 +4,9 @@ import { tensorOf } from './linear-graph.ts'
 import type { Scores } from './linear-head.ts'
 
 /**
- * What heads that ask the training prompts themselves hold. Tensors: `rows` [n, d], each at norm 1;
- * `scores` [n, m], what was observed of each model (its mean where nothing was); `base` [m], what a prompt
- * without neighbours gets; `kernel`, the family's own settings.
+ * The state of heads that compare prompts with the training prompts. Tensors: `rows` [n, d], each at norm 1;
+ * `scores` [n, m], the observed score of each model (its mean if not observed); `base` [m], the result for a
+ * prompt without neighbours; `kernel`, the family's settings.
  */
 export interface Neighbours {
   readonly n: number
@@ -39,7 +39,7 @@ export const heldRows = ({ n, scores, base }: Neighbours, prior: number): HeldRo
   prior,
 })
 
-/** The weight of each training row by its cosine, written over the cosines; returns the prior's weight. */
+/** Replaces each training row's cosine by its weight, in place; returns the prior's weight. */
 export type Kernel = (similarities: Float64Array) => number
 
 /** quality = (sum of weight x score + prior x base) / (sum of weight + prior); winRate = (1 + q_s - q_w) / 2. */
@@ -71,7 +71,7 @@ export function scoreByNeighbours(
   return { winRate, quality }
 }
 
-/** Cosines of one row with every training row, into `cosines` [n]; `query` [d] is scratch. */
+/** Cosines of one row with every training row, into `cosines` [n]; `query` [d] is scratch space. */
 export function cosinesTo(
   { n, d, rows }: Neighbours,
   embeddings: Embeddings,
@@ -80,7 +80,7 @@ export function cosinesTo(
   cosines: Float64Array,
 ): void {
   unitTail(embeddings, row, query)
-  // four rows at a time: each sum waits for its own last addition only, which takes half the time
+  // four rows at a time: each sum then waits only for its own previous addition, which halves the time
   const whole = n - (n % 4)
   for (let i = 0; i < whole; i += 4) {
     const a = i * d
@@ -105,7 +105,7 @@ export function cosinesTo(
   }
 }
 
-/** A row's last d columns at norm 1, or zeros: of `joined` rows that is the dense encoder's part. */
+/** A row's last d columns at norm 1, or zeros; in `joined` rows these are the dense encoder's columns. */
 export function unitTail(embeddings: Embeddings, row: number, out: Float64Array): void {
   const d = out.length
   out.fill(0)

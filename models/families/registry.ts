@@ -3,7 +3,9 @@ import type { Family } from './family.ts'
 
 type LoadFamily = () => Promise<Family>
 
-/** Every router family, by name; a new one is a file here, one in training/, and this row. */
+/**
+ * Every router family by name. A new family is a file here, a trainer in training/, and a row in this table.
+ */
 const FAMILIES = new Map<string, LoadFamily>(
   Object.entries({
     mf: async () => (await import('./mf.ts')).mf,
@@ -16,14 +18,14 @@ const FAMILIES = new Map<string, LoadFamily>(
   }),
 )
 
-/** The registered families, in the order of their registration. */
+/** The registered families, in order of registration. */
 export const familyNames = (): string[] => [...FAMILIES.keys()]
 
 /**
- * Adds a family, before a router of it is trained. Its trainer is a row of the registry in training/.
- * A server needs neither: a bundle holds its head as a graph.
+ * Adds a family. Call it before a router of that family is trained. Its trainer is registered in training/. A
+ * server needs neither, because a bundle holds its head as a graph.
  *
- * @throws option_invalid where the name is taken
+ * @throws option_invalid if the name is taken
  */
 export function registerFamily(name: string, load: LoadFamily): void {
   if (FAMILIES.has(name)) {

@@ -13,9 +13,10 @@ import {
 const GAMMA = 10
 
 /**
- * Similarity-weighted Bradley-Terry (Ong et al. 2024, sec. 4.2): every training prompt's comparison counts
- * 10 * 10^(cosine / largest cosine), ties half. For two models the weighted maximum likelihood is the weighted
- * share of wins, so nothing is fitted at a request. `kernel`: the prior's weight (0 as published).
+ * Similarity-weighted Bradley-Terry (Ong et al. 2024, sec. 4.2): the comparison on each training prompt has
+ * weight 10 * 10^(cosine / largest cosine); ties count half. For two models the weighted maximum likelihood
+ * is the weighted share of wins, so nothing is fitted per request. `kernel`: the prior's weight (0 as
+ * published).
  */
 export const sw: Family = {
   name: 'sw',

@@ -4,11 +4,11 @@ import { WeirError } from '../../core/errors.ts'
 import { writeWhole } from '../../core/files.ts'
 import type { BanditState } from './linear-bandit.ts'
 
-/** A bandit's state, and what a server keeps beside it. */
+/** A bandit's state, plus what a server stores with it. */
 export interface KeptBandit extends BanditState {
-  /** mean outcome of a router that predicts differences alone, and the outcomes it was learnt from */
+  /** mean outcome for a router that predicts only differences, and how many outcomes it was learnt from */
   readonly level?: { readonly mean: number; readonly count: number }
-  /** where the budget stands */
+  /** the budget's current state */
   readonly pacer?: { readonly dual: number; readonly ahead: number }
 }
 
@@ -16,9 +16,9 @@ const NAME = /^\d{8}\.json$/
 const KEPT = 10
 
 /**
- * Writes a state as the next numbered file of a folder, whole or not at all, and keeps the ten before it.
+ * Writes a state atomically as the next numbered file in a folder, and keeps the ten before it.
  *
- * @returns its number
+ * @returns the number of the new state
  */
 export async function keepBandit(folder: string, state: KeptBandit): Promise<number> {
   await mkdir(folder, { recursive: true })
@@ -40,7 +40,7 @@ export async function keepBandit(folder: string, state: KeptBandit): Promise<num
   return number
 }
 
-/** The newest state, or undefined where there is none. @throws state_invalid */
+/** The newest state, or undefined if there is none. @throws state_invalid */
 export async function lastBandit(folder: string): Promise<KeptBandit | undefined> {
   const last = (await numbers(folder)).at(-1)
   if (last === undefined) return undefined
@@ -67,12 +67,12 @@ export async function lastBandit(folder: string): Promise<KeptBandit | undefined
   }
 }
 
-/** The newest state's number; 0 where there is none. */
+/** The newest state's number; 0 if there is none. */
 export async function newestBandit(folder: string): Promise<number> {
   return (await numbers(folder)).at(-1) ?? 0
 }
 
-/** Takes back the newest state: the one before it is the newest again. @returns its number */
+/** Removes the newest state, so that the one before it is the newest. @returns the number of that state */
 export async function revertBandit(folder: string): Promise<number | undefined> {
   const last = (await numbers(folder)).at(-1)
   if (last !== undefined) await rm(pathOf(folder, last))

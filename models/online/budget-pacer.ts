@@ -1,22 +1,22 @@
 export interface PacerOptions {
-  /** US dollars a request, on average */
+  /** average US dollars per request */
   readonly perRequest: number
-  /** requests' worth of budget that may be spent ahead of time; what an overshoot is at most */
+  /** how much may be spent ahead of time, as a multiple of `perRequest`; also the largest overshoot */
   readonly burst?: number
 }
 
 /**
- * Keeps spending to a budget a request: a price on every dollar, raised while spending runs ahead of the
- * budget and lowered while it lags (dual ascent, Agrawal and Devanur 2014), so that strong calls go where
- * they gain most for their cost; and a hard stop at `burst` requests' worth ahead.
+ * Keeps average spending within a budget per request. The price of a dollar rises while spending runs ahead
+ * of the budget and falls while it lags (dual ascent, Agrawal and Devanur 2014), so strong calls go where
+ * they gain most for their cost. Spending stops when it is `burst` requests' worth ahead.
  */
 export class BudgetPacer {
   private readonly budget: number
   private readonly burst: number
   private readonly rate: number
-  /** score units a dollar */
+  /** score units per dollar */
   private dual: number
-  /** budget earned less dollars spent, in dollars */
+  /** budget earned minus dollars spent, in dollars */
   private ahead = 0
 
   constructor({ perRequest, burst = 25 }: PacerOptions) {
@@ -26,30 +26,30 @@ export class BudgetPacer {
     this.rate = 0.02 / perRequest ** 2
   }
 
-  /** What a dollar must gain to be spent now. */
+  /** The gain that a dollar must bring to be spent now, in score units. */
   get price(): number {
     return this.dual
   }
 
-  /** Once a request, before it is decided. */
+  /** Call once per request, before it is decided. */
   begin(): void {
     this.ahead = Math.min(this.burst, this.ahead + this.budget)
   }
 
-  /** Whether these dollars may be spent at all now. */
+  /** Whether this many dollars may be spent now. */
   affords(dollars: number): boolean {
     return this.ahead - dollars >= -this.burst
   }
 
-  /** Whether a gain (in score units) is worth the extra dollars of the strong model, and can be paid. */
+  /** Whether a gain (in score units) is worth the extra dollars of the strong model and can be afforded. */
   buys(gain: number, extra: number, dollars: number): boolean {
     return this.affords(dollars) && gain >= this.dual * extra
   }
 
-  /** What the request cost; an estimate may be settled later by the difference. */
+  /** Records a request's cost; an estimate may be corrected later by the difference. */
   spend(dollars: number): void {
     this.ahead -= dollars
-    // damped by how far ahead it is already, so that it settles on the budget itself
+    // damped by how far ahead it already is, so that it settles at the budget
     const pressure = dollars - this.budget - 0.02 * this.ahead
     this.dual = Math.max(0, this.dual + (this.rate * pressure) / 10)
   }

@@ -2,11 +2,12 @@ import { deriveSeed } from '../../core/random.ts'
 import type { Embeddings } from '../encoders/embeddings.ts'
 
 /**
- * One row in few numbers: each of its coordinates is added to one of `size` places with a sign, both by a
- * hash of its number (count sketch, Charikar et al. 2002; Weinberger et al. 2009), after the row is scaled to length 1. Inner
- * products are kept on average, so a linear head on the sketch sees what one on the embedding would, blurred.
+ * Compresses one row to `size` numbers (count sketch, Charikar et al. 2002; Weinberger et al. 2009). The row
+ * is scaled to length 1, then each coordinate is added, with a sign, to one of `size` positions; a hash of
+ * its index chooses both. Inner products are preserved on average, so a linear head on the sketch
+ * approximates one on the embedding.
  *
- * @param out `size` numbers from `at` on; overwritten
+ * @param out receives `size` numbers starting at index `at`; these are overwritten
  */
 export function sketchRow(
   embeddings: Embeddings,
@@ -24,7 +25,7 @@ export function sketchRow(
   }
   if (embeddings.kind === 'dense') {
     const { dimension: d, values } = embeddings
-    // where it fits there is nothing to blur
+    // no sketch is needed if the row fits
     if (d <= size) {
       for (let j = 0; j < d; j++) {
         const value = values[row * d + j]!

@@ -3,13 +3,13 @@ import Type from 'typebox'
 /** How often a server tries the model it would not have chosen. Off unless configured. */
 export const Exploration = Type.Object(
   {
-    /** probability of the other model on every request */
+    /** probability of the other model, for every request */
     floor: Type.Number({ minimum: 0, maximum: 0.5 }),
-    /** probability of the other model where the win rate is the threshold; the floor where absent */
+    /** probability of the other model when the win rate equals the threshold; the floor if absent */
     near: Type.Optional(Type.Number({ minimum: 0, maximum: 0.5 })),
     /** win-rate distance from the threshold over which `near` falls to a third of the way (default .05) */
     width: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
-    /** most strong calls a thousand requests that exploration may add; no limit where absent */
+    /** maximum strong calls per thousand requests that exploration may add; unlimited if absent */
     max_strong_per_1000: Type.Optional(Type.Number({ minimum: 0 })),
     /** share of requests marked `audit`: the caller is asked to let both models answer */
     audits: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
@@ -20,7 +20,7 @@ export type Exploration = Type.Static<typeof Exploration>
 
 const DEFAULT_WIDTH = 0.05
 
-/** Probability of the model that was not chosen: the floor, and more where the choice is least sure. */
+/** Probability of the model that was not chosen: the floor, rising where the choice is least certain. */
 export function flipProbability(
   exploration: Exploration,
   winRate: number,
@@ -31,12 +31,13 @@ export function flipProbability(
   return floor + Math.max(0, near - floor) * Math.exp(-apart)
 }
 
-/** Requests' worth of allowance that may be saved up. */
+/** Maximum allowance that may be saved up, in requests. */
 const SAVED = 100
 
 /**
- * Holds what exploration adds to a stated number of strong calls a thousand requests. The less is left,
- * the smaller its probability, which stays known: the propensity is what was used, not what was asked for.
+ * Limits the strong calls that exploration adds to a given number per thousand requests. The exploration
+ * probability shrinks as the allowance runs out. It stays known: the logged propensity is the probability
+ * used, not the one configured.
  */
 export class StrongAllowance {
   private readonly gain: number
@@ -49,12 +50,12 @@ export class StrongAllowance {
     this.left = this.most
   }
 
-  /** Once a request, before `scale`. */
+  /** Call once per request, before `scale`. */
   accrue(): void {
     this.left = Math.min(this.most, this.left + this.gain)
   }
 
-  /** 0 to 1: what the probability of an added strong call is multiplied by. */
+  /** Factor from 0 to 1 for the probability of an added strong call. */
   get scale(): number {
     return this.left < 1 ? 0 : this.left / this.most
   }

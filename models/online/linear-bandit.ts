@@ -1,11 +1,11 @@
 export interface BanditOptions {
   readonly actions: number
   readonly dimension: number
-  /** pseudo-rows behind "no correction" along every direction */
+  /** weight of the prior "no correction", in pseudo-rows along every direction */
   readonly ridge?: number
-  /** weight of an observation one update later; .999 remembers about a thousand */
+  /** factor applied to an observation's weight per update; .999 remembers about a thousand */
   readonly forgetting?: number
-  /** most that one refresh may move an action's coefficients (Euclidean norm) */
+  /** maximum change of an action's coefficients per refresh (Euclidean norm) */
   readonly maxStep?: number
   /** observations between refreshes */
   readonly every?: number
@@ -17,7 +17,7 @@ interface BanditPrediction {
   readonly deviation: number
 }
 
-/** Plain numbers, to be kept and put back. */
+/** Plain numbers that can be stored and restored. */
 export interface BanditState {
   readonly actions: number
   readonly dimension: number
@@ -26,25 +26,25 @@ export interface BanditState {
   readonly gram: Float64Array
   /** actions x d */
   readonly moment: Float64Array
-  /** actions x d: what predictions are made with */
+  /** actions x d: used for predictions */
   readonly coefficients: Float64Array
 }
 
-/** Standard deviation taken for one 0/1 outcome: its largest. */
+/** Standard deviation assumed for one 0/1 outcome: the largest possible. */
 const NOISE = 0.5
 
 /**
- * A linear correction to each action's predicted outcome, learnt from feedback: ridge regression on what
- * the base router left over (the model of LinUCB, Li et al. 2010, and of linear Thompson sampling, Agrawal
- * and Goyal 2013), old observations fading. Zero coefficients are the base router itself, which is
- * what forgetting leads back to.
+ * A linear correction to each action's predicted outcome, learnt from feedback: ridge regression on the base
+ * router's residuals (the model of LinUCB, Li et al. 2010, and of linear Thompson sampling, Agrawal and Goyal
+ * 2013), with old observations decaying. With zero coefficients it is the base router itself, and forgetting
+ * leads back to it.
  */
 export class LinearBandit {
   private readonly options: Required<BanditOptions>
   private gram: Float64Array
   private moment: Float64Array
   private coefficients: Float64Array
-  /** actions lower triangles of gram + ridge I */
+  /** the lower triangle of gram + ridge I, per action */
   private readonly factor: Float64Array
   private readonly scratch: Float64Array
   private observed = 0
@@ -78,10 +78,10 @@ export class LinearBandit {
     return { mean, deviation: NOISE * Math.sqrt(variance) }
   }
 
-  /** @param left the outcome minus what the base router predicted for this action */
+  /** @param left the outcome minus the base router's prediction for this action */
   observe(action: number, x: ArrayLike<number>, left: number): void {
     const { dimension: d, forgetting, every } = this.options
-    // everything fades alike, so an action that is not tried becomes uncertain again
+    // all actions decay alike, so an action that is not tried becomes uncertain again
     for (let at = 0; at < this.gram.length; at++) this.gram[at]! *= forgetting
     for (let at = 0; at < this.moment.length; at++) this.moment[at]! *= forgetting
     const base = action * d * d
@@ -93,7 +93,7 @@ export class LinearBandit {
     if (this.observed % every === 0) this.refresh()
   }
 
-  /** Moves the coefficients towards the regression's, by at most `maxStep` an action. */
+  /** Moves the coefficients towards the regression's, by at most `maxStep` per action. */
   refresh(): void {
     const { actions, dimension: d, maxStep } = this.options
     this.factorise()
@@ -121,7 +121,7 @@ export class LinearBandit {
     }
   }
 
-  /** Puts back a state of the same shape, such as one from before an update. */
+  /** Restores a state of the same shape, for example one from before an update. */
   restore(state: BanditState): void {
     const { actions, dimension } = this.options
     if (state.actions !== actions || state.dimension !== dimension) {
@@ -168,12 +168,12 @@ export class LinearBandit {
   }
 }
 
-/** Least probability of either model, so that what Thompson sampling logs can be used off-policy. */
+/** Minimum probability of either model, so that logs of Thompson sampling can be used off-policy. */
 const LEAST = 0.01
 
 /**
- * Probability that a draw from both posteriors prefers the strong model by more than `price`: the two are
- * independent and normal, so Thompson sampling's propensity is known without sampling.
+ * Probability that a draw from both posteriors prefers the strong model by more than `price`. The posteriors
+ * are independent and normal, so Thompson sampling's propensity is known without sampling.
  */
 export function thompsonProbability(
   strong: BanditPrediction,
@@ -186,7 +186,7 @@ export function thompsonProbability(
   return Math.min(1 - LEAST, Math.max(LEAST, p))
 }
 
-/** The other rule: optimism. Strong where its upper bound, less the price, reaches the weak one's. */
+/** Upper confidence bounds: strong if its upper bound minus the price reaches the weak model's. */
 export function prefersStrongUcb(
   strong: BanditPrediction,
   weak: BanditPrediction,
@@ -197,7 +197,7 @@ export function prefersStrongUcb(
   return bound(strong) - price >= bound(weak)
 }
 
-/** P(Z <= x), to 7.5e-8 (Abramowitz and Stegun 26.2.17). */
+/** P(Z <= x), with an error below 7.5e-8 (Abramowitz and Stegun 26.2.17). */
 function normalBelow(x: number): number {
   const t = 1 / (1 + 0.2316419 * Math.abs(x))
   const series =

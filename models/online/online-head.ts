@@ -8,51 +8,53 @@ export const STRONG = 1
 
 export interface OnlineHeadOptions {
   readonly policy: 'thompson' | 'ucb'
-  /** numbers a prompt: a constant, the base win rate, the sketched embedding */
+  /** numbers per prompt: a constant, the base win rate, the sketched embedding */
   readonly dimension: number
-  /** pseudo-rows behind the base router's own predictions */
+  /** weight of the base router's predictions, in pseudo-rows */
   readonly priorRows: number
   readonly forgetting: number
   readonly maxStep: number
-  /** standard deviations of optimism (ucb) */
+  /** width of the confidence bound, in standard deviations (ucb) */
   readonly width: number
-  /** US dollars a request; no budget where absent */
+  /** US dollars per request; no budget if absent */
   readonly perRequest: number | undefined
 }
 
-/** What the base router says of one prompt. */
+/** The base router's prediction for one prompt. */
 export interface BasePrediction {
   readonly winRate: number
-  /** mean of both models' predicted outcomes, where the router has them */
+  /** mean of both models' predicted outcomes, if the router has them */
   readonly level: number | undefined
 }
 
-/** What the pair's models would cost for one prompt, US dollars. */
+/** Expected cost of each model of the pair for one prompt, in US dollars. */
 export interface PairCost {
   readonly weak: number
   readonly strong: number
 }
 
-/** Strong where `winRate` reaches `threshold`; turned into the other choice with probability `turn`. */
+/** Choose strong if `winRate` reaches `threshold`; switch to the other model with probability `turn`. */
 export interface Advice {
-  /** the base router's, corrected */
+  /** the base router's win rate, corrected */
   readonly winRate: number
-  /** the asked one, with the price of a dollar and optimism in it; 2 where the budget is spent */
+  /**
+   * the requested threshold, adjusted for the price of a dollar and for optimism; 2 if the budget is spent
+   */
   readonly threshold: number
   readonly turn: number
-  /** the budget is spent: strong is not to be had, by exploration neither */
+  /** the budget is spent: strong cannot be chosen, not even by exploration */
   readonly barred: boolean
 }
 
 /** A threshold that no win rate reaches. */
 const NEVER = 2
 
-/** The online part of one router: corrections learnt from feedback, and a budget that is kept to. */
+/** The online part of one router: corrections learnt from feedback, and a budget. */
 export class OnlineHead {
   private readonly options: OnlineHeadOptions
   private readonly bandit: LinearBandit
   private readonly pacer: BudgetPacer | undefined
-  /** mean outcome left over by a router that predicts differences alone */
+  /** mean outcome, used for a router that predicts only differences */
   private level = { mean: 0.5, count: 0 }
 
   constructor(options: OnlineHeadOptions) {
@@ -62,12 +64,12 @@ export class OnlineHead {
     this.pacer = perRequest === undefined ? undefined : new BudgetPacer({ perRequest })
   }
 
-  /** Once a request, before `advise`. */
+  /** Call once per request, before `advise`. */
   begin(): void {
     this.pacer?.begin()
   }
 
-  /** @param x the prompt's numbers; undefined where they are not to be had: nothing is corrected then */
+  /** @param x the prompt's numbers; if undefined, nothing is corrected */
   advise(
     x: Float32Array | undefined,
     base: BasePrediction,
@@ -83,14 +85,14 @@ export class OnlineHead {
       const strong = this.bandit.predict(STRONG, x)
       const weak = this.bandit.predict(WEAK, x)
       correction.mean = strong.mean - weak.mean
-      // outcomes less what both share: the base gain is the strong model's
+      // outcomes minus what both models share: the base gain then belongs to the strong model
       const own = { mean: gain + strong.mean, deviation: strong.deviation }
       const margin = 2 * priced - 1
       if (this.options.policy === 'thompson') {
         const p = thompsonProbability(own, weak, margin)
         correction.turn = Math.min(p, 1 - p)
       } else {
-        // optimism: the same as comparing upper bounds (LinUCB), put into the threshold
+        // optimism: equivalent to comparing upper bounds (LinUCB), expressed in the threshold
         correction.bonus = this.options.width * (strong.deviation - weak.deviation)
       }
     }
@@ -99,7 +101,7 @@ export class OnlineHead {
     return { winRate, threshold: priced - correction.bonus / 2, turn: correction.turn, barred }
   }
 
-  /** One model's outcome. @param action WEAK or STRONG */
+  /** Learns from one model's outcome. @param action WEAK or STRONG */
   learn(action: number, x: Float32Array, base: BasePrediction, score: number): void {
     const half = (2 * base.winRate - 1) / 2
     const left = score - (action === STRONG ? half : -half)
@@ -111,12 +113,12 @@ export class OnlineHead {
     this.bandit.observe(action, x, left - (base.level ?? this.level.mean))
   }
 
-  /** What a request is taken to cost, once it is decided. */
+  /** Records the estimated cost of a request, once it is decided. */
   spend(dollars: number): void {
     this.pacer?.spend(dollars)
   }
 
-  /** What it cost more than it was taken to. */
+  /** Adds the actual cost minus the estimate. */
   settle(difference: number): void {
     this.pacer?.settle(difference)
   }
@@ -129,7 +131,7 @@ export class OnlineHead {
     }
   }
 
-  /** @throws RangeError where the state is of another shape */
+  /** @throws RangeError if the state has another shape */
   restore(state: KeptBandit): void {
     this.bandit.restore(state)
     this.level = { ...(state.level ?? { mean: 0.5, count: 0 }) }

@@ -7,7 +7,7 @@ import type {
   OnnxValue,
 } from './model.ts'
 
-/** Builds a graph node by node; values are known by the names it hands out. */
+/** Builds a graph node by node; values are identified by the names it returns. */
 export class GraphBuilder {
   private readonly nodes: OnnxNode[] = []
   private readonly initializers = new Map<string, OnnxTensor>()
@@ -16,7 +16,7 @@ export class GraphBuilder {
   private readonly prefix: string
   private count = 0
 
-  /** @param prefix keeps the names of a nested graph apart from those of the graph around it */
+  /** @param prefix separates the names of a nested graph from those of the surrounding graph */
   constructor(prefix = '') {
     this.prefix = prefix
   }
@@ -54,7 +54,7 @@ export class GraphBuilder {
     return this.floats([value], [])
   }
 
-  /** A 1-d int64 tensor, as shapes, axes and slice bounds want them. */
+  /** A 1-d int64 tensor, as required for shapes, axes and slice bounds. */
   integers(values: readonly number[]): string {
     const data = BigInt64Array.from(values, BigInt)
     return this.constant({ type: 'int64', shape: [values.length], data })
@@ -80,7 +80,7 @@ export class GraphBuilder {
     return outputs
   }
 
-  /** Gives a node's output a name of its own, without a node that copies it, and declares it as an output. */
+  /** Renames a node's output, without a node that copies it, and declares it as an output. */
   outputAs(
     value: string,
     type: ElementType,

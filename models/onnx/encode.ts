@@ -22,7 +22,7 @@ const ELEMENT_TYPES: Record<ElementType, number> = {
   float64: 11,
 }
 
-/** The bytes of a `.onnx` file. The same model always gives the same bytes. */
+/** The bytes of a `.onnx` file; deterministic for a given model. */
 export function encodeOnnx(model: OnnxModel): Uint8Array {
   const writer = new WireWriter()
   writer.varint(1, IR_VERSION)

@@ -52,5 +52,5 @@ export interface OnnxModel {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-/** Opset 17 is the newest that both onnxruntime 1.16+ and Debian's python3-onnx check. */
+/** Opset 17 is the newest that both onnxruntime 1.16+ and Debian's python3-onnx support. */
 export const OPSET = 17

@@ -1,17 +1,19 @@
 import type * as Ort from 'onnxruntime-node'
 import { WeirError } from '../../core/errors.ts'
 
-/** onnxruntime-node is imported here alone, on first use: a router with a folded head never loads it. */
+/** onnxruntime-node is imported only here, on first use: a router with a folded head never loads it. */
 export type OrtModule = typeof Ort
 export type OrtTensor = Ort.Tensor
 export type OrtSession = Ort.InferenceSession
 
 let loading: Promise<OrtModule> | undefined
 
-/** Its install script fetches CUDA libraries that Weir does not use; `--ignore-scripts` leaves them out. */
+/**
+ * The package's install script fetches CUDA libraries that Weir does not use; `--ignore-scripts` skips them.
+ */
 const INSTALL = 'npm i --ignore-scripts onnxruntime-node@1.30'
 
-/** @throws module_missing where it was left out (`--omit=optional`); onnx_failed where it cannot be loaded */
+/** @throws module_missing if it was left out (`--omit=optional`); onnx_failed if it cannot be loaded */
 export function openOrt(): Promise<OrtModule> {
   loading ??= import('onnxruntime-node').catch((cause: unknown) => {
     loading = undefined
@@ -26,7 +28,7 @@ export function openOrt(): Promise<OrtModule> {
   return loading
 }
 
-/** Not installed is not the same as installed without its native binding. */
+/** True if it is not installed; false if it is installed without its native binding. */
 const isAbsent = (cause: unknown): boolean =>
   (cause as { code?: string }).code === 'ERR_MODULE_NOT_FOUND' &&
   String(cause).includes("'onnxruntime-node'")

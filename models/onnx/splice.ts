@@ -11,19 +11,19 @@ const TENSOR_NAME = 8
 const VALUE_NAME = 1
 
 export interface Splice {
-  /** the output whose value is worked on: what comes out under its name is `append`'s result */
+  /** the output to transform: its name is given to the result of `append` */
   readonly output: string
-  /** the name under which the value before is known, and given out as well */
+  /** the name of the value before the transformation, which also becomes an output */
   readonly before: string
-  /** begins the names of all that is appended; what an earlier splice left under it is taken out */
+  /** prefix of all appended names; nodes of an earlier splice with this prefix are removed */
   readonly prefix: string
-  /** adds nodes that read the value of this name and gives the name of the result, float32 [n] */
+  /** adds nodes that read the named value and returns the name of the result, float32 [n] */
   append(builder: GraphBuilder, value: string): string
 }
 
 /**
- * Puts a step between a finished graph and one of its outputs, in the bytes of the file: what was written
- * stays as it was, so any family's graph will do and its weights are not needed.
+ * Inserts a step between a finished graph and one of its outputs, in the bytes of the file. The existing
+ * bytes are kept, so this works for any family's graph and does not need its weights.
  */
 function spliceOnnx(model: Uint8Array, splice: Splice): Uint8Array {
   const fields = readFields(model).map((field) =>
@@ -40,7 +40,7 @@ function spliceGraph(graph: Uint8Array, splice: Splice): Uint8Array {
     field.number === GRAPH.node && !known ? renameValue(field, output, before) : field,
   )
   const builder = new GraphBuilder(prefix)
-  // an Identity carries the result to the output's name, whatever node made it
+  // an Identity passes the result to the output's name, whatever node made it
   builder.output(splice.append(builder, before), 'float32', ['batch'], output)
   if (!known) builder.output(before, 'float32', ['batch'])
   const appended = graphFields(encodeOnnx({ graph: builder.finish('splice') }))
@@ -83,8 +83,8 @@ function text(message: Uint8Array, number: number): string {
 }
 
 /**
- * A router's graph whose `win_rate` is calibrated by this map; the head's own stays beside it as
- * `win_rate_raw`. A map of an earlier calibration is replaced.
+ * A router's graph with `win_rate` calibrated by this map; the head's raw value becomes the output
+ * `win_rate_raw`. A map from an earlier calibration is replaced.
  */
 export function calibratedGraph(model: Uint8Array, map: CalibrationMap): Uint8Array {
   return spliceOnnx(model, {
@@ -96,7 +96,7 @@ export function calibratedGraph(model: Uint8Array, map: CalibrationMap): Uint8Ar
 }
 
 /**
- * Appends a calibration map to a graph: from the name of raw win rates, float32 [n], to the name of
+ * Appends a calibration map to a graph: takes the name of raw win rates, float32 [n], and returns the name of
  * calibrated ones, float32 [n]. Agrees with `calibrate` to 1e-6.
  */
 export function appendCalibration(

@@ -3,7 +3,7 @@ export class WireWriter {
   private buffer = new Uint8Array(1024)
   private length = 0
 
-  /** A copy of what was written. */
+  /** A copy of the bytes written so far. */
   finish(): Uint8Array {
     return this.buffer.slice(0, this.length)
   }
@@ -42,7 +42,7 @@ export class WireWriter {
     this.number(field * 8 + type)
   }
 
-  /** Negative numbers are ten bytes of two's complement, as int64 fields want them. */
+  /** Negative numbers are ten bytes of two's complement, as int64 fields require. */
   private number(value: number): void {
     this.reserve(10)
     let rest = BigInt.asUintN(64, BigInt(value))
@@ -61,18 +61,18 @@ export class WireWriter {
   }
 }
 
-/** One field of a Protocol Buffers message, its value as it stands in the bytes. */
+/** One field of a Protocol Buffers message, with its value as raw bytes. */
 export interface WireField {
   readonly number: number
   /** 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes */
   readonly type: number
-  /** the value's bytes; of a length-delimited field without its length */
+  /** the value's bytes; without the length if length-delimited */
   readonly bytes: Uint8Array
 }
 
 const FIXED: Readonly<Record<number, number>> = { 1: 8, 5: 4 }
 
-/** The fields of a message in their order. Throws RangeError where the bytes are not a whole message. */
+/** The fields of a message in order. Throws RangeError if the bytes are not a whole message. */
 export function readFields(message: Uint8Array): WireField[] {
   const fields: WireField[] = []
   let at = 0
@@ -103,7 +103,7 @@ export function readFields(message: Uint8Array): WireField[] {
   return fields
 }
 
-/** The message that holds the given fields. */
+/** Encodes a message with the given fields. */
 export function writeFields(fields: readonly WireField[]): Uint8Array {
   const parts: Uint8Array[] = []
   for (const { number, type, bytes } of fields) {

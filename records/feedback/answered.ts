@@ -2,39 +2,39 @@ import type { DecisionRecord, FeedbackRecord } from '../decision-record.ts'
 import { type LogReadStats, readDecisionLog } from '../log-reader.ts'
 import { feedbackKey } from './store.ts'
 
-/** A decision and what came of it. */
+/** A decision and its feedback. */
 export interface AnsweredDecision {
   readonly decision: DecisionRecord
-  /** of the model that answered: the mean over its sources, of each one the latest rating */
+  /** score of the model that answered: the mean over sources of the latest rating per source */
   readonly score: number
   readonly costUsd: number | undefined
-  /** what other models got on the same request: double calls, corrections that name a model */
+  /** scores of other models on the same request: double calls, corrections that name a model */
   readonly others: ReadonlyMap<string, number>
 }
 
 export interface AnsweredLog {
-  /** in the order of their decisions' times */
+  /** ordered by the time of the decision */
   readonly answered: readonly AnsweredDecision[]
   readonly counts: {
     readonly decisions: number
     readonly feedback: number
-    /** feedback that a later one of the same source replaced */
+    /** feedback replaced by later feedback from the same source */
     readonly repeated: number
-    /** feedback about decisions that are not in the log */
+    /** feedback on decisions that are not in the log */
     readonly orphaned: number
     readonly torn: number
     readonly invalid: number
   }
-  /** what the segments hold of prompts: the least of them */
+  /** the text level of the logged prompts; the lowest over all segments */
   readonly text: 'none' | 'redacted' | 'full'
 }
 
 /**
- * Joins a decision log with its feedback by decision id. Feedback may come late, repeatedly, and in
- * another worker's segment than its decision; shadows answered nobody and are left out. Where the gateway let
- * another model answer than was decided (a failover, a cascade), what is said is said of that one.
+ * Joins a decision log with its feedback by decision id. Feedback may come late, repeatedly, and in another
+ * worker's segment than its decision. Shadow decisions, which answered no request, are left out. If another
+ * model answered than was decided (a failover, a cascade), the feedback applies to the model that answered.
  *
- * @param more feedback kept elsewhere, such as in a store shared by replicas
+ * @param more feedback stored elsewhere, such as in a store shared by replicas
  * @throws file_not_found
  */
 export async function readAnswered(
@@ -44,9 +44,9 @@ export async function readAnswered(
 ): Promise<AnsweredLog> {
   const stats: LogReadStats = { torn: 0, invalid: 0 }
   const decisions = new Map<string, DecisionRecord>()
-  /** by decision: who answered, where the gateway asked a model */
+  /** decision id -> model that answered, if the gateway called one */
   const answers = new Map<string, string>()
-  /** by the gateway's own id, which feedback may name instead: the decision */
+  /** gateway id -> decision id, because feedback may use either */
   const requests = new Map<string, string>()
   const ratings = new Map<string, Map<string, FeedbackRecord>>()
   let feedback = 0

@@ -13,7 +13,7 @@ export const FeedbackBody = Type.Object(
     /** how good the answer was, 0 to 1 */
     score: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
     thumbs: Type.Optional(Type.Union([Type.Literal('up'), Type.Literal('down')])),
-    /** this answer beside another model's */
+    /** this answer compared with another model's */
     preference: Type.Optional(
       Type.Object(
         {
@@ -28,17 +28,20 @@ export const FeedbackBody = Type.Object(
         Open,
       ),
     ),
-    /** the answer had to be put right; by which model, where one did it */
+    /** the answer had to be corrected; by which model, if a model did it */
     correction: Type.Optional(Type.Object({ by: Type.Optional(Name) }, Open)),
-    /** of a judge */
+    /** a judge's verdict */
     verdict: Type.Optional(
       Type.Union([Type.Literal('pass'), Type.Literal('partial'), Type.Literal('fail')]),
     ),
-    /** which model answered, where it was not the decision's own */
+    /** the model that answered, if it was not the decision's */
     model: Type.Optional(Name),
-    /** who says so, such as `user`, `judge` or a metric's name; its latest rating counts */
+    /** the source, such as `user`, `judge` or a metric's name; its latest rating counts */
     source: Type.Optional(Type.String({ maxLength: 200 })),
-    /** when it was given, milliseconds since 1970, where that is not now: a late delivery never overrules a later rating */
+    /**
+     * when it was given, in milliseconds since 1970; default now. A late delivery never overrules a later
+     * rating.
+     */
     time: Type.Optional(Type.Number({ minimum: 0 })),
     cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
     latency_ms: Type.Optional(Type.Number({ minimum: 0 })),
@@ -49,7 +52,7 @@ export const FeedbackBody = Type.Object(
 )
 export type FeedbackBody = Type.Static<typeof FeedbackBody>
 
-/** How far a caller's clock may be ahead. */
+/** How far a caller's clock may be ahead, in milliseconds. */
 const CLOCK_SKEW_MS = 60_000
 
 const KINDS = ['score', 'thumbs', 'preference', 'correction', 'verdict'] as const
@@ -57,10 +60,10 @@ const VERDICTS = { pass: 1, partial: 0.5, fail: 0 } as const
 const WINNERS = { this: 1, tie: 0.5, both_bad: 0.5, other: 0 } as const
 
 /**
- * A body as the record that is kept: whatever its kind, a score of the model that answered.
+ * Converts a body to the stored record: whatever its kind, a score of the model that answered.
  *
  * @param now milliseconds since 1970
- * @throws request_invalid where it says nothing, or two things
+ * @throws request_invalid if it has no rating, or more than one
  */
 export function feedbackRecord(body: FeedbackBody, now: number): FeedbackRecord {
   const kinds = KINDS.filter((kind) => body[kind] !== undefined)
@@ -99,6 +102,6 @@ function scoreOf({ score, thumbs, preference, verdict }: FeedbackBody): number {
   if (score !== undefined) return score
   if (thumbs) return thumbs === 'up' ? 1 : 0
   if (preference) return WINNERS[preference.winner]
-  // a correction says that the answer would not do
+  // a correction means that the answer was not acceptable
   return verdict ? VERDICTS[verdict] : 0
 }

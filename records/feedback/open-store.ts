@@ -1,6 +1,6 @@
 import type { FeedbackStore } from './store.ts'
 
-/** `postgres://...`, which several replicas share, or a folder of local segments. */
+/** Opens `postgres://...`, which several replicas can share, or a folder of local segments. */
 export async function openFeedbackStore(location: string): Promise<FeedbackStore> {
   return /^postgres(ql)?:\/\//.test(location)
     ? (await import('./postgres-store.ts')).openPostgresStore(location)

@@ -4,7 +4,7 @@ import { FeedbackRecord } from '../decision-record.ts'
 import { openPostgres, withoutPassword } from '../postgres.ts'
 import type { FeedbackStore } from './store.ts'
 
-/** Serialised among replicas that start together: CREATE ... IF NOT EXISTS alone can collide with itself. */
+/** Serialised among replicas that start together, because concurrent CREATE ... IF NOT EXISTS can collide. */
 const SCHEMA = `
 SELECT pg_advisory_xact_lock(7305812);
 CREATE TABLE IF NOT EXISTS weir_feedback (
@@ -38,7 +38,7 @@ interface Row {
 
 const check = Compile(FeedbackRecord)
 
-/** Feedback in PostgreSQL, which several replicas share. Answered after the commit. */
+/** Feedback in PostgreSQL, which several replicas can share. `record` resolves after the commit. */
 export async function openPostgresStore(url: string): Promise<FeedbackStore> {
   const pool = await openPostgres(url)
   const run = async <T>(work: () => Promise<T>): Promise<T> => {

@@ -3,13 +3,13 @@ import { readDecisionLog } from '../log-reader.ts'
 import { type LogWriter, openLogWriter } from '../log-writer.ts'
 import { type FeedbackStore, latestFeedback } from './store.ts'
 
-/** Feedback in rotated JSONL segments of a folder, the decision log's own format. */
+/** Feedback in a folder of rotated JSONL segments, in the format of the decision log. */
 export async function openSegmentStore(folder: string): Promise<FeedbackStore> {
   const writer = await openLogWriter({ folder, header: { text: 'none', embedding: false } })
   return segmentStore(writer, folder, () => writer.close())
 }
 
-/** The same over a log that is being written already: feedback then lies beside its decisions. */
+/** Feedback in a log that is already being written, beside its decisions. */
 export function segmentStore(
   writer: LogWriter,
   folder: string,

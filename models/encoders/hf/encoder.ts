@@ -28,8 +28,8 @@ export interface HfOptions extends HfFolderOptions {
 }
 
 /**
- * A sentence encoder exported to ONNX in the Hugging Face layout, with the pooling, normalisation,
- * length limit and prefix that its own configuration files state.
+ * A sentence encoder exported to ONNX in the Hugging Face layout, with the pooling, normalisation, length
+ * limit and prefix given in its configuration files.
  *
  * @throws file_not_found, encoder_files_invalid, onnx_failed
  */
@@ -76,7 +76,7 @@ export async function makeHf(folder: string, options: HfOptions = {}): Promise<E
   }
 }
 
-/** The encoder from a bundle's files. */
+/** Opens the encoder from a bundle's files. */
 export async function openHf(
   spec: EncoderSpec,
   files: ReadonlyMap<string, Uint8Array>,
@@ -102,7 +102,7 @@ function openTokenizer(
   return openHfTokenizer(files.get(TOKENIZER_FILE)!, files.get(TOKENIZER_CONFIG_FILE)!, settings)
 }
 
-/** The graph may leave its width open; one run tells. */
+/** The graph may leave its width undefined, so it is found by running it once. */
 async function probeDimension(
   transformer: Transformer,
   settings: HfSettings,
@@ -143,7 +143,7 @@ function fromParts(
   }
 }
 
-/** One padded run; gives [rows, d]. */
+/** Runs one padded batch; returns [rows, d]. */
 async function runBatch(
   transformer: Transformer,
   settings: HfSettings,

@@ -6,7 +6,7 @@ import { WeirError } from '../../../core/errors.ts'
 import { firstFault } from '../../../core/schema-fault.ts'
 import type { HfSettings, Pooling } from './settings.ts'
 
-/** Where exporters put the graph, the usual place first. */
+/** Where exporters put the graph, most common first. */
 export const MODEL_PLACES: readonly string[] = [
   'onnx/model.onnx',
   'model.onnx',
@@ -18,7 +18,7 @@ export const MODEL_PLACES: readonly string[] = [
   'onnx/model_uint8.onnx',
 ]
 const DEFAULT_MAX_TOKENS = 512
-/** tokenizers write a number beyond this where there is no limit */
+/** tokenizers write a number above this if there is no limit */
 const NO_LIMIT = 1e6
 
 const ModulesFile = Type.Array(Type.Object({ path: Type.String(), type: Type.String() }))
@@ -48,9 +48,9 @@ const PromptsFile = Type.Object({
 })
 
 export interface HfFolderOptions {
-  /** the graph's path in the folder; otherwise the usual places are tried */
+  /** the graph's path in the folder; by default the usual places are tried */
   readonly file?: string
-  /** put before every prompt; otherwise the folder's default prompt, if it has one */
+  /** put before every prompt; by default the folder's default prompt, if it has one */
   readonly prefix?: string
 }
 
@@ -60,7 +60,7 @@ export interface HfFolder {
   readonly tokenizer: Uint8Array
   readonly tokenizerConfig: Uint8Array
   readonly settings: Omit<HfSettings, 'output' | 'batch'>
-  /** modules after the transformer that only an exported `sentence_embedding` output can contain */
+  /** modules after the transformer that only an exported `sentence_embedding` output can include */
   readonly unsupported: readonly string[]
 }
 

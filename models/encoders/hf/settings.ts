@@ -11,20 +11,23 @@ export const Pooling = Type.Union([
 ])
 export type Pooling = Type.Static<typeof Pooling>
 
-/** What a folder's configuration files say, resolved: all that running the model needs beside its files. */
+/**
+ * The settings resolved from a folder's configuration files: all that is needed to run the model besides its
+ * files.
+ */
 export const HfSettings = Type.Object({
   pooling: Pooling,
   normalise: Type.Boolean(),
-  /** special tokens and prefix included */
+  /** includes special tokens and prefix */
   max_tokens: Type.Integer({ minimum: 4 }),
-  /** put before every prompt, as e5's `query: ` */
+  /** put before every prompt, such as e5's `query: ` */
   prefix: Type.String(),
-  /** false where instruction models leave the prefix's tokens out of the pooling */
+  /** false for instruction models that leave the prefix's tokens out of the pooling */
   pool_prefix: Type.Boolean(),
   lowercase: Type.Boolean(),
-  /** the graph's output to read; `sentence_embedding` is pooled already */
+  /** the graph output to read; `sentence_embedding` is already pooled */
   output: Type.String(),
-  /** rows a run: 1 where the graph quantises activations over the whole batch */
+  /** rows per run: 1 if the graph quantises activations over the whole batch */
   batch: Type.Integer({ minimum: 1 }),
 })
 export type HfSettings = Type.Static<typeof HfSettings>

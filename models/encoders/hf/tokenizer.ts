@@ -7,7 +7,7 @@ import type { HfSettings } from './settings.ts'
 export interface HfTokens {
   /** opening special tokens, prefix, text, closing special tokens */
   readonly ids: readonly number[]
-  /** tokens at the front that pooling skips, where the settings say so */
+  /** number of leading tokens that pooling skips, if the settings require it */
   readonly skip: number
   readonly truncated: boolean
 }
@@ -18,8 +18,8 @@ export interface HfTokenizer {
 }
 
 /**
- * Text beyond this many characters a token is cut before it is tokenized: BPE and unigram models take
- * more than linear time in one long run of letters, and a token seldom has more than a few.
+ * Text beyond this many characters per token is cut before it is tokenized: BPE and unigram models take more
+ * than linear time on one long run of letters, and a token seldom has more than a few.
  */
 const CHARACTERS_PER_TOKEN = 16
 
@@ -31,7 +31,9 @@ const TokenizerConfig = Type.Object({
   ),
 })
 
-/** The one door to `@huggingface/tokenizers`: `tokenizer.json` and `tokenizer_config.json` as bytes. */
+/**
+ * The only import of `@huggingface/tokenizers`; takes `tokenizer.json` and `tokenizer_config.json` as bytes.
+ */
 export async function openHfTokenizer(
   tokenizerJson: Uint8Array,
   configJson: Uint8Array,
@@ -79,7 +81,7 @@ export async function openHfTokenizer(
       )
       const whole = settings.prefix + (settings.lowercase ? text.kept.toLowerCase() : text.kept)
       const tokens = bare(whole)
-      // the prefix is the instruction: a cut leaves it whole
+      // the prefix is the instruction, so a cut keeps it whole
       const head = tokens.slice(0, prefixTokens)
       const body = cutTokens(tokens.slice(prefixTokens), room - prefixTokens)
       return {
@@ -91,7 +93,7 @@ export async function openHfTokenizer(
   }
 }
 
-/** What the post-processor puts around a text, found by encoding one with and without. */
+/** The tokens that the post-processor adds around a text, found by encoding one with and without them. */
 function specialTokens(encode: (text: string, special: boolean) => readonly number[]): {
   opening: readonly number[]
   closing: readonly number[]

@@ -2,13 +2,13 @@ import { WeirError } from '../../../core/errors.ts'
 import { createSession, openOrt } from '../../onnx/session.ts'
 import type { Pooling } from './settings.ts'
 
-/** Outputs that sentence encoders are exported with, the readiest first. */
+/** Outputs that sentence encoders are exported with, in order of preference. */
 const OUTPUTS = ['sentence_embedding', 'last_hidden_state', 'token_embeddings']
 const INPUTS = new Set(['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'])
 
 /** An exported transformer: token ids in, token vectors [n, t, d] or sentence vectors [n, d] out. */
 export interface Transformer {
-  /** false where the graph has no attention mask, so that rows of different lengths cannot run together */
+  /** false if the graph has no attention mask, so that rows of different lengths cannot run together */
   readonly masks: boolean
   chooseOutput(): string
   run(
@@ -80,12 +80,12 @@ export interface TokenVectors {
   readonly d: number
   /** index of the row's first token, in tokens */
   readonly start: number
-  /** tokens that pooling skips, and where the row's real tokens end, both from `start` */
+  /** number of tokens that pooling skips, and the end of the row's real tokens, both relative to `start` */
   readonly skip: number
   readonly length: number
 }
 
-/** Pools one prompt's tokens into `out` [d] as sentence-transformers does; sums in double precision. */
+/** Pools one prompt's tokens into `out` [d] like sentence-transformers; sums in double precision. */
 export function pool(pooling: Pooling, tokens: TokenVectors, out: Float32Array): void {
   const { values, d, start, length } = tokens
   const skip = Math.min(tokens.skip, Math.max(0, length - 1))
@@ -114,7 +114,7 @@ export function pool(pooling: Pooling, tokens: TokenVectors, out: Float32Array):
   }
 }
 
-/** Divides a vector by its Euclidean norm, in place; a zero vector stays as it is. */
+/** Divides a vector by its Euclidean norm, in place; a zero vector is left unchanged. */
 export function normalise(vector: Float32Array): void {
   let squares = 0
   for (const value of vector) squares += value * value
@@ -123,20 +123,20 @@ export function normalise(vector: Float32Array): void {
   for (let j = 0; j < vector.length; j++) vector[j]! /= norm
 }
 
-/** Rows of near-equal length that run together, and the length that the longest of them has. */
+/** Rows of similar length that run together, and the length of the longest. */
 export interface LengthBatch {
   readonly rows: readonly number[]
   readonly width: number
 }
 
-/** Padding is wasted work: a batch is closed at a row this much longer than its shortest. */
+/** Padding is wasted work, so a batch ends before a row more than this factor longer than its shortest. */
 const PADDING = 1.1
 
 /**
- * Groups rows by length, at most `limit` a batch. A row's place depends on its own length only as far as
- * speed goes: encoders mask padding, so its numbers do not.
+ * Groups rows by length, at most `limit` per batch. Grouping affects only speed: encoders mask padding, so a
+ * row's values do not depend on its batch.
  *
- * @param lengths tokens of each row; rows of none are left out
+ * @param lengths tokens of each row; rows of length 0 are left out
  */
 export function lengthBatches(lengths: readonly number[], limit: number): LengthBatch[] {
   const order = lengths

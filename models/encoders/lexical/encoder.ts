@@ -14,12 +14,12 @@ import {
 import { SURFACE_COUNT } from './surface.ts'
 
 export const LEXICAL_FILE = 'encoder/lexical.bin'
-/** Prompts between two looks at the abort signal. */
+/** Prompts between two checks of the abort signal. */
 const CHUNK = 512
 
 /**
- * `lexical`: hashed word 1-2-grams weighted by TF-IDF, and surface features. Sparse for linear heads;
- * dense, through a truncated SVD of the n-grams, where the state holds a projection.
+ * `lexical`: hashed word 1-2-grams weighted by TF-IDF, and surface features. Sparse, for linear heads; if the
+ * state has a projection, dense, through a truncated SVD of the n-grams.
  */
 export function createLexicalEncoder(state: LexicalState): EncoderArtifact {
   const bytes = encodeLexicalState(state)
@@ -53,7 +53,7 @@ function fromState(state: LexicalState, spec: EncoderSpec): Encoder {
       const parts: Encoded[] = []
       for (let from = 0; from < prompts.length; from += CHUNK) {
         parts.push(encodeChunk(prompts.slice(from, from + CHUNK)))
-        // lets an abort, a timer or another request in
+        // lets an abort, a timer or another request run
         await new Promise((resolve) => setImmediate(resolve))
         throwIfAborted(signal)
       }
@@ -76,7 +76,9 @@ function fromState(state: LexicalState, spec: EncoderSpec): Encoder {
   }
 }
 
-/** Sparse rows to [projected n-grams | surface features]; sums in double precision in a fixed order. */
+/**
+ * Projects sparse rows to [projected n-grams | surface features]; sums in double precision in a fixed order.
+ */
 export function project(sparse: SparseEmbeddings, projection: LexicalProjection): DenseEmbeddings {
   const inner = projection.dimension
   const columns = projection.scale.length

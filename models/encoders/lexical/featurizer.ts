@@ -3,18 +3,22 @@ import { BUCKETS, type LexicalState } from './state.ts'
 import { SURFACE_COUNT, SURFACE_FEATURES, surfaceFeatures } from './surface.ts'
 import { eachGram } from './words.ts'
 
-/** Beyond this many characters the middle of a prompt is left out: the start and the end say what is asked. */
+/**
+ * Beyond this many characters the middle of a prompt is left out; the task is usually at the start or end.
+ */
 export const MAX_CHARACTERS = 16_384
 const HEAD_CHARACTERS = 12_288
 
-/** Prompts to sparse rows: TF-IDF of hashed n-grams, unit length, beside standardised surface features. */
+/**
+ * Maps prompts to sparse rows: TF-IDF of hashed n-grams at unit length, then standardised surface features.
+ */
 export interface Featurizer {
   readonly dimension: number
-  /** Sparse rows, and 1 for each prompt that was cut. */
+  /** Returns sparse rows, and 1 for each prompt that was cut. */
   featurize(prompts: readonly string[]): { embeddings: SparseEmbeddings; truncated: Uint8Array }
-  /** One prompt's row in arrays of its own making, good until the next call: a request makes no arrays. */
+  /** One prompt's row in reused arrays, valid until the next call, so that a request allocates no arrays. */
   featurizeNow(prompt: string): { embeddings: SparseEmbeddings; truncated: Uint8Array }
-  /** What each of the prompt's columns stands for. */
+  /** The names of the prompt's columns. */
   names(prompt: string): Map<number, string>
 }
 
@@ -22,7 +26,7 @@ export function createFeaturizer(state: LexicalState): Featurizer {
   const columns = state.buckets.length
   const dimension = columns + SURFACE_COUNT
   const columnOf = new Int32Array(BUCKETS).fill(-1)
-  // a bit a bucket fits the fastest cache, the columns do not: most pairs of words end here
+  // one bit per bucket fits in the fastest cache, the columns do not; most word pairs are ruled out here
   const kept = new Uint32Array(BUCKETS >>> 5)
   for (let column = 0; column < columns; column++) {
     const bucket = state.buckets[column]!
@@ -161,7 +165,7 @@ export function createFeaturizer(state: LexicalState): Featurizer {
   return { dimension, featurize, featurizeNow, names }
 }
 
-/** The text the encoder reads: the whole of it, or its head and tail with a line break between. */
+/** The text that the encoder reads: all of it, or its head and tail with a line break between. */
 export function truncatePrompt(prompt: string): string {
   if (prompt.length <= MAX_CHARACTERS) return prompt
   const tail = MAX_CHARACTERS - HEAD_CHARACTERS - 1

@@ -3,10 +3,10 @@ import { WeirError } from '../../../core/errors.ts'
 import { decodeArrays, encodeArrays, type NumericArray } from '../arrays-file.ts'
 import { SURFACE_COUNT } from './surface.ts'
 
-/** Word and word-pair hashes fall into 2^18 buckets; those seen in too few training prompts are dropped. */
+/** Word and word-pair hashes map to 2^18 buckets; buckets seen in too few training prompts are dropped. */
 export const BUCKETS = 1 << 18
 
-/** What `lexical` learnt from the training prompts. Columns are the kept buckets, then the surface features. */
+/** What `lexical` learnt from the training prompts. Columns: the kept buckets, then the surface features. */
 export interface LexicalState {
   /** K, ascending: the kept buckets */
   readonly buckets: Uint32Array
@@ -22,13 +22,13 @@ export interface LexicalState {
 
 export interface LexicalProjection {
   readonly dimension: number
-  /** K x dimension, row-major, in steps of the row's scale */
+  /** K x dimension, row-major, in units of the row's scale */
   readonly values: Int8Array
   /** K */
   readonly scale: Float32Array
 }
 
-/** The file `lexical.bin` of a bundle. */
+/** Encodes a bundle's `lexical.bin`. */
 export function encodeLexicalState(state: LexicalState): Uint8Array {
   const { projection } = state
   return encodeArrays({
@@ -69,7 +69,7 @@ export function decodeLexicalState(bytes: Uint8Array, path: string): LexicalStat
   return { ...state, projection: { dimension: values.length / buckets.length, values, scale } }
 }
 
-/** Names the fitted state in the encoder's id. */
+/** Hash of the fitted state, used in the encoder's id. */
 export function stateHash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 12)
 }

@@ -1,6 +1,6 @@
 /**
- * What can be seen of a prompt without knowing a word of it. Counts are on a log scale and shares are of
- * the characters, so that each is of order one before it is standardised.
+ * Features of a prompt that need no knowledge of its words. Counts are on a log scale and shares are of the
+ * characters, so that each is of order one before it is standardised.
  */
 export const SURFACE_FEATURES = [
   'length (characters)',
@@ -27,7 +27,7 @@ export const SURFACE_FEATURES = [
 
 export const SURFACE_COUNT = SURFACE_FEATURES.length
 
-/** Characters beyond ASCII count as one: a letter, and `wide`. */
+/** All characters beyond ASCII share one class: a letter, and `wide`. */
 const WIDE = 128
 const SIZE = 129
 
@@ -45,8 +45,8 @@ const QUOTES = codesOf(/["']/)
 const LINE_BREAK = 10
 
 /**
- * What a character is, and, in `AFTER`, which of that counts in the next one: a letter after none starts a
- * word, a space after a full stop ends a sentence, `_` after `_` is a blank to fill in.
+ * The class bits of a character and, in `AFTER`, which of them matter for the next one: a letter after a
+ * non-letter starts a word, a space after a full stop ends a sentence, `_` after `_` is a blank to fill in.
  */
 const LETTER = 1
 const DIGIT = 1 << 16
@@ -78,9 +78,9 @@ const STARTS = LETTER | DIGIT
 
 /** A word longer than 8 characters is long. */
 const LONG_AT = 9
-/** Words and numbers are counted in the two halves of one integer, which is emptied before they meet. */
+/** Words and numbers are counted in the two halves of one integer, which is emptied before they overlap. */
 const CHUNK = 1 << 14
-/** How often each character is there: scratch space, so that a request allocates nothing. */
+/** Count of each character: scratch space, so that a request allocates nothing. */
 const seen = new Uint32Array(SIZE)
 const sumOf = (codes: readonly number[]): number => {
   let sum = 0
@@ -90,7 +90,7 @@ const sumOf = (codes: readonly number[]): number => {
 
 /**
  * Writes the prompt's features into `out` at `at` (SURFACE_COUNT numbers). One pass, no allocation, and no
- * branch that depends on where words end: a processor guesses those wrong, and that was most of the time.
+ * branch that depends on where words end: processors mispredict those, which took most of the time.
  */
 export function surfaceFeatures(text: string, out: Float64Array, at = 0): void {
   const length = text.length
@@ -169,7 +169,7 @@ export function surfaceFeatures(text: string, out: Float64Array, at = 0): void {
   out[at + 19] = fences > 0 ? 1 : 0
 }
 
-/** True for lines that start `- `, `* `, `1. `, `2) `, `A. ` or `(b) `. */
+/** True for lines that start with `- `, `* `, `1. `, `2) `, `A. ` or `(b) `. */
 function isListed(text: string, from: number, to: number): boolean {
   let i = from
   while (i < to && text.charCodeAt(i) === 32) i++

@@ -1,8 +1,8 @@
 /**
- * Words and pairs of neighbouring words as 32-bit hashes, in one pass over the text and without making
- * a string a word. A word is a run of letters, digits, `_` and anything beyond ASCII that is neither
- * punctuation nor CJK; a CJK character is a word of its own, since no spaces part them, and so is an ASCII
- * punctuation mark: blanks, formulas and quotes say what is asked (.012 of APGR on MMLU, docs/routers.md).
+ * Words and pairs of neighbouring words as 32-bit hashes, in one pass over the text without allocating a
+ * string per word. A word is a run of letters, digits, `_` and non-ASCII characters that are neither
+ * punctuation nor CJK. A CJK character is one word, since CJK text has no spaces, and so is an ASCII
+ * punctuation mark: blanks, formulas and quotes show what is asked (.012 of APGR on MMLU, docs/routers.md).
  */
 export type OnGram = (hash: number, start: number, end: number) => void
 
@@ -10,7 +10,7 @@ const WORD_SEED = 0x811c9dc5
 const WORD_PRIME = 0x01000193
 const PAIR_PRIME = 0x9e3779b1
 
-/** 1 where an ASCII character belongs to a word, 2 where it is one by itself. */
+/** 1 if an ASCII character is part of a word, 2 if it is a word by itself. */
 const ASCII_WORD = new Uint8Array(128)
 for (let code = 0; code < 128; code++) {
   const character = String.fromCharCode(code)
@@ -18,7 +18,7 @@ for (let code = 0; code < 128; code++) {
   else if (code > 32 && code < 127) ASCII_WORD[code] = 2
 }
 
-/** Calls `onGram` for each word and each pair, in order, with its span in `text` (which is lower-cased already). */
+/** Calls `onGram` for each word and each pair, in order, with its span in `text` (already lower-cased). */
 export function eachGram(text: string, onGram: OnGram): void {
   const length = text.length
   let previous = 0
@@ -54,7 +54,7 @@ export function eachGram(text: string, onGram: OnGram): void {
   }
 }
 
-/** 0 parts words, 1 belongs to one, 2 is one by itself. */
+/** 0: separates words; 1: part of a word; 2: a word by itself. */
 function wideKind(code: number): 0 | 1 | 2 {
   if (code < 0x2000) return code === 0xa0 || code === 0xab || code === 0xbb || code === 0xbf ? 0 : 1
   if (code <= 0x206f) return 0
@@ -64,7 +64,7 @@ function wideKind(code: number): 0 | 1 | 2 {
   return 1
 }
 
-/** murmur3's finaliser: spreads the bits, so that a bucket may be cut from the low ones. */
+/** murmur3's finaliser: spreads the bits, so that a bucket can be taken from the low ones. */
 function mix(value: number): number {
   let h = value ^ (value >>> 16)
   h = Math.imul(h, 0x85ebca6b)

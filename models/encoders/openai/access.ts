@@ -4,12 +4,12 @@ import { isListed } from '../../../core/outgoing.ts'
 import type { EndpointOptions } from './endpoint.ts'
 import type { OpenAiSettings } from './settings.ts'
 
-/** An embeddings endpoint that the operator lets bundles use. */
+/** An embeddings endpoint that the operator allows bundles to use. */
 export const EncoderConnection = Type.Object(
   {
-    /** up to and without `/embeddings` */
+    /** the URL up to but without `/embeddings` */
     base_url: Type.String({ pattern: '^https?://' }),
-    /** the environment variable that holds its key; none is sent where absent */
+    /** the environment variable that holds its key; no key is sent if absent */
     key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
   },
   { additionalProperties: false },
@@ -17,21 +17,21 @@ export const EncoderConnection = Type.Object(
 export type EncoderConnection = Type.Static<typeof EncoderConnection>
 
 /**
- * Where encoders of bundles may send prompts, and with which keys. A bundle is data from somebody else: it asks,
- * by the name of a connection or by an address, and the operator's word decides.
+ * Where the encoders of bundles may send prompts, and with which keys. Bundles are third-party data: a bundle
+ * asks, by connection name or by address, and the operator's settings decide.
  */
 export interface EncoderAccess {
-  /** by the name that a bundle asks for, or the address that it was trained with */
+  /** by the name that a bundle asks for, or the address it was trained with */
   readonly connections?: Readonly<Record<string, EncoderConnection>> | undefined
   /** hosts on which a bundle may choose the address, as `name` or `name:port` */
   readonly allowHosts?: readonly string[] | undefined
-  /** the environment variable whose key those hosts are sent; none where absent */
+  /** the environment variable whose key is sent to those hosts; no key if absent */
   readonly keyEnv?: string | undefined
 }
 
 /**
- * The settings of a bundle's encoder with the address that may be called, and its key. `key_env` of a bundle is
- * never looked up.
+ * The settings of a bundle's encoder with the address that may be called, and its key. A bundle's `key_env`
+ * is never looked up.
  *
  * @throws encoder_not_allowed, config_invalid
  */
@@ -57,7 +57,7 @@ export function permitted(
   throw new WeirError('encoder_not_allowed', { host, name: wanted ?? 'NAME' })
 }
 
-/** With or without a slash at the end; the query is the operator's to choose. */
+/** Compares addresses, ignoring a trailing slash; the operator chooses the query. */
 function sameAddress(one: string, other: string): boolean {
   const [a, b] = [new URL(one), new URL(other)]
   const path = ({ pathname }: URL): string => pathname.replace(/\/+$/, '')

@@ -10,14 +10,14 @@ import { endpointBatches, endpointInput, shorten } from './input.ts'
 import { DEFAULT_SETTINGS, OpenAiSettings } from './settings.ts'
 
 export const OPENAI = 'openai'
-/** Estimated tokens a request; OpenAI allows 300,000. */
+/** Estimated tokens per request; OpenAI allows 300,000. */
 const REQUEST_TOKENS = 100_000
-/** How often an input may be shortened by 30% before it is given up. */
+/** How often an input may be shortened by 30% before giving up. */
 const SHORTENINGS = 12
 
 /**
- * Any OpenAI-compatible embeddings endpoint: OpenAI, Azure, Ollama, vLLM, TEI, llama.cpp. One call tells
- * the dimension. The key comes from the caller and goes nowhere but to the endpoint.
+ * Any OpenAI-compatible embeddings endpoint: OpenAI, Azure, Ollama, vLLM, TEI, llama.cpp. One call finds the
+ * dimension. The key comes from the caller and is sent only to the endpoint.
  *
  * @throws option_invalid, encoder_endpoint_failed
  */
@@ -48,7 +48,7 @@ export async function makeOpenAi(
 }
 
 /**
- * The encoder from a manifest, where the operator lets it call out.
+ * Opens the encoder of a manifest, if the operator lets it send prompts.
  *
  * @throws encoder_not_allowed, option_invalid, config_invalid
  */
@@ -88,7 +88,7 @@ function fromEndpoint(spec: EncoderSpec, settings: OpenAiSettings, endpoint: End
       const values = new Float32Array(prompts.length * d)
       const inputs = prompts.map((prompt) => endpointInput(prompt, settings.max_tokens))
       const truncated = Uint8Array.from(inputs, (input) => (input.truncated ? 1 : 0))
-      // endpoints refuse an input without text: its row stays zero
+      // endpoints refuse inputs without text, so their rows stay zero
       const sent = inputs.flatMap(({ text }, row) => (text.trim() === '' ? [] : [{ text, row }]))
       const batches = endpointBatches(
         sent.map(({ text }) => text),
@@ -104,7 +104,7 @@ function fromEndpoint(spec: EncoderSpec, settings: OpenAiSettings, endpoint: End
         }
       }
       const workers = Array.from({ length: settings.concurrency }, () =>
-        // one batch that fails stops the rest
+        // one failed batch stops the rest
         worker().catch((error: unknown) => {
           stop.abort(error)
           throw error
@@ -127,7 +127,7 @@ function fromEndpoint(spec: EncoderSpec, settings: OpenAiSettings, endpoint: End
           for (const [place, { row }] of rows.entries()) put(row, answer[place]!)
           return
         }
-        // one by one, so that only the prompts that are too long are cut, and each by its own length
+        // one by one, so that only prompts that are too long are cut, each by its own length
         for (const { row, text } of rows) {
           const { vector, cut } = await encodeOne(text, abort)
           put(row, vector)

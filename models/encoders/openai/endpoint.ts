@@ -24,28 +24,28 @@ const Answer = Compile(
   }),
 )
 
-/** What the edges hand in; tests pass their own clock and waits. */
+/** Passed in by callers; tests pass their own clock and waits. */
 export interface EndpointOptions {
   /** never written anywhere: not to bundles, logs or messages */
   readonly apiKey?: string | undefined
-  /** hosts that the address must be on; any, where undefined */
+  /** hosts that the address must be on; any host if undefined */
   readonly allowHosts?: readonly string[] | undefined
   readonly retry?: RetryPolicy
   readonly wait?: (ms: number, signal: AbortSignal | undefined) => Promise<void>
   readonly now?: () => number
 }
 
-/** The vectors of the inputs in their order, or `too_long` where the endpoint says that one has too many tokens. */
+/** The vectors of the inputs in order, or `too_long` if the endpoint reports that one has too many tokens. */
 export type EndpointAnswer = readonly (readonly number[])[] | 'too_long'
 
 export interface Endpoint {
-  /** for messages: without its query string, which may carry a key */
+  /** for messages: without the query string, which may contain a key */
   readonly url: string
   /** @throws encoder_endpoint_failed, cancelled */
   embed(inputs: readonly string[], signal?: AbortSignal): Promise<EndpointAnswer>
 }
 
-/** An OpenAI-compatible `/v1/embeddings`. @throws config_invalid where its address is one that is not called */
+/** An OpenAI-compatible `/v1/embeddings`. @throws config_invalid if its address must not be called */
 export function createEndpoint(settings: OpenAiSettings, options: EndpointOptions = {}): Endpoint {
   const rules = {
     allowHosts: options.allowHosts,
@@ -147,21 +147,21 @@ function reasonOf(error: unknown): string {
 }
 
 interface RetryPolicy {
-  /** tries in all, the first included */
+  /** total attempts, including the first */
   readonly attempts: number
-  /** the first wait, in milliseconds; each further one is twice as long */
+  /** the first wait in milliseconds; each later one is twice as long */
   readonly baseMs: number
-  /** the longest wait, also where the server asks for more */
+  /** the longest wait in milliseconds, even if the server asks for more */
   readonly maxMs: number
 }
 
 const DEFAULT_RETRY: RetryPolicy = { attempts: 6, baseMs: 500, maxMs: 60_000 }
 
-/** Answers that another try may better: time-outs, conflicts, rate limits and the server's own faults. */
+/** Responses that may succeed on another try: time-outs, conflicts, rate limits and server errors. */
 const isRetryable = (status: number): boolean =>
   status === 408 || status === 409 || status === 429 || status >= 500
 
-/** Full jitter (Brooker 2015): uniform up to the doubled wait; at least what the server asked for. */
+/** Full jitter (Brooker 2015): uniform up to the doubled wait, and at least what the server asked for. */
 function waitBefore(
   attempt: number,
   policy: RetryPolicy,
@@ -173,7 +173,7 @@ function waitBefore(
   return Math.min(policy.maxMs, Math.max(jittered, askedMs ?? 0))
 }
 
-/** What `Retry-After` (seconds or a date) or `retry-after-ms` asks for, in milliseconds. */
+/** The wait requested by `Retry-After` (seconds or a date) or `retry-after-ms`, in milliseconds. */
 function retryAfter(headers: OutgoingResponse['headers'], now: number): number | undefined {
   const milliseconds = Number(headers.get('retry-after-ms') ?? Number.NaN)
   if (milliseconds >= 0) return milliseconds

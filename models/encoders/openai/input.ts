@@ -3,8 +3,8 @@ import { cutText } from '../cut.ts'
 const LONE_SURROGATES = /\p{Surrogate}/gu
 
 /**
- * About how many tokens a text is for a byte-pair tokenizer: three ASCII characters a token (English has
- * four and more, code about three), any other UTF-16 unit one whole token.
+ * Estimates a text's tokens for a byte-pair tokenizer: three ASCII characters per token (English has four or
+ * more, code about three), and one token for any other UTF-16 unit.
  */
 export function estimateTokens(text: string): number {
   let ascii = 0
@@ -17,7 +17,7 @@ export interface EndpointInput {
   readonly truncated: boolean
 }
 
-/** A prompt as it is sent: well-formed, its middle left out where it is estimated at over `maxTokens`. */
+/** A prompt as it is sent: well-formed, with its middle left out if it is estimated at over `maxTokens`. */
 export function endpointInput(prompt: string, maxTokens: number): EndpointInput {
   const text = prompt.replace(LONE_SURROGATES, '\ufffd')
   const tokens = estimateTokens(text)
@@ -31,7 +31,7 @@ export function shorten(text: string): string {
   return cutText(text, Math.max(8, Math.floor(text.length * 0.7))).kept
 }
 
-/** How OpenAI, Azure, vLLM, TEI, Ollama and llama.cpp say that an input has too many tokens. */
+/** Whether this is how OpenAI, Azure, vLLM, TEI, Ollama or llama.cpp report an input with too many tokens. */
 export function saysTooLong(status: number, body: string): boolean {
   if (status !== 400 && status !== 413 && status !== 422 && status !== 500) return false
   return /context length|maximum (context|input|number of) |too (long|large)|less than \d+ tokens|exceeds? .*(token|context|batch size)|input length/i.test(
@@ -39,7 +39,7 @@ export function saysTooLong(status: number, body: string): boolean {
   )
 }
 
-/** Consecutive inputs, at most so many and so many estimated tokens a batch, as [from, to). */
+/** Batches of consecutive inputs, with limits on inputs and estimated tokens per batch, as [from, to). */
 export function endpointBatches(
   inputs: readonly string[],
   limits: { readonly inputs: number; readonly tokens: number },

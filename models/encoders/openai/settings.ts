@@ -1,22 +1,22 @@
 import Type from 'typebox'
 
-/** What a manifest keeps of an endpoint: everything but the key. */
+/** An endpoint's settings in a manifest: everything but the key. */
 export const OpenAiSettings = Type.Object({
   model: Type.String({ minLength: 1 }),
-  /** up to and without `/embeddings`; its query string is kept (Azure's `api-version`) */
+  /** the URL up to but without `/embeddings`; its query string is kept (Azure's `api-version`) */
   base_url: Type.String({ pattern: '^https?://' }),
-  /** asked of the endpoint where the model can shorten its embeddings */
+  /** requested from the endpoint if the model can shorten its embeddings */
   dimensions: Type.Optional(Type.Integer({ minimum: 1 })),
-  /** longer inputs are cut to it; 8191 is OpenAI's */
+  /** longer inputs are cut to this length; 8191 is OpenAI's limit */
   max_tokens: Type.Integer({ minimum: 16 }),
-  /** inputs a request */
+  /** inputs per request */
   batch: Type.Integer({ minimum: 1, maximum: 2048 }),
-  /** requests at a time */
+  /** concurrent requests */
   concurrency: Type.Integer({ minimum: 1, maximum: 64 }),
   timeout_ms: Type.Integer({ minimum: 1 }),
   /** the operator's connection that a bundle asks for, in place of the address above */
   connection: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })),
-  /** the environment variable that held the key in training; of a bundle it is never looked up */
+  /** the environment variable that held the key in training; never looked up for a bundle */
   key_env: Type.String({ pattern: '^[A-Z][A-Z0-9_]*$' }),
 })
 export type OpenAiSettings = Type.Static<typeof OpenAiSettings>

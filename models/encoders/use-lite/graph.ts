@@ -4,7 +4,7 @@ import type { OnnxModel } from '../../onnx/model.ts'
 import { quantiseColumns, quantiseRows } from './quantise.ts'
 import type { NamedWeights } from './weights.ts'
 
-/** The longest piece sequence that the original reads. */
+/** The longest piece sequence that the original model reads. */
 export const MAX_PIECES = 128
 export const USE_LITE_DIMENSION = 512
 const EPSILON = 1e-6
@@ -12,14 +12,14 @@ const EPSILON = 1e-6
 export type Precision = 'fp32' | 'q8'
 
 /**
- * The Universal Sentence Encoder Lite (Cer et al. 2018, arXiv 1803.11175) as an ONNX graph: `ids` int64
- * [n, t], all n of one length t from 1 to 128, to `embedding` float32 [n, 512] of norm 1. Two pre-norm
- * transformer layers of 4 heads (256 then 512 wide), mean over pieces, a tanh layer, L2 norm. The original
- * adds the piece embeddings twice, as 2 * embedding + timing signal; so does this.
+ * The Universal Sentence Encoder Lite (Cer et al. 2018, arXiv 1803.11175) as an ONNX graph: `ids` int64 [n,
+ * t], all n of one length t from 1 to 128, to `embedding` float32 [n, 512] of norm 1. Two pre-norm
+ * transformer layers of 4 heads (256 then 512 wide), mean over pieces, a tanh layer, L2 norm. Like the
+ * original, it adds the piece embeddings twice, as 2 * embedding + timing signal.
  *
- * `q8` keeps the weights as unsigned bytes, one scale a column, and multiplies bytes: activations are
- * quantised over the whole batch, so run it one prompt at a time. Unsigned, because on a CPU without
- * VNNI the product of signed weights saturates at 16 bits.
+ * `q8` stores the weights as unsigned bytes with one scale per column, and multiplies bytes. Activations are
+ * quantised over the whole batch, so run it one prompt at a time. The weights are unsigned because on a CPU
+ * without VNNI the product of signed weights saturates at 16 bits.
  */
 export function useLiteGraph(weights: NamedWeights, precision: Precision): OnnxModel {
   const layers = new Layers(weights, precision)
@@ -141,7 +141,7 @@ class Layers {
       `${fitted}/output_transform_single/kernel/part_0`,
       `${bias}/output_transform_single/bias/ConcatPartitions/concat`,
     )
-    // the first layer widens 256 to 512, its residual by a linear map of its own
+    // the first layer widens 256 to 512, with a separate linear map for its residual
     const residual = layer === 0 ? this.denseOf(x, `${apply}/dense`) : x
     return graph.node('Add', [attended, residual])
   }

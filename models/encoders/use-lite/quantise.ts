@@ -1,4 +1,4 @@
-/** A matrix as unsigned bytes: value = (byte - zero) * scale, one scale a column or a row. */
+/** A matrix as unsigned bytes: value = (byte - zero) * scale, with one scale per column or row. */
 export interface QuantisedMatrix {
   readonly bytes: Uint8Array
   readonly scales: Float32Array

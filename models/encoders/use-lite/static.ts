@@ -18,12 +18,12 @@ export const USE_LITE_STATIC = 'use-lite-static'
 const TABLE_FILE = 'encoder/use-lite-static.bin'
 const VOCABULARY_FILE = 'encoder/use-lite-vocabulary.json'
 
-/** Part of the cached file's name: raise it when the table changes. */
+/** Part of the cached file's name; raise it when the table changes. */
 const CONVERTER = 4
 const ROWS_A_RUN = 100
-/** Pieces read of a prompt, head and tail; about 6,000 words. */
+/** Maximum pieces read per prompt, from head and tail; about 6,000 words. */
 const MAX_PIECES = 8192
-/** Prompts between two looks at the abort signal. */
+/** Prompts between two checks of the abort signal. */
 const CHUNK = 256
 
 export interface UseLiteStaticOptions {
@@ -32,11 +32,11 @@ export interface UseLiteStaticOptions {
 }
 
 /**
- * `use-lite` distilled to a table (as model2vec does: Tulkens and van Dongen 2024): each piece's own
- * sentence embedding, centred and weighted, in 8 bits. A prompt is the sum of its pieces' rows, at norm 1:
- * word order is lost, and a prompt costs microseconds instead of milliseconds.
+ * `use-lite` distilled to a table (like model2vec: Tulkens and van Dongen 2024): the sentence embedding of
+ * each piece, centred and weighted, in 8 bits. A prompt is the sum of its pieces' rows, at norm 1. Word order
+ * is lost, but a prompt costs microseconds instead of milliseconds.
  *
- * @throws encoder_unavailable where the weights' package is not installed
+ * @throws encoder_unavailable if the weights' package is not installed
  */
 export async function makeUseLiteStatic(
   options: UseLiteStaticOptions = {},
@@ -73,7 +73,7 @@ export async function loadUseLiteStatic(spec: EncoderSpec, folder: string): Prom
   return fromFiles(spec, await readEncoderFiles(spec, folder))
 }
 
-/** Every piece as a text of its own through the fp32 graph. */
+/** Runs every piece as a separate text through the fp32 graph. */
 async function distil(weights: NamedWeights, onProgress?: OnProgress): Promise<Uint8Array> {
   const ort = await openOrt()
   const session = await createSession(encodeOnnx(useLiteGraph(weights, 'fp32')), { threads: 1 })
@@ -96,14 +96,15 @@ async function distil(weights: NamedWeights, onProgress?: OnProgress): Promise<U
   return encodeArrays({ rows: Int8Array.from(bytes, (byte) => byte - zero), scales })
 }
 
-/** Pieces whose text frequency is unknown (control symbols, a few without a score) count as common ones. */
+/** Pieces with unknown text frequency (control symbols, a few without a score) are treated as common. */
 const UNKNOWN_FREQUENCY = 0.01
 const SMOOTHING = 1e-2
 
 /**
- * Takes the mean row off, each piece counting as often as the unigram model expects it in text, and weights each
- * row by a / (a + frequency) with a = 0.01 (SIF: Arora et al. 2017, as model2vec does). Without it 98% of what
- * MMLU's prompts' rows hold is the same in all of them; on 1,000 labels of MMLU it took APGR from .610 to .627.
+ * Subtracts the mean row, with each piece weighted by its expected frequency under the unigram model, and
+ * weights each row by a / (a + frequency) with a = 0.01 (SIF: Arora et al. 2017, as in model2vec). Without
+ * it, 98% of the content of the rows of MMLU's prompts is the same in all of them; on 1,000 labels of MMLU it
+ * raised APGR from .610 to .627.
  */
 function weigh(rows: Float32Array, { vocabulary }: NamedWeights, d: number): void {
   const mean = new Float64Array(d)
@@ -154,7 +155,7 @@ function fromFiles(spec: EncoderSpec, files: ReadonlyMap<string, Uint8Array>): E
       const truncated = new Uint8Array(prompts.length)
       const sums = new Float64Array(d)
       for (const [row, prompt] of prompts.entries()) {
-        // lets an abort, a timer or another request in
+        // lets an abort, a timer or another request run
         if (row > 0 && row % CHUNK === 0) await new Promise((resolve) => setImmediate(resolve))
         throwIfAborted(signal)
         truncated[row] = encodeOne(prompt, values.subarray(row * d, (row + 1) * d), sums) ? 1 : 0

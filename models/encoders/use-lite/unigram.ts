@@ -3,8 +3,8 @@ import Value from 'typebox/value'
 import { WeirError } from '../../../core/errors.ts'
 
 /**
- * Pieces of a SentencePiece unigram model with their log-probabilities, in id order. A few scores of the
- * shipped vocabulary are null, and count as 0 in the reference.
+ * Pieces of a SentencePiece unigram model with their log-probabilities, in id order. A few scores in the
+ * shipped vocabulary are null and count as 0, as in the reference.
  */
 export const Vocabulary = Type.Array(
   Type.Tuple([Type.String(), Type.Union([Type.Number(), Type.Null()])]),
@@ -26,15 +26,14 @@ const SPACE = '\u2581'
 const UNIT_LIMIT = 0x10000
 
 export interface UnigramTokenizer {
-  /** Piece ids of the most probable segmentation; a run of unknown characters is one unknown piece. */
+  /** Piece ids of the most probable segmentation; a run of unknown characters becomes one unknown piece. */
   encode(text: string): number[]
 }
 
 /**
- * Unigram segmentation (Kudo 2018, arXiv 1804.10959) by Viterbi over a trie: time linear in the text,
- * as no piece is longer than 16 characters. Normalises as the reference does: NFKC, a space put first,
- * spaces written as U+2581. Ties go to the shorter last piece, and unknown characters score 0, which is
- * what the reference gives them.
+ * Unigram segmentation (Kudo 2018, arXiv 1804.10959) by Viterbi over a trie; time is linear in the text, as
+ * no piece is longer than 16 characters. Normalises like the reference: NFKC, a leading space, spaces written
+ * as U+2581. Ties go to the shorter last piece, and unknown characters score 0, as in the reference.
  */
 export function createUnigramTokenizer(vocabulary: Vocabulary): UnigramTokenizer {
   const trie = buildTrie(vocabulary)
@@ -48,10 +47,10 @@ export function createUnigramTokenizer(vocabulary: Vocabulary): UnigramTokenizer
 }
 
 interface Trie {
-  /** UTF-16 unit -> letter number from 1; 0 where no piece has it. No piece has letters beyond the BMP. */
+  /** UTF-16 unit -> letter number from 1; 0 if no piece contains it. No piece has letters beyond the BMP. */
   readonly letters: Uint16Array
   readonly alphabet: number
-  /** Open addressing: node * alphabet + letter + 1, or 0 where free, and the child at the same slot. */
+  /** Open addressing: node * alphabet + letter + 1, or 0 if free; the child is at the same slot. */
   readonly keys: Int32Array
   readonly children: Int32Array
   /** The piece that ends at a node, or -1. */
@@ -99,7 +98,7 @@ function buildTrie(vocabulary: Vocabulary): Trie {
   return trie
 }
 
-/** The slot of that edge, or the free slot where it would go. */
+/** The edge's slot, or the free slot where it would go. */
 function findSlot({ keys, alphabet }: Trie, node: number, letter: number): number {
   const key = node * alphabet + letter + 1
   const mask = keys.length - 1

