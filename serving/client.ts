@@ -13,7 +13,7 @@ export interface WeirClientOptions {
   /** such as `http://127.0.0.1:8080` */
   readonly baseUrl: string
   readonly apiKey?: string
-  /** milliseconds a call may take; 10,000 unless told */
+  /** milliseconds a call may take (default 10,000) */
   readonly timeoutMs?: number
   readonly fetch?: typeof fetch
 }
@@ -22,7 +22,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
-/** One answer of a batch: a decision, or what was wrong with the request. */
+/** One answer of a batch: a decision, or the request's error. */
 export type BatchItem =
   | { readonly index: number; readonly decision: Decision; readonly error?: never }
   | { readonly index: number; readonly error: ClientErrorBody; readonly decision?: never }
@@ -52,7 +52,7 @@ export class WeirClientError extends Error {
   }
 }
 
-/** Calls a weir server; needs nothing but `fetch`. */
+/** Calls a weir server; needs only `fetch`. */
 export class WeirClient {
   private readonly options: WeirClientOptions
 
@@ -61,10 +61,10 @@ export class WeirClient {
   }
 
   /**
-   * With `explain: true` the decision has an `explanation`: features or neighbours, the rules that had a say,
+   * With `explain: true` the decision has an `explanation`: features or neighbours, the rules that applied,
    * and the threshold that would have flipped it.
    *
-   * @throws WeirClientError; what fetch throws where the server cannot be reached or is too slow
+   * @throws WeirClientError; what fetch throws if the server cannot be reached or is too slow
    */
   route(request: RouteRequest | string, options: CallOptions = {}): Promise<Decision> {
     const body = typeof request === 'string' ? { prompt: request } : request
@@ -113,7 +113,7 @@ export class WeirClient {
   }
 }
 
-/** Something between us and the server may answer in another shape. */
+/** A proxy before the server may answer in another shape. */
 function errorBody(text: string, status: number): ClientErrorBody {
   try {
     const { error } = JSON.parse(text) as { error?: ClientErrorBody }

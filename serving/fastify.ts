@@ -6,7 +6,9 @@ import { openServices, type ServiceOptions } from './server/services.ts'
 export type { ServeConfig } from './server/config.ts'
 
 export interface WeirPluginOptions extends Partial<ServiceOptions> {
-  /** the same object that `weir serve --config FILE` reads: `{ routers: [{ path: 'bundles/demo' }] }` at least */
+  /**
+   * the same object that `weir serve --config FILE` reads: at least `{ routers: [{ path: 'bundles/demo' }] }`
+   */
   readonly config: ServeConfig
 }
 

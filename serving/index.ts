@@ -1,4 +1,4 @@
-/** A server from code. */
+/** A server to embed in a program. */
 export type { AddedStep } from './policy/registry.ts'
 export type { ServeConfig } from './server/config.ts'
 export { type RunningServer, type RunOptions, runServer } from './server/run-server.ts'

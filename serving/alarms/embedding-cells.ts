@@ -1,6 +1,6 @@
 import { createRandom } from '../../core/random.ts'
 
-/** Cells of the embedding space: the nearest of k centres, so that prompts become categories. */
+/** Cells of the embedding space: the nearest of k centres, which turns prompts into categories. */
 export interface EmbeddingCells {
   /** k */
   readonly cells: number
@@ -11,7 +11,7 @@ export interface EmbeddingCells {
 const ROUNDS = 5
 
 /**
- * k-means by Lloyd's rounds from k rows drawn apart (Arthur and Vassilvitskii 2007).
+ * k-means by Lloyd's algorithm from k rows chosen far apart (Arthur and Vassilvitskii 2007).
  *
  * @param values n x dimension, row-major: the reference sample
  */

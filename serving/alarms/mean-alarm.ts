@@ -1,17 +1,17 @@
-/** What a mean alarm watches, and what it promises. */
+/** The reference and the guarantees of a mean alarm. */
 export interface MeanAlarmOptions {
-  /** mean of the values while all is well, in (0, 1) */
+  /** mean of the values in normal operation, in (0, 1) */
   readonly reference: number
-  /** rows the reference was measured on; absent where it is known exactly */
+  /** rows the reference was measured on; absent if it is known exactly */
   readonly referenceRows?: number
-  /** change of the mean that should be noticed soonest, in the values' units */
+  /** change of the mean to be detected soonest, in the values' units */
   readonly shift: number
   readonly direction: 'fall' | 'rise'
   /** average number of values between false alarms, at least */
   readonly runLength: number
 }
 
-/** Standard errors by which a measured reference is given the benefit of the doubt. */
+/** Standard errors by which a measured reference is relaxed. */
 const DOUBT = 0.5
 
 /**
@@ -22,7 +22,7 @@ const DOUBT = 0.5
  */
 export class MeanAlarm {
   readonly limit: number
-  /** the mean that the alarm stands for: the reference less the doubt about it */
+  /** the mean that the alarm compares with: the reference less its uncertainty */
   readonly floor: number
   private readonly bet: number
   private readonly rise: boolean
@@ -42,7 +42,7 @@ export class MeanAlarm {
     )
   }
 
-  /** @param value in [0, 1]. @returns whether the alarm goes off now; the evidence then starts anew */
+  /** @param value in [0, 1]. @returns whether the alarm fires now; the evidence is then reset */
   add(value: number): boolean {
     const x = this.rise ? 1 - value : value
     this.evidence = (1 + this.evidence) * (1 + this.bet * (this.floor - x))
@@ -51,12 +51,12 @@ export class MeanAlarm {
     return true
   }
 
-  /** 0 to 1, the alarm's own scale: the logarithm of the evidence against that of the limit. */
+  /** 0 to 1: the logarithm of the evidence relative to that of the limit. */
   get level(): number {
     return Math.min(1, Math.log1p(this.evidence) / Math.log1p(this.limit))
   }
 
-  /** What to keep over a restart. */
+  /** The state to keep over a restart. */
   get state(): number {
     return this.evidence
   }

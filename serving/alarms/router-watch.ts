@@ -7,15 +7,15 @@ export type WatchName = 'win_rate' | 'embedding' | 'strong_share' | 'cost'
 
 const TENTHS = 10
 const CELLS = 16
-/** change of the strong share, and of cost against its own scale, to be noticed soonest */
+/** change of the strong share, and of cost on its scale, to be detected soonest */
 const SHARE_SHIFT = 0.1
 const COST_SHIFT = 0.1
-/** costs past this multiple of the usual mean count as it */
+/** costs above this multiple of the reference mean count as the multiple */
 const COST_CAP = 4
 
 /**
- * What one router version's traffic usually looks like, learnt from its first decisions (or, for win
- * rates, told by its certificate), and alarms on everything after.
+ * The reference of one router version's traffic, learnt from its first decisions (or, for win rates, taken
+ * from its certificate), and alarms on everything after.
  */
 export class RouterWatch {
   private readonly rows: number
@@ -30,7 +30,7 @@ export class RouterWatch {
   private costScale = 0
   private readonly alarms = new Map<WatchName, CategoryAlarm | readonly MeanAlarm[]>()
 
-  /** @param quantiles of the calibration's win rates, evenly spaced, where there is a certificate */
+  /** @param quantiles of the calibration's win rates, evenly spaced, if there is a certificate */
   constructor(
     config: Alarms,
     quantiles?: { readonly values: readonly number[]; readonly rows: number },
@@ -42,7 +42,7 @@ export class RouterWatch {
     }
   }
 
-  /** @returns the alarms that go off now */
+  /** @returns the alarms that fire now */
   decision(winRate: number, strong: boolean): WatchName[] {
     const off: WatchName[] = []
     if (this.cuts) {
@@ -99,7 +99,7 @@ export class RouterWatch {
     return []
   }
 
-  /** How near each alarm is to going off, 0 to 1. */
+  /** How near each alarm is to firing, 0 to 1. */
   levels(): [WatchName, number][] {
     return [...this.alarms].map(([name, alarm]) => [
       name,
@@ -123,7 +123,7 @@ export class RouterWatch {
     return new CategoryAlarm({ reference, referenceRows, runLength: this.runLength })
   }
 
-  /** Each direction with half of the false alarms. */
+  /** Each direction gets half of the false alarms. */
   private bothWays(reference: number, shift: number): readonly MeanAlarm[] {
     return (['fall', 'rise'] as const).map(
       (direction) =>

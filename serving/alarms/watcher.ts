@@ -20,27 +20,27 @@ export interface Alarm {
   readonly version: string
   /** ISO 8601 */
   readonly time: string
-  /** the certificate's data no longer look like traffic */
+  /** traffic no longer looks like the certificate's data */
   readonly certificate_stale: boolean
 }
 
-/** Ratings of one key that count before those of others limit them. */
+/** Ratings of one key that count before it is limited relative to other keys. */
 const FREE_RATINGS = 50
-/** Ratings of a key that say something of its mean. */
+/** Fewest ratings of a key for a meaningful mean. */
 const MEAN_RATINGS = 5
 
-/** Who has rated the decisions of one version. */
+/** The keys that rated the decisions of one version. */
 class Raters {
   private readonly several: boolean
   private readonly keys = new Map<string, { count: number; sum: number }>()
   total = 0
 
-  /** @param several whether there are several keys: then none decides alone */
+  /** @param several whether there are several keys: then no single key decides */
   constructor(several: boolean) {
     this.several = several
   }
 
-  /** Whether this rating counts: a key gets half of all at most, once it has rated some. */
+  /** Whether this rating counts: after its first ratings, a key gets at most half of all. */
   count(key: string, score: number): boolean {
     const its = this.keys.get(key) ?? { count: 0, sum: 0 }
     if (this.several && its.count >= FREE_RATINGS && its.count * 2 > this.total) return false
@@ -51,7 +51,10 @@ class Raters {
     return true
   }
 
-  /** Whether so many decisions were rated and, where there are several keys, two of them found less than the reference. */
+  /**
+   * Whether enough decisions were rated and, if there are several keys, two of them have a mean below the
+   * reference.
+   */
   agree(decisions: number, reference: number): boolean {
     if (this.total < decisions) return false
     if (!this.several) return true
@@ -64,14 +67,14 @@ class Raters {
 
 export interface WatcherOptions {
   readonly config: Alarms
-  /** hosts that the webhook may be on; any, where undefined */
+  /** hosts that the webhook may be on; any if undefined */
   readonly allowHosts?: readonly string[] | undefined
   readonly fleet: Fleet
   readonly now: () => number
   readonly onWarning: (message: string, error?: unknown) => void
-  /** API keys that may rate; none where the server asks for no keys */
+  /** API keys that may rate; none if the server requires no keys */
   readonly keys?: number | undefined
-  /** posts an alarm; tests pass their own */
+  /** posts an alarm; replaced in tests */
   readonly post?: (url: OutgoingUrl, alarm: Alarm) => Promise<void>
 }
 
@@ -81,17 +84,17 @@ interface Remembered {
   readonly model: string
   /** sources whose feedback was counted */
   readonly heard: Set<string>
-  /** a rating of it counts in the quality alarm */
+  /** one of its ratings counts in the quality alarm */
   counted: boolean
 }
 
-/** One decision in so many is encoded again for its embedding: encoding is what a request costs. */
+/** One in this many decisions is encoded again for its embedding: encoding dominates the cost of a request. */
 const EMBED_EVERY = 10
 
-/** Decisions remembered, so that feedback finds the version it is about. */
+/** Decisions remembered, so that feedback can be assigned to its version. */
 const REMEMBERED = 100_000
 
-/** Watches decisions and feedback, tells of alarms, and takes back what quality fell under. */
+/** Watches decisions and feedback, sends alarms, and rolls back versions whose quality has fallen. */
 export class AlarmWatcher {
   private readonly options: WatcherOptions
   private readonly webhook: OutgoingUrl | undefined
@@ -100,16 +103,16 @@ export class AlarmWatcher {
   private readonly about = new Map<string, Remembered>()
   /** by router and version */
   private readonly raters = new Map<string, Raters>()
-  /** router and version whose quality has fallen, of which too few decisions were rated to say so */
+  /** router and version whose quality has fallen, with too few rated decisions to roll back yet */
   private readonly fallen = new Set<string>()
-  /** alarms so far, by router and name */
+  /** number of alarms so far, by router and name */
   readonly raised = new Map<string, { router: string; alarm: string; count: number }>()
   readonly stale = new Set<string>()
   private seen = 0
-  /** what is still being told or taken back */
+  /** notifications and rollbacks in progress */
   private work: Promise<unknown> = Promise.resolve()
 
-  /** @throws config_invalid where the webhook's address is not one to call */
+  /** @throws config_invalid if the webhook's address is not allowed */
   constructor(options: WatcherOptions) {
     this.options = options
     const { config, allowHosts } = options
@@ -133,7 +136,7 @@ export class AlarmWatcher {
     if (decision.fallback || decision.win_rate === null) return
     const watch = this.watchOf(event)
     const strong = decision.win_rate >= decision.threshold
-    // the router's own win rates: what online updates make of them changes by design
+    // the router's uncorrected win rates: online updates change them by design
     const winRate = event.baseWinRate ?? decision.win_rate
     for (const name of watch.decision(winRate, strong)) this.raise(name, router, version)
     if (live.router.manifest.encoder.output !== 'dense') return
@@ -143,7 +146,7 @@ export class AlarmWatcher {
         if (embeddings.kind !== 'dense') return
         for (const name of watch.embedding(embeddings.values)) this.raise(name, router, version)
       },
-      // an encoder that fails is told of where it decides
+      // encoder failures are reported where decisions are made
       () => {},
     )
   }
@@ -151,7 +154,7 @@ export class AlarmWatcher {
   /** @param by name of the key that gives it */
   feedback(record: FeedbackRecord, by = ''): void {
     const about = this.about.get(record.decision_id)
-    // the first word of a source on an answer is what is watched; a repeated one is no news
+    // only a source's first rating of an answer is watched; repeated ones carry no new information
     if (!about || about.heard.has(feedbackKey(record))) return
     about.heard.add(feedbackKey(record))
     const { router, version } = about
@@ -162,7 +165,7 @@ export class AlarmWatcher {
     const { quality } = this.options.config
     if (!quality || (quality.model ?? about.model) !== (record.model ?? about.model)) return
     const key = `${router}\n${version}`
-    // a decision counts once, however many rate it, and a key for no more than all others together
+    // a decision counts once, however many sources rate it, and a key for no more than all others together
     if (about.counted || !this.ratersOf(key).count(by, record.score)) return
     about.counted = true
     let alarm = this.quality.get(key)
@@ -177,7 +180,7 @@ export class AlarmWatcher {
       this.quality.set(key, alarm)
     }
     if (alarm.add(record.score)) this.fallen.add(key)
-    // an alarm that could take something back waits for enough decisions
+    // an alarm that could cause a rollback waits for enough decisions
     const least = this.options.config.rollback ? this.leastDecisions : 1
     if (this.fallen.has(key) && this.ratersOf(key).total >= least) {
       this.fallen.delete(key)
@@ -185,7 +188,7 @@ export class AlarmWatcher {
     }
   }
 
-  /** By router: how near each alarm of the versions that answer now is to going off. */
+  /** By router: how near each alarm of the versions that answer now is to firing. */
   levels(): { router: string; alarm: string; level: number }[] {
     const { snapshot } = this.options.fleet
     return [...(snapshot?.routers ?? [])].flatMap(([router, live]) => {
@@ -198,7 +201,7 @@ export class AlarmWatcher {
     })
   }
 
-  /** Resolves once every alarm so far has been told and acted on. */
+  /** Resolves once every alarm so far has been sent and acted on. */
   async settled(): Promise<void> {
     await this.work
   }
@@ -254,7 +257,7 @@ export class AlarmWatcher {
     return raters
   }
 
-  /** Whether the feedback is of enough decisions and keys for an automatic rollback. */
+  /** Whether the feedback covers enough decisions and keys for an automatic rollback. */
   private enough({ router, version }: Alarm): boolean {
     const least = this.leastDecisions
     const { reference = 1 } = this.options.config.quality ?? {}
@@ -285,7 +288,7 @@ export class AlarmWatcher {
     if (this.webhook) await (this.options.post ?? postAlarm)(this.webhook, alarm)
   }
 
-  /** What is on its way, else the last promotion; a version that was never promoted stays. */
+  /** The version being rolled out, else the last promotion; a version that was never promoted stays. */
   private async takeBack(home: string, { router, time }: Alarm, serving: string): Promise<void> {
     const reason = 'alarm: quality'
     if (await readRollout(home)) {

@@ -113,7 +113,7 @@ export async function approve(
   return { proposal, approval }
 }
 
-/** Every proposal whose text has its own hash, oldest first; files that were changed are left out. */
+/** Every proposal whose text matches its hash, oldest first; changed files are left out. */
 export async function proposals(folder: string): Promise<ProposalState[]> {
   const names = await readdir(folder).catch((): string[] => [])
   const found: ProposalState[] = []
@@ -136,7 +136,7 @@ export async function proposals(folder: string): Promise<ProposalState[]> {
   return found.sort((a, b) => (a.proposal.time < b.proposal.time ? -1 : 1))
 }
 
-/** The ids of all approved proposals in one string, which changes whenever one is approved or taken back. */
+/** The ids of all approved proposals in one string, which changes whenever one is approved or withdrawn. */
 export async function approvalsIn(folder: string): Promise<string> {
   const approved = (await proposals(folder)).filter(({ approval }) => approval !== undefined)
   return approved.map(({ proposal }) => proposal.id).join(' ')

@@ -13,19 +13,19 @@ export interface AuditLogOptions {
   readonly now: () => Date
 }
 
-/** What is served and who changed it, on disk before anything else is said of it. */
+/** Records what is served and who changed it; written to disk before it is reported elsewhere. */
 export interface AuditLog {
   readonly path: string
   /**
-   * Appends one line and syncs it. What another worker of the same server has just written is not written
-   * twice. Only one process at a time appends. @throws lock_timeout
+   * Appends one line and syncs it. A line that another worker of the same server has just written is not
+   * written twice. Only one process at a time appends. @throws lock_timeout
    */
   record(event: AuditEvent): Promise<void>
 }
 
-/** Workers load what is new one after the other; a minute covers them. */
+/** Workers load a new version one after the other; a minute covers them. */
 const SAME_MS = 60_000
-/** An append takes milliseconds: who waits longer has a disk that does not answer. */
+/** An append takes milliseconds: if it takes longer than this, the disk does not respond. */
 const LOCK_DEADLINE_MS = 10_000
 
 export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promise<AuditLog> {
@@ -33,7 +33,7 @@ export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promi
   const path = join(folder, AUDIT_FILE)
   const append = async (event: AuditEvent): Promise<void> => {
     const text = await readFile(path, 'utf8').catch(absent)
-    // a crash may have cut the last line off: it is ended, kept and counted, never taken out
+    // a crash may have cut the last line off: it is terminated, kept and counted, never removed
     const torn = text !== '' && !text.endsWith('\n')
     const lines = text.split('\n').slice(0, torn ? undefined : -1)
     const time = now()
@@ -68,7 +68,7 @@ export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promi
 
 export const lineHash = (line: string): string => createHash('sha256').update(line).digest('hex')
 
-/** Whether a worker of this server has told the same of the same, with nothing else of that name since. */
+/** Whether a worker of this server has recorded the same event, with no other event of that name since. */
 function saidAlready(
   lines: readonly string[],
   event: AuditEvent,
@@ -105,14 +105,14 @@ function absent(error: NodeJS.ErrnoException): string {
   throw error
 }
 
-/** What `prev` of a log's first line is. */
+/** `prev` of a log's first line. */
 export const GENESIS = '0'.repeat(64)
 
-/** Who did it, as far as a process can know: the user it runs as, nothing more. */
+/** The actor, as far as a process can know: only the user it runs as. */
 export const AuditWho = Type.Object({
   user: Type.String(),
   host: Type.String(),
-  /** of the server, the same for all of its workers */
+  /** id of the server, the same for all of its workers */
   process: Type.Integer(),
 })
 export type AuditWho = Type.Static<typeof AuditWho>
@@ -126,18 +126,18 @@ export const AuditEvent = Type.Object({
     Type.Literal('bundle_refused'),
     Type.Literal('bundle_rolled_back'),
   ]),
-  /** the policy's or router's name; of a refused reload `routers` */
+  /** the policy's or router's name; for a refused reload `routers` */
   name: Type.String(),
   path: Type.Optional(Type.String()),
-  /** of a policy SHA-256 of its text, of a bundle its version */
+  /** for a policy SHA-256 of its text, for a bundle its version */
   hash: Type.Optional(Type.String()),
-  /** what served until then */
+  /** what was served before */
   previous_hash: Type.Optional(Type.String()),
-  /** what asked for it: `start`, `SIGHUP`, `admin`, a change on disk */
+  /** the trigger: `start`, `SIGHUP`, `admin`, a change on disk */
   why: Type.String(),
-  /** lines taken out (`-`) and put in (`+`), with their numbers */
+  /** removed lines (`-`) and added lines (`+`), with their numbers */
   diff: Type.Optional(Type.String()),
-  /** who proposed and approved it, where the server asks for that */
+  /** who proposed and approved it, if the server requires that */
   proposed_by: Type.Optional(Type.String()),
   approved_by: Type.Optional(Type.String()),
   /** why it was refused */
@@ -153,7 +153,7 @@ export const AuditRecord = Type.Interface([AuditEvent], {
   /** ISO 8601, UTC */
   time: Type.String(),
   who: AuditWho,
-  /** SHA-256 of the line before, in hex, without its newline: no line can be changed or taken out unseen */
+  /** SHA-256 of the line before, in hex, without its newline: changed or removed lines are detected */
   prev: Type.String({ pattern: '^[0-9a-f]{64}$' }),
 })
 export type AuditRecord = Type.Static<typeof AuditRecord>

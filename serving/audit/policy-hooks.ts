@@ -4,9 +4,9 @@ import { approvalsIn, approvedState, type ProposalState } from './approvals.ts'
 import type { AuditEvent, AuditLog } from './audit-log.ts'
 
 export interface AuditedPolicies {
-  /** absent where nothing is logged */
+  /** absent if nothing is logged */
   readonly audit: AuditLog | undefined
-  /** folder of proposals and approvals; policies need none where absent */
+  /** folder of proposals and approvals; policies need none if absent */
   readonly approvals: string | undefined
   /** called when the audit log cannot be written: the policy serves all the same */
   readonly onWarning: (message: string, error: unknown) => void
@@ -64,7 +64,10 @@ const approvalOf = (state: ProposalState | undefined): Partial<AuditEvent> =>
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** With more lines than this between the equal ends, all old lines are given, then all new ones: bounds time and memory. */
+/**
+ * With more lines than this between the equal ends, all old lines are listed, then all new ones: bounds time
+ * and memory.
+ */
 const LIMIT = 2_000
 
 /**

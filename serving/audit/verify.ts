@@ -15,11 +15,11 @@ export interface AuditFault {
 export interface AuditReport {
   readonly path: string
   readonly records: readonly AuditRecord[]
-  /** empty if every line is as it was written, in its place */
+  /** empty if every line is unchanged and in its place */
   readonly faults: readonly AuditFault[]
   /** lines that a crash cut off; they are part of the chain */
   readonly torn: number
-  /** SHA-256 of the last line: kept elsewhere, it shows whether lines at the end were taken away */
+  /** SHA-256 of the last line: stored elsewhere, it shows whether lines at the end were removed */
   readonly head: string
 }
 
@@ -59,7 +59,7 @@ export async function verifyAudit(path: string): Promise<AuditReport> {
   return { path: file, records, faults, torn, head: prev }
 }
 
-/** A line that is not JSON was cut off by a crash; JSON that is not a record was put there by someone. */
+/** A line that is not JSON was cut off by a crash; JSON that is not a record was added by something else. */
 function recordOf(line: string): AuditRecord | 'torn' | 'invalid' {
   try {
     const value: unknown = JSON.parse(line)

@@ -14,7 +14,7 @@ export interface AlertsOptions {
   readonly waitMs?: number
 }
 
-/** Sends alerts: a warning in the log, and the webhook. No request waits for it. */
+/** Sends alerts: a warning in the log, and the webhook. Requests do not wait for it. */
 export class BudgetAlerts {
   readonly #options: AlertsOptions
   readonly #stopped = new AbortController()
@@ -41,7 +41,7 @@ export class BudgetAlerts {
     this.#sending.add(sending)
   }
 
-  /** Gives what is being sent a moment, then stops. */
+  /** Waits briefly for alerts being sent, then stops. */
   async close(graceMs = 1000): Promise<void> {
     if (this.#sending.size === 0) return
     const cut = setTimeout(() => this.#stopped.abort(), graceMs)
@@ -83,7 +83,7 @@ export interface WebhookOptions {
   readonly waitMs?: number
 }
 
-/** Posts JSON until a 2xx comes, a few times. Redirects are not followed. @throws the last failure */
+/** Posts JSON until a 2xx comes, with a few retries. Redirects are not followed. @throws the last failure */
 async function postWebhook(
   url: OutgoingUrl,
   value: unknown,
@@ -107,6 +107,6 @@ async function post(url: OutgoingUrl, body: string, signal: AbortSignal): Promis
     signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
   })
   await response.body?.cancel()
-  // the response's text and the URL may hold a token
+  // the response's text and the URL may contain a token
   if (!response.ok) throw new Error(`HTTP ${response.status}`)
 }

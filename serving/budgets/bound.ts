@@ -2,7 +2,7 @@ import type { Price } from '../../models/prices.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import { type Nanodollars, nanosOf } from './units.ts'
 
-/** What bounds an answer of a model. */
+/** Limits on an answer of a model. */
 export interface ModelTerms {
   readonly price: Price
   /** tokens of prompt and answer together */
@@ -11,28 +11,28 @@ export interface ModelTerms {
   readonly outputTokens: number | undefined
 }
 
-/** What is asked of a model, as far as its cost depends on it. */
+/** The parts of a request to a model that affect its cost. */
 export interface Question {
   readonly endpoint: Endpoint
   readonly body: PassedBody
-  /** the JSON of `body` as it came, where it is at hand */
+  /** the JSON of `body` as received, if available */
   readonly text?: string | undefined
-  /** put before the messages */
+  /** added before the messages */
   readonly system?: string | undefined
-  /** laid over the body */
+  /** merged over the body */
   readonly parameters?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** Tokens that a chat's template adds, beyond the bytes of JSON around each message. */
 const TEMPLATE_TOKENS = 64
-/** What providers put before tools: Anthropic's own words about them are up to 530 tokens. */
+/** Tokens that providers add before tools: Anthropic's text about them has up to 530. */
 const TOOL_TOKENS = 1024
 
 /**
- * The most that one question can cost. A token stands for at least one byte of text, and the JSON around a
- * message has more bytes than its template has tokens, so the body's bytes bound its tokens. What its bytes
- * do not bound (an image's address, a stored conversation) is bounded by the model's context, which holds
- * prompt and answer together.
+ * The highest possible cost of one question. A token stands for at least one byte of text, and the JSON
+ * around a message has more bytes than its template has tokens, so the body's bytes bound its tokens. Input
+ * that is not in the body (an image's address, a stored conversation) is bounded by the model's context,
+ * which holds prompt and answer together.
  */
 export function upperBound(
   { endpoint, body, text, system, parameters }: Question,
@@ -46,14 +46,14 @@ export function upperBound(
     bytesOf(system)
   const tools = asked.tools === undefined && asked.functions === undefined ? 0 : TOOL_TOKENS
   const textTokens = said + TEMPLATE_TOKENS + tools
-  // a list of texts is embedded each for itself: the context bounds none of them together
+  // the texts of a list are embedded separately: the context does not bound their sum
   if (endpoint === 'embeddings') return nanosOf((textTokens * input) / 1e6)
   const inMost = beyondText(asked) ? context : Math.min(context, textTokens)
   const outMost = Math.min(context, outputTokens ?? context, askedTokens(asked) ?? context)
   const answers = Math.max(1, count(asked.n), count(asked.best_of))
   const cost = (read: number, written: number): number =>
     (read * input + answers * written * price.output) / 1e6
-  // both cannot fill the context: the dearer way of sharing it
+  // both cannot fill the context: take the more expensive way of sharing it
   return nanosOf(
     Math.max(
       cost(Math.min(inMost, context - outMost), outMost),
@@ -64,7 +64,7 @@ export function upperBound(
 
 const LIMITS = ['max_tokens', 'max_completion_tokens', 'max_output_tokens'] as const
 
-/** The largest of the limits that are given: an upstream may know only one of them. */
+/** The largest of the given limits: an upstream may support only one of them. */
 function askedTokens(body: PassedBody): number | undefined {
   const limits = LIMITS.map((field) => count(body[field])).filter((limit) => limit > 0)
   return limits.length > 0 ? Math.max(...limits) : undefined
@@ -80,7 +80,7 @@ function beyondText(body: PassedBody): boolean {
   if (!Array.isArray(turns)) return false
   return turns.some((turn: unknown) => {
     const { content, type, audio } = (turn ?? {}) as Record<string, unknown>
-    // an item or a spoken answer that the provider keeps
+    // an item or an audio answer that the provider stores
     if (type === 'item_reference' || audio) return true
     return (
       Array.isArray(content) &&
@@ -91,7 +91,7 @@ function beyondText(body: PassedBody): boolean {
   })
 }
 
-/** A body is asked about once for each target and attempt. */
+/** Caches per body, which is read once for each target and attempt. */
 const sizes = new WeakMap<object, number>()
 
 function bytesOf(value: unknown): number {

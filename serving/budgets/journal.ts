@@ -6,7 +6,10 @@ import { makeFolder, SegmentFile } from '../../core/segments.ts'
 import type { Balance, LedgerState, OpenReservation } from './ledger.ts'
 import { closeSynced, WriteHealth } from './write-health.ts'
 
-/** Entries of a budget journal, one per line. Every segment begins with a state, so that what came before it is not needed. */
+/**
+ * Entries of a budget journal, one per line. Every segment begins with a state, so that earlier ones are not
+ * needed.
+ */
 const Nanos = Type.Integer({ minimum: 0 })
 const Level = Type.Union([Type.Number(), Type.Literal('refusing')])
 const Periods = Type.Record(Type.String(), Type.String())
@@ -21,7 +24,7 @@ const StateLine = Type.Object({
   ),
   open: Type.Record(Type.String(), Type.Object({ nanos: Nanos, periods: Periods })),
 })
-/** A claim that was let through; written before the question goes out. */
+/** A claim that was accepted; written before the question is sent. */
 const HoldLine = Type.Object({
   object: Type.Literal('hold'),
   id: Type.String(),
@@ -45,13 +48,13 @@ const segmentName = (n: number): string => `budget-${String(n).padStart(8, '0')}
 
 export interface StoredBudgets {
   readonly state: LedgerState
-  /** numbers of the segments that are there, ascending */
+  /** numbers of the existing segments, ascending */
   readonly segments: readonly number[]
-  /** lines that a crash or a full disk cut off */
+  /** lines cut off by a crash or a full disk */
   readonly torn: number
 }
 
-/** What a journal says of its budgets; claims that nobody committed are `open`. Empty where there is no journal. */
+/** The budgets in a journal; claims that were not committed are `open`. Empty if there is no journal. */
 export function readJournal(folder: string): StoredBudgets {
   const names = existsSync(folder) ? readdirSync(folder) : []
   const segments = names
@@ -60,11 +63,11 @@ export function readJournal(folder: string): StoredBudgets {
     .sort((a, b) => a - b)
   let torn = 0
   let lines: JournalEntry[] = []
-  // newest first, until one begins with a whole state
+  // newest first, until one begins with a complete state
   for (const n of segments.toReversed()) {
     const text = readFileSync(join(folder, segmentName(n)), 'utf8')
     const parts = text.split('\n')
-    // a last line without its newline was cut off, even where it happens to be JSON
+    // a last line without its newline was cut off, even if it is valid JSON
     if (parts.pop() !== '') torn++
     const found: JournalEntry[] = []
     for (const part of parts) {
@@ -94,7 +97,7 @@ export function replay(lines: readonly JournalEntry[]): LedgerState {
     const balance = balances[name]
     if (balance?.period === period) return balance
     const fresh = { period, spent: 0, told: [] }
-    // an answer of a period that has ended changes nothing
+    // an answer of an earlier period changes nothing
     if (balance && balance.period.length === period.length && balance.period > period) return fresh
     balances[name] = fresh
     return fresh
@@ -126,27 +129,27 @@ export function replay(lines: readonly JournalEntry[]): LedgerState {
 
 export interface BudgetJournalOptions {
   readonly folder: string
-  /** numbers of the segments that are there */
+  /** numbers of the existing segments */
   readonly segments: readonly number[]
-  /** what each segment begins with */
+  /** the first line of each segment */
   readonly state: () => LedgerState
   /** milliseconds since 1970 */
   readonly now: () => number
-  /** told once when writing begins to fail and once when it works again */
+  /** called once when writing begins to fail and once when it works again */
   readonly onHealth: (failure: Error | undefined) => void
   readonly segmentBytes?: number
 }
 
 const SEGMENT_BYTES = 16 << 20
-/** Milliseconds that a commit may wait: a crash that loses it counts its claim instead. */
+/** Milliseconds that a commit may be buffered: if a crash loses it, its claim is counted instead. */
 const FLUSH_MS = 100
-/** Between syncs; a failing disk is tried again so often too. */
+/** Time between syncs; writing to a failing disk is retried at the same interval. */
 const SYNC_MS = 1000
 
 /**
- * Budgets on disk. A claim is written before its question goes out; commits follow with the next claim
- * or a moment later. Where the disk fails, budgets go on in memory and a whole state is written as soon as
- * it can be. Older segments are deleted, all but the last before.
+ * Budgets on disk. A claim is written before its question is sent; commits follow with the next claim or a
+ * moment later. If the disk fails, budgets continue in memory and a complete state is written as soon as
+ * possible. Old segments are deleted, except the previous one.
  */
 export class BudgetJournal {
   readonly #options: BudgetJournalOptions
@@ -157,7 +160,7 @@ export class BudgetJournal {
   readonly #health: WriteHealth
   readonly #syncer: NodeJS.Timeout
 
-  /** @throws what the disk says: a server does not start where it cannot write */
+  /** @throws the error of the disk: a server does not start if it cannot write */
   constructor(options: BudgetJournalOptions) {
     this.#options = options
     this.#segments = [...options.segments]
@@ -171,7 +174,7 @@ export class BudgetJournal {
     this.#syncer.unref()
   }
 
-  /** On disk, as far as the process is concerned, when it returns. */
+  /** Handed to the operating system when it returns. */
   now(line: JournalEntry): void {
     this.#waiting += `${JSON.stringify(line)}\n`
     this.flush()
@@ -196,7 +199,7 @@ export class BudgetJournal {
   #write(lines: string): void {
     const most = this.#options.segmentBytes ?? SEGMENT_BYTES
     this.#health.attempt(() => {
-      // a state holds what the lines say, and what went missing before them
+      // a state covers the lines, and any that were lost before them
       if (this.#health.failing || this.#file!.bytes >= most) this.#begin()
       else this.#file!.write(lines)
     })
@@ -208,7 +211,7 @@ export class BudgetJournal {
     closeSynced(this.#file)
   }
 
-  /** The next segment, its state on disk before an older one goes. */
+  /** Starts the next segment; its state is on disk before an older one is deleted. */
   #begin(): void {
     const { folder, state, now } = this.#options
     const n = (this.#segments.at(-1) ?? 0) + 1
@@ -226,7 +229,7 @@ export class BudgetJournal {
     this.#segments.push(n)
     this.#file?.close()
     this.#file = file
-    // the last one that begins with a state is kept beside it
+    // keep the previous segment that begins with a state
     for (const old of this.#segments.splice(0, this.#segments.length - 2)) {
       rmSync(join(folder, segmentName(old)), { force: true })
     }

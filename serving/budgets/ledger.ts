@@ -1,7 +1,7 @@
 import type { BudgetSettings } from './settings.ts'
 import { dollarsOf, limitNanos, type Nanodollars, periodEnd, periodOf } from './units.ts'
 
-/** An upper bound of what a question may cost, and the budgets it counts for. */
+/** An upper bound of a question's cost, and the budgets it counts for. */
 export interface Claim {
   readonly budgets: readonly string[]
   readonly nanos: Nanodollars
@@ -13,13 +13,16 @@ export interface BudgetRefusal {
   readonly usd: number
   readonly per: BudgetSettings['per']
   readonly action: 'stop' | 'downgrade'
-  /** `spent`: until the period ends; `held`: answers under way may yet leave room; `too_large`: never fits */
+  /** `spent`: until the period ends; `held`: requests in progress may leave room; `too_large`: never fits */
   readonly reason: 'spent' | 'held' | 'too_large'
   /** seconds after which it may fit */
   readonly retryAfter?: number
 }
 
-/** Sent once per period and level. `level` is a share of the budget, or `refusing` at the first request that did not fit. */
+/**
+ * Sent once per period and level. `level` is a share of the budget, or `refusing` for the first request that
+ * did not fit.
+ */
 export interface BudgetAlert {
   readonly budget: BudgetSettings
   readonly period: string
@@ -27,15 +30,15 @@ export interface BudgetAlert {
   readonly spent: Nanodollars
 }
 
-/** What a budget has spent in its period, kept over restarts. */
+/** A budget's spending in its period, kept over restarts. */
 export interface Balance {
   period: string
   spent: Nanodollars
-  /** levels that an alert was sent for */
+  /** levels whose alert was sent */
   told: (number | 'refusing')[]
 }
 
-/** A claim that is reserved and not committed yet; `periods` are those of its budgets, by name. */
+/** A claim that is reserved and not committed yet; `periods` are the periods of its budgets, by name. */
 export interface OpenReservation {
   readonly nanos: Nanodollars
   readonly periods: Readonly<Record<string, string>>
@@ -55,7 +58,7 @@ export interface BudgetState {
   readonly per: BudgetSettings['per']
   readonly period: string
   readonly spent_usd: number
-  /** upper bounds of what is under way */
+  /** upper bounds of requests in progress */
   readonly held_usd: number
   readonly refused: number
 }
@@ -66,14 +69,14 @@ export interface LedgerState {
 }
 
 /**
- * All budgets of a server. A claim is let through only where spent + held + claim stays within every budget
- * that stops or downgrades; it is held until it is committed at its real cost. What is spent can then never
- * pass a budget, however many ask at once, unless something cost more than its claim.
+ * All budgets of a server. A claim is accepted only if spent + held + claim stays within every budget that
+ * stops or downgrades; it is held until it is committed at its actual cost. Spending can then never exceed a
+ * budget, with any number of concurrent requests, unless something cost more than its claim.
  */
 export class BudgetLedger {
   readonly #accounts = new Map<string, Account>()
   readonly #open = new Map<string, OpenReservation>()
-  /** of budgets that are not declared, so that declaring them again goes on where they were */
+  /** of budgets that are not declared, so that they continue if declared again */
   readonly #kept = new Map<string, Balance>()
   readonly #now: () => number
   readonly #onAlert: (alert: BudgetAlert) => void
@@ -87,7 +90,7 @@ export class BudgetLedger {
     this.#now = now
     this.#onAlert = onAlert
     for (const [name, balance] of Object.entries(state.balances)) this.#kept.set(name, balance)
-    // nobody will commit these any more: they may have been billed
+    // these will never be committed: they may have been billed
     for (const { nanos, periods } of Object.values(state.open)) {
       for (const [name, period] of Object.entries(periods)) {
         const balance = this.#kept.get(name)
@@ -98,7 +101,7 @@ export class BudgetLedger {
     }
   }
 
-  /** The budgets from now on; those of known names keep what they have spent. */
+  /** Replaces the budgets; those whose names are known keep what they have spent. */
   declare(settings: readonly BudgetSettings[]): void {
     const names = new Set(settings.map(({ name }) => name))
     for (const [name, { balance }] of this.#accounts) {
@@ -122,7 +125,7 @@ export class BudgetLedger {
     }
   }
 
-  /** Undefined where the claim is held from now on. A claim for unknown budgets counts for the others. */
+  /** Undefined if the claim is now held. A claim for unknown budgets counts for the others. */
   reserve(id: string, claim: Claim): BudgetRefusal | undefined {
     const refusal = this.query(claim)
     if (refusal) {
@@ -140,7 +143,7 @@ export class BudgetLedger {
     return undefined
   }
 
-  /** Counts a request that this budget refused, and alerts once a period. */
+  /** Counts a request that this budget refused, and alerts once per period. */
   refused(budget: string): void {
     const account = this.#account(budget)
     if (!account) return
@@ -148,7 +151,7 @@ export class BudgetLedger {
     this.#tell(account, 'refusing')
   }
 
-  /** What `reserve` would say now. Changes nothing. A budget that stops comes before one that downgrades. */
+  /** What `reserve` would return now. No side effects. A budget that stops comes before one that downgrades. */
   query({ budgets, nanos }: Claim): BudgetRefusal | undefined {
     const now = this.#now()
     let found: BudgetRefusal | undefined
@@ -173,7 +176,7 @@ export class BudgetLedger {
     return found
   }
 
-  /** What a claim that was held came to; once. Undefined where it is not open. */
+  /** Commits a claim at its actual cost, once. Undefined if it is not open. */
   commit(id: string, nanos: Nanodollars): OpenReservation | undefined {
     const held = this.#open.get(id)
     if (!held) return undefined
@@ -181,7 +184,7 @@ export class BudgetLedger {
     for (const [name, period] of Object.entries(held.periods)) {
       const account = this.#account(name)
       const balance = account?.balance ?? this.#kept.get(name)
-      // a period that has ended is closed: its answers belong to nobody's budget any more
+      // a period that has ended is closed: its answers no longer count for any budget
       if (balance?.period !== period) continue
       balance.spent += nanos
       if (!account) continue
@@ -206,7 +209,7 @@ export class BudgetLedger {
     })
   }
 
-  /** All that a restart needs. */
+  /** The complete state for a restart. */
   state(): LedgerState {
     const balances = [...this.#accounts].map(([name, { balance }]) => [name, balance] as const)
     return {
@@ -215,7 +218,7 @@ export class BudgetLedger {
     }
   }
 
-  /** The account, in the period it now is. Never an earlier one: a clock that is set back gives nothing back. */
+  /** The account in its current period, never an earlier one: setting the clock back frees no budget. */
   #account(name: string): Account | undefined {
     const account = this.#accounts.get(name)
     if (!account) return undefined
@@ -235,6 +238,6 @@ export class BudgetLedger {
   }
 }
 
-/** A later period of the same length, or one of another: the setting was changed. */
+/** A later period of the same length, or one of another length: the setting was changed. */
 const begunSince = (before: string, period: string): boolean =>
   period > before || period.length !== before.length

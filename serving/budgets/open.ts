@@ -23,7 +23,7 @@ import {
 import { type BudgetStore, openLocalStore, remoteStore } from './store.ts'
 import { dollarsOf } from './units.ts'
 
-/** A model of `gateway.models`, as budgets see it. */
+/** A model of `gateway.models`, as far as budgets need it. */
 export interface BudgetedModel {
   readonly price?: Price
   readonly context?: number
@@ -35,15 +35,15 @@ export interface OpenBudgetsOptions {
   readonly models: Readonly<Record<string, BudgetedModel>>
   /** `gateway.budgets` */
   readonly budgets: readonly BudgetSettings[]
-  /** hosts that webhooks may be on; any, where absent */
+  /** hosts that webhooks may be on; any if absent */
   readonly allowHosts: readonly string[] | undefined
-  /** names of API keys; undefined where nobody is asked for one */
+  /** names of API keys; undefined if no key is required */
   readonly keys: readonly string[] | undefined
-  /** where spending and budgets are written; without it spending is only counted, and budgets are refused */
+  /** folder of spending and budgets; without it spending is only counted, and budgets are refused */
   readonly folder: string | undefined
-  /** of a worker, whose budgets the primary keeps */
+  /** for a worker, whose budgets the primary keeps */
   readonly primary: PrimaryChannel | undefined
-  /** names this process among several that write one folder */
+  /** identifies this process among several that write to one folder */
   readonly owner: string
   readonly registry: Registry
   /** milliseconds since 1970 */
@@ -51,17 +51,19 @@ export interface OpenBudgetsOptions {
   readonly onWarning: (message: string, error?: unknown) => void
 }
 
-/** One process's budgets and its record of what was spent. */
+/** One process's budgets and its record of spending. */
 export interface Budgets {
   /** See `Reservations`. */
   reserve(question: BudgetQuestion): Reservation | undefined | Promise<Reservation | undefined>
   query(question: BudgetQuestion): BudgetRefusal | undefined
-  /** Counts a request that was refused, or kept from a model, because `query` said so, and alerts once a period. */
+  /**
+   * Counts a request that was refused, or kept from a model, because of `query`, and alerts once per period.
+   */
   refused(budget: string): void
-  /** Writes down what a request that has ended spent. */
+  /** Records what a finished request spent. */
   record(request: SpentRequest): void
   /**
-   * The budgets of a source (a policy) from now on, in place of its last ones.
+   * Replaces the budgets of a source (a policy).
    *
    * @param tiers of keys, by name
    * @throws config_invalid
@@ -71,16 +73,16 @@ export interface Budgets {
     budgets: readonly BudgetSettings[],
     tiers?: Readonly<Record<string, string>>,
   ): void
-  /** What `declare` would throw. */
+  /** The error that `declare` would throw. */
   readonly check: Budgets['declare']
   report(): Promise<SpendReport>
   close(): Promise<void>
 }
 
-/** The setting that is missing where budgets have nowhere to be kept. */
+/** The missing setting if budgets have no folder. */
 export const SPEND_WHERE = 'gateway.spend.folder'
 
-/** Where spending is written: the folder that is set for it, else one in the log's. */
+/** The folder for spending: the configured one, else one inside the log's folder. */
 export function spendFolderOf(
   gateway: { readonly spend?: { readonly folder: string } } | undefined,
   log: { readonly folder: string } | undefined,
@@ -96,7 +98,7 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   const declared = new DeclaredBudgets()
   const table = new SpendTable()
   const since = now()
-  /** models that this was said of */
+  /** models that were already warned about */
   const overrun = new Set<string>()
 
   const check: Budgets['check'] = (source, budgets, tiers = {}) => {
@@ -175,7 +177,7 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   }
 }
 
-/** The primary's in a worker, else this process's own; none without a folder. */
+/** The primary's in a worker, else this process's; none without a folder. */
 function storeOf(options: OpenBudgetsOptions): BudgetStore | undefined {
   const { folder, primary, allowHosts, registry, now, onWarning } = options
   if (folder === undefined) return undefined
@@ -185,7 +187,7 @@ function storeOf(options: OpenBudgetsOptions): BudgetStore | undefined {
   return local
 }
 
-/** The models whose price and context are known. */
+/** The models with known price and context. */
 function termsOf(models: Readonly<Record<string, BudgetedModel>>): Map<string, ModelTerms> {
   const terms = new Map<string, ModelTerms>()
   for (const [name, { price, context, output_tokens: outputTokens }] of Object.entries(models)) {

@@ -5,14 +5,14 @@ import { type BudgetSettings, counts, type SpendLabels } from './settings.ts'
 import type { BudgetStore } from './store.ts'
 import { type Nanodollars, nanosOf } from './units.ts'
 
-/** One question to a model: what budgets count it under, and what bounds its cost. */
+/** One question to a model: what budgets count it under, and the limits on its cost. */
 export type BudgetQuestion = Question & Omit<SpendLabels, 'tier'>
 
-/** Leave to ask a model once. One of the three ends it; further calls do nothing. */
+/** Permission to ask a model once. Exactly one of the three methods ends it; further calls do nothing. */
 export interface Reservation {
-  /** The answer was counted. @param usd what it cost, US dollars */
+  /** The answer's tokens were counted. @param usd its cost in US dollars */
   commit(usd: number): void
-  /** It may be on the bill though nobody counted it: its upper bound counts as spent. */
+  /** It may be billed although its tokens were not counted: its upper bound counts as spent. */
   commitBound(): void
   /** Nothing was sent, or nothing will be billed. */
   release(): void
@@ -21,15 +21,15 @@ export interface Reservation {
 export interface ReservationsOptions {
   readonly store: BudgetStore
   readonly declared: DeclaredBudgets
-  /** by model: what budgets need to know of it, where that is known */
+  /** by model: what budgets need to know about it, if known */
   readonly terms: ReadonlyMap<string, ModelTerms>
-  /** begins the ids of this process's reservations */
+  /** prefix of the ids of this process's reservations */
   readonly owner: string
-  /** called where an answer cost more than its upper bound */
+  /** called if an answer cost more than its upper bound */
   readonly onOverrun: (model: string, reserved: Nanodollars, cost: Nanodollars) => void
 }
 
-/** Reserves the upper bound of each question before it is asked, and commits its cost after. */
+/** Reserves the upper bound of each question before it is asked, and commits its actual cost after. */
 export class Reservations {
   readonly #options: ReservationsOptions
   #count = 0
@@ -39,7 +39,7 @@ export class Reservations {
   }
 
   /**
-   * Leave to ask; undefined where no budget counts the question.
+   * Permission to ask; undefined if no budget counts the question.
    *
    * @throws budget_spent, model_over_budget, overloaded
    */
@@ -57,7 +57,9 @@ export class Reservations {
     return verdict instanceof Promise ? verdict.then(judged) : judged(verdict)
   }
 
-  /** Why `reserve` would refuse the question now, as far as this process knows. Changes nothing, never waits. */
+  /**
+   * Why `reserve` would refuse the question now, as far as this process knows. No side effects, never waits.
+   */
   query(question: BudgetQuestion): BudgetRefusal | undefined {
     const claim = this.#claim(question)
     return claim && this.#options.store.query(claim)
@@ -104,8 +106,8 @@ const REASONS: Readonly<Record<BudgetRefusal['reason'], string>> = {
 }
 
 /**
- * The budgets of a process: of its configuration and of the policies it serves. All of them count for every
- * request; where two sources have one of the same name it is one budget, as the later one says.
+ * The budgets of a process: those of its configuration and of the policies it serves. All of them count for
+ * every request; if two sources define one of the same name it is one budget, with the later definition.
  */
 export class DeclaredBudgets {
   readonly #sources = new Map<string, Source>()

@@ -10,12 +10,12 @@ const Names = Type.Union([
 ])
 const closed = { additionalProperties: false } as const
 
-/** Whose spending a budget counts: what meets every field; of a list, one entry. */
+/** Whose spending a budget counts: requests that match every field; a list matches any of its entries. */
 export const BudgetScope = Type.Object(
   {
     /** names of API keys */
     key: Type.Optional(Names),
-    /** the rule or route that decided, else its step: what `x-weir-rule` or `x-weir-step` say */
+    /** the rule or route that decided, else its step: the value of `x-weir-rule` or `x-weir-step` */
     route: Type.Optional(Names),
     /** names of `gateway.models` */
     model: Type.Optional(Names),
@@ -26,28 +26,28 @@ export const BudgetScope = Type.Object(
 )
 export type BudgetScope = Type.Static<typeof BudgetScope>
 
-/** The names of one field of a scope; none where it is absent. */
+/** The names of one field of a scope; none if it is absent. */
 export const listed = (names: BudgetScope[keyof BudgetScope]): readonly string[] =>
   names === undefined ? [] : typeof names === 'string' ? [names] : names
 
-/** One budget, the same in a policy file's `budgets` and in `gateway.budgets`. */
+/** One budget, in a policy file's `budgets` or in `gateway.budgets`. */
 export const BudgetSettings = Type.Object(
   {
     name: Name,
     usd: Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 }),
-    /** days and months of UTC; `total` never begins anew */
+    /** days and months in UTC; `total` is never reset */
     per: Type.Union([Type.Literal('day'), Type.Literal('month'), Type.Literal('total')]),
-    /** `all` unless told */
+    /** default `all` */
     of: Type.Optional(Type.Union([Type.Literal('all'), BudgetScope])),
-    /** shares of `usd` at which somebody is told, once a period each */
+    /** shares of `usd` at which an alert is sent, once per period each */
     alert_at: Type.Optional(
       Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), { minItems: 1, maxItems: 20 }),
     ),
-    /** told as well: an http or https URL that takes JSON */
+    /** also receives alerts: an http or https URL that accepts JSON */
     webhook: Type.Optional(Type.String({ minLength: 1, maxLength: 2000 })),
     /**
-     * what a request meets that does not fit: `stop` refuses it (402), `downgrade` closes the model to it, so
-     * that cheaper ones answer, `alert` only tells
+     * what happens to a request that does not fit: `stop` refuses it (402), `downgrade` closes the model to
+     * it, so that cheaper ones answer, `alert` only sends an alert
      */
     // biome-ignore lint/suspicious/noThenProperty: a setting's name, on no object that anyone awaits
     then: Type.Union([Type.Literal('stop'), Type.Literal('downgrade'), Type.Literal('alert')]),
@@ -58,18 +58,18 @@ export type BudgetSettings = Type.Static<typeof BudgetSettings>
 
 export const Budgets = Type.Array(BudgetSettings, { maxItems: 1000 })
 
-/** Where spending is written down. */
+/** Where spending is recorded. */
 export const SpendSettings = Type.Object(
   {
-    /** on a local disk, one server's own; `spend` in the log's folder where absent */
+    /** on a local disk, used by one server only; if absent, `spend` in the log's folder */
     folder: Type.String({ minLength: 1 }),
   },
   closed,
 )
 
 /**
- * Where alerts may be sent: as an upstream's base URL, held to the same hosts; a query is allowed, as some
- * services keep a token there.
+ * Checks where alerts may be sent: the same hosts as an upstream's base URL; a query is allowed, as some
+ * services have a token in it.
  *
  * @throws config_invalid
  */
@@ -79,7 +79,7 @@ export const webhookUrl = (
   allowHosts: readonly string[] | undefined,
 ): OutgoingUrl => outgoingUrl(text, where, { allowHosts, query: true })
 
-/** What a question to a model is counted under. */
+/** The names that a question to a model is counted under. */
 export interface SpendLabels {
   readonly key: string
   /** undefined while the policy still plans */
@@ -102,21 +102,21 @@ function holds(wanted: BudgetScope[keyof BudgetScope], got: string | undefined):
 }
 
 export interface BudgetSurroundings {
-  /** the section, for errors */
+  /** path of the section, for errors */
   readonly where: string
   /** by name: `gateway.models` */
   readonly models: Readonly<Record<string, { readonly price?: unknown; readonly context?: number }>>
   readonly terms: ReadonlyMap<string, ModelTerms>
-  /** names of API keys; undefined where nobody is asked for one */
+  /** names of API keys; undefined if no key is required */
   readonly keys: readonly string[] | undefined
   readonly tiers: readonly string[]
-  /** hosts that webhooks may be on; any, where absent */
+  /** hosts that webhooks may be on; any if absent */
   readonly allowHosts: readonly string[] | undefined
 }
 
 /**
- * Holds budgets to what they are served beside: one that could never count, or whose models' answers have no
- * upper bound, is refused before the first request.
+ * Checks budgets against the rest of the configuration: a budget that could never count, or whose models'
+ * answers have no upper bound, is refused before the first request.
  *
  * @throws config_invalid
  */

@@ -21,18 +21,18 @@ export const SpendEntry = Type.Object({
   key: Type.String(),
   route: Type.String(),
   model: Type.String(),
-  /** 1 in the entry of the model that answered (of the first asked, where none did), 0 on the others */
+  /** 1 in the entry of the model that answered (if none did, of the first asked), 0 in the others */
   requests: Type.Union([Type.Literal(0), Type.Literal(1)]),
-  /** questions to upstreams */
+  /** number of questions to upstreams */
   attempts: Count,
   input_tokens: Type.Number({ minimum: 0 }),
   output_tokens: Type.Number({ minimum: 0 }),
   /** of the input */
   cached_tokens: Type.Optional(Type.Number({ minimum: 0 })),
   cost_usd: Type.Number({ minimum: 0 }),
-  /** against the dearest of the models that could have answered */
+  /** relative to the most expensive of the models that could have answered */
   saved_usd: Type.Optional(Type.Number()),
-  /** attempts that may have been billed and that nobody counted: price or tokens are not known */
+  /** attempts that may have been billed without a known cost: price or tokens are unknown */
   uncounted: Type.Optional(Count),
 })
 export type SpendEntry = Type.Static<typeof SpendEntry>
@@ -52,9 +52,9 @@ function parseSpendEntry(text: string): SpendEntry | undefined {
 export interface SpentAttempt {
   readonly model: string
   readonly usage: Usage | undefined
-  /** US dollars; undefined where price or usage is not known */
+  /** US dollars; undefined if price or usage is unknown */
   readonly costUsd: number | undefined
-  /** it may be on the bill, whether or not its tokens were counted */
+  /** it may be billed, whether or not its tokens were counted */
   readonly billable: boolean
 }
 
@@ -63,13 +63,13 @@ export interface SpentRequest {
   readonly id: string
   readonly key: string
   readonly route: string
-  /** the model that answered; undefined where none did */
+  /** the model that answered; undefined if none did */
   readonly model: string | undefined
   readonly attempts: readonly SpentAttempt[]
   readonly savedUsd: number | undefined
 }
 
-/** What a request spent, one row per model; none where no model was asked. @param time of its end */
+/** What a request spent, one row per model; none if no model was asked. @param time of its end */
 export function spendEntries(request: SpentRequest, time: number): SpendEntry[] {
   const { attempts, savedUsd } = request
   const models = [...new Set(attempts.map(({ model }) => model))]
@@ -107,7 +107,7 @@ const sum = (
 export const SPEND_GROUPS = ['key', 'route', 'model', 'day'] as const
 export type SpendGroup = (typeof SPEND_GROUPS)[number]
 
-/** Sums over some requests; dollars to the billionth. */
+/** Sums over several requests; dollars to the billionth. */
 export interface SpendSums {
   requests: number
   attempts: number
@@ -119,7 +119,7 @@ export interface SpendSums {
   uncounted: number
 }
 
-/** One cell: what was spent on a day of UTC under these names. */
+/** One cell: the spending of one day (UTC) under these names. */
 interface SpendCell extends SpendSums {
   readonly day: string
   readonly key: string
@@ -132,7 +132,7 @@ export interface SpendRow extends SpendSums {
   readonly name: string
 }
 
-/** Cells kept; what does not fit is summed under the key and route `other`. */
+/** Most cells kept; the rest is summed under the key and route `other`. */
 const CELLS = 10_000
 
 /** Spending by day, key, route and model, in bounded memory. */
@@ -151,7 +151,7 @@ export class SpendTable {
   add(line: SpendEntry): void {
     const { time, key, route, model, cached_tokens = 0, saved_usd = 0, uncounted = 0 } = line
     const { requests, attempts, input_tokens, output_tokens, cost_usd } = line
-    // field by field: this is done for every request
+    // field by field: this runs for every request
     addSums(this.#cell({ day: dayOf(time), key, route, model }), {
       requests,
       attempts,
@@ -164,12 +164,12 @@ export class SpendTable {
     })
   }
 
-  /** Another process's cells. */
+  /** Adds another process's cells. */
   merge(cells: readonly SpendCell[]): void {
     for (const cell of cells) addSums(this.#cell(cell), cell)
   }
 
-  /** Sums by one of the names, the dearest first; days in their order. */
+  /** Sums by one of the names, the highest cost first; days in order. */
   by(group: SpendGroup): SpendRow[] {
     const rows = new Map<string, SpendRow>()
     for (const cell of this.#cells.values()) {
@@ -225,7 +225,7 @@ export function addSums(to: SpendSums, from: SpendSums): void {
   to.saved_usd = toBillionths(to.saved_usd)
 }
 
-/** What a process, or a server of several, has spent since it started. */
+/** The spending of a process, or of all processes of a server, since it started. */
 export interface SpendReport {
   /** ISO 8601 */
   readonly since: string
@@ -233,7 +233,7 @@ export interface SpendReport {
   readonly budgets: readonly BudgetState[]
 }
 
-/** Workers' reports as one; budgets are the primary's. */
+/** Combines workers' reports; budgets come from the primary. */
 export function joinedReport(
   reports: readonly SpendReport[],
   budgets: readonly BudgetState[],
@@ -246,27 +246,30 @@ export function joinedReport(
 
 export interface SpendJournalOptions {
   readonly folder: string
-  /** tells the files of several processes apart */
+  /** distinguishes the files of several processes */
   readonly owner: string
   /** milliseconds since 1970 */
   readonly now: () => number
-  /** told once when writing begins to fail and once when it works again */
+  /** called once when writing begins to fail and once when it works again */
   readonly onHealth: (failure: Error | undefined) => void
 }
 
 const FLUSH_MS = 100
 const SYNC_MS = 1000
-/** Bytes, about, that may wait for a failing disk. */
+/** Approximate bytes that may be buffered while the disk fails. */
 const MOST_WAITING = 8 << 20
 
-/** Spend entries on disk, one file per day and process. A crash loses the last 0.1 s of them, a power cut the last second. */
+/**
+ * Spend entries on disk, one file per day and process. A crash loses the last 0.1 s of them, a power failure
+ * the last second.
+ */
 export class SpendJournal {
   readonly #options: SpendJournalOptions
   #file: { readonly day: string; readonly file: SegmentFile } | undefined
   #waiting = ''
   #timer: NodeJS.Timeout | undefined
   readonly #health: WriteHealth
-  /** lines given up because the disk failed and memory was full */
+  /** lines dropped because the disk failed and memory was full */
   dropped = 0
   readonly #syncer: NodeJS.Timeout
 
@@ -300,7 +303,7 @@ export class SpendJournal {
     this.#health.attempt(() => {
       const file = this.#today()
       const lines = this.#waiting
-      // from here on they are the file's to write
+      // from here on the file is responsible for writing them
       this.#waiting = ''
       file.write(lines)
     })
@@ -315,7 +318,7 @@ export class SpendJournal {
   #today(): SegmentFile {
     const day = dayOf(this.#options.now())
     const open = this.#file
-    // a day's last lines that the disk did not take go on where they began
+    // while a day's last lines are not on disk, further ones go to the same file
     if (open && (open.day === day || open.file.waiting > 0)) return open.file
     const { folder, owner } = this.#options
     const begin = `spend-${day}-${owner}-`
@@ -327,9 +330,9 @@ export class SpendJournal {
   }
 }
 
-/** What was left out; filled while reading. */
+/** What was skipped; filled while reading. */
 export interface SpendReadStats {
-  /** lines that a crash or a full disk cut off, and others that are none */
+  /** lines cut off by a crash or a full disk, and other invalid ones */
   torn: number
 }
 
@@ -374,7 +377,7 @@ export async function* readSpend(
         else if (text !== '') stats.torn++
       }
     }
-    // cut off, even where what is there happens to be JSON
+    // cut off, even if it is valid JSON
     if (rest !== '') stats.torn++
   }
 }

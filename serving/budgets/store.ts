@@ -14,17 +14,20 @@ import {
 import type { BudgetSettings } from './settings.ts'
 import { dollarsOf, type Nanodollars } from './units.ts'
 
-/** Keeps the budgets of a server, in one process: on disk where it serves alone, else in the primary, which workers ask. */
+/**
+ * Keeps the budgets of a server in one process: on disk if it serves alone, else in the primary, which
+ * workers ask.
+ */
 export interface BudgetStore {
-  /** All budgets from now on. */
+  /** Replaces all budgets. */
   declare(budgets: readonly BudgetSettings[]): void
-  /** Undefined where the claim is reserved, under this id, until it is committed. */
+  /** Undefined if the claim is now reserved, under this id, until it is committed. */
   reserve(id: string, claim: Claim): BudgetRefusal | undefined | Promise<BudgetRefusal | undefined>
-  /** What `reserve` would say now, as far as this process knows. Changes nothing. */
+  /** What `reserve` would return now, as far as this process knows. No side effects. */
   query(claim: Claim): BudgetRefusal | undefined
-  /** Counts a request that this budget refused because `query` said so, and alerts once a period. */
+  /** Counts a request that this budget refused because of `query`, and alerts once per period. */
   refused(budget: string): void
-  /** Ends a reservation at what it cost. */
+  /** Ends a reservation at its actual cost. */
   commit(id: string, nanos: Nanodollars): void
   states(): BudgetState[] | Promise<BudgetState[]>
   close(): void | Promise<void>
@@ -43,11 +46,16 @@ export interface DiskStoreOptions {
 export interface LocalBudgetStore extends BudgetStore {
   reserve(id: string, claim: Claim): BudgetRefusal | undefined
   states(): BudgetState[]
-  /** Commits the reservations of a process that has ended at their upper bound: those whose ids begin so. */
+  /**
+   * Commits the reservations of a process that has ended at their upper bound: those whose ids have this
+   * prefix.
+   */
   abandon(prefix: string): void
 }
 
-/** A ledger that is kept on disk, as the last process left it. @throws config_invalid: the folder is in use */
+/**
+ * A ledger kept on disk, in the state the last process left it. @throws config_invalid: the folder is in use
+ */
 export function openDiskStore(options: DiskStoreOptions): LocalBudgetStore {
   const { folder, now, onWarning } = options
   makeFolder(folder)
@@ -124,18 +132,20 @@ export interface LocalStoreOptions {
   readonly folder: string
   /** the setting that names the folder, for errors */
   readonly where: string
-  /** hosts that webhooks may be on; any, where absent */
+  /** hosts that webhooks may be on; any if absent */
   readonly allowHosts: readonly string[] | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
   readonly onWarning: (message: string, error?: unknown) => void
-  /** locks the folder; the kernel's lock where absent. Tests in which a server crashes pass one that a crash releases */
+  /**
+   * locks the folder; the kernel's lock if absent. Tests that crash a server pass one that the crash releases
+   */
   readonly lock?: (folder: string) => Lock
 }
 
 /**
  * A store on disk that sends alerts. The folder is opened, and locked, when the first budget is declared, so
- * that servers without budgets may share one.
+ * that servers without budgets may share it.
  *
  * @throws config_invalid, in `declare`
  */
@@ -164,7 +174,7 @@ export function openLocalStore(options: LocalStoreOptions): LocalBudgetStore {
   }
 }
 
-/** Two servers that each kept the budgets of one folder would both spend them. @throws config_invalid */
+/** Two servers that share a folder would each spend its budgets in full. @throws config_invalid */
 function hold(folder: string, { where, now }: LocalStoreOptions): Lock {
   const lock = lockFolder(folder, now)
   if ('release' in lock) return lock
@@ -176,7 +186,7 @@ function hold(folder: string, { where, now }: LocalStoreOptions): Lock {
   })
 }
 
-/** What a worker asks the primary. */
+/** The questions of a worker to the primary. */
 type StoreMessage =
   | { readonly do: 'declare'; readonly budgets: readonly BudgetSettings[] }
   | { readonly do: 'reserve'; readonly id: string; readonly claim: Claim }
@@ -186,7 +196,7 @@ type StoreMessage =
 
 export const BUDGET_TOPIC = 'budget'
 
-/** Milliseconds that a refusal is repeated without asking the primary again. */
+/** Milliseconds for which a refusal is cached instead of asking the primary again. */
 const BELIEVED_MS = 250
 
 /** Longest wait for the primary, in milliseconds. */
@@ -223,7 +233,7 @@ export function remoteStore(primary: PrimaryChannel, now: () => number): BudgetS
     refused: (budget) => tell({ do: 'refused', budget }),
     commit: (id, nanos) => tell({ do: 'settle', id, nanos }),
     states: async () => (await ask({ do: 'states' })) as BudgetState[],
-    // an answer to this says that the commits before it have arrived
+    // the answer to this confirms that the commits before it have arrived
     close: async () => {
       await within(ask({ do: 'states' }), ANSWER_MS).catch(() => {})
     },
@@ -233,7 +243,7 @@ export function remoteStore(primary: PrimaryChannel, now: () => number): BudgetS
 /** Answers the budget messages of the primary's workers. */
 export class PrimaryBudgets {
   readonly #store: LocalBudgetStore
-  /** by worker: one that starts, or has not reloaded yet, does not remove the budgets of the others */
+  /** by worker: one that starts, or has not reloaded yet, must not remove the budgets of the others */
   readonly #declared = new Map<number, readonly BudgetSettings[]>()
 
   constructor(store: LocalBudgetStore) {
@@ -257,7 +267,7 @@ export class PrimaryBudgets {
     }
   }
 
-  /** A worker has died: what it had under way may have been billed. */
+  /** A worker has died: its requests in progress may have been billed. */
   gone(worker: number): void {
     this.#store.abandon(begin(worker))
     this.#declared.delete(worker)

@@ -5,7 +5,7 @@ export class WriteHealth {
   readonly #report: (failure: Error | undefined) => void
   failing = false
 
-  /** @param report called once with the failure, and once without when it is over */
+  /** @param report called once with the failure, and once without it when writing works again */
   constructor(report: (failure: Error | undefined) => void) {
     this.#report = report
   }
@@ -24,7 +24,7 @@ export class WriteHealth {
   }
 }
 
-/** Syncs and closes. A failing disk was reported before, where it matters. */
+/** Syncs and closes. A failing disk was already reported where it matters. */
 export function closeSynced(file: SegmentFile | undefined): void {
   try {
     file?.sync()

@@ -2,14 +2,14 @@ import type { Upstream } from '../upstreams/upstream.ts'
 import type { Breaker } from './breaker.ts'
 
 const WINDOW = 100
-/** How long a time is remembered, in milliseconds: an upstream that was slow an hour ago may be fast. */
+/** How long a time is kept, in milliseconds: an upstream that was slow an hour ago may be fast now. */
 const AGE_MS = 60_000
-/** A quantile of fewer says little. */
+/** Fewest times for a useful quantile. */
 export const ENOUGH = 10
-/** A quantile is worked out again after so many more times. */
+/** A quantile is computed again after this many more times. */
 const STALE = 8
 
-/** The last times of one upstream and model, to the first token of a stream or a whole answer. */
+/** The latest times of one upstream and model: to the first token of a stream, or of a whole answer. */
 export class Latency {
   private readonly values = new Float64Array(WINDOW)
   private readonly times = new Float64Array(WINDOW).fill(Number.NEGATIVE_INFINITY)
@@ -30,7 +30,7 @@ export class Latency {
     this.since++
   }
 
-  /** Milliseconds; undefined while fewer than ten are known of the last minute. */
+  /** In milliseconds; undefined while fewer than ten times are known from the last minute. */
   get p95(): number | undefined {
     return this.quantiles()?.p95
   }
@@ -51,16 +51,16 @@ export class Latency {
   }
 }
 
-/** One upstream that answers for a model, and how it does. */
+/** One upstream that answers for a model, with its breaker and latencies. */
 export class Backend {
   readonly upstream: Upstream
   /** what the upstream calls the model */
   readonly model: string
   readonly weight: number
-  /** one for all models of an upstream */
+  /** one per upstream, shared by its models */
   readonly breaker: Breaker
   inFlight = 0
-  /** asked for peace until then (429), in the clock's milliseconds */
+  /** not asked before this time, because of a 429; in the clock's milliseconds */
   pausedUntil = 0
   private readonly streams: Latency
   private readonly wholes: Latency
@@ -97,18 +97,21 @@ export interface BalanceOptions {
 export interface ChoiceOptions {
   readonly stream: boolean
   readonly maxLatencyMs?: number | undefined
-  /** tried before and taken again only where nothing else is left */
+  /** tried before; taken again only if nothing else is left */
   readonly tried?: ReadonlySet<Backend>
 }
 
-/** A median so many times the fastest one's is an outlier's, if it is slower by so many milliseconds as well. */
+/**
+ * A backend is an outlier if its median is this many times the fastest one's and slower by this many
+ * milliseconds.
+ */
 const OUTLIER_RATIO = 3
 const OUTLIER_MS = 20
 
 /**
- * Who is asked: of those that may be asked (breaker, Retry-After), without the outliers, and within the
- * latency that was asked for where any is; then by load or weight. What was left out for its latency is
- * forgotten a minute later and so tried again.
+ * Picks the backend to ask: of those available (breaker, Retry-After), without the outliers and within the
+ * requested latency where any are; then by load or weight. The times of a backend left out for its latency
+ * expire after a minute, so it is then tried again.
  */
 export function chooseBackend(
   backends: readonly Backend[],
@@ -144,7 +147,7 @@ export function withinLatency(
   return p95 === undefined || p95 <= maxLatencyMs
 }
 
-/** What fits, or all where nothing does. */
+/** The entries that fit, or all if none does. */
 function orAll(backends: Backend[], fits: (backend: Backend) => boolean): Backend[] {
   const fitting = backends.filter(fits)
   return fitting.length > 0 ? fitting : backends

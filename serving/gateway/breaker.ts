@@ -8,18 +8,21 @@ const SHARE = 0.5
 const OPEN_MS = 5_000
 const LONGEST = 16
 
-/** What came of an attempt that a breaker let through. Told once; `dropped` says nothing of the upstream. */
+/**
+ * The outcome of an attempt that a breaker let through, reported once. `dropped` does not count for or
+ * against the upstream.
+ */
 export interface Permit {
   succeeded(): void
   failed(): void
-  /** given up by us: the client went, or another answer came first */
+  /** cancelled by us: the client disconnected, or another answer came first */
   dropped(): void
 }
 
 /**
- * A circuit breaker. It opens after so many failures in a row, or when more than a share of the last
- * twenty failed; while open nothing is asked; then one request alone is let through (half-open), which
- * closes it or opens it for twice as long. A permit of an earlier state has no say in a later one.
+ * A circuit breaker. It opens after a number of failures in a row, or when more than a share of the last
+ * twenty failed. While it is open nothing is asked; then a single request is let through (half-open), which
+ * closes it or opens it for twice as long. A permit from an earlier state does not affect a later one.
  */
 export class Breaker {
   private readonly failuresToOpen: number
@@ -27,7 +30,7 @@ export class Breaker {
   private readonly openMs: number
   private readonly now: () => number
   private phase: BreakerState = 'closed'
-  /** counts changes of phase, so that late news of an earlier phase is known */
+  /** counts changes of phase, so that late outcomes of an earlier phase are recognised */
   private epoch = 0
   private inRow = 0
   private recent: boolean[] = []
@@ -48,7 +51,7 @@ export class Breaker {
     return this.phase
   }
 
-  /** Whether `enter` would let one through. */
+  /** Whether `enter` would let a request through. */
   get ready(): boolean {
     const { state } = this
     return state === 'closed' || (state === 'half_open' && !this.probing)

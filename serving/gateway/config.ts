@@ -5,33 +5,33 @@ import { HeaderName } from '../upstreams/http-upstream.ts'
 import { UpstreamConfig } from '../upstreams/kinds.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
-/** models are named with slashes and colons */
+/** models have slashes and colons in their names */
 const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/@-]*$' })
 const Milliseconds = Type.Number({ minimum: 1, maximum: 2_147_483_647 })
 
 export const ModelConfig = Type.Object(
   {
-    /** who answers for it; several are balanced */
+    /** the upstreams that answer for it; the load is balanced over several */
     upstreams: Type.Array(
       Type.Object(
         {
           upstream: Name,
-          /** what that upstream calls it, where that is another name */
+          /** the upstream's name for it, if different */
           model: Type.Optional(Type.String({ minLength: 1 })),
-          /** its share of the load beside the others; 1 unless told */
+          /** its share of the load relative to the others (default 1) */
           weight: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
         },
         { additionalProperties: false },
       ),
       { minItems: 1 },
     ),
-    /** what was served is billed by it */
+    /** prices that its requests are billed by */
     price: Type.Optional(Price),
-    /** tokens of prompt and answer together: what budgets bound a question by */
+    /** tokens of prompt and answer together; budgets use it to bound the cost of a question */
     context: Type.Optional(Type.Integer({ minimum: 1 })),
-    /** most tokens of an answer; `context` where absent */
+    /** most tokens of an answer; `context` if absent */
     output_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
-    /** any scale, the same for all: failover climbs it. Prices stand in where it is missing */
+    /** any scale, the same for all models: failover tries higher quality. Prices are used if it is missing */
     quality: Type.Optional(Type.Number()),
   },
   { additionalProperties: false },
@@ -56,29 +56,29 @@ export const GatewayConfig = Type.Object(
   {
     upstreams: Type.Record(Name, UpstreamConfig),
     models: Type.Record(ModelName, ModelConfig),
-    /** hosts (`name` or `name:port`) that upstreams may be on; any, where absent */
+    /** hosts (`name` or `name:port`) that upstreams may be on; any host if absent */
     allow_hosts: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
-    /** the client's headers that go on to upstreams, in lower case */
+    /** client headers that are passed on to upstreams, in lower case */
     forward_headers: Type.Optional(Type.Array(HeaderName)),
-    /** until a whole answer or the first token of a stream, all retries with it */
+    /** limit for a whole answer or the first token of a stream, including all retries */
     deadline_ms: Type.Optional(Milliseconds),
-    /** longest a stream may last */
+    /** longest duration of a stream */
     stream_limit_ms: Type.Optional(Milliseconds),
     /** attempts at one model before the next is tried */
     attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
-    /** retries allowed for each request served, over time: 0.2 lets one in five be retried */
+    /** retries allowed per request served, averaged over time: 0.2 lets one in five be retried */
     retry_budget: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-    /** where the better model fails, the lesser one may answer */
+    /** whether a model of lower quality may answer when the better one fails */
     allow_down: Type.Optional(Type.Boolean()),
-    /** asks the next model or upstream as well where the first has been silent for so long */
+    /** also asks the next model or upstream when the first has sent nothing for this long */
     hedge_after_ms: Type.Optional(Milliseconds),
     balance: Type.Optional(Type.Union([Type.Literal('least_loaded'), Type.Literal('weighted')])),
-    /** folder of `weir policy propose` and `approve`: a policy that nobody else approved is refused */
+    /** folder of `weir policy propose` and `approve`: a policy that no second person approved is refused */
     require_approval: Type.Optional(Type.String({ minLength: 1 })),
     breaker: Type.Optional(BreakerConfig),
-    /** a policy file: what is done with each chat; the learned router alone decides where absent */
+    /** a policy file: how each chat is handled; if absent, the learned router alone decides */
     policy: Type.Optional(Type.String({ minLength: 1 })),
-    /** several policies that share the requests, each its own: sticky by session, else key, else request */
+    /** several policies, each serving its share of the requests: sticky by session, else key, else request */
     policies: Type.Optional(
       Type.Array(
         Type.Object(
@@ -92,9 +92,9 @@ export const GatewayConfig = Type.Object(
         { minItems: 1 },
       ),
     ),
-    /** a JSON file of prices; a model's own `price` comes before it */
+    /** a JSON file of prices; a model's own `price` overrides it */
     prices: Type.Optional(Type.String({ minLength: 1 })),
-    /** what may be spent; those of policy files beside them */
+    /** spending limits; those of policy files apply too */
     budgets: Type.Optional(Budgets),
     spend: Type.Optional(SpendSettings),
   },

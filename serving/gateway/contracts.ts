@@ -12,13 +12,16 @@ import type {
 
 /** One chat request, as policies and strategies see it. */
 export interface GatewayRequest {
-  /** names it in headers and logs; a decision of the learned router has an id of its own */
+  /** its id in headers and logs; a decision of the learned router has a separate id */
   readonly id: string
-  /** as it came, without `weir`: `model` is what the client asked for */
+  /** as received, without `weir`: `model` is what the client asked for */
   readonly body: ChatBody
-  /** of an endpoint other than chat: what goes upstream, where `body.messages` only stands for its texts */
+  /**
+   * for an endpoint other than chat: the body that is sent upstream; `body.messages` then only holds its
+   * texts
+   */
   readonly passed?: PassedBody
-  /** the JSON that `body` was read from, where that is all of it: what goes on then goes on to the letter */
+  /** the JSON that `body` was parsed from, if nothing else was in it: it can then be passed on unchanged */
   readonly text?: string
   readonly caller: KeyHolder
   /** lower-case names; only for policies, never passed on */
@@ -28,43 +31,46 @@ export interface GatewayRequest {
   readonly time: number
 }
 
-/** What the client said of routing: the body's `weir` object, which never goes upstream. */
+/** The client's routing options: the body's `weir` object, which is never sent upstream. */
 export interface RequestHints {
   readonly threshold?: number
   readonly session_id?: string
   readonly previous_model?: string
   /** allow-list of models */
   readonly models?: readonly string[]
-  /** the whole request, from arrival to the last byte of a whole answer or the first of a stream */
+  /** for the whole request, from arrival to the last byte of a whole answer or the first of a stream */
   readonly deadline_ms?: number
-  /** upstreams whose p95 is known to be over it are left out, while any is left */
+  /** upstreams whose known p95 exceeds it are left out, while any other is left */
   readonly max_latency_ms?: number
   /** tags, user tier and so on, for rules */
   readonly metadata?: Readonly<Record<string, unknown>>
-  /** say in a header what each step of the policy said */
+  /** list what each step of the policy decided, in a header */
   readonly explain?: boolean
 }
 
-/** One model to ask, as what. */
+/** One model to ask, and how. */
 export interface Target {
-  /** a name of `gateway.models`: the upstreams behind it are balanced by the gateway */
+  /** a name of `gateway.models`: the gateway balances over its upstreams */
   readonly model: string
-  /** put before the messages, as a system message of its own */
+  /** added before the messages, as a separate system message */
   readonly system?: string
-  /** laid over the body: temperature, max_tokens and so on; never `model`, `messages`, `stream` */
+  /** merged over the body: temperature, max_tokens and so on; never `model`, `messages`, `stream` */
   readonly parameters?: Readonly<Record<string, unknown>>
-  /** win rate or other score that put it here, for headers and logs */
+  /** win rate or other score it was chosen by, for headers and logs */
   readonly score?: number
 }
 
 /**
- * How targets are asked. `single`: the first, then the next where it fails. Others are registered by their
- * kind (`Strategies`); `settings` is theirs, checked by their own schema when the policy file was read.
+ * How targets are asked. `single`: the first, then the next if it fails. Others are registered by their kind
+ * (`Strategies`); their `settings` were checked against their own schema when the policy file was read.
  */
 export interface StrategyPlan {
   readonly kind: string
   readonly settings?: unknown
-  /** models that hard limits leave to this request, for those that a strategy asks beside the targets; all, where absent */
+  /**
+   * models that hard limits allow for this request, for strategies that ask models beside the targets; all if
+   * absent
+   */
   readonly open?: readonly string[]
 }
 
@@ -87,16 +93,16 @@ export const STEP_NAMES = [
 ] as const
 export type StepName = (typeof STEP_NAMES)[number]
 
-/** Stands in a plan, a log line and a metric where planning failed before any step decided. */
+/** Used in a plan, a log line and a metric if planning failed before any step decided. */
 export const NO_STEP = 'none'
 
 /** Which step decided and why. Both label metrics, so they come from short closed lists. */
 export interface Deciding {
-  /** one of `STEP_NAMES`, the name of a step that was registered from outside, or `NO_STEP` */
+  /** one of `STEP_NAMES`, the name of a step registered by an extension, or `NO_STEP` */
   readonly step: string
-  /** of `cache`: the step that decided first */
+  /** for `cache`: the step that made the cached decision */
   readonly reason: string
-  /** the rule's or route's own name */
+  /** the name of the rule or route */
   readonly name?: string
 }
 
@@ -107,28 +113,30 @@ export interface PolicyName {
   readonly hash: string
 }
 
-/** What one step of a policy said of a request. */
+/** The result of one step of a policy for a request. */
 export interface StepVerdict {
   readonly step: string
-  /** it had something to say, though hard limits may have closed what it asked for */
+  /** the step had a result, though hard limits may have ruled out the model it asked for */
   readonly matched: boolean
-  /** the rule's or route's own name */
+  /** the name of the rule or route */
   readonly name?: string
   readonly reason?: string
 }
 
-/** What the policy says of a request that is to be answered. */
+/** The policy's decision for a request that is to be answered. */
 export interface ServePlan {
   readonly kind: 'serve'
-  /** never empty; in the order they are tried */
+  /** never empty; tried in this order */
   readonly targets: readonly Target[]
   readonly strategy: StrategyPlan
   readonly deciding: Deciding
-  /** the learned router's, where it had a part in it: win rate and threshold go out in headers */
+  /** the learned router's, if it took part: win rate and threshold are sent in headers */
   readonly decision?: Decision
-  /** falling back to a target of lower quality than the first; else only its equals and betters are tried */
+  /**
+   * allows fallback to targets of lower quality than the first; otherwise only equal or better ones are tried
+   */
   readonly allowDown?: boolean
-  /** asks the next target as well where the first has been silent for so long; the first answer wins */
+  /** also asks the next target when the first has sent nothing for this long; the first answer wins */
   readonly hedgeAfterMs?: number
   readonly deadlineMs?: number
   readonly maxLatencyMs?: number
@@ -137,26 +145,26 @@ export interface ServePlan {
   /** for logs and audit, such as the state of a budget */
   readonly notes?: Readonly<Record<string, string | number>>
   readonly policy?: PolicyName
-  /** each step's word, in their order, up to the one that decided */
+  /** the result of each step, in order, up to the one that decided */
   readonly steps?: readonly StepVerdict[]
-  /** of each model that a budget closed to the request: the budget's name */
+  /** for each model that a budget closed to the request: the budget's name */
   readonly overBudget?: readonly string[]
 }
 
-/** What the policy says of a request that is not to be answered by any model. */
+/** The policy's decision for a request that no model is to answer. */
 export interface RefusePlan {
   readonly kind: 'refuse'
   readonly message: string
-  /** `error` is an HTTP error with `status`; `answer` is a chat answer that says the message */
+  /** `error` is an HTTP error with `status`; `answer` is a chat answer whose text is the message */
   readonly as: 'error' | 'answer'
-  /** 403 unless told; 402 is a budget that is spent, 429 a rate */
+  /** default 403; 402 for a spent budget, 429 for a rate limit */
   readonly status?: 400 | 402 | 403 | 413 | 429
   readonly retryAfter?: number
   readonly deciding: Deciding
   readonly notes?: Readonly<Record<string, string | number>>
   readonly policy?: PolicyName
   readonly steps?: readonly StepVerdict[]
-  /** of each model that a budget closed to the request: the budget's name */
+  /** for each model that a budget closed to the request: the budget's name */
   readonly overBudget?: readonly string[]
 }
 
@@ -165,103 +173,106 @@ export type Plan = ServePlan | RefusePlan
 /** An answer and the target that gave it. */
 export interface Answer {
   readonly target: Target
-  /** the upstream that answered for it */
+  /** the upstream that answered */
   readonly upstream: string
   readonly answer: UpstreamAnswer
 }
 
 export interface SendOptions {
-  /** instead of the request's body: a judge's question, `stream: false` for a check; the target is laid over it */
+  /**
+   * replaces the request's body: a judge's question, `stream: false` for a check; the target's parameters are
+   * merged over it
+   */
   readonly body?: PassedBody
-  /** aborts this call alone, beside the request's own signal */
+  /** aborts only this call, in addition to the request's signal */
   readonly signal?: AbortSignal
-  /** least of this and the deadline is the time it has, in milliseconds: past it, its upstream has failed */
+  /** time limit in milliseconds, if shorter than the deadline; the upstream counts as failed after it */
   readonly withinMs?: number
 }
 
-/** What a strategy works with. Tokens and dollars of every `send` are counted by the gateway itself. */
+/** What a strategy works with. The gateway counts tokens and dollars of every `send`. */
 export interface StrategyCall {
   readonly request: GatewayRequest
   readonly plan: ServePlan
-  /** aborted when the client has gone or the deadline has passed */
+  /** aborted when the client has disconnected or the deadline has passed */
   readonly signal: AbortSignal
   readonly trail: Trail
   /** milliseconds left of the request's deadline */
   remainingMs(): number
   /**
-   * Asks one target: balanced over its upstreams, retried within the budget, breakers obeyed.
+   * Asks one target: balanced over its upstreams, retried within the retry budget, respecting breakers.
    *
    * @throws UpstreamError of the last attempt, WeirError `cancelled` or `gateway_deadline`
    */
   send(target: Target, options?: SendOptions): Promise<Answer>
-  /** Asks them in order until one answers: failover, which skips what is of lower quality unless the plan allows it. */
+  /** Asks them in order until one answers: failover, which skips lower quality unless the plan allows it. */
   sendFirst(targets: readonly Target[], options?: SendOptions): Promise<Answer>
 }
 
-/** A way of asking targets. `single` is the gateway's own; others are registered by their kind. */
+/** A way of asking targets. `single` is built into the gateway; others are registered by their kind. */
 export interface Strategy {
   readonly kind: string
-  /** A strategy that drops an answer that is a stream must `cancel` it. */
+  /** A strategy that discards an answer that is a stream must `cancel` it. */
   run(call: StrategyCall): Promise<Answer>
 }
 
 /** What a policy may use while it plans. */
 export interface Planning {
-  /** aborted when the client has gone or the deadline has passed */
+  /** aborted when the client has disconnected or the deadline has passed */
   readonly signal: AbortSignal
   /**
-   * Asks a model something of the policy's own (which route a question is for); counted among the
-   * request's attempts and dollars. `body` is asked instead of the request's.
+   * Asks a model a question of the policy (which route a question is for); counted in the request's attempts
+   * and dollars. `body` is sent instead of the request's.
    *
    * @throws UpstreamError, WeirError `cancelled` or `gateway_deadline`
    */
   send(target: Target, options: SendOptions & Required<Pick<SendOptions, 'body'>>): Promise<Answer>
 }
 
-/** Decides what is done with a request. One that throws WeirError refuses with that error. */
+/** Decides how a request is handled. If it throws a WeirError, the request is refused with that error. */
 export interface Policy {
   plan(request: GatewayRequest, planning: Planning): Promise<Plan>
   /**
-   * Whether a body of another endpoint may go to the model it names, which nothing routes: undefined where it may.
-   * Its text is in `messages`.
+   * Whether a body of another endpoint may go to the model it names, which is not routed: undefined if it
+   * may. Its text is in `messages`.
    */
   admits?(request: GatewayRequest, planning: Planning): Promise<RefusePlan | undefined>
 }
 
-/** How an answer did in one check of a strategy. */
+/** The result of an answer in one check of a strategy. */
 export interface CheckScore {
-  /** the check's own name, or its kind */
+  /** the name of the check, or its kind */
   readonly check: string
-  /** the model whose answer it was */
+  /** the model that gave the answer */
   readonly model: string
-  /** in [0, 1], higher is better; null where none could be taken */
+  /** in [0, 1], higher is better; null if there is no score */
   readonly score: number | null
-  /** least score that passes; absent where the check only says yes or no */
+  /** lowest score that passes; absent if the check only passes or fails */
   readonly threshold?: number
   readonly passed: boolean
 }
 
-/** What a strategy leaves behind of what it did: for the answer's headers, for logs and for calibration. */
+/** What a strategy reports about its work: for the answer's headers, for logs and for calibration. */
 export class Trail {
-  /** a few short words of what was done; names and text values are plain ASCII without `;` and `=` */
+  /** a short summary; names and text values are plain ASCII without `;` and `=` */
   readonly notes = new Map<string, string | number>()
   readonly checks: CheckScore[] = []
 }
 
-/** One question to one upstream, for whatever came of it. */
+/** One question to one upstream, with any outcome. */
 export interface Attempt {
   readonly model: string
   readonly upstream: string
   readonly milliseconds: number
-  /** the failure's kind, `cancelled` where it was given up, else `answered` */
+  /** the failure's kind, `cancelled` if it was given up, else `answered` */
   readonly outcome: string
-  /** as the upstream counted them, else undefined: nothing is billed for an attempt that failed before it answered */
+  /** as the upstream counted them, else undefined: an attempt that failed before it answered is not billed */
   readonly usage: Usage | undefined
-  /** US dollars; undefined where price or usage is not known */
+  /** US dollars; undefined if price or usage is unknown */
   readonly costUsd: number | undefined
 }
 
-/** A request that has ended, its last byte sent or given up. Told once a request. */
+/** A request that has ended: its last byte was sent, or it was given up. Reported once per request. */
 export interface Served {
   readonly endpoint: Endpoint
   readonly request: GatewayRequest
@@ -270,21 +281,21 @@ export interface Served {
   readonly model: string | undefined
   readonly upstream: string | undefined
   readonly attempts: readonly Attempt[]
-  /** what the strategy did, check by check */
+  /** the strategy's results, per check */
   readonly trail: Trail
   /** of all attempts together */
   readonly costUsd: number | undefined
-  /** what the most expensive of the router's pair would have cost for the same tokens, less `costUsd` */
+  /** cost of the most expensive model of the router's pair for the same tokens, less `costUsd` */
   readonly savedUsd: number | undefined
   readonly milliseconds: number
   /** until the first byte of the answer */
   readonly firstByteMs: number | undefined
-  /** HTTP status, and the error's code where it was one; a stream that broke has 200 and a code */
+  /** HTTP status, with the error's code if it failed; a stream that broke has 200 and a code */
   readonly status: number
   readonly code: string | undefined
 }
 
-/** Watches what was served: budgets, logs, metrics. Called once a request, returns at once, never throws. */
+/** Observes served requests: budgets, logs, metrics. Called once per request, returns at once, never throws. */
 export type ServedObserver = (served: Served) => void
 
 /** One `send` of one request. */
@@ -299,17 +310,17 @@ export interface Dispatch {
   readonly text?: string | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly cancellation: Cancellation
-  /** keeps what came of each attempt */
+  /** records the outcome of each attempt */
   readonly ledger: { add(attempt: Omit<Attempt, 'costUsd'>): Attempt }
   readonly remainingMs: () => number
   readonly maxLatencyMs: number | undefined
-  /** another target can be tried after this one: some of the time is kept for it */
+  /** another target can be tried after this one, so some of the time is kept for it */
   readonly moreToTry: boolean
 }
 
 /**
- * Called before every attempt, with leave to make it as the result; what it throws refuses the attempt.
- * `model_over_budget` lets other targets be tried. Undefined where no budget counts it.
+ * Called before every attempt; resolves to the permission to make it, or throws to refuse it.
+ * `model_over_budget` lets other targets be tried. Undefined if no budget counts it.
  */
 export type Admit = (
   dispatch: Dispatch,

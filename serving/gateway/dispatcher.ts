@@ -17,7 +17,7 @@ import type { Admit, Answer, Dispatch, Target } from './contracts.ts'
 
 import { endReservation } from './spending.ts'
 
-/** A name of `gateway.models` and all that answers for it. */
+/** A name of `gateway.models` and its backends. */
 export interface ServedModel {
   readonly name: string
   readonly backends: readonly Backend[]
@@ -29,14 +29,14 @@ export interface DispatcherOptions extends BalanceOptions {
   readonly models: ReadonlyMap<string, ServedModel>
   readonly attempts: number
   readonly budget: RetryBudget
-  /** has a say before every attempt */
+  /** may refuse an attempt before it is made */
   readonly admit?: Admit | undefined
 }
 
-/** Of the time that is left, what an attempt may take where another could follow it. */
+/** Share of the remaining time that an attempt may take if another could follow it. */
 const ATTEMPT_SHARE = 0.6
 
-/** Asks models: picks who answers for them, tries again, and obeys breakers and Retry-After. */
+/** Asks models: picks a backend, retries, and respects breakers and Retry-After. */
 export class ModelDispatcher {
   private readonly options: DispatcherOptions
 
@@ -60,7 +60,7 @@ export class ModelDispatcher {
     return this.options.models
   }
 
-  /** Whether some upstream of the model may be asked and is fast enough, as far as is known. */
+  /** Whether some upstream of the model is available and, as far as is known, fast enough. */
   ready(name: string, stream: boolean, maxLatencyMs: number | undefined): boolean {
     const now = this.options.now()
     return this.model(name).backends.some(
@@ -68,7 +68,7 @@ export class ModelDispatcher {
     )
   }
 
-  /** Takes from the same budget as retries: a hedge is load that nobody asked for. */
+  /** Takes from the same budget as retries: a hedge is extra load as well. */
   takeHedge(): boolean {
     return this.options.budget.take()
   }
@@ -116,7 +116,7 @@ export class ModelDispatcher {
       const another = fresh()
       if (!another && last.kind === 'misconfigured') throw last
       const pause = another ? 0 : Math.max(backoffMs(attempt, random), last.retryAfterMs ?? 0)
-      // what would come too late, or could be asked elsewhere meanwhile, is not waited for
+      // do not wait for a retry that would come too late, or while another model could be asked
       if (pause >= dispatch.remainingMs() || (dispatch.moreToTry && pause > PATIENCE_MS)) throw last
       if (!budget.take()) throw last
       if (pause > 0) await pauseFor(pause, cancellation.signal)
@@ -136,7 +136,7 @@ export class ModelDispatcher {
   }
 }
 
-/** Longest wait for a model that fails while another could be asked, in milliseconds. */
+/** Longest wait, in milliseconds, for a failing model while another could be asked. */
 const PATIENCE_MS = 200
 
 async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
@@ -147,10 +147,10 @@ async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void
   }
 }
 
-/** How long an upstream that says 429 and nothing more is left alone, in milliseconds. */
+/** How long an upstream that sends 429 without Retry-After is not asked, in milliseconds. */
 const DEFAULT_PAUSE_MS = 1000
 
-/** Asks one backend once, and tells its breaker, its latency and the request's ledger what came of it. */
+/** Asks one backend once, and reports the outcome to its breaker, its latency and the request's ledger. */
 async function attemptOnce(
   dispatch: Dispatch,
   backend: Backend,
@@ -190,7 +190,7 @@ async function attemptOnce(
   } catch (error) {
     end(outcomeOf(error))
     if (error instanceof UpstreamError) {
-      // so that one that is slow enough to fail is known to be slow
+      // also record times that are long enough to fail
       if (error.kind === 'timeout') backend.latency(stream).add(now() - started)
       if (error.kind === 'rate_limited') {
         backend.pausedUntil = now() + (error.retryAfterMs ?? DEFAULT_PAUSE_MS)
@@ -200,7 +200,7 @@ async function attemptOnce(
   }
 }
 
-/** The client's body as this target is asked. */
+/** The client's body with this target's changes. */
 function bodyFor({ system, parameters }: Target, body: PassedBody, model: string): PassedBody {
   if (system === undefined && parameters === undefined) return { ...body, model }
   const messages = body.messages as readonly unknown[] | undefined
@@ -214,7 +214,7 @@ function bodyFor({ system, parameters }: Target, body: PassedBody, model: string
   }
 }
 
-/** A stream is an attempt until its last byte: a break in the middle is the upstream's failure too. */
+/** A stream is an attempt until its last byte: a break in the middle also counts as the upstream's failure. */
 function accounted(
   answer: StreamAnswer,
   end: (outcome: string, usage?: Usage) => void,
@@ -249,12 +249,12 @@ function outcomeOf(error: unknown): string {
 
 function tell(permit: Permit, outcome: string): void {
   switch (outcome) {
-    // the upstream did its part: what it refused was the request
+    // the upstream works: it refused this request
     case 'answered':
     case 'rejected':
       permit.succeeded()
       break
-    // a rate limit is no illness: the backend is left alone for as long as it asked
+    // a rate limit is not a failure: the backend is not asked for as long as it said
     case 'rate_limited':
     case 'cancelled':
     case 'error':
@@ -276,7 +276,7 @@ export class RetryBudget {
   private readonly share: number
   private left = MOST / 2
 
-  /** @param share retries earned by each request; 0 forbids them */
+  /** @param share retries earned per request; 0 forbids them */
   constructor(share: number) {
     this.share = share
     if (share === 0) this.left = 0
@@ -286,7 +286,7 @@ export class RetryBudget {
     this.left = Math.min(MOST, this.left + this.share)
   }
 
-  /** Whether a retry may be made; it is counted. */
+  /** Whether a retry may be made; counts it if so. */
   take(): boolean {
     if (this.left < 1) return false
     this.left--
@@ -297,7 +297,7 @@ export class RetryBudget {
 const FIRST_WAIT_MS = 50
 const LONGEST_WAIT_MS = 2_000
 
-/** Milliseconds to wait before retry n = 1, 2, ...: full jitter, so that clients do not come back in step. */
+/** Milliseconds to wait before retry n = 1, 2, ...: full jitter, so that clients do not retry in step. */
 export function backoffMs(retry: number, random: () => number): number {
   return random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (retry - 1))
 }

@@ -3,7 +3,7 @@ import Type from 'typebox'
 import { type ErrorCode, WeirError } from '../../core/errors.ts'
 import { BODY_LIMIT } from '../../core/json-body.ts'
 
-/** What every endpoint answers with when it refuses: the shape that OpenAI clients expect. */
+/** The body of every refusal, on all endpoints: the shape that OpenAI clients expect. */
 export const ErrorBody = Type.Object({
   error: Type.Object({
     message: Type.String(),
@@ -22,8 +22,8 @@ export interface ErrorAnswer {
 }
 
 /**
- * Anything thrown while a request was handled, as what the client is told. What is our own fault tells
- * nothing of itself but its code: its message may name files.
+ * Converts anything thrown while a request was handled into the client's error. An internal error shows only
+ * its code: its message may contain file names.
  */
 export function errorAnswer(error: unknown, request: RequestFacts): ErrorAnswer {
   const known = error instanceof WeirError ? error : fromFastify(error, request)
@@ -50,7 +50,7 @@ export interface RequestFacts {
   readonly contentType: string | undefined
 }
 
-/** What fastify and Node's HTTP parser refuse, in the words of the error table. */
+/** Errors of fastify and Node's HTTP parser, mapped to the error table. */
 function fromFastify(error: unknown, request: RequestFacts): WeirError | undefined {
   const { code, statusCode, message } = (error ?? {}) as {
     code?: unknown
@@ -82,7 +82,7 @@ function fromFastify(error: unknown, request: RequestFacts): WeirError | undefin
 function errorType(status: number): string {
   if (status === 401) return 'authentication_error'
   if (status === 403) return 'permission_error'
-  // OpenAI's word for money that has run out
+  // OpenAI's type for exhausted quota
   if (status === 402) return 'insufficient_quota'
   if (status === 429) return 'rate_limit_error'
   return status < 500 ? 'invalid_request_error' : 'server_error'

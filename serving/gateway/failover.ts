@@ -11,13 +11,13 @@ export interface FailoverOptions {
   readonly hedgeAfterMs: number | undefined
   readonly maxLatencyMs: number | undefined
   readonly cancellation: Cancellation
-  /** `moreToTry` says that another could follow */
+  /** `moreToTry`: another target could follow */
   readonly send: (target: Target, moreToTry: boolean, cancellation: Cancellation) => Promise<Answer>
 }
 
 /**
- * Asks targets in order until one answers. What is of lower quality than the first is skipped unless that
- * is allowed; what cannot be asked now, or is too slow, comes last.
+ * Asks targets in order until one answers. Targets of lower quality than the first are skipped unless
+ * allowed; those that are unavailable or too slow come last.
  */
 export async function sendFirst(
   targets: readonly Target[],
@@ -25,13 +25,13 @@ export async function sendFirst(
 ): Promise<Answer> {
   const order = inOrder(targets, options)
   let last: unknown
-  // grows while it is gone through
+  // grows during the loop
   for (const [i, target] of order.entries()) {
     try {
       return await hedged(target, order[i + 1], options)
     } catch (error) {
       if (!goesOn(error)) throw error
-      // what costs less may answer, however good it is
+      // cheaper models may answer, whatever their quality
       if (isOverBudget(error)) order.push(...targets.filter((other) => !order.includes(other)))
       last = error
     }
@@ -39,7 +39,7 @@ export async function sendFirst(
   throw last
 }
 
-/** The targets that may answer, the first one's equals and betters alone unless down is allowed. */
+/** The targets that may answer: those at least as good as the first, unless lower quality is allowed. */
 export function inOrder(targets: readonly Target[], options: FailoverOptions): Target[] {
   const { dispatcher, stream, maxLatencyMs, allowDown } = options
   const first = targets[0]!
@@ -52,7 +52,7 @@ export function inOrder(targets: readonly Target[], options: FailoverOptions): T
   return [...allowed.filter(ready), ...allowed.filter((target) => !ready(target))]
 }
 
-/** By the quality that was configured, else by price: the strong one costs more. Not where neither is known. */
+/** Compares by configured quality, else by price: the strong one costs more. Undefined if neither is known. */
 function asGood(other: ServedModel, first: ServedModel): boolean {
   if (other.name === first.name) return true
   if (other.quality !== undefined && first.quality !== undefined) {
@@ -72,7 +72,10 @@ function goesOn(error: unknown): boolean {
 const isOverBudget = (error: unknown): boolean =>
   error instanceof WeirError && error.code === 'model_over_budget'
 
-/** Asks the next as well once the first has been silent for so long; the first answer wins, the other is given up. */
+/**
+ * Also asks the next when the first has sent nothing for this long; the first answer wins, the other is
+ * cancelled.
+ */
 function hedged(
   target: Target,
   next: Target | undefined,
@@ -106,10 +109,10 @@ async function race(
   return firstOf([first, run(next ?? target)], racers)
 }
 
-/** Why the slower one of a hedge is given up. */
+/** Why the slower one of a hedge is cancelled. */
 const OVERTAKEN = new WeirError('cancelled', { signal: 'a faster answer' })
 
-/** The first that answers; those that come later are cancelled. Fails as the first one did where none answers. */
+/** The first that answers; later ones are cancelled. If none answers, fails with the first one's error. */
 async function firstOf(
   running: readonly Promise<Answer>[],
   racers: readonly Cancellation[],

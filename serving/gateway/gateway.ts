@@ -24,7 +24,7 @@ import { Ledger } from './ledger.ts'
 export interface GatewayOptions {
   readonly dispatcher: ModelDispatcher
   readonly policy: Policy
-  /** the strategies that a plan may name, beside `single` */
+  /** the strategies that a plan may name, besides `single` */
   readonly strategies?: readonly Strategy[]
   readonly observers: readonly ServedObserver[]
   /** called with the budget's name for each model that a budget closed to a request that is served or refused */
@@ -36,17 +36,17 @@ export interface GatewayOptions {
   readonly now: () => number
 }
 
-/** The result of a request, before its bytes are sent. Call `finish` once they are sent, or cannot be. */
+/** The result of a request, before its bytes are sent. Call `finish` once they are sent or cannot be sent. */
 export interface Outcome {
   readonly exchange: Exchange
   readonly plan: Plan
-  /** absent where the plan refuses */
+  /** absent if the plan refuses */
   readonly answer: Answer | undefined
-  /** Tells the observers; only the first call counts. */
+  /** Notifies the observers; only the first call counts. */
   finish(status: number, code?: string): void
 }
 
-/** A plan that refuses with an error, as the error that the client gets. */
+/** The error that the client gets for a plan that refuses with one. */
 export class Refusal extends WeirError {
   override readonly status: number
   readonly plan: RefusePlan
@@ -59,10 +59,10 @@ export class Refusal extends WeirError {
   }
 }
 
-/** Both methods tell the observers of every request once, whether it was answered, refused or failed. */
+/** Both methods notify the observers of every request once, whether it was answered, refused or failed. */
 export interface Gateway {
   readonly dispatcher: ModelDispatcher
-  /** @param cancelled called with the function to call when the client goes */
+  /** @param cancelled registers a function to call when the client disconnects */
   chat(request: GatewayRequest, cancelled: OnCancel): Promise<Outcome>
   /** Sends a body of another endpoint to the model it names. */
   pass(
@@ -127,7 +127,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  /** Runs one part of a request. An error is told to the observers and thrown. @param plan once there is one */
+  /**
+   * Runs one part of a request. Errors are reported to the observers and rethrown. @param plan once there is
+   * one
+   */
   const part = async <T>(
     exchange: Exchange,
     plan: Plan | undefined,
@@ -183,7 +186,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       const exchange = open(endpoint, request, cancelled)
       const { model } = body
       const refused = await part(exchange, undefined, async () => {
-        // a key that is limited to some routers does not get around them by naming a model
+        // a key limited to some routers cannot bypass them by naming a model
         if (request.caller.routers) {
           throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
         }
@@ -206,10 +209,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 }
 
-/** What observers are told of an error that is none of the error table's. */
+/** What observers get for an error outside the error table. */
 const BUG = { status: 500, code: 'internal' }
 
-/** Stands in for the plan of a request that failed before a step decided. */
+/** Used as the plan of a request that failed before a step decided. */
 const unplanned = (code: string, error: unknown): RefusePlan => ({
   kind: 'refuse',
   as: 'error',
@@ -240,14 +243,14 @@ interface ExchangeOptions {
   readonly endpoint: Endpoint
   readonly request: GatewayRequest
   readonly dispatcher: ModelDispatcher
-  /** sent on to every upstream */
+  /** passed on to every upstream */
   readonly headers: Readonly<Record<string, string>>
   readonly deadlineMs: number
   /** milliseconds, never going back */
   readonly now: () => number
 }
 
-/** One request in progress: its deadline, its one signal, and what it has cost so far. */
+/** One request in progress: its deadline, its signal, and its cost so far. */
 class Exchange {
   readonly request: GatewayRequest
   readonly endpoint: Endpoint
@@ -276,7 +279,7 @@ class Exchange {
 
   remainingMs = (): number => Math.max(0, this.deadlineMs - this.milliseconds)
 
-  /** A plan may shorten the deadline, never lengthen it. */
+  /** A plan may only shorten the deadline. */
   shorten(deadlineMs: number): void {
     if (deadlineMs >= this.deadlineMs) return
     this.deadlineMs = deadlineMs
@@ -284,13 +287,13 @@ class Exchange {
     this.timer = this.countdown(this.remainingMs())
   }
 
-  /** The first token has come: from here on the limit of whole streams holds. */
+  /** The first token has come: from now on the limit for whole streams applies. */
   streaming(limitMs: number): void {
     clearTimeout(this.timer)
     this.timer = this.countdown(limitMs)
   }
 
-  /** The client has gone. */
+  /** The client has disconnected. */
   cancel(): void {
     clearTimeout(this.timer)
     this.cancellation.cancel(new WeirError('cancelled', { signal: 'the client' }))
@@ -353,7 +356,7 @@ class Exchange {
     const until = options.now() + withinMs
     const remainingMs = (): number =>
       Math.max(0, Math.min(this.remainingMs(), until - options.now()))
-    // retries of one send have one key, so that an upstream that knows the header bills them once
+    // all retries of one send share a key, so that an upstream that supports the header bills them once
     const headers = { ...options.headers, 'idempotency-key': `${request.id}-${++this.sends}` }
     return options.dispatcher.send({
       endpoint,

@@ -16,12 +16,12 @@ export interface LearnedPolicyOptions {
   readonly hedgeAfterMs: number | undefined
 }
 
-/** What its plans name as their step, of those that serve. */
+/** The step that its plans name. */
 export const LEARNED_POLICY_STEPS = ['model_named', 'learned', 'fallback'] as const
 
 /**
- * The default policy: a model that is named is asked; else the learned router picks, and its candidates
- * are the fallback order.
+ * The default policy: a named model is asked; otherwise the learned router picks, and its candidates are the
+ * fallback order.
  */
 export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
   const { decider, fleet, models, allowDown, hedgeAfterMs } = options
@@ -36,7 +36,7 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
     async plan(request): Promise<ServePlan> {
       const { model } = request.body
       if (models.has(model)) {
-        // a key that is held to routers does not get round them by naming a model
+        // a key limited to some routers cannot bypass them by naming a model
         if (request.caller.routers) {
           throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
         }
@@ -54,7 +54,7 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
           throw new WeirError('model_not_served', { model, known }, { param: 'model' })
         }
         if (!(error instanceof WeirError && error.code === 'prompt_empty')) throw error
-        // nothing to route on, such as an image alone: unsure fails toward quality
+        // nothing to route on, such as only an image: the strong model answers
         const target = fleet.snapshot && resolveTarget(fleet.snapshot, router)
         const strong = target?.arms[0]?.live.strong
         if (strong === undefined || !models.has(strong)) throw error
@@ -72,13 +72,13 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
   }
 }
 
-/** `weir/NAME` names a router, alias or split; `weir` alone the default one. Other names stand as they are. */
+/** `weir/NAME` names a router, alias or split; `weir` alone means the default one. Other names are kept. */
 export function routerName(model: string): string | undefined {
   if (model === 'weir' || model === 'weir/auto') return undefined
   return model.startsWith('weir/') ? model.slice('weir/'.length) : model
 }
 
-/** What the learned router is asked about a chat request. */
+/** The learned router's request for a chat request. */
 export function routeRequest(request: GatewayRequest, router: string | undefined): RouteRequest {
   const { hints, body } = request
   const asked: RouteRequest = { messages: body.messages.map(toMessage) }
@@ -94,14 +94,14 @@ export function routeRequest(request: GatewayRequest, router: string | undefined
 
 function toMessage({ role, content }: ChatTurn): ChatMessage {
   if (typeof content === 'string') return { role, content }
-  // calls of tools have no content; parts other than text have no text
+  // tool calls have no content; parts other than text have no text
   return { role, content: content ? content.map(({ type, text }) => part(type, text)) : null }
 }
 
 const part = (type: string, text: string | undefined): { type: string; text?: string } =>
   text === undefined ? { type } : { type, text }
 
-/** The decision's candidates that may be used and are served, in its order. */
+/** The decision's candidates that are allowed and served, in its order. */
 export function targetsOf(decision: Decision, models: ReadonlySet<string>): ServePlan['targets'] {
   const targets = decision.candidates
     .filter(({ eligible, model }) => eligible && models.has(model))

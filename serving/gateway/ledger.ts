@@ -2,7 +2,7 @@ import type { Price } from '../../models/prices.ts'
 import type { Usage } from '../upstreams/upstream.ts'
 import type { Attempt } from './contracts.ts'
 
-/** US dollars of tokens that were billed. */
+/** US dollars for the tokens that were billed. */
 export function usageCost(price: Price, usage: Usage): number {
   const { inputTokens, outputTokens, cachedInputTokens = 0, cacheWriteTokens = 0 } = usage
   const { input, output, cached_input = input, cache_write = input } = price
@@ -15,7 +15,7 @@ export function usageCost(price: Price, usage: Usage): number {
   )
 }
 
-/** What one request asked of upstreams and what that cost: each attempt once, whatever came of it. */
+/** One request's attempts and their cost: each attempt once, whatever its outcome. */
 export class Ledger {
   readonly attempts: Attempt[] = []
   private readonly price: (model: string) => Price | undefined
@@ -34,7 +34,7 @@ export class Ledger {
     return priced
   }
 
-  /** US dollars of all attempts; undefined where one that answered has no price or no count. */
+  /** US dollars of all attempts; undefined if one that answered has no price or no token count. */
   get costUsd(): number | undefined {
     let sum = 0
     let answered = false
@@ -46,7 +46,10 @@ export class Ledger {
     return answered ? sum : undefined
   }
 
-  /** What the dearest of these models would have cost for the tokens that `model` was asked, less what was spent. */
+  /**
+   * What the most expensive of these models would have cost for the tokens that `model` used, less what was
+   * spent.
+   */
   savedUsd(model: string, instead: readonly string[]): number | undefined {
     const { costUsd } = this
     const usage = this.attempts.findLast(

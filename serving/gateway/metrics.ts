@@ -10,7 +10,7 @@ interface Count {
   value: number
 }
 
-/** Counts by label values; a key a combination. */
+/** Counts by label values, one key per combination. */
 export class Counts {
   private readonly counts = new Map<string, Count>()
 
@@ -25,7 +25,7 @@ export class Counts {
   samples = (): Sample[] => [...this.counts.values()]
 }
 
-/** Counts what was served, tokens and dollars with it, for `GET /metrics`. */
+/** Counts served requests with their tokens and dollars, for `GET /metrics`. */
 export function gatewayMetrics(
   registry: Registry,
   breakers: () => ReadonlyMap<string, Breaker>,
@@ -84,7 +84,7 @@ export function gatewayMetrics(
     for (const { check, model, passed } of served.trail.checks) {
       checks.add({ check, model, passed: passed ? 'yes' : 'no' })
     }
-    // a counter never falls: where a cascade cost more than it saved, nothing was saved
+    // counters never decrease: a cascade that cost more than it saved counts as 0
     if (served.savedUsd !== undefined && served.savedUsd > 0) {
       saved.add({ step: plan.deciding.step }, served.savedUsd)
     }

@@ -28,20 +28,20 @@ export interface OpenGatewayOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly observers?: readonly ServedObserver[]
   readonly strategies?: readonly Strategy[]
-  /** another policy than the default, which it is given to build on */
+  /** replaces the default policy, which it gets to build on */
   readonly policy?: (learned: Policy, models: ReadonlyMap<string, ServedModel>) => Policy
-  /** hold every attempt to what may be spent */
+  /** checks every attempt against the spending limits */
   readonly budgets?: Pick<Budgets, 'reserve' | 'refused'> | undefined
-  /** kinds of upstream that the configuration may name, beside Weir's own */
+  /** kinds of upstream that the configuration may name, besides Weir's own */
   readonly upstreamKinds?: readonly UpstreamKind[] | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
-  /** of load balancing and jitter: different in each process, so that they do not move in step */
+  /** for load balancing and jitter: different in each process, so that they do not act in step */
   readonly seed: number
 }
 
 export interface OpenGateway extends Gateway {
-  /** by upstream */
+  /** keyed by upstream */
   readonly breakers: ReadonlyMap<string, Breaker>
   close(): Promise<void>
 }
@@ -143,7 +143,7 @@ function servedModels(
   return models
 }
 
-/** A router that picks what nobody answers for would fail at the first request. */
+/** Otherwise a router that picks a model without a backend would fail at the first request. */
 function assertCandidatesServed(fleet: Fleet, models: ReadonlyMap<string, ServedModel>): void {
   for (const [router, live] of fleet.snapshot?.routers ?? []) {
     for (const { model, role } of live.router.manifest.candidates) {

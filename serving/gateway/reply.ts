@@ -7,8 +7,8 @@ import { errorAnswer } from './error-body.ts'
 import type { Outcome } from './gateway.ts'
 
 /**
- * Writes what a request came to, past fastify's reply, whose headers and hooks cost more than our own
- * part of the work. Ends when the last byte was taken, or could not be.
+ * Writes the result of a request, bypassing fastify's reply, whose headers and hooks cost more than our own
+ * part of the work. Resolves when the last byte was taken or cannot be sent.
  */
 export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promise<void> {
   const { answer, plan, exchange } = outcome
@@ -38,7 +38,7 @@ function sendWhole(reply: FastifyReply, headers: string[], text: string): void {
   headers.push('content-type', 'application/json; charset=utf-8', 'content-length', String(bytes))
   reply.hijack()
   reply.raw.writeHead(200, headers)
-  // where a character is a byte there is nothing to encode, and head and body go out as one
+  // if every character is one byte, nothing needs encoding, and head and body are written as one
   reply.raw.end(text, bytes === text.length ? 'latin1' : 'utf8')
 }
 
@@ -49,7 +49,7 @@ async function sendStream(
   stream: StreamAnswer,
 ): Promise<void> {
   headers.push('content-type', 'text/event-stream; charset=utf-8')
-  // so that proxies pass on each token as it comes
+  // so that proxies forward each token immediately
   headers.push('x-accel-buffering', 'no')
   reply.hijack()
   const { raw } = reply
@@ -64,7 +64,7 @@ async function sendStream(
   } catch (error) {
     const known = error instanceof WeirError ? error : gone(error)
     code = known.code
-    // no [DONE]: what came is not the whole, and clients throw on an event with an error
+    // no [DONE]: the answer is incomplete, and clients throw on an event with an error
     const facts = { method: 'POST', path: '', contentType: undefined }
     raw.end(`data: ${JSON.stringify(errorAnswer(known, facts).body)}\n\n`)
   } finally {
@@ -73,10 +73,10 @@ async function sendStream(
   }
 }
 
-/** How long a client may take nothing of its stream, in milliseconds. */
+/** How long a client may read nothing of its stream, in milliseconds. */
 const STALLED_MS = 30_000
 
-/** Waits until the client has taken what was written. @throws cancelled where it goes, or takes nothing */
+/** Waits until the client has read what was written. @throws cancelled if it disconnects or stops reading */
 function drained(raw: ServerResponse): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (settled: () => void) => (): void => {
@@ -99,8 +99,8 @@ const gone = (cause?: unknown): WeirError =>
   new WeirError('cancelled', { signal: 'the client' }, { cause })
 
 /**
- * What the client is told beside the answer: who served, why, and what it cost where that is known yet.
- * Names and values in a row, as Node takes them without a look at each.
+ * Headers of an answer: which model served it, why, and its cost if already known. Names and values
+ * alternate, as Node takes them without checking each.
  */
 function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
   const { deciding } = plan
@@ -128,7 +128,7 @@ function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
     headers.push('x-weir-model', headerText(answer.target.model))
     headers.push('x-weir-upstream', headerText(answer.upstream))
     const first = plan.kind === 'serve' ? plan.targets[0]?.model : undefined
-    // another one than the decision's answered; which one does is a strategy's own business
+    // a model other than the decision's answered; with a strategy that is not a fallback
     if (kind === 'single' && first !== undefined && first !== answer.target.model) {
       headers.push('x-weir-failover-from', headerText(first))
     }
@@ -144,7 +144,7 @@ function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
   const running = answer?.answer.kind === 'stream' && !answer.answer.fromWhole
   headers.push('x-weir-attempts', String(ledger.attempts.length + (running ? 1 : 0)))
   if (answer && !running) {
-    // a stream's tokens are counted when it ends
+    // a stream's tokens are only known when it ends
     const { costUsd } = ledger
     if (costUsd !== undefined) headers.push('x-weir-cost-usd', costUsd.toFixed(8))
   }
@@ -153,13 +153,13 @@ function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
 
 const notes = ({ notes }: Trail): string[] => [...notes].map((pair) => pair.join('='))
 
-/** `rule=code` where a step had something to say, `rule` alone where not; then why. */
+/** `rule=code` for a step that had a result, `rule` alone for others; then the reason. */
 const verdictText = ({ step, matched, name, reason }: StepVerdict): string => {
   const said = matched ? `${step}=${headerText(name ?? 'yes')}` : step
   return reason === undefined ? said : `${said};${headerText(reason)}`
 }
 
-/** Names may hold any letters; headers may not. */
+/** Names may contain any letters; headers may not. */
 const headerText = (text: string): string =>
   /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text)
 
@@ -170,7 +170,7 @@ const head = (request: GatewayRequest, object: string): Record<string, unknown> 
   model: request.body.model,
 })
 
-/** A refusal that the application shows as an answer. */
+/** A refusal that the application displays as an answer. */
 function refusalAnswer({ message }: RefusePlan, request: GatewayRequest): Record<string, unknown> {
   return {
     ...head(request, 'chat.completion'),

@@ -7,7 +7,7 @@ import type { Attempt, Served, ServedObserver } from './contracts.ts'
 import { routeRequest } from './learned-policy.ts'
 import { traitsOf } from './traits.ts'
 
-/** Writes every request that the gateway ended to the decision log, with as much of it as is switched on. */
+/** Writes every request that the gateway finished to the decision log, with the fields that are switched on. */
 export function requestLog(
   writer: Pick<LogWriter, 'append'>,
   holds: Pick<LogContents, 'text' | 'metadata'>,
@@ -15,7 +15,7 @@ export function requestLog(
   return (served) => writer.append(JSON.stringify(gatewayRecord(served, holds)))
 }
 
-/** Fields without a value: JSON leaves them out, and leaving them out by hand costs ten microseconds a request. */
+/** Fields without a value: JSON omits them, and omitting them by hand costs ten microseconds per request. */
 type Line<T> = { readonly [K in keyof T]: T[K] | undefined }
 
 export function gatewayRecord(
@@ -62,7 +62,7 @@ export function gatewayRecord(
   }
 }
 
-/** What the request held that policies look at. */
+/** The properties of the request that policies look at. */
 function asked(
   { request, plan, endpoint, code }: Served,
   holds: Pick<LogContents, 'text' | 'metadata'>,
@@ -100,13 +100,13 @@ function spoken(
   const kept = (its: string): string => (text === 'full' ? its : redact(its))
   const whole = routedText(request)
   return {
-    // a decision has a line of its own, with the text
+    // a decision has a separate line, with the text
     text: decided ? undefined : kept(whole),
     question: question === whole ? undefined : kept(question),
   }
 }
 
-/** The text that a router reads, for the data readers; '' where there is none, or where it is too long for one. */
+/** The text that a router reads, for the data readers; '' if there is none or it is too long for one. */
 function routedText(request: Served['request']): string {
   try {
     return requestText(routeRequest(request, undefined))

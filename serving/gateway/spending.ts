@@ -6,7 +6,7 @@ import { type BudgetQuestion, type Reservation, refusalError } from '../budgets/
 import { type BudgetSettings, listed } from '../budgets/settings.ts'
 import type { Admit, Attempt, GatewayRequest, Plan, ServedObserver } from './contracts.ts'
 
-/** Outcomes of attempts where the upstream did no work: it could not be reached, or refused by a status. */
+/** Outcomes of attempts where the upstream did no work: it could not be reached, or refused with a status. */
 const UNBILLED = new Set([
   'unreachable',
   'rate_limited',
@@ -15,17 +15,17 @@ const UNBILLED = new Set([
   'misconfigured',
 ])
 
-/** Whether an attempt may be on the bill: an answer that was late, cut or given up was worked on. */
+/** Whether an attempt may be billed: the upstream worked on answers that were late, cut or given up. */
 const mayBeBilled = (outcome: string): boolean => !UNBILLED.has(outcome)
 
 /**
- * What spending is counted under: the rule or route that decided, else the step. A cached decision counts
- * for what made it, which is its reason.
+ * What spending is counted under: the rule or route that decided, else the step. A cached decision counts for
+ * the one that made it, which is its reason.
  */
 const routeOf = ({ deciding: { name, step, reason } }: Plan): string =>
   name ?? (step === 'cache' ? reason : step)
 
-/** What a budget's `of.route` should have been; undefined where it is one of the names that spending is counted under. */
+/** The expected values of a budget's `of.route`; undefined if it is a name that spending is counted under. */
 export function expectedRoute(names: readonly string[], got: string): string | undefined {
   if (names.includes(got)) return undefined
   const known = `one of ${names.join(', ')}`
@@ -35,7 +35,8 @@ export function expectedRoute(names: readonly string[], got: string): string | u
 }
 
 /**
- * Refuses a budget of the server's configuration that could never count, as nothing decides under its route.
+ * Refuses a budget of the server's configuration that could never count, because nothing decides under its
+ * route.
  *
  * @param names that spending is counted under
  * @throws config_invalid
@@ -57,7 +58,7 @@ export function assertBudgetRoutes(
   }
 }
 
-/** Reserves what each attempt may cost before it is made. */
+/** Reserves each attempt's highest possible cost before it is made. */
 export const reserving =
   (budgets: Pick<Budgets, 'reserve'>): Admit =>
   ({ endpoint, request, plan, target, body, text }) =>
@@ -72,7 +73,7 @@ export const reserving =
       parameters: target.parameters,
     })
 
-/** Ends the reservation of an attempt that has ended, by what came of it. */
+/** Ends the reservation of an attempt that has ended, according to its outcome. */
 export function endReservation(reservation: Reservation, attempt: Attempt): void {
   const { outcome, usage, costUsd } = attempt
   if (usage && !usage.partial && costUsd !== undefined) reservation.commit(costUsd)
@@ -80,7 +81,7 @@ export function endReservation(reservation: Reservation, attempt: Attempt): void
   else reservation.release()
 }
 
-/** Writes down what each request spent. */
+/** Records what each request spent. */
 export const spendObserver =
   (budgets: Pick<Budgets, 'record'>): ServedObserver =>
   ({ request, plan, model, attempts, savedUsd }) =>
@@ -106,14 +107,17 @@ export interface BudgetClosed {
   readonly retryAfter?: number
 }
 
-/** Whether a budget that downgrades closes the model to the request, as far as this process knows. Changes nothing, never waits. */
+/**
+ * Whether a budget that downgrades closes the model to the request, as far as this process knows. No side
+ * effects, never waits.
+ */
 export function closedByBudget(
   budgets: Pick<Budgets, 'query'>,
   model: string,
   request: GatewayRequest,
 ): BudgetClosed | undefined {
   const { body, caller } = request
-  // another endpoint's: its one model is asked or refused as it is sent
+  // another endpoint: its one model is asked, or refused when it is sent
   if (body.messages.length === 0) return undefined
   const question: BudgetQuestion = {
     key: caller.name,

@@ -2,13 +2,13 @@ import { CHARACTERS_PER_TOKEN } from '../../models/prices.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { GatewayRequest } from './contracts.ts'
 
-/** What policies look at in a request. */
+/** The properties of a request that policies look at. */
 export interface Traits {
   /** all text of the conversation, tool definitions included */
   readonly text: string
   /** of the last user message */
   readonly question: string
-  /** estimated, prompt and longest answer together */
+  /** estimated, for prompt and longest answer together */
   readonly tokens: number
   readonly images: boolean
   readonly tools: boolean
@@ -17,7 +17,7 @@ export interface Traits {
 
 export function traitsOf({ body, hints, headers }: GatewayRequest): Traits {
   const tools = Array.isArray(body.tools) && body.tools.length > 0
-  // tool calls and their arguments go to the model as well
+  // tool calls and their arguments are sent to the model as well
   const spoken = body.messages.map((turn) =>
     turn.tool_calls ? `${textOf(turn)}\n${JSON.stringify(turn.tool_calls)}` : textOf(turn),
   )

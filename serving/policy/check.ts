@@ -15,12 +15,12 @@ import {
 } from './registry.ts'
 import type { FaultFinder } from './step.ts'
 
-/** A policy file that may be served, with the steps that it was checked for. */
+/** A policy file that is valid, with the steps that it was checked for. */
 export interface CheckedPolicy extends PolicyAtWork {
   readonly source: Source
 }
 
-/** Something wrong in a policy file, and where. */
+/** A fault in a policy file, and its place. */
 export interface PolicyFault {
   readonly line: number
   readonly field: string
@@ -28,7 +28,7 @@ export interface PolicyFault {
   readonly got: string
 }
 
-/** All that is wrong with a policy file; nothing, where it may be served. */
+/** All faults of a policy file; empty if it may be served. */
 export function policyFaults(source: Source, steps: PolicySteps = POLICY_STEPS): PolicyFault[] {
   const { value } = source
   if (steps.shape.Check(value)) return findFaults(value as PolicyFile, source, steps)
@@ -52,7 +52,7 @@ export function faultError({ line, field, expected, got }: PolicyFault, path: st
   return new WeirError('config_invalid', { where: `${path}:${line}: ${field}`, expected, got })
 }
 
-/** All that the sections' checks find, in their order. */
+/** All faults that the sections' checks find, in order. */
 function findFaults(file: PolicyFile, source: Source, steps: PolicySteps): PolicyFault[] {
   const faults: PolicyFault[] = []
   const models = Object.keys(file.models)
@@ -115,15 +115,15 @@ function findFaults(file: PolicyFile, source: Source, steps: PolicySteps): Polic
 }
 
 export interface PolicySurroundings {
-  /** names of `gateway.models`; any, where nothing is served */
+  /** names of `gateway.models`; any if nothing is served */
   readonly models?: Iterable<string>
-  /** of the routers that the `learned` section may ask; none where it names no router that is served */
+  /** of the routers that the `learned` section may ask; none if it names no router that is served */
   readonly pairs: readonly RouterPair[]
 }
 
 /**
- * Holds a policy file to what it is served beside: models that nobody answers for, and routers that would
- * pick a model the policy does not know, are refused before the first request.
+ * Checks a policy file against the rest of the server: models without a backend, and routers that would pick
+ * a model unknown to the policy, are refused before the first request.
  *
  * @throws config_invalid
  */

@@ -7,7 +7,7 @@ import { normalizedText } from './request-texts.ts'
 const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])
 const Scalars = Type.Union([Scalar, Type.Array(Scalar, { minItems: 1 })])
 
-/** What a field of the metadata must be: a value, one of a list, or what all of these say. */
+/** The condition on a metadata field: a value, one of a list, or all of these comparisons. */
 export const MetadataTest = Type.Union([
   Scalars,
   Type.Object(
@@ -16,7 +16,7 @@ export const MetadataTest = Type.Union([
       gte: Type.Optional(Type.Number()),
       lt: Type.Optional(Type.Number()),
       lte: Type.Optional(Type.Number()),
-      /** none of these; a field that is not there is none of them */
+      /** none of these; an absent field passes */
       not: Type.Optional(Scalars),
       exists: Type.Optional(Type.Boolean()),
     },
@@ -25,12 +25,12 @@ export const MetadataTest = Type.Union([
 ])
 type MetadataTest = Type.Static<typeof MetadataTest>
 
-/** Whether the field as the request has it passes; of a list in the request, one entry is enough. */
+/** Whether the request's field passes; if it is a list, one entry is enough. */
 function passesTest(test: MetadataTest, given: unknown): boolean {
   if (typeof test !== 'object' || test === null || Array.isArray(test)) return isOneOf(test, given)
   const { gt, gte, lt, lte, not, exists } = test
   const bounded = gt !== undefined || gte !== undefined || lt !== undefined || lte !== undefined
-  // a number in quotes is no number
+  // a number in quotes is not a number
   if (bounded && typeof given !== 'number') return false
   const number = given as number
   return (
@@ -51,7 +51,7 @@ function isOneOf(wanted: Type.Static<typeof Scalars>, given: unknown): boolean {
 const Words = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })
 const closed = { additionalProperties: false } as const
 
-/** What a rule asks of a request: every field that is given must hold. */
+/** A rule's condition on a request: every given field must hold. */
 export const Condition = Type.Object(
   {
     /** whole words or phrases of the last user message, in any case; one is enough */
@@ -78,9 +78,12 @@ export const Condition = Type.Object(
     ),
     tools: Type.Optional(Type.Boolean()),
     images: Type.Optional(Type.Boolean()),
-    /** ISO 639-1 codes of the last user message's language, where it is long enough to tell */
+    /** ISO 639-1 codes of the last user message's language, if it is long enough to detect */
     language: Type.Optional(Words),
-    /** of those that all else holds for: by session, else key, else request, always the same ones */
+    /**
+     * share of the requests that match everything else: by session, else key, else request, always the same
+     * ones
+     */
     percent: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 100 })),
   },
   { ...closed, minProperties: 1 },
@@ -89,7 +92,10 @@ export type Condition = Type.Static<typeof Condition>
 
 const PART_OF_WORD = /^[\p{L}\p{N}]/u
 
-/** Whether a question has one of the words or phrases: whole, in any case. Takes time linear in the question. */
+/**
+ * Whether a question contains one of the words or phrases: whole, in any case. Takes time linear in the
+ * question.
+ */
 function compileKeywords(keywords: readonly string[]): (traits: Traits) => boolean {
   const wanted = keywords.map((word) => normalizedText(word).toLowerCase())
   return (traits) => {
@@ -110,14 +116,14 @@ function hasWord(text: string, word: string): boolean {
   return false
 }
 
-/** Whether what stands before the position is a letter or digit; letters beyond 16 bits are two units. */
+/** Whether the character before the position is a letter or digit; letters beyond 16 bits are two units. */
 function endsInWord(text: string, at: number): boolean {
   const unit = text.charCodeAt(at - 1)
   const low = unit >= 0xdc00 && unit < 0xe000
   return at > 0 && PART_OF_WORD.test(text.slice(low ? at - 2 : at - 1, at))
 }
 
-/** Of questions that are still worked on: several rules look at one. */
+/** Cached for questions in progress: several rules read the same one. */
 const normals = new WeakMap<Traits, string>()
 
 function normalOf(traits: Traits): string {
@@ -129,16 +135,16 @@ function normalOf(traits: Traits): string {
   return text
 }
 
-/** As it was written, or as it is compared: nobody gets around a pattern with full-width letters. */
+/** The original or the normalised text: full-width letters do not bypass a pattern. */
 function hasPattern(pattern: Pattern, traits: Traits): boolean {
   const normal = normalOf(traits)
   return pattern.test(traits.question) || (normal !== traits.question && pattern.test(normal))
 }
 
-/** ISO 639-1 code of the language a text is in; undefined where it is too short or too mixed to tell. */
+/** ISO 639-1 code of a text's language; undefined if the text is too short or too mixed to tell. */
 export type LanguageOf = (text: string) => string | undefined
 
-/** Letters that are read: enough to be sure, and a bound on what a request can cost. */
+/** Letters that are read: enough to be sure, and a bound on the cost of a request. */
 const READ = 2000
 
 /** Opens the detector: 60 languages by n-grams, in about 0.3 seconds and some 100 MB. */
@@ -150,17 +156,17 @@ export async function openLanguageOf(): Promise<LanguageOf> {
   }
 }
 
-/** The codes it knows. */
+/** The codes it supports. */
 export const LANGUAGES =
   'am ar az be bg bn ca cs da de el en es et eu fa fi fr gu he hi hr hu hy is it ja ka kn ko ku lo lt lv ml mr ms nl no or pa pl pt ro ru sk sl sq sr sv ta te th tl tr uk ur vi yo zh'.split(
     ' ',
   )
 
-/** What a condition reads of a request on its way through the steps. */
+/** The parts of a request that conditions read. */
 interface ConditionState {
   readonly request: GatewayRequest
   readonly traits: Traits
-  /** whether the request falls into this share (0 to 1) of the split of that name */
+  /** whether the request falls into this share (0 to 1) of the named split */
   draw(split: string, share: number): boolean
 }
 
@@ -168,14 +174,14 @@ export type Holds = (state: ConditionState) => boolean
 
 export interface ConditionTools {
   readonly keys?: Readonly<Record<string, { readonly tier?: string }>> | undefined
-  /** must be there where a condition asks for the language */
+  /** required if a condition asks for the language */
   readonly languageOf?: LanguageOf | undefined
 }
 
 /**
- * Every field of the condition must hold; of a list, one entry.
+ * Every field of the condition must hold; if it is a list, one entry is enough.
  *
- * @param name of what asks, unlike any other's of the policy: a percentage is drawn by it
+ * @param name of the rule, unique in the policy: percentages are drawn by it
  */
 export function compileCondition(when: Condition, name: string, tools: ConditionTools): Holds {
   const { keys = {}, languageOf } = tools
@@ -202,7 +208,7 @@ export function compileCondition(when: Condition, name: string, tools: Condition
         passesTest(test, Object.hasOwn(given, field) ? given[field] : undefined),
       ) &&
       (!language || language.includes(languageOf?.(traits.question) ?? '')) &&
-      // last, so that only requests that all else holds for are drawn
+      // last, so that only requests that match everything else are drawn
       (percent === undefined || draw(name, percent / 100))
     )
   }

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import type { Budgets } from '../budgets/settings.ts'
 import { StrategySettings } from '../strategies/settings.ts'
 
-/** A name that a policy file gives to something of its own: a route, a rule, a key. */
+/** A name that a policy file defines: of a route, a rule, a key. */
 export const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 export const ModelName = Type.String({ minLength: 1, maxLength: 200 })
 export const Words = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })
@@ -11,11 +11,11 @@ export const Parameters = Type.Record(Type.String(), Type.Unknown())
 /** Options of an object that takes no other fields. */
 export const closed = { additionalProperties: false } as const
 
-/** Who answers, as what: a specialist has a system prompt and parameters of its own. */
+/** The models that answer, and how: a specialist has a system prompt and parameters. */
 export const RouteFile = Type.Object(
   {
     description: Type.Optional(Type.String()),
-    /** in the order they are tried */
+    /** tried in this order */
     models: Type.Array(ModelName, { minItems: 1 }),
     system: Type.Optional(Type.String({ minLength: 1 })),
     parameters: Type.Optional(Parameters),
@@ -23,14 +23,14 @@ export const RouteFile = Type.Object(
     hedge_after_ms: Type.Optional(Type.Number({ minimum: 1 })),
     deadline_ms: Type.Optional(Type.Number({ minimum: 1 })),
     max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
-    /** another way of asking the models than one after the other */
+    /** a way of asking the models other than one after the other */
     strategy: Type.Optional(StrategySettings),
   },
   closed,
 )
 export type RouteFile = Type.Static<typeof RouteFile>
 
-/** What hard limits know of a model. What is not said is not there: no context given is any context. */
+/** Properties of a model for hard limits. Absent ones do not limit: without a context any length is allowed. */
 export const ModelFacts = Type.Object(
   {
     /** may see sensitive requests */
@@ -39,7 +39,7 @@ export const ModelFacts = Type.Object(
     context: Type.Optional(Type.Integer({ minimum: 1 })),
     vision: Type.Optional(Type.Boolean()),
     tools: Type.Optional(Type.Boolean()),
-    /** tokens an answer is taken to have where the request has no max_tokens */
+    /** length assumed for an answer, in tokens, if the request has no max_tokens */
     output_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
   },
   closed,
@@ -54,46 +54,49 @@ export const Keys = Type.Record(
   Type.Object({ tier: Type.Optional(Type.String()), models: Type.Optional(Words) }, closed),
 )
 
-/** What makes a request sensitive: then only private models may see it. */
+/** Conditions that make a request sensitive: only private models may then see it. */
 export const Privacy = Type.Object(
   {
     tags: Type.Optional(Words),
-    /** e-mail addresses, numbers of cards, accounts and telephones, keys: what `--log-text redacted` takes out */
+    /**
+     * e-mail addresses, numbers of cards, accounts and telephones, keys: the same that `--log-text redacted`
+     * removes
+     */
     detect: Type.Optional(Type.Boolean()),
-    /** RE2, searched in everything that goes upstream, in any case */
+    /** RE2, searched in everything that is sent upstream, in any case */
     patterns: Type.Optional(Words),
     /**
-     * a request with images, audio, files, token ids or a reference to what the provider keeps: `private`
-     * takes it for sensitive, `pass` (default) decides on what can be read of it
+     * a request with images, audio, files, token ids or a reference to content the provider stores: `private`
+     * treats it as sensitive, `pass` (default) decides on the readable part
      */
     unreadable: Type.Optional(Type.Union([Type.Literal('pass'), Type.Literal('private')])),
   },
   closed,
 )
 
-/** Routes by meaning: a description and examples each, embedded. */
+/** Routes by meaning: each with a description and examples, which are embedded. */
 export const SemanticSection = Type.Object(
   {
-    /** as `weir train --encoder` takes it, dense: `use-lite`, `hf:<dir>` */
+    /** as in `weir train --encoder`, dense: `use-lite`, `hf:<dir>` */
     encoder: Type.String({ minLength: 1 }),
-    /** longest wait for a question's embedding; what is late decides nothing */
+    /** longest wait for a question's embedding; if it is late the step decides nothing */
     deadline_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 60_000 })),
     routes: Type.Array(
       Type.Object(
         {
           name: Name,
-          /** none where only a guardrail asks for it */
+          /** none if only a guardrail asks for it */
           route: Type.Optional(Name),
           description: Type.Optional(Type.String({ minLength: 1 })),
           examples: Type.Array(Type.String({ minLength: 1 }), { minItems: 2 }),
-          /** a cosine; fitted to the examples where absent */
+          /** a cosine; fitted to the examples if absent */
           threshold: Type.Optional(Type.Number({ minimum: -1, maximum: 1 })),
         },
         closed,
       ),
       { minItems: 2 },
     ),
-    /** prompts that belong to none of the routes: they sharpen the thresholds */
+    /** prompts that belong to none of the routes, to improve the thresholds */
     none_of_these: Type.Optional(Words),
   },
   closed,
@@ -103,15 +106,15 @@ export const LearnedSection = Type.Object(
   {
     router: Type.Optional(Type.String({ minLength: 1 })),
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-    /** a cascade that checks the weak model's answers, where that one was picked */
+    /** a cascade that checks the weak model's answers, if the weak model was picked */
     strategy: Type.Optional(StrategySettings),
   },
   closed,
 )
 
 /**
- * What all steps may read of a policy file (YAML or JSON). Each step has a section of its own beside these,
- * whose schema stands in the step's file; `policySteps` puts them together.
+ * The parts of a policy file (YAML or JSON) that all steps may read. Each step also has a section, whose
+ * schema is in the step's file; `policySteps` combines them.
  */
 export interface PolicyFile {
   readonly version: 1
@@ -121,8 +124,8 @@ export interface PolicyFile {
   readonly privacy?: Type.Static<typeof Privacy>
   readonly semantic?: Type.Static<typeof SemanticSection>
   readonly learned?: Type.Static<typeof LearnedSection>
-  /** what may be spent, beside `gateway.budgets` */
+  /** spending limits, in addition to `gateway.budgets` */
   readonly budgets?: Type.Static<typeof Budgets>
-  /** a step's own section, as its schema has it */
+  /** the section of a step, by its schema */
   readonly [section: string]: unknown
 }

@@ -7,12 +7,15 @@ import { resolveTarget, type Target } from '../router/snapshot.ts'
 
 /** The routers of the server, as a policy sees them. A router is named, or undefined for the default one. */
 export interface LearnedRouter {
-  /** @throws WeirError what is wrong with the request */
+  /** @throws WeirError if the request is invalid */
   route(request: RouteRequest, caller: Caller): Promise<Decision> | Decision
   /** The same decision without logging it; undefined where exploration makes it unpredictable. */
   preview?(request: RouteRequest, caller: Caller): Promise<Decision | undefined>
   has(router: string): boolean
-  /** whether its encoder, or that of a router that shadows it or shares its requests, sends prompts to another machine */
+  /**
+   * whether its encoder, or that of a router that shadows it or shares its requests, sends prompts to another
+   * machine
+   */
   remote(router: string | undefined): boolean
 }
 
@@ -33,7 +36,7 @@ export interface FleetRouterOptions {
   readonly draws: boolean
 }
 
-/** The server's routers, as policies see them, and what they choose between. */
+/** The server's routers, as policies see them, and their models. */
 export interface FleetRouter extends LearnedRouter {
   /** the pair of each router behind the name; empty if no router has it */
   pairs(router: string | undefined): RouterPair[]
@@ -60,7 +63,7 @@ export function fleetRouter({ decider, fleet, draws }: FleetRouterOptions): Flee
       const { live } = target.arms[0]!
       live.acquire()
       try {
-        // a router by itself knows no aliases
+        // a router without a fleet has no aliases
         const { router: _, ...asked } = request
         const threshold = request.threshold ?? target.threshold
         return await live.router.route({

@@ -88,8 +88,8 @@ function compileSensitive({
 }
 
 /**
- * The pattern as it finds lower-case text whatever its own case. Where capitals may mean something else than
- * letters (classes, escapes, flags) RE2's own flag does it, at ten times the time.
+ * Compiles the pattern to match lower-case text regardless of its case. If capitals may mean something other
+ * than letters (classes, escapes, flags), RE2's flag is used, which takes ten times as long.
  */
 function withoutCase(source: string): string {
   return /\\[A-Z\d]|\\[pQx]|\[|\(\?|[^\p{ASCII}]/u.test(source)

@@ -189,7 +189,7 @@ interface VersionOptions extends Omit<PolicyServices, 'learned' | 'semantic'> {
   /** names of `gateway.models` */
   readonly models: readonly string[]
   readonly encoders: EncoderPool
-  /** Weir's own steps unless told */
+  /** default: the built-in steps */
   readonly steps?: PolicySteps | undefined
 }
 
@@ -290,7 +290,10 @@ async function planOver(
   }
 }
 
-/** The probability of the plan's first model over all policies, as far as that can be known without asking a model. */
+/**
+ * The probability of the plan's first model over all policies, as far as it can be known without asking a
+ * model.
+ */
 async function propensityOf(
   plan: ServePlan,
   own: Arm,
@@ -394,8 +397,8 @@ export interface BudgetHooks extends PolicyHooks {
 }
 
 /**
- * Declares the budgets of policies as they are loaded. A policy that takes away a route that a budget of the
- * server counts is refused.
+ * Declares the budgets of policies as they are loaded. A policy that removes a route counted by one of the
+ * server's budgets is refused.
  *
  * @param ofServer `gateway.budgets`
  */
@@ -411,7 +414,7 @@ export function budgetHooks(
     admit(candidate) {
       const { name, checked } = candidate
       budgets.check(...declarationOf(name, checked.file))
-      // at the start the policies after this one are not known yet: what opened them looks at all
+      // at the start later policies are not known yet: their opener checks all of them
       if (candidate.previousHash === undefined) return
       const next = new Map(routes).set(name, spendingRoutes(checked))
       assertBudgetRoutes(ofServer, [...next.values()].flat())
@@ -423,7 +426,7 @@ export function budgetHooks(
   }
 }
 
-/** What of a policy file budgets need to know: its budgets, and the tiers of keys by name. */
+/** The parts of a policy file that budgets need: its budgets, and the tiers of keys by name. */
 function declarationOf(name: string, file: PolicyFile): Parameters<Budgets['declare']> {
   const tiers = Object.entries(file.keys ?? {}).flatMap(([key, { tier }]) =>
     tier === undefined ? [] : [[key, tier] as const],
@@ -434,19 +437,22 @@ function declarationOf(name: string, file: PolicyFile): Parameters<Budgets['decl
 export interface GatewayPolicyOptions {
   readonly decider: Decider
   readonly fleet: Fleet
-  /** exploration or an online head draws */
+  /** whether exploration or an online head makes random draws */
   readonly draws: boolean
-  /** as `weir train --encoder` takes it, for semantic routes */
+  /** as in `weir train --encoder`, for semantic routes */
   readonly makeEncoder: (name: string) => Promise<Encoder>
   readonly limits?: readonly ModelLimit[]
-  /** Weir's own steps unless told */
+  /** default: the built-in steps */
   readonly steps?: PolicySteps | undefined
   readonly hooks?: PolicyHooks | undefined
   readonly onWarning: (message: string, error?: unknown) => void
   readonly now: () => number
 }
 
-/** The policies of a gateway's configuration; undefined where it names none. @throws config_invalid, file_not_found */
+/**
+ * The policies of a gateway's configuration; undefined if it names none. @throws config_invalid,
+ * file_not_found
+ */
 export async function openGatewayPolicies(
   config: GatewayConfig,
   options: GatewayPolicyOptions,

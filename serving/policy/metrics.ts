@@ -4,7 +4,7 @@ import type { ServedObserver } from '../gateway/contracts.ts'
 import { Counts } from '../gateway/metrics.ts'
 import type { PolicyStatus } from './live-policies.ts'
 
-/** What each policy decided and what came of it, for `GET /metrics`. */
+/** What each policy decided and the outcomes, for `GET /metrics`. */
 export function policyMetrics(
   registry: Registry,
   policies: () => readonly PolicyStatus[],
@@ -40,10 +40,10 @@ export function policyMetrics(
     const { step, name } = plan.deciding
     const policy = plan.policy.name
     decisions.add({ policy, step, code })
-    // such names are the file's own: a short list
+    // such names come from the file: a short list
     if (name !== undefined) rules.add({ policy, step, name })
     if (costUsd !== undefined) cost.add({ policy }, costUsd)
-    // a counter never falls
+    // counters never decrease
     if (savedUsd !== undefined && savedUsd > 0) saved.add({ policy, step }, savedUsd)
   }
 }

@@ -29,18 +29,18 @@ import {
   skip,
 } from './step.ts'
 
-/** A policy file at work. `plan` throws `model_not_served` for a name that nothing in it has. */
+/** A running policy file. `plan` throws `model_not_served` for an unknown name. */
 export interface FilePolicy extends Required<Policy> {
   /**
-   * The probability of each model to be asked first, over all ways that percentage splits could have fallen;
-   * undefined where that cannot be known without asking a model. Changes nothing.
+   * The probability of each model to be asked first, over all outcomes of percentage splits; undefined if
+   * that cannot be known without asking a model. No side effects.
    */
   propensities(request: GatewayRequest, signal: AbortSignal): Promise<Propensities | undefined>
   /**
-   * The plan that the request would get, with what every step said. Changes nothing: a step that would ask a
-   * model is skipped, and then the plan is not `certain`.
+   * The plan that the request would get, with the result of every step. No side effects: a step that would
+   * ask a model is skipped, and then the plan is not `certain`.
    *
-   * @param decision the router's, where it was asked already
+   * @param decision the router's, if it was already asked
    */
   preview(request: GatewayRequest, signal: AbortSignal, decision?: Decision): Promise<Preview>
 }
@@ -54,7 +54,7 @@ export function createPolicy(policy: PolicyAtWork, services: PolicyServices): Fi
   const steps = makeSteps(policy, services)
   const stateOf = stateMaker(policy.file, services)
 
-  /** @param real the request's own run: what it has asked is not asked again */
+  /** @param real the request's actual run: its results are reused */
   const propensities = async (
     request: GatewayRequest,
     signal: AbortSignal,
@@ -100,7 +100,7 @@ export function createPolicy(policy: PolicyAtWork, services: PolicyServices): Fi
       }
       const state = stateOf(request, planning, { splits, ask })
       const { plan, verdicts } = await firstPlan(steps, state)
-      // before anything is remembered: the other outcomes are of the same moment
+      // before anything is remembered: the other outcomes must see the same state
       const all =
         plan.kind === 'serve' && splits.drawn.length > 0
           ? await propensities(request, planning.signal, { state, decision })
@@ -108,7 +108,7 @@ export function createPolicy(policy: PolicyAtWork, services: PolicyServices): Fi
       remember(steps, state, plan)
       const told = { steps: verdicts, ...closedByBudgets(state) }
       if (plan.kind === 'refuse') return { ...plan, ...told }
-      // where it is not known what the other outcomes would have come to: at least this
+      // if the results of the other outcomes are unknown: at least this
       const least = splits.probability * plan.propensity
       const propensity = all?.get(plan.targets[0]!.model) ?? least
       return { ...plan, propensity, ...told }
@@ -116,13 +116,13 @@ export function createPolicy(policy: PolicyAtWork, services: PolicyServices): Fi
   }
 }
 
-/** For the budgets that closed a model to this request, which count it where it is no preview. */
+/** For the budgets that closed a model to this request, which count it unless it is a preview. */
 function closedByBudgets({ closed }: StepState): Pick<Plan, 'overBudget'> {
   const overBudget = [...closed.values()].flatMap(({ budget }) => budget ?? [])
   return overBudget.length > 0 ? { overBudget } : {}
 }
 
-/** Stands in for what costs money or changes something, and knows when that makes the outcome a guess. */
+/** Replaces calls that cost money or have side effects, and records when that makes the outcome a guess. */
 function trialOf(learned: LearnedRouter | undefined, known: Decision | undefined) {
   const trial = {
     unknown: false,
@@ -143,12 +143,12 @@ function trialOf(learned: LearnedRouter | undefined, known: Decision | undefined
 /** A step of one policy, with the name that it has in the registry. */
 export interface NamedStep {
   readonly name: string
-  /** it also holds for requests to endpoints whose model is not routed */
+  /** also applies to requests to endpoints whose model is not routed */
   readonly admits: boolean
   readonly step: Step
 }
 
-/** The steps that a policy file has use for, in the order they are asked. */
+/** The steps that a policy file uses, in the order they are asked. */
 export function makeSteps(policy: PolicyAtWork, services: PolicyServices): NamedStep[] {
   return usedRows(policy).flatMap(({ row, section }) => {
     const step = row.step?.(section, policy.file, services)
@@ -158,7 +158,10 @@ export function makeSteps(policy: PolicyAtWork, services: PolicyServices): Named
   })
 }
 
-/** The first plan, with what every step up to it said; remembered by those that do. @throws the signal's reason */
+/**
+ * The first plan, with the results of every step up to it; steps with state record it. @throws the signal's
+ * reason
+ */
 export async function runSteps(steps: readonly NamedStep[], state: StepState): Promise<Plan> {
   const { plan, verdicts } = await firstPlan(steps, state)
   remember(steps, state, plan)
@@ -192,11 +195,11 @@ function verdictOf(step: string, result: StepResult): StepVerdict {
   return definedOnly({ step, matched, name, reason })
 }
 
-/** Longest wait for a question's embedding, where the file says nothing else. */
+/** Longest wait for a question's embedding, unless the file sets it. */
 const DEFAULT_EMBED_MS = 1000
 
 export interface StateOptions {
-  /** how percentage splits fall; by the request's unit unless told */
+  /** how percentage splits are decided; by default from the request's unit */
   readonly splits?: Splits | undefined
   /** instead of the router's `route` */
   readonly ask?: LearnedRouter['route'] | undefined
@@ -210,7 +213,7 @@ export type StateMaker = (
   options?: StateOptions,
 ) => StepState
 
-/** What steps see of a request. The function it makes throws `model_not_served` for a name that nothing has. */
+/** What steps see of a request. The returned function throws `model_not_served` for an unknown name. */
 export function stateMaker(file: PolicyFile, services: PolicyServices): StateMaker {
   const limits = compileLimits(file, services.limits)
   const routeNamed = (name: string): RouteFile | undefined =>
@@ -254,7 +257,10 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** What is sensitive is not sent to an encoder elsewhere, and an encoder that fails decides nothing. */
+/**
+ * Sensitive requests are not sent to an encoder on another machine, and if an encoder fails the step decides
+ * nothing.
+ */
 async function nearest(
   question: string,
   sensitive: boolean,
@@ -281,7 +287,7 @@ function namedIn(
   file: PolicyFile,
   { learned }: PolicyServices,
 ): StepState['named'] {
-  // a model's own name may begin like that
+  // a model's name may begin like that
   for (const name of [model, model.replace(/^weir\//, '')]) {
     const its = route(name)
     if (its) return { name, route: its }
@@ -298,7 +304,7 @@ function asksRouter(model: string, learned: LearnedRouter | undefined): boolean 
   return router !== undefined && learned?.has(router) === true
 }
 
-/** A route as a plan, over the models that are open. Undefined where none of its models is. */
+/** A route as a plan, over the open models. Undefined if none of its models is open. */
 function routePlan(
   route: RouteFile,
   open: readonly string[],
@@ -331,14 +337,14 @@ function routePlan(
   } satisfies Omit<ServePlan, 'deciding'> & { readonly deciding: Reason }
 }
 
-/** The errors of a router that are about the request: the next step may still know what to do with it. */
+/** Errors of a router that are about the request: a later step may still be able to handle it. */
 const SKIPPED: Partial<Record<ErrorCode, string>> = {
   candidates_empty: 'no_candidate_left',
   prompt_empty: 'no_text',
   prompt_too_long: 'too_long',
 }
 
-/** Asks the router over the models that hard limits left. `ask` is its `route` or `preview`. */
+/** Asks the router over the models that hard limits allow. `ask` is its `route` or `preview`. */
 async function askLearned(
   request: GatewayRequest,
   { open, sensitive }: Omit<Limited, 'closed'>,

@@ -16,7 +16,7 @@ import { rule } from './steps/rule.ts'
 import { semantic } from './steps/semantic.ts'
 import { sticky } from './steps/sticky.ts'
 
-/** Each step by its name; their order is that of `STEP_NAMES`. The last always has an answer, where a model is open. */
+/** Each step by its name, in the order of `STEP_NAMES`. The last one always decides, if a model is open. */
 const STEPS: Readonly<Record<StepName, PolicyRow>> = {
   hard_limit: hardLimit,
   guardrail,
@@ -31,32 +31,32 @@ const STEPS: Readonly<Record<StepName, PolicyRow>> = {
   fallback,
 }
 
-/** A step from outside: its row, its name in headers, logs, metrics and budgets, and its place. */
+/** An added step: its entry, its name in headers, logs, metrics and budgets, and its place. */
 export interface AddedStep<Schema extends Type.TSchema = Type.TSchema> extends PolicyRow<Schema> {
   readonly name: string
   /** the step that is asked right after it */
   readonly before: StepName
 }
 
-/** A row of the registry; `name` is its step's, absent where the section has none. */
+/** An entry of the registry; `name` is its step's, absent if the section has none. */
 export interface RegisteredRow extends PolicyRow {
   readonly name?: string
 }
 
-/** The sections and steps that policies are checked against and made of. */
+/** The sections and steps that policies are checked and built with. */
 export interface PolicySteps {
   /** sections without a step, then the steps in the order they are asked, then budgets */
   readonly rows: readonly RegisteredRow[]
   /** names of the steps, in the order they are asked */
   readonly names: readonly string[]
-  /** of a policy file, its sections each by its own schema */
+  /** schema of a policy file, made of the schemas of its sections */
   readonly shape: Validator
 }
 
 /**
- * The registry of policy steps: Weir's own, and those that are added.
+ * The registry of policy steps: the built-in ones, and added ones.
  *
- * @throws config_invalid where an added step has a name or section that another one has
+ * @throws config_invalid if an added step has a name or section that another one has
  */
 export function policySteps(added: readonly AddedStep[] = []): PolicySteps {
   const steps = STEP_NAMES.flatMap((name): RegisteredRow[] => [
@@ -78,22 +78,22 @@ export function policySteps(added: readonly AddedStep[] = []): PolicySteps {
   }
 }
 
-/** Weir's own steps. */
+/** The built-in steps. */
 export const POLICY_STEPS = policySteps()
 
-/** A policy file and the registry that it was checked by. */
+/** A policy file and the registry that it was checked with. */
 export interface PolicyAtWork {
   readonly file: PolicyFile
   readonly steps: PolicySteps
 }
 
-/** A row of which a file has the section, or that needs none, with what it works by. */
+/** An entry whose section is in the file, or that needs none, with its settings. */
 export interface UsedRow {
   readonly row: RegisteredRow
   readonly section: unknown
 }
 
-/** The rows that a file uses, in their order. */
+/** The entries that a file uses, in order. */
 export const usedRows = ({ file, steps }: PolicyAtWork): UsedRow[] =>
   steps.rows.flatMap((row) => {
     const section = row.key === undefined ? undefined : file[row.key]

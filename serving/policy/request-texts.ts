@@ -1,4 +1,4 @@
-/** What a request's body holds for a reader: every text in it, and whether it holds what cannot be read. */
+/** The contents of a request's body: every text in it, and whether it has parts that cannot be read. */
 export interface RequestTexts {
   /** in the body's order: contents, arguments, schemas, names, ids, field names; also files that are text */
   readonly texts: readonly string[]
@@ -40,7 +40,7 @@ const REFERENCES = new Set(['file_id', 'previous_response_id', 'conversation'])
 
 /** Characters of a long text that are put together with its neighbours: more than any word has. */
 const SEAM = 96
-/** Base64 below this length is read as text: nobody can tell it from a word. */
+/** Base64 below this length is read as text: it cannot be told from a word. */
 const FILE_LENGTH = 256
 
 interface Waiting {
@@ -78,7 +78,7 @@ export function requestTexts(body: Readonly<Record<string, unknown>>): RequestTe
   for (let next = waiting.pop(); next; next = waiting.pop()) {
     const { value, field, depth } = next
     if (typeof value === 'string') readString(value, field)
-    // numbers of the top level are settings; deeper ones may be someone's
+    // numbers at the top level are settings; deeper ones may be personal data
     else if (typeof value === 'number' && depth > 1) texts.push(String(value))
     else if (Array.isArray(value)) {
       if (value.length > 0 && typeof value[0] === 'number' && field !== 'enum') {
@@ -128,8 +128,8 @@ function joinedTexts(spoken: readonly { role: string; text: string }[]): string[
 }
 
 /**
- * What stands where a file goes. A data URL of a text type is decoded and read; base64 of any other type cannot
- * be. Undefined where it is no file but text.
+ * The content of a field for a file. A data URL of a text type is decoded and read; base64 of any other type
+ * cannot be read. Undefined if it is not a file but text.
  */
 function readFile(text: string): { texts: string[]; unreadable: boolean } | undefined {
   if (/^\s*https?:/i.test(text)) return { texts: [text], unreadable: true }
@@ -182,7 +182,7 @@ export function normalizedText(text: string): string {
     : text
   if (!NOT_ASCII.test(plain)) return plain
   const folded = plain.normalize('NFKC').replace(IGNORABLE, '')
-  // letters may have been kept apart by what was taken out
+  // letters may have been separated by the removed characters
   return folded.normalize('NFKC')
 }
 

@@ -4,12 +4,12 @@ import type { KeyHolder } from '../router/keys.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { LivePolicies } from './live-policies.ts'
 
-/** Longest that an explanation waits for a policy's encoder. */
+/** Longest wait of an explanation for a policy's encoder. */
 const WAIT_MS = 2_000
 
 /**
- * What the gateway's policy would do with a routing request if it were a chat: the verdict of each step,
- * then the plan. Changes nothing and asks no model. Never throws: an error becomes the policy's verdict.
+ * What the gateway's policy would do with a routing request if it were a chat: the verdict of each step, then
+ * the plan. No side effects, asks no model. Never throws: an error becomes the policy's verdict.
  */
 export async function policyRules(
   policies: Pick<LivePolicies, 'preview'>,

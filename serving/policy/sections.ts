@@ -4,7 +4,7 @@ import { Keys, Models, Privacy, Routes } from './file.ts'
 import { WHOLE_POLICY } from './learned-router.ts'
 import type { Field, PolicyRow } from './step.ts'
 
-/** Sections that belong to no single step; those of steps stand in the steps' files. */
+/** Sections that belong to no single step; those of steps are in the steps' files. */
 export const models: PolicyRow<typeof Models> = { key: 'models', schema: Models, required: true }
 
 export const routes: PolicyRow<typeof Routes> = {
@@ -49,7 +49,7 @@ export const privacy: PolicyRow<typeof Privacy> = {
   }),
 }
 
-/** What is wrong with a policy file's budgets, as far as the file alone can tell. */
+/** Faults of a policy file's budgets, as far as the file alone shows them. */
 export const budgets: PolicyRow<typeof Budgets> = {
   key: 'budgets',
   schema: Budgets,

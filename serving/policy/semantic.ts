@@ -5,14 +5,14 @@ import {
   takeRows,
 } from '../../models/encoders/embeddings.ts'
 
-/** Nearness falls by e for each `WIDTH` of cosine: examples far from a question have next to no say. */
+/** Similarity falls by e for each `WIDTH` of cosine: examples far from a question have almost no weight. */
 const WIDTH = 0.2
-/** Ridge: how much one example may be wrong about its surroundings. */
+/** Ridge: how far the score of one example may differ from its neighbours'. */
 const RIDGE = 0.3
 
 /** How much a text belongs to each of several classes: near 1 for their own texts, near 0 for all others. */
 interface KernelScores {
-  /** n x classes, row-major: of each text it was fitted to, as if it had not been among them */
+  /** n x classes, row-major: for each text it was fitted to, as if that text had been left out */
   readonly leftOut: Float64Array
   /** classes, from the cosines to the n texts */
   score(cosines: Float64Array): Float64Array
@@ -23,7 +23,7 @@ interface KernelScores {
  * left out are exact, without fitting again: y_i - a_i / (K + ridge)^-1_ii (Rasmussen and Williams 2006, 5.12).
  *
  * @param cosines n x n between the texts, row-major
- * @param owners n: the class of each text, -1 for none
+ * @param owners n: the class of each text, -1 if it has none
  */
 export function fitKernelScores(
   cosines: Float64Array,
@@ -76,29 +76,32 @@ function invertPositive(matrix: Float64Array, n: number): Float64Array {
   return matrix
 }
 
-/** A score that a class should refuse, and how much that counts. */
+/** A score that a class should refuse, and its weight. */
 interface Stranger {
   readonly owner: number
   readonly score: number
   readonly weight: number
 }
 
-/** A class's cut is its own as far as it has so many scores on either side, else that of all classes together. */
+/**
+ * With many scores on either side a class's cut is fitted to them, with few it is close to that of all
+ * classes.
+ */
 const SHRINKAGE = 8
 
 /**
- * How much a stranger that is taken counts beside an own text that is refused: that one still gets the answer of
- * the default route, the other a specialist's for something else.
+ * Weight of an accepted stranger relative to a refused text of the class: the refused text still gets the
+ * default route's answer, the stranger a specialist's for something else.
  */
 const STRANGER_COST = 1.5
 
 /**
- * The score from which each class takes a text. All classes' scores together give one cut, the one with the
- * best balance of own texts kept and strangers refused; a class's own cut, which few examples place badly, is
- * drawn toward it.
+ * The score from which each class accepts a text. All classes' scores together give one cut, the one with the
+ * best balance of accepted class texts and refused strangers; the cut of a class, which few examples
+ * determine badly, is shrunk towards it.
  *
- * @param own the score of each text for its own class
- * @param strangers the score of each text that is of none, or whose class is taken away, for the class nearest to it
+ * @param own the score of each text for its class
+ * @param strangers the score for the nearest class of each text that has no class, or whose class is left out
  */
 export function fitCuts(
   own: readonly { readonly owner: number; readonly score: number }[],
@@ -118,7 +121,7 @@ export function fitCuts(
   })
 }
 
-/** In the middle of the widest gap among the cuts with the greatest weighed sum of shares on the right side. */
+/** The middle of the widest gap among the cuts with the greatest weighted sum of shares on the right side. */
 export function bestCut(
   own: readonly number[],
   strangers: readonly Pick<Stranger, 'score' | 'weight'>[],
@@ -154,36 +157,36 @@ export interface SemanticRoute {
   readonly name: string
   readonly description?: string
   readonly examples: readonly string[]
-  /** a cosine; fitted to the examples where absent */
+  /** a cosine; fitted to the examples if absent */
   readonly threshold?: number
 }
 
 export interface SemanticMatch {
   readonly name: string
-  /** how much the text belongs to the route, or a cosine where the route's threshold is one */
+  /** how much the text belongs to the route, or a cosine if the route's threshold is one */
   readonly score: number
   readonly threshold: number
 }
 
 export interface SemanticIndex {
   readonly thresholds: ReadonlyMap<string, number>
-  /** texts are sent to another machine to be embedded */
+  /** texts are sent to another machine for embedding */
   readonly remote: boolean
-  /** Undefined where the text is near enough to no route. */
+  /** Undefined if the text is near enough to no route. */
   match(text: string, signal?: AbortSignal): Promise<SemanticMatch | undefined>
 }
 
-/** Examples whose mean is compared with a threshold that is a cosine: one odd example does not decide alone. */
+/** Number of examples whose mean is compared with a cosine threshold: one odd example does not decide alone. */
 const NEAREST = 2
-/** How much texts of none of the routes count among strangers, beside those of other routes. */
+/** Weight among strangers of texts that belong to no route, relative to those of other routes. */
 const NONE_SHARE = 2 / 3
-/** Building takes the cube of it. */
+/** Most texts: building takes cubic time. */
 const MOST_TEXTS = 1000
 
 /**
- * Embeds every route's examples and learns from all of them what belongs to which route, and from which score
- * on: by the scores of examples with themselves left out, of texts that are none of the routes', and of each
- * route's examples for the other routes.
+ * Embeds every route's examples and learns from them which texts belong to which route, and each route's
+ * threshold: from the scores of examples with themselves left out, of texts that belong to no route, and of
+ * each route's examples for the other routes.
  *
  * @param none texts that belong to no route
  * @throws config_invalid: a sparse encoder, too many texts
@@ -244,7 +247,7 @@ function cutsOf(
   for (const [i, owner] of owners.entries()) {
     const mine = leftOut.subarray(i * classes, (i + 1) * classes)
     if (owner >= 0) known.push({ owner, score: mine[owner]! })
-    // where its own route is taken away, a text is a stranger to all others
+    // with its route left out, a text is a stranger to all others
     const nearest = indexOfMost(mine, owner)
     const weight = owner < 0 ? NONE_SHARE / none : (none > 0 ? 1 - NONE_SHARE : 1) / examples
     strangers.push({ owner: nearest, score: mine[nearest]!, weight })

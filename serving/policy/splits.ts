@@ -8,7 +8,7 @@ export function splitUnit({ id, caller, hints }: GatewayRequest): string {
   return caller.name === ANYONE.name ? `request\n${id}` : `key\n${caller.name}`
 }
 
-/** One percentage split that a request met, and its outcome. */
+/** One percentage split that a request reached, and its outcome. */
 export interface Split {
   readonly share: number
   readonly taken: boolean
@@ -20,7 +20,7 @@ export class Splits {
   readonly #unit: string
   readonly #forced: readonly boolean[] | undefined
 
-  /** @param forced outcomes of the first splits, false for all after them; by the unit's hash where absent */
+  /** @param forced outcomes of the first splits, false for all later ones; by the unit's hash if absent */
   constructor(unit: string, forced?: readonly boolean[]) {
     this.#unit = unit
     this.#forced = forced
@@ -45,10 +45,10 @@ const MOST_SPLITS = 6
 
 /**
  * Enumerates every combination of outcomes, each once: `run` is called with the first outcomes forced, and
- * the splits that it then meets are flipped one by one.
+ * the splits that it then reaches are flipped one by one.
  *
- * @param run gives false where its outcome cannot be known
- * @returns false where an outcome could not be known
+ * @param run returns false if its outcome cannot be known
+ * @returns false if an outcome could not be known
  */
 export async function everyOutcome(
   unit: string,

@@ -23,138 +23,144 @@ export type StepPlan =
   | (Omit<ServePlan, 'deciding'> & { readonly deciding: Reason })
   | (Omit<RefusePlan, 'deciding'> & { readonly deciding: Reason })
 
-/** A step that decides nothing, and why. */
+/** A step without a decision, and why. */
 export interface Skip {
   readonly kind: 'skip'
   readonly reason: string
-  /** the rule or route that would have decided, had hard limits left one of its models */
+  /** the rule or route that would have decided if hard limits had allowed one of its models */
   readonly name?: string | undefined
 }
 
 export const skip = (reason: string, name?: string): Skip => ({ kind: 'skip', reason, name })
 
-/** `undefined` where the step has nothing to say of the request. */
+/** `undefined` if the step does not apply to the request. */
 export type StepResult = StepPlan | Skip | undefined
 
-/** What a served request gets beside its route. */
+/** Fields of a served request besides its route. */
 export interface ServeOptions {
   readonly decision?: Decision
-  /** 1 unless told */
+  /** default 1 */
   readonly propensity?: number
   /** a score of every target, such as a cosine */
   readonly score?: number
 }
 
-/** One request on its way through the steps. Nothing a step does to it reaches the next one. */
+/** One request during the steps. Changes that a step makes to it are not seen by the next one. */
 export interface StepState extends Limited {
   readonly request: GatewayRequest
   readonly traits: Traits
-  /** aborted when nobody waits any more */
+  /** aborted when the result is no longer needed */
   readonly signal: AbortSignal
-  /** asks a model something of the step's own; see `Planning`. It may only be what `open` holds */
+  /** asks a model a question of the step; see `Planning`. Only models in `open` may be asked */
   readonly send: Planning['send']
   /** the route or model that the client named */
   readonly named: { readonly name: string; readonly route: RouteFile } | undefined
-  /** the route of that name, or the model of that name as a route of its own; undefined where there is none */
+  /** the route of that name, or the model of that name as a route; undefined if there is none */
   route(name: string): RouteFile | undefined
-  /** The only way to a plan that serves: closed models are left out. Undefined where none is left. */
+  /** The only way to make a plan that serves: closed models are left out. Undefined if none is left. */
   serve(route: RouteFile, reason: Reason, options?: ServeOptions): StepPlan | undefined
-  /** The learned router's decision over the open models, asked once a request; or why there is none. */
+  /** The learned router's decision over the open models, computed once per request; or why there is none. */
   learned(): Promise<Decision | Skip | Extract<StepPlan, { readonly kind: 'refuse' }>>
-  /** The semantic route that the question is nearest to, embedded once a request; or why there is none. */
+  /** The semantic route nearest to the question, which is embedded once per request; or why there is none. */
   near(): Promise<SemanticMatch | Skip | undefined>
-  /** Whether the request falls into this share (0 to 1) of the split: by its session, key or id, always the same. */
+  /**
+   * Whether the request falls into this share (0 to 1) of the split: by its session, key or id, always the
+   * same.
+   */
   draw(split: string, share: number): boolean
 }
 
 /**
- * One way of deciding. The pipeline asks the steps in order, and the first plan is the request's. A step
- * serves no closed model, decides the same of the same request, and throws for no request, however odd.
- * Steps are also asked what they would have decided had a percentage split fallen otherwise, so they change
+ * One way of deciding. The pipeline asks the steps in order, and the first plan is used. A step never serves
+ * a closed model, is deterministic, and never throws, whatever the request. Steps are also asked what they
+ * would have decided with other outcomes of percentage splits, so they have no side effects in `decide`, only
+ * in `decided`. `testing/step-contract.ts` tests this for each step.
  * nothing in `decide`, only in `decided`. `testing/step-contract.ts` holds each step to that.
  */
 export interface Step {
   decide(state: StepState): StepResult | Promise<StepResult>
-  /** what was decided in the end, by whichever step: for those that remember */
+  /** the final decision, by any step: for steps that keep state */
   decided?(state: StepState, plan: ServePlan): void
 }
 
-/** What a policy works with beside its file. */
+/** What a policy needs in addition to its file. */
 export interface PolicyServices {
   /** the learned router; without one, that step is skipped */
   readonly learned?: LearnedRouter | undefined
   /** built from the file's `semantic` section; without one, that step is skipped */
   readonly semantic?: SemanticIndex | undefined
-  /** must be there where a condition asks for the language */
+  /** required if a condition asks for the language */
   readonly languageOf?: LanguageOf | undefined
-  /** further hard limits, such as what is left of a budget */
+  /** further hard limits, such as the remaining budget */
   readonly limits?: readonly ModelLimit[] | undefined
-  /** told what an operator should know, such as an encoder that fails */
+  /** called with what operators should know, such as an encoder that fails */
   readonly onWarning?: ((message: string, error?: unknown) => void) | undefined
-  /** of routes that say nothing else */
+  /** for routes that do not set it */
   readonly allowDown?: boolean | undefined
   readonly hedgeAfterMs?: number | undefined
 }
 
-/** Where something stands in a policy file. */
+/** A place in a policy file. */
 export type Field = readonly (string | number)[]
 
-/** Collects what is wrong with a section whose shape is right. */
+/** Collects the faults of a section that fits its schema. */
 export interface FaultFinder {
   /** names that a rule may lead to: routes, then models */
   readonly targets: readonly string[]
-  /** semantic routes that some section asks for by their name */
+  /** semantic routes that some section refers to by name */
   readonly near: readonly string[]
-  /** what spending is counted under: names of rules and routes, and steps that decide without one */
+  /** names that spending is counted under: rules and routes, and steps that decide without one */
   readonly spendingRoutes: readonly string[]
   fault(at: Field, expected: string, got: string): void
   /** a fault unless `got` is one of the names */
   oneOf(at: Field, names: readonly string[], got: string): void
-  /** a fault for each that is no model of the file */
+  /** reports each that is not a model of the file */
   models(at: Field, names: readonly string[] | undefined): void
-  /** a fault for each `name` that was there before; `at` is the list's */
+  /** reports each `name` that occurred before; `at` is the list's place */
   unique(at: Field, list: readonly { readonly name: string }[]): void
-  /** a fault for each that is no RE2 pattern */
+  /** reports each that is not an RE2 pattern */
   patterns(at: Field, patterns: readonly string[] | undefined): void
-  /** what is wrong with the condition at `at`.when */
+  /** reports the faults of the condition at `at`.when */
   condition(at: Field, when: Condition): void
   strategy(at: Field, strategy: StrategySettings): void
-  /** a fault for each parameter that the gateway itself puts into a body */
+  /** reports each parameter that the gateway itself sets in a body */
   parameters(at: Field, parameters: object | undefined): void
 }
 
-/** What a section reads of requests, which decides what must be opened for it and what a log must hold. */
+/**
+ * What a section reads of requests, which determines what must be opened for it and what a log must contain.
+ */
 export interface SectionReads {
-  /** conditions on requests, each with what it belongs to, such as `the rule code` */
+  /** conditions on requests, each with its owner, such as `the rule code` */
   readonly conditions?: readonly { readonly of: string; readonly when: Condition | undefined }[]
   /** semantic routes that it asks for */
   readonly near?: readonly string[]
-  /** what reads the text, or the metadata, beside the conditions, such as `the semantic routes` */
+  /** what reads the text, or the metadata, besides the conditions, such as `the semantic routes` */
   readonly text?: string | undefined
   readonly metadata?: string | undefined
 }
 
 /**
- * One section of a policy file, the step that works by it, or both. All that differs between steps is here:
- * a new one is a file with its row, the row's place in `policySteps`, and its case in the contract suite.
- * A row's functions are called where its section is there; without a `key`, always, with undefined.
+ * One section of a policy file, the step that uses it, or both. All differences between steps are here: a new
+ * one is a file with its entry, the entry's place in `policySteps`, and its case in the contract suite. An
+ * entry's functions are called if its section is in the file; without a `key`, always, with undefined.
  */
 export interface PolicyRow<Schema extends Type.TSchema = Type.TSchema> {
-  /** the section's name in the file; absent where the step needs none */
+  /** the section's name in the file; absent if the step needs none */
   readonly key?: string
   readonly schema?: Schema
   /** a file without the section is refused */
   readonly required?: true
-  /** Tells what is wrong with a section whose shape is right. */
+  /** Reports the faults of a section that fits its schema. */
   check?(section: Type.Static<Schema>, file: PolicyFile, find: FaultFinder): void
   reads?(section: Type.Static<Schema>): SectionReads
-  /** The section's step; undefined where it gives the step nothing to do. */
+  /** The section's step; undefined if the section leaves it nothing to do. */
   step?(section: Type.Static<Schema>, file: PolicyFile, services: PolicyServices): Step | undefined
   /**
    * Names of rules or routes that the step decides by, which spending is then counted under: none for a step
-   * that serves nothing. Where absent, the step's own name.
+   * that serves nothing. If absent, the step's name.
    */
   spendingRoutes?(section: Type.Static<Schema>): readonly string[]
-  /** the step also holds for requests to endpoints whose model is not routed */
+  /** the step also applies to requests to endpoints whose model is not routed */
   readonly admits?: true
 }

@@ -4,13 +4,13 @@ import { type PolicyAtWork, usedRows } from './registry.ts'
 import { buildSemanticIndex } from './semantic.ts'
 import type { PolicyServices } from './step.ts'
 
-/** A source of encoders by name. Whatever is taken must be given back. */
+/** A source of encoders by name. Each encoder taken must be given back. */
 export interface EncoderSource {
   take(name: string): Promise<Encoder>
   give(name: string): Promise<void>
 }
 
-/** The language detector and semantic index of a policy, where its file needs them. */
+/** The language detector and semantic index of a policy, if its file needs them. */
 export interface TextReaders {
   readonly readers: Pick<PolicyServices, 'languageOf' | 'semantic'>
   close(): Promise<void>
@@ -49,7 +49,7 @@ interface Shared {
   uses: number
 }
 
-/** Opens each encoder once, however many policies use it, and closes it when none does. */
+/** Opens each encoder once, for any number of policies, and closes it when none uses it. */
 export class EncoderPool {
   readonly #make: (name: string) => Promise<Encoder>
   readonly #open = new Map<string, Shared>()
@@ -58,7 +58,7 @@ export class EncoderPool {
     this.#make = make
   }
 
-  /** Every taker must `give` it back. @throws what making it throws */
+  /** The caller must `give` it back. @throws errors of making it */
   async take(name: string): Promise<Encoder> {
     let shared = this.#open.get(name)
     if (!shared) {

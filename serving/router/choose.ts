@@ -29,7 +29,10 @@ export interface ChooserOptions {
   readonly online: OnlineLearner | undefined
 }
 
-/** Chooses over the arms of a split, with exploration and online advice, so that every choice has its propensity. */
+/**
+ * Chooses among the arms of a split, with exploration and online advice, so that every choice has a
+ * propensity.
+ */
 export function createChooser({ decideBy, score, deadlines, explorer, online }: ChooserOptions) {
   const flip = (live: LiveRouter, greedy: Decision, { advice }: Scored): number =>
     !explorer || (advice?.barred && greedy.model !== live.strong)
@@ -39,7 +42,7 @@ export function createChooser({ decideBy, score, deadlines, explorer, online }: 
   return async (prepared: Prepared, scored: Scored): Promise<Decision> => {
     const { live: own, target } = prepared
     if (!explorer && target.arms.length === 1) return decideBy(own, prepared, scored)
-    // for the propensity, what the other arms say must be known too
+    // the propensity also needs the other arms' decisions
     const arms = await Promise.all(
       target.arms.map(async ({ live, share }) => {
         const said = live === own ? scored : await score(live, prepared)
@@ -47,7 +50,7 @@ export function createChooser({ decideBy, score, deadlines, explorer, online }: 
         return { live, share, said, features }
       }),
     )
-    // nothing is waited for from here on, so that no budget is spent twice
+    // nothing is awaited from here on, so that no budget is spent twice
     explorer?.begin()
     online?.begin(own)
     let mine = scored
@@ -77,7 +80,7 @@ export function createChooser({ decideBy, score, deadlines, explorer, online }: 
   }
 }
 
-/** The arm of a session: always the same one while the split stays as it is. */
+/** The arm of a session: always the same one while the split stays unchanged. */
 export function chooseArm(target: Target, key: string): Arm {
   const { arms } = target
   if (arms.length === 1) return arms[0]!
@@ -90,8 +93,8 @@ export function chooseArm(target: Target, key: string): Arm {
 }
 
 /**
- * Probability of each of the answering router's candidates over the arms of a split: the shares of the
- * arms that would have chosen it.
+ * Probability of each of the answering router's candidates over the arms of a split: the sum of the shares of
+ * the arms that would have chosen it.
  */
 function splitPropensities(
   manifest: Manifest,
@@ -105,17 +108,17 @@ function splitPropensities(
   return out
 }
 
-/** Decides when the model that was not chosen answers, with a probability that is known. */
+/** Decides, with a known probability, when the model that was not chosen answers. */
 export interface Explorer {
-  /** Once a request. */
+  /** Called once per request. */
   begin(): void
   /**
-   * Probability with which this choice is turned into the pair's other model.
+   * Probability of replacing this choice by the pair's other model.
    *
-   * @param turn what Thompson sampling alone would turn it with
+   * @param turn the probability that Thompson sampling alone would use
    */
   probability(greedy: Decision, strong: string, turn?: number): number
-  /** Whether it is, for this request; what is taken counts against the allowance. */
+  /** Whether this request is explored; if so, it counts against the allowance. */
   takes(greedy: Decision, probability: number, strong: string): boolean
   /** Whether both models should answer this request. */
   audits(id: string): boolean
@@ -128,7 +131,7 @@ export function createExplorer(exploration: Exploration): Explorer {
     begin: () => allowance?.accrue(),
     probability(greedy, strong, turn = 0) {
       const other = greedy.candidates[1]
-      // only a choice of the router's own, between two models that the request allows
+      // only choices made by the router itself, between two models that the request allows
       if (greedy.fallback || greedy.win_rate === null || !other?.eligible) return 0
       const flip = flipProbability(exploration, greedy.win_rate, greedy.threshold)
       const p = flip + turn - 2 * flip * turn

@@ -1,28 +1,31 @@
 import Type from 'typebox'
 import { Exploration } from '../../models/online/exploration.ts'
 
-/** A linear head over each router's win rates that learns from `POST /feedback`. Off where absent. */
+/** A linear head on each router's win rates that learns from `POST /feedback`. Off if absent. */
 export const Online = Type.Object(
   {
-    /** where states are kept: `<folder>/<router>/<version>/NNNNNNNN.json`; one server a folder */
+    /** folder of the states: `<folder>/<router>/<version>/NNNNNNNN.json`; used by one server only */
     folder: Type.String({ minLength: 1 }),
-    /** `thompson` (default): strong with the probability that it is worth it; `ucb`: where it may well be */
+    /**
+     * `thompson` (default): strong with the probability that it is worth its cost; `ucb`: strong where it may
+     * well be
+     */
     policy: Type.Optional(Type.Union([Type.Literal('thompson'), Type.Literal('ucb')])),
-    /** US dollars a thousand requests of each router may cost; no budget where absent */
+    /** US dollars that a thousand requests of each router may cost; no budget if absent */
     budget_usd_per_1000: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-    /** numbers the embedding is sketched into (default 32) */
+    /** dimensions that the embedding is reduced to (default 32) */
     features: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
-    /** outcomes that the router's own prediction counts for, along every direction (default 100) */
+    /** weight of the router's prediction, in outcomes, along every direction (default 100) */
     prior_rows: Type.Optional(Type.Number({ minimum: 1 })),
-    /** weight of an outcome one outcome later (default .9995: about 2,000 are remembered) */
+    /** factor on an outcome's weight with each later outcome (default .9995: about 2,000 are remembered) */
     forgetting: Type.Optional(Type.Number({ minimum: 0.9, maximum: 1 })),
-    /** most that 32 outcomes may move a model's coefficients (default .2) */
+    /** largest change of a model's coefficients by 32 outcomes (default .2) */
     max_step: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 10 })),
-    /** standard deviations of optimism of `ucb` (default 1) */
+    /** optimism of `ucb`, in standard deviations (default 1) */
     width: Type.Optional(Type.Number({ minimum: 0, maximum: 10 })),
-    /** outcomes between kept states, each of which can be taken back (default 256) */
+    /** outcomes between saved states, each of which can be reverted (default 256) */
     keep_every: Type.Optional(Type.Integer({ minimum: 1 })),
-    /** decisions remembered until their feedback comes (default 50,000) */
+    /** decisions remembered until their feedback arrives (default 50,000) */
     remembered: Type.Optional(Type.Integer({ minimum: 100 })),
   },
   { additionalProperties: false },
@@ -31,24 +34,24 @@ export type Online = Type.Static<typeof Online>
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 
-/** The fields of a server's configuration that say which routers decide, for whom, and how. */
+/** The fields of a server's configuration that define which routers decide, for which keys, and how. */
 export const ROUTING = {
   routers: Type.Array(
     Type.Object(
       {
-        /** a bundle's NAME folder (its current version) or one version's */
+        /** a bundle's NAME folder (its current version) or the folder of one version */
         path: Type.String({ minLength: 1 }),
-        /** JSONL of prompts with the model they must go to; a new version that fails one is refused */
+        /** JSONL of prompts with the model each must be routed to; a new version that fails one is refused */
         golden: Type.Optional(Type.String()),
       },
       { additionalProperties: false },
     ),
     { minItems: 1 },
   ),
-  /** what `default`, and a request that names no router, means; else the first router */
+  /** the router for `default` and for requests that name no router; if absent, the first router */
   default: Type.Optional(Name),
   aliases: Type.Optional(Type.Record(Name, Name)),
-  /** a name that stands for several routers, each getting its share of the sessions */
+  /** a name that stands for several routers, each with its share of the sessions */
   splits: Type.Optional(
     Type.Record(
       Name,
@@ -61,26 +64,26 @@ export const ROUTING = {
       ),
     ),
   ),
-  /** routers that decide beside another one and are logged, never answered with */
+  /** routers that decide in parallel with another one; logged, but never used for answers */
   shadows: Type.Optional(
     Type.Array(Type.Object({ of: Name, router: Name }, { additionalProperties: false })),
   ),
-  /** try the other model now and then, with a known probability; off where absent */
+  /** try the other model now and then, with a known probability; off if absent */
   exploration: Type.Optional(Exploration),
-  /** correct win rates by what feedback says, within a budget; off where absent */
+  /** correct win rates by feedback, within a budget; off if absent */
   online: Type.Optional(Online),
-  /** scores kept a router version, by prompt; 0 keeps none */
+  /** scores cached per router version, by prompt; 0 caches none */
   cache_entries: Type.Optional(Type.Integer({ minimum: 0 })),
   keys: Type.Optional(
     Type.Array(
       Type.Object(
         {
           name: Name,
-          /** SHA-256 of the key, in hex: the key itself is nowhere on the server */
+          /** SHA-256 of the key, in hex: the key itself is not stored on the server */
           sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
           routers: Type.Optional(Type.Array(Name, { minItems: 1 })),
           rate_per_minute: Type.Optional(Type.Integer({ minimum: 1 })),
-          /** whose decisions it may give feedback on: its own (default), or any key's, as a judge does */
+          /** the decisions it may give feedback on: only its own (default), or any key's, as for a judge */
           feedback: Type.Optional(Type.Union([Type.Literal('own'), Type.Literal('any')])),
         },
         { additionalProperties: false },

@@ -1,18 +1,18 @@
 /**
- * Deadlines that are all the same time away, so that they fall due in the order they were set: one
- * timer for all of them, and nothing but a list entry for a request that is answered in time.
+ * Deadlines with one common duration, so that they expire in the order they were set: one timer for all of
+ * them, and only a list entry for a request that is answered in time.
  */
 export class DeadlineQueue {
   private readonly waiting: { due: number; late: (() => void) | undefined }[] = []
   private timer: NodeJS.Timeout | undefined
   private readonly ms: number
 
-  /** @param ms 0 never falls due */
+  /** @param ms 0 never expires */
   constructor(ms: number) {
     this.ms = ms
   }
 
-  /** The value, or undefined where it did not come in time. What comes later is dropped, its failure too. */
+  /** The value, or undefined if it did not come in time. A late value or failure is dropped. */
   within<T>(work: Promise<T>): Promise<T | undefined> {
     if (this.ms === 0) return work
     return new Promise((resolve, reject) => {
@@ -44,7 +44,7 @@ export class DeadlineQueue {
     const now = performance.now()
     let passed = 0
     let entry = this.waiting[0]
-    // those answered since are passed over, whenever they were due
+    // skip those answered since, whenever they were due
     while (entry && (entry.late === undefined || entry.due <= now)) {
       entry.late?.()
       entry = this.waiting[++passed]

@@ -22,28 +22,28 @@ export interface DeciderOptions {
   readonly onEncoderFailure: OnEncoderFailure
   /** milliseconds since 1970 */
   readonly now: () => number
-  /** @param key name of the API key that asks */
+  /** @param key name of the caller's API key */
   readonly newId: (key: string) => string
   readonly explorer?: Explorer
   readonly online?: OnlineLearner
 }
 
-/** Who asks, as far as routing cares. */
+/** The caller, as far as routing needs to know. */
 export interface Caller {
-  /** of its API key */
+  /** name of the API key */
   readonly name?: string
-  /** the routers its key may use; any, where absent */
+  /** the routers the key may use; any if absent */
   readonly routers?: ReadonlySet<string>
 }
 
 export interface Decider {
   /**
-   * At once where nothing has to be waited for, without a promise: it costs as much as a tenth of a decision.
+   * Returns the decision without a promise if nothing must be awaited: a promise costs a tenth of a decision.
    *
-   * @throws what is wrong with the request (or rejects with it); never for a slow or failing encoder
+   * @throws if the request is invalid (or rejects); never for a slow or failing encoder
    */
   route(request: RouteRequest, caller: Caller): Promise<Decision> | Decision
-  /** Each request's decision, or what is wrong with it, in their order; prompts are encoded together. */
+  /** Each request's decision or error, in order; prompts are encoded together. */
   routeBatch(
     requests: readonly (RouteRequest | WeirError)[],
     caller: Caller,
@@ -56,7 +56,7 @@ export function createDecider(options: DeciderOptions): Decider {
   const score = (live: LiveRouter, { text, hash }: Prepared): Promise<Scored> | Scored =>
     scorePrompt(live, text, hash, deadlines, onEncoderFailure)
 
-  /** Holds every version it may need until `release`. */
+  /** Keeps every version it may need open until `release`. */
   const prepare = (asked: RouteRequest, caller: Caller): Prepared => {
     const started = performance.now()
     const { snapshot } = fleet
@@ -157,7 +157,7 @@ export function createDecider(options: DeciderOptions): Decider {
     for (const live of prepared.target.shadows) runShadow(live, prepared)
   }
 
-  /** After the answer; a shadow that fails is told of like any encoder that does. */
+  /** Runs after the answer; an encoder failure in a shadow is reported like any other. */
   const runShadow = (live: LiveRouter, prepared: Prepared): void => {
     setImmediate(async () => {
       try {
@@ -209,7 +209,7 @@ export function createDecider(options: DeciderOptions): Decider {
   }
 }
 
-/** A decision that stands is not lost because it cannot be explained. */
+/** A decision remains valid if it cannot be explained. */
 async function explanation(live: LiveRouter, text: string): Promise<Explanation> {
   try {
     return await live.router.explain(text)
@@ -220,15 +220,15 @@ async function explanation(live: LiveRouter, text: string): Promise<Explanation>
 
 /** How the requests of a batch are answered. */
 interface BatchSteps<T> {
-  /** holds what it may need until it is let go; throws what is wrong with the request */
+  /** keeps the versions it may need open until released; throws if the request is invalid */
   prepare(request: RouteRequest): T
-  /** prompts of one version, encoded together, in their order */
+  /** prompts for one version, encoded together, in order */
   score(live: LiveRouter, group: readonly T[]): Promise<readonly Scored[]>
   finish(prepared: T, scored: Scored): Promise<Decision>
   letGo(prepared: T): void
 }
 
-/** Each request's decision, or what is wrong with it, in their order. */
+/** Each request's decision or error, in order. */
 async function decideBatch<T extends { readonly live: LiveRouter }>(
   requests: readonly (RouteRequest | WeirError)[],
   { prepare, score, finish, letGo }: BatchSteps<T>,
@@ -267,7 +267,7 @@ function attempt<T>(work: () => T): T | WeirError {
   }
 }
 
-/** An error that a client may be told of; anything else is a bug and goes on. */
+/** An error that a client may see; anything else is a bug and is rethrown. */
 function knownError(error: unknown): WeirError {
   if (error instanceof WeirError) return error
   throw error

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { LruMap } from '../../core/bounded-map.ts'
 import { readDecisionLog } from '../../records/log-reader.ts'
 
-/** Whose decision an id names: the key's that asks, another key's, nobody's. */
+/** The owner of the decision with an id: the caller's key, another key, or unknown. */
 export type IdOwner = 'own' | 'other' | 'nobody'
 
 const PREFIX = 'w1_'
@@ -15,7 +15,7 @@ const MAC = 12
 const SIGNED = TIME + NONCE + KEY
 const LENGTH = PREFIX.length + ((SIGNED + MAC) * 4) / 3
 const POOL = 4092
-/** Ids without a MAC that are remembered: of decisions before ids had one. */
+/** Number of ids without a MAC that are remembered: those of decisions from before ids had one. */
 const OLD_IDS = 200_000
 
 export interface DecisionIdsOptions {
@@ -23,15 +23,16 @@ export interface DecisionIdsOptions {
   readonly secret: string
   /** milliseconds since 1970 */
   readonly now: () => number
-  /** makes ids instead; they carry no MAC and are remembered */
+  /** replaces the generator of ids; its ids carry no MAC and are remembered */
   readonly newId?: (() => string) | undefined
-  /** a decision log with ids from before they carried a MAC, read once when it is first needed */
+  /** a decision log with ids from before they carried a MAC, read once when first needed */
   readonly log?: string | undefined
 }
 
 /**
- * Makes the ids of decisions and requests. Each holds its time, a random number, a tag of the key that asked and
- * a MAC over these (HMAC-SHA256, 96 bits), so that any process with the secret knows whose it is without a look-up.
+ * Makes the ids of decisions and requests. Each id holds its time, a random number, a tag of the caller's key
+ * and a MAC over these (HMAC-SHA256, 96 bits), so that any process with the secret knows the owner without a
+ * look-up.
  */
 export class DecisionIds {
   readonly #options: DecisionIdsOptions
@@ -45,7 +46,7 @@ export class DecisionIds {
     this.#options = options
   }
 
-  /** @param key name of the API key that asks */
+  /** @param key name of the caller's API key */
   next(key: string): string {
     const { newId, now } = this.#options
     if (newId) {
@@ -66,7 +67,7 @@ export class DecisionIds {
     return PREFIX + bytes.toString('base64url')
   }
 
-  /** Ids without a MAC are anyone's where they are remembered or stand in the log. */
+  /** Ids without a MAC are accepted from any key if they are remembered or in the log. */
   async ownerOf(id: string, key: string): Promise<IdOwner> {
     if (id.length === LENGTH && id.startsWith(PREFIX)) {
       const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url')
@@ -112,9 +113,9 @@ export class DecisionIds {
 const SECRET_FILE = 'id-secret'
 
 /**
- * The secret of a server group: `WEIR_ID_SECRET`, else a file in the folder of the log or the store that is made once
- * (mode 0600), else what all replicas of one PostgreSQL store share: its address. Without any of these,
- * there is no feedback, and ids need to be known by this process alone.
+ * The secret of a server group: `WEIR_ID_SECRET`, else a file in the folder of the log or the store that is
+ * created once (mode 0600), else the address of a PostgreSQL store, which all its replicas share. Without any
+ * of these there is no feedback, and only this process needs to know its ids.
  */
 export async function idSecret(
   environment: Readonly<Record<string, string | undefined>>,
@@ -141,7 +142,7 @@ async function secretIn(folder: string): Promise<string> {
   const partial = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
   try {
     await writeFile(partial, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' })
-    // several workers start together: the first one's secret is everyone's
+    // several workers start at the same time: all use the first one's secret
     await link(partial, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
     })

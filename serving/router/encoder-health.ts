@@ -1,9 +1,9 @@
 /** Failures in a row after which a router's encoder counts as down. */
 const LIMIT = 5
-/** Milliseconds after the last failure in which it is taken to be up again, to be tried. */
+/** Milliseconds after the last failure until the encoder is assumed to work and is tried again. */
 const FORGET_MS = 10_000
 
-/** Which encoders fail just now: those with so many failures in a row, none of them long ago. */
+/** Tracks failing encoders: those with this many failures in a row, the last of them recent. */
 export class EncoderHealth {
   private readonly failures = new Map<string, { count: number; last: number }>()
   private readonly now: () => number

@@ -5,14 +5,14 @@ import { feedbackKey } from '../../records/feedback/store.ts'
 import type { DecisionIds } from './decision-ids.ts'
 import type { KeyHolder } from './keys.ts'
 
-/** Sources and models that one key may rate a decision by. */
+/** Sources and models for which one key may rate a decision. */
 export const SOURCES_LIMIT = 16
 const DECISIONS = 50_000
 
-/** Holds feedback against the key that gives it: only on the key's own decisions, from so many sources. */
+/** Limits the feedback of a key: only on decisions the key may rate, from a limited number of sources. */
 export class FeedbackGuard {
   readonly #ids: DecisionIds
-  /** by decision: hashes of the sources that were heard */
+  /** by decision: hashes of the sources so far */
   readonly #heard = new LruMap<string, Set<string>>(DECISIONS)
 
   constructor(ids: DecisionIds) {

@@ -12,33 +12,33 @@ import { DEFAULT_CACHE_ENTRIES, type Routing } from './config.ts'
 import { LiveRouter } from './live-router.ts'
 import { buildSnapshot, type Snapshot, type StagedRouter } from './snapshot.ts'
 
-/** What a reload did, for the log and for who asked. */
+/** The result of a reload, for the log and the caller. */
 export interface ReloadReport {
   readonly routers: readonly {
     readonly name: string
     readonly version: string
-    /** the version it took the place of, where it is a new one */
+    /** the version it replaced, if it is a new one */
     readonly replaced?: string
   }[]
 }
 
 export interface FleetOptions {
-  /** tests pass one with an encoder of their own */
+  /** tests pass one with a fake encoder */
   readonly load?: (path: string) => Promise<Router>
 }
 
 /**
- * The routers of a server. They are seen through one immutable snapshot at a time; a reload builds
- * the next one aside and swaps it in whole, or, where anything is wrong with it, not at all.
+ * The routers of a server, read through one immutable snapshot at a time. A reload builds the next one
+ * separately and replaces the whole snapshot, or nothing if anything is wrong with it.
  */
 export interface Fleet {
   /** undefined until the first load */
   readonly snapshot: Snapshot | undefined
-  /** Looks at every bundle again. @throws what is wrong with a new version; the old ones serve on */
+  /** Checks every bundle again. @throws if a new version is faulty; the old ones then stay in use */
   reload(): Promise<ReloadReport>
-  /** Points a bundle's `current` at one of its kept versions (the newest other one unless told) and reloads. */
+  /** Points a bundle's `current` at one of its kept versions (by default the newest other one) and reloads. */
   rollback(name: string, version?: string): Promise<ReloadReport>
-  /** Version folders that the configured paths mean now and that are not what is served. */
+  /** Version folders that the configured paths resolve to now, if they differ from those served. */
   changed(): Promise<string[]>
   /** Versions on disk of each router, newest last. */
   versions(name: string): Promise<string[]>
@@ -49,9 +49,9 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
   const load = options.load ?? loadRouter
   const cacheEntries = config.cache_entries ?? DEFAULT_CACHE_ENTRIES
   let snapshot: Snapshot | undefined
-  /** what each configured path was read from, to leave an unchanged one alone */
+  /** what each configured path was read from, so that unchanged ones are not reloaded */
   let byPath = new Map<string, LiveRouter>()
-  // one reload at a time: each sees what the one before it left
+  // one reload at a time: each sees the result of the one before it
   let turn: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const result = turn.then(work)
@@ -164,13 +164,13 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
   }
 }
 
-/** The folder a configured path means just now: `NAME/current`'s, or its own where it is a version. */
+/** The folder a configured path resolves to now: `NAME/current`'s, or the path itself if it is a version. */
 async function versionFolder(path: string): Promise<string> {
   const current = join(resolve(path), 'current')
   return realpath(current).catch(() => resolve(path))
 }
 
-/** What is on its way there; a path that names one version has nothing to be on its way to. */
+/** The version at shadow or canary; none for a path to a fixed version. */
 async function stagedAt(path: string): Promise<Awaited<ReturnType<typeof readRollout>>> {
   return readRollout(resolve(path))
 }
@@ -198,7 +198,7 @@ function report(old: Snapshot | undefined, next: Snapshot): ReloadReport {
   }
 }
 
-/** Prompts of all kinds that every router must be able to score, whatever it was trained on. */
+/** Diverse prompts that every router must be able to score, whatever it was trained on. */
 const PROBES = [
   'What is the capital of France?',
   'x',
@@ -209,7 +209,7 @@ const PROBES = [
   '\u0000\ud800 \u202e broken text \uffff',
 ]
 
-/** What export allows between the two (DESIGN, Export). */
+/** The tolerance of export between the two forms (DESIGN, Export). */
 const PARITY_LIMIT = 1e-6
 
 const GoldenRow = Type.Object({
@@ -219,23 +219,26 @@ const GoldenRow = Type.Object({
 const goldenCheck = Compile(GoldenRow)
 
 export interface CheckOptions {
-  /** a JSONL file of requests with the model they must go to as `expect` */
+  /** a JSONL file of requests, each with the model it must be routed to as `expect` */
   readonly golden: string | undefined
-  /** runs the ONNX graph beside the folded head, which loads a runtime the server else does without */
+  /**
+   * also runs the ONNX graph next to the folded head, which loads a runtime that the server otherwise does
+   * not need
+   */
   readonly parity: boolean
 }
 
 /**
- * What a version must pass before it may answer: its hashes were checked as it was read; here it
- * scores the probes, by both forms of its head alike, and sends each golden prompt where it must go.
+ * Checks that a version must pass before it may answer (its hashes were checked when it was read): it scores
+ * the probes, equally by both forms of its head, and routes each golden prompt to the expected model.
  *
- * @throws bundle_refused, and whatever scoring throws
+ * @throws bundle_refused, and anything that scoring throws
  */
 async function checkRouter(router: Router, options: CheckOptions): Promise<void> {
   const { golden } = options
   await router.score(PROBES)
   const difference = options.parity ? await router.parity(PROBES).catch(ignoreAbsentRuntime) : 0
-  // written so that NaN fails it
+  // written so that NaN fails
   if (!(difference <= PARITY_LIMIT)) {
     throw new WeirError('bundle_refused', {
       path: router.path,
@@ -259,7 +262,7 @@ async function checkRouter(router: Router, options: CheckOptions): Promise<void>
   }
 }
 
-/** Where ONNX Runtime is not installed, the graph is never run: only the folded head answers. */
+/** If ONNX Runtime is not installed, the graph is never run: only the folded head answers. */
 function ignoreAbsentRuntime(error: unknown): number {
   if (error instanceof WeirError && error.code === 'module_missing') return 0
   throw error

@@ -3,7 +3,7 @@ import { WeirError } from '../../core/errors.ts'
 import type { Routing } from './config.ts'
 import type { Caller } from './decider.ts'
 
-/** A client that was let in, and what it may do. */
+/** An authenticated client and its permissions. */
 export interface KeyHolder extends Caller {
   readonly name: string
   readonly ratePerMinute?: number
@@ -11,7 +11,7 @@ export interface KeyHolder extends Caller {
   readonly feedback?: 'own' | 'any'
 }
 
-/** Who asks where no keys are asked for. */
+/** The caller if the server requires no keys. */
 export const ANYONE: KeyHolder = { name: 'anyone' }
 
 /** The keys of a server, as hashes. */
@@ -35,7 +35,7 @@ export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
       const key = /^Bearer +(\S{1,500}) *$/i.exec(authorization ?? '')?.[1]
       if (key === undefined) throw new WeirError('key_missing')
       const digest = createHash('sha256').update(key).digest()
-      // every entry is compared, so that the time does not tell which one matched
+      // every entry is compared, so that the time does not reveal which one matched
       let found: KeyHolder | undefined
       for (const entry of entries) if (timingSafeEqual(digest, entry.digest)) found = entry.holder
       if (!found) throw new WeirError('key_unknown')
@@ -44,5 +44,5 @@ export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
   }
 }
 
-/** How a key stands in the configuration. */
+/** A key's entry in the configuration. */
 export const keyHash = (key: string): string => createHash('sha256').update(key).digest('hex')

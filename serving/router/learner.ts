@@ -29,7 +29,7 @@ import {
 import type { LiveRouter } from './live-router.ts'
 import type { Scored } from './scoring.ts'
 
-/** What is asked, as far as a correction needs it. */
+/** The part of a request that a correction needs. */
 interface Asked {
   readonly request: RouteRequest
   readonly text: string
@@ -43,9 +43,9 @@ interface Remembered {
   readonly features: Float32Array | undefined
   readonly base: BasePrediction | undefined
   readonly estimated: number
-  /** who has spoken of it */
+  /** sources that gave feedback on it */
   readonly heard: Set<string>
-  /** its cost has been told */
+  /** its cost has been reported */
   settled: boolean
 }
 
@@ -54,10 +54,10 @@ export interface LearnerOptions {
   readonly onWarning: (message: string, error?: unknown) => void
 }
 
-/** Prompts whose features are kept, so that a repeated one is not encoded again. */
+/** Prompts whose features are cached, so that a repeated one is not encoded again. */
 const CACHED = 8192
 
-/** Learns from feedback what routers get wrong, and corrects their decisions within a budget. */
+/** Learns the routers' errors from feedback, and corrects their decisions within a budget. */
 export class OnlineLearner {
   private readonly options: LearnerOptions
   private readonly size: number
@@ -72,20 +72,23 @@ export class OnlineLearner {
     this.about = new RecentMap(options.config.remembered ?? DEFAULT_REMEMBERED)
   }
 
-  /** Reads a router's state. @throws state_invalid; config_invalid where a budget has no prices to count with */
+  /** Reads a router's state. @throws state_invalid; config_invalid if a budget has no prices to work with */
   ready(live: LiveRouter): Promise<KeptHead> {
     const key = keyOf(live)
     let head = this.heads.get(key)
     if (!head) {
       head = this.openHead(live, key)
-      // what failed is tried again at the next request
+      // a failure is retried at the next request
       head.catch(() => this.heads.delete(key))
       this.heads.set(key, head)
     }
     return head
   }
 
-  /** What a prompt's correction is made from; undefined where it cannot be had: its encoder fails, say. */
+  /**
+   * The inputs of a prompt's correction; undefined if they are unavailable, for example because the encoder
+   * fails.
+   */
   async features(
     live: LiveRouter,
     asked: Asked,
@@ -129,7 +132,7 @@ export class OnlineLearner {
     return kept.head.advise(features, base, threshold, costOf(live, text))
   }
 
-  /** Counts what it costs, and remembers it until its feedback comes. */
+  /** Counts its cost, and remembers it until its feedback arrives. */
   decided(
     decision: Decision,
     live: LiveRouter,
@@ -156,7 +159,7 @@ export class OnlineLearner {
 
   feedback(record: FeedbackRecord): void {
     const about = this.about.get(record.decision_id)
-    // only the first feedback of a source on an answer is learnt from
+    // only a source's first feedback on an answer is used
     if (!about || about.heard.has(feedbackKey(record))) return
     const { kept, features, base, heard } = about
     const model = record.model ?? about.model
@@ -173,7 +176,7 @@ export class OnlineLearner {
     )
   }
 
-  /** Takes up states that were taken back on disk. */
+  /** Applies states that were reverted on disk. */
   async follow(): Promise<void> {
     for (const kept of this.open.values()) {
       await kept.follow().catch((error: unknown) => {
@@ -217,7 +220,7 @@ export class OnlineLearner {
 const keyOf = ({ router: { manifest } }: LiveRouter): string =>
   `${manifest.name}\n${manifest.version}`
 
-/** Of the pair: by the bundle's prices; 0 where it has none. */
+/** Of the pair, by the bundle's prices; 0 if it has none. */
 function costOf({ router: { manifest } }: LiveRouter, text: string): PairCost {
   const of = (role: 'strong' | 'weak'): number => {
     const { price, output_tokens: tokens } = manifest.candidates.find((one) => one.role === role)!
@@ -237,15 +240,15 @@ function baseOf({ router: { manifest } }: LiveRouter, scored: Scored): BasePredi
   return { winRate, level: sum / 2 }
 }
 
-/** One router version's online head with its states on disk. */
+/** One router version's online head and its states on disk. */
 class KeptHead {
   head: OnlineHead
   private readonly folder: string
   private readonly options: OnlineHeadOptions
-  /** of the state that the head goes on from; 0 is the router itself */
+  /** of the state that the head continues from; 0 is the router without corrections */
   private number: number
   private unkept = 0
-  /** something has happened that no state holds yet */
+  /** there are changes that no state holds yet */
   private moved = false
   private work: Promise<void> = Promise.resolve()
 
@@ -256,26 +259,26 @@ class KeptHead {
     this.head = new OnlineHead(options)
   }
 
-  /** Goes on from the newest state there. @throws state_invalid */
+  /** Continues from the newest state on disk. @throws state_invalid */
   static async open(folder: string, options: OnlineHeadOptions): Promise<KeptHead> {
     const kept = new KeptHead(folder, options, await newestBandit(folder))
     await kept.adopt()
     return kept
   }
 
-  /** Counts a request: where the budget stands is kept as well, at the latest at the end. */
+  /** Counts a request. The state of the budget is saved too, at the latest on closing. */
   spend(dollars: number): void {
     this.moved = true
     this.head.spend(dollars)
   }
 
-  /** Counts an outcome; every so many are kept as a state of their own. */
+  /** Counts an outcome; a state is saved after every `keepEvery` outcomes. */
   learnt(keepEvery: number, onFailure: (error: unknown) => void): void {
     this.moved = true
     if (++this.unkept >= keepEvery) this.keep().catch(onFailure)
   }
 
-  /** Writes what was learnt since the last state, unless that has been taken back meanwhile. */
+  /** Writes what was learnt since the last state, unless that state has been reverted meanwhile. */
   keep(): Promise<void> {
     this.unkept = 0
     if (!this.moved) return this.work
@@ -286,7 +289,7 @@ class KeptHead {
     })
   }
 
-  /** Goes back where the newest state has been taken back; what was learnt since goes with it. */
+  /** Reverts if the newest state was reverted on disk; what was learnt since is discarded with it. */
   follow(): Promise<void> {
     return this.inTurn(async () => {
       if (await this.reverted()) await this.adopt()

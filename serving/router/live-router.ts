@@ -2,14 +2,14 @@ import { RecentMap } from '../../core/bounded-map.ts'
 import type { Router } from '../../models/router.ts'
 
 /**
- * One loaded router version and who is using it. It is closed when it has been retired and the last
- * request that took it has let go, so a swap never pulls a version from under a request.
+ * One loaded router version and its users. It is closed once it is retired and the last request that acquired
+ * it has released it, so a reload never closes a version during a request.
  */
 export class LiveRouter {
   readonly router: Router
   /** its scores by prompt hash */
   readonly cache: RecentMap<string, CachedScore> | undefined
-  /** the strong candidate's name */
+  /** name of the strong candidate */
   readonly strong: string
   private leases = 0
   private retired = false
@@ -36,7 +36,7 @@ export class LiveRouter {
   }
 }
 
-/** What a router version said of one prompt. */
+/** A router version's result for one prompt. */
 export interface CachedScore {
   readonly winRate: number
   readonly quality: Float64Array | undefined

@@ -8,19 +8,19 @@ export interface DecidedWith {
   readonly request: RouteRequest
   readonly target: Target
   readonly scored: Scored
-  /** the bundle's own threshold */
+  /** the threshold of the bundle */
   readonly threshold: number
   readonly explores: boolean
   readonly online: boolean
 }
 
-/** What decided a routing request beside its score, in the order it has its say. */
+/** The rules that affected a routing request besides its score, in the order they apply. */
 export function ruleHits(given: DecidedWith): RuleHit[] {
   const { decision, request, target, scored, explores, online } = given
   const hits: RuleHit[] = []
   if (target.arms.length > 1) {
     const { name, version } = decision.router
-    // a canary has the name of what it may replace
+    // a canary has the name of the version it may replace
     const arm = target.arms.find(({ live }) => live.router.manifest.version === version)
     const share = arm?.share ?? 0
     const reason = `${percent(share)} of the sessions of ${target.name}`

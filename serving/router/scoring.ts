@@ -4,25 +4,25 @@ import type { RouterScores } from '../../models/router.ts'
 import type { DeadlineQueue } from './deadline.ts'
 import type { CachedScore, LiveRouter } from './live-router.ts'
 
-/** Why a decision was not the router's own. */
+/** Why the router itself did not make a decision. */
 export type FallbackReason = 'deadline' | 'encoder_failed'
 
-/** What is known of one prompt when its decision is made. */
+/** What is known about a prompt when its decision is made. */
 export interface Scored {
-  /** absent where neither the router nor a fallback head answered */
+  /** absent if neither the router nor a fallback head answered */
   readonly winRate: number | undefined
   readonly quality: Float64Array | undefined
   readonly truncated: boolean
   readonly fallbackReason?: FallbackReason
   readonly cache: 'hit' | 'miss' | 'off'
-  /** of online updates, where they are switched on */
+  /** from online updates, if they are switched on */
   readonly advice?: Advice
 }
 
-/** Told of failures of encoders, which a client never sees: it gets a fallback. */
+/** Called for encoder failures, which a client never sees: it gets a fallback. */
 export type OnEncoderFailure = (error: unknown, router: string) => void
 
-/** Scores a prompt in time: from the cache, by the router, else by its fallback head, else not at all. */
+/** Scores a prompt in time: from the cache, with the router, else with its fallback head, else not at all. */
 export function scorePrompt(
   live: LiveRouter,
   text: string,
@@ -60,7 +60,7 @@ async function scoreInTime(
 ): Promise<Scored> {
   let fallbackReason: FallbackReason = 'deadline'
   try {
-    // not awaited alone: what misses the deadline is still kept for the next time it is asked
+    // not awaited only here: a result that misses the deadline is still cached for the next request
     const work = scoreOne(live, text, hash)
     const scored = await deadlines.within(work)
     if (scored) return withCache(scored, state)
@@ -84,7 +84,7 @@ async function scoreOne(live: LiveRouter, text: string, hash: string): Promise<C
   return kept(live, hash, await live.router.score([text]))
 }
 
-/** One prompt's scores, kept for the next time it is asked. */
+/** One prompt's scores, cached for its next request. */
 function kept(
   live: LiveRouter,
   hash: string,
@@ -110,10 +110,10 @@ async function fallbackScore(
   }
 }
 
-/** Prompts of a batch that are encoded between two looks at other requests. */
+/** Prompts of a batch that are encoded before other requests get a turn. */
 const CHUNK = 64
 
-/** Scores the prompts of a batch together, each text once; has all the time it needs. */
+/** Scores the prompts of a batch together, each text once, without a deadline. */
 export async function scoreBatch(
   live: LiveRouter,
   texts: readonly string[],

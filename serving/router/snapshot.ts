@@ -4,27 +4,27 @@ import type { Rollout } from '../../records/rollout.ts'
 import type { Routing } from './config.ts'
 import type { LiveRouter } from './live-router.ts'
 
-/** One router of a target and the share of the sessions it gets; the shares of a target add up to 1. */
+/** One router of a target and its share of the sessions; the shares of a target add up to 1. */
 export interface Arm {
   readonly live: LiveRouter
   readonly share: number
 }
 
-/** What a router name stands for: one router, or a split between several, with its shadows. */
+/** What a router name refers to: one router, or a split between several, with its shadows. */
 export interface Target {
   readonly name: string
   readonly arms: readonly Arm[]
   readonly shadows: readonly LiveRouter[]
-  /** from a name like `router-mf-0.116`, which carries its threshold */
+  /** from a name like `router-mf-0.116`, which includes a threshold */
   readonly threshold?: number
 }
 
-/** Everything that can be routed by, at one moment. Never changed: a reload makes another one. */
+/** All routers and names at one moment. Immutable: a reload makes another one. */
 export interface Snapshot {
   readonly routers: ReadonlyMap<string, LiveRouter>
-  /** by router name, alias and split name; `default` is always there */
+  /** by router name, alias and split name; always includes `default` */
   readonly targets: ReadonlyMap<string, Target>
-  /** by router name, the version that is on its way to take its place */
+  /** by router name, the version that is being rolled out */
   readonly staged: ReadonlyMap<string, StagedRouter>
 }
 
@@ -34,7 +34,7 @@ export interface StagedRouter {
   readonly rollout: Rollout
 }
 
-/** @throws config_invalid where a name stands for nothing, or for two things */
+/** @throws config_invalid if a name refers to nothing, or to two things */
 export function buildSnapshot(
   routers: ReadonlyMap<string, LiveRouter>,
   config: Pick<Routing, 'default' | 'aliases' | 'splits' | 'shadows'>,
@@ -96,7 +96,7 @@ export function buildSnapshot(
   return { routers, targets, staged }
 }
 
-/** `router-NAME-THRESHOLD`, as RouteLLM's clients put a router and its threshold in one name. */
+/** `router-NAME-THRESHOLD`, the form in which RouteLLM's clients combine a router and its threshold. */
 const ROUTELLM_NAME = /^router-(.+)-([^-]*)$/
 
 /**
@@ -121,7 +121,7 @@ function routeLlmTarget(snapshot: Snapshot, name: string): Target {
   return { ...target, threshold }
 }
 
-/** RouteLLM names routers by their family; that will do where only one of it is served. */
+/** RouteLLM names routers by their family; that is accepted if only one of the family is served. */
 function byFamily(snapshot: Snapshot, family: string): Target | undefined {
   const matches = [...snapshot.routers].filter(
     ([, live]) => live.router.manifest.family.name === family,
@@ -137,9 +137,9 @@ function unknown(snapshot: Snapshot, name: string): WeirError {
 const invalid = (where: string, expected: string, got: string): WeirError =>
   new WeirError('config_invalid', { where, expected, got })
 
-/** A request that has been checked, with the version that answers it and the others of its split. */
+/** A validated request, with the version that answers it and the others of its split. */
 export interface Prepared {
-  /** as the caller asked it; `request` is that with the threshold of the router's name */
+  /** as in the caller's request; `request` also has the threshold of the router's name */
   readonly asked: RouteRequest
   readonly request: RouteRequest
   readonly id: string

@@ -50,7 +50,7 @@ export function buildAdminApp(backend: AdminBackend, services: BareServices): Fa
   return app
 }
 
-/** A router as operators see it. */
+/** A router as shown to operators. */
 export interface RouterStatus {
   readonly name: string
   readonly version: string
@@ -62,13 +62,13 @@ export interface RouterStatus {
   readonly versions: readonly string[]
 }
 
-/** What the admin port works on: this process's routers, or those of all workers. */
+/** The admin port's operations: on this process's routers, or on those of all workers. */
 export interface AdminBackend {
   ready(): boolean
   routers(): Promise<readonly RouterStatus[]>
   reload(): Promise<ReloadReport>
   rollback(router: string, version?: string): Promise<ReloadReport>
-  /** since the start */
+  /** since the server started */
   spend(): Promise<SpendReport>
   /** Prometheus text */
   metrics(): Promise<string>
@@ -104,5 +104,5 @@ export function localBackend(
   }
 }
 
-/** Of a server that asks no models. */
+/** For a server without a gateway. */
 const NO_SPEND: SpendReport = { since: new Date(0).toISOString(), cells: [], budgets: [] }

@@ -21,10 +21,10 @@ import { compileValidator } from './validator.ts'
 
 /** Paths that need no key: whether the server runs, and how to call it. */
 const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
-/** Paths whose answers are written past fastify's reply. */
+/** Paths whose answers bypass fastify's reply. */
 const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
 
-/** Requests without a key that is known, from one address to one process, before they are told to wait. */
+/** Requests without a valid key, from one address to one process, before they are rate limited. */
 export const WRONG_KEYS_PER_MINUTE = 60
 
 /** The HTTP application, not yet listening; tests call it through `inject()`. */
@@ -49,8 +49,8 @@ export function buildApp(services: Services): FastifyInstance {
 }
 
 /**
- * The endpoints that clients call, with what is checked before each: the key, the load and the rate. In an
- * application of ours and, under its prefix, in somebody else's.
+ * The endpoints that clients call, with the checks before each: the key, the load and the rate. Used in our
+ * own application and, under its prefix, in a host application.
  */
 export function addEndpoints(app: FastifyInstance, services: Services): void {
   const { gate, keys, rateLimit, ratePerMinute } = services
@@ -80,7 +80,7 @@ export function addEndpoints(app: FastifyInstance, services: Services): void {
           }
         }
       }
-      // routes in LEAN_PATHS set these headers with the rest of the answer
+      // routes in LEAN_PATHS send these headers with the answer
       if (path === undefined || !LEAN_PATHS.has(path)) secure(reply)
     } catch (error) {
       done(error as Error)
@@ -101,7 +101,7 @@ export function addEndpoints(app: FastifyInstance, services: Services): void {
   }
 }
 
-/** What an application needs to refuse requests; the port of a primary process counts none. */
+/** What an application needs to refuse requests; the primary's port counts none. */
 export type BareServices = Pick<Services, 'onBug'> & Partial<Pick<Services, 'metrics'>>
 
 type Refuse = (error: unknown, request: FastifyRequest, send: (answer: ErrorAnswer) => void) => void
@@ -116,7 +116,7 @@ const refuser =
     send(answer)
   }
 
-/** An application of ours without endpoints: limits, JSON and nothing else, errors in one shape. */
+/** Our application without endpoints: limits, JSON, and errors in one shape. */
 export function bareApp(services: BareServices): FastifyInstance {
   const refuse = refuser(services)
   const app = fastify({
@@ -124,13 +124,14 @@ export function bareApp(services: BareServices): FastifyInstance {
     logger: false,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
-    // a client that trickles its request in is cut off; headers first, then the whole
+    // a client that sends its request too slowly is disconnected; first a limit for headers, then for the
+    // whole
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
     routerOptions: { maxParamLength: 200 },
     frameworkErrors: (error, request, reply) => {
-      // its reply's type carries generics that nobody can name
+      // its reply type has generics that cannot be named here
       refuse(error, request as FastifyRequest, (answer) => sendError(reply as FastifyReply, answer))
     },
     clientErrorHandler: answerBrokenRequest,
@@ -144,7 +145,7 @@ export function bareApp(services: BareServices): FastifyInstance {
   return app
 }
 
-/** How bodies are read and checked, and errors answered, in this instance and those under it. */
+/** How bodies are read and checked, and errors answered, in this instance and its children. */
 export function addConventions(app: FastifyInstance, services: BareServices): void {
   const refuse = refuser(services)
   app.decorateRequest('bodyText', '')
@@ -174,12 +175,12 @@ function sendError(reply: FastifyReply, { status, body, retryAfter }: ErrorAnswe
   reply.status(status).send(body)
 }
 
-/** Written by hand: the usual plugin costs each request as much as its decision. */
+/** Written by hand: the usual plugin costs as much per request as a decision. */
 function secure(reply: FastifyReply): void {
   reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store')
 }
 
-/** What is no HTTP at all never reaches the application: it is answered on the socket. */
+/** Invalid HTTP never reaches the application: it is answered on the socket. */
 function answerBrokenRequest(
   error: Error & { code?: string },
   socket: { writable: boolean; end(text: string): unknown; destroy(): unknown },

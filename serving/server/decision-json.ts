@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Decision, DecisionCandidate } from '../../models/decision/decision.ts'
 
-/** Header names and values in a row, as Node takes them without looking at each. */
+/** Header names and values, alternating, as Node takes them without checking each. */
 const HEADERS = [
   'content-type',
   'application/json; charset=utf-8',
@@ -14,8 +14,8 @@ const HEADERS = [
 ]
 
 /**
- * Sends a decision past fastify's reply: every request takes this way, and the headers, hooks and
- * serializer of a reply cost a tenth of it. Errors still go the common way.
+ * Sends a decision, bypassing fastify's reply: every request does this, and the headers, hooks and serializer
+ * of a reply cost a tenth of it. Errors still use the reply.
  */
 export function sendDecision(reply: FastifyReply, decision: Decision): void {
   const body = decisionJson(decision)
@@ -23,13 +23,13 @@ export function sendDecision(reply: FastifyReply, decision: Decision): void {
   const response: ServerResponse = reply.raw
   const bytes = Buffer.byteLength(body)
   response.writeHead(200, [...HEADERS, String(bytes)])
-  // where a character is a byte there is nothing to encode
+  // if every character is one byte, nothing needs encoding
   response.end(body, bytes === body.length ? 'latin1' : 'utf8')
 }
 
 /**
- * A decision as JSON, put together by hand. What may hold any text goes through JSON.stringify;
- * numbers are finite by contract.
+ * A decision as JSON, assembled by hand. Fields with arbitrary text go through JSON.stringify; numbers are
+ * finite by contract.
  */
 export function decisionJson(decision: Decision): string {
   const { router, candidates, explanation } = decision
@@ -45,7 +45,10 @@ function candidateJson(candidate: DecisionCandidate): string {
   return `{"model":${quoted(candidate.model)},"score":${candidate.score},"eligible":${candidate.eligible},"reason":${quoted(candidate.reason)},"est_cost_usd":${candidate.est_cost_usd},"propensity":${candidate.propensity}}`
 }
 
-/** Names come from bundles and closed lists, so there are few of them; a flood would only cost the cache. */
+/**
+ * Names come from bundles and closed lists, so there are few of them; many would only cost memory in the
+ * cache.
+ */
 const KNOWN_LIMIT = 10_000
 const known = new Map<string, string>()
 

@@ -47,7 +47,7 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
         clearInterval(timer)
         flush()
         closed = true
-        // not `flush`: it may call back between two writes, with the last lines still to come
+        // not `flush`: it may call back between two writes, before the last lines are written
         destination.once('close', resolve)
         destination.end()
       }),
@@ -55,8 +55,8 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
 }
 
 /**
- * The line pino would write for these fields, written by hand: from an object it costs 14 microseconds
- * per decision. Fields that may hold any text go through JSON.stringify.
+ * The line pino would write for these fields, written by hand: from an object it costs 14 microseconds per
+ * decision. Fields with arbitrary text go through JSON.stringify.
  */
 function printedLine({ decision, shadow, hash, time }: DecisionEvent): string {
   const { id, router, model, win_rate, threshold, reason, timing_ms } = decision
@@ -65,11 +65,11 @@ function printedLine({ decision, shadow, hash, time }: DecisionEvent): string {
 }
 
 /**
- * Starts one OpenTelemetry span per decision, under the span of the request where the SDK keeps one, with the
- * attribute names of the GenAI conventions. The SDK and its exporter are the operator's, registered
- * before weir starts (`node --import`); without one a span goes nowhere and costs next to nothing.
+ * Starts one OpenTelemetry span per decision, under the span of the request if the SDK keeps one, with the
+ * attribute names of the GenAI conventions. The operator registers the SDK and its exporter before weir
+ * starts (`node --import`); without them a span is discarded at almost no cost.
  *
- * @throws engine_unavailable where @opentelemetry/api is not installed
+ * @throws engine_unavailable if @opentelemetry/api is not installed
  */
 export async function openDecisionSpans(): Promise<DecisionObserver> {
   const { trace } = await import('@opentelemetry/api').catch((cause: unknown) => {
@@ -101,7 +101,7 @@ export async function openDecisionSpans(): Promise<DecisionObserver> {
   }
 }
 
-/** Writes every decision to the log: by default its prompt's hash alone, the rest as switched on. */
+/** Writes every decision to the log: by default only its prompt's hash, other fields as switched on. */
 export function logObserver(
   writer: LogWriter,
   holds: Pick<LogContents, 'text' | 'embedding'>,
@@ -123,7 +123,7 @@ export function logObserver(
         }
         writer.append(decisionLine(record))
       },
-      // without its embedding rather than not at all
+      // log it without its embedding rather than not at all
       () => writer.append(decisionLine(record)),
     )
   }

@@ -5,7 +5,7 @@ import type { LiveRouter } from '../router/live-router.ts'
 import type { DecisionObserver } from '../router/observer.ts'
 import type { Snapshot } from '../router/snapshot.ts'
 
-/** Numbers that live elsewhere and are read when Prometheus asks. */
+/** Numbers kept elsewhere, read when Prometheus scrapes. */
 export interface MetricSources {
   readonly snapshot: () => Snapshot | undefined
   readonly inFlight: () => number
@@ -16,15 +16,15 @@ export interface MetricSources {
 export interface Metrics {
   readonly registry: Registry
   readonly observe: DecisionObserver
-  /** a request was refused, by the code it was refused with */
+  /** a request was refused, with this code */
   readonly refused: (code: string) => void
   readonly feedback: () => void
   readonly reload: (result: 'ok' | 'refused') => void
-  /** shows alarms as well */
+  /** adds the alarms to the metrics */
   readonly watch: (alarms: AlarmNumbers) => void
 }
 
-/** Opens prom-client, this file being its only door. */
+/** Opens prom-client, which is imported only in this file. */
 export async function createMetrics(sources: MetricSources): Promise<Metrics> {
   const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('prom-client')
   const registry = new Registry()
@@ -208,17 +208,17 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
   }
 }
 
-/** Adds up what workers' registries give as JSON, as Prometheus text. */
+/** Sums the JSON of workers' registries, as Prometheus text. */
 export async function metricsAdder(): Promise<(reports: readonly object[]) => Promise<string>> {
   const { AggregatorRegistry } = await import('prom-client')
   return (reports) => AggregatorRegistry.aggregate([...reports]).metrics()
 }
 
-/** From 100 microseconds to a second. */
+/** From 100 microseconds to one second. */
 const SECONDS = [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1]
 const WIN_RATES = Array.from({ length: 19 }, (_, i) => Math.round((i + 1) * 5) / 100)
 
-/** What is counted of one router, over all its versions: plain numbers, as this is on every request's way. */
+/** The counts of one router, over all its versions: plain numbers, as every request updates them. */
 interface RouterCounts {
   readonly decided: Map<string, { model: string; reason: string; shadow: boolean; count: number }>
   readonly fallbacks: Map<string, { count: number }>
@@ -265,8 +265,8 @@ const BINS = 10
 const WINDOW = 1000
 
 /**
- * How far recent win rates have moved: the population stability index of the last thousand against the
- * first thousand, sum of (p - q) ln(p / q) over ten bins. By custom under 0.1 is stable, over 0.2 a shift.
+ * How far recent win rates have moved: the population stability index of the last thousand against the first
+ * thousand, sum of (p - q) ln(p / q) over ten bins. By convention under 0.1 is stable, over 0.2 a shift.
  */
 export class WinRateDrift {
   private readonly reference = new Uint32Array(BINS)
@@ -284,7 +284,7 @@ export class WinRateDrift {
     this.seen++
   }
 
-  /** undefined until the window has moved on from the reference */
+  /** undefined until the window no longer overlaps the reference */
   psi(): number | undefined {
     if (this.seen < 2 * WINDOW) return undefined
     let sum = 0
@@ -298,14 +298,14 @@ export class WinRateDrift {
   }
 }
 
-/** What the alarms come to. */
+/** A summary of the alarms. */
 interface AlarmNumbers {
   readonly raised: ReadonlyMap<string, { router: string; alarm: string; count: number }>
   readonly stale: ReadonlySet<string>
   levels(): { router: string; alarm: string; level: number }[]
 }
 
-/** Shows alarms among the metrics. */
+/** Adds the alarms to the metrics. */
 function watchAlarms(registry: Registry, alarms: AlarmNumbers): void {
   registerLean(registry, 'weir_alarms_total', 'Alarms that went off.', 'counter', () =>
     [...alarms.raised.values()].map(({ router, alarm, count }) => ({

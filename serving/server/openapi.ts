@@ -9,9 +9,9 @@ import { PassedRequest } from './routes/passed.ts'
 import { ModelList } from './routes/read-only.ts'
 
 /**
- * The endpoints in OpenAPI 3.1, whose schemas are JSON Schema: the ones requests are checked by.
+ * The endpoints in OpenAPI 3.1, whose schemas are JSON Schema: the same that requests are checked with.
  *
- * @param gateway whether chats are answered as well
+ * @param gateway whether the server also answers chats
  * @param steps names of the policy's steps
  */
 export function openApiDocument(
@@ -138,7 +138,7 @@ const DECISION_EXAMPLE: Decision = {
   truncated: false,
 }
 
-/** With `explain: true`: of a linear head what moved it, the largest first. */
+/** With `explain: true`: for a linear head the features that moved it, the largest first. */
 const FEATURES_EXAMPLE: Explanation = {
   features: [
     { name: 'prove', contribution: 0.41 },
@@ -159,8 +159,8 @@ const FEATURES_EXAMPLE: Explanation = {
 }
 
 /**
- * Of a head that asks training prompts, those (weights of neighbours, others and prior add up to 1), and what
- * the log-odds lose without each part of the prompt.
+ * For a head that compares with training prompts: those prompts (weights of neighbours, others and prior add
+ * up to 1), and how much the log-odds lose without each part of the prompt.
  */
 const NEIGHBOURS_EXAMPLE: Explanation = {
   features: [
@@ -221,7 +221,7 @@ function body(schema: unknown, example: unknown): Record<string, unknown> {
   return { required: true, content: { 'application/json': { schema, example } } }
 }
 
-/** What comes back beside an answer; a test drives the gateway and finds none that is not here. */
+/** Headers of an answer; a test drives the gateway and checks that this list is complete. */
 export const ANSWER_HEADERS: Readonly<Record<string, string>> = {
   'x-weir-id': 'The request’s own id: feedback may name it, and the log line bears it.',
   'x-weir-step': 'The policy step that decided',
@@ -266,7 +266,7 @@ const ANSWER_EXAMPLE = {
   usage: { prompt_tokens: 17, completion_tokens: 212, total_tokens: 229 },
 }
 
-/** The endpoints that OpenAI's clients call, where a gateway is served. */
+/** The endpoints that OpenAI's clients call, if a gateway is served. */
 function gatewayPaths(headers: Record<string, unknown>): Record<string, unknown> {
   return {
     '/v1/chat/completions': {

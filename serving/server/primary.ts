@@ -14,7 +14,7 @@ export interface PrimaryStateOptions {
 
 /** The state that the primary process keeps for all workers: budgets and rate limits. */
 export interface PrimaryState {
-  /** what answers workers, by topic */
+  /** handlers of workers' questions, by topic */
   readonly handlers: ReadonlyMap<string, TopicHandler>
   /** A worker has died. */
   gone(worker: number): void
@@ -46,7 +46,7 @@ export async function openPrimaryState(
   const { Registry } = await import('prom-client')
   const registry = new Registry()
   if (store && budgets) {
-    // a folder that is in use is known before any worker starts
+    // report a folder that is in use before any worker starts
     store.declare(config.gateway?.budgets ?? [])
     handlers.set(BUDGET_TOPIC, budgets.answer)
     budgetMetrics(registry, () => store.states())

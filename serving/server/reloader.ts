@@ -3,16 +3,16 @@ import type { LivePolicies, PolicyStatus } from '../policy/live-policies.ts'
 import type { Fleet, ReloadReport } from '../router/fleet.ts'
 
 export interface Reloaded extends ReloadReport {
-  /** absent where no policies are served */
+  /** absent if no policies are served */
   readonly policies?: readonly PolicyStatus[]
 }
 
 /** Reloads on request and reports the result, so that a refused bundle or policy is noticed. */
 export interface Reloader {
-  /** Bundles, then policies; either is taken though the other is refused. @throws what was wrong */
+  /** Reloads bundles, then policies; each is applied even if the other is refused. @throws the faults */
   reload(why?: string): Promise<Reloaded>
   rollback(router: string, version?: string): Promise<ReloadReport>
-  /** Reloads with no caller that waits for the result: on a signal or a change on disk. */
+  /** Reloads when no caller waits for the result: on a signal or a change on disk. */
   trigger(why: string): void
   /** Checks at an interval whether a bundle's `current` points elsewhere or a policy file changed. */
   watch(everyMs: number): void
@@ -81,7 +81,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
     trigger,
     watch(everyMs) {
       let looking = false
-      /** a version that was refused is not tried again until something else is there */
+      /** a refused version is not tried again until something changes on disk */
       let tried = ''
       timer = setInterval(async () => {
         if (looking) return

@@ -14,11 +14,11 @@ export interface ListenOptions {
   readonly port: number
 }
 
-/** Longest wait for requests under way when the server is told to stop, in milliseconds. */
+/** Longest wait for requests in progress when the server is stopped, in milliseconds. */
 export const DRAIN_MS = 10_000
 
 /**
- * Starts listening and gives the base URL.
+ * Starts listening and returns the base URL.
  *
  * @throws address_in_use, address_invalid
  */
@@ -36,7 +36,7 @@ export async function listen(app: FastifyInstance, { host, port }: ListenOptions
   return baseUrl(bound.address, bound.port)
 }
 
-/** Node takes a connection on which nothing was asked yet for a busy one, and closing would wait for it. */
+/** Node counts a connection without a request so far as busy, and closing would wait for it. */
 function closeUnasked(app: FastifyInstance): void {
   const unasked = new Set<Socket>()
   app.server.on('connection', (socket) => {
@@ -54,7 +54,7 @@ export function baseUrl(address: string, port: number): string {
   return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
-/** Takes no new requests, lets those under way finish for `DRAIN_MS`, then cuts what is left. */
+/** Accepts no new requests, lets those in progress finish for `DRAIN_MS`, then closes the rest. */
 export async function drain(app: FastifyInstance, limitMs: number = DRAIN_MS): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), limitMs)
   try {
@@ -67,11 +67,11 @@ export async function drain(app: FastifyInstance, limitMs: number = DRAIN_MS): P
 export interface RunOptions extends ServiceOptions {
   readonly host: string
   readonly port: number
-  /** no admin port where absent */
+  /** no admin port if absent */
   readonly adminPort?: number
-  /** milliseconds between looks at the bundles; never looks where absent */
+  /** milliseconds between checks of the bundles; never checks if absent */
   readonly watchMs?: number
-  /** serve beyond this machine without keys */
+  /** allow clients on other machines without keys */
   readonly insecure?: boolean
 }
 
@@ -81,11 +81,11 @@ export interface RunningServer {
   readonly services: Services
   readonly backend: AdminBackend
   readonly reloader: Reloader
-  /** Takes nothing new, finishes what is under way, writes what is logged. */
+  /** Accepts nothing new, finishes requests in progress, writes what is logged. */
   close(): Promise<void>
 }
 
-/** One process's server, listening. @throws what is wrong with configuration, bundles or address */
+/** One process's server, listening. @throws if configuration, bundles or address are faulty */
 export async function runServer(config: ServeConfig, options: RunOptions): Promise<RunningServer> {
   assertReachable(config, options)
   return openOrClose(async (parts) => {
@@ -110,7 +110,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
     if (options.adminPort !== undefined) {
       const admin = buildAdminApp(backend, services)
       apps.push(admin)
-      // never beyond this machine: whoever reaches it changes what is served
+      // never reachable from other machines: its callers can change what is served
       adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
     }
     if (options.watchMs !== undefined) reloader.watch(options.watchMs)
@@ -118,7 +118,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
   })
 }
 
-/** @throws keys_needed where others could reach the server and nothing asks who they are */
+/** @throws keys_needed if others could reach the server and it requires no keys */
 export function assertReachable(
   config: ServeConfig,
   { host, insecure }: Pick<RunOptions, 'host' | 'insecure'>,

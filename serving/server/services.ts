@@ -53,32 +53,32 @@ import {
 import { logObserver } from './decision-observers.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 
-/** What a server's services are given beside its configuration. */
+/** Options of a server's services in addition to its configuration. */
 export interface ServiceOptions {
-  /** tests pass one with an encoder of their own */
+  /** tests pass one with a fake encoder */
   readonly load?: (path: string) => Promise<Router>
   readonly now?: () => number
   readonly newId?: () => string
-  /** further watchers of decisions: a log line, a span */
+  /** further observers of decisions: a log line, a span */
   readonly observers?: readonly DecisionObserver[]
   readonly onBug: (error: unknown, request: RequestFacts) => void
-  /** told of what an operator should know: encoders that fail, a log that cannot be written */
+  /** called with what operators should know: encoders that fail, a log that cannot be written */
   readonly onWarning: (message: string, error?: unknown) => void
-  /** where keys of upstreams are looked up; the process's own unless told */
+  /** where keys of upstreams are looked up (default the process's environment) */
   readonly environment?: Readonly<Record<string, string | undefined>>
-  /** further watchers of what the gateway served */
+  /** further observers of the gateway's requests */
   readonly servedObservers?: readonly ServedObserver[]
-  /** makes the encoder of a policy's semantic routes by its name */
+  /** creates the encoder of a policy's semantic routes from its name */
   readonly makeEncoder?: (name: string) => Promise<Encoder>
-  /** policy steps beside Weir's own */
+  /** policy steps besides the built-in ones */
   readonly policySteps?: readonly AddedStep[]
   /** further kinds of upstream that `gateway.upstreams` may name */
   readonly upstreamKinds?: readonly UpstreamKind[]
-  /** told of policies as they are loaded, and asked whether they may be */
+  /** notified of policies as they are loaded; may refuse them */
   readonly policyHooks?: PolicyHooks
-  /** who runs the server: what is loaded is then audited beside the decision log */
+  /** name of the operator: what is loaded is then audited beside the decision log */
   readonly who?: AuditWho
-  /** of a worker: what its primary keeps for all of them */
+  /** for a worker: the state that its primary keeps for all of them */
   readonly primary?: PrimaryChannel
 }
 
@@ -89,51 +89,51 @@ export interface Services {
   readonly gate: LoadGate
   readonly encoders: EncoderHealth
   readonly rateLimit: RateLimiter
-  /** requests a minute of a client whose key says nothing else */
+  /** requests per minute of a client whose key has no other limit */
   readonly ratePerMinute: number | undefined
   readonly keys: KeyRing | undefined
   readonly log: LogWriter | undefined
-  /** where feedback goes: a store of its own, else the log */
+  /** where feedback is stored: a separate store, else the log */
   readonly feedback: FeedbackStore | undefined
-  /** says whether a key may rate a decision */
+  /** checks whether a key may rate a decision */
   readonly feedbackGuard: FeedbackGuard
-  /** makes the ids of decisions and requests, and knows whose they are */
+  /** makes the ids of decisions and requests, and verifies their owners */
   readonly ids: DecisionIds
   readonly alarms: AlarmWatcher | undefined
   readonly online: OnlineLearner | undefined
   readonly metrics: Metrics
-  /** answers chats; absent where the configuration has no such section */
+  /** answers chats; absent if the configuration has no such section */
   readonly gateway: OpenGateway | undefined
-  /** what the gateway spends, and what it may */
+  /** the gateway's spending and its limits */
   readonly budgets: Budgets | undefined
-  /** what the gateway does with chats; absent where the learned router alone decides */
+  /** how the gateway handles chats; absent if only the learned router decides */
   readonly policies: LivePolicies | undefined
   readonly bundleAudit: BundleAudit | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
-  /** where a failure that is our own fault is told; the client learns only that it happened */
+  /** called with internal errors; the client only learns that one happened */
   readonly onBug: (error: unknown, request: RequestFacts) => void
-  /** Closes everything, what was opened last first. */
+  /** Closes everything in reverse order of opening. */
   close(): Promise<void>
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** who asks: set before the body is read */
+    /** the caller: set before the body is read */
     caller: KeyHolder
-    /** the body as it came */
+    /** the body as received */
     bodyText: string
   }
 }
 
-/** How soon an online state that was taken back on disk is taken back here. */
+/** How soon an online state that was reverted on disk is reverted here. */
 const FOLLOW_MS = 2000
 
 /**
- * Everything a server works with, its routers loaded. What was opened is closed again where something
- * later does not open.
+ * Everything a server works with, including its routers. If opening fails, what was already opened is closed
+ * again.
  *
- * @throws what is wrong with configuration or bundles
+ * @throws if configuration or bundles are faulty
  */
 export const openServices = (config: ServeConfig, options: ServiceOptions): Promise<Services> =>
   openOrClose((opened) => openAll(config, options, opened))
@@ -156,7 +156,7 @@ async function openAll(
     }),
   )
   let log: LogWriter | undefined
-  // closed after the routers: an embedding may still be on its way to its line
+  // closed after the routers: an embedding may still be about to be logged
   opened.add(() => log?.close())
   const fleet = opened.use(
     createFleet(config, { load: options.load ?? ((path) => loadRouter(path, { encoderAccess })) }),
@@ -265,7 +265,7 @@ async function openAll(
   }
 }
 
-/** The learner with the state of every router. @throws config_invalid where no feedback reaches it */
+/** The learner with the state of every router. @throws config_invalid if it can receive no feedback */
 async function openOnline(
   config: NonNullable<ServeConfig['online']>,
   feedback: FeedbackStore | undefined,
@@ -288,7 +288,7 @@ async function openOnline(
   return learner
 }
 
-/** What answers chats: budgets, policies and the gateway over them. */
+/** The parts that answer chats: budgets, policies and the gateway on top of them. */
 async function openChats(
   config: ServeConfig,
   section: NonNullable<ServeConfig['gateway']>,
@@ -366,14 +366,14 @@ async function namedEncoder(name: string): Promise<Encoder> {
 
 type LogConfig = NonNullable<ServeConfig['log']>
 
-/** What lines of the decision log hold beside the prompt's hash: as configured, by default nothing. */
+/** The fields of decision log lines besides the prompt's hash: as configured, by default none. */
 const logContents = ({ text = 'none', embedding = false, metadata }: LogConfig): LogContents => ({
   text,
   embedding,
   ...(metadata ? { metadata: true } : {}),
 })
 
-/** @throws config_invalid where embeddings are to be kept that a router does not have; what the disk says */
+/** @throws config_invalid if embeddings are to be logged that a router does not have; errors of the disk */
 function openLog(
   { folder, sync_ms, segment_mb }: LogConfig,
   contents: LogContents,

@@ -4,7 +4,7 @@ import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { findFault } from '../../core/schema-fault.ts'
 
-/** Checks request parts by their TypeBox schema, once compiled. Nothing is coerced or filled in. */
+/** Checks parts of requests against their compiled TypeBox schema. Nothing is coerced or filled in. */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const check = Compile(schema)
   return (value: unknown) => {

@@ -7,7 +7,7 @@ import type { AdminBackend, RouterStatus } from './admin.ts'
 import type { PrimaryState } from './primary.ts'
 import { baseUrl, DRAIN_MS } from './run-server.ts'
 
-/** What the primary asks of a worker, and what comes back. */
+/** The primary's questions to a worker, and the answers. */
 interface WorkerRequest {
   readonly weir: 'ask'
   readonly id: number
@@ -25,7 +25,7 @@ interface WorkerReply {
 /** The last message of a worker that cannot start. */
 interface StartFailure {
   readonly weir: 'not-started'
-  /** absent where the failure is a bug */
+  /** absent if the failure is a bug */
   readonly code?: ErrorCode
   readonly message: string
 }
@@ -33,9 +33,9 @@ interface StartFailure {
 export interface WorkerGroupOptions {
   readonly count: number
   readonly onNote: (message: string, error?: unknown) => void
-  /** workers' metrics, as each gives them, in one text */
+  /** combines workers' metrics into one text */
   readonly metrics: (reports: readonly object[]) => Promise<string>
-  /** what the primary keeps for workers */
+  /** the state that the primary keeps for workers */
   readonly state: Pick<PrimaryState, 'handlers' | 'gone' | 'budgets'>
 }
 
@@ -43,27 +43,27 @@ export interface WorkerGroup {
   /** The base URL, once every worker listens. Rejects as `failed` does. */
   readonly started: Promise<string>
   readonly backend: AdminBackend
-  /** Rejects with the error of a worker that cannot start, or with workers_failed where one keeps dying. */
+  /** Rejects with the error of a worker that cannot start, or with workers_failed if one keeps dying. */
   readonly failed: Promise<never>
-  /** Lets every worker drain, then ends. Workers that are still starting are given `START_STOP_MS`. */
+  /** Lets every worker drain, then ends. Workers that are still starting have `START_STOP_MS`. */
   stop(): Promise<void>
 }
 
-/** A worker that listens for less than this did not start well. */
+/** A worker that listened for less than this counts as a failed start. */
 const QUICK_MS = 5000
 /** Failed starts in a row, in one worker's place, after which the server ends. */
 const QUICK_LIMIT = 5
-/** Wait before a worker is started again after its first failed start; doubles with each further one. */
+/** Wait before a worker is restarted after its first failed start; doubles with each further one. */
 const BACKOFF_MS = 200
-/** Longest wait for a worker that is told to stop before it listens. */
+/** Longest wait for a worker that is stopped before it listens. */
 const START_STOP_MS = 2000
-/** Longest wait for one that was serving: its own limit for requests under way, and time to close. */
+/** Longest wait for one that was serving: its limit for requests in progress, and time to close. */
 const SERVING_STOP_MS = DRAIN_MS + 5000
 const ANSWER_MS = 60_000
 
 /**
- * The primary's side of `--workers`: starts them, replaces the ones that die, and passes reloads on
- * one worker after the other, so that a bundle the first refuses is never tried on the rest.
+ * The primary's side of `--workers`: starts them, replaces those that die, and passes reloads on to one
+ * worker at a time, so that a bundle the first refuses is never tried on the rest.
  */
 export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   const { count, onNote } = options
@@ -73,7 +73,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   let everStarted = false
   const restarts = new Set<NodeJS.Timeout>()
   const waiting = new Map<number, (told: WorkerReply) => void>()
-  /** one that still starts would not hear a question */
+  /** one that is still starting would not receive a question */
   const listeners = new WeakSet<Worker>()
   const started = deferred<string>()
   const failed = deferred<never>()
@@ -85,13 +85,13 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
     failed.reject(error)
   }
 
-  /** @param failures failed starts in a row in the place of this worker */
+  /** @param failures failed starts in a row in this worker's place */
   const fork = (failures = 0): void => {
     const worker = cluster.fork()
     let listensSince: number | undefined
     let startError: Error | undefined
     const port = {
-      // one that has just died hears nothing
+      // one that has just died receives nothing
       send: (message: unknown) => void (worker.isConnected() && worker.send(message as object)),
       onMessage: (listener: (message: unknown) => void) => void worker.on('message', listener),
     }
@@ -119,7 +119,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       if (stopping) return
       const row = lived < QUICK_MS ? failures + 1 : 0
       const how = signal ?? `exit code ${code}`
-      // at the start, what one worker cannot open none can
+      // at the start, an error of one worker would occur in all
       if ((startError && !everStarted) || row >= QUICK_LIMIT) {
         fail(startError ?? new WeirError('workers_failed', { how }))
         return
@@ -163,7 +163,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       (worker): worker is Worker => worker?.isConnected() === true,
     )
   const serving = (): Worker[] => connected().filter((worker) => listeners.has(worker))
-  /** What those say that live to say it: one that dies meanwhile takes its sums with it. */
+  /** The answers of the workers that are alive; one that dies meanwhile is left out of the sums. */
   const hear = async <T>(action: WorkerRequest['action']): Promise<T[]> => {
     const asks = serving().map((worker) => ask(worker, { action }))
     const told = await Promise.allSettled(asks)
@@ -174,7 +174,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
     for (const worker of serving()) {
       const value = await ask(worker, question)
       first ??= value
-      // the link on disk has moved with the first one: the others only look again
+      // the first one changed the link on disk: the others only reload
       if (question.action === 'rollback') question = { action: 'reload' }
     }
     return first as ReloadReport
@@ -219,7 +219,7 @@ function errorOf({ code, message }: StartFailure): Error {
   return bug
 }
 
-/** Tells the primary why this worker cannot start or serve on, and ends it. */
+/** Reports to the primary why this worker cannot start or continue, and ends it. */
 export function endWorker(error: unknown): Promise<never> {
   const known = error instanceof WeirError
   const failure: StartFailure = known
@@ -230,7 +230,7 @@ export function endWorker(error: unknown): Promise<never> {
       }
   return new Promise(() => {
     const exit = (): never => process.exit(known ? error.exitCode : 70)
-    // the channel is closed where the primary has ended
+    // the channel is closed if the primary has ended
     if (process.send && process.connected) process.send(failure, exit)
     else exit()
   })
@@ -239,7 +239,7 @@ export function endWorker(error: unknown): Promise<never> {
 /**
  * The worker's side: answers what the primary asks.
  *
- * @param metrics its own, to be added to the others'
+ * @param metrics those of this worker, to be added to the others'
  */
 export function answerPrimary(backend: AdminBackend, metrics: () => Promise<unknown>): void {
   const answer = ({ action, router, version }: WorkerRequest): Promise<unknown> => {
@@ -276,7 +276,7 @@ export const primaryChannel = (): PrimaryChannel =>
     onMessage: (listener) => void process.on('message', listener),
   })
 
-/** Promise.withResolvers, which Node 20 has not. */
+/** Promise.withResolvers, which Node 20 lacks. */
 function deferred<T>() {
   let resolve!: (value: T | PromiseLike<T>) => void
   let reject!: (reason: unknown) => void

@@ -6,18 +6,18 @@ export interface LoadGateOptions {
 }
 
 const SAMPLE_MS = 50
-/** One stall, such as a module that loads, is no queue: soon after one it is looked again. */
+/** A single stall, such as a module being loaded, is not a queue: the lag is measured again soon after. */
 const SOON_MS = 2
-/** Seconds a refused client is asked to wait. */
+/** Seconds in the Retry-After of a refused request. */
 const RETRY_AFTER = 1
 
 /**
- * Refuses work that would only make everyone wait: past so many requests under way, or once the event
- * loop answers so late that a queue must have built up before it.
+ * Refuses work that would only delay everything else: above a number of requests in progress, or when the
+ * event loop is so late that a queue must have built up before it.
  */
 export class LoadGate {
   inFlight = 0
-  /** milliseconds the event loop was late at the last look */
+  /** lag of the event loop at the last measurement, in milliseconds */
   lagMs = 0
   private readonly options: LoadGateOptions
   private timer: NodeJS.Timeout | undefined

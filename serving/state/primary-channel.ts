@@ -1,15 +1,15 @@
 /**
- * What workers ask of their primary process; `worker-group.ts` has what the primary asks of workers. Questions
- * of one event-loop turn go in one message, and are answered in one.
+ * Requests from workers to their primary process; `worker-group.ts` has those from the primary to workers.
+ * Questions of one event-loop turn are sent and answered in one message each.
  */
 export interface PrimaryChannel {
-  /** @throws where the primary does */
+  /** @throws if the primary does */
   ask(topic: string, question: unknown): Promise<unknown>
-  /** Sends in order with what is asked; no answer comes. */
+  /** Sends a message in order with the questions; it gets no answer. */
   tell(topic: string, question: unknown): void
 }
 
-/** One end of a channel between processes; `process` is a worker's. */
+/** One end of a channel between processes; `process` in a worker. */
 export interface Port {
   send(message: unknown): void
   onMessage(listener: (message: unknown) => void): void
@@ -18,7 +18,7 @@ export interface Port {
 interface Item {
   readonly topic: string
   readonly question: unknown
-  /** absent where no answer is waited for */
+  /** absent if no answer is expected */
   readonly id?: number
 }
 interface Upward {
@@ -70,7 +70,7 @@ export function openPrimaryChannel(port: Port): PrimaryChannel {
   }
 }
 
-/** The answer. @throws where it takes longer than the limit */
+/** The answer. @throws if it takes longer than the limit */
 export function within<T>(answer: Promise<T>, milliseconds: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {

@@ -1,24 +1,26 @@
 import { WeirError } from '../../core/errors.ts'
 import type { PrimaryChannel, TopicHandler } from './primary-channel.ts'
 
-/** Clients remembered; the one known longest makes room. */
+/** Clients remembered; the oldest one is dropped first. */
 const CLIENTS = 10_000
 
 interface Grant {
-  /** whole tokens, at most as many as were asked for */
+  /** whole tokens, at most as many as requested */
   readonly granted: number
-  /** milliseconds until there is one, where none was granted */
+  /** milliseconds until the next token, if none was granted */
   readonly wait: number
 }
 
 interface Bucket {
   tokens: number
   at: number
-  /** lent to others and not yet spent, as far as they have said */
+  /** lent to workers and not reported as spent yet */
   lent: number
 }
 
-/** A bucket a client: it holds a minute's worth and is refilled steadily. What is lent counts as still in it. */
+/**
+ * One client's bucket: holds one minute's tokens and is refilled steadily. Lent tokens count as still in it.
+ */
 class TokenBuckets {
   readonly #buckets = new Map<string, Bucket>()
   readonly #now: () => number
@@ -35,7 +37,10 @@ class TokenBuckets {
     return { granted, wait: granted > 0 ? 0 : ((1 - bucket.tokens) / perMinute) * 60_000 }
   }
 
-  /** As `take`, for somebody who spends them later and says so. @param share of what is there, at most */
+  /**
+   * As `take`, for a worker that spends them later and reports it. @param share most of the tokens left to
+   * lend
+   */
   lend(client: string, perMinute: number, needed: number, share: number): Grant {
     const bucket = this.#filled(client, perMinute)
     const most = Math.max(needed, Math.floor(bucket.tokens * share))
@@ -44,13 +49,13 @@ class TokenBuckets {
     return grant
   }
 
-  /** Lent tokens that were spent, or are lost. */
+  /** Lent tokens that were spent or lost. */
   spent(client: string, tokens: number): void {
     const bucket = this.#buckets.get(client)
     if (bucket) bucket.lent -= tokens
   }
 
-  /** Lent tokens that come back. */
+  /** Lent tokens that are returned. */
   back(client: string, tokens: number): void {
     const bucket = this.#buckets.get(client)
     if (!bucket) return
@@ -70,17 +75,17 @@ class TokenBuckets {
       this.#buckets.set(client, bucket)
     }
     const refilled = bucket.tokens + ((now - bucket.at) / 60_000) * perMinute
-    // never more than a minute's worth, here and lent together
+    // never more than one minute's tokens, in the bucket and lent together
     bucket.tokens = Math.max(bucket.tokens, Math.min(perMinute - bucket.lent, refilled))
     bucket.at = now
     return bucket
   }
 }
 
-/** How often a client may ask. */
+/** Limits the request rate of each client. */
 export interface RateLimiter {
   /**
-   * Takes one request; answers at once wherever it can.
+   * Takes one request's token; synchronous if possible.
    *
    * @throws rate_limited, with the seconds to wait
    */
@@ -88,7 +93,7 @@ export interface RateLimiter {
   close?(): void
 }
 
-/** Token buckets of one process: a client may burst a minute's worth and is refilled steadily. */
+/** Token buckets of one process: a client may use a minute's tokens in a burst, and is refilled steadily. */
 export class RateLimit implements RateLimiter {
   readonly #buckets: TokenBuckets
 
@@ -116,16 +121,16 @@ export const RATE_TOPIC = 'rate'
 interface RateQuestion {
   readonly client: string
   readonly perMinute: number
-  /** tokens of this client spent since it was last said */
+  /** tokens of this client spent since the last report */
   readonly spent: number
-  /** tokens wanted at least; 0 to give back */
+  /** fewest tokens wanted; 0 to return tokens */
   readonly needed: number
   readonly back: number
 }
 
-/** A refusal is believed for so long, in milliseconds: another worker may give tokens back. */
+/** How long a refusal is cached, in milliseconds: another worker may return tokens. */
 const BELIEVED_MS = 250
-/** Tokens that nobody used for so long go back. */
+/** Tokens unused for this long are returned. */
 const IDLE_MS = 1000
 const LEASED_CLIENTS = 10_000
 /** Longest wait for the primary, in milliseconds. */
@@ -137,14 +142,14 @@ interface Lease {
   spent: number
   usedAt: number
   refusedUntil: number
-  /** requests that wait for the primary's word */
+  /** requests that wait for the primary's answer */
   waiting: { resolve: () => void; reject: (error: unknown) => void }[]
 }
 
 /**
  * A worker's share of the rate limits that the primary keeps for all: tokens come in blocks, so that most
- * requests need not ask. All workers together never let through more than the limit; tokens that lie
- * unused in one of them go back after a second.
+ * requests need no message. All workers together never exceed the limit; tokens that one of them does not use
+ * are returned after a second.
  */
 export class LeasedRateLimit implements RateLimiter {
   readonly #primary: PrimaryChannel
@@ -172,12 +177,12 @@ export class LeasedRateLimit implements RateLimiter {
     if (now < lease.refusedUntil) throw rateLimited(perMinute, lease.refusedUntil - now)
     return new Promise((resolve, reject) => {
       lease.waiting.push({ resolve, reject })
-      // those of one turn ask together
+      // clients of one turn share a message
       if (lease.waiting.length === 1) queueMicrotask(() => void this.#ask(client, lease))
     })
   }
 
-  /** Says what was spent, and gives back what lies unused. */
+  /** Reports spent tokens, and returns unused ones. */
   sweep(): void {
     const now = this.#now()
     for (const [client, lease] of this.#leases) {
@@ -285,7 +290,7 @@ export class PrimaryRateLimits {
     return grant
   }
 
-  /** A worker has died: what was lent to it counts as spent. */
+  /** A worker has died: tokens lent to it count as spent. */
   gone(worker: number): void {
     for (const [client, tokens] of this.#lent.get(worker) ?? []) this.#buckets.spent(client, tokens)
     this.#lent.delete(worker)

@@ -1,8 +1,8 @@
 /**
- * Puts off work to the end of the event loop's turn, so that what came in together is worked on together:
- * first every socket is read, then all is decided, then all is answered. Each stage finds its code and
- * its tables in the processor's caches, and a client of many connections is woken once. A request that
- * comes alone waits for nothing.
+ * Defers work to the end of the event loop's turn, so that requests that came in together are processed
+ * together: first every socket is read, then all are decided, then all are answered. Each stage finds its
+ * code and tables in the processor's caches, and a client of many connections is woken once. A request that
+ * comes alone does not wait.
  */
 export class TurnQueue<T> {
   private waiting: T[] = []

@@ -6,13 +6,16 @@ import type { TimeLimit } from './ask-model.ts'
 import { type WholeAnswer, wholeOf } from './chat-answer.ts'
 import { type Check, checksFor, type Examined, runChecks } from './checks.ts'
 
-/** The request's body, asked for as a whole answer: what is to be checked must be there. */
+/** The request's body with streaming off: checks need the whole answer. */
 export function wholeBody(body: ChatBody): PassedBody & ChatBody {
   const { stream: _, stream_options: __, ...rest } = body
   return rest as PassedBody & ChatBody
 }
 
-/** A whole answer as the client asked for it: as it is, or written out as a stream; no log-probabilities unasked. */
+/**
+ * Returns a whole answer as the client asked for it: unchanged, or as a stream; log-probabilities only if
+ * requested.
+ */
 export function asAsked(whole: WholeAnswer, body: ChatBody): Answer {
   const { stream, stream_options: options } = body
   const answer = body.logprobs === true ? whole : withoutLogprobs(whole)
@@ -46,7 +49,10 @@ interface Choice {
   readonly logprobs?: unknown
 }
 
-/** The events that OpenAI would have sent: the role, what is said, why it ended, and the counts where asked for. */
+/**
+ * The events that OpenAI would have sent: the role, the content, the finish reason, and the counts if
+ * requested.
+ */
 async function* events(
   body: Readonly<Record<string, unknown>>,
   counts: boolean,
@@ -70,7 +76,7 @@ async function* events(
   if (counts) yield event([], { usage: usage ?? null })
 }
 
-/** Asks a target for a whole answer, its own parameters and then `parameters` laid over the body. */
+/** Asks a target for a whole answer, with its parameters and then `parameters` merged over the body. */
 export async function askWhole(
   call: StrategyCall,
   target: Target,
@@ -82,7 +88,7 @@ export async function askWhole(
   return wholeOf(await call.send(asked, { body, signal, withinMs }))
 }
 
-/** Asks a target for an answer and checks it. An answer whose checks take too long has not passed them. */
+/** Asks a target for an answer and checks it. If the checks take too long, the answer has not passed them. */
 export async function askChecked(
   call: StrategyCall,
   target: Target,
@@ -103,6 +109,6 @@ export async function askChecked(
   }
 }
 
-/** Several choices at once are no single answer that could be checked or voted on. */
+/** A request for several choices has no single answer that could be checked or voted on. */
 export const wantsSeveral = ({ request }: StrategyCall): boolean =>
   typeof request.body.n === 'number' && request.body.n > 1

@@ -6,12 +6,12 @@ import { UpstreamError } from '../upstreams/failure.ts'
 import type { PassedBody } from '../upstreams/upstream.ts'
 import { saidBy, type WholeAnswer } from './chat-answer.ts'
 
-/** A limit on part of a request's work, beside the request's own signal. */
+/** A limit on part of a request's work, in addition to the request's signal. */
 export interface TimeLimit {
   readonly signal: AbortSignal
-  /** for one attempt within it, which is then known to have been too slow, rather than given up */
+  /** for one attempt within the limit, which then counts as too slow rather than cancelled */
   readonly attemptMs: number
-  /** Gives up what is under way. */
+  /** Cancels the work in progress. */
   abort(): void
   /** The work is done: nothing is aborted any more. */
   end(): void
@@ -27,7 +27,7 @@ export function timeLimit(outer: AbortSignal, milliseconds: number): TimeLimit {
     Math.max(0, milliseconds),
   )
   const signal = AbortSignal.any([outer, own.signal])
-  // as many samples may wait on it as a policy asks for
+  // as many samples may listen to it as a policy asks for
   setMaxListeners(0, signal)
   return {
     attemptMs: ATTEMPT_SHARE * milliseconds,
@@ -40,17 +40,17 @@ export function timeLimit(outer: AbortSignal, milliseconds: number): TimeLimit {
   }
 }
 
-/** A question of our own, whose answer must be JSON of one shape. */
+/** A question of the gateway, to be answered in JSON of one shape. */
 export interface ModelQuestion {
   readonly model: string
-  /** what it is to do; says the shape in words too, for servers that cannot be held to it */
+  /** the instructions; they describe the shape too, for servers that do not support schemas */
   readonly system: string
-  /** what it is to look at, and nothing that it is to obey */
+  /** the content to assess, which must not be followed as instructions */
   readonly data: unknown
   /** names the schema */
   readonly name: string
   readonly schema: Readonly<Record<string, unknown>>
-  /** laid over the body: temperature, max_tokens and so on */
+  /** merged over the body: temperature, max_tokens and so on */
   readonly parameters?: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -60,13 +60,13 @@ export type Send = (
 ) => Promise<Answer>
 
 /**
- * Asks models for JSON, held to its schema where the upstream can do that. One that refuses the schema is
- * asked without it, and remembered: the words of the question must then do.
+ * Asks models for JSON, constrained by a schema if the upstream supports that. A model that refuses the
+ * schema is asked without it, and this is remembered: the instructions must then suffice.
  */
 export class ModelAsker {
   private readonly unheld = new Set<string>()
 
-  /** The text of the answer; '' where it has none. @throws what `send` throws */
+  /** The text of the answer; '' if it has none. @throws what `send` throws */
   async ask(question: ModelQuestion, send: Send, limit: TimeLimit): Promise<string> {
     const { model } = question
     const { signal, attemptMs: withinMs } = limit
@@ -106,7 +106,7 @@ function textOf(answer: Answer): string {
   return answer.answer.kind === 'complete' ? saidBy(answer as WholeAnswer).text.trim() : ''
 }
 
-/** The one field of a JSON object that has no other; undefined where the text is anything else. */
+/** The value of the only field of a JSON object; undefined if the text is anything else. */
 export function onlyField(text: string, field: string): unknown {
   let value: unknown
   try {

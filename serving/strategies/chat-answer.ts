@@ -2,7 +2,7 @@ import type { Answer } from '../gateway/contracts.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { CompleteAnswer } from '../upstreams/upstream.ts'
 
-/** An answer that is whole: what checks, votes and judges look at. */
+/** A whole answer: the input of checks, votes and judges. */
 export interface WholeAnswer extends Answer {
   readonly answer: CompleteAnswer
 }
@@ -13,13 +13,13 @@ export interface ToolCall {
   readonly arguments: string
 }
 
-/** What an answer's first choice says. */
+/** The content of an answer's first choice. */
 export interface Said {
-  /** '' where it only calls tools; a refusal's text is its text */
+  /** '' if it only calls tools; a refusal's text is its text */
   readonly text: string
   readonly calls: readonly ToolCall[]
   readonly finishReason: string | undefined
-  /** of its tokens, natural logarithms; undefined where the upstream told none */
+  /** of its tokens, natural logarithms; undefined if the upstream reported none */
   readonly logprobs: readonly number[] | undefined
 }
 
@@ -28,7 +28,7 @@ type Fields = Readonly<Record<string, unknown>>
 const fieldsOf = (value: unknown): Fields =>
   typeof value === 'object' && value !== null ? (value as Fields) : {}
 
-/** An answer that strategies may look at. @throws UpstreamError `malformed` where it has no message */
+/** An answer for strategies. @throws UpstreamError `malformed` if it has no message */
 export function wholeOf(given: Answer): WholeAnswer {
   const { answer, upstream } = given
   if (answer.kind === 'stream') {
@@ -64,17 +64,17 @@ export function saidBy({ answer }: WholeAnswer): Said {
   }
 }
 
-/** Neither text nor a call of a tool: no answer, whatever its status. */
+/** Neither text nor a tool call: not an answer, whatever its status. */
 export const saysNothing = ({ text, calls }: Said): boolean =>
   calls.length === 0 && text.trim() === ''
 
-/** In words, for a judge. */
+/** As text, for a judge. */
 export function inWords({ text, calls }: Said): string {
   const called = calls.map(({ name, arguments: given }) => `[calls ${name}(${given})]`)
   return [text, ...called].filter((part) => part !== '').join('\n')
 }
 
-/** Some servers answer in parts, as questions are asked. */
+/** Some servers answer in parts, the format of user messages. */
 function textOf(content: unknown): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return ''

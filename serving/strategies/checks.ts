@@ -27,50 +27,50 @@ import {
   Temperature,
 } from './settings.ts'
 
-/** An answer that is looked at, and how to ask for more. */
+/** An answer to check, and how to ask for more. */
 interface Checked {
   readonly answer: WholeAnswer
   readonly said: Said
   readonly target: Target
-  /** as the answer was asked for */
+  /** as in the request for the answer */
   readonly body: PassedBody
   readonly call: StrategyCall
-  /** of the answer and its checks together */
+  /** for the answer and its checks together */
   readonly limit: TimeLimit
 }
 
 export interface CheckResult {
-  /** in [0, 1]; null where it could not be taken */
+  /** in [0, 1]; null if there is no score */
   readonly score: number | null
   readonly passed: boolean
-  /** why there is no score, in a word */
+  /** why there is no score, in one word */
   readonly reason?: string
-  /** an answer to go on with instead: the majority's */
+  /** an answer to continue with instead: the majority's */
   readonly instead?: WholeAnswer
 }
 
-/** One way to tell whether an answer will do. */
+/** One way to tell whether an answer is good enough. */
 export interface Check {
   readonly name: string
-  /** models whose answers it is for; all, where absent */
+  /** models whose answers it checks; all if absent */
   readonly models: readonly string[] | undefined
-  /** least score that passes; undefined where it only says yes or no */
+  /** lowest score that passes; undefined if it only passes or fails */
   readonly threshold: number | undefined
-  /** what the body must ask for, so that the answer can be checked */
+  /** what the body must request so that the answer can be checked */
   readonly asks?: Readonly<Record<string, unknown>>
-  /** @throws where the signal is aborted */
+  /** @throws if the signal is aborted */
   check(checked: Checked): CheckResult | Promise<CheckResult>
 }
 
 const Share = Type.Number({ minimum: 0, maximum: 1 })
 /** the fields that every check has */
 const common = {
-  /** in headers and logs, instead of the kind */
+  /** used in headers and logs instead of the kind */
   name: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })),
-  /** only answers of these models; of all, where absent */
+  /** only answers of these models; of all models if absent */
   models: Type.Optional(Type.Array(ModelName, { minItems: 1 })),
 }
-/** what is taken to be true where the check cannot be made: no log-probabilities came, the judge is silent */
+/** the assumed result if the check cannot be made: no log-probabilities came, the judge did not answer */
 const otherwise = Type.Optional(Type.Union([Type.Literal('fail'), Type.Literal('pass')]))
 
 const yesOrNo = (passed: boolean): CheckResult => ({ score: passed ? 1 : 0, passed })
@@ -81,7 +81,7 @@ const SelfConsistency = Type.Object(
     ...common,
     samples: Type.Integer({ minimum: 2, maximum: 32 }),
     temperature: Type.Optional(Temperature),
-    /** RE2: answers are compared by its first group, or by all that it matches; by the whole answer, where absent */
+    /** RE2: answers are compared by its first group, or by its whole match; by the whole answer if absent */
     pattern: Type.Optional(Type.String({ minLength: 1 })),
     threshold: Share,
   },
@@ -90,9 +90,9 @@ const SelfConsistency = Type.Object(
 const TEMPERATURE = 0.7
 
 /**
- * Self-consistency (Wang et al. 2022, arXiv 2203.11171): the model is asked again, and the score is the
- * share of the samples that the largest group of like answers has. The answer that is there is the first
- * sample, so it is drawn at the same temperature; a sample that failed agrees with nobody.
+ * Self-consistency (Wang et al. 2022, arXiv 2203.11171): the model is asked again, and the score is the share
+ * of the samples in the largest group of equal answers. The given answer is the first sample, so samples are
+ * drawn at the same temperature; a sample that failed agrees with none.
  */
 function consistencyCheck(settings: Static<typeof SelfConsistency>): Pick<Check, 'check' | 'asks'> {
   const { samples, threshold, temperature = TEMPERATURE } = settings
@@ -127,7 +127,7 @@ const JudgeCheck = Type.Object(
   closed,
 )
 
-/** Another model's grade of the answer. A judge that is silent decides as `otherwise` says. */
+/** Another model's grade of the answer. If the judge does not answer, `otherwise` decides. */
 function judgeCheck(settings: Static<typeof JudgeCheck>, asker: ModelAsker): Pick<Check, 'check'> {
   const { threshold, otherwise = 'fail' } = settings
   const judge = new Judge(settings.judge, asker)
@@ -154,9 +154,8 @@ const Logprob = Type.Object(
 )
 
 /**
- * How likely the model held its own words: exp(mean log p), the geometric mean of its tokens'
- * probabilities (the inverse of perplexity), or exp(min log p), the least of them. Upstreams tell none for
- * calls of tools.
+ * How likely the model found its text: exp(mean log p), the geometric mean of its tokens' probabilities (the
+ * inverse of perplexity), or exp(min log p), the lowest of them. Upstreams report none for tool calls.
  */
 function logprobCheck(settings: Static<typeof Logprob>): Pick<Check, 'check' | 'asks'> {
   const { threshold, measure = 'mean', otherwise = 'fail' } = settings
@@ -179,7 +178,7 @@ export const leastProbability = (logprobs: readonly number[]): number =>
 
 type TextCheck = Pick<Check, 'check'>
 
-/** Looks at text. An answer that calls tools instead of saying anything is judged by no word it did not say. */
+/** Checks the text. An answer that calls tools and has no text is not judged by its text. */
 const ofText = (good: (text: string, said: Said) => boolean): TextCheck => ({
   check: ({ said }) =>
     yesOrNo((said.calls.length > 0 && said.text === '') || good(said.text, said)),
@@ -190,7 +189,7 @@ const Regex = Type.Object(
     kind: Type.Literal('regex'),
     ...common,
     pattern: Type.String({ minLength: 1 }),
-    /** whether it must be found in the answer, or must not; true unless told */
+    /** whether it must be found in the answer, or must not (default true) */
     found: Type.Optional(Type.Boolean()),
   },
   closed,
@@ -211,7 +210,7 @@ const Length = Type.Object(
   closed,
 )
 
-/** Counts the characters of the answer's text, without the white space around it. */
+/** Counts the characters of the answer's text, without surrounding white space. */
 function lengthCheck({
   min = 0,
   max = Number.POSITIVE_INFINITY,
@@ -232,7 +231,7 @@ const JsonSchema = Type.Object(
   closed,
 )
 
-/** The whole text must be JSON that fits the schema: what a program reads has no words around it. */
+/** The whole text must be JSON that fits the schema: programs that read it expect no text around it. */
 function schemaCheck({ schema }: Static<typeof JsonSchema>): TextCheck {
   const compiled = CompileSchema(schema)
   return ofText((text) => {
@@ -248,7 +247,7 @@ const FinishReason = Type.Object(
   {
     kind: Type.Literal('finish_reason'),
     ...common,
-    /** `stop`, `tool_calls` and `function_call` unless told */
+    /** default `stop`, `tool_calls` and `function_call` */
     allowed: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
   },
   closed,
@@ -261,7 +260,7 @@ function finishCheck({ allowed = ENDED_WELL }: Static<typeof FinishReason>): Tex
 }
 
 const DRAFT_7 = 'http://json-schema.org/draft-07/schema#'
-/** Their patterns are JavaScript's, whose time is not linear. */
+/** Their patterns are JavaScript's, which do not run in linear time. */
 const SLOW = ['pattern', 'patternProperties']
 
 function schemaFaults(schema: object, at: Field, find: SettingsFinder): void {
@@ -272,7 +271,7 @@ function schemaFaults(schema: object, at: Field, find: SettingsFinder): void {
   if (slow) find.fault(at, 'no patterns (a regex check searches in linear time)', slow)
 }
 
-/** A property of that name counts as well: rather one schema too many refused. */
+/** A property of that name counts as well: refusing a valid schema is the safer error. */
 const hasKey = (value: unknown, key: string): boolean =>
   typeof value === 'object' &&
   value !== null &&
@@ -282,9 +281,9 @@ type Making = Pick<Check, 'check' | 'asks'>
 
 /** One kind of check. */
 interface CheckKind<S extends TObject> {
-  /** where it has a threshold, calibration can set it */
+  /** if it has a threshold, calibration can set it */
   readonly schema: S
-  /** Says what is wrong with settings that fit the schema. */
+  /** Reports faults in settings that fit the schema. */
   faults?(settings: Static<S>, at: Field, find: SettingsFinder): void
   make(settings: Static<S>, asker: ModelAsker): Making
 }
@@ -326,7 +325,7 @@ export type CheckSettings = {
   [K in keyof typeof CHECKS]: Static<(typeof CHECKS)[K]['schema']>
 }[keyof typeof CHECKS]
 
-/** A list of checks in settings. `checkListFaults` says what is wrong with each, by its kind. */
+/** A list of checks in settings. `checkListFaults` reports the faults of each, by its kind. */
 export const CheckList = Type.Array(
   Type.Unsafe<CheckSettings>(Type.Object({ kind: Type.String() })),
   { minItems: 1 },
@@ -335,7 +334,7 @@ export const CheckList = Type.Array(
 const kindOf = ({ kind: name }: CheckSettings): CheckKind<TObject> | undefined =>
   Object.hasOwn(CHECKS, name) ? (CHECKS[name] as unknown as CheckKind<TObject>) : undefined
 
-/** Says what is wrong with the `checks` of a strategy, field by field. */
+/** Reports the faults in the `checks` of a strategy, field by field. */
 export function checkListFaults(checks: readonly CheckSettings[], find: SettingsFinder): void {
   const names = checks.map(({ name, kind }) => name ?? kind)
   for (const [i, settings] of checks.entries()) {
@@ -346,7 +345,7 @@ export function checkListFaults(checks: readonly CheckSettings[], find: Settings
       continue
     }
     if (!fits(row.schema, settings, at, find)) continue
-    // headers, logs and calibration tell checks apart by their names
+    // headers, logs and calibration identify checks by their names
     const name = names[i]!
     if (names.indexOf(name) < i) find.fault([...at, 'name'], 'a name of its own', name)
     for (const [j, model] of (settings.models ?? []).entries()) {
@@ -356,7 +355,7 @@ export function checkListFaults(checks: readonly CheckSettings[], find: Settings
   }
 }
 
-/** Checks ready to run. @param settings without faults */
+/** Creates checks that are ready to run. @param settings without faults */
 export function compileChecks(settings: readonly CheckSettings[], asker: ModelAsker): Check[] {
   return settings.map((one) => ({
     name: one.name ?? one.kind,
@@ -375,15 +374,15 @@ export interface Examination {
 
 export interface Examined {
   readonly passed: boolean
-  /** the one to go on with: a vote may have put another in the first one's place */
+  /** the answer to continue with: a vote may have replaced the first one */
   readonly answer: WholeAnswer
 }
 
-/** The checks that are for answers of a model. */
+/** The checks that apply to a model's answers. */
 export const checksFor = (checks: readonly Check[], { model }: Target): Check[] =>
   checks.filter(({ models }) => !models || models.includes(model))
 
-/** Runs checks in their order, up to the first that fails. An answer that says nothing passes none. */
+/** Runs checks in order, up to the first that fails. An empty answer passes none. */
 export async function runChecks(
   first: WholeAnswer,
   checks: readonly Check[],
@@ -413,7 +412,7 @@ export async function runChecks(
     if (!passed) return { passed, answer: instead ?? answer }
     if (instead) {
       answer = instead
-      // what came before was said of another answer
+      // earlier results were about another answer
       const again = checks.slice(0, i).filter((before) => before.asks?.temperature === undefined)
       if (!(await passesAll(answer, again, { target, body, call, limit }))) {
         trail.notes.set(name, 'majority_failed')

@@ -13,10 +13,10 @@ export const JudgeSettings = Type.Object(
     model: ModelName,
     /** what a good answer is, instead of "correct, complete, and to the point" */
     criteria: Type.Optional(Type.String({ minLength: 1 })),
-    /** of the judge's own request: temperature, max_tokens and so on */
+    /** merged over the judge's request: temperature, max_tokens and so on */
     parameters: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
     timeout_ms: Type.Optional(Milliseconds),
-    /** characters of the conversation that it reads, the last ones */
+    /** characters of the conversation that it reads, from the end */
     characters: Type.Optional(Type.Integer({ minimum: 100 })),
   },
   closed,
@@ -28,7 +28,7 @@ export interface QuotedTurn {
   readonly text: string
 }
 
-/** The last turns of a conversation, at most so many characters of text, for a model that reads about it. */
+/** The last turns of a conversation, limited to a number of characters of text, for a model that reads it. */
 export function lastTurns(messages: readonly ChatTurn[], characters: number): QuotedTurn[] {
   const turns: QuotedTurn[] = []
   let left = characters
@@ -36,7 +36,7 @@ export function lastTurns(messages: readonly ChatTurn[], characters: number): Qu
     if (left <= 0) break
     const said = typeof content === 'string' ? content : (content ?? []).map(partText).join('\n')
     const text = calls ? `${said}${JSON.stringify(calls)}` : said
-    // the end of a long turn is where its question is
+    // the question of a long turn is usually at its end
     const kept = text.slice(-left)
     turns.unshift({ role, text: kept })
     left -= kept.length
@@ -52,11 +52,14 @@ const CHARACTERS = 24_000
 const BEST_GRADE = 10
 const CRITERIA = 'correct, complete, and to the point'
 
-/** Why a judge has said nothing that can be used. */
+/** Why a judge gave no usable answer. */
 export type Silence = 'judge_closed' | 'judge_failed' | 'judge_malformed'
 export type Verdict = { readonly value: number } | { readonly silence: Silence }
 
-/** Another model's word on answers. What it reads is quoted; what it says is a number, or it said nothing. */
+/**
+ * Another model's rating of answers. The answers are quoted in its prompt; its reply must be a number, or it
+ * does not count.
+ */
 export class Judge {
   private readonly settings: JudgeSettings
   private readonly asker: ModelAsker
@@ -66,7 +69,7 @@ export class Judge {
     this.asker = asker
   }
 
-  /** The grade of an answer, in [0, 1]. @throws where the request itself has ended */
+  /** The grade of an answer, in [0, 1]. @throws if the request itself has ended */
   async grade(answer: string, call: StrategyCall, signal: AbortSignal): Promise<Verdict> {
     const question = {
       system: `${this.instructions('one answer')} Grade the answer from 0 (useless) to ${BEST_GRADE} (perfect). Reply with JSON alone: {"grade": NUMBER}`,
@@ -81,7 +84,7 @@ export class Judge {
     return valid ? { value: grade / BEST_GRADE } : { silence: 'judge_malformed' }
   }
 
-  /** The index of the best of some answers, shown in an order of the request's own. @throws as `grade` */
+  /** The index of the best of some answers, shown in an order derived from the request. @throws as `grade` */
   async pick(
     answers: readonly string[],
     call: StrategyCall,
@@ -141,7 +144,9 @@ const object = (properties: Readonly<Record<string, unknown>>): Record<string, u
   additionalProperties: false,
 })
 
-/** Judges favour what comes first: each request has an order of its own, the same whenever it is asked again. */
+/**
+ * Judges favour what comes first: the order differs between requests, and is the same if one is asked again.
+ */
 function shuffled(n: number, id: string): number[] {
   const seed = createHash('sha256').update(id).digest().readUInt32LE(0)
   return createRandom(seed).shuffle(Array.from({ length: n }, (_, i) => i))

@@ -2,9 +2,9 @@ import type { Pattern } from '../../core/pattern.ts'
 import { type Said, saysNothing, type ToolCall } from './chat-answer.ts'
 
 /**
- * What two answers must share to count as the same: their words and numbers, or those of what the pattern
- * captures, and the tools they call. Undefined where an answer has no say: it is empty, or the pattern is
- * not in it.
+ * The key by which two answers count as the same: their words and numbers, or those that the pattern
+ * captures, and the tools they call. Undefined if an answer has no vote: it is empty, or the pattern does not
+ * match.
  */
 export function answerKey(said: Said, pattern: Pattern | undefined): string | undefined {
   if (saysNothing(said)) return undefined
@@ -20,7 +20,10 @@ const WORDS = /(?<![\p{L}\p{N}])[+\-−]?\d+(?:,\d{3})*(?:\.\d+)?|[\p{L}\p{M}\p{
 /** Longer ones would lose digits as a JavaScript number. */
 const LONGEST_NUMBER = 15
 
-/** Lower case, without punctuation; 1,000 and 1000.0 are one number. Text of signs alone stays as it is. */
+/**
+ * Lower case, without punctuation; 1,000 and 1000.0 are one number. Text without letters or digits is
+ * unchanged.
+ */
 export function normalText(text: string): string {
   const plain = text.normalize('NFKC').toLowerCase()
   const words = plain.match(WORDS)
@@ -33,7 +36,7 @@ function normalWord(word: string): string {
   return isNumber ? String(Number(digits)) : digits
 }
 
-/** Arguments that say the same in another order of fields or with other spaces are the same. */
+/** Arguments that only differ in the order of fields or in white space are the same. */
 function callKey({ name, arguments: given }: ToolCall): [string, string] {
   try {
     return [name, JSON.stringify(sorted(JSON.parse(given)))]
@@ -52,15 +55,15 @@ function sorted(value: unknown): unknown {
   )
 }
 
-/** How votes fell. */
+/** The result of a vote. */
 export interface Tally {
-  /** index of the first vote of the largest group; ties go to the group that began first. -1 where nobody voted */
+  /** index of the first vote of the largest group; ties go to the group that began first. -1 without votes */
   readonly winner: number
-  /** votes of that group */
+  /** number of votes of that group */
   readonly votes: number
 }
 
-/** Counts votes that are alike; undefined is no vote. */
+/** Counts equal votes; undefined is no vote. */
 export function tally(votes: readonly (string | undefined)[]): Tally {
   const groups = new Map<string, { first: number; count: number }>()
   for (const [i, vote] of votes.entries()) {

@@ -11,31 +11,31 @@ export const Milliseconds = Type.Number({ minimum: 1, maximum: 2_147_483_647 })
 export const Samples = Type.Integer({ minimum: 1, maximum: 32 })
 export const Temperature = Type.Number({ minimum: 0, maximum: 2 })
 
-/** A route's `strategy`. Its kind says which other fields it has: `findSettingsFaults` checks them. */
+/** A route's `strategy`. Its kind determines its other fields: `findSettingsFaults` checks them. */
 export const StrategySettings = Type.Unsafe<StrategySettings>(Type.Object({ kind: Type.String() }))
 export type StrategySettings = { readonly kind: string; readonly [setting: string]: unknown }
 
 /** The path of a field in the settings. */
 export type Field = readonly (string | number)[]
 
-/** Called with each thing that is wrong, and with each model that is named. */
+/** Called for each fault, and for each model that is named. */
 export interface SettingsFinder {
   fault(at: Field, expected: string, got: string): void
   model(at: Field, name: string): void
 }
 
-/** One strategy that a route may name: a row of the registry. */
+/** One strategy that a route may name: an entry of the registry. */
 export interface StrategyKind {
   readonly kind: string
-  /** Says what is wrong with a route's settings of this kind, field by field. */
+  /** Reports faults in a route's settings of this kind, field by field. */
   check(settings: StrategySettings, find: SettingsFinder): void
-  /** @param asker asks models questions of the strategy's own; shared by all strategies of a server */
+  /** @param asker asks models the strategy's questions; shared by all strategies of a server */
   create(asker: ModelAsker): Strategy
 }
 
 const compiled = new Map<TObject, ReturnType<typeof Compile>>()
 
-/** Whether a value fits a schema; the first thing that does not is a fault. */
+/** Whether a value fits a schema; the first error is reported as a fault. */
 export function fits(schema: TObject, value: unknown, at: Field, find: SettingsFinder): boolean {
   const known = compiled.get(schema) ?? Compile(schema)
   compiled.set(schema, known)
@@ -65,7 +65,10 @@ export function patternFault(at: Field, pattern: string | undefined, find: Setti
   }
 }
 
-/** Makes something of settings once, and forgets it with them: patterns and schemas are compiled once per policy. */
+/**
+ * Caches a value per settings object and drops it with them: patterns and schemas are compiled once per
+ * policy.
+ */
 export function perSettings<Settings extends object, Made>(
   make: (settings: Settings) => Made,
 ): (settings: Settings) => Made {

@@ -4,16 +4,16 @@ import { cascade } from './kinds/cascade.ts'
 import { ensemble } from './kinds/ensemble.ts'
 import type { SettingsFinder, StrategyKind, StrategySettings } from './settings.ts'
 
-/** The strategies that Weir knows by itself, beside asking one model. */
+/** The built-in strategies, besides asking one model. */
 export const STRATEGIES: readonly StrategyKind[] = [cascade, ensemble]
 
 const registered = new Map(STRATEGIES.map((row) => [row.kind, row]))
 
 /**
- * Adds a strategy that policies may name, before they are read. `describeStrategyContract` is the suite that
- * it must pass.
+ * Registers a strategy that policies may name; call it before they are read. `describeStrategyContract` is
+ * the test suite that it must pass.
  *
- * @throws TypeError where there is one of that kind
+ * @throws TypeError if that kind is already registered
  */
 export function registerStrategy(row: StrategyKind): void {
   if (row.kind === 'single' || registered.has(row.kind)) {
@@ -28,7 +28,7 @@ export function createStrategies(): Strategy[] {
   return [...registered.values()].map((row) => row.create(asker))
 }
 
-/** Says what is wrong with a strategy's settings, field by field. */
+/** Reports faults in a strategy's settings, field by field. */
 export function findSettingsFaults(settings: StrategySettings, find: SettingsFinder): void {
   const { kind } = settings
   const row = registered.get(kind)

@@ -10,7 +10,7 @@ export interface AnswerReaderOptions {
   readonly dialect: Dialect
   readonly call: UpstreamCall
   readonly cancellation: Cancellation
-  /** until a whole answer or the first token of a stream */
+  /** for a whole answer or the first token of a stream */
   readonly limitMs: number
   /** between two packets of a stream */
   readonly idleMs: number
@@ -20,14 +20,14 @@ export interface AnswerReaderOptions {
   readonly reject: (failure: Error) => void
 }
 
-/** Most of an error's body that is read, in bytes. */
+/** Most bytes that are read of an error's body. */
 const REFUSAL_LIMIT = 64 * 1024
-/** How long an upstream may take to end a stream that it has said is whole, in milliseconds. */
+/** How long an upstream may take to close a stream after its last event, in milliseconds. */
 const LAST_BYTES_MS = 1000
 
 /**
- * Takes one answer as undici reads it off the connection, and settles the attempt: with a whole answer,
- * with a stream once its first token is there, or with what went wrong.
+ * Receives one answer as undici reads it off the connection, and settles the attempt: with a whole answer,
+ * with a stream once its first token has come, or with the failure.
  */
 export class AnswerReader implements OutgoingHandler {
   private readonly options: AnswerReaderOptions
@@ -114,7 +114,7 @@ export class AnswerReader implements OutgoingHandler {
         chunks: events,
         usage: () => decoder.usage,
         cancel: () => {
-          // the end of a whole answer is read, so that the connection can be used again
+          // read the end of a whole answer, so that the connection can be reused
           if (!events.over) watch.abort()
         },
       })
@@ -173,18 +173,18 @@ export class AnswerReader implements OutgoingHandler {
 const BYTE_ORDER_MARK = 0xfeff
 
 /**
- * Closes an attempt when the caller gives up, or when nothing came for too long, and says afterwards
- * which it was. One timer at a time.
+ * Closes an attempt when the caller gives up, or when nothing came for too long, and records which it was.
+ * Uses one timer at a time.
  */
 export class AttemptWatch {
-  /** the limit that was passed, in milliseconds; undefined while none was */
+  /** the limit that was exceeded, in milliseconds; undefined if none was */
   late: number | undefined
   private readonly outer: Cancellation
   private readonly close: () => void
   private timer: NodeJS.Timeout | undefined
   private ended = false
 
-  /** @param close closes the connection, if it is open; called once at most */
+  /** @param close closes the connection if it is open; called at most once */
   constructor(outer: Cancellation, limitMs: number, close: () => void) {
     this.outer = outer
     this.close = close
@@ -192,7 +192,7 @@ export class AttemptWatch {
     this.restart(limitMs)
   }
 
-  /** why the caller gave up, where it did */
+  /** why the caller gave up, if it did */
   get givenUp(): unknown {
     return this.outer.cancelled ? (this.outer.reason ?? true) : undefined
   }
@@ -204,7 +204,7 @@ export class AttemptWatch {
     this.timer = setTimeout(this.passed, Math.max(0, limitMs), limitMs)
   }
 
-  /** The same limit again, without a new timer. */
+  /** Starts the same limit again, without a new timer. */
   refresh(): void {
     this.timer?.refresh()
   }
@@ -220,7 +220,7 @@ export class AttemptWatch {
     this.close()
   }
 
-  /** All is well: nothing is watched any more. */
+  /** Success: stops watching. */
   end(): void {
     this.ended = true
     clearTimeout(this.timer)

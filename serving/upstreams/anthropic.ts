@@ -11,13 +11,13 @@ import {
 import type { ServerEvent } from './sse.ts'
 import type { ChatBody, ChatTurn, ContentPart, UpstreamCall, Usage } from './upstream.ts'
 
-/** The version of the Messages API that is spoken here. */
+/** The supported version of the Messages API. */
 const API_VERSION = '2023-06-01'
 
 /**
  * Anthropic's Messages API behind OpenAI's chat completions: text, images, tools, streaming.
  *
- * @param now milliseconds since 1970: Anthropic's answers carry no time, OpenAI's do
+ * @param now milliseconds since 1970: Anthropic's answers have no time, OpenAI's do
  */
 export const anthropicDialect = (now: () => number): Dialect => ({
   path: (endpoint) => (endpoint === 'chat' ? '/messages' : undefined),
@@ -43,7 +43,7 @@ export const anthropicDialect = (now: () => number): Dialect => ({
 
 const seconds = (now: () => number): number => Math.floor(now() / 1000)
 
-/** Anthropic asks for a limit where OpenAI does not. */
+/** Anthropic requires a limit, OpenAI does not. */
 export const DEFAULT_MAX_TOKENS = 4096
 
 interface Block {
@@ -57,8 +57,8 @@ interface Turn {
 }
 
 /**
- * OpenAI's chat body as one of Anthropic's Messages API. What it has no word for (`seed`, `logit_bias`,
- * penalties, `store`) is left out; what would change the answer's shape is refused.
+ * Converts OpenAI's chat body to Anthropic's Messages API. Fields without an equivalent (`seed`,
+ * `logit_bias`, penalties, `store`) are left out; those that would change the answer's shape are refused.
  *
  * @throws UntranslatableRequest
  */
@@ -97,7 +97,7 @@ function refuseUntranslatable(body: ChatBody): void {
   if (body.audio !== undefined && body.audio !== null) refuse('audio')
 }
 
-/** System messages in one text; the others with neighbours of one role put together, as the API wants them. */
+/** Joins system messages into one text, and merges neighbouring messages of one role, as the API requires. */
 function conversation(messages: readonly ChatTurn[]): { system: string; turns: Turn[] } {
   const system: string[] = []
   const turns: Turn[] = []
@@ -209,7 +209,7 @@ interface ContentBlock {
   readonly input?: unknown
 }
 
-/** A message of Anthropic's as a chat completion; `created` in seconds since 1970. */
+/** Converts an Anthropic message to a chat completion; `created` in seconds since 1970. */
 function toCompletion(
   message: Record<string, unknown>,
   usage: Usage | undefined,
@@ -246,7 +246,7 @@ function toCompletion(
   }
 }
 
-/** Tokens read from and written to the cache are input that was billed, if at other prices. */
+/** Tokens read from and written to the cache are billed as input, at other prices. */
 export function anthropicUsage(value: unknown): Usage | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const counts = value as Record<string, unknown>
@@ -289,13 +289,13 @@ interface StreamEvent {
   readonly error?: { message?: string }
 }
 
-/** Events of Anthropic's stream as chunks of OpenAI's. */
+/** Converts the events of Anthropic's stream to OpenAI's chunks. */
 export class AnthropicDecoder extends StreamDecoder {
   private readonly wantsUsage: boolean
   private readonly created: number
   private id = ''
   private model: string
-  /** the place among tool calls of each content block that is one */
+  /** by content block, for those that are tool calls: the index among the tool calls */
   private readonly tools = new Map<number, number>()
 
   /** @param created seconds since 1970 */
@@ -327,7 +327,7 @@ export class AnthropicDecoder extends StreamDecoder {
       case undefined:
         throw new MalformedAnswer('an event has no type')
       default:
-        // pings, ends of blocks, and what is yet to be invented
+        // pings, ends of blocks, and future event types
         return ''
     }
   }
@@ -336,7 +336,7 @@ export class AnthropicDecoder extends StreamDecoder {
     this.id = message?.id ?? ''
     this.model = message?.model ?? this.model
     const usage = anthropicUsage(message?.usage)
-    // its answer's tokens are those of its first word
+    // the answer's tokens in this event only cover its start
     this.usage = usage && { ...usage, partial: true }
     return this.delta({ role: 'assistant', content: '' })
   }
@@ -363,7 +363,7 @@ export class AnthropicDecoder extends StreamDecoder {
   }
 
   private stopped({ usage, delta }: StreamEvent): string {
-    // a stop without a word is an answer as well
+    // a stop without any text is an answer as well
     this.begun = true
     const outputTokens = usage?.output_tokens
     if (this.usage && outputTokens !== undefined) {

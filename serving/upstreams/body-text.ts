@@ -1,16 +1,16 @@
 import { stringEnd } from '../../core/json-body.ts'
 
 /**
- * The text of a JSON object with another value of its top-level `model`, the rest to the letter: numbers
- * keep their digits, and a long conversation is not written anew. Undefined where that cannot be done for
- * sure, and where any object says a field twice: parsers differ in which one they take, so an upstream
- * could read another text than the one that limits were held against.
+ * Replaces the top-level `model` in the text of a JSON object and keeps the rest unchanged: numbers keep
+ * their digits, and a long conversation is not serialized again. Undefined if that is not certain to work,
+ * and if any object has a duplicate field: parsers differ in which one they take, so an upstream could read a
+ * different text from the one that limits were checked against.
  *
  * @param text JSON that has been parsed: an object whose `model` is a string
  */
 export function withModel(text: string, model: string): string | undefined {
   let depth = 0
-  /** fields of the objects that are open, by depth */
+  /** fields of the open objects, by depth */
   const fields: Set<string>[] = []
   let from = -1
   let to = -1
@@ -44,13 +44,13 @@ export function withModel(text: string, model: string): string | undefined {
   return from < 0 ? undefined : text.slice(0, from) + JSON.stringify(model) + text.slice(to)
 }
 
-/** The text of a JSON object, not an empty one, with one more field. */
+/** Adds a field to the text of a JSON object, which must not be empty. */
 export function withField(text: string, name: string, value: unknown): string {
   const end = text.lastIndexOf('}')
   return `${text.slice(0, end)},${JSON.stringify(name)}:${JSON.stringify(value)}}`
 }
 
-/** As it is meant: a name may be spelt with escapes. */
+/** The unescaped name: it may be written with escapes. */
 function fieldName(text: string, quote: number, end: number): string {
   const name = text.slice(quote + 1, end)
   return name.includes('\\') ? (JSON.parse(text.slice(quote, end + 1)) as string) : name

@@ -1,6 +1,6 @@
 /**
- * Says once that work is given up, and why. Node's AbortController costs a request ten microseconds and a
- * finalizer; this one makes a signal only for who asks for it.
+ * Reports once that work is given up, and why. Node's AbortController costs a request ten microseconds and a
+ * finalizer; this class makes a signal only on demand.
  */
 export class Cancellation {
   private why: unknown
@@ -12,12 +12,12 @@ export class Cancellation {
     return this.done
   }
 
-  /** what it was cancelled with */
+  /** the reason it was cancelled with */
   get reason(): unknown {
     return this.why
   }
 
-  /** Tells everyone; further calls do nothing. */
+  /** Calls every listener; further calls do nothing. */
   cancel(reason: unknown): void {
     if (this.done) return
     this.done = true
@@ -38,7 +38,7 @@ export class Cancellation {
     if (at >= 0) this.listeners.splice(at, 1)
   }
 
-  /** The same for what takes a signal. */
+  /** The same, for APIs that take a signal. */
   get signal(): AbortSignal {
     if (!this.controller) {
       this.controller = new AbortController()
@@ -47,7 +47,7 @@ export class Cancellation {
     return this.controller.signal
   }
 
-  /** One that is cancelled with this one, with `signal`, or by itself. */
+  /** A child that is cancelled with this one, with `signal`, or separately. */
   child(signal?: AbortSignal): Cancellation {
     const child = new Cancellation()
     if (this.done) child.cancel(this.why)

@@ -1,29 +1,29 @@
 import type { ServerEvent } from './sse.ts'
 import type { Endpoint, UpstreamCall, Usage } from './upstream.ts'
 
-/** What came is not what the dialect's API says; the message says what was wrong. */
+/** The answer does not follow the dialect's API; the message says what was wrong. */
 export class MalformedAnswer extends Error {
   override readonly name = 'MalformedAnswer'
 }
 
-/** The upstream told of its own failure inside a stream. */
+/** The upstream reported an error inside a stream. */
 export class AnsweredError extends Error {
   override readonly name = 'AnsweredError'
 }
 
-/** How one kind of API is spoken. Knows nothing of sockets and time. */
+/** One kind of API: its paths, and how bodies and answers are converted. Does no I/O and has no clock. */
 export interface Dialect {
-  /** below the base URL; undefined where the API has no such endpoint */
+  /** relative to the base URL; undefined if the API has no such endpoint */
   path(endpoint: Endpoint): string | undefined
   headers(key: string | undefined): Record<string, string>
-  /** What is sent: JSON as text, or what becomes JSON. @throws UntranslatableRequest */
+  /** The body to send: JSON text, or a value to serialize. @throws UntranslatableRequest */
   request(call: UpstreamCall): unknown
   /** @throws MalformedAnswer */
   answer(call: UpstreamCall, text: string): DialectAnswer
   stream(call: UpstreamCall): StreamDecoder
 }
 
-/** The request asks for what this API cannot say. */
+/** The request needs something that this API does not support. */
 export class UntranslatableRequest extends Error {
   override readonly name = 'UntranslatableRequest'
 }
@@ -35,19 +35,19 @@ export interface DialectAnswer {
   readonly verbatim: boolean
 }
 
-/** Makes one stream's events into OpenAI's, and knows how far the answer has come. */
+/** Converts one stream's events to OpenAI's, and tracks how far the answer has come. */
 export abstract class StreamDecoder {
-  /** whether some of the answer itself has come: from here on it cannot be asked for again */
+  /** whether part of the answer itself has come: from then on it cannot be requested again */
   begun = false
-  /** whether the answer said that it is whole */
+  /** whether the stream marked the answer as complete */
   finished = false
   usage: Usage | undefined
 
-  /** What is sent on for one event, whole events; '' for nothing. @throws MalformedAnswer, AnsweredError */
+  /** Whole events to send on for one event; '' for nothing. @throws MalformedAnswer, AnsweredError */
   abstract event(event: ServerEvent): string
 }
 
-/** Whether the client itself wants the tokens of its stream counted. */
+/** Whether the client asked for the token counts of its stream. */
 export function asksForUsage(body: Readonly<Record<string, unknown>>): boolean {
   return (body.stream_options as { include_usage?: unknown } | undefined)?.include_usage === true
 }

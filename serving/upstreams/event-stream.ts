@@ -1,15 +1,15 @@
 import { MalformedAnswer, type StreamDecoder } from './dialect.ts'
 import { EventParser, type ServerEvent } from './sse.ts'
 
-/** Text that may wait for a slow client, in UTF-16 units, before the upstream is told to wait as well. */
+/** Text that may be buffered for a slow client, in UTF-16 units, before the upstream is paused. */
 const HIGH_WATER = 256 * 1024
 
 /**
- * One stream between an upstream that pushes packets and a reader who takes events, in OpenAI's shape.
- * What came between two reads is read at once.
+ * One stream between an upstream that pushes packets and a reader that takes events, in OpenAI's shape.
+ * Everything that came between two reads is returned by one read.
  */
 export class EventStream implements AsyncIterableIterator<string, undefined> {
-  /** the answer is whole: nothing of it is still to come */
+  /** the answer is complete: nothing more will come */
   over = false
   readonly decoder: StreamDecoder
   private readonly parser = new EventParser()
@@ -21,8 +21,8 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
   private reader: { resolve: (next: Next) => void; reject: (error: Error) => void } | undefined
 
   /**
-   * @param onDrained called when what waited has been read, each time it was `full`
-   * @param onDropped called when the reader wants no more
+   * @param onDrained called when the buffer has been read, each time it was `full`
+   * @param onDropped called when the reader cancels
    */
   constructor(decoder: StreamDecoder, onDrained: () => void, onDropped: () => void) {
     this.decoder = decoder
@@ -30,24 +30,27 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
     this.onDropped = onDropped
   }
 
-  /** Whether some of the answer itself has come. */
+  /** Whether part of the answer itself has come. */
   get begun(): boolean {
     return this.decoder.begun
   }
 
-  /** Whether the reader is so far behind that no more should be pushed. */
+  /** Whether the reader is so far behind that the upstream should pause. */
   get full(): boolean {
     return this.unread.length > HIGH_WATER
   }
 
-  /** @throws MalformedAnswer, AnsweredError, RangeError where the stream must not be read on */
+  /** @throws MalformedAnswer, AnsweredError, RangeError if the stream must not be read any further */
   push(packet: Buffer): void {
     if (this.over || this.failure) return
     this.take(() => this.parser.push(this.text.decode(packet, { stream: true })))
     if (this.over) this.finish()
   }
 
-  /** The upstream has ended it, perhaps without the last blank line. @throws MalformedAnswer where that is too early */
+  /**
+   * The upstream has closed it, perhaps without the last blank line. @throws MalformedAnswer if that is too
+   * early
+   */
   end(): void {
     if (this.over || this.failure) return
     this.take(() => [...this.parser.push(this.text.decode()), ...this.parser.flush()])
@@ -70,14 +73,14 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
         }
       }
     } catch (error) {
-      // what came whole before it goes out, unless all of it can still be asked for elsewhere
+      // send on what was complete before it, unless the whole answer can still be requested elsewhere
       if (begun) this.add(out)
       throw error
     }
     this.add(out)
   }
 
-  /** What came is still read, then this is thrown. */
+  /** What has come is still read, then this error is thrown. */
   fail(failure: Error): void {
     if (this.over || this.failure) return
     this.failure = failure

@@ -1,23 +1,23 @@
 import { ERRORS, type ErrorCode, WeirError } from '../../core/errors.ts'
 import { AnsweredError, MalformedAnswer } from './dialect.ts'
 
-/** How an upstream failed, which says what may be done about it. */
+/** How an upstream failed, which determines what may be done about it. */
 export type FailureKind =
-  /** no connection: nothing was asked, so nothing is billed */
+  /** no connection: nothing was sent, so nothing is billed */
   | 'unreachable'
-  /** silent for longer than its time */
+  /** no answer within its time limit */
   | 'timeout'
   /** 429 */
   | 'rate_limited'
   /** 408, 409, 5xx */
   | 'server_error'
-  /** any other 4xx: the request is at fault and another upstream would say the same */
+  /** any other 4xx: the request is wrong, and another upstream would refuse it too */
   | 'rejected'
-  /** 401, 403, 404: our key or model name is at fault; another upstream may do */
+  /** 401, 403, 404: our key or model name is wrong; another upstream may work */
   | 'misconfigured'
-  /** what came is no answer: no JSON, no choices, no events */
+  /** not a valid answer: no JSON, no choices, no events */
   | 'malformed'
-  /** cut after the answer had begun */
+  /** broken off after the answer had begun */
   | 'broken'
 
 const CODES: Record<FailureKind, ErrorCode> = {
@@ -34,11 +34,11 @@ const CODES: Record<FailureKind, ErrorCode> = {
 export interface FailureFacts {
   readonly upstream: string
   readonly reason: string
-  /** the status it answered with, where it did */
+  /** the status of its answer, if there was one */
   readonly status?: number
-  /** what it asked for in Retry-After */
+  /** the wait it asked for in Retry-After */
   readonly retryAfterMs?: number
-  /** its own error body, sent on to the client where it is `rejected` */
+  /** its error body, sent on to the client if the kind is `rejected` */
   readonly body?: string
   readonly cause?: unknown
 }
@@ -62,7 +62,7 @@ export class UpstreamError extends WeirError {
         ...(retryAfterMs === undefined ? {} : { retryAfter: Math.ceil(retryAfterMs / 1000) }),
       },
     )
-    // a refusal of the request is the client's to understand, so it keeps the upstream's status
+    // the client must fix a request that was refused, so it gets the upstream's status
     this.status = kind === 'rejected' && status !== undefined ? status : ERRORS[CODES[kind]].status
     this.kind = kind
     this.upstream = upstream
@@ -77,7 +77,7 @@ export class UpstreamError extends WeirError {
   }
 }
 
-/** The failure that a status other than 2xx means. */
+/** The failure for a status other than 2xx. */
 export function refusalOf(
   upstream: string,
   { status, headers }: AnswerHead,
@@ -88,7 +88,7 @@ export function refusalOf(
   const kind = kindOf(status)
   return new UpstreamError(kind, {
     upstream,
-    // its words may quote our key, so only a refusal that is about the client's request passes them on
+    // the text may quote our key, so it is only passed on if the refusal is about the client's request
     reason: kind === 'rejected' ? said(body, status) : `HTTP ${status}`,
     status,
     ...(wait === undefined ? {} : { retryAfterMs: wait }),
@@ -96,7 +96,7 @@ export function refusalOf(
   })
 }
 
-/** How an answer begins. */
+/** The status and headers of an answer. */
 export interface AnswerHead {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -105,7 +105,7 @@ export interface AnswerHead {
 function kindOf(status: number): FailureKind {
   if (status === 429) return 'rate_limited'
   if (status >= 500 || status === 408 || status === 409 || status === 425) return 'server_error'
-  // a redirect is not followed: it could lead anywhere
+  // redirects are not followed: they could lead anywhere
   if (status < 400 || status === 401 || status === 403 || status === 404) return 'misconfigured'
   return 'rejected'
 }
@@ -121,10 +121,10 @@ function said(body: string, status: number): string {
 }
 
 /**
- * Whatever an attempt threw, classified.
+ * Classifies anything that an attempt threw.
  *
- * @param watch why the caller gave the attempt up, where it did; the limit that was passed, in milliseconds
- * @param begun some of the answer had come
+ * @param watch why the caller gave up, if it did; the limit that was exceeded, in milliseconds
+ * @param begun part of the answer had come
  */
 export function failureOf(
   error: unknown,
@@ -150,14 +150,14 @@ export function failureOf(
   return fail('broken', code || message)
 }
 
-/** What is thrown where the caller gave up for this reason. */
+/** The error to throw when the caller gave up for this reason. */
 export function cancelled(reason: unknown): WeirError {
   return reason instanceof WeirError
     ? reason
     : new WeirError('cancelled', { signal: 'the client' }, { cause: reason })
 }
 
-/** What means that no request was sent at all. */
+/** Error codes that mean that no request was sent at all. */
 const UNCONNECTED = new Set([
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -171,8 +171,8 @@ const UNCONNECTED = new Set([
 ])
 
 /**
- * Milliseconds that a Retry-After header asks for: seconds or an HTTP date (RFC 9110, 10.2.3);
- * OpenAI's `retry-after-ms` says it finer.
+ * Milliseconds that a Retry-After header asks for: seconds or an HTTP date (RFC 9110, 10.2.3). OpenAI's
+ * `retry-after-ms` is more precise.
  *
  * @param now milliseconds since 1970
  */

@@ -8,25 +8,25 @@ import type { Upstream, UpstreamAnswer, UpstreamCall } from './upstream.ts'
 
 const Milliseconds = Type.Number({ minimum: 1, maximum: 2_147_483_647 })
 
-/** A header that may pass from the client to an upstream: never one that says who asks, or how it is sent. */
+/** A header that may be passed from the client to an upstream: none for authentication or transport. */
 export const HeaderName = Type.String({
   pattern:
     '^(?!(authorization|cookie|host|connection|content-length|content-type|transfer-encoding|proxy-.*|x-api-key|api-key|te|trailer|upgrade|expect|keep-alive|accept-encoding)$)[a-z0-9-]+$',
 })
 
-/** The settings of an upstream that is asked over HTTP. Defaults in `openHttpUpstream`. */
+/** The settings of an HTTP upstream. Defaults are in `openHttpUpstream`. */
 export const HttpUpstreamSettings = Type.Object(
   {
-    /** which API it speaks; `openai` unless told */
+    /** the API of the upstream (default `openai`) */
     kind: Type.Optional(Type.String()),
     /** with the version, as clients take it: `https://api.openai.com/v1`, `http://127.0.0.1:11434/v1` */
     base_url: Type.String({ minLength: 1 }),
-    /** the environment variable that holds its key; none is sent where absent */
+    /** the environment variable that holds its key; if absent, no key is sent */
     key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
     /** sent with every request */
     headers: Type.Optional(Type.Record(HeaderName, Type.String())),
     connect_timeout_ms: Type.Optional(Milliseconds),
-    /** until a whole answer has come */
+    /** limit for a whole answer */
     answer_timeout_ms: Type.Optional(Milliseconds),
     first_token_timeout_ms: Type.Optional(Milliseconds),
     /** between two packets of a stream */
@@ -37,7 +37,7 @@ export const HttpUpstreamSettings = Type.Object(
 )
 export type HttpUpstreamSettings = Type.Static<typeof HttpUpstreamSettings>
 
-/** What an upstream over HTTP is opened with, beside its settings. */
+/** What an HTTP upstream needs in addition to its settings. */
 export interface HttpUpstreamOptions {
   readonly name: string
   /** `base_url`, checked */
@@ -48,7 +48,7 @@ export interface HttpUpstreamOptions {
   readonly now: () => number
 }
 
-/** A whole answer that is larger than this is none. */
+/** Largest whole answer that is accepted. */
 const ANSWER_LIMIT = 64 * 1024 * 1024
 
 export async function openHttpUpstream(
@@ -65,7 +65,7 @@ export async function openHttpUpstream(
   const pool = await outgoingPool(url, {
     connections,
     maxResponseSize: ANSWER_LIMIT,
-    // the watch of each attempt is finer than these
+    // each attempt has more precise limits than these
     headersTimeout: 0,
     bodyTimeout: 0,
     connectTimeoutMs,
@@ -78,7 +78,7 @@ export async function openHttpUpstream(
   }
   const fixedList = Object.entries(fixed).flat()
 
-  /** Names and values in a row; what is fixed cannot be overridden. */
+  /** Names and values alternate; the fixed headers cannot be overridden. */
   const headerList = (given: UpstreamCall['headers']): string[] => {
     const list = [...fixedList]
     for (const header in given) if (!(header in fixed)) list.push(header, given[header]!)

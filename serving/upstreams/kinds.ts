@@ -9,35 +9,35 @@ import { HttpUpstreamSettings, openHttpUpstream } from './http-upstream.ts'
 import { openAiDialect } from './openai.ts'
 import type { Upstream } from './upstream.ts'
 
-/** What an upstream is opened with, beside its settings. */
+/** What an upstream needs in addition to its settings. */
 export interface UpstreamContext {
   readonly name: string
-  /** where the settings stand, for errors: `gateway.upstreams.NAME` */
+  /** the path of the settings, for errors: `gateway.upstreams.NAME` */
   readonly where: string
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** hosts that upstreams may be on; any, where undefined */
+  /** hosts that upstreams may be on; any if undefined */
   readonly allowHosts: readonly string[] | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
 }
 
-/** One kind of upstream that a configuration may name: a row of the registry. */
+/** One kind of upstream that a configuration may name: an entry of the registry. */
 export interface UpstreamKind {
   readonly kind: string
-  /** of a section in `gateway.upstreams`, `kind` with it */
+  /** schema of a section in `gateway.upstreams`, including `kind` */
   readonly schema: TObject
   /** @param settings fit `schema`. @throws config_invalid */
   open(settings: unknown, context: UpstreamContext): Promise<Upstream>
 }
 
-/** A row whose `open` gets its settings with the type of its schema. */
+/** An entry whose `open` gets its settings typed by its schema. */
 export const defineUpstreamKind = <S extends TObject>(row: {
   readonly kind: string
   readonly schema: S
   open(settings: Static<S>, context: UpstreamContext): Promise<Upstream>
 }): UpstreamKind => row as UpstreamKind
 
-/** A kind that is spoken over HTTP, as its dialect says. */
+/** A kind for a dialect over HTTP. */
 const httpKind = (kind: string, dialect: (now: () => number) => Dialect): UpstreamKind =>
   defineUpstreamKind({
     kind,
@@ -57,29 +57,29 @@ const httpKind = (kind: string, dialect: (now: () => number) => Dialect): Upstre
     },
   })
 
-/** What an upstream without `kind` is. */
+/** The kind of an upstream without `kind`. */
 const DEFAULT_KIND = 'openai'
 
-/** The kinds of upstream that Weir knows by itself. */
+/** The built-in kinds of upstream. */
 export const UPSTREAM_KINDS: readonly UpstreamKind[] = [
   httpKind(DEFAULT_KIND, () => openAiDialect),
   httpKind('anthropic', anthropicDialect),
 ]
 
 /**
- * A section of `gateway.upstreams`. Its kind says which other fields it has: `openUpstream` checks them
- * against the schema of that kind.
+ * A section of `gateway.upstreams`. Its kind determines its other fields: `openUpstream` checks them against
+ * the schema of that kind.
  */
 export const UpstreamConfig = Type.Unsafe<UpstreamConfig>(
   Type.Object({ kind: Type.Optional(Type.String({ minLength: 1 })) }),
 )
 export type UpstreamConfig = Partial<Omit<HttpUpstreamSettings, 'kind'>> & {
-  /** which API it speaks; `openai` unless told */
+  /** the API of the upstream (default `openai`) */
   readonly kind?: string
   readonly [setting: string]: unknown
 }
 
-/** Opens an upstream. @param more kinds beside Weir's own. @throws config_invalid */
+/** Opens an upstream. @param more kinds besides the built-in ones. @throws config_invalid */
 export async function openUpstream(
   config: UpstreamConfig,
   context: UpstreamContext,

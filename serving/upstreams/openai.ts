@@ -17,14 +17,14 @@ const PATHS: Record<Endpoint, string> = {
   embeddings: '/embeddings',
 }
 
-/** Any server that speaks OpenAI's API: OpenAI, Azure's v1, vLLM, Ollama, llama.cpp, LiteLLM and so on. */
+/** Any server with OpenAI's API: OpenAI, Azure's v1, vLLM, Ollama, llama.cpp, LiteLLM and so on. */
 export const openAiDialect: Dialect = {
   path: (endpoint) => PATHS[endpoint],
   headers: (key) => (key === undefined ? {} : { authorization: `Bearer ${key}` }),
   request({ endpoint, body, text }) {
     const own = text === undefined ? undefined : withModel(text, body.model)
     if (endpoint !== 'chat' || body.stream !== true || asksForUsage(body)) return own ?? body
-    // without it a stream tells no tokens, and nobody would know what it cost
+    // otherwise a stream has no token counts, and its cost would be unknown
     const counted = { ...(body.stream_options as object), include_usage: true }
     if (own !== undefined && body.stream_options === undefined) {
       return withField(own, 'stream_options', counted)
@@ -48,7 +48,7 @@ function usageOf(value: unknown): Usage | undefined {
   const counts = value as Record<string, unknown>
   const inputTokens = tokenCount(counts.prompt_tokens ?? counts.input_tokens)
   const details = counts.prompt_tokens_details ?? counts.input_tokens_details
-  // DeepSeek's word for it is the second one
+  // DeepSeek uses the second name
   const cached = tokenCount(
     (details as { cached_tokens?: unknown } | null | undefined)?.cached_tokens ??
       counts.prompt_cache_hit_tokens,
@@ -60,13 +60,13 @@ function usageOf(value: unknown): Usage | undefined {
   }
 }
 
-/** What the upstream said of its own failure. */
+/** The error that the upstream reported. */
 function errorText(error: unknown): string {
   const message = (error as { message?: unknown }).message
   return String(message ?? JSON.stringify(error)).slice(0, 300)
 }
 
-/** Chunks of a chat completion are passed on as they are, but for the count of tokens where only we asked for it. */
+/** Passes on chunks of a chat completion unchanged, except for token counts that only the gateway asked for. */
 export class ChatDecoder extends StreamDecoder {
   private readonly keepsUsage: boolean
 
@@ -89,13 +89,13 @@ export class ChatDecoder extends StreamDecoder {
       if (choice.finish_reason) this.finished = true
       if (!this.begun && (choice.finish_reason || saysSomething(choice.delta))) this.begun = true
     }
-    // the event that only counts tokens was our wish, not the client's
+    // the gateway, not the client, asked for the event that only counts tokens
     if (choices.length === 0 && chunk.usage && !this.keepsUsage) return ''
     return `data: ${data.includes('\n') ? JSON.stringify(chunk) : data}\n\n`
   }
 }
 
-/** Events of `/v1/responses` have names and are passed on as they are. */
+/** Events of `/v1/responses` have names and are passed on unchanged. */
 class ResponsesDecoder extends StreamDecoder {
   event({ event, data }: ServerEvent): string {
     if (data === '[DONE]') {
@@ -116,7 +116,7 @@ class ResponsesDecoder extends StreamDecoder {
   }
 }
 
-/** Anything but the role, which servers send ahead of the first token. */
+/** Anything but the role, which servers send before the first token. */
 function saysSomething(delta: object | undefined): boolean {
   for (const [field, value] of Object.entries(delta ?? {})) {
     if (field === 'role' || value === null || value === '') continue

@@ -1,18 +1,18 @@
 import { createParser } from 'eventsource-parser'
 
-/** One server-sent event: its data lines joined; comments and other fields say nothing to us. */
+/** One server-sent event: its data lines joined; comments and other fields are ignored. */
 export interface ServerEvent {
   readonly event: string | undefined
   readonly data: string
 }
 
-/** Longest event that is waited for, in UTF-16 units: a stream without line ends must not fill memory. */
+/** Longest event in UTF-16 units: a stream without line ends must not fill memory. */
 export const EVENT_LIMIT = 4 * 1024 * 1024
 
 /**
- * Takes a stream of text apart into events, however it was cut into packets (WHATWG HTML, section 9.2).
- * A line ends in LF, CR LF or CR; an event ends at an empty line. Takes time linear in the text and in
- * the number of packets.
+ * Splits a stream of text into events, however it was cut into packets (WHATWG HTML, section 9.2). A line
+ * ends in LF, CR LF or CR; an event ends at an empty line. Takes time linear in the text and in the number of
+ * packets.
  */
 export class EventParser {
   private events: ServerEvent[] = []
@@ -22,13 +22,13 @@ export class EventParser {
   private readonly parser = createParser({
     maxBufferSize: EVENT_LIMIT,
     onEvent: ({ event, data }) => this.events.push({ event, data }),
-    // fields that it does not know are none of ours
+    // unknown fields are ignored
     onError: ({ type }) => {
       if (type === 'max-buffer-size-exceeded') this.tooLong = true
     },
   })
 
-  /** The events that are whole now. @throws RangeError where one is longer than `EVENT_LIMIT` */
+  /** The events that are complete now. @throws RangeError if one is longer than `EVENT_LIMIT` */
   push(text: string): ServerEvent[] {
     if (text !== '' && !this.tooLong) this.parser.feed(this.withLineFeeds(text))
     if (this.tooLong) throw new RangeError(`an event of more than ${EVENT_LIMIT} characters`)
@@ -37,12 +37,14 @@ export class EventParser {
     return events
   }
 
-  /** The stream has ended: the event whose blank line never came, if there is one. */
+  /** The stream has ended: returns the event whose blank line never came, if there is one. */
   flush(): ServerEvent[] {
     return this.push('\n\n')
   }
 
-  /** The parser looks for the next CR from every line of a packet that has one, so it is given none. */
+  /**
+   * The parser searches for the next CR from every line of a packet that has one, so CRs are replaced before.
+   */
   private withLineFeeds(text: string): string {
     const rest = this.afterCR && text.startsWith('\n') ? text.slice(1) : text
     this.afterCR = text.endsWith('\r')

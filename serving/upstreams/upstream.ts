@@ -1,6 +1,6 @@
 import type { Cancellation } from './cancellation.ts'
 
-/** The body of a chat completion, as the client sent it: what we do not know is passed on untouched. */
+/** The body of a chat completion, as the client sent it: unknown fields are passed on unchanged. */
 export interface ChatBody {
   readonly model: string
   readonly messages: readonly ChatTurn[]
@@ -8,7 +8,7 @@ export interface ChatBody {
   readonly [field: string]: unknown
 }
 
-/** One message of it; `content` is absent where an assistant only called tools. */
+/** One message of it; `content` is absent if an assistant message only called tools. */
 export interface ChatTurn {
   readonly role: string
   readonly content?: string | null | readonly ContentPart[]
@@ -23,33 +23,33 @@ export interface ContentPart {
 
 /** Tokens that were billed, as the upstream counted them. */
 export interface Usage {
-  /** all of the prompt, cached or not */
+  /** all tokens of the prompt, cached or not */
   readonly inputTokens: number
   readonly outputTokens: number
-  /** of the prompt, what was read from the provider's cache, where it says so */
+  /** prompt tokens read from the provider's cache, if reported */
   readonly cachedInputTokens?: number
-  /** of the prompt, what was written to it */
+  /** prompt tokens written to it */
   readonly cacheWriteTokens?: number
-  /** the answer was still growing when this was counted */
+  /** the answer was not complete when this was counted */
   readonly partial?: true
 }
 
-/** The paths of OpenAI's API that are passed on; `chat` alone is routed. */
+/** The paths of OpenAI's API that are passed on; only `chat` is routed. */
 export type Endpoint = 'chat' | 'responses' | 'embeddings'
 
 export interface UpstreamCall {
   readonly endpoint: Endpoint
-  /** `model` is already the upstream's own name of it; overrides are merged in */
+  /** `model` is already the upstream's name for it; overrides are merged in */
   readonly body: ChatBody | PassedBody
-  /** the client's own JSON of `body`, where nothing but `model` is another */
+  /** the client's JSON of `body`, if only `model` differs */
   readonly text?: string | undefined
-  /** the client's headers that may go on: an allow-list made them */
+  /** the client headers that the allow-list lets through */
   readonly headers: Readonly<Record<string, string>>
-  /** milliseconds that are left; timeouts of the upstream never reach past it */
+  /** milliseconds left; the upstream's timeouts are never longer */
   readonly remainingMs: number
 }
 
-/** A body of another endpoint than chat. */
+/** A body of an endpoint other than chat. */
 export interface PassedBody {
   readonly model: string
   readonly stream?: boolean
@@ -60,36 +60,36 @@ export interface PassedBody {
 export interface CompleteAnswer {
   readonly kind: 'complete'
   readonly body: Readonly<Record<string, unknown>>
-  /** `body` as the upstream wrote it, where it needs no translation: sent on as it is */
+  /** `body` as the upstream wrote it, if it needs no translation: sent on unchanged */
   readonly text: string | undefined
   readonly usage: Usage | undefined
 }
 
 /**
- * A stream in OpenAI's shape, open and past its first event: a break before that was thrown by
- * `complete`. Whoever takes it must read `chunks` to the end or call `cancel`.
+ * A stream in OpenAI's shape, open and past its first event: `complete` throws if it breaks before that. The
+ * caller must read `chunks` to the end or call `cancel`.
  */
 export interface StreamAnswer {
   readonly kind: 'stream'
-  /** whole server-sent events, `data: ...\n\n`, without the last `[DONE]`; throws UpstreamError where it breaks */
+  /** whole server-sent events, `data: ...\n\n`, without the last `[DONE]`; throws UpstreamError if it breaks */
   readonly chunks: AsyncIterable<string>
-  /** known once `chunks` has ended, where the upstream told it */
+  /** known once `chunks` has ended, if the upstream reported it */
   readonly usage: () => Usage | undefined
-  /** gives the connection back or closes it; safe to call at any time, any number of times */
+  /** returns the connection to the pool or closes it; safe to call at any time, any number of times */
   readonly cancel: () => void
-  /** written out from a whole answer, whose attempt has ended and was counted */
+  /** made from a whole answer, whose attempt has ended and was counted */
   readonly fromWhole?: true
 }
 
 export type UpstreamAnswer = CompleteAnswer | StreamAnswer
 
-/** One server that answers for models. Tests pass fakes. */
+/** One server that answers for models. Tests use fakes. */
 export interface Upstream {
   readonly name: string
   /**
-   * Asks once: no retries here. `body.stream` says which kind of answer comes.
+   * Asks once, without retries. `body.stream` determines the kind of answer.
    *
-   * @throws UpstreamError, classified; WeirError `cancelled` where it was given up
+   * @throws UpstreamError, classified; WeirError `cancelled` if it was given up
    */
   complete(call: UpstreamCall, cancellation: Cancellation): Promise<UpstreamAnswer>
   close(): Promise<void>

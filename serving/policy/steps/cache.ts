@@ -14,7 +14,7 @@ const Cache = Type.Object(
   closed,
 )
 
-/** The same request is decided as it was, by whatever step after this one, for as long as the file says. */
+/** Repeats the decision of an equal request, made by any later step, for as long as the file says. */
 export const cache: PolicyRow<typeof Cache> = {
   key: 'cache',
   schema: Cache,
@@ -22,7 +22,7 @@ export const cache: PolicyRow<typeof Cache> = {
   spendingRoutes: () => [],
   step({ minutes, entries = 10_000 }) {
     const plans = new LruMap<string, { readonly plan: ServePlan; readonly until: number }>(entries)
-    /** keys that were looked for and not found: to be kept once their requests are decided */
+    /** keys that were not found: to be stored once their requests are decided */
     const missed = new WeakMap<StepState, string>()
     return {
       decide(state) {
@@ -44,7 +44,7 @@ export const cache: PolicyRow<typeof Cache> = {
   },
 }
 
-/** Names a request among all others: its key, its words, what it says of routing, and the models left to it. */
+/** Identifies a request: its key, its texts, its routing options, and the models left to it. */
 function decisionKey({ request, traits, open }: StepState): string {
   const { body, caller, hints } = request
   const { explain: _, ...asked } = hints

@@ -10,30 +10,30 @@ import { type PolicyRow, skip } from '../step.ts'
 const DecideByModel = Type.Object(
   {
     model: ModelName,
-    /** those it may pick, each with a description; all that have one, where absent */
+    /** routes it may pick, each with a description; all that have one if absent */
     routes: Type.Optional(Type.Array(Name, { minItems: 1 })),
-    /** what to look at, beside the descriptions */
+    /** criteria, in addition to the descriptions */
     instructions: Type.Optional(Type.String({ minLength: 1 })),
-    /** of its own request: temperature, max_tokens and so on */
+    /** of its request: temperature, max_tokens and so on */
     parameters: Type.Optional(Parameters),
-    /** longest wait for it; what is late decides nothing. 3000 unless told */
+    /** longest wait for it, in milliseconds; if it is late the step decides nothing (default 3000) */
     timeout_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 60_000 })),
-    /** of the conversation that it reads, the last ones; 4000 unless told */
+    /** characters of the conversation that it reads, from the end (default 4000) */
     characters: Type.Optional(Type.Integer({ minimum: 100 })),
-    /** conversations whose route is remembered; 10,000 unless told */
+    /** conversations whose route is remembered (default 10,000) */
     cache: Type.Optional(Type.Integer({ minimum: 0 })),
   },
   closed,
 )
 type DecideByModel = Type.Static<typeof DecideByModel>
 
-/** What a model says where no route fits; no route that it may pick has this name. */
+/** The model's answer if no route fits; no route that it may pick has this name. */
 const NO_ROUTE = 'none'
 
 /**
- * A small model picks one of the routes by their descriptions. It is held to their names where its upstream
- * can do that; anything else that it says, and silence, decides nothing. It sees only requests that hard
- * limits let it see, and is offered only routes that they leave a model of.
+ * A small model picks one of the routes by their descriptions. Its answer is constrained to their names if
+ * its upstream supports that; with any other answer, or none, the step decides nothing. It only sees requests
+ * that hard limits let it see, and only routes with a model that is left.
  */
 export const decideByModel: PolicyRow<typeof DecideByModel> = {
   key: 'decide_by_model',
@@ -59,7 +59,7 @@ export const decideByModel: PolicyRow<typeof DecideByModel> = {
     })
     const { timeout_ms: timeout = 3_000, characters = 4_000, cache = 10_000 } = section
     const asker = new ModelAsker()
-    /** routes by conversation: a question spared, and the same answer next time */
+    /** routes by conversation: saves a question, and gives the same answer next time */
     const known = new LruMap<string, string>(cache)
     return {
       async decide({ request, open, traits, signal, send, route, serve }) {
@@ -98,7 +98,10 @@ interface RouteOption {
   readonly description: string
 }
 
-/** Asks which of the routes a conversation is for. The conversation is quoted, so that nothing in it is obeyed. */
+/**
+ * Asks which of the routes a conversation is for. The conversation is quoted, so that its instructions are
+ * not followed.
+ */
 function routeQuestion(
   { model, instructions, parameters }: DecideByModel,
   options: readonly RouteOption[],
@@ -127,7 +130,7 @@ function routeQuestion(
   }
 }
 
-/** The name that was said, alone or as the JSON that was asked for; undefined where it is none of them. */
+/** The answered name, alone or as the requested JSON; undefined if it is none of them. */
 function routeSaid(text: string, options: readonly RouteOption[]): string | undefined {
   const said = onlyField(text, 'route') ?? text
   return [...options.map(({ name }) => name), NO_ROUTE].find((name) => name === said)

@@ -1,7 +1,7 @@
 import { Name } from '../file.ts'
 import { type PolicyRow, skip } from '../step.ts'
 
-/** The route of everything that no step decided. */
+/** The route of everything that no other step decided. */
 export const defaultRoute: PolicyRow<typeof Name> = {
   key: 'default',
   schema: Name,
@@ -13,7 +13,7 @@ export const defaultRoute: PolicyRow<typeof Name> = {
   }),
 }
 
-/** Where the default is closed: whatever is open, in the file's order. */
+/** If the default is closed: any open model, in the file's order. */
 export const fallback: PolicyRow = {
   step: () => ({
     decide: ({ open, serve }) => serve({ models: [...open] }, { reason: 'default_closed' }),

@@ -17,7 +17,9 @@ const Guardrails = Type.Array(
   ),
 )
 
-/** Refuses with the file's own message what a condition holds for, what is near a semantic route, or both. */
+/**
+ * Refuses, with the message in the file, requests that match a condition, are near a semantic route, or both.
+ */
 export const guardrail: PolicyRow<typeof Guardrails> = {
   key: 'guardrails',
   schema: Guardrails,

@@ -2,7 +2,7 @@ import { definedOnly } from '../../../core/defined.ts'
 import type { Closed } from '../limits.ts'
 import type { PolicyRow, StepPlan } from '../step.ts'
 
-/** Refuses what may go to no model, or to none of what it names. */
+/** Refuses requests for which all models, or all those they name, are closed. */
 export const hardLimit: PolicyRow = {
   admits: true,
   spendingRoutes: () => [],
@@ -29,7 +29,7 @@ function refusal(closed: ReadonlyMap<string, Closed>): StepPlan {
     as: 'error',
     message: `no model may take this request: ${why}`,
     ...definedOnly({
-      // one status where all are closed for the like
+      // one status if all are closed with the same one
       status: all.every((one) => one.status === status) ? status : undefined,
       retryAfter: waits.length > 0 ? Math.min(...waits) : undefined,
     }),

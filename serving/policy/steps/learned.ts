@@ -1,7 +1,7 @@
 import { LearnedSection } from '../file.ts'
 import { type PolicyRow, skip } from '../step.ts'
 
-/** The learned router's order, as far as hard limits leave it. */
+/** The learned router's order, over the models that hard limits allow. */
 export const learned: PolicyRow<typeof LearnedSection> = {
   key: 'learned',
   schema: LearnedSection,
@@ -17,7 +17,7 @@ export const learned: PolicyRow<typeof LearnedSection> = {
       if ('kind' in decision) return decision
       const models = decision.candidates.map(({ model }) => model)
       const { reason, propensity } = decision
-      // where the weak model was picked the next one is better; a cascade down would check nothing
+      // if the weak model was picked the next one is better; a cascade to a weaker model would check nothing
       const climbs = strategy && reason === 'win_rate_below'
       const route = climbs ? { models, strategy } : { models }
       return serve(route, { reason }, { decision, propensity }) ?? skip('models_closed')

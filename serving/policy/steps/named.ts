@@ -6,7 +6,7 @@ export const named: PolicyRow = {
     decide({ named, request, serve }) {
       if (!named) return undefined
       const { name, route } = named
-      // a key that is held to routers does not get round them by naming a model
+      // a key limited to some routers cannot bypass them by naming a model
       if (request.caller.routers && Object.hasOwn(models, name)) {
         return {
           kind: 'refuse',

@@ -5,7 +5,7 @@ import { type PolicyRow, skip } from '../step.ts'
 
 const Rules = Type.Array(Type.Object({ name: Name, when: Condition, route: Name }, closed))
 
-/** The first rule that holds and whose route has a model that is open. */
+/** The first rule that matches and whose route has an open model. */
 export const rule: PolicyRow<typeof Rules> = {
   key: 'rules',
   schema: Rules,

@@ -8,7 +8,7 @@ import { type PolicyRow, skip } from '../step.ts'
 
 const Sticky = Type.Object(
   {
-    /** a session changes its model only where the win rate is so far from the threshold; 1 never */
+    /** a session changes its model only if the win rate is at least this far from the threshold; 1 never */
     margin: Type.Number({ minimum: 0, maximum: 1 }),
     minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
     sessions: Type.Optional(Type.Integer({ minimum: 1 })),
@@ -18,14 +18,14 @@ const Sticky = Type.Object(
 
 const STEP: StepName = 'sticky'
 
-/** A session keeps its model, unless the learned router is clear that it should not. */
+/** A session keeps its model, unless the learned router clearly decides otherwise. */
 export const sticky: PolicyRow<typeof Sticky> = {
   key: 'sticky',
   schema: Sticky,
   step({ margin, minutes = 30, sessions = 10_000 }) {
     /** the model of each session's last answer */
     const last = new LruMap<string, { readonly model: string; readonly time: number }>(sessions)
-    /** The model that the client says, or that this process remembers. */
+    /** The model that the client states, or that this process remembers. */
     const lastModel = (request: GatewayRequest): string | undefined => {
       if (request.hints.previous_model !== undefined) return request.hints.previous_model
       const known = last.get(sessionKey(request))
@@ -41,11 +41,11 @@ export const sticky: PolicyRow<typeof Sticky> = {
         if (!open.includes(model)) return skip('models_closed', model)
         const decision = await learned()
         if ('kind' in decision) return skip(decision.kind === 'skip' ? decision.reason : 'refused')
-        // a model that the client says it had must be one that it could have had
+        // a model that the client states must be one that it could have had
         const able = decision.candidates.some((one) => one.model === model && one.eligible)
         if (!able) return skip('no_candidate', model)
         if (!isNearThreshold(decision)) return skip('beyond_margin', model)
-        // where exploration drew, the session would have kept its model whatever was drawn
+        // if exploration drew, the session would have kept its model with any draw
         if (model === decision.model && decision.propensity === 1) return skip('same_model', model)
         const others = decision.candidates.map((candidate) => candidate.model)
         const models = [model, ...others.filter((other) => other !== model)]
@@ -60,6 +60,9 @@ export const sticky: PolicyRow<typeof Sticky> = {
   },
 }
 
-/** A session belongs to one key: another key's of the same name is another. Of one size, however long the id. */
+/**
+ * A session belongs to one key: the same name under another key is another session. Fixed size for any length
+ * of id.
+ */
 const sessionKey = ({ caller, hints }: GatewayRequest): string =>
   promptHash(JSON.stringify([caller.name, hints.session_id]))

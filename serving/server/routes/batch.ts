@@ -11,7 +11,7 @@ export const BATCH_LIMIT = 1000
 
 export const BatchRequest = Type.Object(
   {
-    /** each checked by itself: one that is wrong does not spoil the others */
+    /** each is checked separately: an invalid one does not fail the others */
     requests: Type.Array(Type.Unknown(), { minItems: 1, maxItems: BATCH_LIMIT }),
   },
   { additionalProperties: false },
@@ -23,7 +23,7 @@ export const BatchResponse = Type.Object({
   data: Type.Array(
     Type.Object({
       index: Type.Integer(),
-      /** one of the two */
+      /** exactly one of the two */
       decision: Type.Optional(Decision),
       error: Type.Optional(ErrorBody.properties.error),
     }),

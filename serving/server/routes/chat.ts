@@ -9,7 +9,7 @@ import { TurnQueue } from '../../state/turn-queue.ts'
 import type { ChatBody } from '../../upstreams/upstream.ts'
 import type { Services } from '../services.ts'
 
-/** The body's `weir` object: what the client says of routing. Never goes upstream. */
+/** The body's `weir` object: the client's routing options. Never sent upstream. */
 const RequestHints = Type.Object(
   {
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
@@ -34,7 +34,7 @@ const RequestHints = Type.Object(
   { additionalProperties: false },
 )
 
-/** What must be right to be routed; all else is the upstream's to judge and passes untouched. */
+/** The fields that routing needs; the upstream checks all others, which are passed on unchanged. */
 export const ChatRequest = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 200 }),
   messages: Type.Array(
@@ -57,7 +57,7 @@ export const ChatRequest = Type.Object({
 })
 type ChatRequest = Type.Static<typeof ChatRequest>
 
-/** `POST /v1/chat/completions`, as OpenAI's clients ask it. */
+/** `POST /v1/chat/completions`, as called by OpenAI's clients. */
 export function addChatRoute(app: FastifyInstance, services: Services, gateway: Gateway): void {
   const { gate, ids, log, now } = services
   const turns = new AnswerTurns(gate)
@@ -81,14 +81,14 @@ export function addChatRoute(app: FastifyInstance, services: Services, gateway: 
 
 const NO_HINTS = {}
 
-/** A copy costs, so only where there is something to leave out. */
+/** A copy has a cost, so it is only made if there is something to leave out. */
 function withoutHints(body: ChatRequest): Omit<ChatRequest, 'weir'> {
   if (body.weir === undefined) return body
   const { weir: _, ...rest } = body
   return rest
 }
 
-/** Answers one request. @param cancelled told what to do when the client goes */
+/** Answers one request. @param cancelled registers a function to call when the client disconnects */
 export type Work = (cancelled: OnCancel) => Promise<Outcome>
 
 interface Asked {
@@ -102,8 +102,8 @@ interface Answered {
 }
 
 /**
- * Requests that came in one turn of the event loop are worked on together, and whole answers that came in
- * one turn are written together, which costs less than one by one. Streams wait for nobody.
+ * Requests that came in one turn of the event loop are processed together, and whole answers of one turn are
+ * written together, which costs less than one by one. Streams do not wait for others.
  */
 class AnswerTurns {
   private readonly gate: LoadGate
@@ -118,7 +118,7 @@ class AnswerTurns {
     this.gate = gate
   }
 
-  /** @param room what must be waited for first */
+  /** @param room what must be awaited first */
   add(reply: FastifyReply, room: Promise<void> | undefined, work: Work): void {
     this.gate.inFlight++
     const asked = { reply, work }
@@ -130,7 +130,7 @@ class AnswerTurns {
     try {
       const { raw } = reply
       const outcome = await work((cancel) => {
-        // it may have gone while its turn was waited for
+        // the client may have disconnected while waiting for its turn
         if (raw.destroyed) cancel()
         else raw.once('close', () => raw.writableFinished || cancel())
       })
@@ -152,7 +152,7 @@ class AnswerTurns {
 
   private refuse(reply: FastifyReply, error: unknown): void {
     this.gate.inFlight--
-    // an answer that was begun cannot become another
+    // an answer that has begun cannot be replaced
     if (reply.sent) reply.raw.destroy()
     else void reply.send(error)
   }

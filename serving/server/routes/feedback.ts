@@ -9,7 +9,7 @@ export const FeedbackAnswer = Type.Object({
   decision_id: Type.String(),
 })
 
-/** `POST /feedback`: what came of a decision. Answered once it is on disk. */
+/** `POST /feedback`: the outcome of a decision. Answered once it is on disk. */
 export function addFeedbackRoute(app: FastifyInstance, services: Services): void {
   app.post<{ Body: FeedbackBody }>(
     '/feedback',

@@ -11,7 +11,7 @@ export const PassedRequest = Type.Object({
   stream: Type.Optional(Type.Boolean()),
 })
 
-/** `POST /v1/responses` and `/v1/embeddings`: to the model that is named; nothing is routed. */
+/** `POST /v1/responses` and `/v1/embeddings`: passed on to the named model; nothing is routed. */
 export function addPassedRoute(
   app: FastifyInstance,
   services: Services,
@@ -44,7 +44,7 @@ export function addPassedRoute(
   )
 }
 
-/** Does the work of a request, which is told when the client has gone before its answer was written. */
+/** Handles a request, and notifies the work if the client disconnects before its answer was written. */
 function withClient<T>(reply: FastifyReply, work: (cancelled: OnCancel) => Promise<T>): Promise<T> {
   return work((cancel) => {
     reply.raw.once('close', () => {

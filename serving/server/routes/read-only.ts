@@ -3,7 +3,7 @@ import Type from 'typebox'
 import { WeirError } from '../../../core/errors.ts'
 import type { Services } from '../services.ts'
 
-/** `GET /health`: the process lives. `GET /ready`: it can route; 503 while loading and while encoders fail. */
+/** `GET /health`: the process runs. `GET /ready`: it can route; 503 while loading and while encoders fail. */
 export function addHealthRoutes(app: FastifyInstance, services: Services): void {
   app.get('/health', () => ({ status: 'ok' }))
   app.get('/ready', () => {
@@ -35,12 +35,15 @@ export const ModelList = Type.Object({
   ),
 })
 
-/** `GET /v1/models`: router names, and the gateway's models or its policy's names, as OpenAI clients list them. */
+/**
+ * `GET /v1/models`: router names, and the gateway's models or its policy's names, as OpenAI clients list
+ * them.
+ */
 export function addModelsRoute(app: FastifyInstance, services: Services): void {
   app.get('/v1/models', { schema: { response: { 200: ModelList } } }, (request) => {
     const { routers } = request.caller
     const targets = [...(services.fleet.snapshot?.targets ?? [])]
-    // a key that is held to routers may name no model
+    // a key limited to some routers may name no model
     const names = services.policies?.names ?? services.gateway?.dispatcher.models.keys() ?? []
     const models = routers ? [] : [...names]
     const served = models.map((id) => ({

@@ -24,7 +24,7 @@ export function addRouteRoute(app: FastifyInstance, services: Services): void {
     gate.inFlight--
     reply.send(error)
   }
-  /** What the gateway's policy would do as well, where an explanation is asked for. */
+  /** Also what the gateway's policy would do, if an explanation is requested. */
   const withPolicy =
     ({ body, caller }: Asked) =>
     async (decision: Decision): Promise<Decision> => {
@@ -36,7 +36,7 @@ export function addRouteRoute(app: FastifyInstance, services: Services): void {
         explanation: { ...explanation, rules: [...(explanation.rules ?? []), ...said] },
       }
     }
-  /** The decision where it is made at once; else it is answered when it comes. */
+  /** The decision, if it is made at once; otherwise it is answered when it comes. */
   const decideNow = (asked: Asked): Decision | undefined => {
     try {
       const decision = decider.route(asked.body, asked.caller)

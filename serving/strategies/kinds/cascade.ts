@@ -8,38 +8,49 @@ import type { WholeAnswer } from '../chat-answer.ts'
 import { type Check, CheckList, checkListFaults, compileChecks, type Examined } from '../checks.ts'
 import { closed, fits, Milliseconds, perSettings, type StrategyKind } from '../settings.ts'
 
-/** Weak first; an answer that passes all checks is the request's, else the next model is asked. */
+/** Weak first; an answer that passes all checks is returned, otherwise the next model is asked. */
 const CascadeSettings = Type.Object(
   {
     kind: Type.Literal('cascade'),
-    /** in this order, up to the first that fails: cheap ones first. The last model's answer is not checked */
+    /**
+     * run in this order, up to the first that fails: put cheap ones first. The last model's answer is not
+     * checked
+     */
     checks: CheckList,
-    /** longest that one model and the checks of its answer may take, beside 60% of what is left */
+    /**
+     * longest time for one model and the checks of its answer, in addition to the limit of 60% of the time
+     * left
+     */
     level_timeout_ms: Type.Optional(Milliseconds),
-    /** least time for which another model is begun with; 500 unless told */
+    /** least time for which another model is started (default 500) */
     reserve_ms: Type.Optional(Type.Number({ minimum: 0 })),
-    /** an answer that passed no check may stand in where the better models fail or time runs out; true unless told */
+    /**
+     * an answer that passed no check may be returned if the better models fail or time runs out (default
+     * true)
+     */
     best_so_far: Type.Optional(Type.Boolean()),
   },
   closed,
 )
 export type CascadeSettings = Type.Static<typeof CascadeSettings>
 
-/** Of the time that is left, what a model may take where another could follow it. */
+/** Share of the remaining time that a model may take if another could follow it. */
 const LEVEL_SHARE = 0.6
 const RESERVE_MS = 500
-/** Kept for handing over what there is when time runs out: so much, and at most this share of what is left. */
+/**
+ * Time kept for returning an answer before the deadline: this much, but at most this share of the time left.
+ */
 const HANDOVER_MS = 50
 const HANDOVER_SHARE = 0.1
-/** With less than this share of its time left, it was time that the last model lacked. */
+/** With less than this share of its time left, the last model failed for lack of time. */
 const LATE_SHARE = 0.2
 
-/** How a cascade ended, as its header says. */
+/** How a cascade ended, for its header. */
 type Ending = 'passed' | 'last' | 'deadline' | 'failed' | 'several_choices'
 
 /**
- * Weak first: the first answer that passes its checks is the request's. The last model's is not checked and
- * may stream. Where the better models fail or time runs out, the last answer that came stands in.
+ * Weak first: returns the first answer that passes its checks. The last model's is not checked and may
+ * stream. If the better models fail or time runs out, the last answer that came is returned.
  */
 export const cascade: StrategyKind = {
   kind: 'cascade',
@@ -103,13 +114,13 @@ function createCascade(compile: (settings: CascadeSettings) => readonly Check[])
   }
 }
 
-/** Nobody waits for an answer any more; past the deadline one would still be taken. */
+/** The client has disconnected; after the deadline an answer would still be used. */
 function hasGone({ signal }: StrategyCall): boolean {
   const { reason } = signal
   return signal.aborted && !(reason instanceof WeirError && reason.code === 'gateway_deadline')
 }
 
-/** One model and the checks of its answer, within their share of the time; undefined where it failed. */
+/** Asks one model and checks its answer, within their share of the time; undefined if it failed. */
 async function tryLevel(
   call: StrategyCall,
   target: Target,

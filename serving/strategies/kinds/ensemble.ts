@@ -20,13 +20,15 @@ import {
   Temperature,
 } from '../settings.ts'
 
-/** Makes one answer of several. @throws UpstreamError, answers_too_few, answer_unchecked, the signal's reason */
+/**
+ * Makes one answer of several. @throws UpstreamError, answers_too_few, answer_unchecked, the signal's reason
+ */
 type Combine = (call: StrategyCall) => Promise<WholeAnswer>
 
-/** One way to combine the answers: a row of `MODES`. */
+/** One way to combine the answers: an entry of `MODES`. */
 interface EnsembleMode<S extends TObject> {
   readonly schema: S
-  /** Says what is wrong with settings that fit the schema. */
+  /** Reports faults in settings that fit the schema. */
   faults(settings: Static<S>, find: SettingsFinder): void
   make(settings: Static<S>, asker: ModelAsker): Combine
 }
@@ -36,10 +38,10 @@ const mode = <S extends TObject>(row: EnsembleMode<S>): EnsembleMode<S> => row
 /** the fields that every mode has */
 const common = {
   kind: Type.Literal('ensemble'),
-  /** of each model */
+  /** per model */
   samples: Type.Optional(Samples),
   temperature: Type.Optional(Temperature),
-  /** what has not answered by then counts as failed */
+  /** members that have not answered by then count as failed */
   timeout_ms: Type.Optional(Milliseconds),
 }
 interface MemberSettings {
@@ -49,7 +51,7 @@ interface MemberSettings {
 }
 const quorum = Type.Optional(Type.Integer({ minimum: 1 }))
 
-/** Kept for handing the answer over. */
+/** Time kept for returning the answer. */
 const TIME_SHARE = 0.95
 
 const Majority = Type.Object(
@@ -58,15 +60,15 @@ const Majority = Type.Object(
     ...common,
     /** as in `self_consistency` */
     pattern: Type.Optional(Type.String({ minLength: 1 })),
-    /** least answers to decide on; half of the members unless told */
+    /** fewest answers to decide on (default half of the members) */
     quorum,
   },
   closed,
 )
 
 /**
- * The answer that most members gave; of answers that as many gave, the one of the earlier model. Members
- * that could not change it any more are given up.
+ * The answer that most members gave; in a tie, the one of the earlier model. Members that could no longer
+ * change it are cancelled.
  */
 function majority(settings: Static<typeof Majority>): Combine {
   const pattern = settings.pattern === undefined ? undefined : compilePattern(settings.pattern)
@@ -83,7 +85,7 @@ function majority(settings: Static<typeof Majority>): Combine {
     const answers = quorumOf(gathered, settings.quorum ?? Math.ceil(members.length / 2))
     const { winner, votes } = count(gathered.answers)
     call.trail.notes.set('agreement', `${votes}/${members.length}`)
-    // nobody said anything that counts: the first model's answer is as good as any
+    // no answer has a vote: return the first model's
     return gathered.answers[winner] ?? answers[0]!
   }
 }
@@ -93,17 +95,17 @@ const BestOf = Type.Object(
     mode: Type.Literal('best_of'),
     ...common,
     judge: JudgeSettings,
-    /** 1 unless told */
+    /** default 1 */
     quorum,
   },
   closed,
 )
 
-/** Of the time that is left, what the members may take; then the judge. */
+/** Share of the remaining time for the members; the rest is for the judge. */
 const MEMBERS_SHARE = 0.6
 const JUDGE_SHARE = 0.9
 
-/** The answer that a judge picks, where there is a choice; the first model's, where the judge is silent. */
+/** The answer that a judge picks, if there are several; the first model's if the judge does not answer. */
 function bestOf(settings: Static<typeof BestOf>, asker: ModelAsker): Combine {
   const judge = new Judge(settings.judge, asker)
   const parameters = memberParameters(settings)
@@ -143,13 +145,13 @@ const FirstGood = Type.Object(
     mode: Type.Literal('first_good'),
     ...common,
     checks: CheckList,
-    /** where none passes, the first model's answer stands in; true unless told */
+    /** if none passes, return the first model's answer (default true) */
     best_so_far: Type.Optional(Type.Boolean()),
   },
   closed,
 )
 
-/** The first answer that passes all checks, the others given up; where none does, the first model's. */
+/** The first answer that passes all checks; the others are cancelled. If none does, the first model's. */
 function firstGood(settings: Static<typeof FirstGood>, asker: ModelAsker): Combine {
   const checks = compileChecks(settings.checks, asker)
   const parameters = memberParameters(settings)
@@ -178,13 +180,13 @@ const MODES = {
     faults: ({ pattern }, find) => patternFault(['pattern'], pattern, find),
     make: majority,
   }),
-  /** the answer that a judge picks; the first model's, where it picks none */
+  /** the answer that a judge picks; the first model's if it picks none */
   best_of: mode({
     schema: BestOf,
     faults: ({ judge }, find) => find.model(['judge', 'model'], judge.model),
     make: bestOf,
   }),
-  /** the first answer that passes all checks; the others are given up */
+  /** the first answer that passes all checks; the others are cancelled */
   first_good: mode({
     schema: FirstGood,
     faults: ({ checks }, find) => checkListFaults(checks, find),
@@ -200,7 +202,7 @@ const modeOf = (name: unknown): EnsembleMode<TObject> | undefined =>
     ? (MODES[name as keyof typeof MODES] as unknown as EnsembleMode<TObject>)
     : undefined
 
-/** Several models, or several samples of one, asked at once; the mode makes one answer of theirs. */
+/** Asks several models, or one several times, at once; the mode combines their answers. */
 export const ensemble: StrategyKind = {
   kind: 'ensemble',
   check(settings, find) {
@@ -228,7 +230,7 @@ function createEnsemble(compile: (settings: EnsembleSettings) => Combine): Strat
         notes.set('ended', 'several_choices')
         return call.sendFirst(targets)
       }
-      // one alone is neither voted on nor compared, and may stream
+      // a single answer is neither voted on nor compared, and may stream
       if (settings.mode !== 'first_good' && membersOf(targets, settings).length === 1) {
         return call.sendFirst(targets)
       }
@@ -237,36 +239,36 @@ function createEnsemble(compile: (settings: EnsembleSettings) => Combine): Strat
   }
 }
 
-/** What came of the members, in the order of the targets; a sample each. */
+/** The members' results in the order of the targets, one per sample. */
 interface Gathered<T> {
-  /** undefined where it failed, was late, or was given up */
+  /** undefined if it failed, was late, or was cancelled */
   readonly answers: readonly (T | undefined)[]
-  /** of the first that failed by itself */
+  /** the error of the first that failed without being cancelled */
   readonly failure: WeirError | undefined
 }
 
-/** Samples of each target: a target after the other, so that earlier ones are nearer to the front. */
+/** The samples in order of target, so that those of earlier targets come first. */
 const membersOf = (
   targets: readonly Target[],
   { samples = 1 }: MemberSettings,
 ): readonly Target[] => targets.flatMap((target) => new Array<Target>(samples).fill(target))
 
-/** What a member's body has beside the request's. */
+/** The changes of a member's body to the request's. */
 const memberParameters = ({ temperature }: MemberSettings): Record<string, unknown> =>
   temperature === undefined ? {} : { temperature }
 
 interface GatherOptions<T> {
   ask(target: Target, limit: TimeLimit): Promise<T>
-  /** whether what there is decides; called once for each answer that comes */
+  /** whether the answers so far decide; called once for each answer that comes */
   enough(answers: readonly (T | undefined)[]): boolean
 }
 
 /**
- * Asks all members at once, until all have answered, `enough` says so, or their time is up; then nothing is
- * under way any more.
+ * Asks all members at once, until all have answered, `enough` returns true, or their time is up; then cancels
+ * the rest.
  *
- * @param shareOfTime of what is left of the deadline; the rest is for what follows
- * @throws where the request itself has ended, or at a bug
+ * @param shareOfTime share of the time left to the deadline; the rest is for the following step
+ * @throws if the request itself has ended, or on a bug
  */
 async function gather<T>(
   call: StrategyCall,
@@ -283,7 +285,7 @@ async function gather<T>(
   const running = members.map(async (target, i) => {
     try {
       const answer = await ask(target, limit)
-      // one that comes after the decision changes nothing
+      // answers after the decision change nothing
       if (decided) return
       answers[i] = answer
       decided = enough(answers)
@@ -300,7 +302,7 @@ async function gather<T>(
   return { answers, failure }
 }
 
-/** The answers there are. @throws the failure where there is none, answers_too_few where there are too few */
+/** The answers. @throws the failure if there is none, answers_too_few if there are too few */
 function quorumOf<T>({ answers, failure }: Gathered<T>, quorum: number): T[] {
   const there = answers.filter((answer) => answer !== undefined)
   if (there.length === 0 && failure) throw failure
