@@ -10,7 +10,7 @@ import { gunzipSync } from 'node:zlib'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const NODE_22 = ['node@22', 'npm@10']
-/** Folders of `scripts/` that are for working on Weir only. */
+/** Folders of `scripts/` that are only for development of Weir. */
 const DEVELOPMENT = /^dist\/scripts\/(?:bench|eval|sample|demo)\//
 /** Without it, onnxruntime-node's install script downloads CUDA libraries on Linux x64. */
 const SKIP_CUDA = { ONNXRUNTIME_NODE_INSTALL: 'skip' }
@@ -31,7 +31,10 @@ export function specifiers(source: string): string[] {
   return [...imports].map(([, specifier]) => specifier!)
 }
 
-/** The packages among what a module imports that somebody who installs Weir does not get and is not told of. */
+/**
+ * The packages that a module imports although users who install Weir do not get them and are not told of
+ * them.
+ */
 export function foreignPackages(source: string, manifest: Manifest): string[] {
   const { dependencies, optionalDependencies, peerDependencies } = manifest
   return specifiers(source)
@@ -43,7 +46,7 @@ export function foreignPackages(source: string, manifest: Manifest): string[] {
     })
 }
 
-/** What is wrong with the files of an unpacked tarball. */
+/** Faults in the files of an unpacked tarball. */
 export async function findFileFaults(folder: string, manifest: Manifest): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries
@@ -77,7 +80,7 @@ interface Node {
   readonly npm: string
 }
 
-/** An empty folder with a package.json, as somebody who installs Weir has one, run with one version of Node. */
+/** An empty project with a package.json, as a user would have, run with one version of Node. */
 class Project {
   private readonly folder: string
   private readonly version: Node
@@ -141,7 +144,7 @@ function check(what: string, holds: boolean, details = ''): void {
 
 async function checkTarball(work: string, here: Node): Promise<string> {
   const project = await Project.create(join(work, 'pack'), here)
-  // files of sources that are gone would be packed too; `npm pack` builds
+  // outputs of deleted sources would be packed too; `npm pack` builds
   await rm(join(ROOT, 'dist'), { recursive: true, force: true })
   const packed = await project.run(here.npm, ['pack', ROOT, '--pack-destination', work, '--silent'])
   check('npm pack', packed.code === 0, packed.stderr)
@@ -156,12 +159,12 @@ async function checkTarball(work: string, here: Node): Promise<string> {
 
 const bin = (file: string): string => join(ROOT, 'node_modules', file)
 
-/** Every command and export of the installed package, with everything that it installs by default. */
+/** Every command and export of the installed package, with all its default dependencies. */
 async function checkInstalled(project: Project, manifest: Manifest): Promise<void> {
   const { stdout, stderr } = await project.weir('--version')
   check('weir --version', stdout.trim() === manifest.version, stdout + stderr)
   for (const path of Object.keys(manifest.exports)) {
-    // what holds test suites loads inside a test run only
+    // test suites load only inside a test run
     if (path === './package.json' || path === './testing') continue
     const name = posix.join('weir-router', path)
     const loaded = await project.program(`console.log(Object.keys(await import('${name}')).join())`)
@@ -169,7 +172,10 @@ async function checkInstalled(project: Project, manifest: Manifest): Promise<voi
   }
 }
 
-/** `npm i --omit=optional`: a folded lexical router is served, and what needs the runtime says what to install. */
+/**
+ * `npm i --omit=optional`: a folded lexical router is served, and commands that need the runtime say what to
+ * install.
+ */
 async function checkWithoutRuntime(project: Project, bundle: string, log: string): Promise<void> {
   const runtime = project.path('node_modules/onnxruntime-node')
   check('onnxruntime-node is left out', !existsSync(runtime))
@@ -199,9 +205,9 @@ console.log(model === served.model ? 'same' : 'different')
 const PAIR = ['--strong', 'big-1', '--weak', 'small-1', '--name', 'check']
 
 /**
- * `npm run check:package`: packs the package and uses it as somebody who installs it does. The types and exports
- * are read by publint and attw; it is installed with this Node and npm, with Node 22 and npm 10, and without optional
- * dependencies; commands, exports and examples run. Needs the npm registry and some minutes; exits with 1 where
+ * `npm run check:package`: packs the package and uses it as a user would. publint and attw check the types
+ * and exports; it is installed with this Node and npm, with Node 22 and npm 10, and without optional
+ * dependencies; commands, exports and examples run. Needs the npm registry and some minutes; exits with 1 if
  * anything fails.
  */
 async function main(): Promise<void> {

@@ -78,7 +78,7 @@ export interface SmallFile {
   readonly importer: string
 }
 
-/** Files under `limit` lines that one file alone imports, from the same folder. */
+/** Files under `limit` lines with a single importer, which is in the same folder. */
 export function smallSingleImporterFiles(sources: Sources, limit = 60): SmallFile[] {
   const importers = new Map<string, string[]>()
   for (const [from, { imports }] of sources) {
@@ -117,14 +117,14 @@ export function twoWayFolders(sources: Sources): TwoWayPair[] {
   })
 }
 
-/** Files that import each other, directly or by way of others: `a -> b -> a`. */
+/** Files that import each other, directly or through others: `a -> b -> a`. */
 export function fileCircles(sources: Sources): string[] {
   const graph = new Map<string, Set<string>>()
   for (const [from, to] of edges(sources)) link(graph, from, to)
   return circles(graph).map((circle) => circle.join(' -> '))
 }
 
-/** Every folder that holds something, the root ('') first. */
+/** Every folder that is not empty, the root ('') first. */
 export function parentFolders(sources: Sources): string[] {
   const parents = new Set([''])
   for (const path of sources.keys()) {
@@ -135,8 +135,8 @@ export function parentFolders(sources: Sources): string[] {
 }
 
 /**
- * Circles among what one folder directly holds: its subfolders, each taken as a whole, and its own
- * files. Circles of files alone are `fileCircles`'.
+ * Circles among the direct contents of one folder: its subfolders, each taken as a whole, and its files.
+ * Circles of files alone are found by `fileCircles`.
  *
  * @returns `a > b > a`, with an import for each step
  */
@@ -175,7 +175,7 @@ function link(graph: Map<string, Set<string>>, from: string, to: string): void {
   else graph.set(from, new Set([to]))
 }
 
-/** The circles a depth-first walk closes: none exactly where the graph has none. */
+/** The circles that a depth-first walk closes: none exactly if the graph has none. */
 function circles(graph: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
   const found: string[][] = []
   const state = new Map<string, 'open' | 'done'>()
@@ -193,7 +193,7 @@ function circles(graph: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
   return found
 }
 
-/** What `npm run structure` prints. */
+/** The output of `npm run structure`. */
 export function structureReport(sources: Sources): string {
   const section = (title: string, items: readonly string[]): string =>
     [`${title}: ${items.length}`, ...items.map((item) => `  ${item}`)].join('\n')

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { runWeir } from './cli/program.ts'
 
-// whoever reads through a pipe may have seen enough, as `head` does
+// the reader of a pipe may stop early, as `head` does
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
   process.exit(0)

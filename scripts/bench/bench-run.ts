@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { table } from '../terminal/terminal.ts'
 
-/** What one contender did, measured in a process of its own. */
+/** One contender's results, measured in a separate process. */
 export interface Run {
   readonly what: string
-  /** wall, the best of its repeats */
+  /** wall time, the best of its repeats */
   readonly seconds: number
   readonly cpu: number
   readonly losses: readonly number[]

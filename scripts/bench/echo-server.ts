@@ -2,7 +2,7 @@ import fastify from 'fastify'
 import { Decision, RouteRequest } from '../../models/decision/decision.ts'
 import { compileValidator } from '../../serving/server/validator.ts'
 
-/** What a router is measured against: the same schemas on a bare fastify that decides nothing. */
+/** The reference for a router: the same schemas on a bare fastify that decides nothing. */
 const decision: Decision = {
   id: '6f1c1a3e-8a65-4f43-9b0a-0d4c4d0f0a51',
   object: 'routing.decision',

@@ -11,8 +11,8 @@ import { openTerminal } from '../terminal/terminal.ts'
 import { figureTable, ownCpuSeconds } from './figures.ts'
 
 /**
- * `npm run bench:encode-many`: 100,000 prompts into the embedding cache, stopped once on the way and resumed,
- * against the encoder alone on a part of them. What it may cost: a tenth of the speed, and no memory.
+ * `npm run bench:encode-many`: encodes 100,000 prompts into the embedding cache, stopped once on the way and
+ * resumed, compared with the encoder alone on a part of them. Limits: a tenth of the speed, and no memory.
  */
 const { values: options } = parseArgs({
   options: {
@@ -32,7 +32,7 @@ const { encoder } = await makeNamedEncoder(options.encoder, {
 })
 const folder = await mkdtemp(join(tmpdir(), 'weir-many-'))
 try {
-  // the encoder alone before and after, so that a machine that slows down slows both
+  // the encoder alone before and after, so that a slowdown of the machine affects both
   const before = await alone(encoder, prompts.slice(0, n / 20))
   const stopped = await stopAt(0.4)
   const memory = { start: process.memoryUsage().rss, most: 0 }
@@ -81,7 +81,7 @@ async function alone(
   }
 }
 
-/** Aborts once so much of the work is done; gives how many prompts had been said to be done. */
+/** Aborts once this fraction of the work is done; returns how many prompts were reported as done. */
 async function stopAt(share: number): Promise<number> {
   const controller = new AbortController()
   let said = 0

@@ -21,13 +21,17 @@ import { figureTable, middle } from './figures.ts'
 import { besideTransformers } from './hf-turns.ts'
 
 /**
- * `npm run bench:encoders`: what each encoder costs on one thread, `use-lite` beside the TensorFlow.js run
- * of the package that its weights come from, and what encoding does to a busy thread, inline and in workers.
+ * `npm run bench:encoders`: the cost of each encoder on one thread, `use-lite` next to the TensorFlow.js run
+ * of the package that its weights come from, and the effect of encoding on a busy thread, inline and in
+ * workers.
  */
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    /** times this encoder only; the bench starts itself so, a process each, to tell their memory apart */
+    /**
+     * times only this encoder; the bench starts itself with it, one process per encoder, to separate their
+     * memory
+     */
     one: { type: 'string' },
     encoders: {
       type: 'string',
@@ -91,7 +95,7 @@ async function lexicalByWords(): Promise<{ 20: number; 500: number }> {
   return { 20: await median(20), 500: await median(500) }
 }
 
-/** The same prompt of 28 pieces, the two taking turns so that a noisy neighbour hits both. */
+/** The same prompt of 28 pieces; the two alternate so that other load on the machine affects both. */
 async function besideTfjs(): Promise<Record<string, number>> {
   const require = createRequire(import.meta.url)
   const { initModel } = require('@energetic-ai/embeddings') as {
@@ -117,7 +121,9 @@ async function besideTfjs(): Promise<Record<string, number>> {
   }
 }
 
-/** 25 prompts of 128 tokens a second: how late this thread's timers run, with the work here and in a worker. */
+/**
+ * 25 prompts of 128 tokens per second: how late this thread's timers run, with the work here and in a worker.
+ */
 async function busyThread(): Promise<Record<string, number>> {
   const inline = await open('use-lite')
   const there = await makeNamedEncoder('use-lite', {

@@ -41,7 +41,7 @@ try {
     delay.enable()
     const load = await applyLoad({ url, connections: 16, seconds, bodies: singles })
     delay.disable()
-    // the timer's own millisecond is in every sample
+    // every sample includes the timer's millisecond
     return { p99: delay.percentile(99) / 1e6 - 1, perSecond: load.requests / load.seconds }
   })
   await useLite.encoder.close?.()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { table } from '../terminal/terminal.ts'
 
-/** The figures of a benchmark by name, four digits each, as the lines of a table. */
+/** A benchmark's figures by name, with four digits each, as the lines of a table. */
 export function figureTable(figures: Readonly<Record<string, number | null>>): string {
   const shown = (value: number | null): string =>
     value?.toLocaleString('en-US', { maximumSignificantDigits: 4 }) ?? 'undefined'
@@ -11,7 +11,7 @@ export function figureTable(figures: Readonly<Record<string, number | null>>): s
   ])
 }
 
-/** The median, or the upper one of the two in the middle. */
+/** The median, or the upper of the two middle values. */
 export const middle = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1]!
 

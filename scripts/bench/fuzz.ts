@@ -9,8 +9,8 @@ import { attack } from './fuzz/attack.ts'
 import { writeRouteBundle } from './route-bundle.ts'
 
 /**
- * `tsx scripts/bench/fuzz.ts`: 50,000 random and mutated requests against a server in this process. It must
- * give no 5xx but the intended 503, not crash, and hold its memory.
+ * `tsx scripts/bench/fuzz.ts`: sends 50,000 random and mutated requests to a server in this process. It must
+ * return no 5xx except the intended 503, not crash, and not leak memory.
  */
 const { values } = parseArgs({
   options: {

@@ -11,8 +11,8 @@ import { createRandom } from '../../core/random.ts'
 import { figureTable } from './figures.ts'
 
 /**
- * One million generated preference rows: `weir data ingest` against a bare loop that splits lines and
- * parses JSON, and the same rows in Parquet. Each runs in a process of its own, so that its peak memory is its own.
+ * `weir data ingest` on one million generated preference rows, compared with a bare loop that splits lines
+ * and parses JSON, and the same rows in Parquet. Each runs in a separate process, to measure its peak memory.
  */
 
 interface Run {
@@ -35,7 +35,7 @@ export interface GeneratedRow {
   readonly winner: string
 }
 
-/** Readable noise: every fourth prompt is a repeat, answers as long as short answers are. */
+/** Readable noise: every fourth prompt is a repeat, and answers have the length of short answers. */
 export function* generateRows(rows: number, seed: number): Generator<GeneratedRow> {
   const random = createRandom(seed)
   const text = (words: number): string => {
@@ -43,7 +43,7 @@ export function* generateRows(rows: number, seed: number): Generator<GeneratedRo
     for (let i = 1; i < words; i++) made += ` ${WORDS[random.int(WORDS.length)]!}`
     return made
   }
-  // Made from a stock, or making a million rows would take longer than reading them.
+  // Texts come from a stock: generating a million would take longer than reading them.
   const stock = Array.from({ length: 5000 }, () => text(55))
   const piece = (): string => stock[random.int(stock.length)]!
   const recent: string[] = []
@@ -80,7 +80,7 @@ async function writeJsonLines(path: string, rows: number): Promise<void> {
   await pipeline(blocks, createWriteStream(path))
 }
 
-/** The build, because that is what runs elsewhere, and because tsx would be measured too. */
+/** Uses the build, because users run it, and because tsx would be measured too. */
 function build(): void {
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
   spawnSync(npm, ['run', 'build'], { cwd: fileURLToPath(new URL('../..', import.meta.url)) })
@@ -149,7 +149,7 @@ await main()
 
 const COLUMNS = ['prompt', 'response_a', 'response_b', 'model_a', 'model_b', 'winner']
 
-/** Writes preference rows as Parquet (snappy), 50,000 in a row group, a group in memory at a time. */
+/** Writes preference rows as Parquet (snappy), 50,000 per row group, with one group in memory at a time. */
 async function writePreferencesParquet<T extends object>(
   path: string,
   rows: Iterable<T>,

@@ -10,7 +10,7 @@ export interface LoadResult {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly failed: number
-  /** of `failed`: answers other than 2xx and 3xx, and what went wrong on the connection */
+  /** reasons of `failed`: answers other than 2xx and 3xx, and connection errors */
   readonly errors: Readonly<Record<'status' | 'connect' | 'read' | 'write' | 'timeout', number>>
 }
 
@@ -18,17 +18,17 @@ export interface LoadOptions {
   readonly url: string
   readonly connections: number
   readonly seconds: number
-  /** a request body a line */
+  /** one request body per line */
   readonly bodies: string
-  /** `/route` unless told */
+  /** default `/route` */
   readonly path?: string
-  /** `name: value`, beside the content type */
+  /** `name: value`, in addition to the content type */
   readonly headers?: readonly string[]
 }
 
 const run = promisify(execFile)
 
-/** Loads `POST /route` from another core: with wrk where it is installed, else with our own sockets. */
+/** Loads `POST /route` from another core: with wrk if it is installed, else with our own sockets. */
 export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
   const { url, connections, seconds, bodies, path = '/route', headers = [] } = options
   const [command, ...rest] = onCore(
@@ -65,7 +65,7 @@ export async function applyLoad(options: LoadOptions): Promise<LoadResult> {
 /** Runs one of our TypeScript files. */
 export const SOURCE: readonly string[] = [process.execPath, '--import', 'tsx']
 
-/** Pins a command to one core where the machine has that many and the tool to do it. */
+/** Pins a command to one core if the machine has enough cores and the tool to do it. */
 export function onCore(core: number, command: readonly string[]): readonly string[] {
   return availableParallelism() > core && installed('taskset')
     ? ['taskset', '-c', String(core), ...command]
@@ -81,16 +81,16 @@ export function installed(program: string): boolean {
   }
 }
 
-/** A server that is measured, a process of its own. */
+/** A server under measurement, in a separate process. */
 export interface Server {
   readonly url: string
   readonly pid: number
 }
 
 /**
- * Starts a server on one core and waits for the line of JSON in which it says its address.
+ * Starts a server on one core and waits for the line of JSON with its address.
  *
- * @param children what is to be ended at the end; the server's process is added before it is waited for
+ * @param children processes to end at the end; the server's is added before waiting for it
  */
 export async function startServer(
   core: number,
@@ -108,10 +108,10 @@ export async function startServer(
   return { url, pid }
 }
 
-/** A server under load for a while. */
+/** The results of a server under load. */
 export interface ServerLoad extends LoadResult {
   readonly perSecond: number
-  /** processor time of a request, in the server */
+  /** processor time per request, in the server */
   readonly cpuMicroseconds: number
 }
 

@@ -2,7 +2,7 @@ import { fitLogistic } from '../../training/solver/logistic.ts'
 import { ownCpuSeconds } from './figures.ts'
 import { type LogisticShape, readLogisticArrays } from './logistic-arrays.ts'
 
-/** Our solver's run in a process of its own: prints one JSON object. */
+/** Runs our solver in a separate process: prints one JSON object. */
 const { folder, shape } = JSON.parse(process.argv[2]!) as { folder: string; shape: LogisticShape }
 const { rows, dimension, l2 } = shape
 const { x, y } = readLogisticArrays(folder)

@@ -13,8 +13,8 @@ const POSITIONS = 512
 const SPECIALS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]']
 
 /**
- * A BERT of that shape with seeded random weights, in the Hugging Face layout: the arithmetic of the real one,
- * so it costs what that costs, where no weights can be downloaded.
+ * A BERT of that shape with seeded random weights, in the Hugging Face layout: it does the arithmetic of the
+ * real one, so it has the same cost, and needs no download.
  *
  * @param words whole words of the vocabulary; letters are added, so that every text has pieces
  */

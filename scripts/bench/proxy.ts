@@ -10,10 +10,10 @@ import { measureStreams, type StreamResult } from './proxy/stream-runs.ts'
 import { benchPrompts } from './route-bundle.ts'
 
 /**
- * `npm run bench:proxy`: chats through `weir serve`, routed, metered and logged, through
- * `@portkey-ai/gateway`, through the least proxy that fastify and undici make, and straight to the same
- * local upstream. They take turns on one core; upstream and load share the other. Then streams: what is
- * added to the first token, and memory under 200 at once.
+ * `npm run bench:proxy`: chats through `weir serve`, routed, metered and logged; through
+ * `@portkey-ai/gateway`; through the smallest proxy of fastify and undici; and directly to the same local
+ * upstream. They alternate on one core; upstream and load share the other. Then streams: the time added to
+ * the first token, and memory with 200 at once.
  */
 const { values: options } = parseArgs({
   options: {
@@ -34,7 +34,7 @@ const LABELS: Record<Name, string> = {
   weir: 'weir serve',
   portkey: '@portkey-ai/gateway',
 }
-/** Share of a peer's requests that may fail before a run counts for nothing. */
+/** Share of a peer's requests that may fail before a run is discarded. */
 const FAILED_LIMIT = 0.05
 
 type Rounds = Record<Name, Round[]>
@@ -70,7 +70,7 @@ function chatBodies(): string {
   }).join('')
 }
 
-/** All connections at once, and one request at a time. Nothing is counted before each server is warm. */
+/** All connections at once, and one request at a time. Counting starts once each server is warm. */
 async function takeTurns(
   servers: Contenders,
   bodies: string,
@@ -93,7 +93,7 @@ async function takeTurns(
   return { rounds, alone }
 }
 
-/** Ours may shed load where the machine is taken from it for half a second, and must not fail otherwise. */
+/** Ours may shed load if the machine is busy for half a second, and must not fail otherwise. */
 function assertServed(name: Name, round: Round): void {
   const allowed = name === 'weir' ? (round.codes.overloaded ?? 0) : round.requests * FAILED_LIMIT
   if (round.failed <= allowed) return
@@ -124,7 +124,7 @@ function report(rounds: Rounds, alone: Rounds, streams: StreamResult): void {
     streams_memory_mb: streams.growthMB,
     streams_broken: streams.broken,
     failed: rounds.weir.reduce((sum, round) => sum + round.failed, 0),
-    /** processor time does not suffer from what else runs on the machine */
+    /** processor time is not affected by other load on the machine */
     proxy_cpu_vs_portkey: cheaper('portkey'),
     proxy_cpu_vs_bare: cheaper('bare'),
     cpu_us: of(rounds, 'weir', 'cpuMicroseconds'),

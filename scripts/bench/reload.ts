@@ -10,8 +10,8 @@ import { figureTable } from './figures.ts'
 import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
 
 /**
- * `tsx scripts/bench/reload.ts`: swaps the bundle a hundred times under load over HTTP. Every answer must
- * come, and its threshold must be the one of the version it names.
+ * `tsx scripts/bench/reload.ts`: replaces the bundle a hundred times under load over HTTP. Every request must
+ * be answered, with the threshold of the version named in the answer.
  */
 const { values } = parseArgs({
   options: {

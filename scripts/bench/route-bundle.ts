@@ -9,7 +9,7 @@ import { classifier } from '../../models/families/classifier.ts'
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { fitLexical } from '../../training/lexical/fit.ts'
 
-/** The sample's prompts, some joined so that they are about so many characters long. */
+/** The sample's prompts, some joined to have about this many characters. */
 export function benchPrompts(characters: number, limit: number): string[] {
   const file = join(import.meta.dirname, '../../data/sample/outcomes.jsonl.gz')
   const rows = gunzipSync(readFileSync(file)).toString('utf8').trimEnd().split('\n')
@@ -26,7 +26,10 @@ export function benchPrompts(characters: number, limit: number): string[] {
   return prompts
 }
 
-/** A bundle to serve: the encoder (lexical, fitted on the sample, unless given) and a success head with seeded weights. */
+/**
+ * A bundle to serve: the encoder (by default lexical, fitted on the sample) and a success head with seeded
+ * weights.
+ */
 export async function writeRouteBundle(
   root: string,
   given?: EncoderArtifact,

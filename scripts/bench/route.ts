@@ -10,8 +10,9 @@ import { benchPrompts, writeRouteBundle } from './route-bundle.ts'
 import { buildCommand } from './weir-build.ts'
 
 /**
- * `npm run bench:route`: `weir serve` on one core, load from the other, against a bare fastify echo
- * with the same schemas. The two take turns, so that a noisy neighbour hits both; medians are compared.
+ * `npm run bench:route`: `weir serve` on one core, load from the other, compared with a bare fastify echo
+ * with the same schemas. The two alternate, so that other load on the machine affects both; medians are
+ * compared.
  */
 const { values: options } = parseArgs({
   options: {
@@ -24,7 +25,7 @@ const { values: options } = parseArgs({
   },
 })
 const PROMPT_CHARACTERS = 500
-/** Share of requests that may be refused before a run counts for nothing. */
+/** Share of requests that may be refused before a run is discarded. */
 const FAILED_LIMIT = 0.01
 /** more than the score cache holds, so that every one is encoded */
 const BODIES = 10_000
@@ -46,7 +47,7 @@ try {
     [...SOURCE, join(import.meta.dirname, 'echo-server.ts')],
     children,
   )
-  // all that can be switched on to watch it
+  // with all observers switched on
   const weir = await startServer(
     0,
     [
@@ -74,7 +75,7 @@ try {
 async function measure(server: Server, bodies: string, seconds: number): Promise<ServerLoad> {
   const connections = Number(options.connections)
   const load = await loadServer(server, { connections, seconds, bodies })
-  // a machine busy with other things makes the server shed load now and then, as it should
+  // if the machine is busy the server sheds load now and then, as intended
   if (load.failed > load.requests * FAILED_LIMIT) {
     throw new Error(`${load.failed} of ${load.requests} requests to ${server.url} failed`)
   }
@@ -82,8 +83,8 @@ async function measure(server: Server, bodies: string, seconds: number): Promise
 }
 
 /**
- * Megabytes that resident memory grew by under load for the given time. It goes up and down with the
- * collector, so the least of the second half is held against the least of the first.
+ * Megabytes that resident memory grew by under load for the given time. It varies with the garbage collector,
+ * so the minimum of the second half is compared with the minimum of the first.
  */
 async function memoryGrowth(server: Server, bodies: string, seconds: number): Promise<number> {
   if (seconds === 0) return Number.NaN

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 
 /**
- * A load generator for machines without wrk: keep-alive sockets, one request under way on each,
- * written and read as bytes, which costs a tenth of an HTTP client. Run as a process of its own:
- * `socket-load.ts <port> <connections> <seconds> <bodies file> [path] [header: value ...]`; prints one line of JSON.
+ * A load generator for machines without wrk: keep-alive sockets with one request at a time on each, written
+ * and read as bytes, which costs a tenth of an HTTP client. Runs in a separate process: `socket-load.ts
+ * <port> <connections> <seconds> <bodies file> [path] [header: value ...]`; prints one line of JSON.
  */
 const [port, connections, seconds, file, path = '/route', ...headers] = process.argv.slice(2)
 const more = headers.map((line) => `${line}\r\n`).join('')

@@ -42,7 +42,7 @@ export function writeMfArrays(folder: string, { pairs, models, rank, dimension }
     writeFileSync(join(folder, name), bytes(values))
 }
 
-/** The same problem as the engines take it. */
+/** The same problem in the engines' format. */
 export function readMfArrays(
   folder: string,
   { pairs, models, rank, dimension }: MfShape,

@@ -2,7 +2,7 @@ import { createEngine } from '../../training/engine/engines.ts'
 import { ownCpuSeconds } from './figures.ts'
 import { LEARNING_RATE, type MfShape, readMfArrays, SEED } from './train-arrays.ts'
 
-/** One engine's run in a process of its own, so that its memory is its own: prints one JSON object. */
+/** One engine's run in a separate process, to measure its memory: prints one JSON object. */
 const {
   folder,
   shape,

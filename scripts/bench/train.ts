@@ -21,8 +21,8 @@ import { type LogisticShape, writeLogisticArrays } from './logistic-arrays.ts'
 import { bytes, L2, LEARNING_RATE, type MfShape, SEED, writeMfArrays } from './train-arrays.ts'
 
 /**
- * `npm run bench:train`: matrix factorization beside PyTorch and logistic regression beside scikit-learn,
- * on the same arrays, initial values and order of rows, each run in a process of its own and each
+ * `npm run bench:train`: compares matrix factorization with PyTorch and logistic regression with
+ * scikit-learn, on the same arrays, initial values and order of rows, each run in a separate process and each
  * library at its best thread setting. Names given as arguments select some of the cases.
  */
 const json = process.argv.includes('--json')
@@ -47,7 +47,10 @@ const LOGISTIC: readonly LogisticShape[] = [384, 1536].map((dimension) => ({
   l2: 1,
 }))
 
-/** Seconds of epochs after which a PyTorch run begins no further one; on a busy machine its threads crawl. */
+/**
+ * Seconds of epochs after which a PyTorch run starts no further one; its threads are very slow on a busy
+ * machine.
+ */
 const BUDGET = 15
 
 const folder = mkdtempSync(join(tmpdir(), 'weir-bench-'))
@@ -85,7 +88,7 @@ function mf(name: string, shape: MfShape, at: string): void {
     runOurs('train-engine.ts', { ...task, shape: { ...shape, epochs }, engine, threads })
   const theirs: Run[] = []
   const onnx: Run[] = []
-  // in turn, and twice where that is quick, so that a busy moment of the machine does not decide
+  // in turn, and twice if that is quick, so that a busy moment of the machine does not decide
   const began = performance.now()
   for (let round = 0; round < 2 && performance.now() - began < 2e3 * BUDGET; round++) {
     for (const threads of [1, 2]) {

@@ -3,7 +3,7 @@ import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-/** Builds what users run: compiled by tsc, without a loader in between. @returns the command's file */
+/** Builds what users run: compiled by tsc, without a loader. @returns the command's file */
 export async function buildCommand(folder: string): Promise<string> {
   const home = join(import.meta.dirname, '../..')
   const tsc = join(home, 'node_modules/typescript/bin/tsc')

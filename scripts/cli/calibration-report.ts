@@ -11,7 +11,7 @@ import { describeTarget } from '../../training/calibrate/target.ts'
 import { percent, roundDollars, units } from '../report/number-format.ts'
 import { count, type Terminal, table, percent as wholePercent } from '../terminal/terminal.ts'
 
-/** What `weir calibrate --json` prints. Of a rule, what its certificate says stands beside it as well. */
+/** The output of `weir calibrate --json`. For a rule, it also has the contents of the certificate. */
 export function calibrationJson({ bundle, data: _, ...result }: CalibrateResult): object {
   const written = bundle && { bundle: bundle.path, version: bundle.manifest.version }
   if (!result.rule) return { ...result, ...written }
@@ -19,7 +19,7 @@ export function calibrationJson({ bundle, data: _, ...result }: CalibrateResult)
   return { ...certified, ...result, ...written }
 }
 
-/** The threshold or the rule, what it is expected to do, what is promised, and the next command. */
+/** The threshold or the rule, its expected results, its guarantees, and the next command. */
 export function printCalibration(terminal: Terminal, path: string, result: CalibrateResult): void {
   const { certificate, data, bundle } = result
   terminal.print(rowsLine(certificate.n, data))
@@ -44,7 +44,7 @@ export function printCalibration(terminal: Terminal, path: string, result: Calib
   terminal.print(`For ${describeTarget(certificate.target)}: ${decision}. Next: ${next}`)
 }
 
-/** What a calibration expects, one line per figure that is known, each with its interval. */
+/** A calibration's expected results, one line per known figure, each with its interval. */
 export function expectedTable(
   expected: Partial<Omit<RuleExpected, 'shares'>> & Partial<Expected>,
   shareName = 'strong calls',
@@ -65,7 +65,7 @@ export function expectedTable(
   return table([['expected', '', '95% interval'], ...known])
 }
 
-/** The bound with its confidence, where there is one, and what must be true for it. */
+/** The bound with its confidence, if there is one, and its assumptions. */
 export function printPromise(
   terminal: Terminal,
   {
@@ -107,7 +107,7 @@ function probabilityLine(report: ProbabilityReport): string {
   return `Win rates calibrated (${method}): ECE ${of(before)} before, ${of(after)} after, out of fold; a perfect router shows about ${units(perfect)} here`
 }
 
-/** The whole choice as a table, and the command that takes a row of it. */
+/** All thresholds as a table, and the command that selects a row. */
 export function printMenu(
   terminal: Terminal,
   command: string,

@@ -10,7 +10,7 @@ export type Decision = 'threshold' | 'cascade' | 'rule'
 const TARGET = 'Target (exactly one)'
 const Dollars = Type.Number({ minimum: 1e-9 })
 
-/** Every option that states a target, and those that go with one. */
+/** Every option that states a target, and its related options. */
 export const TARGET_OPTIONS = optionTable({
   strongShare: {
     flag: '--strong-share <share>',
@@ -82,14 +82,14 @@ export const TARGET_OPTIONS = optionTable({
 })
 export type TargetFlags = Flags<typeof TARGET_OPTIONS>
 
-/** What a target is read from. */
+/** The options that a target is read from. */
 interface Reading {
   readonly option: string
   readonly value: number
   readonly flags: TargetFlags
-  /** as stated, else absent: the target is then met without a promise */
+  /** as given, else absent: the target is then met without a guarantee */
   readonly sure: { readonly confidence?: number }
-  /** as stated, else the default: for targets that are always promised */
+  /** as given, else the default: for targets that always have a guarantee */
   readonly confidence: number
 }
 
@@ -121,7 +121,7 @@ const match = ({ flags: { within }, sure }: Reading): Target => {
 const ANY: readonly Decision[] = ['threshold', 'cascade', 'rule']
 const PAIR: readonly Decision[] = ['threshold', 'cascade']
 
-/** Every option that states a target, and what it can be stated of. */
+/** Every option that states a target, and the decisions it applies to. */
 const TARGETS: readonly TargetRow[] = [
   { key: 'strongShare', of: ['threshold'], read: strongShare },
   { key: 'escalateShare', of: ['cascade'], read: strongShare },
@@ -152,7 +152,7 @@ const TARGETS: readonly TargetRow[] = [
 
 const optionOf = (key: keyof TargetFlags): string => flagName(TARGET_OPTIONS[key])
 
-/** Other options of `weir calibrate` that a rule among many models has no use for. */
+/** Other options of `weir calibrate` that do not apply to a rule among many models. */
 const THRESHOLD_ONLY: Readonly<Record<string, string>> = {
   targetTable: '--target-table',
   method: '--method',
@@ -162,7 +162,7 @@ const THRESHOLD_ONLY: Readonly<Record<string, string>> = {
 
 const DEFAULT_CONFIDENCE = 0.9
 
-/** The one target that the options state. Refuses none, several, and options of another kind of decision. */
+/** The single target in the options. Refuses none, several, and options of another kind of decision. */
 export function readTarget(flags: TargetFlags, decision: Decision): Target {
   refuseMisplaced(flags, decision)
   const able = TARGETS.filter(({ of }) => of.includes(decision))

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { commanderOption, type Flags, type OptionTable } from './options.ts'
 
-/** `<bundle>`, `[set]` or `<logs...>` with a sentence on it. */
+/** `<bundle>`, `[set]` or `<logs...>` with a sentence about it. */
 type Argument = readonly [name: string, help: string]
 
 type ArgumentValue<Name extends string> = Name extends `${string}...${string}`
@@ -14,7 +14,7 @@ type ArgumentValues<Arguments extends readonly Argument[]> = {
   -readonly [I in keyof Arguments]: ArgumentValue<Arguments[I][0]>
 }
 
-/** A command: what it takes, what its help says, and the function that does the work, which imports it lazily. */
+/** A command: its arguments, its help, and the function that does the work, which is imported lazily. */
 export interface CommandSpec<
   Arguments extends readonly Argument[] = readonly Argument[],
   Table extends OptionTable = OptionTable,
@@ -32,7 +32,7 @@ export interface CommandSpec<
   ) => Promise<void> | void
 }
 
-/** A commander command that knows the spec it was made from, for the docs. */
+/** A commander command with the spec it was made from, for the docs. */
 export class SpecCommand extends Command {
   readonly spec: Omit<CommandSpec, 'run'>
 
@@ -40,7 +40,7 @@ export class SpecCommand extends Command {
     super(spec.name)
     this.spec = spec
     this.description(spec.description)
-    // the help of a row says its default
+    // the help of the option states its default
     this.configureHelp({ optionDescription: (option) => option.description })
     for (const [name, help] of spec.arguments) this.argument(name, help)
     for (const row of Object.values(spec.options)) this.addOption(commanderOption(row))
@@ -53,14 +53,14 @@ export class SpecCommand extends Command {
   }
 }
 
-/** @returns a function that builds the command, so that each program and test has one of its own */
+/** @returns a function that builds the command, so that each program and test gets a new one */
 export function defineCommand<
   const Arguments extends readonly Argument[],
   const Table extends OptionTable,
 >({ run, ...spec }: CommandSpec<Arguments, Table>): () => SpecCommand {
   return () => {
     const command = new SpecCommand(spec)
-    // commander passes the arguments in the order of the spec, then the flags that were parsed by its table
+    // commander passes the arguments in the order of the spec, then the parsed flags
     command.action((...given: unknown[]) =>
       run(...(given as [...ArgumentValues<Arguments>, Flags<Table>, Command])),
     )

@@ -7,7 +7,7 @@ import { parseSource, type Source } from '../../core/yaml-source.ts'
 
 /**
  * @param kind what the file is, for errors: `a server config`
- * @throws file_not_found; config_invalid where it is neither YAML nor JSON
+ * @throws file_not_found; config_invalid if it is neither YAML nor JSON
  */
 export async function readSource(path: string, kind: string): Promise<Source> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {

@@ -18,7 +18,7 @@ file is wrong, and with 70 when there is a bug in weir. Results go to standard o
 standard error. With \`--json\` the result is one JSON object on one line.
 `
 
-/** The page as the commands are now. */
+/** The page for the current commands. */
 export async function cliPage(): Promise<string> {
   const sections: string[] = []
   for (const load of Object.values(COMMANDS)) {
@@ -59,7 +59,7 @@ function section(prefix: string, command: Command): string {
   return `${parts.join('\n\n')}\n`
 }
 
-/** @param keyed whether the command reads a config file, whose keys get a column */
+/** @param keyed whether the command reads a config file, whose keys then get a column */
 function optionTable(rows: readonly OptionRow[], keyed: boolean): string {
   return markdownTable(
     ['option', ...(keyed ? ['config key'] : []), 'default', 'what it does'],

@@ -25,7 +25,7 @@ export const ENCODER_OPTIONS = optionTable({
   },
 })
 
-/** What those options say. */
+/** The access that those options allow. */
 export interface EncoderFlags {
   readonly allowEncoderHost?: readonly string[] | undefined
   readonly encoderKeyEnv?: string | undefined
@@ -36,7 +36,7 @@ export const encoderAccess = (flags: EncoderFlags): EncoderAccess => ({
   keyEnv: flags.encoderKeyEnv,
 })
 
-/** Opens the router of a bundle with what the flags allow it. */
+/** Opens the router of a bundle with the access that the flags allow. */
 export async function openRouter(
   path: string,
   flags: EncoderFlags,

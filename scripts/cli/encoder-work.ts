@@ -27,21 +27,21 @@ export function hubAccess(
 }
 
 export interface FetchEncoderOptions extends HubOptions {
-  /** the cache; the model lies in it under its name and revision */
+  /** the cache; the model is stored in it under its name and revision */
   readonly folder: string
-  /** the graph's path in the repository; otherwise the usual places are tried */
+  /** the graph's path in the repository; by default the usual places are tried */
   readonly file?: string | undefined
   readonly onProgress?: OnProgress
 }
 
 export interface FetchedEncoder {
-  /** what `--encoder hf:<dir>` takes */
+  /** the argument of `--encoder hf:<dir>` */
   readonly folder: string
   readonly graph: string
   readonly files: readonly FetchedFile[]
 }
 
-/** What a sentence encoder needs beside its graph; all but the tokenizer may be absent. */
+/** The files of a sentence encoder besides its graph; all but the tokenizer may be absent. */
 const CONFIGURATION = [
   'tokenizer.json',
   'tokenizer_config.json',
@@ -52,7 +52,7 @@ const CONFIGURATION = [
 ]
 
 /**
- * Downloads a sentence encoder's ONNX graph, tokenizer and configuration, and nothing else of it.
+ * Downloads only a sentence encoder's ONNX graph, tokenizer and configuration.
  *
  * @param name `owner/name` or `owner/name@revision`
  * @throws option_invalid, hub_denied, hub_not_found, hub_failed, download_corrupt
@@ -91,17 +91,17 @@ function modelReference(name: string): HubReference {
   })
 }
 
-/** What an encoder costs on this machine, on the thread that it was given. */
+/** The cost of an encoder on this machine, on its thread. */
 export interface EncoderTiming {
   readonly name: string
   readonly dimension: number
-  /** bytes that a bundle carries for it */
+  /** its size in a bundle, in bytes */
   readonly bytes: number
-  /** median milliseconds of one prompt of so many tokens (four characters each) */
+  /** median milliseconds per prompt of this many tokens (four characters each) */
   readonly milliseconds: Readonly<Record<number, number>>
-  /** prompts of about 128 tokens a second, in batches of 64 */
+  /** prompts of about 128 tokens per second, in batches of 64 */
   readonly promptsPerSecond: number
-  /** resident memory that came with loading and running it, in bytes */
+  /** resident memory that loading and running it added, in bytes */
   readonly memory: number
 }
 
@@ -110,20 +110,20 @@ const WORDS =
     ' ',
   )
 
-/** A deterministic English-like prompt of so many words; each number gives another. */
+/** A deterministic English-like prompt of this many words; each number gives another prompt. */
 export function wordsPrompt(words: number, number: number): string {
   const random = createRandom(deriveSeed(number, `${words} words`))
   const text = Array.from({ length: words }, () => WORDS[random.int(WORDS.length)]!).join(' ')
   return `${text[0]!.toUpperCase()}${text.slice(1)}?`
 }
 
-/** The same of about four characters a token, as English has. */
+/** The same with about four characters per token, as in English. */
 export function tokensPrompt(tokens: number, number: number): string {
   const text = wordsPrompt(tokens, number)
   return text.slice(0, tokens * 4)
 }
 
-/** Median milliseconds of one call each; `budgetMs` ends it early. Prompts differ, so nothing is remembered. */
+/** Median milliseconds per call; `budgetMs` ends it early. Prompts differ, so nothing is cached. */
 export async function medianMilliseconds(
   run: (prompt: string) => Promise<unknown>,
   prompts: (i: number) => string,
@@ -211,8 +211,8 @@ interface OpeningOptions {
 }
 
 /**
- * An encoder on the calling thread, for measuring it. `lexical` and `lexical-dense` are fitted on the
- * sample log that comes with the project.
+ * Opens an encoder on the calling thread, for measuring it. `lexical` and `lexical-dense` are fitted on the
+ * sample log of the project.
  */
 export async function openForTiming(
   name: string,
@@ -240,7 +240,7 @@ async function fitOnSample(dense: boolean): Promise<EncoderArtifact> {
   })
 }
 
-/** From source, and from the build one folder deeper. */
+/** The path from the source, and from the build, which is one folder deeper. */
 function samplePath(): string {
   const paths = [
     '../../data/sample/outcomes.jsonl.gz',

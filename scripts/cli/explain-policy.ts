@@ -10,10 +10,11 @@ import { withTextReaders } from '../replay/router.ts'
 import { type EncoderFlags, openRouter } from './encoder-access.ts'
 
 /**
- * What a policy does with one request, without a server; no model is asked.
+ * Explains what a policy does with one request, without a server; no model is asked.
  *
- * @param options the learned router's bundle, without which that step is passed, and what its encoder may call
- * @throws config_invalid where policy and router do not fit, and what opening them throws
+ * @param options the learned router's bundle, without which that step is skipped, and the access of its
+ * encoder
+ * @throws config_invalid if policy and router do not fit, and errors of opening them
  */
 export async function explainPolicy(
   policy: CheckedPolicy,
@@ -40,7 +41,7 @@ export async function explainPolicy(
 }
 
 function learnedBy(router: Router): LearnedRouter {
-  // whatever the file calls it: it is the bundle that was given
+  // whatever its name in the file: it is the given bundle
   const decide = ({ router: _, ...asked }: RouteRequest): Promise<Decision> => router.route(asked)
   return {
     route: decide,

@@ -9,7 +9,7 @@ import { type Flags, keyValue, optionTable, Share, Switch, Text, TextByName } fr
 const READING = 'Reading the logs'
 const LABELS = 'Labels of the pair'
 
-/** The options of every command that reads logs as they are. */
+/** The options of every command that reads logs directly. */
 export const LOG_OPTIONS = optionTable({
   format: {
     flag: '--format <layout>',
@@ -80,7 +80,7 @@ export const LOG_OPTIONS = optionTable({
 })
 export type LogFlags = Flags<typeof LOG_OPTIONS>
 
-/** The options that say which votes and scores label a pair. */
+/** The options that determine which votes and scores label a pair. */
 export const PAIR_OPTIONS = optionTable({
   judge: {
     flag: '--judge <name>',
@@ -106,7 +106,7 @@ export const PAIR_OPTIONS = optionTable({
 })
 export type PairFlags = Flags<typeof PAIR_OPTIONS>
 
-/** `--seed`, of what the sentence says. */
+/** `--seed`, with the given description. */
 export const seedOption = <const Help extends string>(help: Help) => ({
   flag: '--seed <number>' as const,
   key: 'seed' as const,
@@ -115,14 +115,14 @@ export const seedOption = <const Help extends string>(help: Help) => ({
   help,
 })
 
-/** `--json`, with what it prints. */
+/** `--json`, with a description of its output. */
 export const jsonOption = <const What extends string>(what: What) => ({
   flag: '--json' as const,
   schema: Switch,
   help: `print ${what} as one JSON object`,
 })
 
-/** The options of the commands that read logs into splits, beside what they do with them. */
+/** The options of commands that read logs into splits, besides their specific ones. */
 export const READ_OPTIONS = optionTable({ ...LOG_OPTIONS, seed: seedOption('seed of the splits') })
 export type ReadFlags = Flags<typeof READ_OPTIONS>
 
@@ -158,7 +158,9 @@ export const ENDPOINT_OPTION = {
   unset: 'HF_ENDPOINT, else https://huggingface.co',
 }
 
-/** The values of `--price`, in the order given: `model=in/out`, or a JSON file of prices. Later ones win. */
+/**
+ * The values of `--price`, in the order given: `model=in/out`, or a JSON file of prices. Later ones override.
+ */
 export async function priceOption(values: readonly string[]): Promise<Map<string, Price>> {
   const { readPrices } = await import('../../models/prices.ts')
   const prices = new Map<string, Price>()
@@ -169,7 +171,7 @@ export async function priceOption(values: readonly string[]): Promise<Map<string
   return prices
 }
 
-/** `model=in/out`, US dollars per million tokens; model names may hold `/`, and the last `=` counts. */
+/** `model=in/out`, US dollars per million tokens; model names may contain `/`; split at the last `=`. */
 export function parsePrice(option: string, text: string): [string, Price] {
   const match = /^(.+)=([\d.]+)\/([\d.]+)$/.exec(text)
   const input = Number(match?.[2])
@@ -182,7 +184,7 @@ export function parsePrice(option: string, text: string): [string, Price] {
   return [match[1]!, { input, output }]
 }
 
-/** The dataset of a command's logs (one dataset folder, or files), read and labelled as its flags say. */
+/** The dataset of a command's logs (one dataset folder, or files), read and labelled according to its flags. */
 export async function openFlaggedLogs(
   paths: readonly string[],
   flags: LogFlags & PairFlags,
@@ -195,11 +197,11 @@ export async function openFlaggedLogs(
   return Object.keys(labelled).length > 0 ? { ...dataset, labelled } : dataset
 }
 
-/** The flags as `pairLabels` takes them. */
+/** The flags as options of `pairLabels`. */
 export const pairOptions = ({ judge, minVotes, margin }: PairFlags): PairOptions =>
   definedOnly({ judge, minVotes, margin })
 
-/** The flags as `ingest` takes them. Throws `option_invalid`. */
+/** The flags as options of `ingest`. Throws `option_invalid`. */
 export function readOptions(flags: ReadFlags): Omit<IngestOptions, 'out'> {
   const { map, scoreRange, testBy, testAfter, split } = flags
   return definedOnly({

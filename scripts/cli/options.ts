@@ -7,33 +7,33 @@ import { WeirError } from '../../core/errors.ts'
  * config file, `--print-config` and docs/reference/cli.md all come from these rows.
  */
 export interface OptionRow {
-  /** as it is typed: `--judge-weight <name=number>` */
+  /** as typed: `--judge-weight <name=number>` */
   readonly flag: string
   /** one sentence, without the default */
   readonly help: string
   /**
-   * What the value must be. A number, one of some words or a boolean is parsed as such; an array is a flag that
-   * may be given several times; a record is such a flag with `name=value`, whose texts the command gets.
+   * Type of the value. A number, an enumeration or a boolean is parsed as such; an array is a flag that may
+   * be given several times; a record is such a flag with `name=value`, whose texts the command gets.
    */
   readonly schema: TSchema
-  /** its name in the config file of the command, with a dot where it lies deeper: `log.text` */
+  /** its name in the command's config file, with a dot for nested keys: `log.text` */
   readonly key?: string
   readonly default?: string | number
-  /** what is done without the flag, in words, where that is not a fixed value */
+  /** what happens without the flag, in words, if that is not a fixed value */
   readonly unset?: string
   readonly required?: true
-  /** the heading it stands under in `--help` and in the docs */
+  /** its heading in `--help` and in the docs */
   readonly section?: string
-  /** of a repeatable flag: what stands between several values in one text */
+  /** for a repeatable flag: the separator of several values in one text */
   readonly separator?: string
-  /** checks one text after the flag; for values that a schema does not describe. Throws `option_invalid`. */
+  /** checks one text after the flag, for what a schema cannot describe. Throws `option_invalid`. */
   readonly check?: (text: string) => void
 }
 
 /** The rows of a command, by the name that commander gives the flag's value: `judgeWeight`. */
 export type OptionTable = Readonly<Record<string, OptionRow>>
 
-/** Keeps the literal types of the rows, from which `Flags` and `FileConfig` derive. */
+/** Keeps the literal types of the rows, from which `Flags` and `FileConfig` are derived. */
 export const optionTable = <const Table extends OptionTable>(table: Table): Table => table
 
 type Value<Row extends OptionRow> =
@@ -52,7 +52,7 @@ type Given<Row extends OptionRow> = Row extends { default: unknown } | { require
       ? true
       : false
 
-/** What a command's `run` gets of its flags. */
+/** The flags that a command's `run` gets. */
 export type Flags<Table extends OptionTable> = {
   readonly [Name in keyof Table as Given<Table[Name]> extends true ? Name : never]: Value<
     Table[Name]
@@ -63,14 +63,14 @@ export type Flags<Table extends OptionTable> = {
     | undefined
 }
 
-/** What the config file of a command may hold. */
+/** The possible contents of a command's config file. */
 export type FileConfig<Table extends OptionTable> = {
   readonly [Name in keyof Table as Table[Name] extends { key: infer Key extends string }
     ? Key
     : never]?: Static<Table[Name]['schema']>
 }
 
-/** The schema of the config file: each row with a `key`, and what else the file may hold. */
+/** The schema of the config file: each row with a `key`, and the additional fields. */
 export function fileSchema(
   table: OptionTable,
   more: Readonly<Record<string, TOptional<TSchema>>> = {},
@@ -81,7 +81,7 @@ export function fileSchema(
   return Type.Object({ ...more, ...Object.fromEntries(rows) }, { additionalProperties: false })
 }
 
-/** A flag that is either given or not. */
+/** A flag without a value. */
 export const Switch = Type.Boolean()
 export const Text = Type.String({ minLength: 1 })
 export const Texts = Type.Array(Text)
@@ -89,11 +89,11 @@ export const TextByName = Type.Record(Type.String(), Text)
 /** A number in [0, 1]. */
 export const Share = Type.Number({ minimum: 0, maximum: 1 })
 
-/** One of some words. */
+/** One of several words. */
 export const oneOf = <const Word extends string>(words: readonly Word[]) =>
   Type.Unsafe<Word>({ type: 'string', enum: words })
 
-/** What the parser reads of a schema. */
+/** The parts of a schema that the parser reads. */
 interface ValueSchema {
   readonly type?: string
   readonly enum?: readonly string[]
@@ -117,7 +117,7 @@ export const isRepeatable = ({ schema }: OptionRow): boolean =>
 /** `--threads`, of `--threads <number>` */
 export const flagName = ({ flag }: OptionRow): string => flag.split(/[ ,]/)[0]!
 
-/** What a row's flag does when it is not given, for `--help` and the docs; empty where nothing is to be said. */
+/** The behaviour of a row's flag when it is not given, for `--help` and the docs; may be empty. */
 export const defaultText = (row: OptionRow): string => String(row.default ?? row.unset ?? '')
 
 /** The row as an option of commander. */
@@ -148,7 +148,7 @@ function helpText(row: OptionRow): string {
   return notes.length === 0 ? row.help : `${row.help} (${notes.join('; ')})`
 }
 
-/** One text after a flag, as the row's schema wants it. Throws `option_invalid`. */
+/** Parses one text after a flag by the row's schema. Throws `option_invalid`. */
 function parseOne(row: OptionRow, text: string): unknown {
   row.check?.(text)
   const option = flagName(row)
@@ -179,7 +179,7 @@ export interface NumberRange {
   readonly integer?: boolean
 }
 
-/** A numeric option's value, or undefined where it was not given. Refuses what isn't a number in range. */
+/** A numeric option's value, or undefined if it was not given. Refuses anything but a number in range. */
 export function numberOption(
   option: string,
   text: string | undefined,
@@ -210,7 +210,7 @@ export function choiceOption<T extends string>(
   return found
 }
 
-/** `--strong` and `--weak`, which go together. */
+/** `--strong` and `--weak`, which require each other. */
 export function pairOption(
   strong: string | undefined,
   weak: string | undefined,

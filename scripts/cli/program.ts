@@ -32,7 +32,7 @@ export async function runWeir(argv: readonly string[]): Promise<number> {
 }
 
 function report(error: unknown): number {
-  // commander has printed its own message by now
+  // commander has already printed its message
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   if (error instanceof WeirError) {
     process.stderr.write(`error: ${error.message} [${error.code}]\n`)
@@ -50,7 +50,7 @@ function packageVersion(): string {
     try {
       return (require(path) as { version: string }).version
     } catch {
-      // the build sits one folder deeper than the source
+      // the build is one folder deeper than the source
     }
   }
   return 'unknown'

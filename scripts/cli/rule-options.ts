@@ -12,7 +12,7 @@ export interface RuleFlags {
 const RULES = ['best-value', 'cheapest-within'] as const
 const DEFAULT_LOSS = 0.02
 
-/** `--models`: names between commas, or all; undefined without it, where the other two are refused. */
+/** `--models`: names separated by commas, or all; undefined without it, which also refuses the other two. */
 export function modelsOption(flags: RuleFlags): readonly string[] | 'all' | undefined {
   if (flags.models !== undefined) {
     return flags.models === 'all' ? 'all' : flags.models.split(',').map((name) => name.trim())

@@ -204,7 +204,7 @@ export async function serveConfig(
   for (const [name, { key }] of Object.entries<OptionRow>(SERVE_OPTIONS)) {
     const given = flags[name as keyof ServeFlags]
     if (key === undefined || given === undefined || isEmpty(given)) continue
-    // how a log is written matters only where there is one
+    // how a log is written only matters if there is one
     if (key.startsWith('log.') && name !== 'log' && config.log === undefined) continue
     setAt(config, key.split('.'), Array.isArray(given) ? FROM_TEXTS[name]!(given) : given)
   }
@@ -221,7 +221,7 @@ function fileConfig(source: Source): Partial<ServeConfig> {
   return value as Partial<ServeConfig>
 }
 
-/** @throws option_invalid without a gateway, which is what policies are for */
+/** @throws option_invalid without a gateway, which policies need */
 function withoutPolicies(gateway: ServeConfig['gateway']): object {
   if (gateway) {
     const { policies: _, ...rest } = gateway
@@ -236,7 +236,7 @@ const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.lengt
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Sets the value at the path; what is there is copied, and a record is joined with the new one. */
+/** Sets the value at the path; the existing value is copied, and a record is merged with the new one. */
 function setAt(config: Record<string, unknown>, path: readonly string[], value: unknown): void {
   const [key, ...rest] = path
   const before = config[key!]
@@ -247,7 +247,7 @@ function setAt(config: Record<string, unknown>, path: readonly string[], value: 
   } else config[key!] = isObject(before) && isObject(value) ? { ...before, ...value } : value
 }
 
-/** What the repeatable flags mean in the configuration. */
+/** Converts the repeatable flags to configuration. */
 const FROM_TEXTS: Readonly<Record<string, (texts: readonly string[]) => unknown>> = {
   alias: (texts) => pairs('--alias', texts),
   split: (texts) =>
@@ -259,7 +259,7 @@ const FROM_TEXTS: Readonly<Record<string, (texts: readonly string[]) => unknown>
     Object.entries(pairs('--shadow', texts)).map(([of, router]) => ({ of, router })),
 }
 
-/** `name=value`, as often as given. */
+/** `name=value`, repeatable. */
 function pairs(option: string, texts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     texts.map((got) => {

@@ -154,7 +154,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
   }
 }
 
-/** What each worker counts by itself, so that nobody takes it for all of them together. */
+/** What each worker counts by itself, so that it is not mistaken for the total. */
 function countedApart(config: ServeConfig, workers: number): string[] {
   const most = config.exploration?.max_strong_per_1000
   return [

@@ -173,13 +173,13 @@ export async function readTrainConfig(path: string): Promise<ReadConfig> {
     }
   }
   assertFits(TrainConfig, value, source)
-  // the schema is made of the rows that the type derives from
+  // the schema is made of the same rows as the type
   return { config: value as TrainConfig, source }
 }
 
 /**
- * The flags with the file's values under those that were typed. A record of the file stands as `name=value`
- * before the typed ones, which win by name.
+ * Merges the flags over the file's values. A record of the file becomes `name=value` texts before the typed
+ * ones, which override by name.
  *
  * @param typed whether a flag was given on the command line
  */
@@ -198,7 +198,7 @@ export function withConfig(
       merged[name] = [...pairs, ...(merged[name] as readonly string[])]
     } else if (!typed(name)) merged[name] = value
   }
-  // every value has been checked by the schema of its row
+  // every value was checked against the schema of its row
   return merged as unknown as TrainFlags
 }
 
@@ -207,7 +207,7 @@ const rowsWithKeys = () =>
     row.key === undefined ? [] : [[name, { ...row, key: row.key }] as const],
   )
 
-/** Holds the file's settings to the family's own schema, which is known once the flags are. */
+/** Checks the file's settings against the family's schema, which is known once the flags are. */
 export async function checkConfigSettings(
   { config, source }: ReadConfig,
   router: string,
@@ -221,7 +221,7 @@ export async function checkConfigSettings(
   }
 }
 
-/** Flags and logs with the config file's under them. */
+/** Flags and logs, merged over those of the config file. */
 export async function configured(
   named: readonly string[],
   given: TrainFlags,
@@ -263,7 +263,7 @@ export const judgeWeights = (pairs: readonly string[]): Map<string, number> =>
     }),
   )
 
-/** A value that reads as a number is one; the family's schema says which it wants. */
+/** A text that reads as a number becomes one; the family's schema checks the type. */
 export function settingsOption(pairs: readonly string[]): Record<string, number | string> {
   return Object.fromEntries(
     pairs.map((pair) => {
@@ -275,10 +275,10 @@ export function settingsOption(pairs: readonly string[]): Record<string, number 
 }
 
 /**
- * What `weir train` would do with these flags, as a file that `--config` reads: every hyperparameter of the
- * family with its value, what it does, its bounds and where `--tune` looks.
+ * The settings of `weir train` with these flags, as a file for `--config`: every hyperparameter of the family
+ * with its value, description, bounds and the range of `--tune`.
  *
- * @param dataset the logs, where they were given: some defaults go with their size
+ * @param dataset the logs, if given: some defaults depend on their size
  */
 export async function trainConfigText(
   logs: readonly string[],
@@ -316,19 +316,22 @@ export async function trainConfigText(
 
 const quoted = (value: unknown): string => JSON.stringify(value)
 
-/** A row's help and value as lines of the file; nothing where it has no value, and the settings stand apart. */
+/**
+ * A row's help and value as lines of the file; empty if it has no value, and for the settings, which are
+ * separate.
+ */
 function printRow({ key, help, schema }: OptionRow, value: unknown): string[] {
   if (value === undefined || key === 'settings') return []
   const of = recordValue(schema)
   if (!of) return [`# ${help}`, `${key}: ${quoted(value)}`]
-  // a price file that is named by --price is not copied
+  // a price file named by --price is not copied
   const pairs = (value as readonly string[]).filter((text) => text.includes('='))
   if (pairs.length === 0) return []
   return [
     `# ${help}`,
     `${key}:`,
     ...pairs.map((text) => {
-      // names of models may hold a `=`
+      // names of models may contain `=`
       const at = key === 'prices' ? text.lastIndexOf('=') : text.indexOf('=')
       const shown = Value.Convert(of, text.slice(at + 1))
       return `  ${quoted(text.slice(0, at))}: ${quoted(shown)}`

@@ -6,7 +6,7 @@ import type { Tuning } from '../../training/tune/tune.ts'
 import { roundDollars } from '../report/number-format.ts'
 import { percent, score, type Terminal, table } from '../terminal/terminal.ts'
 
-/** Log-loss and APGR of each family on validation rows that tuned none of them. */
+/** Log-loss and APGR of each family on validation rows that were not used to tune any of them. */
 export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): void {
   terminal.print('\nFamilies, simplest first, on half of validation')
   terminal.print(
@@ -25,7 +25,7 @@ export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): vo
   for (const { name, reason } of skipped) terminal.print(`${name}: left out, ${reason}`)
 }
 
-/** Every setting that was tried with its log-loss at each part of the train rows. */
+/** Every setting that was tried, with its log-loss at each fraction of the train rows. */
 export function printTuning(terminal: Terminal, tuning: Tuning): void {
   const { family, trials, fractions, best, comparison, stopped } = tuning
   terminal.print(
@@ -67,7 +67,7 @@ function described(settings: Settings): string {
   return pairs.length > 0 ? pairs.join(' ') : 'defaults'
 }
 
-/** The held-out split's APGR with its interval, beside the baselines'. */
+/** The held-out split's APGR with its interval, next to the baselines'. */
 export function printReport(terminal: Terminal, report: EvaluationReport): void {
   const line = (
     name: string,
@@ -100,7 +100,7 @@ export function printReport(terminal: Terminal, report: EvaluationReport): void 
   for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
 }
 
-/** Which two models stand for the pair, and why. */
+/** The two models of the pair, and why they were chosen. */
 export function printChosen(
   terminal: Terminal,
   { standings, strong, weak }: ChosenModels,

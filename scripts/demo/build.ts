@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 const SOURCES = ['core', 'data', 'models', 'records', 'scripts', 'serving', 'training']
 
-/** True where there is no build or a source file is newer than it. */
+/** True if there is no build or a source file is newer than it. */
 export function buildNeeded(root: string): boolean {
   const built = modified(join(root, 'dist/scripts/weir.js'))
   if (built === undefined) return true

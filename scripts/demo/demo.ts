@@ -8,12 +8,12 @@ import { score, table } from '../terminal/terminal.ts'
 import { buildNeeded } from './build.ts'
 import { startServer } from './server.ts'
 
-/** `npm run demo`: the whole way from the shipped log to `POST /route`, by the commands anyone would type. */
+/** `npm run demo`: every step from the shipped log to `POST /route`, with the commands a user would type. */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const WEIR = join(ROOT, 'dist/scripts/weir.js')
 const LOG = 'data/sample/outcomes.jsonl.gz'
 const PAIR = ['--strong', 'big-1', '--weak', 'small-1']
-/** What the sample's costs were made with. */
+/** The prices that the sample's costs were made with. */
 const PRICES = ['--price', 'big-1=5/20', '--price', 'small-1=0.2/0.8']
 
 /** None of these is in the sample. */
@@ -92,7 +92,7 @@ function weir(...args: string[]): Promise<void> {
   return run(process.execPath, [WEIR, ...args], `weir ${args.join(' ')}`)
 }
 
-/** Runs a command in the project's folder with its output as it comes; throws where it fails. */
+/** Runs a command in the project's folder and shows its output; throws if it fails. */
 function run(command: string, args: readonly string[], shown: string): Promise<void> {
   say(`\n$ ${shown}`)
   return new Promise((resolve, reject) => {

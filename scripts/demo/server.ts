@@ -3,12 +3,12 @@ import { createInterface } from 'node:readline'
 
 export interface DemoServer {
   readonly url: string
-  /** resolves with the exit code when the server has ended, by itself or stopped */
+  /** resolves with the exit code when the server has ended, whether it was stopped or not */
   readonly ended: Promise<number>
   stop(): void
 }
 
-/** Starts `weir serve` on the port, or on a free one where that is taken; resolves once it listens. */
+/** Starts `weir serve` on the port, or on a free one if that is taken; resolves once it listens. */
 export async function startServer(
   weir: string,
   bundle: string,

@@ -7,8 +7,8 @@ import { layOut, sampleSums } from '../../training/evaluate/metrics/curve-pass.t
 import { sortScores } from '../../training/evaluate/metrics/score-order.ts'
 
 /**
- * `npm run eval:bootstrap`: how often the 95% intervals of APGR, and of the difference between two routers, hold the
- * truth. The truth is the APGR on a population of two million prompts from the same distribution.
+ * `npm run eval:bootstrap`: how often the 95% intervals of APGR, and of the difference between two routers,
+ * contain the true value: the APGR on a population of two million prompts from the same distribution.
  */
 const SAMPLES = Number(process.env.SAMPLES ?? 2_000)
 const ROWS = [300, 1_000] as const
@@ -31,7 +31,7 @@ function draw(rows: number, seed: number): Draw {
     const d = random.next()
     gain[i] = Number(random.next() < 0.95 - 0.2 * d) - Number(random.next() < 0.95 - 0.8 * d)
     good[i] = d + 0.3 * random.normal()
-    // few distinct scores, so that ties are in play
+    // few distinct scores, so that there are ties
     poor[i] = Math.round(4 * (d + 0.6 * random.normal())) / 4
   }
   return { gain, good, poor }

@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * `npm run check:onnx -- <bundle>...`: runs onnx.checker (Debian's python3-onnx) over every `.onnx` file
- * of the bundles. An independent reading of what the writer writes; not part of `npm test`.
+ * `npm run check:onnx -- <bundle>...`: runs onnx.checker (Debian's python3-onnx) over every `.onnx` file of
+ * the bundles, as an independent check of the writer; not part of `npm test`.
  */
 const PROGRAM = `
 import sys, onnx

@@ -10,8 +10,8 @@ import { makeNamedEncoder } from '../../models/encoders/registry.ts'
 const CHUNK = 256
 
 /**
- * The prompts' embeddings, encoded once and kept in a file of float32 rows: its length says how many are
- * done, so that a run that was stopped goes on where it was.
+ * The prompts' embeddings, encoded once and stored in a file of float32 rows: its length shows how many are
+ * done, so that a stopped run can continue.
  */
 export async function storedEmbeddings(
   encoder: Encoder,
@@ -29,7 +29,7 @@ export async function storedEmbeddings(
   )
   const file = await open(path, 'a')
   try {
-    // two runs that wrote at once leave too many rows, in no order: begin again
+    // two runs that wrote at once leave too many rows, in mixed order: start again
     const kept = Math.floor(size / (4 * dimension))
     let done = kept > prompts.length ? 0 : kept
     await file.truncate(done * 4 * dimension)
@@ -50,7 +50,7 @@ export async function storedEmbeddings(
   return { kind: 'dense', rows: prompts.length, dimension, values }
 }
 
-/** A named encoder that has encoded these prompts already, once for all folds and seeds. */
+/** A named encoder that has already encoded these prompts, once for all folds and seeds. */
 export async function keptEncoder(
   name: string,
   prompts: readonly string[],

@@ -11,30 +11,36 @@ import { type FittedRouter, fitRouter } from '../../training/fit-router.ts'
 import { pairRows, winRateLosses } from '../../training/trainers/pair-rows.ts'
 import { HELD_OUT, pairOnly, type RouterSet } from './router-sets.ts'
 
-/** What one contender made of one fold. */
+/** One contender's results on one fold. */
 export interface FoldResult {
-  /** of the held-out prompts, in their order */
+  /** of the held-out prompts, in order */
   readonly winRate: readonly number[]
   /** log-loss of each validation row, from a fit without them */
   readonly losses: readonly number[]
 }
 
-/** Families that learn from the other models' outcomes too; the others would fit a head to each for nothing. */
+/**
+ * Families that also learn from the other models' outcomes; the others would fit a head to each without using
+ * it.
+ */
 const READ_ALL_MODELS = ['kernel', 'ensemble']
 
-/** `family:encoder`, of `lexical` alone where no encoder is named. */
+/** `family:encoder`, with `lexical` if no encoder is named. */
 export function contenderOf(router: string): { family: string; encoder: string } {
   const [family = '', encoder = 'lexical'] = router.split(':')
   return { family, encoder }
 }
 
-/** The contenders a router gives: an ensemble stands for its members too, which it has fitted anyway. */
+/** The contenders of a router: an ensemble also gives those of its members, which it has fitted anyway. */
 export function contendersOf(router: string): string[] {
   const { family, encoder } = contenderOf(router)
   return family === 'ensemble' ? [router, ...MEMBERS.map((name) => `${name}:${encoder}`)] : [router]
 }
 
-/** A router fitted on the fold's training rows: what each of its contenders makes of the held-out prompts. */
+/**
+ * Fits a router on the fold's training rows, and returns each of its contenders' results on the held-out
+ * prompts.
+ */
 export async function fitFold(
   set: RouterSet,
   folded: Dataset,
@@ -101,7 +107,10 @@ const FITTED_BY = [
   'models/encoders/lexical',
 ]
 
-/** Results, as JSON, kept by what was asked and by the code that answers, so that a run goes on where it was stopped. */
+/**
+ * A cache of results, as JSON, keyed by the question and the code that answers it, so that a stopped run can
+ * continue.
+ */
 export interface FoldStore {
   keep<T>(key: readonly unknown[], make: () => Promise<T>): Promise<T>
 }

@@ -10,7 +10,7 @@ import { openSet, routerSets } from './router-sets.ts'
 
 /**
  * `npm run eval:lexical`: 5-fold APGR of the classifier on `lexical` at settings around its defaults, one
- * setting changed at a time: what the defaults were chosen by.
+ * setting changed at a time. The defaults were chosen by it.
  */
 const CHANGES: readonly Partial<LexicalOptions>[] = [
   {},

@@ -23,16 +23,16 @@ const SAMPLE: PairLog = {
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** The folder of downloaded logs: `WEIR_DATA`, else `../shared/data` beside the project. It need not exist. */
+/** The folder of downloaded logs: `WEIR_DATA`, else `../shared/data` next to the project. It may be missing. */
 export function dataFolder(): string {
   return process.env.WEIR_DATA ?? join(ROOT, '../shared/data')
 }
 
 /**
- * Those of the logs that the data folder holds, or the sample log of the project where it holds none; `note` is
- * told which folder is read.
- * @param only names of the logs that are wanted; all of them where it is empty
- * @throws WeirError `option_invalid` for a name that is not there
+ * The logs in the data folder, or the project's sample log if it has none; `note` is called with the folder
+ * that is read.
+ * @param only names of the logs to return; all of them if empty
+ * @throws WeirError `option_invalid` for a name that is not found
  */
 export function findLogs<T extends PairLog>(
   logs: readonly T[],
@@ -61,5 +61,5 @@ export function findLogs<T extends PairLog>(
 const shownFolder = (folder: string): string =>
   process.env.WEIR_DATA === undefined ? relative(ROOT, folder) : `${folder} (WEIR_DATA)`
 
-/** The names in a list that is separated by commas. */
+/** The names in a comma-separated list. */
 export const list = (text: string): string[] => text.split(',').filter(Boolean)

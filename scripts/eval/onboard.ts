@@ -14,10 +14,10 @@ import { openTerminal, score, table } from '../terminal/terminal.ts'
 import { foldOf, HELD_OUT, routerSets } from './router-sets.ts'
 
 /**
- * `npm run eval:onboard`: every model of MMLU-Pro left out once. The others' success heads know nothing of it;
- * it answers 50 probes among prompts that no head was fitted on. Shown is the part of the log-loss reduction
- * over its base rate, on a fifth of the prompts held out by stem, that a head of its own on all training rows
- * gives. Beside the chosen probes, random ones of the same pool, and the whole pool.
+ * `npm run eval:onboard`: leaves out every model of MMLU-Pro once. The others' success heads do not know it;
+ * it answers 50 probes among prompts that no head was fitted on. Reports the fraction of the log-loss
+ * reduction over its base rate, on a fifth of the prompts held out by stem, that a separate head on all
+ * training rows achieves. Next to the chosen probes: random ones of the same pool, and the whole pool.
  */
 const { values: options } = parseArgs({
   options: {
@@ -66,7 +66,7 @@ interface Left {
   readonly base: number
   /** log-loss reduction of its own head */
   readonly whole: number
-  /** parts of it */
+  /** fractions of it */
   readonly chosen: number
   readonly random: number
   readonly pool: number
@@ -76,7 +76,7 @@ const lefts = models.map(leaveOut).filter((left) => left !== undefined)
 terminal.endProgress()
 const mean = (of: (left: Left) => number): number =>
   lefts.reduce((sum, left) => sum + of(left), 0) / lefts.length
-/** Parts of all the reductions together: a model with little to reduce weighs little. */
+/** Fractions of all the reductions together: a model with a small reduction has a small weight. */
 const pooled = (of: (left: Left) => number): number =>
   mean((left) => of(left) * left.whole) / mean((left) => left.whole)
 const figures = {
@@ -107,7 +107,7 @@ else {
   )
 }
 
-/** Nothing for a model whose own head does not beat its base rate: there is nothing to recover. */
+/** Undefined for a model whose separate head does not beat its base rate: there is nothing to recover. */
 function leaveOut(model: string, index: number): Left | undefined {
   signal.throwIfAborted()
   terminal.onProgress({ stage: 'leaving out', done: index, total: m, note: model })

@@ -11,14 +11,14 @@ export interface OutOfFoldOptions {
   readonly seed: number
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Readonly<Record<string, number>>
-  /** fits the encoder on a fold's training prompts; `lexical` at its defaults without it */
+  /** fits the encoder on a fold's training prompts; default `lexical` at its defaults */
   readonly fitEncoder?: (prompts: readonly string[]) => Promise<EncoderArtifact>
   readonly onFold?: (fold: number) => void
 }
 
 /**
- * The win rate of every prompt from a router that was not trained on it: for each fold a whole fit, encoder
- * included, on the other folds. Folds are by stem, so copies of a question share one.
+ * The win rate of every prompt from a router that was not trained on it: one complete fit per fold, including
+ * the encoder, on the other folds. Folds are by stem, so copies of a question share one.
  */
 export async function outOfFoldWinRates(
   dataset: Dataset,

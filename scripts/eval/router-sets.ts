@@ -9,7 +9,7 @@ import { findLogs, GSM8K, MMLU, type PairLog } from './logs.ts'
 /** One row of the table: a log, a pair of its models, and how many labels training may see. */
 export interface RouterSet extends PairLog {
   readonly labels?: number
-  /** APGR published for the pair (Ong et al. 2024), and what this project asks of itself */
+  /** APGR published for the pair (Ong et al. 2024), and this project's target */
   readonly published?: number
   readonly bar?: number
 }
@@ -43,7 +43,7 @@ const REAL: readonly RouterSet[] = [
   },
 ]
 
-/** The sets that are there, as `findLogs` finds them. */
+/** The available sets, as `findLogs` finds them. */
 export function routerSets(
   only: readonly string[],
   note: (line: string) => void,
@@ -53,8 +53,8 @@ export function routerSets(
 }
 
 /**
- * The prompts on which the pair was observed, with the pair's own votes and outcomes; with `all`, the other
- * models' outcomes beside them.
+ * The prompts with observations of the pair, with its votes and outcomes; with `all`, also the other models'
+ * outcomes.
  */
 export async function openSet(
   folder: string,
@@ -108,7 +108,7 @@ export async function openSet(
   }
 }
 
-/** The same rows with the pair's outcomes alone. */
+/** The same rows with only the pair's outcomes. */
 export function pairOnly(dataset: Dataset, set: RouterSet): Dataset {
   const { outcomes } = dataset
   const models = [set.strong, set.weak].sort()
@@ -121,7 +121,10 @@ export function pairOnly(dataset: Dataset, set: RouterSet): Dataset {
   return { ...dataset, models, outcomes: { scores: Float32Array.from(scores) } }
 }
 
-/** Stems fall into this many cells; a tenth of the training folds' cells stops and selects. */
+/**
+ * Stems are assigned to this many cells; a tenth of the training folds' cells is used for stopping and
+ * selection.
+ */
 const CELLS = 1000
 export const TRAIN = 0
 const VALIDATION = 1
@@ -136,7 +139,7 @@ export function stemCells(dataset: Dataset, seed: number, cells = CELLS): Int32A
   )
 }
 
-/** The dataset as one fold sees it: held out by stem, and of the rest no more than `labels` prompts. */
+/** The dataset for one fold: held out by stem, and of the rest at most `labels` prompts. */
 export function foldOf(
   dataset: Dataset,
   options: { fold: number; folds: number; seed: number; labels?: number | undefined },

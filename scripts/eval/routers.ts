@@ -17,10 +17,10 @@ import { foldOf, HELD_OUT, openSet, type RouterSet, routerSets } from './router-
 
 /**
  * `npm run eval:routers`: mean APGR of every family, k-fold by stem. In each fold the families are fitted on
- * the other folds alone, encoder included; `chosen` is in each fold the first of them, as listed, that is within
- * one standard error of the least log-loss on the validation rows inside them: the ensemble, unless another is
- * clearly better. Beside them what needs no training, on the same rows. A stopped run goes on
- * where it was: what a fold gave is kept in the cache folder until the code that fits changes.
+ * the other folds alone, including the encoder; `chosen` is in each fold the first of them, as listed, that
+ * is within one standard error of the least log-loss on the validation rows inside them: the ensemble, unless
+ * another is clearly better. Baselines without training are shown on the same rows. A stopped run continues
+ * where it was: a fold's results stay in the cache folder until the code that fits changes.
  */
 const { values: options } = parseArgs({
   options: {
@@ -179,7 +179,7 @@ function meanRow(set: string, router: string, apgrs: readonly PartialInterval[])
   }
 }
 
-/** The pair's labels dealt to other prompts: what is left to learn is nothing. */
+/** The pair's labels shuffled over prompts: nothing is left to learn. */
 function shuffled(dataset: Dataset): Dataset {
   const n = dataset.prompts.length
   const m = dataset.models.length

@@ -2,11 +2,11 @@ import type { Price } from '../../models/prices.ts'
 import type { GatewayRecord } from '../../records/decision-record.ts'
 import type { LoggedRequest, LoggedRequests } from './rows.ts'
 
-/** US dollars that a request cost, and would have cost with another model; undefined where it is not known. */
+/** US dollars that a request cost, and would have cost with another model; undefined if unknown. */
 export interface Dollars {
   paid(logged: LoggedRequest): number | undefined
   from(logged: LoggedRequest, model: string): number | undefined
-  /** the assumptions made, one sentence each */
+  /** the assumptions, one sentence each */
   readonly assumptions: readonly string[]
 }
 
@@ -16,8 +16,9 @@ interface Mean {
 }
 
 /**
- * From the log's own tokens and dollars. Of another model than answered: the request's input tokens and that
- * model's mean output tokens, at its price where `prices` has one; else that model's mean dollars a request.
+ * From the log's tokens and dollars. For a model other than the one that answered: the request's input tokens
+ * and that model's mean output tokens, at its price if `prices` has one; else that model's mean dollars per
+ * request.
  */
 export function dollarsOf(
   { requests, feedback }: Pick<LoggedRequests, 'requests' | 'feedback'>,
@@ -31,7 +32,7 @@ export function dollarsOf(
   }
   const paid = ({ id, gateway, decision }: LoggedRequest): number | undefined => {
     if (gateway?.cost_usd !== undefined) return gateway.cost_usd
-    // what was refused, or failed before anything was billed
+    // requests that were refused, or failed before anything was billed
     if (gateway && !gateway.attempts.some(({ outcome }) => outcome === 'answered')) return 0
     return reported.get(id) ?? (decision && reported.get(decision.id))
   }

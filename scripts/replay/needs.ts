@@ -3,7 +3,7 @@ import type { Condition } from '../../serving/policy/condition.ts'
 import { type PolicyAtWork, usedRows } from '../../serving/policy/registry.ts'
 import type { LoggedRequests } from './rows.ts'
 
-/** What a policy reads of a request that a log may not hold: the first part of it that does. */
+/** The first property of a request that the policy reads and the log may not contain. */
 export interface PolicyReads {
   readonly text: string | undefined
   readonly metadata: string | undefined

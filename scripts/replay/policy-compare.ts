@@ -9,7 +9,7 @@ export interface Mean {
   readonly high: number
 }
 
-/** What one route of a policy did. */
+/** The results of one route of a policy. */
 export interface RouteOfPolicy {
   readonly step: string
   readonly rule: string | undefined
@@ -26,7 +26,7 @@ export interface PolicyArm {
   /** sessions, keys or requests that were assigned to this policy: the units that the intervals resample */
   readonly units: number
   readonly errors: number
-  /** requests whose cost is known, and their US dollars */
+  /** requests with known cost, and their US dollars */
   readonly priced: number
   readonly usd: number
   /** requests with feedback */
@@ -34,8 +34,8 @@ export interface PolicyArm {
   /** mean feedback on this policy's requests */
   readonly score: Mean | undefined
   /**
-   * What this policy would score on everyone's requests: those that all policies would have given the same
-   * model (propensity 1) count for each of them, the others for the policy that served them.
+   * This policy's score over all requests: those that all policies would have given the same model
+   * (propensity 1) count for each of them, the others for the policy that served them.
    */
   readonly weighted: Mean | undefined
   readonly routes: readonly RouteOfPolicy[]
@@ -59,7 +59,7 @@ interface Row {
 }
 type RatedRow = Row & { readonly score: number }
 
-/** Policies that shared a gateway's requests, side by side. Requests of no policy are left out. */
+/** Compares the policies that shared a gateway's requests. Requests without a policy are left out. */
 export function comparePolicies({
   requests,
   feedback,
@@ -124,20 +124,20 @@ export function comparePolicies({
 const weightedMean = (rated: readonly RatedRow[], its: Weighted | undefined): Mean | undefined =>
   its && unitInterval(rated, its)
 
-/** As the gateway keeps requests to one policy: by session, else key, else each by itself. */
+/** The gateway's unit of assignment: the session, else the key, else the request. */
 function unitOfRecord({ id, key, session_id: session }: GatewayRecord): string {
   if (session !== undefined) return `session\n${key}\n${session}`
   return key === 'anyone' ? `request\n${id}` : `key\n${key}`
 }
 
-/** What one policy would score on everyone's requests, with what each rated request moves it by. */
+/** One policy's score over all requests, with the influence of each rated request. */
 interface Weighted {
   readonly mean: number
-  /** in the order of the rated requests: its influence, so that parts of one unit are weighed together */
+  /** influence, in the order of the rated requests, so that requests of one unit are weighted together */
   readonly moves: Float64Array
 }
 
-/** Agreed requests count as they are; of the others the policy's own stand for all of them. */
+/** Agreed requests count directly; of the others, the policy's own represent all of them. */
 function weighted(rated: readonly RatedRow[], policy: string): Weighted | undefined {
   const apart = rated.filter(({ agreed }) => !agreed)
   const own = apart.filter((row) => row.policy === policy)
@@ -158,7 +158,7 @@ function unitInterval(rated: readonly RatedRow[], { mean, moves }: Weighted): Me
   const sums = new Map<string, number>()
   for (const [i, { unit }] of rated.entries()) sums.set(unit, (sums.get(unit) ?? 0) + moves[i]!)
   const groups = sums.size
-  // one unit alone does not show how much units differ
+  // a single unit does not show how much units differ
   const squares = sumOf([...sums.values()].map((sum) => sum * sum))
   const variance = groups < 2 ? Infinity : ((groups / (groups - 1)) * squares) / rated.length ** 2
   const margin = Z_95 * Math.sqrt(variance)

@@ -11,7 +11,7 @@ import { type LoggedRequest, type LoggedRequests, toRequest } from './rows.ts'
 
 export interface PolicyReplayOptions {
   readonly path: string
-  /** by the requests' ids */
+  /** by request id */
   readonly scores: ReadonlyMap<string, KnownScore>
   /** what the policy reads texts with */
   readonly readers?: TextReaders['readers']
@@ -28,12 +28,12 @@ export interface PolicyReplay {
   /** asked for a name that the policy does not know: counted as unchanged */
   readonly unnamed: number
   readonly changed: number
-  /** `from`, then `to`: requests. `(refused)` stands for none */
+  /** number of requests by `from`, then `to`. `(refused)` stands for no model */
   readonly matrix: Readonly<Record<string, Readonly<Record<string, number>>>>
   /** by deciding step: requests before and after */
   readonly steps: Readonly<Record<string, { readonly before: number; readonly after: number }>>
   readonly dollars: {
-    /** requests of which both are known; the sums are over those */
+    /** requests for which both are known; the sums are over those */
     readonly priced: number
     readonly before: number
     readonly after: number
@@ -44,11 +44,11 @@ export interface PolicyReplay {
 const REFUSED = '(refused)'
 
 /**
- * Runs every request of a log through a policy, its learned step answering from win rates that are known.
- * Splits are decided as they were, sessions are followed in the order of the log, and budgets and upstreams
- * are left out.
+ * Runs every request of a log through a policy, whose learned step answers from known win rates. Splits keep
+ * their logged outcomes, sessions are followed in the order of the log, and budgets and upstreams are
+ * ignored.
  *
- * @throws log_needs, log_lacks where the policy reads what the log does not hold
+ * @throws log_needs, log_lacks if the policy reads what the log does not contain
  */
 export async function replayPolicy(
   log: LoggedRequests,

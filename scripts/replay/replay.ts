@@ -8,17 +8,17 @@ export interface Replay {
   readonly changed: number
   readonly before: Readonly<Record<string, number>>
   readonly after: Readonly<Record<string, number>>
-  /** US dollars for all of it, by each model's mean logged cost; undefined where a model has none */
+  /** US dollars in total, by each model's mean logged cost; undefined if a model has none */
   readonly usdBefore: number | undefined
   readonly usdAfter: number | undefined
 }
 
-/** Decides each logged decision again, by its own win rate and the new threshold. Shadows are left out. */
+/** Repeats each logged decision with its win rate and the new threshold. Shadows are left out. */
 export async function replay(lines: AsyncIterable<LogLine>, threshold: number): Promise<Replay> {
   const rows: { router: string; model: string; reason: string; winRate: number | null }[] = []
   const pairs = new Map<string, { strong?: string; weak?: string }>()
   const models = new Map<string, string>()
-  /** what the gateway billed; where it served nothing, what feedback says */
+  /** what the gateway billed; without a gateway, the cost in the feedback */
   const billed: Costs = new Map()
   const reported: Costs = new Map()
   for await (const { record } of lines) {

@@ -11,7 +11,7 @@ import {
 } from '../../serving/policy/text-readers.ts'
 import { type LoggedRequest, loggedText } from './rows.ts'
 
-/** A router's score of one request, as logged or computed again. */
+/** A router's score of one request, as logged or recomputed. */
 export interface KnownScore {
   readonly router: string
   readonly version: string
@@ -21,14 +21,14 @@ export interface KnownScore {
   readonly weak: string
 }
 
-/** A router that answers from a log: `take` sets the request that the next questions are about. */
+/** A router that answers from a log: `take` sets the request for the following calls. */
 export interface LoggedRouter extends LearnedRouter {
   take(logged: LoggedRequest): void
-  /** the last one was asked, and its win rate is not known */
+  /** the last request was routed, and its win rate is unknown */
   readonly unknown: boolean
 }
 
-/** A router that answers from known scores. @param scores by the requests' ids */
+/** A router that answers from known scores. @param scores by request id */
 export function loggedRouter(
   scores: ReadonlyMap<string, KnownScore>,
   requests: readonly LoggedRequest[] = [],
@@ -36,7 +36,7 @@ export function loggedRouter(
   let current: LoggedRequest | undefined
   let unknown = false
   const known = new Set([...scores.values()].map(({ router }) => router))
-  // aliases and splits that were asked for stood for routers
+  // the aliases and splits in the requests resolved to routers
   for (const { gateway, decision } of requests) {
     const name = gateway && decision && routerName(gateway.asked)
     if (name !== undefined) known.add(name)
@@ -62,7 +62,7 @@ export function loggedRouter(
   }
 }
 
-/** The logged choice where its threshold stays; else the pair's model that another threshold gives. */
+/** The logged choice if its threshold is unchanged; else the pair's model by the new threshold. */
 function decided(logged: LoggedRequest, score: KnownScore, request: RouteRequest): Decision {
   const { winRate, strong, weak, router, version } = score
   const threshold = request.threshold ?? score.threshold
@@ -156,9 +156,9 @@ export interface ScoringRouter {
 const CHUNK = 256
 
 /**
- * What another bundle says of the requests whose text was logged.
+ * Another bundle's scores for the requests whose text was logged.
  *
- * @throws log_needs where none was
+ * @throws log_needs if none was
  */
 export async function bundleScores(
   requests: readonly LoggedRequest[],
@@ -197,7 +197,7 @@ export async function bundleScores(
   return scores
 }
 
-/** Runs the work with the policy's language detector and semantic index, whose encoder is open meanwhile. */
+/** Runs the work with the policy's language detector and semantic index, whose encoder is open during it. */
 export async function withTextReaders<T>(
   policy: CheckedPolicy,
   work: (readers: TextReaders['readers']) => Promise<T>,

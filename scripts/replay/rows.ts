@@ -13,7 +13,7 @@ export interface LoggedRequest {
   readonly id: string
   readonly gateway: GatewayRecord | undefined
   readonly decision: DecisionRecord | undefined
-  /** the model that was to be asked first; undefined where the policy refused */
+  /** the model to be asked first; undefined if the policy refused */
   readonly model: string | undefined
   /** the step that decided */
   readonly step: string
@@ -23,13 +23,13 @@ export interface LoggedRequests {
   /** in the order of their times */
   readonly requests: readonly LoggedRequest[]
   readonly feedback: readonly FeedbackRecord[]
-  /** what every segment holds at least */
+  /** fields that every segment has */
   readonly text: 'none' | 'redacted' | 'full'
   readonly metadata: boolean
   readonly stats: LogReadStats
 }
 
-/** Chats of the gateway, and decisions of `POST /route` that none of them belongs to; shadows left out. */
+/** Chats of the gateway, and decisions of `POST /route` that belong to none of them; shadows left out. */
 export async function readRequests(path: string, signal?: AbortSignal): Promise<LoggedRequests> {
   const stats: LogReadStats = { torn: 0, invalid: 0 }
   const decisions = new Map<string, DecisionRecord>()
@@ -63,14 +63,14 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
   return { requests, feedback, text: texts.size === 0 ? 'none' : text, metadata, stats }
 }
 
-/** The text that a router reads; undefined where it was not logged. */
+/** The text that a router reads; undefined if it was not logged. */
 export const loggedText = ({ gateway, decision }: LoggedRequest): string | undefined =>
   decision?.text ?? gateway?.text
 
 /**
- * The request again, as far as the log goes. What was said before the last question stands in one message
- * before it, filled up with spaces to the length that was logged, so that limits and conditions on length
- * see what they saw.
+ * Rebuilds the request as far as the log allows. The conversation before the last question becomes one
+ * message before it, padded with spaces to the logged length, so that limits and conditions on length see the
+ * same length.
  */
 export function toRequest(logged: LoggedRequest): GatewayRequest {
   const { gateway, decision } = logged
@@ -84,7 +84,7 @@ export function toRequest(logged: LoggedRequest): GatewayRequest {
     content: gateway?.images ? [{ type: 'text', text: question }, { type: 'image_url' }] : question,
   })
   const missing = (gateway?.characters ?? 0) - lengthOf(turns, tools)
-  // a message costs a line break
+  // each message adds a line break
   if (missing > 0) turns.unshift({ role: 'system', content: ' '.repeat(missing - 1) })
   const metadata = {
     ...gateway?.metadata,
@@ -113,7 +113,7 @@ export function toRequest(logged: LoggedRequest): GatewayRequest {
   }
 }
 
-/** What was said before, without the roles that the routed text is headed by. */
+/** The earlier conversation, without the role headings of the routed text. */
 function withoutQuestion(text: string, question: string): string {
   const at = question === '' ? -1 : text.lastIndexOf(question)
   const rest = at < 0 ? text : text.slice(0, at) + text.slice(at + question.length)
@@ -124,7 +124,7 @@ function withoutQuestion(text: string, question: string): string {
     .trimEnd()
 }
 
-/** As `traitsOf` counts: the texts a line each, tool definitions last. */
+/** Counts as `traitsOf` does: one line per text, tool definitions last. */
 function lengthOf(turns: readonly ChatTurn[], tools: unknown): number {
   const texts = turns.map(({ content }) =>
     typeof content === 'string'

@@ -21,7 +21,7 @@ interface Row {
   readonly high: number
 }
 
-/** Every router's curve with its band, the baselines, the operating points and what others have published. */
+/** Every router's curve with its band, the baselines, the operating points and published results. */
 function costQualityChart(plot: PlotModule, report: EvaluationReport, width: number): Drawing {
   const rows = (band: NonNullable<RouterReport['chart']>['band']): Row[] =>
     band.value.map((value, step) => ({
@@ -113,7 +113,7 @@ function costQualityChart(plot: PlotModule, report: EvaluationReport, width: num
   })
 }
 
-/** How many prompts the router gives each win rate. */
+/** Number of prompts by the router's win rate. */
 function histogramChart(plot: PlotModule, router: RouterReport, colour: string): Drawing {
   const bins = router.chart?.histogram ?? []
   return draw(plot, `How ${router.name}'s win rates are spread`, {
@@ -133,7 +133,7 @@ function histogramChart(plot: PlotModule, router: RouterReport, colour: string):
   })
 }
 
-/** What the router said against what happened, in bins of equal size. */
+/** The router's win rate against the observed outcomes, in bins of equal size. */
 function reliabilityChart(plot: PlotModule, router: RouterReport, colour: string): Drawing {
   const bins = (router.reliability?.bins ?? []).map(({ predicted, observed }) => ({
     predicted,
@@ -164,14 +164,14 @@ function reliabilityChart(plot: PlotModule, router: RouterReport, colour: string
   })
 }
 
-/** What others have published for a pair of models. */
+/** Published results for a pair of models. */
 export interface PublishedPoint {
   readonly label: string
   readonly share: number
   readonly pgr: number
 }
 
-/** Best router of Ong et al. 2024 (arXiv 2406.18665, tables 1 to 3): CPT(50%) and CPT(80%) a benchmark. */
+/** Best router of Ong et al. 2024 (arXiv 2406.18665, tables 1 to 3): CPT(50%) and CPT(80%) per benchmark. */
 const ROUTE_LLM: readonly PublishedPoint[] = [
   { label: 'MT-Bench', share: 0.134, pgr: 0.5 },
   { label: 'MT-Bench', share: 0.313, pgr: 0.8 },
@@ -181,7 +181,7 @@ const ROUTE_LLM: readonly PublishedPoint[] = [
   { label: 'GSM8K', share: 0.633, pgr: 0.8 },
 ]
 
-/** Points for the same two models, on whichever prompts they were published for. */
+/** Points for the same two models, on any prompts they were published for. */
 function publishedPoints(pair: ModelPair | null): readonly PublishedPoint[] {
   if (!pair) return []
   const same = /gpt-4-1106/i.test(pair.strong) && /mixtral-8x7b/i.test(pair.weak)
@@ -216,7 +216,7 @@ function key(name: string, colour: string, dash: string): Markup {
   return html`<li><svg width="26" height="10" aria-hidden="true"><line x1="0" x2="26" y1="5" y2="5" style="stroke:${colour}" stroke-width="2.5" stroke-dasharray="${dash}"/></svg>${name}</li>`
 }
 
-/** A mark that the script moves; where there is no script it is not shown. */
+/** A mark that the script moves; hidden without the script. */
 function withMarker({ svg, scale }: Drawing, kind: 'curve' | 'bins', router: string): Markup {
   const [x0, x1] = scale.x
   const [y0, y1] = scale.y

@@ -13,7 +13,7 @@ const range = ({ low, high }: PartialInterval): string =>
 const signed = (x: number | null): string =>
   x === null ? '' : `${x < 0 ? '-' : '+'}${score(Math.abs(x))}`
 
-/** Routers among many models side by side, and the next command; `calibrate` is how its command begins. */
+/** Compares routers among many models, and gives the next command; `calibrate` is its beginning. */
 export function renderFrontiers(reports: FrontierReports, calibrate: string): string {
   const left = Object.entries(reports.left_out).filter(([, rows]) => rows > 0)
   const leftOut = left.map(([why, rows]) => `${count(rows)} ${why}`).join(', ')
@@ -27,7 +27,7 @@ export function renderFrontiers(reports: FrontierReports, calibrate: string): st
   ].join('\n')
 }
 
-/** Each model alone, then what the rule reaches at its own cost and at parts of the best model's. */
+/** Each model alone, then the rule's score at its own cost and at fractions of the best model's. */
 export function renderFrontier(report: FrontierReport): string {
   const row = (name: string, at: ReportedPoint): string[] => [
     name,

@@ -9,7 +9,7 @@ import { page } from './page.ts'
 import { openPlot, type PlotModule } from './plot.ts'
 import { REPORT_SCRIPT } from './report-script.ts'
 
-/** Writes the report as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
+/** Writes the report atomically as one file that needs no network. Throws `file_unwritable`. */
 export async function writeHtmlReport(path: string, report: EvaluationReport): Promise<void> {
   await writeWhole(path, renderHtml(await openPlot(), report))
 }
@@ -55,7 +55,7 @@ function heading(report: EvaluationReport): Markup {
 ${report.warnings.length > 0 && html`<ul class="warnings">${report.warnings.map((warning) => html`<li>${warning}</li>`)}</ul>`}`
 }
 
-/** One sentence for who pays the bill. */
+/** A one-sentence summary for the person who pays the bill. */
 function inPlainWords(
   { operating: at }: RouterReport,
   { pair, quality }: EvaluationReport,
@@ -104,7 +104,7 @@ ${left.length > 0 && html`<dt>left out</dt><dd>${left.map(([part, rows]) => `${c
 </dl></section>`
 }
 
-/** What the slider needs. */
+/** The data for the slider. */
 function sliderData(report: EvaluationReport): object {
   return {
     gap: report.quality.clear ? report.quality.gap.value : null,
@@ -122,7 +122,7 @@ const rounded = (points: object): object =>
   Object.fromEntries(
     Object.entries(points as Record<string, number[]>).map(([name, values]) => [
       name,
-      // thresholds decide on which side a score falls; the others are only shown
+      // thresholds decide which side a score falls on; the others are only shown
       values.map((value) => Number(value.toPrecision(name === 'threshold' ? 14 : 6))),
     ]),
   )

@@ -14,7 +14,7 @@ import {
 
 type Cell = string | Markup
 
-/** A table that scrolls by itself where the page is narrow; a column without a figure is left out. */
+/** A table that scrolls horizontally on narrow pages; a column without figures is left out. */
 function table(
   label: string,
   head: readonly string[],
@@ -31,7 +31,7 @@ function table(
 </table></div>`
 }
 
-/** APGR and what else the curves say, routers above baselines. */
+/** APGR and the other figures of the curves, routers above baselines. */
 export function curveTable(report: EvaluationReport): Markup {
   const line = (name: string, { apgr, apgr_routellm, cpt, auc, aiq }: CurveReport): string[] => [
     name,
@@ -63,7 +63,7 @@ export function curveTable(report: EvaluationReport): Markup {
   )
 }
 
-/** What each router does at its own threshold. */
+/** The results of each router at its own threshold. */
 export function operatingTable(report: EvaluationReport): Markup {
   const withInterval = (
     interval: PartialInterval | undefined,
@@ -103,7 +103,7 @@ export function operatingTable(report: EvaluationReport): Markup {
   )
 }
 
-/** Every two routers, on the same prompts and the same draws. */
+/** Every pair of routers, on the same prompts and the same draws. */
 export function comparisonTable({ comparisons }: EvaluationReport): Markup {
   return table(
     'Differences between routers',
@@ -126,7 +126,7 @@ export function comparisonTable({ comparisons }: EvaluationReport): Markup {
 
 const SLICES_OPEN = 10
 
-/** Worst first; the rest folded away. */
+/** Worst first; the rest collapsed. */
 export function sliceTables({ slices = [] }: RouterReport): Markup {
   if (slices.length === 0)
     return html`<p class="quiet">No group of prompts is large enough to be judged by itself.</p>`

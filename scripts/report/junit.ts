@@ -1,7 +1,7 @@
 import type { GoldenResult } from '../../training/evaluate/golden/check-golden.ts'
 import { escapeMarkup } from './markup.ts'
 
-/** JUnit XML as CI servers read it: a suite a golden file, a case an expectation. */
+/** JUnit XML for CI servers: one suite per golden file, one case per expectation. */
 export function renderJunit({ router, path, cases, failed }: GoldenResult): string {
   const suite = `name="${attribute(`${router.name} ${router.version}`)}" tests="${cases.length}" failures="${failed}" errors="0" skipped="0"`
   const body = cases.map(({ name, line, failure }) => {
@@ -18,7 +18,7 @@ ${body.join('\n')}
 `
 }
 
-/** XML 1.0 has no way to write most control characters: they become the replacement character. */
+/** XML 1.0 cannot represent most control characters: they become the replacement character. */
 const attribute = (text: string): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   escapeMarkup(text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd'))

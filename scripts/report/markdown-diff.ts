@@ -4,7 +4,7 @@ import { count, dollars, percent, probability, score } from './number-format.ts'
 
 const SHOWN_CATEGORIES = 12
 
-/** A diff as Markdown: reads as text in a terminal and as a comment in a pull request. */
+/** A diff as Markdown, for a terminal or a comment in a pull request. */
 export function renderDiff(diff: BundleDiff): string {
   const { changed, quality, dollars_per_1k: money, apgr } = diff
   const lines = [

@@ -1,4 +1,4 @@
-/** Text that is already markup, so that templates don't escape it again. */
+/** Text that is already markup, so that templates do not escape it again. */
 export class Markup {
   readonly text: string
 
@@ -13,7 +13,7 @@ export class Markup {
 
 type Value = Markup | string | number | false | null | undefined | readonly Value[]
 
-/** A template in which every value is escaped unless it is markup; lists are joined, false and null vanish. */
+/** A template that escapes every value unless it is markup; lists are joined, false and null are left out. */
 export function html(parts: TemplateStringsArray, ...values: readonly Value[]): Markup {
   return new Markup(
     parts.map((part, i) => (i < values.length ? part + written(values[i]) : part)).join(''),

@@ -6,7 +6,7 @@ import { html, type Markup } from './markup.ts'
 import { percent, roundDollars, units } from './number-format.ts'
 import { page } from './page.ts'
 
-/** Writes the target table as one file that needs no network; whole or not at all. Throws `file_unwritable`. */
+/** Writes the target table atomically as one file that needs no network. Throws `file_unwritable`. */
 export async function writeMenuReport(
   path: string,
   bundle: string,
@@ -16,7 +16,7 @@ export async function writeMenuReport(
   await writeWhole(path, renderMenu(bundle, menu, gathered))
 }
 
-/** The whole page: every strong share with what it costs and keeps, each figure with its interval. */
+/** The whole page: every strong share with its cost and quality, each figure with its interval. */
 export function renderMenu(bundle: string, menu: Menu, { rows, costBasis }: GatheredRows): string {
   const head = [
     'Threshold',

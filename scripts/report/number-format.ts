@@ -2,7 +2,7 @@ import type { PartialInterval } from '../../core/stats/intervals.ts'
 
 const MISSING = '-'
 
-/** .623: three decimals without the leading zero, as the field prints scores */
+/** .623: three decimals without the leading zero, the usual format of scores */
 export const score = (value: number | null | undefined): string =>
   value === null || value === undefined || !Number.isFinite(value)
     ? MISSING
@@ -30,7 +30,7 @@ export function dollars(value: number | null | undefined): string {
   return `${value < 0 ? '-' : ''}$${Math.abs(value).toFixed(digits)}`
 }
 
-/** 1.2346: score units, with the digits that bounds on them are stated in */
+/** 1.2346: score units, with the digits in which bounds on them are stated */
 export const units = (value: number): string => value.toFixed(4)
 
 /** $123, $1.23, $0.00123: three significant digits */

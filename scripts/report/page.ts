@@ -1,6 +1,6 @@
 import { html, Markup } from './markup.ts'
 
-/** The report's whole style: readable at any width, in light and dark, and on paper. */
+/** The report's style: readable at any width, in light and dark mode, and on paper. */
 const REPORT_STYLE = `
 :root {
   color-scheme: light dark;
@@ -82,7 +82,7 @@ export interface Page {
   readonly script?: { readonly json: Markup; readonly code: string }
 }
 
-/** One file that needs no network: its policy lets nothing be loaded. */
+/** One file that needs no network: its content security policy forbids loading anything. */
 export function page({ title, main, script }: Page): string {
   const scripts = script ? " script-src 'unsafe-inline';" : ''
   const policy = `default-src 'none'; style-src 'unsafe-inline';${scripts} img-src data:`

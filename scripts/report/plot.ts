@@ -2,7 +2,7 @@ import type * as Plot from '@observablehq/plot'
 import { Markup } from './markup.ts'
 import { SvgDocument } from './svg-document.ts'
 
-/** The one door to Observable Plot, opened on first use: only reports need it. */
+/** Opens Observable Plot, on first use, because only reports need it. It is imported only here. */
 export type PlotModule = typeof Plot
 
 let loading: Promise<PlotModule> | undefined
@@ -12,7 +12,7 @@ export function openPlot(): Promise<PlotModule> {
   return loading
 }
 
-/** Where linear scales put 0 and 1 and where the drawing ends below, in pixels: enough to place a mark. */
+/** The pixel positions of 0 and 1 on linear scales and of the lower edge: enough to place a mark. */
 export interface PixelScale {
   readonly x: readonly [number, number]
   readonly y: readonly [number, number]
@@ -24,7 +24,7 @@ export interface Drawing {
   readonly scale: PixelScale
 }
 
-/** Draws to markup, without a browser. `label` is what a screen reader says. */
+/** Draws to markup, without a browser. `label` is read by screen readers. */
 export function draw(plot: PlotModule, label: string, options: Plot.PlotOptions): Drawing {
   const figure = plot.plot({
     // the drawing needs only the SVG part of a document
@@ -47,5 +47,5 @@ export function draw(plot: PlotModule, label: string, options: Plot.PlotOptions)
   }
 }
 
-/** Digits after the second are below what any screen shows, and most of a chart's bytes. */
+/** More than two decimals are not visible on any screen, and are most of a chart's bytes. */
 const DECIMALS = /(\d\.\d\d)\d+/g

@@ -1,6 +1,6 @@
 /**
- * What runs in the reader's browser: the slider moves the operating point in the drawings and the figures beside it.
- * Plain script without dependencies; the page is complete without it.
+ * The script in the reader's browser: the slider moves the operating point in the drawings and updates the
+ * figures next to it. Plain script without dependencies; the page is complete without it.
  */
 export const REPORT_SCRIPT = `
 'use strict'

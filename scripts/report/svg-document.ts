@@ -1,8 +1,8 @@
 import { escapeMarkup } from './markup.ts'
 
 /**
- * The little of the DOM that a plotting library needs to draw SVG without a browser: elements with attributes,
- * inline style and children, written out as markup. Nothing is parsed, measured or dispatched.
+ * The parts of the DOM that a plotting library needs to draw SVG without a browser: elements with attributes,
+ * inline style and children, serialized as markup. Nothing is parsed, measured or dispatched.
  */
 export class SvgElement {
   readonly tagName: string

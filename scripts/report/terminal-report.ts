@@ -11,7 +11,7 @@ import {
   score,
 } from './number-format.ts'
 
-/** An evaluation as plain text: verdicts first, then the table, the curve, what it costs and where it fails. */
+/** An evaluation as plain text: verdicts first, then the table, the curve, the cost and the weakest slices. */
 export function renderReport(report: EvaluationReport): string {
   const { quality, pair } = report
   const sections = [
@@ -120,7 +120,7 @@ function worstSlices(router: RouterReport): string[] {
   ]
 }
 
-/** The first column to the left, the others to the right. */
+/** The first column left-aligned, the others right-aligned. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, k) => Math.max(...rows.map((row) => row[k]!.length)))
   return rows.map((row) =>
@@ -134,7 +134,10 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
 const WIDTH = 61
 const HEIGHT = 13
 
-/** PGR against strong share in plain characters: a letter a router, dots for random. Empty without chart data. */
+/**
+ * PGR against strong share in plain characters: one letter per router, dots for random. Empty without chart
+ * data.
+ */
 function plotCurves(report: EvaluationReport): string[] {
   const routers = report.routers.filter(({ chart }) => chart).slice(0, 5)
   if (!report.quality.clear || routers.length === 0) return []

@@ -14,7 +14,7 @@ import { summarising } from './families/summarising.ts'
 import { translation } from './families/translation.ts'
 import type { Family } from './family.ts'
 
-/** Every family is drawn from equally often. */
+/** All families are drawn equally often. */
 export const FAMILIES: readonly Family[] = [
   arithmetic,
   chat,

@@ -1,11 +1,14 @@
 import type { Random } from '../../core/random.ts'
 
-/** One simulated prompt before anyone has answered it. */
+/** One simulated prompt before it is answered. */
 export interface Draft {
   readonly prompt: string
-  /** 0 (anyone can) to 1 (hardly anyone can); every part of it comes from a choice that shows in the text */
+  /**
+   * 0 (easy for any model) to 1 (too hard for nearly all); every part of it comes from a choice visible in
+   * the text
+   */
   readonly difficulty: number
-  /** how long a good answer is, in tokens */
+  /** length of a good answer, in tokens */
   readonly answerTokens: number
 }
 

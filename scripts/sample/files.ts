@@ -3,7 +3,7 @@ import { STRONG, WEAK } from './outcomes.ts'
 import type { SimulatedPreference } from './preferences.ts'
 import type { SimulatedRow, Simulation } from './simulator.ts'
 
-/** The log as a user would have it: canonical outcome rows, nothing of the truth in them. */
+/** The log as a user would have it: canonical outcome rows, without the simulator's true values. */
 export function logText(rows: readonly SimulatedRow[]): string {
   return lines(
     rows.map((row) => ({
@@ -32,7 +32,7 @@ export function preferenceText(rows: readonly SimulatedPreference[]): string {
   )
 }
 
-/** What was behind each row of both logs, by its id. */
+/** The true values behind each row of both logs, by its id. */
 export function truthText({ outcomes, preferences }: Simulation): string {
   return lines([
     ...outcomes.map((row) => ({
@@ -45,7 +45,7 @@ export function truthText({ outcomes, preferences }: Simulation): string {
   ])
 }
 
-/** Counts, stated against realised rates a family, and what the best possible router scores. */
+/** Counts, stated and realised rates per family, and the score of the best possible router. */
 export function summaryOf({ outcomes: rows, preferences }: Simulation, seed: number) {
   const gain = rows.map((row) => row.pStrong - row.pWeak)
   return {
@@ -93,9 +93,9 @@ function round(value: number): number {
 }
 
 /**
- * The area under PGR against strong share of a router that ranks prompts by `score`, in expectation
- * over the answers, where `gain` is each prompt's pStrong - pWeak. Ranked by the gain itself it is the
- * best any router can do. Prompts with equal scores move together, so the curve is linear across them.
+ * The area under PGR against strong share of a router that ranks prompts by `score`, in expectation over the
+ * answers, with `gain` as each prompt's pStrong - pWeak. Ranking by the gain itself is the best any router
+ * can do. Prompts with equal scores move together, so the curve is linear across them.
  */
 export function expectedApgr(scores: readonly number[], gain: readonly number[]): number {
   const order = scores.map((_, i) => i).sort((a, b) => scores[b]! - scores[a]!)

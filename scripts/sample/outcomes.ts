@@ -19,7 +19,7 @@ export interface Truth {
   readonly pWeak: number
 }
 
-/** P(right) = .02 + .96 / (1 + e^(-12 (skill - difficulty))), rounded to four places: the simulator's whole law. */
+/** P(right) = .02 + .96 / (1 + e^(-12 (skill - difficulty))), rounded to four places: the simulator's model. */
 export function successProbability(skill: number, difficulty: number): number {
   const p = 0.02 + 0.96 / (1 + Math.exp(-STEEPNESS * (skill - difficulty)))
   return Math.round(p * 1e4) / 1e4
@@ -41,7 +41,7 @@ export interface Answer {
 /** One answer: right or wrong by its probability, its length spread around the draft's by about a fifth. */
 export function answer(random: Random, draft: Draft, probability: number, price: Price): Answer {
   const score = random.next() < probability ? 1 : 0
-  // a bounded spread from sums and products only, so that no libm decides a byte of the sample
+  // a bounded spread from sums and products only, so that the sample does not depend on a libm
   const spread = 0.6 + 0.4 * (random.next() + random.next())
   const tokens = Math.max(1, Math.round(draft.answerTokens * spread))
   return {

@@ -14,11 +14,11 @@ export const COMPARED: Readonly<Record<string, (family: Family) => number>> = {
   [WEAK]: ({ skill }) => skill.weak,
 }
 
-/** How often the pair of the outcome log is compared outright, rather than two of the four at random. */
+/** How often the pair of the outcome log is compared directly, rather than two of the four at random. */
 export const PAIR_SHARE = 0.3
 /** How often the judge prefers the right answer to a wrong one; otherwise it calls a tie. */
 export const JUDGE_SEES = 0.92
-/** How often it calls a tie where both are right or both wrong; otherwise it picks either. */
+/** How often it calls a tie if both are right or both wrong; otherwise it picks either. */
 export const JUDGE_TIES = 0.5
 
 export interface SimulatedPreference {
@@ -28,11 +28,11 @@ export interface SimulatedPreference {
   readonly modelA: string
   readonly modelB: string
   readonly winner: 'model_a' | 'model_b' | 'tie' | 'both_bad'
-  /** P(a better) + P(tie) / 2 = 1/2 + .46 (pA - pB) by the judge's law */
+  /** P(a better) + P(tie) / 2 = 1/2 + .46 (pA - pB) by the judge's rates */
   readonly winRateA: number
 }
 
-/** One comparison a prompt, by a judge who errs. */
+/** One comparison per prompt, by a judge that makes errors. */
 export function simulatePreferences(
   prompts: readonly SimulatedPrompt[],
   seed: number,

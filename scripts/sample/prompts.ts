@@ -10,7 +10,7 @@ export interface SimulatedPrompt {
 
 const TRIES = 200
 
-/** `count` prompts in random order, families in turn, no two with the same stem. */
+/** `count` prompts in random order, with alternating families, no two with the same stem. */
 export function simulatePrompts(count: number, seed: number): SimulatedPrompt[] {
   const random = createRandom(deriveSeed(seed, 'prompts'))
   const seen = new Set<string>()

@@ -1,14 +1,16 @@
 import type { OnProgress, Progress } from '../../core/progress.ts'
 
-/** What a command may say: results on stdout, everything else on stderr, so `--json` output can be piped. */
+/** A command's output: results on stdout, everything else on stderr, so `--json` output can be piped. */
 export interface Terminal {
   /** A line of the result. */
   print(line: string): void
   /** The whole result as one JSON object. */
   json(value: unknown): void
-  /** A note to the person, kept out of the result. */
+  /** A note to the user, separate from the result. */
   note(line: string): void
-  /** Shows a stage once it has taken longer than a second; a live line on a terminal, else a line a stage. */
+  /**
+   * Shows a stage once it has taken longer than a second: a live line on a terminal, else one line per stage.
+   */
   readonly onProgress: OnProgress
   /** Ends the live line. */
   endProgress(): void
@@ -83,11 +85,11 @@ export function progressLine(progress: Progress, seconds: number): string {
 export const count = (n: number): string => n.toLocaleString('en-US')
 /** 32% */
 export const percent = (share: number): string => `${Math.round(share * 100)}%`
-/** .623, as the field prints scores */
+/** .623, the usual format of scores */
 export const score = (value: number): string =>
   Number.isFinite(value) ? value.toFixed(3).replace(/^(-?)0\./, '$1.') : 'undefined'
 
-/** Columns padded to line up; the first row is the heading. Numbers-looking cells go right. */
+/** Columns padded to line up; the first row is the heading. Columns of numbers are right-aligned. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),

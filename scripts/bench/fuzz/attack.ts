@@ -4,9 +4,9 @@ import { type FuzzRequest, fuzzRequest } from './requests.ts'
 
 export interface AttackResult {
   readonly sent: number
-  /** answers by status; `none` where the connection ended without one */
+  /** answers by status; `none` if the connection ended without one */
   readonly statuses: Readonly<Record<string, number>>
-  /** requests that drew an error of the server's own, for reading */
+  /** requests that caused an internal error, for inspection */
   readonly serverErrors: readonly string[]
 }
 
@@ -18,11 +18,11 @@ export interface AttackOptions {
   readonly onProgress?: (done: number) => void
 }
 
-/** Longest wait for an answer: a request whose stated length never comes gets none. */
+/** Longest wait for an answer: a request that is shorter than its stated length gets none. */
 const PATIENCE_MS = 300
 const PAUSE_MS = 20
 
-/** Sends random and mutated requests, so many connections at a time, each request on a new one. */
+/** Sends random and mutated requests over a number of parallel connections, each request on a new one. */
 export async function attack(options: AttackOptions): Promise<AttackResult> {
   const random = createRandom(options.seed)
   const statuses: Record<string, number> = {}
@@ -73,7 +73,7 @@ function exchange(port: number, { bytes, cut, slow }: FuzzRequest): Promise<stri
     })
     socket.on('data', (chunk: string) => {
       answer += chunk
-      // interim answers are not the one
+      // skip interim answers
       const final = answer.replace(/^HTTP\/1\.1 1\d\d[\s\S]*?\r\n\r\n/, '')
       const head = final.indexOf('\r\n\r\n')
       const length = /\r\ncontent-length: (\d+)/i.exec(final)?.[1]

@@ -1,12 +1,12 @@
 import { gzipSync } from 'node:zlib'
 import type { Random } from '../../../core/random.ts'
 
-/** Bytes to put on a socket, and how. */
+/** Bytes to write to a socket, and how. */
 export interface FuzzRequest {
   readonly bytes: Buffer
   /** the connection is cut after the bytes, before any answer */
   readonly cut: boolean
-  /** the bytes go out in two parts with a pause between */
+  /** the bytes are sent in two parts with a pause between */
   readonly slow: boolean
 }
 
@@ -58,7 +58,7 @@ const TYPES = [
   '\u0000',
 ]
 
-/** A random value that JSON can or cannot say, most of them nearly a request. */
+/** A random value that JSON can or cannot represent, most of them almost a valid request. */
 export function fuzzValue(random: Random, depth = 0): unknown {
   const pick = random.int(depth > 3 ? 9 : 13)
   const strings = [
@@ -149,7 +149,7 @@ const GOOD: readonly (() => Record<string, unknown>)[] = [
   () => ({ decision_id: 'd', score: 0.5, source: 'user' }),
 ]
 
-/** A valid body with some of its fields put to random values, taken away or made up. */
+/** A valid body with some of its fields randomised, removed or added. */
 function mutatedBody(random: Random): string {
   const body = GOOD[random.int(GOOD.length)]!()
   for (let i = random.int(3); i > 0; i--) {
@@ -176,7 +176,7 @@ function bodyBytes(random: Random): Buffer {
   return kind === 17 ? bytes.subarray(0, random.int(bytes.length + 1)) : bytes
 }
 
-/** One request as bytes: mostly HTTP, some of it broken in its lengths, headers or encoding. */
+/** One request as bytes: mostly HTTP, some of it with invalid lengths, headers or encoding. */
 export function fuzzRequest(random: Random): FuzzRequest {
   const choose = <T>(from: readonly T[]): T => from[random.int(from.length)]!
   if (random.int(50) === 0) {
@@ -184,7 +184,7 @@ export function fuzzRequest(random: Random): FuzzRequest {
     return { bytes: junk, cut: random.next() < 0.5, slow: false }
   }
   const body = bodyBytes(random)
-  // half of them are well-formed HTTP, so that what is wrong inside gets its turn
+  // half of them are well-formed HTTP, so that invalid contents are reached
   if (random.next() < 0.5) return tameRequest(random, body)
   const headers = [`host: ${choose(['127.0.0.1', 'localhost', '', 'a b', 'x'.repeat(300)])}`]
   const type = choose(TYPES)

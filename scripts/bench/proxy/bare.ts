@@ -1,7 +1,10 @@
 import fastify from 'fastify'
 import { Pool } from 'undici'
 
-/** The least a proxy of this platform does: fastify in front, undici's pool behind, nothing in between. `bare.ts <upstream>`. */
+/**
+ * The smallest possible proxy on this platform: fastify in front of undici's pool, nothing else. `bare.ts
+ * <upstream>`.
+ */
 const pool = new Pool(process.argv[2]!, { connections: 1024 })
 const app = fastify()
 app.removeAllContentTypeParsers()

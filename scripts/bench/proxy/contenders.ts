@@ -8,7 +8,7 @@ import { onCore, type Server, SOURCE, startServer } from '../load.ts'
 import { writeRouteBundle } from '../route-bundle.ts'
 import { buildCommand } from '../weir-build.ts'
 
-/** A server with the headers that are sent with every request. */
+/** A server, and the headers to send with every request. */
 export interface Contender extends Server {
   readonly headers: readonly string[]
 }
@@ -17,7 +17,7 @@ export const NAMES = ['direct', 'bare', 'weir', 'portkey'] as const
 export type Name = (typeof NAMES)[number]
 export type Contenders = Readonly<Record<Name, Contender>> & { close(): void }
 
-/** Starts the upstream on the second core and all that stand in front of it on the first. */
+/** Starts the upstream on the second core and all servers in front of it on the first. */
 export async function startContenders(folder: string): Promise<Contenders> {
   const children: ChildProcess[] = []
   const close = (): void => {
@@ -94,7 +94,7 @@ async function freePort(): Promise<number> {
 
 const PEER = join(import.meta.dirname, '../peers/portkey')
 
-/** Installs the peer by its own lockfile, once, outside the project. @returns its server's file */
+/** Installs the peer by its lockfile, once, outside the project. @returns its server's file */
 async function installPortkey(): Promise<string> {
   const folder = join(cacheFolder(process.env), 'bench-peers/portkey')
   const server = join(folder, 'node_modules/@portkey-ai/gateway/build/start-server.js')

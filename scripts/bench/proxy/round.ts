@@ -1,9 +1,9 @@
 import { loadServer, type ServerLoad } from '../load.ts'
 import type { Contender } from './contenders.ts'
 
-/** One server under load for a while. */
+/** The results of one server under load. */
 export interface Round extends ServerLoad {
-  /** of `failed`, by error code, where the server tells: `weir_refused_total` */
+  /** number of `failed` by error code, if the server reports it: `weir_refused_total` */
   readonly codes: Readonly<Record<string, number>>
 }
 
@@ -27,7 +27,7 @@ export async function measure(server: Contender, options: RoundOptions): Promise
   return { ...load, codes }
 }
 
-/** What failed, in words: `161 (status 161: overloaded 161)`. */
+/** The failures in words: `161 (status 161: overloaded 161)`. */
 export function failures(rounds: readonly Round[]): string {
   const failed = rounds.reduce((sum, round) => sum + round.failed, 0)
   if (failed === 0) return '0'

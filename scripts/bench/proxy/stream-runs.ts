@@ -8,9 +8,9 @@ import type { Contenders } from './contenders.ts'
 export interface StreamResult {
   /** medians of the rounds: time to the first token through a server less that of the upstream itself */
   readonly addedMs: { readonly weir: number; readonly bare: number }
-  /** streams of the waves that did not come whole */
+  /** streams of the waves that were incomplete */
   readonly broken: number
-  /** how: by status, or `cut` */
+  /** reasons: a status, or `cut` */
   readonly how: Readonly<Record<string, number>>
   /** resident memory after the last wave less that after the second */
   readonly growthMB: number
@@ -18,16 +18,16 @@ export interface StreamResult {
 
 export interface StreamOptions {
   readonly rounds: number
-  /** streams of a wave, and how many waves */
+  /** streams per wave, and number of waves */
   readonly many: number
   readonly waves: number
   readonly onWave: (wave: number) => void
 }
 
-/** Streams of one round of first tokens; about ten are under way at a time. */
+/** Streams per round of first tokens; about ten run at a time. */
 const FEW = 60
 
-/** First tokens, then memory under waves of many streams. */
+/** Measures first tokens, then memory under waves of many streams. */
 export async function measureStreams(
   { direct, weir, bare }: Contenders,
   { rounds, many, waves, onWave }: StreamOptions,

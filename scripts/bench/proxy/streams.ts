@@ -1,9 +1,9 @@
 import { Pool } from 'undici'
 
 /**
- * Streams at once, a process of its own: `streams.ts <url> <streams> <body>`. Prints the median and 99th
- * percentile of the time to the first token, how many streams came whole, and what became of the others
- * (`503`, or `cut` where a stream ended early), as one line of JSON.
+ * Opens streams at once, in a separate process: `streams.ts <url> <streams> <body>`. Prints the median and
+ * 99th percentile of the time to the first token, how many streams were complete, and the results of the
+ * others (`503`, or `cut` if a stream ended early), as one line of JSON.
  */
 const [url, streams, body] = process.argv.slice(2)
 const count = Number(streams)
@@ -32,11 +32,11 @@ async function once(): Promise<number | undefined> {
   return tail.includes('[DONE]') ? first : breaks('cut')
 }
 
-// connections first, so that opening them is not what is measured
+// connections first, so that opening them is not measured
 await Promise.all(Array.from({ length: count }, once))
 for (const how of Object.keys(broken)) delete broken[how]
 const times: number[] = []
-// spread over the pace of the tokens, as callers are
+// spread over the interval between tokens, as real callers would be
 const all = await Promise.all(
   Array.from({ length: count }, async (_, i) => {
     await new Promise((resolve) => setTimeout(resolve, i * 5))

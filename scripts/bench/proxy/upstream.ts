@@ -2,8 +2,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 /**
- * The upstream of `bench:proxy`, a process of its own: answers a chat at once, or streams so many tokens
- * at such a pace, in OpenAI's shape. Prints its address as JSON.
+ * The upstream of `bench:proxy`, in a separate process: answers a chat at once, or streams a number of tokens
+ * at a fixed rate, in OpenAI's shape. Prints its address as JSON.
  */
 const TOKENS = Number(process.argv[2] ?? 30)
 const PACE_MS = Number(process.argv[3] ?? 20)

@@ -10,7 +10,7 @@ const OPTIONS = optionTable({
   json: jsonOption('the result'),
 })
 
-/** `weir check <bundle> <golden>`: the rules a router must keep, for CI. Exits 1 where one is broken. */
+/** `weir check <bundle> <golden>`: checks the rules a router must keep, for CI. Exits 1 if one is broken. */
 export const checkCommand = defineCommand({
   name: 'check',
   description: 'test a bundle against golden prompts and bounds; exits 1 if one fails',

@@ -26,7 +26,7 @@ const OPTIONS = optionTable({
   json: jsonOption('the difference'),
 })
 
-/** `weir diff <old> <new> <logs...>`: which prompts change route, what that costs and what it gains. */
+/** `weir diff <old> <new> <logs...>`: the prompts whose route changes, with the change in cost and quality. */
 export const diffCommand = defineCommand({
   name: 'diff',
   description: 'compare two bundles on a log: which prompts change route, at what cost and gain',

@@ -22,7 +22,7 @@ const OPTIONS = optionTable({
   json: jsonOption('the result'),
 })
 
-/** `weir drift <bundle> <prompts...>`: has traffic moved away from what the bundle was calibrated on? */
+/** `weir drift <bundle> <prompts...>`: has traffic moved away from the bundle's calibration data? */
 export const driftCommand = defineCommand({
   name: 'drift',
   description: 'compare recent traffic with what a bundle was calibrated on; needs no outcomes',

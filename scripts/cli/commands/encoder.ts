@@ -25,7 +25,7 @@ const FETCH_OPTIONS = optionTable({
   json: jsonOption('the result'),
 })
 
-/** `weir encoder list|bench|fetch`: what turns prompts into embeddings, and what each costs here. */
+/** `weir encoder list|bench|fetch`: the available encoders of prompts, and their cost on this machine. */
 export const encoderCommand = defineGroup(
   'encoder',
   'list the encoders, measure them on this machine, or fetch one from a model hub',

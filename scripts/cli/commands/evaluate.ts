@@ -39,7 +39,7 @@ const OPTIONS = optionTable({
 })
 type EvaluateFlags = Flags<typeof OPTIONS>
 
-/** `weir evaluate <bundles...> <logs...>`: routers side by side on prompts that none of them has seen. */
+/** `weir evaluate <bundles...> <logs...>`: compares routers on prompts that none of them has seen. */
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
   description: 'judge routers on logs they have not seen, beside baselines that need no training',
@@ -105,7 +105,7 @@ async function refuseReport(got: string): Promise<never> {
   throw new WeirError('option_invalid', { option: '--report', expected, got })
 }
 
-/** Slices by file and time, where the logs are files that can be read once more. */
+/** Slices by file and time, if the logs are files that can be read again. */
 async function originsOf(
   logs: readonly string[],
   dataset: Dataset,
@@ -113,21 +113,21 @@ async function originsOf(
   signal: AbortSignal,
 ): Promise<Grouping[]> {
   const files = dataset.manifest.sources.map(({ path }) => path)
-  // a dataset folder stands for files that may be gone, and standard input can't be read again
+  // a dataset folder may refer to files that are gone, and standard input can't be read again
   if (!logs.every((path) => files.includes(path)) || logs.includes('-')) return []
   const { readOptions } = await import('../log-options.ts')
   const { promptOrigins } = await import('../../../training/evaluate/log/prompt-origins.ts')
   return promptOrigins(files, dataset, { ...readOptions(flags), signal })
 }
 
-/** The SHA-256 of each prompt's file, where there are several. */
+/** The SHA-256 of each prompt's file, if there are several. */
 function sourcesOf(groupings: readonly Grouping[], dataset: Dataset): (string | undefined)[] {
   const digests = new Map(dataset.manifest.sources.map(({ path, sha256 }) => [path, sha256]))
   const paths = groupings.find(({ by }) => by === 'source')?.names ?? []
   return paths.map((path) => (path === undefined ? undefined : digests.get(path)))
 }
 
-/** Charts are for drawing: a program asks for figures. */
+/** Chart data is only needed for drawing; programs read the figures. */
 function withoutCharts(report: EvaluationReport): object {
   const strip = <T extends { readonly chart?: unknown }>({ chart: _, ...rest }: T) => rest
   return {
@@ -155,7 +155,9 @@ interface BundleInputs {
   readonly logs: readonly string[]
 }
 
-/** Tells bundle folders from logs in one list of arguments. Throws `option_invalid` where either is missing. */
+/**
+ * Separates bundle folders from logs in one list of arguments. Throws `option_invalid` if either is missing.
+ */
 async function splitInputs(inputs: readonly string[]): Promise<BundleInputs> {
   const bundles: string[] = []
   const logs: string[] = []

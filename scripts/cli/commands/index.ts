@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 
-/** Every subcommand by name, in the order `weir --help` lists them; each loads its file when it is needed. */
+/** Every subcommand by name, in the order `weir --help` lists them; each file is loaded on demand. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   data: async () => (await import('./data/data.ts')).dataCommand(),
   train: async () => (await import('./train.ts')).trainCommand(),

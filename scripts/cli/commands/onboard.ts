@@ -23,7 +23,7 @@ const OPTIONS = optionTable({
   json: jsonOption('the result'),
 })
 
-/** `weir onboard <bundle> <logs...>`: one more model, from its answers to a few prompts. */
+/** `weir onboard <bundle> <logs...>`: adds a model, from its answers to a few prompts. */
 export const onboardCommand = defineCommand({
   name: 'onboard',
   description: 'teach a router one more model from its outcomes on a few prompts',

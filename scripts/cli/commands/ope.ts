@@ -100,7 +100,7 @@ function render(report: LogPolicyReport, log: string, bundle: string): string {
   ].join('\n')
 }
 
-/** `bundle` or `bundle@threshold`; a folder whose name holds an `@` is that folder. */
+/** `bundle` or `bundle@threshold`; if a folder of the whole name exists, it is that folder. */
 async function policyOption(
   text: string,
 ): Promise<{ path: string; threshold: number | undefined }> {

@@ -74,7 +74,7 @@ async function runPropose(path: string, options: Flags<typeof PROPOSE_OPTIONS>):
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })
-  // nobody should have to read a policy that could not be served
+  // do not ask a reviewer to read a policy that could not be served
   checkPolicy(text, path)
   const { to, note } = options
   const by = await person(options.by)
@@ -177,7 +177,7 @@ const approvedBy = (record: {
 }): string | undefined =>
   record.approved_by && `proposed by ${record.proposed_by}, approved by ${record.approved_by}`
 
-/** The stated name, and where it is stated from. */
+/** The stated name, and where it was stated. */
 async function person(name: string): Promise<{ name: string; user: string; host: string }> {
   const { WeirError } = await import('../../../core/errors.ts')
   const { whoRuns } = await import('../serve-process.ts')

@@ -6,7 +6,7 @@ import { type Flags, optionTable } from '../options.ts'
 
 const OPTIONS = optionTable({ json: jsonOption('the comparison') })
 
-/** `weir policy compare <log>`: the policies that shared a gateway's requests, side by side. */
+/** `weir policy compare <log>`: compares the policies that shared a gateway's requests. */
 export const policyCompareCommand = defineCommand({
   name: 'compare',
   description: 'compare the policies that shared a gateway’s requests: cost, feedback, routes',

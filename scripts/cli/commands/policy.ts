@@ -135,7 +135,7 @@ async function metadataOf(text: string | undefined): Promise<Record<string, unkn
     const value: unknown = JSON.parse(text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   } catch {
-    // told below
+    // reported below
   }
   const { WeirError } = await import('../../../core/errors.ts')
   const expected = 'a JSON object'

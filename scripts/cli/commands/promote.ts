@@ -50,7 +50,7 @@ const OPTIONS = optionTable({
   json: jsonOption('the result'),
 })
 
-/** `weir promote <candidate> --over <serving>`: one stage further, once every gate lets it through. */
+/** `weir promote <candidate> --over <serving>`: promotes by one stage, if every gate passes. */
 export const promoteCommand = defineCommand({
   name: 'promote',
   description: 'move a new bundle to the next stage (shadow, canary, all) if it passes the gates',

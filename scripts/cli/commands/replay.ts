@@ -96,7 +96,7 @@ async function runPolicy(
       : { ...checked, file: { ...checked.file, learned: { ...checked.file.learned, threshold } } }
   const prices = await priceOption(options.price)
   const log = await readRequests(path, signal)
-  // before an encoder or a bundle is opened for nothing
+  // check before opening an encoder or a bundle
   assertLogHolds(policy, log, path)
   const progress = (stage: string) => (done: number, total: number) =>
     terminal.onProgress({ stage, done, total })

@@ -21,7 +21,7 @@ const OPTIONS = optionTable({
 })
 type RollbackFlags = Flags<typeof OPTIONS>
 
-/** `weir rollback <bundle>`: ends the current shadow or canary, or takes back the last promotion. */
+/** `weir rollback <bundle>`: ends the current shadow or canary, or reverts the last promotion. */
 export const rollbackCommand = defineCommand({
   name: 'rollback',
   description: 'end a shadow or canary, or take back the last promotion',

@@ -3,7 +3,7 @@ import { openTerminal, score } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { SERVE_OPTIONS, type ServeFlags, serveConfig } from '../serve-config.ts'
 
-/** `weir serve <bundles...>`: answers `POST /route` until it is told to stop. */
+/** `weir serve <bundles...>`: answers `POST /route` until it is stopped. */
 export const serveCommand = defineCommand({
   name: 'serve',
   description: 'serve bundles over HTTP: POST /route, /route/batch, /feedback, GET /docs',
@@ -20,7 +20,7 @@ export const serveCommand = defineCommand({
     try {
       await serve(bundles, flags)
     } catch (error) {
-      // the primary says why, once for all workers
+      // the primary reports the reason, once for all workers
       await (await import('../../../serving/server/worker-group.ts')).endWorker(error)
     }
   },

@@ -65,7 +65,7 @@ async function run(path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
     name,
     period,
     spent_usd: dollarsOf(spent),
-    // reserved by attempts under way; after a crash, what the next start counts as spent
+    // reserved by attempts in progress; after a crash, the next start counts it as spent
     open_usd: dollarsOf(
       Object.values(open)
         .filter(({ periods }) => periods[name] === period)
@@ -112,5 +112,5 @@ async function run(path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   )
 }
 
-/** Two decimals from a dollar on, else four. */
+/** Two decimals from one dollar up, else four. */
 const dollars = (value: number): string => value.toFixed(Math.abs(value) >= 1 ? 2 : 4)

@@ -20,8 +20,8 @@ import {
 } from './shares.ts'
 
 /**
- * `npm run eval:calibration`: whether calibration keeps its promises, on RouteLLM's tables with scores out of
- * fold and on simulated worlds whose truth is known.
+ * `npm run eval:calibration`: whether calibration meets its guarantees, on RouteLLM's tables with out-of-fold
+ * scores and on simulated worlds whose true values are known.
  */
 const { values: options } = parseArgs({
   options: {
@@ -53,8 +53,9 @@ const METHODS: readonly (readonly [string, BoundTest | 'plug-in', 'max-loss' | '
 ]
 
 /**
- * The promise is about any scores; these are the best that the table allows out of fold: the router's averaged
- * with its prompts' neighbours (where `use-lite` is installed) and their categories' prior.
+ * The guarantee holds for any scores; these are the best out-of-fold scores for the table: the router's
+ * averaged with those of the prompts' neighbours (if `use-lite` is installed) and the prior of their
+ * categories.
  */
 async function informedScores(
   table: ScoredTable,

@@ -10,7 +10,9 @@ import { stemCells } from '../router-sets.ts'
 
 export interface ScoredTable {
   readonly name: string
-  /** win rates out of fold; dollars from list prices and simulated answer lengths, since the tables have none */
+  /**
+   * out-of-fold win rates; dollars from list prices and simulated answer lengths, since the tables have none
+   */
   readonly rows: CalibrationRows & { readonly gain: Float64Array }
   readonly categories: readonly (string | undefined)[]
   readonly prompts: readonly string[]

@@ -13,7 +13,7 @@ const BINS = 2048
 
 /**
  * Mean gain of each prompt's nearest prompts in other folds, by the cosine of `use-lite` embeddings, weighted
- * exponentially. Throws `encoder_unavailable` where that encoder's package is not installed.
+ * exponentially. Throws `encoder_unavailable` if that encoder's package is not installed.
  */
 export async function neighbourGains(
   prompts: readonly string[],
@@ -100,12 +100,12 @@ function normaliseRows(values: Float32Array, d: number): void {
     let squares = 0
     for (let j = 0; j < d; j++) squares += values[at + j]! ** 2
     const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0
-    // a hair under 1, so that rounding never leaves [-1, 1]
+    // slightly under 1, so that rounding never leaves [-1, 1]
     for (let j = 0; j < d; j++) values[at + j]! *= scale * 0.999999
   }
 }
 
-/** Rows at the overall mean that each category's mean gain is shrunk by. */
+/** Weight, in rows, of the overall mean that each category's mean gain is shrunk to. */
 const PRIOR_ROWS = 8
 
 /** Mean gain of each row's category over the other folds, shrunk; rows without a category share one. */

@@ -39,8 +39,8 @@ export interface ShiftedShareErrors {
 }
 
 /**
- * Traffic moves to a third of the categories, at random: mean absolute error of a 30% share on the new mix,
- * with and without unlabelled prompts of it.
+ * Traffic moves to a random third of the categories: mean absolute error of a 30% share on the new mix, with
+ * and without unlabelled prompts from it.
  */
 export function shiftedShareErrors(
   winRate: Float64Array,
@@ -66,13 +66,16 @@ export function shiftedShareErrors(
 }
 
 export interface BudgetResult {
-  /** share of the splits whose remaining rows cost more than the budget */
+  /** share of the splits whose remaining rows exceed the budget */
   readonly violations: number
   /** mean share of the budget that the remaining rows spend */
   readonly spent: number
 }
 
-/** Random splits: a budget half-way between always-weak and always-strong, promised on one part, spent on the rest. */
+/**
+ * Random splits: a budget half-way between always-weak and always-strong, guaranteed on one part, spent on
+ * the rest.
+ */
 export function budgetOnSplits(
   rows: CalibrationRows,
   options: {
@@ -113,19 +116,19 @@ export interface SplitOptions {
   readonly target: Extract<Target, { kind: 'max-loss' | 'max-harm' }>
   readonly runs: number
   readonly calibrationRows: number
-  /** rows whose scores alone fix the grid; they are neither calibrated nor tested on */
+  /** rows whose scores alone determine the grid; they are neither calibrated nor tested on */
   readonly validationRows: number
   readonly seed: number
 }
 
 export interface SplitResult {
-  /** share of the splits whose remaining rows lose more than was promised */
+  /** share of the splits whose remaining rows lose more than guaranteed */
   readonly violations: number
   /** mean share of the remaining rows that went to the weak model */
   readonly weakShare: number
 }
 
-/** Random splits of labelled rows: what a promise made on one part does on the rest. */
+/** Random splits of labelled rows: the effect on the rest of a guarantee calibrated on one part. */
 export function promiseOnSplits(
   rows: CalibrationRows,
   test: BoundTest | 'plug-in',
@@ -165,7 +168,7 @@ export function promiseOnSplits(
   return { violations: violations / runs, weakShare }
 }
 
-/** All strong (0) where no threshold passes: the promise is then not made, and nothing is lost. */
+/** All strong (0) if no threshold passes: there is then no guarantee, and no loss. */
 function lastPassing(
   test: BoundTest,
   rows: CalibrationRows,
@@ -176,7 +179,7 @@ function lastPassing(
   return passed === 0 ? 0 : grid[passed - 1]!
 }
 
-/** A world in which the chance of every outcome is known, and with it what any threshold truly loses. */
+/** A world with known probabilities of every outcome, and so the true loss of any threshold. */
 export interface KnownWorld {
   /** mean chance that each model is right */
   readonly strong: number
@@ -208,7 +211,10 @@ export function drawWorld(world: KnownWorld, n: number, seed: number): KnownRows
   return { winRate, gain, truth }
 }
 
-/** A chance around `mean` that falls by up to `reach` to either side, kept symmetric so that its mean stays. */
+/**
+ * A probability around `mean` that varies by up to `reach` to either side, symmetric so that its mean is
+ * kept.
+ */
 function slope(mean: number, difficulty: number, reach: number): number {
   const room = Math.min(reach, mean, 1 - mean)
   return mean + room * (1 - 2 * difficulty)
@@ -217,13 +223,13 @@ function slope(mean: number, difficulty: number, reach: number): number {
 export interface WorldResult {
   readonly violations: number
   readonly weakShare: number
-  /** calibrations in which no threshold passed and no promise was made */
+  /** calibrations in which no threshold passed and no guarantee was given */
   readonly refused: number
 }
 
 const POPULATION = 40_000
 
-/** Calibrations on fresh draws of a world, judged by its true loss. */
+/** Calibrates on fresh draws of a world, and measures the true loss. */
 export function promiseInWorld(
   world: KnownWorld,
   test: BoundTest,

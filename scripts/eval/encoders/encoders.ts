@@ -16,7 +16,7 @@ import { type EmbeddingSource, type Head, outOfFold, type PairTable, pairTables 
 
 /**
  * `npm run eval:encoders`: APGR and AUC, 5-fold by stem, of each encoder with the same linear head and with
- * mf, by how many labels the head was given. Encoders are compared on the same prompts and the same draws.
+ * mf, by the head's number of labels. Encoders are compared on the same prompts and the same draws.
  */
 const { values: options } = parseArgs({
   options: {
@@ -34,7 +34,7 @@ const { values: options } = parseArgs({
 })
 const seed = Number(options.seed)
 const folds = Number(options.folds)
-/** words and meaning side by side, as `weir train --encoder lexical+use-lite` reads them */
+/** words and meaning concatenated, as in `weir train --encoder lexical+use-lite` */
 const BESIDE = 'lexical+'
 const terminal = openTerminal()
 const signal = interruptSignal()
@@ -77,7 +77,7 @@ terminal.endProgress()
 if (options.json) terminal.json({ rows, figures: figures(rows) })
 else terminal.print(shown(rows))
 
-/** How many rows the training folds hold, by the fold that is held out. */
+/** The number of rows in the training folds, by the fold that is held out. */
 function foldSizes(pair: PairTable): number[] {
   return Array.from({ length: folds }, (_, fold) => pair.fold.filter((f) => f !== fold).length)
 }

@@ -14,24 +14,24 @@ import { stemCells } from '../router-sets.ts'
 
 export type Head = 'linear' | 'mf'
 
-/** Of the labels a head is given, what stops and selects it. */
+/** Share of a head's labels that is used for early stopping and selection. */
 const VALIDATION = 0.15
 const PAIR = { strong: 0, weak: 1 } as const
 
-/** Embeddings of every prompt of the table, made from the training rows where the encoder is fitted. */
+/** Embeddings of every prompt of the table, made from the training rows if the encoder is fitted. */
 export type EmbeddingSource = (training: readonly number[]) => Promise<Embeddings>
 
-/** What a router says of every prompt, from folds that it was not trained on. */
+/** A router's result for every prompt, from folds that it was not trained on. */
 export interface OutOfFold {
   /** n */
   readonly winRate: Float64Array
-  /** n x 2: its guess of the strong model's score and the weak one's; zeros where the head makes none */
+  /** n x 2: its estimate of the strong model's score and the weak one's; zeros if the head has none */
   readonly quality: Float64Array
 }
 
 /**
- * The scores of every prompt, from a head (and a fitted encoder) that saw `labels` rows of the other
- * folds: the first of one seeded order, so that more labels contain fewer.
+ * The scores of every prompt, from a head (and a fitted encoder) trained on `labels` rows of the other folds:
+ * the first of one seeded order, so that larger sets contain smaller ones.
  */
 export async function outOfFold(
   table: PairTable,
@@ -93,7 +93,7 @@ export async function outOfFold(
 /** One pair's outcomes on distinct prompts, with the fold of each prompt's stem. */
 export interface PairTable {
   readonly name: string
-  /** where the rows come from, for people */
+  /** where the rows come from, for display */
   readonly source: string
   readonly prompts: readonly string[]
   /** n x 2: the strong model's score, the weak one's */
@@ -112,7 +112,7 @@ const LOGS: readonly PairLog[] = [
   },
 ]
 
-/** The tables of the logs that are there, as `findLogs` finds them. */
+/** The tables of the available logs, as `findLogs` finds them. */
 export async function pairTables(
   only: readonly string[],
   options: { readonly folds: number; readonly seed: number; readonly note: (line: string) => void },

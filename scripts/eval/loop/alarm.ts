@@ -2,14 +2,14 @@ import { Matrix, solve } from 'ml-matrix'
 import { createRandom, deriveSeed, type Random } from '../../../core/random.ts'
 import { MeanAlarm } from '../../../serving/alarms/mean-alarm.ts'
 
-/** How soon a fall of the weak model's audited quality is noticed, and how often falsely. */
+/** How soon a fall of the weak model's audited quality is detected, and how often falsely. */
 export interface AlarmFigures {
-  /** success rate while all is well */
+  /** success rate in normal operation */
   readonly rate: number
   /** audited requests that the alarm's reference was measured on */
   readonly referenceRows: number
   readonly falsePer10k: number
-  /** audited requests from the fall to the alarm, after 1,000 good ones */
+  /** audited requests from the fall to the alarm, after 1,000 in normal operation */
   readonly delay: number
   readonly optimalDelay: number
   readonly delayOfTen: number
@@ -21,7 +21,7 @@ const RUN_LENGTH = 10_000
 const SHIFT = 0.05
 const WARM_UP = 1000
 
-/** Ours knows neither rate: only a measured reference. The optimal CUSUM is told both. */
+/** Ours knows neither rate, only a measured reference. The optimal CUSUM is given both. */
 export function simulateAlarm(
   rate: number,
   options: { readonly seed: number; readonly runs: number; readonly referenceRows: number },
@@ -104,11 +104,11 @@ function measured(rate: number, rows: number, random: Random): number {
   return hits / rows
 }
 
-/** Page's CUSUM of a 0/1 sequence that is told both rates, with its limit found for a run length. */
+/** Page's CUSUM of a 0/1 sequence, given both rates, with its limit found for a run length. */
 export interface OptimalCusum {
   readonly step: readonly [failure: number, success: number]
   readonly limit: number
-  /** mean number of values until it goes off, at a success rate, from its start */
+  /** mean number of values until it fires, at a success rate, from its start */
   runLength(rate: number): number
 }
 

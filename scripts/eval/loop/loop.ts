@@ -7,7 +7,7 @@ import { simulatePacing } from './pacing.ts'
 import { loopTable } from './routers.ts'
 
 /**
- * `npm run eval:loop`: the learning loop against known truth, on MMLU's outcome table: off-policy
+ * `npm run eval:loop`: the learning loop compared with true values, on MMLU's outcome table: off-policy
  * evaluation, alarms, pacing, and a month of retraining and promotion.
  */
 const { values: options } = parseArgs({

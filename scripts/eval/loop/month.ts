@@ -18,7 +18,7 @@ export interface MonthWeek {
 export interface MonthFigures {
   readonly weeks: readonly MonthWeek[]
   readonly net: { readonly frozen: number; readonly loop: number; readonly oracle: number }
-  /** promotions whose true net value was below what served, by more than their interval allowed */
+  /** promotions whose true net value was below the serving router's, by more than their interval allowed */
   readonly worse: number
   readonly promotions: number
 }
@@ -30,10 +30,10 @@ const EPSILON = 0.05
 const SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 /**
- * A month of traffic. The hard prompts become commoner week by week, and from the third week on the weak
- * model is a new one, which gets a third of what it failed right. Each week's log is off-policy evaluated;
- * a candidate is promoted only where its net value beats the serving one's with an interval clear of 0,
- * Bonferroni over the candidates.
+ * A month of traffic. Hard prompts become more frequent week by week, and from the third week on the weak
+ * model is a new one, which succeeds on a third of the old one's failures. Each week's log is evaluated
+ * off-policy; a candidate is promoted only if its net value exceeds the serving one's with an interval that
+ * excludes 0, Bonferroni over the candidates.
  */
 export function simulateMonth(table: LoopTable, seed: number): MonthFigures {
   const random = createRandom(deriveSeed(seed, 'month'))

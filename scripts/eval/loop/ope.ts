@@ -5,18 +5,18 @@ import { type LoggedOutcomes, thresholdPolicy } from '../../../training/ope/logg
 
 import type { LoopTable } from './routers.ts'
 
-/** What off-policy estimates came to over simulated logs of one table. */
+/** Off-policy estimates over simulated logs of one table. */
 export interface OpeFigures {
   readonly runs: number
   /** root mean squared error against what the logged requests would have earned */
   readonly rmse: { readonly naive: number; readonly snips: number; readonly robust: number }
   /** the same against the mean over all prompts the logs were drawn from */
   readonly population: { readonly naive: number; readonly snips: number; readonly robust: number }
-  /** share of the 95% intervals that hold the population's value */
+  /** share of the 95% intervals that contain the population's value */
   readonly coverage: number
   /** share of runs whose best-looking threshold is within a point of the best one */
   readonly picked: number
-  /** the same where a strong call costs `price` */
+  /** the same if a strong call costs `price` */
   readonly pickedNet: number
   readonly price: number
 }
@@ -24,12 +24,12 @@ export interface OpeFigures {
 export interface OpeOptions {
   readonly seed: number
   readonly runs: number
-  /** decisions a log */
+  /** decisions per log */
   readonly rows: number
   readonly epsilon: number
 }
 
-/** Shares that the ten candidate thresholds send strong; the router that serves sends half. */
+/** Shares that the ten candidate thresholds send strong; the serving router sends half. */
 const SHARES = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95]
 const NEAR = 0.01
 
@@ -106,7 +106,7 @@ export function simulateOpe(table: LoopTable, options: OpeOptions): OpeFigures {
   }
 }
 
-/** What a server would have logged: its choice, but for `epsilon` of the requests a fair coin. */
+/** A server's log: the router's choice, except that `epsilon` of the requests are decided by a fair coin. */
 export function epsilonGreedyLog(
   table: LoopTable,
   drawn: Int32Array,

@@ -2,7 +2,7 @@ import { createRandom, deriveSeed } from '../../../core/random.ts'
 import { BudgetPacer } from '../../../models/online/budget-pacer.ts'
 import type { LoopTable } from './routers.ts'
 
-/** Spending against a budget over 10,000 requests, and what it bought. */
+/** Spending relative to a budget over 10,000 requests, and the quality it bought. */
 export interface PacingFigures {
   /** dollars spent over the budget, less 1; the worst of the budgets */
   readonly overshoot: number
@@ -10,7 +10,7 @@ export interface PacingFigures {
     readonly share: number
     readonly spent: number
     readonly quality: number
-    /** a coin of the same spending */
+    /** a coin with the same spending */
     readonly random: number
   }[]
 }
@@ -19,7 +19,9 @@ const REQUESTS = 10_000
 const WEAK_USD = 0.0002
 const STRONG_USD = 0.004
 
-/** Budgets that pay for so many strong calls; answer lengths, and so costs, vary by half either way. */
+/**
+ * Budgets that pay for these numbers of strong calls; answer lengths, and so costs, vary by half either way.
+ */
 export function simulatePacing(table: LoopTable, seed: number): PacingFigures {
   const rows = [0.1, 0.3, 0.6].map((share) => {
     const random = createRandom(deriveSeed(seed, `pacing ${share}`))

@@ -8,7 +8,10 @@ import {
   pairTables,
 } from '../encoders/fit.ts'
 
-/** One pair's outcomes with a router of few labels, which serves, and one of all labels, its candidate. */
+/**
+ * One pair's outcomes with a router trained on few labels, which serves, and one trained on all, its
+ * candidate.
+ */
 export interface LoopTable {
   readonly source: string
   readonly prompts: readonly string[]
@@ -22,7 +25,7 @@ export interface LoopTable {
 const FOLDS = 5
 const SERVING_LABELS = 1500
 
-/** MMLU where the real data are, else the sample; 5-fold by stem, lexical encoder, two success heads. */
+/** MMLU if the real data are available, else the sample; 5-fold by stem, lexical encoder, two success heads. */
 export async function loopTable(
   seed: number,
   onStage: (stage: string) => void,

@@ -58,7 +58,7 @@ const { values: options } = parseArgs({
 const folds = Number(options.folds)
 const seeds = list(options.seeds).map(Number)
 const routers = list(options.routers)
-/** Of what the best model costs on the train rows. */
+/** Fractions of the best model's cost on the train rows. */
 const BUDGETS = [0.25, 0.5, 0.75, 1]
 const HALF = BUDGETS.indexOf(0.5)
 const CHOSEN = 'chosen'
@@ -77,7 +77,7 @@ if (!set) {
     { ...dataset, split: dataset.split.map(() => SPLITS.indexOf('train')) },
     { strong: '', weak: '', prices: set.prices },
   )
-  // as logged: the candidates' own lengths play no part in it
+  // as logged: independent of the candidates' predicted lengths
   const truth = logTable(dataset, complete, candidates)
   const encoders = await namedEncoders(dataset)
   const names = [...routers, CHOSEN, PRIOR, ORACLE]
@@ -118,7 +118,7 @@ async function namedEncoders(dataset: Dataset): Promise<ReadonlyMap<string, Enco
   return encoders
 }
 
-/** `family?setting=value&...:encoder`; settings that are numbers are numbers. */
+/** `family?setting=value&...:encoder`; numeric settings become numbers. */
 function routerOf(name: string) {
   const [head = '', encoderName = 'lexical'] = name.split(':')
   const [family = '', query = ''] = head.split('?')
@@ -144,7 +144,7 @@ async function chooseInFold(folded: Dataset, input: FoldInput): Promise<void> {
     Array.from(prompts, (prompt) => place.get(prompt) ?? -1).filter((row) => row >= 0)
   const { strong, weak } = chooseModels(folded, { models: 'all', prices: set!.prices })
   const candidates = pricedCandidates(folded, { strong, weak, prices: set!.prices })
-  // on the prompts that all models answered, as what is measured
+  // on the prompts that all models answered, like the measured ones
   const trained = takeRows(truth, rowsIn(splitRows(folded, 'train')))
   const bestCost = singlePoints(trained)[truth.models.indexOf(strong)]!.cost
   const test = rowsIn(splitRows(folded, 'test'))
@@ -208,7 +208,7 @@ function takeRows(truth: ModelTable, rows: readonly number[]): ModelTable {
   }
 }
 
-/** The choices on test rows at the lambda that spends no more than the budget on the rows that set it. */
+/** The choices on test rows at the lambda that keeps within the budget on the rows that set it. */
 function spend(
   onSetting: Expectations,
   setting: ModelTable,

@@ -22,13 +22,13 @@ export type Choices = ReadonlyMap<string, Int32Array[][]>
 /** One router at one budget: means over the seeds, intervals over prompts. */
 export interface ManyRow {
   readonly router: string
-  /** of the best model's cost */
+  /** as a fraction of the best model's cost */
   readonly share: number
-  /** realised, a request */
+  /** realised, per request */
   readonly cost: number
   readonly quality: number
   readonly seeds: readonly number[]
-  /** above the best single model, or mixture, at the budget or at what was spent, whichever is more */
+  /** above the best single model, or mixture, at the budget or at the actual spending, whichever is more */
   readonly aboveSingle: PartialInterval
   readonly aboveMixture: PartialInterval
 }
@@ -123,16 +123,16 @@ function meanOf(values: Float64Array): number {
   return sum / values.length
 }
 
-/** A log of many models with a price of each. */
+/** A log of many models with a price for each. */
 export interface ManySet {
   readonly name: string
   readonly dataset: Dataset
   readonly models: readonly string[]
-  /** dollars a million tokens; for open weights, active parameters in billions stand for them */
+  /** dollars per million tokens; for open weights, active parameters in billions are used instead */
   readonly prices: ReadonlyMap<string, Price>
 }
 
-/** MMLU-Pro's open-weight models in the data folder; undefined where they are not there. */
+/** MMLU-Pro's open-weight models in the data folder; undefined if they are missing. */
 export async function openWeightSet(): Promise<ManySet | undefined> {
   const folder = dataFolder()
   const log = join(folder, 'mmlu-pro.jsonl.gz')
@@ -159,9 +159,9 @@ export interface FoldOptions {
 const CALIBRATION_TENTHS = 2
 
 /**
- * The dataset as one fold sees it: its stems held out as test, and of the others what selects and what sets the
- * rule, as `weir train` and `weir calibrate` would have them. Each fold sets it on other tenths, so that one of
- * unusual dollars does not move all folds.
+ * The dataset for one fold: its stems held out as test, and of the others the rows that select and those that
+ * set the rule, as `weir train` and `weir calibrate` would split them. Each fold sets it on other tenths, so
+ * that one with unusual dollars does not affect all folds.
  */
 export function manyFold(dataset: Dataset, { fold, folds, seed }: FoldOptions): Dataset {
   const place = (split: Split): number => SPLITS.indexOf(split)
@@ -175,10 +175,10 @@ export function manyFold(dataset: Dataset, { fold, folds, seed }: FoldOptions): 
 }
 
 const TRAIN = SPLITS.indexOf('train')
-/** Rows that the overall mean counts as, in every category. */
+/** Weight of the overall mean, in rows, in every category. */
 const PRIOR_ROWS = 20
 
-/** What someone expects who is told the category, and nothing of the prompt: the train rows' means, shrunk a little. */
+/** The expectation from the category alone: the train rows' means, shrunk a little. */
 export function categoryMeans(
   dataset: Dataset,
   candidates: readonly Candidate[],

@@ -26,7 +26,7 @@ const FOOD = words(`
   spinach chestnuts rhubarb tofu figs
 `)
 
-/** Difficulty: nearly always none; now and then a dilemma that needs judgement. */
+/** Difficulty: usually none; now and then a dilemma that needs judgement. */
 export const chat: Family = {
   name: 'chat',
   skill: { strong: 0.9, weak: 0.55 },

@@ -41,7 +41,7 @@ const ASKED = [
   'Which label fits, {labels}? "{text}"',
 ]
 
-/** Difficulty: clear or sly texts, plain or fine labels. */
+/** Difficulty: clear or ambiguous texts, coarse or fine labels. */
 export const classification: Family = {
   name: 'classification',
   skill: { strong: 0.9, weak: 0.45 },

@@ -2,7 +2,7 @@ import { between, pick, unit } from '../draw.ts'
 import type { Family } from '../family.ts'
 import { words } from '../lists.ts'
 
-/** Code or a message with a fault in it, and how hard the fault is to see. */
+/** Code or a message with a bug in it, and how hard the bug is to see. */
 const FAULTS: readonly { readonly text: string; readonly difficulty: number }[] = [
   {
     text: 'def {fn}({arg}):\n    retrun {arg} + {n}\n\nSyntaxError: invalid syntax',
@@ -129,7 +129,7 @@ const LIBRARIES = words(`
   requests pandas redis pillow tokio boto3 yaml lxml flask
 `)
 
-/** Difficulty: the fault itself, from a typing slip to a memory-ordering bug. */
+/** Difficulty: the bug itself, from a typing slip to a memory-ordering bug. */
 export const debugging: Family = {
   name: 'debugging',
   skill: { strong: 0.84, weak: 0.34 },

@@ -49,7 +49,7 @@ const FRAMES = phrases(`
   Trivia for tonight. {q} | I forgot - {q} | Do you know this one? {q} | {q} And how sure are you?
 `)
 
-/** Difficulty: how rarely the thing is written about. */
+/** Difficulty: how rarely the subject is written about. */
 export const facts: Family = {
   name: 'facts',
   skill: { strong: 0.72, weak: 0.3 },

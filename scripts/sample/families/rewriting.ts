@@ -25,7 +25,7 @@ const DEMANDS = phrases(`
   balance each clause in chiasmus | keep all numbers but swap their referents consistently
 `)
 
-/** Difficulty: a change of tone is easy; each formal demand on top is hard. */
+/** Difficulty: a change of tone is easy; each additional formal requirement is hard. */
 export const rewriting: Family = {
   name: 'rewriting',
   skill: { strong: 0.95, weak: 0.45 },

@@ -22,7 +22,7 @@ const DEMANDS = phrases(`
   in descending order of legal risk
 `)
 
-/** Difficulty: none in the length of the text, all in the demands on the summary. */
+/** Difficulty: not the length of the text, only the requirements on the summary. */
 export const summarising: Family = {
   name: 'summarising',
   skill: { strong: 0.92, weak: 0.46 },

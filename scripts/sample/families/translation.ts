@@ -3,7 +3,7 @@ import type { Family } from '../family.ts'
 import { phrases } from '../lists.ts'
 import { CITIES, FIRST_NAMES, GOODS, WEEKDAYS } from '../vocabulary.ts'
 
-/** Languages by how rarely a model meets them, 0 to 1. */
+/** Languages by how rare they are in training data, 0 to 1. */
 const LANGUAGES: readonly (readonly [readonly string[], number])[] = [
   [['Spanish', 'French', 'German', 'Italian', 'Portuguese'], 0],
   [['Polish', 'Dutch', 'Turkish', 'Swedish', 'Japanese', 'Korean'], 0.25],
@@ -38,7 +38,7 @@ const ASKED = [
   '{text}\n\nGive me that in {language}.',
 ]
 
-/** Difficulty: the language, and whether the text is plain or lives by idiom, verse or law. */
+/** Difficulty: the language, and whether the text is plain or depends on idiom, verse or law. */
 export const translation: Family = {
   name: 'translation',
   skill: { strong: 0.9, weak: 0.42 },

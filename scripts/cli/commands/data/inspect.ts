@@ -102,7 +102,7 @@ function print(terminal: Terminal, found: Inspection): void {
   ])
 }
 
-/** A table with its heading; the rest of a long one is counted. */
+/** A table with its heading; if it is long, the rest is only counted. */
 function section(terminal: Terminal, title: string, rows: readonly (readonly string[])[]): void {
   if (rows.length < 2) return
   terminal.print(`\n${title}`)
