@@ -91,7 +91,7 @@ function modelReference(name: string): HubReference {
   })
 }
 
-/** The cost of an encoder on this machine, on its thread. */
+/** The cost of an encoder on this machine, on one thread. */
 export interface EncoderTiming {
   readonly name: string
   readonly dimension: number

@@ -112,7 +112,7 @@ export const GENESIS = '0'.repeat(64)
 export const AuditWho = Type.Object({
   user: Type.String(),
   host: Type.String(),
-  /** id of the server, the same for all of its workers */
+  /** process id of the server, the same for all of its workers */
   process: Type.Integer(),
 })
 export type AuditWho = Type.Static<typeof AuditWho>

@@ -52,7 +52,7 @@ export function inOrder(targets: readonly Target[], options: FailoverOptions): T
   return [...allowed.filter(ready), ...allowed.filter((target) => !ready(target))]
 }
 
-/** Compares by configured quality, else by price: the strong one costs more. Undefined if neither is known. */
+/** Compares by configured quality, else by price: the strong one costs more. False if neither is known. */
 function asGood(other: ServedModel, first: ServedModel): boolean {
   if (other.name === first.name) return true
   if (other.quality !== undefined && first.quality !== undefined) {

@@ -180,7 +180,7 @@ export interface SemanticIndex {
 const NEAREST = 2
 /** Weight among strangers of texts that belong to no route, relative to those of other routes. */
 const NONE_SHARE = 2 / 3
-/** Most texts: building takes cubic time. */
+/** Largest number of texts: building takes cubic time. */
 const MOST_TEXTS = 1000
 
 /**

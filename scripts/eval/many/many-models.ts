@@ -38,10 +38,11 @@ import {
 } from './rows.ts'
 
 /**
- * `npm run eval:many`: routing among all open-weight models of MMLU-Pro, a request costing active parameters x
- * answer length. K-fold by stem: in each fold heads, answer lengths and encoder are fitted on seven tenths of the
- * other folds (and a tenth that selects), and lambda is what spends the budget on the other two. `chosen` is in each
- * fold the router that is best on those two at half the best model's cost. No category is a feature; the category prior is told it.
+ * `npm run eval:many`: routing among all open-weight models of MMLU-Pro; a request costs active parameters x
+ * answer length. K-fold by stem: in each fold heads, answer lengths and encoder are fitted on seven tenths of
+ * the other folds (and a tenth that selects), and lambda is set to spend the budget on the other two tenths.
+ * `chosen` is in each fold the router that is best on those two at half the best model's cost. No router has
+ * the category as a feature; only the category prior gets it.
  */
 const { values: options } = parseArgs({
   options: {
