@@ -132,6 +132,18 @@ export const ERRORS = {
   router_forbidden: row('this key may not use the router {router}', 403),
   key_missing: row('expected an API key in the authorization header: Bearer KEY', 401),
   key_unknown: row('this API key is not known here', 401),
+  admin_token_needed: row(
+    'expected the admin token in the authorization header (Bearer TOKEN); the server names the file that holds it when it starts',
+    401,
+  ),
+  host_not_allowed: row(
+    'expected a Host of this machine or one that the server’s configuration lists under hosts, got {host}',
+    403,
+  ),
+  origin_not_allowed: row(
+    'web pages of {origin} may not call this server; its configuration lists those that may under cors.origins',
+    403,
+  ),
   rate_limited: row('more than {limit} requests a minute', 429),
   overloaded: row('the server is at its limit: {what}', 503),
   log_unavailable: row('the decision log cannot be written: {reason}', 503),

@@ -12,15 +12,16 @@ export type Contents = string | Uint8Array | Iterable<Uint8Array>
  *
  * @param options.flush false lets the system decide when the file reaches the disk. A power cut can then lose
  * it, which is acceptable for files that can be made again.
+ * @param options.mode the permissions of the new file, less those that the umask takes away
  * @throws file_unwritable
  */
 export async function writeWhole(
   path: string,
   contents: Contents,
-  { flush = true }: { readonly flush?: boolean } = {},
+  { flush = true, mode }: { readonly flush?: boolean; readonly mode?: number } = {},
 ): Promise<void> {
   try {
-    await renameInto(path, (partial) => writeNew(partial, contents, { flush }))
+    await renameInto(path, (partial) => writeNew(partial, contents, { flush, mode }))
     if (flush) await flushFolder(dirname(path))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
@@ -32,9 +33,9 @@ export async function writeWhole(
 export async function writeNew(
   path: string,
   contents: Contents,
-  { flush = true }: { readonly flush?: boolean } = {},
+  { flush = true, mode }: { readonly flush?: boolean; readonly mode?: number | undefined } = {},
 ): Promise<void> {
-  const file = await open(path, 'wx')
+  const file = await open(path, 'wx', mode)
   try {
     if (typeof contents === 'string' || contents instanceof Uint8Array) {
       await file.writeFile(contents)

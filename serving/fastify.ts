@@ -33,5 +33,6 @@ export const weirRouter: FastifyPluginAsync<WeirPluginOptions> = async (app, opt
   })
   app.addHook('onClose', () => services.close())
   addConventions(app, services)
-  addEndpoints(app, services)
+  // how the application is reached is its own matter
+  addEndpoints(app, services, false)
 }

@@ -81,6 +81,13 @@ export const SERVE_OPTIONS = optionTable({
     help: 'port for reload and rollback, reachable from this machine only',
     section: LISTENING,
   },
+  adminTokenFile: {
+    flag: '--admin-token-file <file>',
+    schema: Text,
+    unset: 'a new token in a folder of this user’s, which is printed',
+    help: 'file with the token that the admin port asks for; made if it does not exist',
+    section: LISTENING,
+  },
   workers: {
     flag: '--workers <n>',
     schema: Type.Integer({ minimum: 1, maximum: 256 }),

@@ -3,11 +3,16 @@ import { hostname, userInfo } from 'node:os'
 import { WeirError } from '../../core/errors.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { DecisionObserver } from '../../serving/router/observer.ts'
-import { buildAdminApp, type RouterStatus } from '../../serving/server/admin.ts'
+import type { RouterStatus } from '../../serving/server/admin.ts'
 import type { ServeConfig } from '../../serving/server/config.ts'
 import { metricsAdder } from '../../serving/server/metrics.ts'
 import { openPrimaryState } from '../../serving/server/primary.ts'
-import { assertReachable, drain, listen, runServer } from '../../serving/server/run-server.ts'
+import {
+  type AdminPort,
+  assertReachable,
+  openAdminPort,
+  runServer,
+} from '../../serving/server/run-server.ts'
 import {
   answerPrimary,
   primaryChannel,
@@ -19,6 +24,7 @@ export interface ServeProcessOptions {
   readonly host: string
   readonly port: number
   readonly adminPort?: number
+  readonly adminTokenFile?: string
   readonly workers: number
   readonly watch: boolean
   readonly insecure: boolean
@@ -32,6 +38,7 @@ export interface ServeProcessOptions {
 export interface ListeningStatus {
   readonly url: string
   readonly adminUrl: string | undefined
+  readonly adminTokenFile: string | undefined
   readonly routers: readonly RouterStatus[]
 }
 
@@ -95,7 +102,8 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     answerPrimary(server.backend, async () => metrics.registry.getMetricsAsJSON())
   } else {
     const routers = await server.backend.routers()
-    options.onListening({ url: server.url, adminUrl: server.adminUrl, routers })
+    const { url, adminUrl, adminTokenFile } = server
+    options.onListening({ url, adminUrl, adminTokenFile, routers })
   }
   await aborted(stopped)
   process.off('SIGHUP', hangUp)
@@ -128,15 +136,14 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
     state,
   })
   const { backend } = group
-  let admin: ReturnType<typeof buildAdminApp> | undefined
+  let admin: AdminPort | undefined
   try {
     const url = await Promise.race([group.started, aborted(stopped)])
     if (url === undefined) return
-    let adminUrl: string | undefined
     if (options.adminPort !== undefined) {
       const onBug = (error: unknown): void => note('admin failed', error)
-      admin = buildAdminApp(backend, { onBug })
-      adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
+      const { adminPort: port, adminTokenFile: tokenFile } = options
+      admin = await openAdminPort(backend, { onBug }, { port, tokenFile })
     }
     process.on('SIGHUP', () => {
       backend.reload().then(
@@ -144,12 +151,17 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
         (error: unknown) => note('reload refused, what was loaded serves on', error),
       )
     })
-    options.onListening({ url, adminUrl, routers: await backend.routers() })
+    options.onListening({
+      url,
+      adminUrl: admin?.url,
+      adminTokenFile: admin?.tokenFile,
+      routers: await backend.routers(),
+    })
     for (const line of countedApart(config, options.workers)) note(line)
     await Promise.race([aborted(stopped), group.failed])
   } finally {
     await group.stop()
-    if (admin) await drain(admin)
+    await admin?.close()
     await state.close()
   }
 }

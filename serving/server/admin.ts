@@ -1,10 +1,13 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
 import { SPEND_GROUPS, type SpendReport, SpendTable } from '../budgets/spend.ts'
 
 import type { Fleet, ReloadReport } from '../router/fleet.ts'
-import { type BareServices, bareApp } from './app.ts'
+import { RateLimit } from '../state/rate-limit.ts'
+import { type BareServices, bareApp, WRONG_KEYS_PER_MINUTE } from './app.ts'
+import { browserGuard } from './browser-guard.ts'
 import type { Reloader } from './reloader.ts'
 
 const Rollback = Type.Object(
@@ -17,9 +20,37 @@ const SpendQuery = Type.Object(
   { additionalProperties: false },
 )
 
-/** The admin port: reload, rollback, versions and spend, with health and metrics. */
-export function buildAdminApp(backend: AdminBackend, services: BareServices): FastifyInstance {
+/** Paths that need no token: probes call them, and they say nothing else. */
+const OPEN_PATHS = new Set(['/health', '/ready'])
+
+/**
+ * The admin port: reload, rollback, versions and spend, with health and metrics. It answers programs on this
+ * machine that send the token; no web page, and no name of another machine.
+ */
+export function buildAdminApp(
+  backend: AdminBackend,
+  services: BareServices,
+  token: string,
+): FastifyInstance {
   const app = bareApp(services)
+  const guard = browserGuard({ open: true })
+  const expected = digestOf(token)
+  const wrongTokens = new RateLimit()
+  app.addHook('onRequest', (request, reply, done) => {
+    try {
+      guard(request, reply)
+      if (!OPEN_PATHS.has(request.routeOptions.url ?? '')) {
+        const given = /^Bearer +(\S{1,500}) *$/i.exec(request.headers.authorization ?? '')?.[1]
+        if (given === undefined || !timingSafeEqual(digestOf(given), expected)) {
+          wrongTokens.take(request.ip, WRONG_KEYS_PER_MINUTE)
+          throw new WeirError('admin_token_needed')
+        }
+      }
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
+  })
   app.get('/health', () => ({ status: 'ok' }))
   app.get('/ready', () => {
     if (!backend.ready()) throw new WeirError('server_not_ready')
@@ -49,6 +80,8 @@ export function buildAdminApp(backend: AdminBackend, services: BareServices): Fa
   )
   return app
 }
+
+const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
 
 /** A router as shown to operators. */
 export interface RouterStatus {

@@ -9,6 +9,7 @@ import { BODY_LIMIT, decodeBody, parseJsonBody } from '../../core/json-body.ts'
 import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-body.ts'
 import { ANYONE, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { RateLimit } from '../state/rate-limit.ts'
+import { browserGuard } from './browser-guard.ts'
 import { docsPage, openApiDocument } from './openapi.ts'
 import { addBatchRoute } from './routes/batch.ts'
 import { addChatRoute } from './routes/chat.ts'
@@ -27,10 +28,18 @@ const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '
 /** Requests without a valid key, from one address to one process, before they are rate limited. */
 export const WRONG_KEYS_PER_MINUTE = 60
 
-/** The HTTP application, not yet listening; tests call it through `inject()`. */
-export function buildApp(services: Services): FastifyInstance {
+/**
+ * The HTTP application, not yet listening; tests call it through `inject()`.
+ *
+ * @param options.insecure clients on other machines need no keys, so that no Host is foreign
+ * @throws config_invalid
+ */
+export function buildApp(
+  services: Services,
+  { insecure = false }: { readonly insecure?: boolean | undefined } = {},
+): FastifyInstance {
   const app = bareApp(services)
-  addEndpoints(app, services)
+  addEndpoints(app, services, !insecure && services.keys === undefined)
   addHealthRoutes(app, services)
   addMetricsRoute(app, services)
   const document = openApiDocument(services.gateway !== undefined, services.policies?.stepNames)
@@ -51,9 +60,12 @@ export function buildApp(services: Services): FastifyInstance {
 /**
  * The endpoints that clients call, with the checks before each: the key, the load and the rate. Used in our
  * own application and, under its prefix, in a host application.
+ *
+ * @param open only this machine can reach them, without keys (`BrowserRules.open`)
  */
-export function addEndpoints(app: FastifyInstance, services: Services): void {
-  const { gate, keys, rateLimit, ratePerMinute } = services
+export function addEndpoints(app: FastifyInstance, services: Services, open: boolean): void {
+  const { gate, keys, rateLimit, ratePerMinute, browsers } = services
+  const guard = browserGuard({ ...browsers, open })
   app.decorateRequest('caller', null as unknown as KeyHolder)
   const wrongKeys = new RateLimit()
   const holderOf = (ring: KeyRing, { headers, ip }: FastifyRequest): KeyHolder => {
@@ -69,6 +81,7 @@ export function addEndpoints(app: FastifyInstance, services: Services): void {
     let waiting: Promise<void> | undefined
     try {
       request.caller = ANYONE
+      if (guard(request, reply)) return
       const path = request.routeOptions.url?.slice(app.prefix.length)
       if (path !== undefined && !OPEN_PATHS.has(path)) {
         if (keys) request.caller = holderOf(keys, request)
@@ -90,6 +103,12 @@ export function addEndpoints(app: FastifyInstance, services: Services): void {
     if (waiting) waiting.then(() => done(), done)
     else done()
   })
+  if (browsers.cors) {
+    // preflights are answered before this; in a host application, which has a 404 of its own, they need a route
+    app.options('/*', ({ method, url }) => {
+      throw new WeirError('route_not_found', { method, path: url.slice(0, 200) })
+    })
+  }
   addRouteRoute(app, services)
   addBatchRoute(app, services)
   addFeedbackRoute(app, services)

@@ -3,6 +3,7 @@ import { EncoderConnection } from '../../models/encoders/openai/access.ts'
 import { Alarms } from '../alarms/config.ts'
 import { GatewayConfig } from '../gateway/config.ts'
 import { ROUTING } from '../router/config.ts'
+import { Cors } from './browser-guard.ts'
 
 /** A server's configuration: `weir serve --config FILE`, or the same built from flags. */
 export const ServeConfig = Type.Object(
@@ -24,6 +25,10 @@ export const ServeConfig = Type.Object(
     max_lag_ms: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
     /** requests per minute for each key (for each client address if there are no keys) */
     rate_per_minute: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** web pages that may call the server from a browser; none if absent */
+    cors: Type.Optional(Cors),
+    /** further host names of a server on this machine without keys, such as a proxy's `name` or `name:port` */
+    hosts: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
     /** also answer chats: upstreams, models, prices; if absent, the server only routes */
     gateway: Type.Optional(GatewayConfig),
     /** where feedback is stored instead of the log: `postgres://...`, shared by replicas, or a folder */

@@ -3,7 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import { openOrClose } from '../../core/close-stack.ts'
 import { WeirError } from '../../core/errors.ts'
 import { type AdminBackend, buildAdminApp, localBackend } from './admin.ts'
-import { buildApp } from './app.ts'
+import { adminToken } from './admin-token.ts'
+import { type BareServices, buildApp } from './app.ts'
 import type { ServeConfig } from './config.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 import { openServices, type ServiceOptions, type Services } from './services.ts'
@@ -64,11 +65,56 @@ export async function drain(app: FastifyInstance, limitMs: number = DRAIN_MS): P
   }
 }
 
+/** The open admin port. */
+export interface AdminPort {
+  readonly url: string
+  /** the file with the token that callers send */
+  readonly tokenFile: string
+  close(): Promise<void>
+}
+
+export interface AdminPortOptions {
+  /** 0 takes any free port */
+  readonly port: number
+  /** the operator's file with the token; see `adminToken` */
+  readonly tokenFile?: string | undefined
+}
+
+/**
+ * Opens the admin port, on this machine only: its callers can change what is served.
+ *
+ * @throws address_in_use, config_invalid, file_unwritable
+ */
+export async function openAdminPort(
+  backend: AdminBackend,
+  services: BareServices,
+  { port, tokenFile }: AdminPortOptions,
+): Promise<AdminPort> {
+  const token = await adminToken(tokenFile)
+  const app = buildAdminApp(backend, services, token.token)
+  try {
+    const url = await listen(app, { host: '127.0.0.1', port })
+    return {
+      url,
+      tokenFile: await token.publish(Number(new URL(url).port)),
+      async close() {
+        await token.remove()
+        await drain(app)
+      },
+    }
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}
+
 export interface RunOptions extends ServiceOptions {
   readonly host: string
   readonly port: number
   /** no admin port if absent */
   readonly adminPort?: number
+  /** the file with the token of the admin port; by default one in a folder of this user's */
+  readonly adminTokenFile?: string
   /** milliseconds between checks of the bundles; never checks if absent */
   readonly watchMs?: number
   /** allow clients on other machines without keys */
@@ -78,6 +124,8 @@ export interface RunOptions extends ServiceOptions {
 export interface RunningServer {
   readonly url: string
   readonly adminUrl: string | undefined
+  /** the file with the token that callers of the admin port send: `Authorization: Bearer TOKEN` */
+  readonly adminTokenFile: string | undefined
   readonly services: Services
   readonly backend: AdminBackend
   readonly reloader: Reloader
@@ -101,20 +149,27 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
         onNote: options.onWarning,
       }),
     )
-    const app = buildApp(services)
+    const app = buildApp(services, { insecure: options.insecure })
     apps.push(app)
     const url = await listen(app, options)
     const metrics = (): Promise<string> => services.metrics.registry.metrics()
     const backend = localBackend(services.fleet, reloader, metrics, services.budgets?.report)
-    let adminUrl: string | undefined
+    let admin: AdminPort | undefined
+    parts.add(() => admin?.close())
     if (options.adminPort !== undefined) {
-      const admin = buildAdminApp(backend, services)
-      apps.push(admin)
-      // never reachable from other machines: its callers can change what is served
-      adminUrl = await listen(admin, { host: '127.0.0.1', port: options.adminPort })
+      const { adminPort: port, adminTokenFile: tokenFile } = options
+      admin = await openAdminPort(backend, services, { port, tokenFile })
     }
     if (options.watchMs !== undefined) reloader.watch(options.watchMs)
-    return { url, adminUrl, services, backend, reloader, close: () => parts.close() }
+    return {
+      url,
+      adminUrl: admin?.url,
+      adminTokenFile: admin?.tokenFile,
+      services,
+      backend,
+      reloader,
+      close: () => parts.close(),
+    }
   })
 }
 

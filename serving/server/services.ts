@@ -44,6 +44,7 @@ import type { PrimaryChannel } from '../state/primary-channel.ts'
 import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
 import { createStrategies } from '../strategies/strategies.ts'
 import type { UpstreamKind } from '../upstreams/kinds.ts'
+import type { BrowserRules } from './browser-guard.ts'
 import {
   DEFAULT_DEADLINE_MS,
   DEFAULT_MAX_IN_FLIGHT,
@@ -92,6 +93,8 @@ export interface Services {
   /** requests per minute of a client whose key has no other limit */
   readonly ratePerMinute: number | undefined
   readonly keys: KeyRing | undefined
+  /** the web pages and host names that the configuration lists */
+  readonly browsers: Omit<BrowserRules, 'open'>
   readonly log: LogWriter | undefined
   /** where feedback is stored: a separate store, else the log */
   readonly feedback: FeedbackStore | undefined
@@ -252,6 +255,7 @@ async function openAll(
     rateLimit: options.primary ? opened.use(new LeasedRateLimit(options.primary)) : new RateLimit(),
     ratePerMinute: config.rate_per_minute,
     keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
+    browsers: { cors: config.cors, hosts: config.hosts },
     log,
     ids,
     feedback,

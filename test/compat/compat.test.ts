@@ -150,7 +150,9 @@ describe.each(RELEASES)('what %s wrote', (release) => {
         body: JSON.stringify({ prompt, router: 'auto' }),
       })
       expect(await answer.json()).toMatchObject({ win_rate: winRate })
-      const spend = await (await fetch(`${started.admin}/admin/spend`)).json()
+      const spend = await (
+        await fetch(`${started.admin}/admin/spend`, { headers: started.asAdmin })
+      ).json()
       const spent = (budgets: Expected['spend']['budgets']) =>
         Object.fromEntries(budgets.map(({ name, spent_usd }) => [name, spent_usd]))
       expect(spent((spend as Expected['spend']).budgets)).toEqual(spent(expected.spend.budgets))

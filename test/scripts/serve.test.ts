@@ -33,16 +33,20 @@ const serve = (...options: string[]): Promise<ServingProcess> =>
     started,
   )
 
-const post = (url: string, body: object): Promise<Response> =>
+const post = (url: string, body: object, headers: object = {}): Promise<Response> =>
   fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   })
 
 /** The parsed answer. */
-async function answered(url: string, body: object): Promise<Decision & ReloadReport> {
-  return (await (await post(url, body)).json()) as Decision & ReloadReport
+async function answered(
+  url: string,
+  body: object,
+  headers: object = {},
+): Promise<Decision & ReloadReport> {
+  return (await (await post(url, body, headers)).json()) as Decision & ReloadReport
 }
 
 async function stop({ child }: ServingProcess): Promise<number> {
@@ -112,13 +116,15 @@ test.skipIf(process.platform !== 'linux')(
     const served = await serve('--workers', '2', '--admin-port', '0')
     for (let i = 0; i < 10; i++)
       expect((await post(`${served.url}/route`, { prompt: `x ${i}` })).status).toBe(200)
-    const metrics = await (await fetch(`${served.admin}/metrics`)).text()
+    const metrics = await (
+      await fetch(`${served.admin}/metrics`, { headers: served.asAdmin })
+    ).text()
     const counts = [...metrics.matchAll(/^weir_decisions_total\{.*\} (\d+)$/gm)].map((m) =>
       Number(m[1]),
     )
     expect(counts.reduce((a, b) => a + b, 0)).toBe(10)
     const { manifest } = await writeBundle(root, await lexicalDraft(0.8))
-    const reload = await answered(`${served.admin}/admin/reload`, {})
+    const reload = await answered(`${served.admin}/admin/reload`, {}, served.asAdmin)
     expect(reload.routers[0]).toMatchObject({ version: manifest.version })
     const versions = new Set<string>()
     for (let i = 0; i < 10; i++) {
@@ -128,7 +134,7 @@ test.skipIf(process.platform !== 'linux')(
     const [victim] = (await workersOf(served.child.pid!)).slice(-1)
     // it dies while it is asked for its metrics, and the one in its place is not there yet: the other's are told
     process.kill(victim!, 'SIGSTOP')
-    const asked = fetch(`${served.admin}/metrics`)
+    const asked = fetch(`${served.admin}/metrics`, { headers: served.asAdmin })
     await new Promise((resolve) => setTimeout(resolve, 100))
     process.kill(victim!, 'SIGKILL')
     const answer = await asked

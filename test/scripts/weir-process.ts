@@ -6,6 +6,8 @@ export interface ServingProcess {
   readonly child: ChildProcess
   readonly url: string
   readonly admin: string
+  /** headers of a request to the admin port */
+  readonly asAdmin: { readonly authorization: string }
   /** what it has written to stderr */
   readonly errors: () => string
 }
@@ -36,8 +38,15 @@ export async function startServing(
     createInterface({ input: child.stdout! }).once('line', resolve)
     child.once('exit', (code) => reject(new Error(`ended with ${code}: ${errors}`)))
   })
-  const { url, admin } = JSON.parse(line) as { url: string; admin: string }
-  return { child, url, admin, errors: () => errors }
+  const { url, admin, admin_token_file } = JSON.parse(line) as Record<string, string>
+  const token = admin_token_file === undefined ? '' : await readFile(admin_token_file, 'utf8')
+  return {
+    child,
+    url: url!,
+    admin: admin ?? '',
+    asAdmin: { authorization: `Bearer ${token.trim()}` },
+    errors: () => errors,
+  }
 }
 
 /** Worker processes of a primary, by what Linux says of processes. */

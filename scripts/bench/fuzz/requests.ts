@@ -223,6 +223,6 @@ export function fuzzRequest(random: Random): FuzzRequest {
 
 function tameRequest(random: Random, body: Buffer): FuzzRequest {
   const path = ['/route', '/route', '/route/batch', '/feedback'][random.int(4)]!
-  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+  const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
   return { bytes: Buffer.concat([Buffer.from(head), body]), cut: false, slow: false }
 }

@@ -30,20 +30,30 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
   const config = await serveConfig(bundles, flags)
   const { serveProcess } = await import('../serve-process.ts')
   const terminal = openTerminal()
-  const { host, port, adminPort, workers = 1, watch = false, insecure = false, lines } = flags
+  const {
+    host,
+    port,
+    adminPort,
+    adminTokenFile,
+    workers = 1,
+    watch = false,
+    insecure = false,
+    lines,
+  } = flags
   await serveProcess(config, {
     host,
     port,
-    ...definedOnly({ adminPort }),
+    ...definedOnly({ adminPort, adminTokenFile }),
     workers,
     watch,
     insecure,
     lines,
     spans: flags.spans ?? false,
     onNote: terminal.note,
-    onListening({ url, adminUrl, routers }) {
+    onListening({ url, adminUrl, adminTokenFile, routers }) {
       if (flags.json) {
-        terminal.json({ url, ...definedOnly({ admin: adminUrl }), pid: process.pid, routers })
+        const admin = definedOnly({ admin: adminUrl, admin_token_file: adminTokenFile })
+        terminal.json({ url, ...admin, pid: process.pid, routers })
         return
       }
       for (const { name, version, threshold, strong, weak } of routers) {
@@ -51,7 +61,11 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
           `${name} ${version} on ${url}: ${strong} where the win rate is at least ${score(threshold)}, else ${weak}`,
         )
       }
-      if (adminUrl) terminal.print(`Admin: curl -s -X POST ${adminUrl}/admin/reload`)
+      if (adminUrl) {
+        terminal.print(
+          `Admin: curl -s -X POST ${adminUrl}/admin/reload -H "authorization: Bearer $(cat '${adminTokenFile}')"`,
+        )
+      }
       terminal.print(
         `Try: curl -s ${url}/route -H 'content-type: application/json' -d '{"prompt": "Prove that sqrt(2) is irrational."}'`,
       )

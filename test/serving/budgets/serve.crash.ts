@@ -56,7 +56,7 @@ afterAll(async () => {
 })
 
 async function serve(...options: string[]) {
-  const { child, url, admin, errors } = await startServing(
+  const { child, url, admin, asAdmin, errors } = await startServing(
     ['--import', 'tsx', WEIR],
     [
       join(root, 'cli'),
@@ -80,10 +80,12 @@ async function serve(...options: string[]) {
     return response?.status ?? 0
   }
   const report = async () =>
-    (await (await fetch(`${admin}/admin/spend?by=model`)).json()) as SpendReport & {
+    (await (
+      await fetch(`${admin}/admin/spend?by=model`, { headers: asAdmin })
+    ).json()) as SpendReport & {
       data: { requests: number; cost_usd: number }[]
     }
-  return { child, ask, report, admin, errors }
+  return { child, ask, report, admin, asAdmin, errors }
 }
 
 test.skipIf(process.platform !== 'linux')(
@@ -123,7 +125,8 @@ test.skipIf(process.platform !== 'linux')(
     expect(state).toMatchObject({ held_usd: 0 })
     expect(state!.spent_usd).toBeCloseTo(lost + answered * COST, 9)
     // a worker that still starts has no numbers yet
-    const metrics = async () => (await fetch(`${served.admin}/metrics`)).text()
+    const metrics = async () =>
+      (await fetch(`${served.admin}/metrics`, { headers: served.asAdmin })).text()
     await expect
       .poll(metrics, { timeout: 30_000 })
       .toMatch(/^weir_budget_used_ratio\{budget="all"\} 0\.\d+$/m)

@@ -147,8 +147,11 @@ describe('what a gateway spends', () => {
     const admin = buildAdminApp(
       localBackend(fleet, reloader, async () => '', budgets!.report),
       gateway.services,
+      'token',
     )
-    const shown = async (by: string) => (await admin.inject(`/admin/spend?by=${by}`)).json().data
+    const headers = { authorization: 'Bearer token' }
+    const shown = async (by: string) =>
+      (await admin.inject({ url: `/admin/spend?by=${by}`, headers })).json().data
     expect(await shown('model')).toMatchObject([
       { name: 'big', requests: 2, cost_usd: 0.04, input_tokens: 2000, output_tokens: 1000 },
       // saved: what the big one would have cost for the same tokens, less what it did
@@ -156,7 +159,7 @@ describe('what a gateway spends', () => {
     ])
     expect(await shown('route')).toMatchObject([{ name: 'learned', requests: 3, cost_usd: 0.042 }])
     expect(await shown('key')).toMatchObject([{ name: 'anyone', requests: 3 }])
-    expect((await admin.inject('/admin/spend?by=hour')).statusCode).toBe(400)
+    expect((await admin.inject({ url: '/admin/spend?by=hour', headers })).statusCode).toBe(400)
     reloader.close()
     await admin.close()
   })
