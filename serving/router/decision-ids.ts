@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, randomFillSync, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LruMap } from '../../core/bounded-map.ts'
@@ -8,13 +8,14 @@ import { readDecisionLog } from '../../records/log-reader.ts'
 export type IdOwner = 'own' | 'other' | 'nobody'
 
 const PREFIX = 'w1_'
-const TIME = 6
-const NONCE = 6
-const KEY = 6
-const MAC = 12
-const SIGNED = TIME + NONCE + KEY
-const LENGTH = PREFIX.length + ((SIGNED + MAC) * 4) / 3
-const POOL = 4092
+/** Each part is 6 bytes, which are 8 characters of base64url; the MAC is two. */
+const PART_BYTES = 6
+const PART = 8
+const KEY_AT = PREFIX.length + 2 * PART
+const MAC_AT = KEY_AT + PART
+const LENGTH = MAC_AT + 2 * PART
+/** Number of parts in the pool of random characters, which is filled at once. */
+const POOL_PARTS = 682
 /** Number of ids without a MAC that are remembered: those of decisions from before ids had one. */
 const OLD_IDS = 200_000
 
@@ -31,54 +32,46 @@ export interface DecisionIdsOptions {
 
 /**
  * Makes the ids of decisions and requests. Each id holds its time, a random number, a tag of the caller's key
- * and a MAC over these (HMAC-SHA256, 96 bits), so that any process with the secret knows the owner without a
- * look-up.
+ * and a MAC over these (96 bits), so that any process with the secret knows the owner without a look-up.
+ *
+ * The MAC is SHA-256 over a secret block and a text of fixed length, truncated: an eighth of the cost of
+ * `createHmac`, and as secure for this use (Bellare, Bernstein and Tessaro, "Hash-Function Based PRFs: AMAC and
+ * Its Multi-User Security", 2016).
  */
 export class DecisionIds {
   readonly #options: DecisionIdsOptions
-  readonly #tags = new LruMap<string, Buffer>(10_000)
+  /** 64 characters, one block of SHA-256 */
+  readonly #macKey: string
+  readonly #tags = new LruMap<string, string>(10_000)
   readonly #old = new LruMap<string, true>(OLD_IDS)
-  readonly #pool = Buffer.alloc(POOL)
-  #used = POOL
+  #pool = ''
+  #used = 0
+  #millisecond = -1
+  #time = ''
   #logRead: Promise<void> | undefined
 
   constructor(options: DecisionIdsOptions) {
     this.#options = options
+    this.#macKey = createHmac('sha256', options.secret).update('id').digest('hex')
   }
 
   /** @param key name of the caller's API key */
   next(key: string): string {
-    const { newId, now } = this.#options
+    const { newId } = this.#options
     if (newId) {
       const id = newId()
       this.#old.set(id, true)
       return id
     }
-    const bytes = Buffer.alloc(SIGNED + MAC)
-    bytes.writeUIntBE(Math.max(0, Math.floor(now())), 0, TIME)
-    if (this.#used + NONCE > POOL) {
-      randomFillSync(this.#pool)
-      this.#used = 0
-    }
-    this.#pool.copy(bytes, TIME, this.#used, this.#used + NONCE)
-    this.#used += NONCE
-    this.#tagOf(key).copy(bytes, TIME + NONCE)
-    this.#mac(bytes).copy(bytes, SIGNED, 0, MAC)
-    return PREFIX + bytes.toString('base64url')
+    const signed = PREFIX + this.#timePart() + this.#randomPart() + this.#tagOf(key)
+    return signed + this.#mac(signed)
   }
 
   /** Ids without a MAC are accepted from any key if they are remembered or in the log. */
   async ownerOf(id: string, key: string): Promise<IdOwner> {
     if (id.length === LENGTH && id.startsWith(PREFIX)) {
-      const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url')
-      const genuine =
-        bytes.length === SIGNED + MAC &&
-        timingSafeEqual(this.#mac(bytes).subarray(0, MAC), bytes.subarray(SIGNED))
-      if (genuine) {
-        const tag = bytes.subarray(TIME + NONCE, SIGNED)
-        return timingSafeEqual(tag, this.#tagOf(key)) ? 'own' : 'other'
-      }
-      return 'nobody'
+      if (!sameText(id.slice(MAC_AT), this.#mac(id.slice(0, MAC_AT)))) return 'nobody'
+      return sameText(id.slice(KEY_AT, MAC_AT), this.#tagOf(key)) ? 'own' : 'other'
     }
     if (this.#old.get(id)) return 'own'
     this.#logRead ??= this.#readLog()
@@ -86,18 +79,39 @@ export class DecisionIds {
     return this.#old.get(id) ? 'own' : 'nobody'
   }
 
-  #tagOf(key: string): Buffer {
+  #timePart(): string {
+    const now = Math.max(0, Math.floor(this.#options.now()))
+    if (now !== this.#millisecond) {
+      const bytes = Buffer.alloc(PART_BYTES)
+      bytes.writeUIntBE(now, 0, PART_BYTES)
+      this.#time = bytes.toString('base64url')
+      this.#millisecond = now
+    }
+    return this.#time
+  }
+
+  #randomPart(): string {
+    if (this.#used === this.#pool.length) {
+      this.#pool = randomBytes(POOL_PARTS * PART_BYTES).toString('base64url')
+      this.#used = 0
+    }
+    const start = this.#used
+    this.#used += PART
+    return this.#pool.slice(start, this.#used)
+  }
+
+  #tagOf(key: string): string {
     let tag = this.#tags.get(key)
-    if (!tag) {
-      const whole = createHmac('sha256', this.#options.secret).update(`key\n${key}`).digest()
-      tag = whole.subarray(0, KEY)
+    if (tag === undefined) {
+      const whole = createHmac('sha256', this.#options.secret).update(`key\n${key}`)
+      tag = whole.digest('base64url').slice(0, PART)
       this.#tags.set(key, tag)
     }
     return tag
   }
 
-  #mac(bytes: Buffer): Buffer {
-    return createHmac('sha256', this.#options.secret).update(bytes.subarray(0, SIGNED)).digest()
+  #mac(signed: string): string {
+    return hash('sha256', this.#macKey + signed, 'base64url').slice(0, 2 * PART)
   }
 
   async #readLog(): Promise<void> {
@@ -108,6 +122,11 @@ export class DecisionIds {
       if (!record.id.startsWith(PREFIX)) this.#old.set(record.id, true)
     }
   }
+}
+
+const sameText = (a: string, b: string): boolean => {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)]
+  return left.length === right.length && timingSafeEqual(left, right)
 }
 
 const SECRET_FILE = 'id-secret'

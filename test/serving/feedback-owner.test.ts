@@ -74,3 +74,32 @@ test('any process with the secret knows whose an id is; the file is readable by 
   expect(await make('s').ownerOf(id, 'bob')).toBe('other')
   expect(await make('t').ownerOf(id, 'ann')).toBe('nobody')
 })
+
+test('no changed or invented id is accepted, and ids differ', async () => {
+  const ids = new DecisionIds({ secret: 's', now: Date.now })
+  const made = Array.from({ length: 3000 }, () => ids.next('ann'))
+  expect(new Set(made).size).toBe(made.length)
+  const id = made[0]!
+  for (let at = 0; at < id.length; at++) {
+    for (const other of ['A', 'b', '-', '+', '/', '=', 'é']) {
+      if (id[at] === other) continue
+      const changed = id.slice(0, at) + other + id.slice(at + 1)
+      expect(await ids.ownerOf(changed, 'ann')).toBe('nobody')
+    }
+  }
+  // the key's tag of one id does not fit into another's
+  const bob = ids.next('bob')
+  const mixed = id.slice(0, -24) + bob.slice(-24, -16) + id.slice(-16)
+  expect(await ids.ownerOf(mixed, 'bob')).toBe('nobody')
+  expect(await ids.ownerOf(id.slice(0, -1), 'ann')).toBe('nobody')
+  expect(await ids.ownerOf(`${id}A`, 'ann')).toBe('nobody')
+})
+
+test('the time in an id is that of its decision', () => {
+  let now = 1_700_000_000_000
+  const ids = new DecisionIds({ secret: 's', now: () => now })
+  const time = () => Buffer.from(ids.next('ann').slice(3, 11), 'base64url').readUIntBE(0, 6)
+  expect(time()).toBe(now)
+  expect(time()).toBe(now++)
+  expect(time()).toBe(now)
+})
