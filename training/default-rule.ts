@@ -16,8 +16,34 @@ import { completePrompts, expectedCosts, logTable } from './evaluate/log/model-t
  */
 export interface RuleRequest {
   readonly kind: ChoiceKind
-  /** of `cheapest-within` only */
-  readonly loss?: number
+  /** of `cheapest-within` only: largest loss of quality against the best model, 0 to 1 */
+  readonly loss?: number | undefined
+}
+
+const DEFAULT_LOSS = 0.02
+
+const KINDS: readonly ChoiceKind[] = ['best-value', 'cheapest-within']
+
+/** The request with its default loss, once it is checked. @throws option_invalid */
+export function checkedRule(asked: {
+  readonly kind: string
+  readonly loss?: number | undefined
+}): RuleRequest {
+  const { loss } = asked
+  const kind = KINDS.find((one) => one === asked.kind)
+  if (!kind) {
+    const expected = `one of ${KINDS.join(', ')}`
+    throw new WeirError('option_invalid', { option: '--rule', expected, got: asked.kind })
+  }
+  if (kind === 'best-value') {
+    if (loss === undefined) return { kind }
+    const expected = '--rule cheapest-within with it'
+    throw new WeirError('option_invalid', { option: '--loss', expected, got: loss })
+  }
+  const given = loss ?? DEFAULT_LOSS
+  if (given >= 0 && given <= 1) return { kind, loss: given }
+  const expected = 'a number from 0 to 1'
+  throw new WeirError('option_invalid', { option: '--loss', expected, got: given })
 }
 
 interface DefaultRuleInput {

@@ -3,6 +3,7 @@ export type { CalibrateResult } from './calibrate/calibrate.ts'
 export type { Method } from './calibrate/method.ts'
 export { registerMethod } from './calibrate/methods/registry.ts'
 export type { Target } from './calibrate/target.ts'
+export type { RuleRequest } from './default-rule.ts'
 export type { Evaluation, FrontierReports } from './evaluate/evaluate.ts'
 export type { EvaluationReport } from './evaluate/report/report.ts'
 export {
@@ -11,7 +12,10 @@ export {
   type EvaluateOptions,
   evaluate,
   type Prices,
+  type SeveralModels,
   type TrainOptions,
+  type TrainSettings,
+  type TwoModels,
   train,
   type WorkOptions,
 } from './library.ts'

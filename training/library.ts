@@ -1,9 +1,12 @@
 import { definedOnly } from '../core/defined.ts'
+import { WeirError } from '../core/errors.ts'
 import type { OnProgress } from '../core/progress.ts'
 import { datasetOf, type Logs } from '../data/read-logs.ts'
 import type { Price } from '../models/prices.ts'
 import { type CalibrateResult, calibrate as calibrateBundle } from './calibrate/calibrate.ts'
 import type { Target } from './calibrate/target.ts'
+import { chooseModels } from './choose-models.ts'
+import { checkedRule, type RuleRequest } from './default-rule.ts'
 import type { EngineName } from './engine/engines.ts'
 import { type Evaluation, evaluate as evaluateBundles } from './evaluate/evaluate.ts'
 import { type TrainResult, train as trainDataset } from './train.ts'
@@ -22,11 +25,31 @@ export interface WorkOptions {
 /** US dollars per million tokens of each model, by its name in the logs. */
 export type Prices = Readonly<Record<string, Price>>
 
-export interface TrainOptions extends WorkOptions {
+/** A router between two models, which is decided by a threshold. */
+export interface TwoModels {
   /** the model that costs more and answers better on average, by its name in the logs */
   readonly strong: string
   /** the model that answers the remaining requests */
   readonly weak: string
+  readonly models?: undefined
+  readonly rule?: undefined
+}
+
+/** A router among two or more models, which is decided by a rule over their predicted quality and cost. */
+export interface SeveralModels {
+  /** models by their names in the logs, or all of them; `prices` names each unless the logs have costs */
+  readonly models: readonly string[] | 'all'
+  /** `best-value` by default, or `cheapest-within` a loss of quality (0 to 1, 0.02 by default) */
+  readonly rule?: RuleRequest | undefined
+  /** the best model on the train rows by default */
+  readonly strong?: string | undefined
+  /** the cheapest of the others by default */
+  readonly weak?: string | undefined
+}
+
+export type TrainOptions = TrainSettings & (TwoModels | SeveralModels)
+
+export interface TrainSettings extends WorkOptions {
   /** the bundle is written to `out/name`; `bundles` and `router` by default */
   readonly out?: string | undefined
   readonly name?: string | undefined
@@ -50,35 +73,53 @@ export interface TrainOptions extends WorkOptions {
 }
 
 /**
- * Trains a router between two models, evaluates it on held-out prompts and writes it as a bundle. The same
- * logs and seed give the same bundle.
+ * Trains a router between two models, or among all that `models` names, evaluates it on held-out prompts and
+ * writes it as a bundle. The same logs and seed give the same bundle.
  *
  * @returns the bundle's path and manifest, and the report on the test prompts (APGR and CPT with 95%
- * intervals)
- * @throws WeirError the errors of reading logs; rows_too_few, labels_one_class, model_unknown,
- * family_unknown, engine_unavailable or module_missing (with the `npm i` command to run), training_diverged,
+ * intervals); with `models` also `choice`, what the rule achieves on the test prompts that all models
+ * answered, if there are at least 50
+ * @throws WeirError the errors of reading logs; option_invalid, rows_too_few, labels_one_class, model_unknown,
+ * models_equal, family_unknown, engine_unavailable or module_missing (with the `npm i` command to run), training_diverged,
  * export_mismatch
  */
 export async function train(logs: Logs, options: TrainOptions): Promise<TrainResult> {
-  const { encoder = 'lexical', prices, cacheFolder, ...given } = options
-  const dataset = await datasetOf(logs, options)
+  const { encoder = 'lexical', prices: given, cacheFolder, models, rule, ...rest } = options
+  const prices = given && tableOf(given)
+  const choice = models && checkedRule(rule ?? { kind: 'best-value' })
+  const all = await datasetOf(logs, options)
+  const { strong, weak } = options
+  const chosen = models
+    ? chooseModels(all, { models, strong, weak, prices })
+    : { dataset: all, ...requiredPair(options) }
   const { onProgress } = options
   const opened = await openTrainEncoder(encoder, { cacheFolder, onProgress })
   try {
-    return await trainDataset(dataset, {
+    return await trainDataset(chosen.dataset, {
       out: 'bundles',
       name: 'router',
       router: 'classifier',
       engine: 'onnx',
       threads: 2,
       seed: 1,
-      ...definedOnly(given),
+      ...definedOnly({ ...rest, prices, choice }),
+      strong: chosen.strong,
+      weak: chosen.weak,
       ...opened,
-      ...(prices && { prices: tableOf(prices) }),
     })
   } finally {
     await opened.encoder?.encoder.close?.()
   }
+}
+
+/** Callers without types may have named neither. */
+function requiredPair({ strong, weak }: Partial<TwoModels>): { strong: string; weak: string } {
+  if (strong !== undefined && weak !== undefined) return { strong, weak }
+  throw new WeirError('option_invalid', {
+    option: strong === undefined ? 'strong' : 'weak',
+    expected: 'the name of a model in the logs, or `models` to choose among more than two',
+    got: 'nothing',
+  })
 }
 
 export interface CalibrateOptions extends WorkOptions {

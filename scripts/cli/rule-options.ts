@@ -1,6 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
-import type { RuleRequest } from '../../training/default-rule.ts'
-import { choiceOption } from './options.ts'
+import { checkedRule, type RuleRequest } from '../../training/default-rule.ts'
 
 /** Flags of `weir train` that make a router of more than two models. */
 export interface RuleFlags {
@@ -8,9 +7,6 @@ export interface RuleFlags {
   readonly rule?: string | undefined
   readonly loss?: number | undefined
 }
-
-const RULES = ['best-value', 'cheapest-within'] as const
-const DEFAULT_LOSS = 0.02
 
 /** `--models`: names separated by commas, or all; undefined without it, which also refuses the other two. */
 export function modelsOption(flags: RuleFlags): readonly string[] | 'all' | undefined {
@@ -30,15 +26,5 @@ export function modelsOption(flags: RuleFlags): readonly string[] | 'all' | unde
 }
 
 /** `--rule` and `--loss`. */
-export function ruleOption(flags: RuleFlags): RuleRequest {
-  const { loss } = flags
-  const kind = choiceOption(
-    '--rule',
-    flags.rule ?? (loss === undefined ? 'best-value' : 'cheapest-within'),
-    RULES,
-  )
-  if (kind === 'cheapest-within') return { kind, loss: loss ?? DEFAULT_LOSS }
-  if (loss === undefined) return { kind }
-  const expected = '--rule cheapest-within with it'
-  throw new WeirError('option_invalid', { option: '--loss', expected, got: loss })
-}
+export const ruleOption = ({ rule, loss }: RuleFlags): RuleRequest =>
+  checkedRule({ kind: rule ?? (loss === undefined ? 'best-value' : 'cheapest-within'), loss })

@@ -10,6 +10,7 @@ import { loadRouter } from '../../models/router.ts'
 import { type CalibrateOptions, calibrate } from '../../training/calibrate/calibrate.ts'
 import { chooseModels } from '../../training/choose-models.ts'
 import { evaluate } from '../../training/evaluate/evaluate.ts'
+import { train as trainByLibrary } from '../../training/library.ts'
 import { type TrainResult, train } from '../../training/train.ts'
 
 /** The general one gets most right; each specialist its own topic, for a tenth of the price. */
@@ -126,6 +127,24 @@ describe('a router among many models, from a log to a decision', () => {
     expect(await model('poetry')).toBe('verse')
     expect(await model('chemistry')).toBe('general')
     await router.close()
+  })
+
+  it('comes from the library by naming the models, with the same bundle', async () => {
+    const out = await mkdtemp(join(tmpdir(), 'weir-many-'))
+    const options = { prices: Object.fromEntries(PRICES), out, name: 'many', threads: 1 }
+    const { bundle, choice } = await trainByLibrary(log, { ...options, models: 'all' })
+    expect(bundle.manifest.version).toBe(trained.bundle.manifest.version)
+    expect(choice!.models.map(({ model }) => model)).toContain('verse')
+  })
+
+  it('checks what the library is given before it trains', async () => {
+    const prices = Object.fromEntries(PRICES)
+    const given = (options: object) => trainByLibrary(log, { ...options, prices } as never)
+    await expect(given({})).rejects.toThrow(/for strong, got nothing/)
+    await expect(given({ strong: 'general' })).rejects.toThrow(/for weak, got nothing/)
+    await expect(given({ models: ['general', 'none'] })).rejects.toThrow(/none/)
+    const rule = { kind: 'cheapest-within', loss: 2 }
+    await expect(given({ models: 'all', rule })).rejects.toThrow(/from 0 to 1 for --loss, got 2/)
   })
 
   it('asks for a price of every model, and for outcomes of all of them', async () => {
