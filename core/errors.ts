@@ -96,6 +96,12 @@ export const ERRORS = {
   // bundles and encoders
   bundle_invalid: row('expected a weir bundle at {path}: {reason}'),
   bundle_corrupt: row('{path} does not match its hash: expected sha256 {expected}, got {got}'),
+  signature_missing: row(
+    'refused {path}: it is not signed, and a signature of one of these keys is required: {keys}',
+  ),
+  signature_invalid: row('refused {path}: its signature does not hold: {reason}'),
+  signer_unknown: row('refused {path}: {signer} signed it; expected one of {keys}'),
+  signing_key_invalid: row('expected a private ed25519 key (PEM) in {path}, got {got}'),
   encoder_unknown: row('this weir has no encoder {kind}; it has: {known}'),
   encoder_unavailable: row('the {encoder} encoder cannot run here: {reason}'),
   encoder_not_allowed: row(

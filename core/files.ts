@@ -29,7 +29,11 @@ export async function writeWhole(
   }
 }
 
-/** Writes a file that must not exist yet, and flushes it by default. */
+/**
+ * Writes a file that must not exist yet, and flushes it by default.
+ *
+ * @param options.mode permissions of the file, such as 0o600 (default 0o666, which the umask narrows)
+ */
 export async function writeNew(
   path: string,
   contents: Contents,

@@ -36,6 +36,8 @@ export interface Router {
   readonly manifest: Manifest
   /** the version's folder */
   readonly path: string
+  /** the public key that signed it, if it is signed */
+  readonly signedBy?: string | undefined
   /** @throws score_invalid, onnx_failed, cancelled */
   score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
   /**
@@ -74,15 +76,18 @@ export interface RouterOptions {
   readonly pair?: ModelPair
   /** ONNX Runtime threads; 1 in servers, where requests are the parallel work */
   readonly threads?: number
+  /** public keys (`ed25519:...`) of which one must have signed the bundle; signed or not by default */
+  readonly signers?: readonly string[] | undefined
 }
 
 /**
  * Opens `NAME/` (its current version) or `NAME/VERSION/` and checks every file against its hash.
  *
- * @throws file_not_found, bundle_invalid, bundle_corrupt, encoder_unknown, encoder_not_allowed, onnx_failed
+ * @throws file_not_found, bundle_invalid, bundle_corrupt, encoder_unknown, encoder_not_allowed, onnx_failed,
+ * signature_missing, signature_invalid, signer_unknown
  */
 export async function loadRouter(path: string, options: RouterOptions = {}): Promise<Router> {
-  const own = await readBundle(path)
+  const own = await readBundle(path, { signers: options.signers })
   const bundle = options.pair ? withPair(own, options.pair) : own
   const manifest = options.calibration
     ? { ...bundle.manifest, calibration: options.calibration }
@@ -106,6 +111,12 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
 
   let known: ReturnType<typeof readNeighbours> | undefined
   const explain = async (prompt: string): Promise<Explanation> => {
+    const explanation = await explainScore(prompt)
+    return bundle.signedBy === undefined
+      ? explanation
+      : { ...explanation, signed_by: bundle.signedBy }
+  }
+  const explainScore = async (prompt: string): Promise<Explanation> => {
     const { embeddings } = await encoder.encode([prompt])
     if (head.linear) return explainLinear(head.linear, embeddings, encoder.featureNames?.(prompt))
     const features = await explainParts(prompt, async (texts) => (await score(texts)).winRate)
@@ -125,6 +136,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
   return {
     manifest,
     path: bundle.path,
+    signedBy: bundle.signedBy,
     score,
     scoreNow:
       encoder.encodeNow && head.scoreNow

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
-import { readFile, realpath, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { realpath, stat } from 'node:fs/promises'
+import { join, resolve, sep } from 'node:path'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
+import { readRegularFile, regularFilesUnder } from '../../core/regular-file.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import type { LinearHead } from '../families/linear-head.ts'
 import { DATA_HASHES_FILE, type DataHashes, decodeDataHashes } from './data-hashes.ts'
 import { decodeHead, FALLBACK_HEAD_FILE, HEAD_FILE, roleIndex } from './head-file.ts'
 import { BUNDLE_FORMAT, Manifest } from './manifest.ts'
+import { SIGNATURE_FILE, verifySignature } from './signature.ts'
 
 export const ROUTER_FILE = 'router.onnx'
 
@@ -16,6 +18,8 @@ export interface Bundle {
   /** the version's folder, never the `current` link, so that later reads see the same version */
   readonly path: string
   readonly manifest: Manifest
+  /** the public key that signed it, if it is signed */
+  readonly signedBy: string | undefined
   /** the bytes of one of its files, checked against its hash again */
   file(name: string): Promise<Uint8Array>
   /** the folded head, if the family is linear */
@@ -26,18 +30,43 @@ export interface Bundle {
   dataHashes(): Promise<DataHashes>
 }
 
+export interface ReadBundleOptions {
+  /** public keys (`ed25519:...`) of which one must have signed it; signed or not by default */
+  readonly signers?: readonly string[] | undefined
+}
+
 /**
- * Reads `NAME/` (its current version) or `NAME/VERSION/` and checks every file against its hash.
+ * Reads `NAME/` (its current version) or `NAME/VERSION/`, checks its signature, if it has or needs one, and
+ * every file against its hash. Symbolic links, FIFOs and devices inside it are refused.
  *
- * @throws file_not_found, bundle_invalid (names the field), bundle_corrupt (names the file)
+ * @throws file_not_found, bundle_invalid (names the field or file), bundle_corrupt (names the file),
+ * signature_missing, signature_invalid, signer_unknown
  */
-export async function readBundle(path: string): Promise<Bundle> {
+export async function readBundle(
+  path: string,
+  { signers }: ReadBundleOptions = {},
+): Promise<Bundle> {
   const folder = await versionFolder(resolve(path))
-  const manifest = await readManifest(folder)
+  const names = await regularFilesUnder(folder).catch((cause: WeirError) => {
+    throw new WeirError('bundle_invalid', { path: folder, reason: cause.message }, { cause })
+  })
+  const manifestBytes = await readInside(folder, 'manifest.json', MAX_MANIFEST_BYTES)
+  const signedBy = verifySignature(
+    manifestBytes,
+    names.includes(SIGNATURE_FILE)
+      ? await readInside(folder, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
+      : undefined,
+    signers,
+    folder,
+  )
+  const stored = parseManifest(manifestBytes, folder)
+  if (signedBy !== undefined) assertOnlyListed(names, stored, folder)
+  const manifest = signedBy === undefined ? stored : withSigner(stored, signedBy)
   for (const name of Object.keys(manifest.files)) await readChecked(folder, manifest, name)
   return {
     path: folder,
     manifest,
+    signedBy,
     file: (name) => readChecked(folder, manifest, name),
     head: async () =>
       manifest.head
@@ -69,6 +98,54 @@ export async function readBundle(path: string): Promise<Bundle> {
   }
 }
 
+/** Bounds on what is read into memory; a manifest of a thousand models has under 1 MB. */
+const MAX_MANIFEST_BYTES = 16 * 2 ** 20
+const MAX_SIGNATURE_BYTES = 4096
+/** Node reads no larger file at once. */
+const MAX_FILE_BYTES = 2 ** 31 - 1
+
+/** A signature vouches for what the manifest lists, so a signed version holds nothing else. */
+function assertOnlyListed(names: readonly string[], { files }: Manifest, path: string): void {
+  const listed = new Set([...Object.keys(files), 'manifest.json', SIGNATURE_FILE])
+  // what a killed `weir sign` may leave, and nobody reads
+  const leftOver = new RegExp(`^\\.${SIGNATURE_FILE}\\..*\\.partial$`)
+  const other = names.find((name) => !listed.has(name) && !leftOver.test(name))
+  if (other === undefined) return
+  const reason = `it holds ${JSON.stringify(other)}, which its signed manifest does not list`
+  throw new WeirError('signature_invalid', { path, reason })
+}
+
+/** The certificates of a signed version say who signed it. */
+function withSigner(manifest: Manifest, signer: string): Manifest {
+  const { threshold, choice } = manifest
+  return {
+    ...manifest,
+    threshold: certified(threshold, signer),
+    ...(choice && { choice: certified(choice, signer) }),
+  }
+}
+
+type Certified = { readonly certificate?: Record<string, unknown> }
+
+const certified = <T extends Certified>(one: T, signer: string): T =>
+  one.certificate ? { ...one, certificate: { ...one.certificate, signed_by: signer } } : one
+
+/** A manifest as it is written: only a reader that has checked a signature names the signer. */
+export function withoutSigner<T extends Pick<Manifest, 'threshold' | 'choice'>>(manifest: T): T {
+  const { threshold, choice } = manifest
+  return {
+    ...manifest,
+    threshold: unsigned(threshold),
+    ...(choice && { choice: unsigned(choice) }),
+  }
+}
+
+function unsigned<T extends Certified>(one: T): T {
+  if (!one.certificate) return one
+  const { signed_by: _, ...certificate } = one.certificate
+  return { ...one, certificate }
+}
+
 const manifestCheck = Compile(Manifest)
 
 /** @throws bundle_invalid, naming the field */
@@ -86,6 +163,11 @@ export function assertManifest(value: unknown, path: string): Manifest {
   const models = new Set(value.candidates.map((candidate) => candidate.model))
   if (models.size < value.candidates.length)
     throw invalid(path, 'candidates: a model is there twice')
+  for (const one of [value.threshold, value.choice]) {
+    if (one?.certificate && Object.hasOwn(one.certificate, 'signed_by')) {
+      throw invalid(path, `manifest certificate: signed_by is for ${SIGNATURE_FILE} to say`)
+    }
+  }
   if (value.choice) checkChoice(value, path)
   const needed = [
     ROUTER_FILE,
@@ -99,7 +181,7 @@ export function assertManifest(value: unknown, path: string): Manifest {
   for (const name of Object.keys(value.files)) {
     const safe =
       !/[\\:]|^\/|\/\//.test(name) && !name.split('/').some((part) => /^\.\.?$/.test(part))
-    if (!safe || name === '' || name === 'manifest.json') {
+    if (!safe || name === '' || name === 'manifest.json' || name === SIGNATURE_FILE) {
       throw invalid(path, `manifest files: ${JSON.stringify(name)} is not a path inside it`)
     }
   }
@@ -123,7 +205,13 @@ function checkChoice({ candidates, head }: Manifest, path: string): void {
   }
 }
 
-async function versionFolder(path: string): Promise<string> {
+/**
+ * The folder that a bundle's path stands for now: that of `NAME/current`, or the path itself if it is a
+ * version.
+ *
+ * @throws file_not_found, bundle_invalid
+ */
+export async function versionFolder(path: string): Promise<string> {
   const entry = await stat(path).catch(() => undefined)
   if (!entry) throw new WeirError('file_not_found', { path })
   if (!entry.isDirectory()) throw invalid(path, 'it is a file, expected a folder')
@@ -135,14 +223,17 @@ async function versionFolder(path: string): Promise<string> {
       : undefined
   if (!name) throw invalid(path, 'it holds neither manifest.json nor a current version')
   // resolved once, here, so that a concurrent swap cannot mix two versions
-  return realpath(name)
+  const folder = await realpath(name)
+  if (name === current && !folder.startsWith(`${await realpath(path)}${sep}`)) {
+    throw invalid(path, `current leads out of it, to ${folder}`)
+  }
+  return folder
 }
 
-async function readManifest(folder: string): Promise<Manifest> {
-  const text = await readFile(join(folder, 'manifest.json'), 'utf8')
+function parseManifest(bytes: Uint8Array, folder: string): Manifest {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
     throw new WeirError(
       'bundle_invalid',
@@ -166,16 +257,17 @@ async function readChecked(folder: string, manifest: Manifest, name: string): Pr
   const path = join(folder, name)
   const expected = manifest.files[name]
   if (expected === undefined) throw invalid(folder, `it holds no ${name}`)
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new WeirError(
-      'bundle_invalid',
-      { path: folder, reason: `${name} cannot be read: ${(cause as NodeJS.ErrnoException).code}` },
-      { cause },
-    )
-  })
+  const bytes = await readInside(folder, name, MAX_FILE_BYTES)
   const got = sha256(bytes)
   if (got !== expected) throw new WeirError('bundle_corrupt', { path, expected, got })
   return bytes
+}
+
+async function readInside(folder: string, name: string, maxBytes: number): Promise<Uint8Array> {
+  return readRegularFile(join(folder, name), { maxBytes }).catch((cause: WeirError) => {
+    const reason = `${name} cannot be read: ${cause.message}`
+    throw new WeirError('bundle_invalid', { path: folder, reason }, { cause })
+  })
 }
 
 const invalid = (path: string, reason: string): WeirError =>

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
 import { renameInto, writeNew } from '../../core/files.ts'
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts'
-import { assertManifest, bundleVersion, readBundle, sha256 } from './read.ts'
+import { assertManifest, bundleVersion, readBundle, sha256, withoutSigner } from './read.ts'
 
 /** A bundle before it has a version, without the fields that the writer computes. */
 export interface BundleDraft {
@@ -33,7 +33,8 @@ export async function writeBundle(
   const hashes = [...draft.files]
     .map(([name, bytes]) => [name, sha256(bytes)] as const)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-  const body = { format: BUNDLE_FORMAT, ...draft.manifest, files: Object.fromEntries(hashes) }
+  const manifest = withoutSigner(draft.manifest)
+  const body = { format: BUNDLE_FORMAT, ...manifest, files: Object.fromEntries(hashes) }
   const version = bundleVersion(body as Manifest)
   // serialised to JSON first, so that the check covers what a reader will see
   const text = `${JSON.stringify({ ...body, version, created: now.toISOString() }, null, 2)}\n`

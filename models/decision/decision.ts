@@ -90,6 +90,8 @@ export const Explanation = Type.Object({
   ),
   /** why this explanation contains less than might be expected */
   note: Type.Optional(Type.String()),
+  /** the public key that signed the router's bundle, if it is signed */
+  signed_by: Type.Optional(Type.String()),
   /** steps other than the score that were evaluated */
   rules: Type.Optional(Type.Array(RuleHit)),
   /** the threshold at which the other model of the pair would have been chosen */

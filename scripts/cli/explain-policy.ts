@@ -7,7 +7,7 @@ import { assertPolicyFits, type CheckedPolicy } from '../../serving/policy/check
 import type { LearnedRouter } from '../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../serving/policy/pipeline.ts'
 import { withTextReaders } from '../replay/router.ts'
-import { type EncoderFlags, openRouter } from './encoder-access.ts'
+import { type BundleFlags, openRouter } from './bundle-access.ts'
 
 /**
  * Explains what a policy does with one request, without a server; no model is asked.
@@ -19,7 +19,7 @@ import { type EncoderFlags, openRouter } from './encoder-access.ts'
 export async function explainPolicy(
   policy: CheckedPolicy,
   request: GatewayRequest,
-  options: EncoderFlags & { readonly bundle?: string | undefined },
+  options: BundleFlags & { readonly bundle?: string | undefined },
 ): Promise<Plan> {
   const { bundle } = options
   const router = bundle === undefined ? undefined : await openRouter(bundle, options)

@@ -3,8 +3,8 @@ import { WeirError } from '../../core/errors.ts'
 import type { Source } from '../../core/yaml-source.ts'
 import { DEFAULT_CACHE_ENTRIES } from '../../serving/router/config.ts'
 import { DEFAULT_DEADLINE_MS, ServeConfig } from '../../serving/server/config.ts'
+import { BUNDLE_OPTIONS } from './bundle-access.ts'
 import { assertFits, readSource } from './config-file.ts'
-import { ENCODER_OPTIONS } from './encoder-access.ts'
 import {
   type Flags,
   keyValue,
@@ -138,7 +138,7 @@ export const SERVE_OPTIONS = optionTable({
     help: 'try the other model with this probability, for weir ope',
     section: ROUTERS,
   },
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   log: {
     flag: '--log <folder>',
     key: 'log.folder',
@@ -262,6 +262,7 @@ const FROM_TEXTS: Readonly<Record<string, (texts: readonly string[]) => unknown>
       Object.entries(pairs('--split', texts)).map(([name, arms]) => [name, readArms(arms)]),
     ),
   allowEncoderHost: (texts) => texts,
+  requireSignature: (texts) => texts,
   shadow: (texts) =>
     Object.entries(pairs('--shadow', texts)).map(([of, router]) => ({ of, router })),
 }

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { PublicKey } from '../../models/bundle/signature.ts'
 import { Exploration } from '../../models/online/exploration.ts'
 
 /** A linear head on each router's win rates that learns from `POST /feedback`. Off if absent. */
@@ -48,6 +49,8 @@ export const ROUTING = {
     ),
     { minItems: 1 },
   ),
+  /** public keys (`ed25519:...`) of which one must have signed every bundle; a bundle without is refused */
+  require_signature: Type.Optional(Type.Array(PublicKey, { minItems: 1 })),
   /** the router for `default` and for requests that name no router; if absent, the first router */
   default: Type.Optional(Name),
   aliases: Type.Optional(Type.Record(Name, Name)),

@@ -4,6 +4,7 @@ import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { firstFault } from '../../core/schema-fault.ts'
+import { readBundle, versionFolder } from '../../models/bundle/read.ts'
 import { pointCurrent } from '../../models/bundle/write.ts'
 import { RouteRequest } from '../../models/decision/decision.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
@@ -46,7 +47,8 @@ export interface Fleet {
 }
 
 export function createFleet(config: Routing, options: FleetOptions = {}): Fleet {
-  const load = options.load ?? loadRouter
+  const load =
+    options.load ?? ((path: string) => loadRouter(path, { signers: config.require_signature }))
   const cacheEntries = config.cache_entries ?? DEFAULT_CACHE_ENTRIES
   let snapshot: Snapshot | undefined
   /** what each configured path was read from, so that unchanged ones are not reloaded */
@@ -66,13 +68,17 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
     const staged = new Map<string, StagedRouter>()
     try {
       for (const { path, golden } of config.routers) {
-        const folder = await versionFolder(path)
+        const folder = await versionFolder(resolve(path))
         const open = async (at: string): Promise<LiveRouter> => {
           const known = nextByPath.get(at) ?? byPath.get(at)
+          // before its files are opened, whatever opens them
+          if (!known && config.require_signature) {
+            await readBundle(at, { signers: config.require_signature })
+          }
           const live = known ?? new LiveRouter(await load(at), cacheEntries)
           if (!known) {
             fresh.push(live)
-            await checkRouter(live.router, { golden, parity: snapshot !== undefined })
+            await checkRouter(live.router, golden)
           }
           nextByPath.set(at, live)
           return live
@@ -143,7 +149,9 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
       }),
     versions,
     async changed() {
-      const folders = await Promise.all(config.routers.map(({ path }) => versionFolder(path)))
+      const folders = await Promise.all(
+        config.routers.map(({ path }) => versionFolder(resolve(path))),
+      )
       const served = new Set(snapshot?.routers.values())
       const moved = folders.filter((folder) => {
         const live = byPath.get(folder)
@@ -162,12 +170,6 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
       for (const live of snapshot ? livesOf(snapshot) : []) live.retire()
     },
   }
-}
-
-/** The folder a configured path resolves to now: `NAME/current`'s, or the path itself if it is a version. */
-async function versionFolder(path: string): Promise<string> {
-  const current = join(resolve(path), 'current')
-  return realpath(current).catch(() => resolve(path))
 }
 
 /** The version at shadow or canary; none for a path to a fixed version. */
@@ -218,26 +220,17 @@ const GoldenRow = Type.Object({
 })
 const goldenCheck = Compile(GoldenRow)
 
-export interface CheckOptions {
-  /** a JSONL file of requests, each with the model it must be routed to as `expect` */
-  readonly golden: string | undefined
-  /**
-   * also runs the ONNX graph next to the folded head, which loads a runtime that the server otherwise does
-   * not need
-   */
-  readonly parity: boolean
-}
-
 /**
- * Checks that a version must pass before it may answer (its hashes were checked when it was read): it scores
- * the probes, equally by both forms of its head, and routes each golden prompt to the expected model.
+ * Checks that a version must pass before it may answer, at the first start too (its hashes were checked when
+ * it was read): it scores the probes, equally by both forms of its head, and routes each golden prompt to the
+ * expected model.
  *
+ * @param golden a JSONL file of requests, each with the model it must be routed to as `expect`
  * @throws bundle_refused, and anything that scoring throws
  */
-async function checkRouter(router: Router, options: CheckOptions): Promise<void> {
-  const { golden } = options
+async function checkRouter(router: Router, golden: string | undefined): Promise<void> {
   await router.score(PROBES)
-  const difference = options.parity ? await router.parity(PROBES).catch(ignoreAbsentRuntime) : 0
+  const difference = await router.parity(PROBES).catch(ignoreAbsentRuntime)
   // written so that NaN fails
   if (!(difference <= PARITY_LIMIT)) {
     throw new WeirError('bundle_refused', {

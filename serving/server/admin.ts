@@ -88,6 +88,8 @@ export interface RouterStatus {
   readonly name: string
   readonly version: string
   readonly path: string
+  /** the public key that signed it; absent if it is not signed */
+  readonly signed_by?: string | undefined
   readonly threshold: number
   readonly strong: string
   readonly weak: string
@@ -123,6 +125,7 @@ export function localBackend(
             name,
             version,
             path: router.path,
+            signed_by: router.signedBy,
             threshold: threshold.value,
             strong,
             weak: candidates.find(({ role }) => role === 'weak')!.model,

@@ -152,6 +152,7 @@ async function openAll(
     allowHosts: config.allow_encoder_hosts,
     keyEnv: config.encoder_key_env,
   }
+  const signers = config.require_signature
   const gate = opened.use(
     new LoadGate({
       maxInFlight: config.max_in_flight ?? DEFAULT_MAX_IN_FLIGHT,
@@ -162,7 +163,9 @@ async function openAll(
   // closed after the routers: an embedding may still be about to be logged
   opened.add(() => log?.close())
   const fleet = opened.use(
-    createFleet(config, { load: options.load ?? ((path) => loadRouter(path, { encoderAccess })) }),
+    createFleet(config, {
+      load: options.load ?? ((path) => loadRouter(path, { encoderAccess, signers })),
+    }),
   )
   const encoders = new EncoderHealth(now)
   const metrics = await createMetrics({

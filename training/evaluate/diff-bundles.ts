@@ -82,7 +82,8 @@ export async function diffBundles(
   dataset: Dataset,
   options: DiffOptions,
 ): Promise<BundleDiff> {
-  const bundles = await openBundles([oldPath, newPath])
+  const { encoderAccess, signers } = options
+  const bundles = await openBundles([oldPath, newPath], { encoderAccess, signers })
   try {
     const log = await scoreLog(bundles, dataset, options)
     const [before, after] = log.routers as [ScoredRouter, ScoredRouter]

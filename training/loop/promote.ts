@@ -27,6 +27,8 @@ export interface PromoteOptions extends Evidence {
   /** skips the intermediate stages */
   readonly atOnce?: boolean
   readonly now?: Date
+  /** public keys of which one must have signed the candidate */
+  readonly signers?: readonly string[] | undefined
 }
 
 export interface Promotion {
@@ -52,7 +54,8 @@ export async function promote(
   options: PromoteOptions,
 ): Promise<Promotion> {
   const time = (options.now ?? new Date()).toISOString()
-  const { manifest, path } = await readBundle(candidate)
+  const { signers } = options
+  const { manifest, path } = await readBundle(candidate, { signers })
   const { version } = manifest
   const serving = basename(await realpath(join(home, 'current')))
   const refuse = async (reason: string, gates?: readonly GateResult[]): Promise<never> => {
@@ -79,7 +82,7 @@ export async function promote(
   if (failed.length > 0) {
     return refuse(failed.map(({ gate, found }) => `${gate}: ${found}`).join('; '), gates)
   }
-  await bringHome(path, home, version)
+  await bringHome(path, home, version, signers)
   const share = options.share ?? DEFAULT_SHARE
   if (stage === 'all') {
     await pointCurrent(resolve(home), version)
@@ -104,7 +107,13 @@ export async function promote(
  */
 export async function rollBack(
   home: string,
-  options: { readonly version?: string; readonly reason?: string; readonly now?: Date } = {},
+  options: {
+    readonly version?: string
+    readonly reason?: string
+    readonly now?: Date
+    /** public keys of which one must have signed the version */
+    readonly signers?: readonly string[] | undefined
+  } = {},
 ): Promise<{ readonly from: string; readonly to: string; readonly stage: Stage }> {
   const serving = basename(await realpath(join(home, 'current')))
   const rollout = await readRollout(home)
@@ -128,7 +137,7 @@ export async function rollBack(
   if (!known.includes(version)) {
     throw new WeirError('version_unknown', { router: basename(resolve(home)), version, known })
   }
-  await readBundle(join(home, version))
+  await readBundle(join(home, version), { signers: options.signers })
   await pointCurrent(resolve(home), version)
   await writeRollout(home, undefined)
   await recordEvent(home, event(version))
@@ -164,9 +173,15 @@ async function canaryHolds(
 }
 
 /** Copies a version beside the serving one, atomically. */
-async function bringHome(path: string, home: string, version: string): Promise<void> {
+async function bringHome(
+  path: string,
+  home: string,
+  version: string,
+  signers: PromoteOptions['signers'],
+): Promise<void> {
   const target = join(resolve(home), version)
-  if (await stat(target).catch(() => undefined)) return
-  await renameInto(target, (partial) => cp(path, partial, { recursive: true }))
-  await readBundle(target)
+  if (!(await stat(target).catch(() => undefined))) {
+    await renameInto(target, (partial) => cp(path, partial, { recursive: true }))
+  }
+  await readBundle(target, { signers })
 }

@@ -3,9 +3,9 @@ import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { CalibrationMap } from '../../../models/calibration-map.ts'
 import type { BundleOptions } from '../../../training/calibrate/calibrate.ts'
 import { openTerminal, type Terminal } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { TARGET_OPTIONS } from '../calibration-target.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import {
   jsonOption,
   LOG_OPTIONS,
@@ -52,7 +52,7 @@ const OPTIONS = optionTable({
   dryRun: { flag: '--dry-run', schema: Switch, help: 'report only; write no new version' },
   ...LOG_OPTIONS,
   ...PAIR_OPTIONS,
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
 })
 type CalibrateFlags = Flags<typeof OPTIONS>

@@ -1,12 +1,12 @@
 import { openTerminal } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
 const OPTIONS = optionTable({
   junit: { flag: '--junit <file>', schema: Text, help: 'also write the result as JUnit XML' },
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
 })
 

@@ -1,8 +1,8 @@
 import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, encoderAccess, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, encoderAccess } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
@@ -22,7 +22,7 @@ const OPTIONS = optionTable({
   price: PRICE_OPTION,
   seed: seedOption('seed of the bootstrap'),
   ...LOG_OPTIONS,
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the difference'),
 })
 
@@ -59,6 +59,7 @@ async function run(
     seed,
     replicates,
     encoderAccess: encoderAccess(flags),
+    signers: signersOf(flags),
     prices,
     ...watch,
   })

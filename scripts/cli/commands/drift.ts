@@ -1,7 +1,7 @@
 import type { DriftResult } from '../../../training/calibrate/drift-bundle.ts'
 import { count, openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, seedOption } from '../log-options.ts'
 import { type Flags, optionTable, Switch, Texts } from '../options.ts'
 
@@ -18,7 +18,7 @@ const OPTIONS = optionTable({
   },
   seed: seedOption('seed of the classifier’s folds'),
   ...LOG_OPTIONS,
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
 })
 

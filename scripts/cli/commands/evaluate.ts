@@ -7,8 +7,8 @@ import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { Grouping } from '../../../training/evaluate/log/prompt-origins.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, encoderAccess, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, encoderAccess } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
@@ -34,7 +34,7 @@ const OPTIONS = optionTable({
   seed: seedOption('seed of the bootstrap and the random baselines'),
   ...LOG_OPTIONS,
   ...PAIR_OPTIONS,
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the report'),
 })
 type EvaluateFlags = Flags<typeof OPTIONS>
@@ -72,6 +72,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     seed,
     replicates,
     encoderAccess: encoderAccess(flags),
+    signers: signersOf(flags),
     prices,
     groupings,
     sources: sourcesOf(groupings, dataset),

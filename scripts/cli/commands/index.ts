@@ -18,6 +18,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   spend: async () => (await import('./spend.ts')).spendCommand(),
   replay: async () => (await import('./replay.ts')).replayCommand(),
   ope: async () => (await import('./ope.ts')).opeCommand(),
+  sign: async () => (await import('./sign.ts')).signCommand(),
   promote: async () => (await import('./promote.ts')).promoteCommand(),
   history: async () => (await import('./history.ts')).historyCommand(),
   rollback: async () => (await import('./rollback.ts')).rollbackCommand(),

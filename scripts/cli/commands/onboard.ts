@@ -1,8 +1,8 @@
 import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, encoderAccess, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, encoderAccess } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
@@ -19,7 +19,7 @@ const OPTIONS = optionTable({
     help: 'price of the new model in US dollars per million tokens',
   },
   ...LOG_OPTIONS,
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
 })
 
@@ -58,7 +58,7 @@ async function run(
     const got = count === undefined ? 'neither' : 'both'
     throw new WeirError('option_invalid', { option: 'the options', expected, got })
   }
-  const bundle = await readBundle(path)
+  const bundle = await readBundle(path, { signers: signersOf(flags) })
   const dataset = await openFlaggedLogs(logs, flags, {
     seed: 1,
     signal,

@@ -2,8 +2,8 @@ import { definedOnly } from '../../../core/defined.ts'
 import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import type { LogPolicyReport } from '../../../training/ope/log-policy.ts'
 import { count, openTerminal, percent, score, table } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, STORE_OPTION } from '../log-options.ts'
 import { type Flags, optionTable, Share, Text } from '../options.ts'
 
@@ -21,7 +21,7 @@ const OPTIONS = optionTable({
     unset: '0',
     help: 'score units that each strong call is charged',
   },
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the report'),
 })
 

@@ -1,7 +1,7 @@
 import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS } from '../bundle-access.ts'
 import { defineCommand, defineGroup } from '../command.ts'
-import { ENCODER_OPTIONS } from '../encoder-access.ts'
 import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, Text, Texts } from '../options.ts'
 import { AUDIT_COMMANDS } from './policy-audit.ts'
@@ -33,7 +33,7 @@ const EXPLAIN_OPTIONS = optionTable({
     help: 'metadata of the request, such as {"tier": "free"}',
   },
   tag: { flag: '--tag <tag>', schema: Texts, help: 'tag of the request' },
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the plan'),
 })
 

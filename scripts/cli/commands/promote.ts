@@ -2,8 +2,8 @@ import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
 import type { Promotion, Stage } from '../../../training/loop/promote.ts'
 import { openTerminal, table } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
 import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../options.ts'
 
@@ -46,7 +46,7 @@ const OPTIONS = optionTable({
     help: 'score units that each strong call must gain',
   },
   ...LOG_OPTIONS,
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
 })
 
@@ -92,6 +92,7 @@ async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<voi
     load: (path) => openRouter(path, flags),
     ...definedOnly({ feedback: store && (() => store.read(signal)), outcomes }),
     ...definedOnly({ log, golden, to, share, strongPrice }),
+    signers: signersOf(flags),
     atOnce: flags.atOnce ?? false,
     signal,
   }).finally(() => store?.close())

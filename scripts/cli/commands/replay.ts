@@ -1,7 +1,7 @@
 import type { PolicyReplay } from '../../replay/policy.ts'
 import { count, openTerminal, type Terminal, table } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption, PRICE_OPTION } from '../log-options.ts'
 import { type Flags, optionTable, Share, Text } from '../options.ts'
 
@@ -18,7 +18,7 @@ const OPTIONS = optionTable({
     help: 'with --policy: score with this router instead of the logged one; needs the log’s text',
   },
   price: PRICE_OPTION,
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
 })
 type ReplayFlags = Flags<typeof OPTIONS>

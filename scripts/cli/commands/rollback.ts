@@ -1,5 +1,6 @@
 import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
@@ -17,6 +18,7 @@ const OPTIONS = optionTable({
     help: 'take back the newest state of the online head in this folder instead',
   },
   reason: { flag: '--reason <text>', schema: Text, help: 'the reason, kept in the history' },
+  requireSignature: BUNDLE_OPTIONS.requireSignature,
   json: jsonOption('the result'),
 })
 type RollbackFlags = Flags<typeof OPTIONS>
@@ -40,7 +42,7 @@ async function run(home: string, flags: RollbackFlags): Promise<void> {
   const terminal = openTerminal()
   const { from, to, stage } = await rollBack(
     home,
-    definedOnly({ version: flags.to, reason: flags.reason }),
+    definedOnly({ version: flags.to, reason: flags.reason, signers: signersOf(flags) }),
   )
   if (flags.json) terminal.json({ from, to, stage })
   else if (stage === 'all') terminal.print(`${to} serves again, in place of ${from}`)

@@ -1,8 +1,8 @@
 import { definedOnly } from '../../../core/defined.ts'
 import type { Explanation } from '../../../models/decision/decision.ts'
 import { openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { ENCODER_OPTIONS, openRouter } from '../encoder-access.ts'
 import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, pairOption, Share, Switch, Text } from '../options.ts'
 
@@ -24,7 +24,7 @@ const OPTIONS = optionTable({
     schema: Switch,
     help: 'print the features that moved the win rate',
   },
-  ...ENCODER_OPTIONS,
+  ...BUNDLE_OPTIONS,
   json: jsonOption('the decision'),
 })
 

@@ -1,9 +1,16 @@
-import { cp, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
+import { readBundle } from '../../../models/bundle/read.ts'
+import {
+  newSigningKey,
+  parseSigningKey,
+  SIGNATURE_FILE,
+  signManifest,
+} from '../../../models/bundle/signature.ts'
 import { writeBundle } from '../../../models/bundle/write.ts'
 import { loadRouter } from '../../../models/router.ts'
 import type { FeedbackRecord } from '../../../records/decision-record.ts'
@@ -150,4 +157,24 @@ test('feedback of a store is evidence like the log’s own', async () => {
     feedback: stored,
   })
   expect(stage).toBe('shadow')
+})
+
+test('a candidate and a version to go back to must be signed where that is required', async () => {
+  const key = newSigningKey()
+  const signers = [key.publicKey]
+  const from = join(root, 'signed')
+  const { path } = await writeBundle(from, sampleDraft({ threshold: 0.6 }))
+  const candidate = join(from, 'sample')
+  const asked = { ...evidence(), signers, atOnce: true, to: 'all' as const }
+  await expect(promote(candidate, home, asked)).rejects.toMatchObject({ code: 'signature_missing' })
+  const signature = signManifest(
+    await readFile(join(path, 'manifest.json')),
+    parseSigningKey(key.privateKey, 'key'),
+  )
+  await writeFile(join(path, SIGNATURE_FILE), signature)
+  const { version, serving: before } = await promote(candidate, home, asked)
+  expect((await readBundle(home, { signers })).signedBy).toBe(key.publicKey)
+  await expect(rollBack(home, { signers })).rejects.toMatchObject({ code: 'signature_missing' })
+  expect(await current()).toBe(version)
+  expect(await rollBack(home)).toMatchObject({ from: version, to: before })
 })

@@ -18,16 +18,17 @@ export interface NamedRouter extends RouterPast {
  */
 export async function openBundles(
   paths: readonly string[],
-  asked: Partial<ModelPair> & Pick<RouterOptions, 'encoderAccess'> = {},
+  asked: Partial<ModelPair> & Pick<RouterOptions, 'encoderAccess' | 'signers'> = {},
 ): Promise<NamedRouter[]> {
   const opened: Omit<NamedRouter, 'name'>[] = []
   try {
     for (const path of paths) {
-      const bundle = await readBundle(path)
+      const bundle = await readBundle(path, { signers: asked.signers })
       const seen = await bundle.dataHashes()
       const pair = knownPair(bundle.manifest, asked)
       const router = await loadRouter(path, {
         encoderAccess: asked.encoderAccess,
+        signers: asked.signers,
         ...(pair && { pair }),
       })
       const { split: rule, sources } = router.manifest.data

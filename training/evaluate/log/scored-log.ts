@@ -19,6 +19,8 @@ export interface ScoreLogOptions extends Partial<ModelPair> {
   readonly latency?: boolean | undefined
   /** where encoders of the bundles may send prompts */
   readonly encoderAccess?: EncoderAccess | undefined
+  /** public keys of which one must have signed every bundle */
+  readonly signers?: readonly string[] | undefined
   /** SHA-256 of the file that each of the dataset's prompts comes from, if known */
   readonly sources?: readonly (string | undefined)[] | undefined
   readonly signal?: AbortSignal | undefined

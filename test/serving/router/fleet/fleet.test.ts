@@ -1,8 +1,16 @@
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, readlink, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { writeBundle } from '../../../../models/bundle/write.ts'
+import {
+  newSigningKey,
+  parseSigningKey,
+  SIGNATURE_FILE,
+  signManifest,
+} from '../../../../models/bundle/signature.ts'
+import { pointCurrent, writeBundle } from '../../../../models/bundle/write.ts'
 import type { Router } from '../../../../models/router.ts'
+import { writeRollout } from '../../../../records/rollout.ts'
+import { createFleet } from '../../../../serving/router/fleet.ts'
 import { sampleDraft } from '../../../models/sample-bundle.ts'
 import { loadSample, type SampleApp, sampleApp } from '../../sample-app.ts'
 
@@ -60,6 +68,21 @@ describe('reload', () => {
       code: 'bundle_refused',
       message: expect.stringContaining('differ by'),
     })
+  })
+
+  test('refuses such a bundle at the first start, too', async () => {
+    sample = await sampleApp()
+    const draft = sampleDraft({ name: 'unlike' })
+    const head = Buffer.from(draft.files.get('head.bin')!)
+    head.writeFloatLE(7, 0)
+    await writeBundle(sample.root, {
+      ...draft,
+      files: new Map([...draft.files, ['head.bin', head]]),
+    })
+    const routers = [{ path: join(sample.root, 'unlike') }]
+    const fleet = createFleet({ routers }, { load: loadSample })
+    await expect(fleet.reload()).rejects.toMatchObject({ code: 'bundle_refused' })
+    expect(fleet.snapshot).toBeUndefined()
   })
 
   test('refuses a version that sends a golden prompt elsewhere', async () => {
@@ -168,5 +191,52 @@ describe('rollback', () => {
     await expect(sample.services.fleet.rollback('nobody')).rejects.toMatchObject({
       code: 'router_unknown',
     })
+  })
+})
+
+describe('a required signature', () => {
+  const key = newSigningKey()
+  const sign = async (folder: string, { privateKey } = key): Promise<void> => {
+    const manifest = await readFile(join(folder, 'manifest.json'))
+    const text = signManifest(manifest, parseSigningKey(privateKey, 'key'))
+    await writeFile(join(folder, SIGNATURE_FILE), text)
+  }
+
+  test('holds at the start, at a reload, at a rollback and for a version that is rolled out', async () => {
+    sample = await sampleApp()
+    const { root } = sample
+    const unsigned = sample.router.path
+    const config = {
+      routers: [{ path: join(root, 'sample') }],
+      require_signature: [key.publicKey],
+    }
+    const fleet = createFleet(config, { load: loadSample })
+    await expect(fleet.reload()).rejects.toMatchObject({ code: 'signature_missing' })
+
+    const { path, manifest } = await writeBundle(root, sampleDraft({ threshold: 0.9 }))
+    await sign(path)
+    await fleet.reload()
+    const serving = () => fleet.snapshot!.routers.get('sample')!.router.manifest.version
+    expect(serving()).toBe(manifest.version)
+    expect(fleet.snapshot!.routers.get('sample')!.router.signedBy).toBe(key.publicKey)
+
+    await expect(fleet.rollback('sample', basename(unsigned))).rejects.toMatchObject({
+      code: 'signature_missing',
+    })
+    expect(serving()).toBe(manifest.version)
+    expect(await readlink(join(root, 'sample', 'current'))).toBe(manifest.version)
+
+    const next = await writeBundle(root, sampleDraft({ threshold: 0.8 }))
+    await sign(next.path, newSigningKey())
+    await expect(fleet.reload()).rejects.toMatchObject({ code: 'signer_unknown' })
+    expect(serving()).toBe(manifest.version)
+
+    await pointCurrent(join(root, 'sample'), manifest.version)
+    await writeRollout(join(root, 'sample'), { version: next.manifest.version, stage: 'shadow' })
+    await expect(fleet.reload()).rejects.toMatchObject({ code: 'signer_unknown' })
+    await sign(next.path)
+    await fleet.reload()
+    expect(fleet.snapshot!.staged.get('sample')!.live.router.signedBy).toBe(key.publicKey)
+    fleet.close()
   })
 })
