@@ -205,8 +205,10 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
     if (written >= segmentBytes) {
       if (dirty) await file.datasync()
       dirty = false
-      await file.close()
+      // opened first: where that fails, lines go on into the full segment until it works
+      const full = file
       await openSegment()
+      await full.close()
     }
   }
 
@@ -251,7 +253,10 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
     await mkdir(folder, { recursive: true })
     await openSegment()
     // finds a full disk now, not at the first line
-    await writeRest()
+    await writeRest().catch(async (cause: unknown) => {
+      await file.close()
+      throw cause
+    })
   } catch (cause) {
     throw new WeirError(
       'file_unwritable',

@@ -1,8 +1,15 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { appendLine, makeFolder, openSegments, SegmentFile } from '../../core/segments.ts'
 
 let folder: string
@@ -62,6 +69,30 @@ it('tells of a folder that cannot be written, and of a full disk, as the first s
   const begin = () => ({ name: 'a.jsonl', header: '{}' })
   const inFile = openSegments({ folder: `${import.meta.filename}/log`, begin })
   await expect(inFile).rejects.toMatchObject({ code: 'file_unwritable', exitCode: 1 })
-  const full = openSegments({ folder: tmpdir(), begin, openFile: () => open('/dev/full', 'a') })
+  const file = await open('/dev/full', 'a')
+  const full = openSegments({ folder: tmpdir(), begin, openFile: async () => file })
   await expect(full).rejects.toMatchObject({ code: 'file_unwritable' })
+  expect(file.fd, 'the file is closed').toBe(-1)
+})
+
+it('goes on in a full segment while the next one cannot be opened, and loses no line', async () => {
+  let refuse = false
+  const segments = await openSegments({
+    folder,
+    begin: (n) => ({ name: `${n}.jsonl`, header: `{"segment":${n}}` }),
+    segmentBytes: 100,
+    flushMs: 1,
+    openFile: (path) => (refuse ? Promise.reject(new Error('EMFILE')) : open(path, 'ax')),
+  })
+  refuse = true
+  for (let i = 0; i < 20; i++) segments.append(`{"line":${i}}`)
+  await vi.waitFor(() => expect(read('0.jsonl')).toContain('"line":19'))
+  segments.append('{"line":20}')
+  refuse = false
+  await vi.waitFor(() => expect(readdirSync(folder)).toContain('1.jsonl'), 5000)
+  await segments.close()
+  const files = readdirSync(folder).sort()
+  const lines = files.flatMap((name) => read(name).trim().split('\n'))
+  expect(files.length).toBeGreaterThan(1)
+  expect(lines.filter((line) => line.includes('"line"'))).toHaveLength(21)
 })
