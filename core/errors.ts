@@ -188,6 +188,9 @@ export const ERRORS = {
   proposal_missing: row('expected one of the proposals in {folder} ({known}), got {id}'),
   approval_refused: row('{id} is not approved: {reason}'),
   audit_broken: row('{path} is not as it was written: {faults}; the first: line {line} {fault}'),
+  budgets_lost: row(
+    'the budgets in {folder} cannot be read: {reason}. Restore the file; or, to count from $0 again, move all files out of the folder',
+  ),
   keys_needed: row(
     'expected API keys (keys in --config) or --insecure to listen on {host}, which others can reach',
     500,

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import { definedOnly } from '../../core/defined.ts'
 import { makeFolder, SegmentFile } from '../../core/segments.ts'
 import type { Balance, LedgerState, OpenReservation } from './ledger.ts'
 import { closeSynced, WriteHealth } from './write-health.ts'
@@ -38,7 +39,9 @@ const AlertLine = Type.Object({
   period: Type.String(),
   level: Level,
 })
-const BudgetLine = Type.Union([StateLine, HoldLine, SettleLine, AlertLine])
+/** Ends a segment: the state of the next one was on disk when this was written. */
+const ContinuedLine = Type.Object({ object: Type.Literal('continued'), in: Type.String() })
+const BudgetLine = Type.Union([StateLine, HoldLine, SettleLine, AlertLine, ContinuedLine])
 type JournalEntry = Type.Static<typeof BudgetLine>
 
 const check = Compile(BudgetLine)
@@ -52,6 +55,10 @@ export interface StoredBudgets {
   readonly segments: readonly number[]
   /** lines cut off by a crash or a full disk */
   readonly torn: number
+  /** whether a complete state was found */
+  readonly whole: boolean
+  /** what is missing, if a state that was on disk is not there any more */
+  readonly lost?: string
 }
 
 /** The budgets in a journal; claims that were not committed are `open`. Empty if there is no journal. */
@@ -63,6 +70,8 @@ export function readJournal(folder: string): StoredBudgets {
     .sort((a, b) => a - b)
   let torn = 0
   let lines: JournalEntry[] = []
+  let whole = false
+  let lost: string | undefined
   // newest first, until one begins with a complete state
   for (const n of segments.toReversed()) {
     const text = readFileSync(join(folder, segmentName(n)), 'utf8')
@@ -76,9 +85,15 @@ export function readJournal(folder: string): StoredBudgets {
       else if (part !== '') torn++
     }
     lines = [...found, ...lines]
-    if (found[0]?.object === 'budget_state') break
+    whole = found[0]?.object === 'budget_state'
+    if (!whole) continue
+    // a newer segment had a state, and none was found: it was cut or deleted
+    lost = found.find((line) => line.object === 'continued')?.in
+    break
   }
-  return { state: replay(lines), segments, torn }
+  // the first segment may be one that a crash left empty
+  if (!whole && segments.some((n) => n > 1)) lost = segmentName(segments.at(-1)!)
+  return { state: replay(lines), segments, torn, whole, ...definedOnly({ lost }) }
 }
 
 function parsed(text: string): JournalEntry | undefined {
@@ -122,6 +137,8 @@ export function replay(lines: readonly JournalEntry[]): LedgerState {
       }
       case 'alert':
         balanceOf(line.budget, line.period).told.push(line.level)
+        break
+      case 'continued':
     }
   }
   return { balances, open }
@@ -137,6 +154,8 @@ export interface BudgetJournalOptions {
   readonly now: () => number
   /** called once when writing begins to fail and once when it works again */
   readonly onHealth: (failure: Error | undefined) => void
+  /** called when a segment was deleted or cut by somebody else, and written again from memory */
+  readonly onDamage?: (path: string) => void
   readonly segmentBytes?: number
 }
 
@@ -169,6 +188,7 @@ export class BudgetJournal {
     this.#begin()
     this.#syncer = setInterval(() => {
       if (this.#health.failing) this.#write('')
+      else if (this.#damaged()) this.#rewrite()
       else this.#file?.syncLater()
     }, SYNC_MS)
     this.#syncer.unref()
@@ -205,9 +225,26 @@ export class BudgetJournal {
     })
   }
 
+  /** Whether the segment on disk is not the one that is written, or shorter. */
+  #damaged(): boolean {
+    const file = this.#file
+    if (!file) return false
+    const about = statSync(file.path, { throwIfNoEntry: false })
+    return about === undefined || about.size < file.bytes
+  }
+
+  #rewrite(): void {
+    const { path } = this.#file!
+    this.#health.attempt(() => {
+      this.#begin()
+      this.#options.onDamage?.(path)
+    })
+  }
+
   close(): void {
     clearInterval(this.#syncer)
     this.flush()
+    if (!this.#health.failing && this.#damaged()) this.#rewrite()
     closeSynced(this.#file)
   }
 
@@ -226,12 +263,26 @@ export class BudgetJournal {
       rmSync(path, { force: true })
       throw error
     }
+    const before = this.#segments.at(-1)
     this.#segments.push(n)
     this.#file?.close()
     this.#file = file
+    if (before !== undefined) this.#endSegment(before, segmentName(n))
     // keep the previous segment that begins with a state
     for (const old of this.#segments.splice(0, this.#segments.length - 2)) {
       rmSync(join(folder, segmentName(old)), { force: true })
+    }
+  }
+
+  /** Says in a segment where it goes on, so that a lost segment is noticed. Only that needs it, so errors do not count. */
+  #endSegment(n: number, next: string): void {
+    const path = join(this.#options.folder, segmentName(n))
+    const line: JournalEntry = { object: 'continued', in: next }
+    try {
+      // its last line may have been cut off
+      if (existsSync(path)) appendFileSync(path, `\n${JSON.stringify(line)}\n`)
+    } catch {
+      // see above
     }
   }
 }

@@ -160,7 +160,7 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
     record(request) {
       for (const line of spendEntries(request, now())) {
         table.add(line)
-        journal?.append(line)
+        journal?.append(declared.all.length > 0 ? { ...line, budgeted: true } : line)
       }
     },
     check,

@@ -1,4 +1,4 @@
-import { createReadStream, readdirSync } from 'node:fs'
+import { closeSync, createReadStream, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
@@ -34,6 +34,8 @@ export const SpendEntry = Type.Object({
   saved_usd: Type.Optional(Type.Number()),
   /** attempts that may have been billed without a known cost: price or tokens are unknown */
   uncounted: Type.Optional(Count),
+  /** the server kept budgets, in `budget-*.jsonl` of the same folder */
+  budgeted: Type.Optional(Type.Literal(true)),
 })
 export type SpendEntry = Type.Static<typeof SpendEntry>
 
@@ -349,6 +351,34 @@ export async function spendFolder(path: string): Promise<string> {
 }
 
 const FILE = /^spend-(\d{4}-\d\d-\d\d)-.*\.jsonl$/
+
+/** Bytes at the end of a file that are looked at. */
+const TAIL = 64 << 10
+
+/** A file of a folder whose last entries were made while budgets were kept; the newest one, if there are any. */
+export function budgetedSpend(folder: string): string | undefined {
+  return readdirSync(folder)
+    .filter((name) => FILE.test(name))
+    .sort()
+    .toReversed()
+    .find((name) =>
+      tailOf(join(folder, name))
+        .split('\n')
+        .some((line) => parseSpendEntry(line)?.budgeted === true),
+    )
+}
+
+function tailOf(path: string): string {
+  const file = openSync(path, 'r')
+  try {
+    const { size } = fstatSync(file)
+    const bytes = Buffer.alloc(Math.min(size, TAIL))
+    const read = readSync(file, bytes, 0, bytes.length, size - bytes.length)
+    return bytes.toString('utf8', 0, read)
+  } finally {
+    closeSync(file)
+  }
+}
 
 /** Every whole line of a folder, day by day. @param days only those from `from` to `to`, `2026-11-21` */
 export async function* readSpend(

@@ -12,6 +12,7 @@ import {
   type Claim,
 } from './ledger.ts'
 import type { BudgetSettings } from './settings.ts'
+import { budgetedSpend } from './spend.ts'
 import { dollarsOf, type Nanodollars } from './units.ts'
 
 /**
@@ -54,14 +55,28 @@ export interface LocalBudgetStore extends BudgetStore {
 }
 
 /**
- * A ledger kept on disk, in the state the last process left it. @throws config_invalid: the folder is in use
+ * A ledger kept on disk, in the state the last process left it.
+ *
+ * @throws config_invalid: the folder is in use; budgets_lost: what was spent is not there any more
  */
 export function openDiskStore(options: DiskStoreOptions): LocalBudgetStore {
   const { folder, now, onWarning } = options
   makeFolder(folder)
   const lock = options.lock(folder)
   try {
-    const { state, segments, torn } = readJournal(folder)
+    const { state, segments, torn, whole, lost } = readJournal(folder)
+    if (lost !== undefined) {
+      const reason = `${lost} is empty, cut off or gone, and earlier files say that it held them`
+      throw new WeirError('budgets_lost', { folder, reason })
+    }
+    // so it is before the first start, too
+    if (!whole) {
+      const spend = budgetedSpend(folder)
+      if (spend !== undefined) {
+        const reason = `budget-*.jsonl have none, and ${spend} says that they were kept`
+        throw new WeirError('budgets_lost', { folder, reason })
+      }
+    }
     const open = Object.values(state.open)
     if (open.length > 0) {
       const sum = dollarsOf(open.reduce((total, { nanos }) => total + nanos, 0))
@@ -92,6 +107,10 @@ export function openDiskStore(options: DiskStoreOptions): LocalBudgetStore {
             ? 'budgets cannot be written: they hold on in memory, a crash would forget what is spent meanwhile'
             : 'budgets are written again',
           failure,
+        ),
+      onDamage: (path) =>
+        onWarning(
+          `budgets: ${path} was deleted or cut by something else, and was written again from memory`,
         ),
     })
     const commit = (id: string, nanos: number): void => {

@@ -60,6 +60,8 @@ const START_STOP_MS = 2000
 /** Longest wait for one that was serving: its limit for requests in progress, and time to close. */
 const SERVING_STOP_MS = DRAIN_MS + 5000
 const ANSWER_MS = 60_000
+/** Longest wait for the end of a dead worker's channel. */
+const CHANNEL_END_MS = 1000
 
 /**
  * The primary's side of `--workers`: starts them, replaces those that die, and passes reloads on to one
@@ -95,6 +97,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       send: (message: unknown) => void (worker.isConnected() && worker.send(message as object)),
       onMessage: (listener: (message: unknown) => void) => void worker.on('message', listener),
     }
+    returnUntaken(worker, () => serving().length > 0)
     const { state } = options
     answerTopics(port, worker.id, state.handlers, (error) =>
       onNote('a question of a worker failed', error),
@@ -210,6 +213,55 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       )
     },
   }
+}
+
+/** The part of Node's messages between primary and worker that passes on connections; the same since Node 0.12. */
+interface ClusterMessage {
+  readonly cmd?: string
+  readonly act?: string
+  readonly seq?: number
+  readonly ack?: number
+}
+
+/**
+ * The primary accepts connections and passes each to a worker, keeping its own copy until the worker says that
+ * it has taken it. Node forgets the copies of a worker that dies first, so that these clients would wait for ever:
+ * here they go to another worker, as those do that a worker refuses; where there is none they are closed.
+ *
+ * @param others whether another worker is listening
+ */
+function returnUntaken(worker: Worker, others: () => boolean): void {
+  const { process: child } = worker
+  const passed = new Map<number, { close?: () => void }>()
+  const send = child.send as (message: ClusterMessage, ...more: unknown[]) => boolean
+  child.send = (message: ClusterMessage, ...more: unknown[]): boolean => {
+    if (message?.cmd === 'NODE_CLUSTER' && message.act === 'newconn') {
+      passed.set(message.seq!, (more[0] ?? {}) as { close?: () => void })
+    }
+    return send.call(child, message, ...more)
+  }
+  child.on('internalMessage', ({ ack }: ClusterMessage) => {
+    if (ack !== undefined) passed.delete(ack)
+  })
+  let disconnected = false
+  child.once('disconnect', () => {
+    disconnected = true
+  })
+  const settle = (tries: number): void => {
+    // the rest of what it said is still to be read
+    if (child.connected && tries > 0) {
+      setTimeout(settle, CHANNEL_END_MS / 20, tries - 1)
+      return
+    }
+    // Node waits for the answer of the dead worker first; this takes it off the list of those that get connections
+    if (!disconnected) child.emit('disconnect')
+    for (const [ack, handle] of passed) {
+      if (others()) child.emit('internalMessage', { cmd: 'NODE_CLUSTER', ack, accepted: false })
+      else handle.close?.()
+    }
+    passed.clear()
+  }
+  worker.once('exit', () => setImmediate(settle, 20))
 }
 
 function errorOf({ code, message }: StartFailure): Error {

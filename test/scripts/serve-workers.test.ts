@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
+import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { writeBundle } from '../../models/bundle/write.ts'
 import { built } from '../built/build.ts'
 import { lexicalDraft } from './lexical-draft.ts'
-import { workersOf } from './weir-process.ts'
+import { startServing, workersOf } from './weir-process.ts'
 
 let root: string
 let taken: Server
@@ -143,3 +143,40 @@ describe.skipIf(process.platform !== 'linux')('workers that are still starting',
     expect(said.errors).toContain('SIGKILL')
   }, 40_000)
 })
+
+test.skipIf(process.platform !== 'linux')(
+  'a request on a worker that is killed before it takes it is answered by another at once',
+  async () => {
+    const served = await startServing(
+      [join(built(), 'scripts/weir.js')],
+      [join(root, 'cli'), '--port', '0', '--workers', '2'],
+      started,
+    )
+    const [victim] = await workersOf(served.child.pid!)
+    process.kill(victim!, 'SIGSTOP')
+    const port = Number(new URL(served.url).port)
+    const body = '{"prompt":"x"}'
+    const head = `POST /route HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+    /** The status, or how the connection ended without one. */
+    const ask = (): Promise<string> =>
+      new Promise((resolve) => {
+        let text = ''
+        const socket = connect(port, '127.0.0.1', () => socket.write(head + body))
+        socket.on('data', (chunk) => {
+          text += chunk
+        })
+        socket.on('error', () => {})
+        socket.on('close', () => resolve(/^HTTP\S+ (\d+)/.exec(text)?.[1] ?? 'none'))
+      })
+    const asked = Array.from({ length: 8 }, ask)
+    // some are with the stopped worker: nothing answers them before it dies
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const killed = performance.now()
+    process.kill(victim!, 'SIGKILL')
+    const late = new Promise((resolve) => setTimeout(resolve, 10_000, 'hangs').unref())
+    const answers = await Promise.all(asked.map((answer) => Promise.race([answer, late])))
+    expect(answers).toEqual(asked.map(() => '200'))
+    expect(performance.now() - killed).toBeLessThan(5000)
+  },
+  60_000,
+)

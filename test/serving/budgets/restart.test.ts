@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
@@ -130,6 +131,74 @@ test('a segment whose state was cut off is passed over for the one before it', (
   const torn = `budget-${String(segments.at(-1)! + 1).padStart(8, '0')}.jsonl`
   writeFileSync(join(folder, torn), '{"object":"budget_state","format":1,"ti')
   expect(spent(start())).toEqual([500])
+})
+
+describe('a journal that somebody emptied or deleted is noticed:', () => {
+  const files = () => readdirSync(folder).filter((name) => name.startsWith('budget-'))
+  const remove = (names: readonly string[]): void => {
+    for (const name of names) rmSync(join(folder, name))
+  }
+  /** Two starts and some spending, as the files of a server that has run before. */
+  const spend = (): void => {
+    for (const id of ['a', 'b']) {
+      const store = start()
+      store.reserve(id, claim(500, 'all'))
+      store.commit(id, 300)
+      store.close()
+    }
+    const entry = { object: 'spend', id: 'x', time: NOON, key: 'k', route: 'r', model: 'm' }
+    const sums = { requests: 1, attempts: 1, input_tokens: 1, output_tokens: 1, cost_usd: 6e-7 }
+    const line = { ...entry, ...sums, budgeted: true }
+    writeFileSync(join(folder, 'spend-2026-11-21-1-0000.jsonl'), `${JSON.stringify(line)}\n`)
+  }
+  const damages: [string, () => void][] = [
+    ['all deleted', () => remove(files())],
+    ['all emptied', () => files().map((name) => writeFileSync(join(folder, name), ''))],
+    ['the newest deleted', () => rmSync(newest())],
+    ['the newest emptied', () => writeFileSync(newest(), '')],
+    ['the newest without its state', () => writeFileSync(newest(), '{"object":"settle"\n')],
+    ['the newest cut in its first line', () => truncateSync(newest(), 40)],
+    ['all but an older one deleted', () => remove(files().slice(1))],
+  ]
+  test.each(damages)('%s', (_, damage) => {
+    spend()
+    expect(spent(start())).toEqual([600])
+    opened.splice(0).at(-1)!.close()
+    damage()
+    expect(() => start()).toThrow(/^the budgets in .* cannot be read: .*move all files out/)
+    // it refused, and did not begin anew
+    expect(() => start()).toThrow('cannot be read')
+  })
+
+  test('not an older one, nor spending from before there were budgets', () => {
+    spend()
+    rmSync(join(folder, files()[0]!))
+    expect(spent(start())).toEqual([600])
+    opened.splice(0).at(-1)!.close()
+    for (const name of files()) rmSync(join(folder, name))
+    const path = join(folder, 'spend-2026-11-21-1-0000.jsonl')
+    writeFileSync(path, readFileSync(path, 'utf8').replace(',"budgeted":true', ''))
+    expect(spent(start())).toEqual([0])
+  })
+
+  test('while the server runs, it is written again from memory', () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const store = start()
+    store.reserve('a', claim(500, 'all'))
+    store.commit('a', 300)
+    for (const damage of [() => rmSync(newest()), () => truncateSync(newest(), 0)]) {
+      damage()
+      vi.advanceTimersByTime(1000)
+      expect(warnings.at(-1)).toContain('was deleted or cut by something else')
+      expect(readJournal(folder)).toMatchObject({ whole: true, torn: 0 })
+      expect(readJournal(folder).state.balances.all!.spent).toBe(300)
+    }
+    // also where it is stopped at once
+    rmSync(newest())
+    store.close()
+    vi.useRealTimers()
+    expect(spent(start())).toEqual([300])
+  })
 })
 
 test('old segments go, and what is left holds all', () => {
