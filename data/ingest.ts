@@ -19,11 +19,12 @@ import { RowPacker } from './rows/row-packer.ts'
 import { expandPaths } from './source/expand-paths.ts'
 import { readLinesInThreads } from './source/line-pool.ts'
 import { type Log, type LogOptions, openLog } from './source/log.ts'
+import { gatherScores, type ScoresOptions } from './source/scores.ts'
 import { openSource, type Source } from './source/source.ts'
 
 import { DEFAULT_FRACTIONS, SPLITS, type SplitFractions } from './splits/assign-splits.ts'
 
-export interface IngestOptions extends LogOptions {
+export interface IngestOptions extends Omit<LogOptions, 'joined'>, ScoresOptions {
   /** the dataset folder; an existing dataset there is replaced */
   readonly out: string
   readonly seed: number
@@ -70,10 +71,20 @@ export async function ingest(
     const builder = await DatasetBuilder.create(folder)
     const seen = new SourceDigests(sources)
     const decisions: Decisions = new Map()
-    const settings = { ...options, needsTime: split.testAfter !== undefined, decisions }
     let done = 0
     try {
-      for (const source of sources) {
+      const {
+        logs,
+        joined,
+        files: scoreFiles,
+      } = await gatherScores(sources, options, (reject) => rejects.write(reject), signal)
+      for (const { source, rows, format } of scoreFiles) {
+        builder.endSource({ path: source.path, sha256: await source.sha256(), rows, format })
+        done += source.size
+      }
+      const needsTime = split.testAfter !== undefined
+      const settings = { ...options, needsTime, decisions, ...(joined && { joined }) }
+      for (const source of logs) {
         const repeated = await seen.find(source)
         if (repeated) {
           builder.addRepeated(repeated.rows)
@@ -103,6 +114,7 @@ export async function ingest(
       }
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
+      checkLeftOut(builder, paths)
       return await builder.finish(split, options)
     } finally {
       await rejects.close()
@@ -221,6 +233,14 @@ function checkRejects(rejects: RejectsFile, read: number, limit: number): void {
     rejects: rejects.path,
     first: rejects.first,
   })
+}
+
+/** Throws `rows_too_few` if every row was left out. */
+function checkLeftOut({ rows, leftOut }: DatasetBuilder, paths: readonly string[]): void {
+  if (rows.kept > 0 || leftOut.size === 0) return
+  const reasons = [...leftOut].map(([reason, count]) => `${count} ${reason}`).join(', ')
+  const what = `to learn from in ${paths.join(', ')} (left out: ${reasons})`
+  throw new WeirError('rows_too_few', { expected: 1, what, got: 0 })
 }
 
 /** If the only path is a dataset folder, opens it as it is; otherwise reads the logs. */

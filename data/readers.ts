@@ -3,10 +3,11 @@ import { alpacaEvalReader } from './readers/alpaca-eval.ts'
 import { arenaConversationReader, arenaKaggleReader } from './readers/arena.ts'
 import { canonicalReader } from './readers/canonical.ts'
 import { judgeScoreReader } from './readers/judge-score.ts'
+import { longReader } from './readers/long.ts'
 import { routerBenchReader } from './readers/router-bench.ts'
 import { weirLogReader } from './readers/weir-log.ts'
 import { wideReader } from './readers/wide.ts'
-import type { RawRecord, Reader } from './rows/reader.ts'
+import type { RawRecord, Reader, ScoreFile } from './rows/reader.ts'
 
 const readers: Reader[] = [
   weirLogReader,
@@ -16,11 +17,15 @@ const readers: Reader[] = [
   judgeScoreReader,
   canonicalReader,
   routerBenchReader,
+  longReader,
   wideReader,
 ]
 
 /** Every known layout, more specific ones first. */
 export const READERS: readonly Reader[] = readers
+
+/** Layouts of files that hold scores alone, which are joined with the rows of other files. */
+export const SCORE_FILES: readonly ScoreFile[] = []
 
 const ours = new Set(readers.map(({ name }) => name))
 
@@ -42,6 +47,22 @@ export function registerReader(reader: Reader): void {
 }
 
 /**
+ * The preset whose export a file is, by name or recognised from its first records before any mapping;
+ * undefined if it is none's.
+ */
+export function findPreset(
+  columns: ReadonlySet<string>,
+  sample: readonly RawRecord[],
+  format?: string,
+): Reader | undefined {
+  return READERS.find(
+    (known) =>
+      (known.mapping !== undefined || known.expand !== undefined) &&
+      (format === undefined ? known.recognises(columns, sample) : known.name === format),
+  )
+}
+
+/**
  * The layout of a file, given by name or recognised from its first records. Throws `column_missing` if it is
  * almost a known layout, and `format_unknown` otherwise.
  */
@@ -53,7 +74,7 @@ export function findReader(
 ): Reader {
   const reader = format
     ? READERS.find((known) => known.name === format)
-    : READERS.find((known) => known.recognises(columns, sample))
+    : READERS.find((known) => known.mapping === undefined && known.recognises(columns, sample))
   if (format && !reader) {
     throw new WeirError('option_invalid', {
       option: '--format',

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
-import type { LogRow, RawRecord, Reader, Reject } from '../data/rows/reader.ts'
+import { createPlacer } from '../data/rows/placer.ts'
+import type { LeftOut, LogRow, RawRecord, Reader, Reject } from '../data/rows/reader.ts'
 
 export interface ReaderCase {
   readonly reader: Reader
@@ -17,22 +18,36 @@ export function checkReader({ reader, records, rows, bad }: ReaderCase): void {
   expect(reader.recognises(columns, records)).toBe(true)
   for (const column of reader.required) expect([...columns]).toContain(column)
   for (const column of reader.columns?.(columns) ?? []) expect([...columns]).toContain(column)
-  const read = (record: RawRecord, line: number) =>
-    reader.open(columns, records, { decisions })(record, { path: 'log', line })
-  const decisions = new Map()
-  const made = records.map(read).filter((row) => row !== undefined)
-  expect(made.map(described)).toEqual(rows)
+  const place = createPlacer(reader, {
+    path: 'log',
+    format: reader.name,
+    columns,
+    sample: records,
+    decisions: new Map(),
+  })
+  const read = (record: RawRecord, line: number) => {
+    const made: (LogRow | Reject | LeftOut)[] = []
+    place({ record, line }, (row) => made.push(row))
+    return made
+  }
+  expect(records.flatMap(read).map(described)).toEqual(rows)
   for (const { change, field } of bad) {
     const last = records.length - 1
-    const row = read({ ...records[last], ...change }, 7)
-    expect([change, row]).toEqual([
+    const refused = read({ ...records[last], ...change }, 7).filter(({ kind }) => kind === 'reject')
+    expect([change, refused[0]]).toEqual([
       change,
-      { kind: 'reject', origin: { path: 'log', line: 7 }, field, reason: expect.any(String) },
+      {
+        kind: 'reject',
+        origin: expect.objectContaining({ path: 'log', line: 7 }),
+        field,
+        reason: expect.any(String),
+      },
     ])
   }
 }
 
-function described(row: LogRow | Reject): string {
+function described(row: LogRow | Reject | LeftOut): string {
+  if (row.kind === 'left_out') return `left out: ${row.reason}`
   if (row.kind === 'reject') return `refused: ${row.field}: ${row.reason}`
   const prompt = typeof row.prompt === 'string' ? row.prompt : JSON.stringify(row.prompt)
   if (row.kind === 'outcome') {

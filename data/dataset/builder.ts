@@ -39,6 +39,8 @@ interface Watch {
  */
 export class DatasetBuilder {
   readonly rows = { read: 0, kept: 0, rejected: 0, duplicates: 0 }
+  /** rows left out, by reason */
+  readonly leftOut = new Map<string, number>()
   private readonly folder: string
   private readonly prompts: PromptStore
   private readonly prefixes = new PrefixSample()
@@ -69,6 +71,9 @@ export class DatasetBuilder {
     const { rows } = this
     rows.read += block.rows
     rows.rejected += block.rejects.length
+    for (const [reason, count] of block.leftOut) {
+      this.leftOut.set(reason, (this.leftOut.get(reason) ?? 0) + count)
+    }
     const numbers = {
       models: this.number('models', block),
       categories: this.number('categories', block),
@@ -158,8 +163,13 @@ export class DatasetBuilder {
         calibration: bySplit[2]!,
         test: bySplit[3]!,
       },
-      rows: { ...this.rows },
+      rows: { ...this.rows, ...(this.leftOut.size > 0 && { left_out: this.leftOutRows() }) },
+      ...(this.leftOut.size > 0 && { left_out: Object.fromEntries(this.leftOut) }),
     }
+  }
+
+  private leftOutRows(): number {
+    return [...this.leftOut.values()].reduce((sum, count) => sum + count, 0)
   }
 
   private splitInput({ seed, fractions, testBy, testAfter }: SplitOptions): SplitInput {

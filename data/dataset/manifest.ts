@@ -53,8 +53,16 @@ export const DatasetManifest = Type.Object({
     calibration: Count,
     test: Count,
   }),
-  /** read = kept + rejected + duplicates */
-  rows: Type.Object({ read: Count, kept: Count, rejected: Count, duplicates: Count }),
+  /** read = kept + rejected + duplicates + left_out; absent is 0 */
+  rows: Type.Object({
+    read: Count,
+    kept: Count,
+    rejected: Count,
+    duplicates: Count,
+    left_out: Type.Optional(Count),
+  }),
+  /** rows left out, by reason */
+  left_out: Type.Optional(Type.Record(Type.String(), Count)),
 })
 export type DatasetManifest = Type.Static<typeof DatasetManifest>
 

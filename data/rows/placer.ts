@@ -1,13 +1,24 @@
-import { labelCell } from './cell.ts'
+import { labelCell, shown } from './cell.ts'
+import type { RowContext } from './expression.ts'
+import { type CompiledMapping, compileMapping, type Mapping, rowsAt } from './mapping.ts'
 import type {
+  LeftOut,
   LogRow,
   RawRecord,
   Reader,
   ReaderSettings,
   ReadRecord,
+  ReadRow,
   Reject,
   RowOrigin,
 } from './reader.ts'
+
+/** Scores from another file, by the key that they share with the rows. */
+export interface JoinedScores {
+  /** the file they come from, and the field that is compared, for messages */
+  readonly name: string
+  get(key: string): RawRecord | undefined
+}
 
 /** Settings for turning a file's records into rows; plain data, so that it can be sent to a thread. */
 export interface PlacerSpec extends ReaderSettings {
@@ -16,55 +27,189 @@ export interface PlacerSpec extends ReaderSettings {
   readonly format: string
   readonly columns: ReadonlySet<string>
   readonly sample: readonly RawRecord[]
-  /** maps our column names to the file's */
-  readonly map?: ReadonlyMap<string, string>
+  /** the user's mapping, which wins over a preset's */
+  readonly mapping?: Mapping
+  /** facts from files beside this one */
+  readonly beside?: RawRecord
+  /** the one to use of several scores with names */
+  readonly scoreName?: string
   /** the column whose value keeps rows in one split */
   readonly groupBy?: string
   /** refuse rows without a time, because the splits need it */
   readonly needsTime?: boolean
+  /** set only where one thread reads the file */
+  readonly joined?: JoinedScores
 }
 
-/** Turns a file's records into rows and rejects. */
-export function createPlacer(
-  reader: Reader,
-  spec: PlacerSpec,
-): (item: ReadRecord) => LogRow | Reject | undefined {
-  const { path, groupBy, needsTime } = spec
-  const rename = renamer(spec.map)
-  const read = reader.open(spec.columns, spec.sample, spec)
-  return (item) => {
-    const origin: RowOrigin =
-      item.rowGroup === undefined
-        ? { path, line: item.line }
-        : { path, line: item.line, rowGroup: item.rowGroup }
+/** Hands on the rows, rejects and rows left out that one record of a file stands for. */
+export type Place = (item: ReadRecord, take: (row: Row) => void) => void
+
+export function createPlacer(reader: Reader, spec: PlacerSpec): Place {
+  const { path } = spec
+  const read = checkedRow(reader.open(spec.columns, spec.sample, spec), spec)
+  const spread = mappedRows(reader, spec, read)
+  return (item, take) => {
+    const origin: RowOrigin = { path, line: item.line }
+    const place = item.rowGroup === undefined ? origin : { ...origin, rowGroup: item.rowGroup }
     if (!('record' in item)) {
-      return { kind: 'reject', origin, field: item.field, reason: item.reason }
+      take({ kind: 'reject', origin: place, field: item.field, reason: item.reason })
+    } else if (spread) spread(item, place, take)
+    else {
+      const row = read(item.record, place, item.record)
+      if (row) take(row)
     }
-    const record = rename ? rename(item.record) : item.record
+  }
+}
+
+type ReadMapped = (
+  record: RawRecord,
+  origin: RowOrigin,
+  /** the record before it was mapped */
+  raw: RawRecord,
+) => ReturnType<ReadRow>
+
+/** Reads a row, and its time and group where the splits need them. */
+function checkedRow(read: ReadRow, { groupBy, needsTime }: PlacerSpec): ReadMapped {
+  return (record, origin, raw) => {
     const row = read(record, origin)
-    if (row === undefined || row.kind === 'reject') return row
+    if (row === undefined || row.kind === 'reject' || row.kind === 'left_out') return row
     if (needsTime && row.timestamp === undefined) {
       const reason = 'expected a time, which --test-after compares; got nothing'
       return { kind: 'reject', origin, field: 'timestamp', reason }
     }
     if (groupBy === undefined) return row
-    const group = labelCell(record[groupBy])
+    const group = labelCell(record[groupBy] ?? raw[groupBy])
     if ('reason' in group) return { kind: 'reject', origin, field: groupBy, reason: group.reason }
     return group.value === undefined ? row : { ...row, group: group.value }
   }
 }
 
-/** Renames a record's columns to ours; undefined if there is nothing to rename. */
-export function renamer(
-  map: ReadonlyMap<string, string> | undefined,
-): ((record: RawRecord) => RawRecord) | undefined {
-  if (!map || map.size === 0) return undefined
-  return (record) => {
-    const copy: Record<string, unknown> = Object.assign(Object.create(null), record)
-    for (const theirs of map.values()) delete copy[theirs]
-    for (const [ours, theirs] of map) {
-      if (Object.hasOwn(record, theirs)) copy[ours] = record[theirs]
-    }
-    return copy
+type Row = LogRow | Reject | LeftOut
+
+type Spread = (
+  item: Extract<ReadRecord, { readonly record: RawRecord }>,
+  origin: RowOrigin,
+  take: (row: Row) => void,
+) => void
+
+/** For layouts whose records are mapped, or hold several rows; undefined for all others. */
+function mappedRows(reader: Reader, spec: PlacerSpec, read: ReadMapped): Spread | undefined {
+  const map = recordMapper(reader, spec)
+  if (!map) return undefined
+  const { rows, compiled, apply } = map
+  const joined = compiled.joins ? spec.joined : undefined
+  const readOne = (context: RowContext, origin: RowOrigin): Row | undefined => {
+    const reason = compiled.leftOut(context)
+    if (reason !== undefined) return { kind: 'left_out', reason }
+    const found = joined && joinScores(joined, compiled, context)
+    if (found === 'missing') return { kind: 'left_out', reason: `no score in ${joined!.name}` }
+    return read(apply(found ?? context), origin, context.record)
   }
+  return (item, origin, take) => {
+    const { record, document } = item
+    if (document) {
+      const place = item.item === undefined ? origin : { ...origin, item: item.item }
+      const row = readOne({ record, document }, place)
+      if (row) take(row)
+      return
+    }
+    const documents = reader.expand?.(record) ?? [record]
+    for (const [d, one] of documents.entries()) {
+      const found = rows === undefined ? [one] : rowsAt(one, rows)
+      if (found === undefined) {
+        take({
+          kind: 'reject',
+          origin,
+          field: rows!,
+          reason: 'expected a list of rows, got nothing',
+        })
+        continue
+      }
+      const many = rows !== undefined || documents.length > 1
+      for (const [i, value] of found.entries()) {
+        const place = many ? { ...origin, item: (rows === undefined ? d : i) + 1 } : origin
+        const row = isRecord(value)
+          ? readOne({ record: value, document: one }, place)
+          : notAnObject(value, place, rows)
+        if (row) take(row)
+      }
+    }
+  }
+}
+
+const notAnObject = (value: unknown, origin: RowOrigin, field = '(record)'): Reject => ({
+  kind: 'reject',
+  origin,
+  field,
+  reason: `expected an object, got ${shown(value)}`,
+})
+
+export const isRecord = (value: unknown): value is RawRecord =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function joinScores(
+  joined: JoinedScores,
+  compiled: CompiledMapping,
+  context: RowContext,
+): RowContext | 'missing' {
+  const key = compiled.key(context)
+  const found = key === undefined ? undefined : joined.get(key)
+  return found === undefined ? 'missing' : { ...context, joined: found }
+}
+
+export interface RecordMapper {
+  /** where the rows stand in a record of the file */
+  readonly rows: string | undefined
+  readonly compiled: CompiledMapping
+  /** the fields that the reader reads */
+  apply(context: RowContext): RawRecord
+}
+
+/**
+ * The mapping of a preset with the user's over it, whose records hold the mapped fields alone; or the user's
+ * alone, whose records keep their other columns. Undefined if nothing is mapped.
+ */
+export function recordMapper(
+  reader: Pick<Reader, 'mapping' | 'expand'> | undefined,
+  {
+    path,
+    beside,
+    scoreName,
+    mapping: users,
+  }: Pick<PlacerSpec, 'path' | 'beside' | 'mapping' | 'scoreName'>,
+): RecordMapper | undefined {
+  const preset = reader?.mapping
+  if (!preset && !users && !reader?.expand) return undefined
+  const mapping = mergedMapping(preset, users)
+  const compiled = compileMapping(mapping, {
+    path,
+    ...(beside && { beside }),
+    ...(scoreName !== undefined && { scoreName }),
+  })
+  const withScore = (made: Record<string, unknown>, joinedTo: RawRecord | undefined): RawRecord => {
+    if (joinedTo && made.score === undefined) made.score = joinedTo.score
+    return made
+  }
+  if (preset) {
+    return {
+      rows: mapping.rows,
+      compiled,
+      apply: (context) => withScore(compiled.read(context), context.joined),
+    }
+  }
+  const renamed = Object.values(mapping.fields)
+  return {
+    rows: mapping.rows,
+    compiled,
+    apply(context) {
+      const copy: Record<string, unknown> = Object.assign(Object.create(null), context.record)
+      for (const theirs of renamed) delete copy[theirs]
+      return withScore(Object.assign(copy, compiled.read(context)), context.joined)
+    },
+  }
+}
+
+function mergedMapping(preset: Mapping | undefined, users: Mapping | undefined): Mapping {
+  const fields = { ...preset?.fields, ...users?.fields }
+  return { ...preset, ...users, fields }
 }

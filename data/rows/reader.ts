@@ -1,4 +1,5 @@
 import type { PromptInput } from '../../models/decision/messages.ts'
+import type { Mapping } from './mapping.ts'
 
 /**
  * Where a row came from, for messages: the file and its line (for CSV and JSON, the line on which the record
@@ -9,11 +10,15 @@ export interface RowOrigin {
   readonly line: number
   /** Parquet row group or Arrow record batch, from 0 */
   readonly rowGroup?: number
+  /** its place, from 1, in the list of rows that the record on this line holds */
+  readonly item?: number
 }
 
-/** `log.jsonl:12`, or `log.parquet: row group 0, row 12`. */
-export function originText({ path, line, rowGroup }: RowOrigin): string {
-  return rowGroup === undefined ? `${path}:${line}` : `${path}: row group ${rowGroup}, row ${line}`
+/** `log.jsonl:12`, `log.parquet: row group 0, row 12`, or `results.json:1, item 12`. */
+export function originText({ path, line, rowGroup, item }: RowOrigin): string {
+  const place =
+    rowGroup === undefined ? `${path}:${line}` : `${path}: row group ${rowGroup}, row ${line}`
+  return item === undefined ? place : `${place}, item ${item}`
 }
 
 export type Winner = 'a' | 'b' | 'tie' | 'both_bad'
@@ -61,12 +66,26 @@ export interface Reject {
   readonly reason: string
 }
 
+/** A row that is not for training by what it says itself; counted by reason, never refused. */
+export interface LeftOut {
+  readonly kind: 'left_out'
+  /** short and the same for many rows, such as `no score` */
+  readonly reason: string
+}
+
 /** One record of a file before its layout is known: column name to value. */
 export type RawRecord = Readonly<Record<string, unknown>>
 
 /** A record with its position in the file, or the reason why it could not be read. */
 export type ReadRecord =
-  | { readonly record: RawRecord; readonly line: number; readonly rowGroup?: number }
+  | {
+      readonly record: RawRecord
+      readonly line: number
+      readonly rowGroup?: number
+      /** its place, from 1, in the list of rows of the document around it, and that document */
+      readonly item?: number
+      readonly document?: RawRecord
+    }
   | {
       readonly line: number
       readonly rowGroup?: number
@@ -80,7 +99,10 @@ export type RecordStream = AsyncIterable<readonly ReadRecord[]>
 /**
  * Undefined for a record that is not a row by itself, such as a header or one that a later record completes.
  */
-export type ReadRow = (record: RawRecord, origin: RowOrigin) => LogRow | Reject | undefined
+export type ReadRow = (
+  record: RawRecord,
+  origin: RowOrigin,
+) => LogRow | Reject | LeftOut | undefined
 
 /** Decisions read so far, by id, waiting for their feedback. */
 export type Decisions = Map<
@@ -101,6 +123,8 @@ export interface ReaderSettings {
   readonly scoreRange?: readonly [number, number]
   /** shared by the files of one run, for rows spread over several lines */
   readonly decisions?: Decisions
+  /** the columns of a wide table that hold models' scores; found by their values if absent */
+  readonly modelsFrom?: readonly string[]
 }
 
 /** A known layout of rows. Every one passes `testing/reader-contract.ts`. */
@@ -110,6 +134,15 @@ export interface Reader {
   readonly required: readonly string[]
   /** rows depend on earlier lines, so threads cannot share a file */
   readonly sequential?: boolean
+  /**
+   * For a preset: how its records become the fields that `open`'s function reads. `recognises` then sees the
+   * file's own columns, before any mapping.
+   */
+  readonly mapping?: Mapping
+  /** For a preset that needs code: the records, to be mapped, that one record of the file stands for. */
+  expand?(record: RawRecord): readonly RawRecord[]
+  /** For a preset: facts from files beside the log at `path`, which expressions name as `@beside.`. */
+  beside?(path: string): Promise<RawRecord>
   /** Whether a file with these columns and first records (the sample) has this layout. */
   recognises(columns: ReadonlySet<string>, sample: readonly RawRecord[]): boolean
   /**
@@ -126,4 +159,12 @@ export interface Reader {
     sample: readonly RawRecord[],
     settings: ReaderSettings,
   ): ReadRow
+}
+
+/**
+ * The layout of a file that holds scores alone, to be joined with the rows of other files: a mapping with the
+ * fields `key`, `score` and, where it holds several scores, `name`; further ones are `@scores.NAME` to the rows.
+ */
+export interface ScoreFile extends Pick<Reader, 'name' | 'recognises'> {
+  readonly mapping: Mapping
 }

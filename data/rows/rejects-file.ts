@@ -35,7 +35,8 @@ export class RejectsFile {
       origin.rowGroup === undefined
         ? { line: origin.line }
         : { row_group: origin.rowGroup, row: origin.line }
-    const line = JSON.stringify({ file: origin.path, ...place, field, reason })
+    const item = origin.item === undefined ? {} : { item: origin.item }
+    const line = JSON.stringify({ file: origin.path, ...place, ...item, field, reason })
     if (!this.stream.write(`${line}\n`)) await once(this.stream, 'drain')
   }
 

@@ -12,9 +12,11 @@ export const KIND = { preference: 0, outcome: 1 } as const
  * transferred instead of copied, and reused once the block has been read.
  */
 export interface RowBlock {
-  /** rows read, both kept and refused */
+  /** rows read: kept, refused and left out */
   readonly rows: number
   readonly rejects: readonly Reject[]
+  /** rows left out, by reason */
+  readonly leftOut: ReadonlyMap<string, number>
   /** rows kept; the length of the columns below */
   readonly kept: number
   readonly kind: Uint8Array

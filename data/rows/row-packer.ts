@@ -4,11 +4,11 @@ import { promptText } from '../../models/decision/messages.ts'
 
 import { stemHashOfBytes } from '../splits/stem.ts'
 import { Names } from './names.ts'
-import type { LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
+import type { LeftOut, LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
 import { KIND, type RowBlock, WINNERS } from './row-block.ts'
 
 /** Packs rows into a separate block; `seed` is the split's. */
-export function packRows(rows: readonly (LogRow | Reject)[], seed: number): RowBlock {
+export function packRows(rows: readonly (LogRow | Reject | LeftOut)[], seed: number): RowBlock {
   const packer = new RowPacker(seed)
   for (const row of rows) packer.add(row)
   return packer.finish()
@@ -23,6 +23,7 @@ export class RowPacker {
   private entry = 0
   private textBytes = 0
   private rejects: Reject[] = []
+  private leftOut = new Map<string, number>()
   private rows = rowColumns(256)
   private entries = entryColumns(0)
   private text: Buffer = Buffer.from(new ArrayBuffer(64 * 1024))
@@ -36,9 +37,13 @@ export class RowPacker {
     this.seed = seed
   }
 
-  add(row: LogRow | Reject): void {
+  add(row: LogRow | Reject | LeftOut): void {
     if (row.kind === 'reject') {
       this.rejects.push(row)
+      return
+    }
+    if (row.kind === 'left_out') {
+      this.leftOut.set(row.reason, (this.leftOut.get(row.reason) ?? 0) + 1)
       return
     }
     if (this.at === this.rows.kind.length) this.rows = grown(this.rows, rowColumns(this.at * 2))
@@ -63,7 +68,7 @@ export class RowPacker {
 
   /** The rows since the last block, as a block. */
   finish(): RowBlock {
-    const { at: kept, entry, textBytes, names, rejects } = this
+    const { at: kept, entry, textBytes, names, rejects, leftOut } = this
     const text = this.text.subarray(0, textBytes)
     const parts = { ...this.rows, ...this.entries, text }
     const lengths = lengthsOf(kept, entry, textBytes)
@@ -79,8 +84,9 @@ export class RowPacker {
       from += bytes(name)
     }
     const block = {
-      rows: kept + rejects.length,
+      rows: kept + rejects.length + total(leftOut),
       rejects,
+      leftOut,
       kept,
       ...(columns as unknown as typeof parts),
       names: {
@@ -94,6 +100,7 @@ export class RowPacker {
     this.entry = 0
     this.textBytes = 0
     this.rejects = []
+    this.leftOut = new Map()
     this.names = emptyNames()
     return block
   }
@@ -162,6 +169,12 @@ export class RowPacker {
       this.entry++
     }
   }
+}
+
+const total = (counts: ReadonlyMap<string, number>): number => {
+  let sum = 0
+  for (const count of counts.values()) sum += count
+  return sum
 }
 
 /** Per-row columns; the offset columns have one more element. */

@@ -1,6 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { READERS } from '../readers.ts'
 import { createPlacer, type PlacerSpec } from '../rows/placer.ts'
+import type { LeftOut, LogRow, Reject } from '../rows/reader.ts'
 import type { RowBlock } from '../rows/row-block.ts'
 import { RowPacker } from '../rows/row-packer.ts'
 import { parseLine } from './jsonl.ts'
@@ -28,13 +29,13 @@ export function readLineBlock(spec: PlacerSpec, seed: number): (block: LineBlock
   if (!reader) throw new Error(`no reader named ${spec.format}`)
   const place = createPlacer(reader, spec)
   const packer = new RowPacker(seed)
+  const take = (row: LogRow | Reject | LeftOut): void => packer.add(row)
   return (block) => {
     if (block.spent) packer.takeBack(block.spent)
     // Packed at once, so that a line's row and record are short-lived.
     const lines = eachLine(block, (line) => {
       const record = parseLine(line)
-      const row = record && place(record)
-      if (row) packer.add(row)
+      if (record) place(record, take)
     })
     return { lines, block: packer.finish() }
   }

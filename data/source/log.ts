@@ -1,7 +1,8 @@
 import { WeirError } from '../../core/errors.ts'
-import { findReader } from '../readers.ts'
-import { createPlacer, type PlacerSpec, renamer } from '../rows/placer.ts'
-import type { LogRow, Reject } from '../rows/reader.ts'
+import { findPreset, findReader } from '../readers.ts'
+import type { Mapping } from '../rows/mapping.ts'
+import { createPlacer, type PlacerSpec, recordMapper } from '../rows/placer.ts'
+import type { LeftOut, LogRow, RawRecord, Reader, Reject } from '../rows/reader.ts'
 import { openArrowTable } from './arrow-table.ts'
 import { openText } from './jsonl.ts'
 import { openParquet } from './parquet.ts'
@@ -14,15 +15,27 @@ export interface Log {
   readonly spec: PlacerSpec
   /** whether it is JSON lines, which threads can share */
   readonly lines: boolean
-  /** batches of rows and rejects, in the file's order */
-  rows(): AsyncIterable<readonly (LogRow | Reject)[]>
+  /** batches of rows, rejects and rows left out, in the file's order */
+  rows(): AsyncIterable<readonly (LogRow | Reject | LeftOut)[]>
   close(): Promise<void>
 }
 
 export interface LogOptions
-  extends Pick<PlacerSpec, 'map' | 'groupBy' | 'scoreRange' | 'needsTime' | 'decisions'> {
+  extends Pick<
+    PlacerSpec,
+    | 'mapping'
+    | 'groupBy'
+    | 'scoreRange'
+    | 'scoreName'
+    | 'needsTime'
+    | 'decisions'
+    | 'modelsFrom'
+    | 'joined'
+  > {
   /** a layout's name, to use instead of recognising it */
   readonly format?: string
+  /** our fields and where they come from (`compileExpression`): the short form of `mapping.fields` */
+  readonly map?: ReadonlyMap<string, string>
 }
 
 const SAMPLE_RECORDS = 100
@@ -39,46 +52,141 @@ export async function openLog(source: Source, options: LogOptions = {}): Promise
 }
 
 async function recognise(table: Table, path: string, options: LogOptions): Promise<Log> {
-  const { map, groupBy, scoreRange, needsTime, decisions } = options
-  const rename = renamer(map)
+  const { groupBy, scoreRange, scoreName, needsTime, decisions, modelsFrom, joined } = options
   const raw = await table.sample(SAMPLE_RECORDS)
-  const sample = rename ? raw.map(rename) : raw
-  const columns = renamed(table.columns, map)
-  for (const record of sample) for (const name of Object.keys(record)) columns.add(name)
-  const reader = findReader(path, columns, sample, options.format)
-  if (groupBy !== undefined && sample.length > 0 && !columns.has(groupBy)) {
+  const rawColumns = new Set(table.columns)
+  for (const record of raw) for (const name of Object.keys(record)) rawColumns.add(name)
+  const mapping = usersMapping(options)
+  // a user who says where the rows are describes the whole layout
+  const preset =
+    mapping?.rows === undefined ? findPreset(rawColumns, raw, options.format) : undefined
+  const beside = await preset?.beside?.(path)
+  const mapped = {
+    path,
+    ...(mapping && { mapping }),
+    ...(beside && { beside }),
+    ...(joined && { joined }),
+    ...(scoreName !== undefined && { scoreName }),
+  }
+  const sample = mappedSample(preset, mapped, raw)
+  const columns = mappedColumns(preset, mapping, table.columns, sample)
+  if (sample.length > 0 && !preset) expectMapped(path, mapping, sample, rawColumns)
+  const reader = preset ?? findReader(path, columns, sample, options.format)
+  if (
+    groupBy !== undefined &&
+    sample.length > 0 &&
+    ![columns, rawColumns].some((it) => it.has(groupBy))
+  ) {
     throw new WeirError('column_missing', { column: groupBy, path, got: [...columns] })
   }
   const spec: PlacerSpec = {
-    path,
+    ...mapped,
     format: reader.name,
     columns,
     sample,
-    ...(map && { map }),
     ...(groupBy !== undefined && { groupBy }),
     ...(scoreRange && { scoreRange }),
     ...(needsTime && { needsTime }),
     ...(decisions && { decisions }),
+    ...(modelsFrom && { modelsFrom }),
   }
 
-  async function* rows(): AsyncGenerator<readonly (LogRow | Reject)[]> {
-    const wanted = reader.columns?.(columns)
-    const named = wanted && (groupBy === undefined ? wanted : [...new Set([...wanted, groupBy])])
+  async function* rows(): AsyncGenerator<readonly (LogRow | Reject | LeftOut)[]> {
     const place = createPlacer(reader, spec)
-    for await (const batch of table.records(named?.map((name) => map?.get(name) ?? name))) {
-      yield batch.map(place).filter((row) => row !== undefined)
+    for await (const batch of table.records(neededColumns(reader, spec, rawColumns))) {
+      const made: (LogRow | Reject | LeftOut)[] = []
+      for (const item of batch) place(item, (row) => made.push(row))
+      yield made
     }
   }
   return {
     spec,
-    lines: (table.lines ?? false) && !reader.sequential,
+    lines: (table.lines ?? false) && !reader.sequential && !joined,
     rows,
     close: () => table.close(),
   }
 }
 
+/** `map` and `mapping` as one; undefined if there is neither. */
+function usersMapping({ map, mapping }: LogOptions): Mapping | undefined {
+  if (!map || map.size === 0) return mapping
+  return { ...mapping, fields: { ...mapping?.fields, ...Object.fromEntries(map) } }
+}
+
+/** The first records as the reader will get them: without those that the mapping leaves out. */
+function mappedSample(
+  preset: Reader | undefined,
+  mapped: Pick<PlacerSpec, 'path' | 'mapping' | 'beside' | 'joined' | 'scoreName'>,
+  raw: readonly RawRecord[],
+): readonly RawRecord[] {
+  if (!recordMapper(preset, mapped)) return raw
+  const sample: RawRecord[] = []
+  const collect = (record: RawRecord): undefined => {
+    if (sample.length < SAMPLE_RECORDS) sample.push(record)
+  }
+  const reader = { name: '', required: [], recognises: () => true, ...preset, open: () => collect }
+  const place = createPlacer(reader, { ...mapped, format: '', columns: new Set(), sample: [] })
+  for (const record of raw) place({ record, line: 1 }, () => {})
+  return sample
+}
+
+/** The columns that the reader sees: the file's under their new names, or those of the mapped rows. */
+function mappedColumns(
+  preset: Reader | undefined,
+  mapping: Mapping | undefined,
+  columns: ReadonlySet<string> | undefined,
+  sample: readonly RawRecord[],
+): Set<string> {
+  const whole = preset?.mapping === undefined && mapping?.rows === undefined
+  const names = new Set(whole ? columns : [])
+  for (const [ours, theirs] of Object.entries(mapping?.fields ?? {})) {
+    if (names.delete(theirs)) names.add(ours)
+  }
+  for (const record of sample) for (const name of Object.keys(record)) names.add(name)
+  return names
+}
+
+const REQUIRED_FIELDS = ['prompt', 'model', 'score', 'scores', 'model_a', 'model_b', 'winner']
+
+/** A path of the user's that is in none of the first records is a mistake. Throws `column_missing`. */
+function expectMapped(
+  path: string,
+  mapping: Mapping | undefined,
+  sample: readonly RawRecord[],
+  got: ReadonlySet<string>,
+): void {
+  for (const [ours, theirs] of Object.entries(mapping?.fields ?? {})) {
+    if (!REQUIRED_FIELDS.includes(ours)) continue
+    if (sample.some((record) => record[ours] !== undefined)) continue
+    throw new WeirError('column_missing', {
+      column: `${theirs} (for ${ours})`,
+      path,
+      got: [...got],
+    })
+  }
+}
+
+/** The file's columns that its rows are read from; undefined for all. */
+function neededColumns(
+  reader: Reader,
+  spec: PlacerSpec,
+  all: ReadonlySet<string>,
+): readonly string[] | undefined {
+  const map = recordMapper(reader, spec)
+  if (reader.expand) return undefined
+  const group = spec.groupBy === undefined ? [] : [spec.groupBy]
+  if (!map) {
+    const wanted = reader.columns?.(spec.columns)
+    return wanted && [...new Set([...wanted, ...group])]
+  }
+  const mapped = map.compiled.columns
+  if (mapped === undefined) return undefined
+  const wanted = reader.mapping ? [] : reader.columns?.(spec.columns)
+  return wanted && [...new Set([...mapped, ...wanted, ...group])].filter((name) => all.has(name))
+}
+
 /** Detects the container from its first bytes. */
-async function openTable(source: Source): Promise<Table> {
+export async function openTable(source: Source): Promise<Table> {
   const { path } = source
   const chunks = source.chunks()[Symbol.asyncIterator]()
   const first = await chunks.next()
@@ -109,15 +217,6 @@ function refusedFormat(head: Buffer): string | undefined {
   if (hex.startsWith('504b0304')) return 'it is a zip archive; unpack it first'
   if (!/^80(04|05)/.test(hex)) return undefined
   return 'it is a Python pickle; save it as Parquet: pandas.read_pickle(path).to_parquet(...)'
-}
-
-function renamed(
-  columns: ReadonlySet<string> | undefined,
-  map: ReadonlyMap<string, string> | undefined,
-): Set<string> {
-  const names = new Set(columns)
-  for (const [ours, theirs] of map ?? []) if (names.delete(theirs)) names.add(ours)
-  return names
 }
 
 async function* prepend(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {

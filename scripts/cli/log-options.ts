@@ -23,9 +23,55 @@ export const LOG_OPTIONS = optionTable({
     flag: '--map <ours=theirs,...>',
     key: 'map',
     schema: TextByName,
-    help: 'columns that have other names in the logs, such as prompt=question',
+    help: 'where our fields stand in the logs, such as prompt=doc.question,model=@folder; or a YAML file of them',
     section: READING,
     separator: ',',
+    check: (text: string): void => {
+      if (!isMappingFile(text)) keyValue('--map', text)
+    },
+  },
+  rows: {
+    flag: '--rows <path>',
+    key: 'rows',
+    schema: Text,
+    help: 'where the list of rows stands in a JSON document, such as results.results',
+    section: READING,
+  },
+  where: {
+    flag: '--where <path=value>',
+    key: 'where',
+    schema: TextByName,
+    help: 'keep only rows with this value there, such as filter=strict-match; != leaves them out',
+    section: READING,
+  },
+  scores: {
+    flag: '--scores <file>',
+    key: 'scores',
+    schema: Text,
+    help: 'file of scores that are joined with the rows of the logs, by --on',
+    section: READING,
+  },
+  on: {
+    flag: '--on <ours=theirs>',
+    key: 'on',
+    schema: Text,
+    help: 'the field that rows and --scores share, such as trace_id, or id=trace_id where the names differ',
+    section: READING,
+  },
+  scoreName: {
+    flag: '--score-name <name>',
+    key: 'score_name',
+    schema: Text,
+    help: 'the score to use where the logs hold several by name',
+    section: READING,
+  },
+  modelsFrom: {
+    flag: '--models-from <columns>',
+    key: 'models_from',
+    schema: Text,
+    help: 'columns that are models, a,b,c, in a table with one column of scores per model',
+    unset: 'found by their values',
+    section: READING,
   },
   scoreRange: {
     flag: '--score-range <low-high>',
@@ -192,7 +238,7 @@ export async function openFlaggedLogs(
 ): Promise<Dataset> {
   const { openDatasetOrLogs } = await import('../../data/ingest.ts')
   const labelled = pairOptions(flags)
-  const reading = readOptions({ ...flags, seed: options.seed })
+  const reading = await readOptions({ ...flags, seed: options.seed })
   const dataset = await openDatasetOrLogs(paths, { ...reading, ...options })
   return Object.keys(labelled).length > 0 ? { ...dataset, labelled } : dataset
 }
@@ -201,13 +247,49 @@ export async function openFlaggedLogs(
 export const pairOptions = ({ judge, minVotes, margin }: PairFlags): PairOptions =>
   definedOnly({ judge, minVotes, margin })
 
+const isMappingFile = (text: string): boolean => /^[^=]+\.(ya?ml|json)$/i.test(text)
+
+/** `--map`, `--rows`, `--where` and `--on` as one mapping; the flags win over the files of `--map`. */
+async function mappingOption({
+  map,
+  rows,
+  where,
+  on,
+}: ReadFlags): Promise<IngestOptions['mapping'] | undefined> {
+  const { readMapping } = await import('./mapping-file.ts')
+  const files = await Promise.all(map.filter(isMappingFile).map(readMapping))
+  const pairs = map.filter((text) => !isMappingFile(text)).map((text) => keyValue('--map', text))
+  const keep = new Map<string, string[]>()
+  const leave = new Map<string, string[]>()
+  for (const text of where) {
+    const [path, value] = keyValue('--where', text)
+    const [into, name] = path.endsWith('!') ? [leave, path.slice(0, -1)] : [keep, path]
+    into.set(name, [...(into.get(name) ?? []), value])
+  }
+  const flags = {
+    fields: Object.fromEntries(pairs),
+    ...(rows !== undefined && { rows }),
+    ...(on !== undefined && { on: [on.split('=')[0]!] }),
+    ...(keep.size > 0 && { where: Object.fromEntries(keep) }),
+    ...(leave.size > 0 && { except: Object.fromEntries(leave) }),
+  }
+  const all = [...files, flags]
+  if (all.every((one) => Object.keys(one).length === 1 && Object.keys(one.fields).length === 0)) {
+    return undefined
+  }
+  return Object.assign({}, ...all, { fields: Object.assign({}, ...all.map((one) => one.fields)) })
+}
+
 /** The flags as options of `ingest`. Throws `option_invalid`. */
-export function readOptions(flags: ReadFlags): Omit<IngestOptions, 'out'> {
-  const { map, scoreRange, testBy, testAfter, split } = flags
+export async function readOptions(flags: ReadFlags): Promise<Omit<IngestOptions, 'out'>> {
+  const { scoreRange, testBy, testAfter, split, scores, on, modelsFrom } = flags
   return definedOnly({
     seed: flags.seed,
     format: flags.format,
-    map: map.length > 0 ? new Map(map.map((pair) => keyValue('--map', pair))) : undefined,
+    mapping: await mappingOption(flags),
+    scores: scores === undefined ? undefined : definedOnly({ path: scores, on }),
+    scoreName: flags.scoreName,
+    modelsFrom: modelsFrom?.split(',').map((name) => name.trim()),
     scoreRange: scoreRange === undefined ? undefined : readRange(scoreRange),
     groupBy: flags.groupBy,
     testBy: testBy === undefined ? undefined : readTestBy(testBy),

@@ -25,6 +25,7 @@ const FLAGS: TrainFlags = {
   judgeWeight: [],
   price: [],
   map: [],
+  where: [],
 }
 
 async function file(text: string, name = 'train.yaml'): Promise<string> {

@@ -118,7 +118,7 @@ async function originsOf(
   if (!logs.every((path) => files.includes(path)) || logs.includes('-')) return []
   const { readOptions } = await import('../log-options.ts')
   const { promptOrigins } = await import('../../../training/evaluate/log/prompt-origins.ts')
-  return promptOrigins(files, dataset, { ...readOptions(flags), signal })
+  return promptOrigins(logs, dataset, { ...(await readOptions(flags)), signal })
 }
 
 /** The SHA-256 of each prompt's file, if there are several. */

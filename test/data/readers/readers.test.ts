@@ -3,6 +3,7 @@ import { alpacaEvalReader } from '../../../data/readers/alpaca-eval.ts'
 import { arenaConversationReader, arenaKaggleReader } from '../../../data/readers/arena.ts'
 import { canonicalReader } from '../../../data/readers/canonical.ts'
 import { judgeScoreReader } from '../../../data/readers/judge-score.ts'
+import { longReader } from '../../../data/readers/long.ts'
 import { routerBenchReader } from '../../../data/readers/router-bench.ts'
 import { weirLogReader } from '../../../data/readers/weir-log.ts'
 import { wideReader } from '../../../data/readers/wide.ts'
@@ -145,6 +146,29 @@ const CASES: readonly ReaderCase[] = [
       'q | gpt-4-1106-preview > mistralai/Mixtral-8x7B-Instruct-v0.1',
     ],
     bad: [{ change: { mixtral_score: 6 }, field: 'mixtral_score' }],
+  },
+  {
+    reader: longReader,
+    records: [
+      { question: 'p', model_name: 'm', performance: 0.5, cost: 0.1, response_time: 3, task: 't' },
+      { question: 'q', model_name: 'n', performance: 'pass', cost: null, response_time: 2 },
+      { question: 'r', model_name: 'n', performance: '' },
+      {
+        question: [
+          { role: 'user', content: 's' },
+          { role: 'assistant', content: 'the answer' },
+        ],
+        model_name: 'm',
+        performance: 'False',
+      },
+    ],
+    rows: ['p | m 0.5', 'q | n 1', 'left out: no score', '[{"role":"user","content":"s"}] | m 0'],
+    bad: [
+      { change: { question: '' }, field: 'question' },
+      { change: { model_name: 7 }, field: 'model_name' },
+      { change: { performance: 4 }, field: 'performance' },
+      { change: { cost: -1 }, field: 'cost' },
+    ],
   },
   {
     reader: wideReader,

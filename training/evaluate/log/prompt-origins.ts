@@ -1,6 +1,7 @@
 import { promptHash } from '../../../core/hash.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { type LogOptions, openLog } from '../../../data/source/log.ts'
+import { gatherScores, type ScoresOptions } from '../../../data/source/scores.ts'
 import { openSource } from '../../../data/source/source.ts'
 import { promptText } from '../../../models/decision/messages.ts'
 
@@ -10,7 +11,7 @@ export interface Grouping {
   readonly names: readonly (string | undefined)[]
 }
 
-export interface OriginOptions extends Pick<LogOptions, 'map' | 'scoreRange'> {
+export interface OriginOptions extends Omit<LogOptions, 'format' | 'joined'>, ScoresOptions {
   /** a layout's name; recognised automatically without it */
   readonly format?: string | undefined
   readonly signal?: AbortSignal | undefined
@@ -23,26 +24,28 @@ export interface OriginOptions extends Pick<LogOptions, 'map' | 'scoreRange'> {
 export async function promptOrigins(
   paths: readonly string[],
   dataset: Dataset,
-  { format, signal, map, scoreRange }: OriginOptions,
+  { format, signal, ...reading }: OriginOptions,
 ): Promise<Grouping[]> {
   const index = new Map(dataset.hashes.map((hash, i) => [hash, i]))
   const source = new Array<string | undefined>(dataset.prompts.length)
   const time = new Float64Array(dataset.prompts.length).fill(Number.NaN)
-  for (const path of paths) {
-    const log = await openLog(await openSource(path, signal), {
+  const sources = await Promise.all(paths.map((path) => openSource(path, signal)))
+  const { logs, joined } = await gatherScores(sources, reading, undefined, signal)
+  for (const file of logs) {
+    const log = await openLog(file, {
+      ...reading,
       decisions: new Map(),
       ...(format && { format }),
-      ...(map && { map }),
-      ...(scoreRange && { scoreRange }),
+      ...(joined && { joined }),
     })
     try {
       for await (const batch of log.rows()) {
         signal?.throwIfAborted()
         for (const row of batch) {
-          if (row.kind === 'reject') continue
+          if (row.kind === 'reject' || row.kind === 'left_out') continue
           const prompt = index.get(promptHash(promptText(row.prompt)))
           if (prompt === undefined) continue
-          source[prompt] ??= path
+          source[prompt] ??= file.path
           if (row.timestamp !== undefined && !(time[prompt]! <= row.timestamp)) {
             time[prompt] = row.timestamp
           }

@@ -51,7 +51,7 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const shard = flags.shard === undefined ? undefined : await parseShard(flags.shard)
-  const dataset = await openDatasetOrLogs(logs, { ...readOptions(flags), ...watch })
+  const dataset = await openDatasetOrLogs(logs, { ...(await readOptions(flags)), ...watch })
   const { encoder } = await makeNamedEncoder(flags.encoder, {
     cacheFolder: cacheFolder(process.env),
     workers: availableParallelism(),

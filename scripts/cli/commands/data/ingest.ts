@@ -42,7 +42,7 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   const { ingest } = await import('../../../../data/ingest.ts')
   const terminal = openTerminal()
   const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
-  const options = readOptions(flags)
+  const options = await readOptions(flags)
   const signal = interruptSignal()
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const summary = await ingest(logs, {

@@ -47,7 +47,7 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const pair = pairOption(flags.strong, flags.weak)
-  const dataset = await openDatasetOrLogs(logs, { ...readOptions(flags), ...watch })
+  const dataset = await openDatasetOrLogs(logs, { ...(await readOptions(flags)), ...watch })
   const found = inspect(dataset, pair && { ...pair, ...pairOptions(flags) })
   const leaks = flags.leaks ? findLeaks(dataset, watch) : undefined
   terminal.endProgress()
