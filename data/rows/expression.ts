@@ -1,5 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
-import type { RawRecord } from './reader.ts'
+import type { RawRecord } from './record.ts'
 
 /** What an expression may refer to besides the row's own fields. */
 export interface Facts {

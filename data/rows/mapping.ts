@@ -7,7 +7,7 @@ import {
   parsedText,
   type RowContext,
 } from './expression.ts'
-import type { RawRecord } from './reader.ts'
+import type { RawRecord } from './record.ts'
 
 const Words = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])
 const Conditions = Type.Record(Type.String(), Type.Union([Words, Type.Array(Words)]))

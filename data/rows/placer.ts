@@ -12,6 +12,7 @@ import type {
   Reject,
   RowOrigin,
 } from './reader.ts'
+import { isRecord } from './record.ts'
 
 /** Scores from another file, by the key that they share with the rows. */
 export interface JoinedScores {
@@ -143,9 +144,6 @@ const notAnObject = (value: unknown, origin: RowOrigin, field = '(record)'): Rej
   field,
   reason: `expected an object, got ${shown(value)}`,
 })
-
-export const isRecord = (value: unknown): value is RawRecord =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function joinScores(
   joined: JoinedScores,

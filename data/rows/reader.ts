@@ -1,5 +1,8 @@
 import type { PromptInput } from '../../models/decision/messages.ts'
 import type { Mapping } from './mapping.ts'
+import type { RawRecord } from './record.ts'
+
+export type { RawRecord } from './record.ts'
 
 /**
  * Where a row came from, for messages: the file and its line (for CSV and JSON, the line on which the record
@@ -72,9 +75,6 @@ export interface LeftOut {
   /** short and the same for many rows, such as `no score` */
   readonly reason: string
 }
-
-/** One record of a file before its layout is known: column name to value. */
-export type RawRecord = Readonly<Record<string, unknown>>
 
 /** A record with its position in the file, or the reason why it could not be read. */
 export type ReadRecord =
