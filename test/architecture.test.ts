@@ -43,6 +43,7 @@ const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] 
 /** The order inside `serving/`, lowest first: each folder imports only folders before it. */
 const SERVING = [
   'state',
+  'conversation',
   'upstreams',
   'router',
   'alarms',

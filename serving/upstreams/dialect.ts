@@ -1,3 +1,5 @@
+export { UntranslatableRequest } from '../conversation/form.ts'
+
 import type { ServerEvent } from './sse.ts'
 import type { Endpoint, UpstreamCall, Usage } from './upstream.ts'
 
@@ -21,11 +23,6 @@ export interface Dialect {
   /** @throws MalformedAnswer */
   answer(call: UpstreamCall, text: string): DialectAnswer
   stream(call: UpstreamCall): StreamDecoder
-}
-
-/** The request needs something that this API does not support. */
-export class UntranslatableRequest extends Error {
-  override readonly name = 'UntranslatableRequest'
 }
 
 export interface DialectAnswer {

@@ -1,4 +1,7 @@
+import type { Adjusted, Usage } from '../conversation/form.ts'
 import type { Cancellation } from './cancellation.ts'
+
+export type { Usage } from '../conversation/form.ts'
 
 /** The body of a chat completion, as the client sent it: unknown fields are passed on unchanged. */
 export interface ChatBody {
@@ -21,19 +24,6 @@ export interface ContentPart {
   readonly [field: string]: unknown
 }
 
-/** Tokens that were billed, as the upstream counted them. */
-export interface Usage {
-  /** all tokens of the prompt, cached or not */
-  readonly inputTokens: number
-  readonly outputTokens: number
-  /** prompt tokens read from the provider's cache, if reported */
-  readonly cachedInputTokens?: number
-  /** prompt tokens written to it */
-  readonly cacheWriteTokens?: number
-  /** the answer was not complete when this was counted */
-  readonly partial?: true
-}
-
 /** The paths of OpenAI's API that are passed on; only `chat` is routed. */
 export type Endpoint = 'chat' | 'responses' | 'embeddings'
 
@@ -47,6 +37,8 @@ export interface UpstreamCall {
   readonly headers: Readonly<Record<string, string>>
   /** milliseconds left; the upstream's timeouts are never longer */
   readonly remainingMs: number
+  /** called with what was left out or changed so that the upstream takes the request */
+  readonly adjusted?: Adjusted
 }
 
 /** A body of an endpoint other than chat. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { messagesUsage } from '../../../serving/conversation/messages.ts'
 import { usageCost } from '../../../serving/gateway/ledger.ts'
-import { AnthropicDecoder, anthropicUsage } from '../../../serving/upstreams/anthropic.ts'
-
+import { AnthropicDecoder } from '../../../serving/upstreams/anthropic.ts'
 import { openAiDialect } from '../../../serving/upstreams/openai.ts'
 import type { UpstreamCall } from '../../../serving/upstreams/upstream.ts'
 
@@ -27,7 +27,7 @@ test('tokens that OpenAI read from its cache are billed at their own price', () 
 })
 
 test('what Anthropic read from and wrote to its cache has prices of its own', () => {
-  const usage = anthropicUsage({
+  const usage = messagesUsage({
     input_tokens: 100_000,
     cache_read_input_tokens: 500_000,
     cache_creation_input_tokens: 200_000,
