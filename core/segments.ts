@@ -68,6 +68,40 @@ export class SegmentFile {
     // if a sync is in progress, the file is closed after it
     if (!this.#syncing) closeSync(this.#descriptor)
   }
+
+  /** Syncs as far as the disk allows, and closes. Its failures were reported by the writes. */
+  closeSynced(): void {
+    try {
+      this.sync()
+    } catch {
+      // see above
+    }
+    this.close()
+  }
+}
+
+/** Whether writing works. Reports when it begins to fail and when it works again, not every failure. */
+export class WriteHealth {
+  readonly #report: (failure: Error | undefined) => void
+  failing = false
+
+  /** @param report called once with the failure, and once without it when writing works again */
+  constructor(report: (failure: Error | undefined) => void) {
+    this.#report = report
+  }
+
+  /** Writes; a failure is reported and not thrown. */
+  attempt(write: () => void): void {
+    try {
+      write()
+      if (this.failing) this.#report(undefined)
+      this.failing = false
+    } catch (error) {
+      const first = !this.failing
+      this.failing = true
+      if (first) this.#report(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
 }
 
 /**

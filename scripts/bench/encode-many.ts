@@ -6,7 +6,7 @@ import { encodeToCache } from '../../data/embedding-cache.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/registry.ts'
-import { wordsPrompt } from '../cli/encoder-work.ts'
+import { wordsPrompt } from '../cli/encoder-timing.ts'
 import { openTerminal } from '../terminal/terminal.ts'
 import { figureTable, ownCpuSeconds } from './figures.ts'
 

@@ -14,7 +14,7 @@ import {
   timingRows,
   tokensPrompt,
   wordsPrompt,
-} from '../cli/encoder-work.ts'
+} from '../cli/encoder-timing.ts'
 
 import { openTerminal, table } from '../terminal/terminal.ts'
 import { figureTable, middle } from './figures.ts'

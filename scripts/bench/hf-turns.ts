@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { makeHf } from '../../models/encoders/hf/encoder.ts'
-import { medianMilliseconds, wordsPrompt } from '../cli/encoder-work.ts'
+import { medianMilliseconds, wordsPrompt } from '../cli/encoder-timing.ts'
 import { middle } from './figures.ts'
 import { writeMiniLm } from './minilm.ts'
 

@@ -3,9 +3,8 @@ import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { definedOnly } from '../../core/defined.ts'
-import { makeFolder, SegmentFile } from '../../core/segments.ts'
+import { makeFolder, SegmentFile, WriteHealth } from '../../core/segments.ts'
 import type { Balance, LedgerState, OpenReservation } from './ledger.ts'
-import { closeSynced, WriteHealth } from './write-health.ts'
 
 /**
  * Entries of a budget journal, one per line. Every segment begins with a state, so that earlier ones are not
@@ -245,7 +244,7 @@ export class BudgetJournal {
     clearInterval(this.#syncer)
     this.flush()
     if (!this.#health.failing && this.#damaged()) this.#rewrite()
-    closeSynced(this.#file)
+    this.#file?.closeSynced()
   }
 
   /** Starts the next segment; its state is on disk before an older one is deleted. */

@@ -4,11 +4,10 @@ import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
-import { makeFolder, SegmentFile } from '../../core/segments.ts'
+import { makeFolder, SegmentFile, WriteHealth } from '../../core/segments.ts'
 import type { Usage } from '../upstreams/upstream.ts'
 import type { BudgetState } from './ledger.ts'
 import { dayOf, toBillionths } from './units.ts'
-import { closeSynced, WriteHealth } from './write-health.ts'
 
 const Count = Type.Integer({ minimum: 0 })
 
@@ -314,7 +313,7 @@ export class SpendJournal {
   close(): void {
     clearInterval(this.#syncer)
     this.flush()
-    closeSynced(this.#file?.file)
+    this.#file?.file.closeSynced()
   }
 
   #today(): SegmentFile {

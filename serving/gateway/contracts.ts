@@ -311,7 +311,7 @@ export interface Dispatch {
   readonly headers: Readonly<Record<string, string>>
   readonly cancellation: Cancellation
   /** records the outcome of each attempt */
-  readonly ledger: { add(attempt: Omit<Attempt, 'costUsd'>): Attempt }
+  readonly costs: { add(attempt: Omit<Attempt, 'costUsd'>): Attempt }
   readonly remainingMs: () => number
   readonly maxLatencyMs: number | undefined
   /** another target can be tried after this one, so some of the time is kept for it */

@@ -150,7 +150,7 @@ async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void
 /** How long an upstream that sends 429 without Retry-After is not asked, in milliseconds. */
 const DEFAULT_PAUSE_MS = 1000
 
-/** Asks one backend once, and reports the outcome to its breaker, its latency and the request's ledger. */
+/** Asks one backend once, and reports the outcome to its breaker, its latency and the request's costs. */
 async function attemptOnce(
   dispatch: Dispatch,
   backend: Backend,
@@ -158,7 +158,7 @@ async function attemptOnce(
   now: () => number,
   reservation?: Reservation,
 ): Promise<Answer> {
-  const { endpoint, target, headers, cancellation, ledger } = dispatch
+  const { endpoint, target, headers, cancellation, costs } = dispatch
   const permit = backend.breaker.enter()
   const started = now()
   backend.inFlight++
@@ -170,7 +170,7 @@ async function attemptOnce(
     tell(permit, outcome)
     const { name: upstream } = backend.upstream
     const milliseconds = now() - started
-    const attempt = ledger.add({ model: target.model, upstream, milliseconds, outcome, usage })
+    const attempt = costs.add({ model: target.model, upstream, milliseconds, outcome, usage })
     if (reservation) endReservation(reservation, attempt)
   }
   const stream = dispatch.body.stream === true

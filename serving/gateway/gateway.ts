@@ -19,7 +19,7 @@ import {
 } from './contracts.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
 import { sendFirst } from './failover.ts'
-import { Ledger } from './ledger.ts'
+import { RequestCosts } from './request-costs.ts'
 
 export interface GatewayOptions {
   readonly dispatcher: ModelDispatcher
@@ -105,7 +105,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         if (finished) return
         finished = true
         exchange.end()
-        const { ledger, request, endpoint } = exchange
+        const { costs, request, endpoint } = exchange
         const model = answer?.target.model
         const served = {
           endpoint,
@@ -113,10 +113,10 @@ export function createGateway(options: GatewayOptions): Gateway {
           plan,
           model,
           upstream: answer?.upstream,
-          attempts: ledger.attempts,
+          attempts: costs.attempts,
           trail: exchange.trail,
-          costUsd: ledger.costUsd,
-          savedUsd: model === undefined ? undefined : ledger.savedUsd(model, alternatives(plan)),
+          costUsd: costs.costUsd,
+          savedUsd: model === undefined ? undefined : costs.savedUsd(model, alternatives(plan)),
           milliseconds: exchange.milliseconds,
           firstByteMs: answer ? firstByteMs : undefined,
           status,
@@ -254,7 +254,7 @@ interface ExchangeOptions {
 class Exchange {
   readonly request: GatewayRequest
   readonly endpoint: Endpoint
-  readonly ledger: Ledger
+  readonly costs: RequestCosts
   readonly trail = new Trail()
   private readonly options: ExchangeOptions
   private readonly started: number
@@ -269,7 +269,7 @@ class Exchange {
     this.endpoint = options.endpoint
     this.started = options.now()
     this.deadlineMs = options.deadlineMs
-    this.ledger = new Ledger((model) => options.dispatcher.models.get(model)?.price)
+    this.costs = new RequestCosts((model) => options.dispatcher.models.get(model)?.price)
     this.timer = this.countdown(this.deadlineMs)
   }
 
@@ -352,7 +352,7 @@ class Exchange {
     { body = this.request.body, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
     cancellation: Cancellation,
   ): Promise<Answer> {
-    const { request, endpoint, ledger, options } = this
+    const { request, endpoint, costs, options } = this
     const until = options.now() + withinMs
     const remainingMs = (): number =>
       Math.max(0, Math.min(this.remainingMs(), until - options.now()))
@@ -367,7 +367,7 @@ class Exchange {
       text: body === request.body ? request.text : undefined,
       headers,
       cancellation,
-      ledger,
+      costs,
       remainingMs,
       maxLatencyMs: maxLatency(plan, request),
       moreToTry,

@@ -5,7 +5,7 @@ import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { resolveTarget } from '../router/snapshot.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
-import type { GatewayRequest, Policy, ServePlan } from './contracts.ts'
+import type { GatewayRequest, Policy, ServePlan, StepName } from './contracts.ts'
 
 export interface LearnedPolicyOptions {
   readonly decider: Decider
@@ -16,8 +16,13 @@ export interface LearnedPolicyOptions {
   readonly hedgeAfterMs: number | undefined
 }
 
-/** The step that its plans name. */
-export const LEARNED_POLICY_STEPS = ['model_named', 'learned', 'fallback'] as const
+/** The steps that its plans name: for a named model, a decision, and a request without text. */
+const STEPS = {
+  named: 'model_named',
+  decided: 'learned',
+  noText: 'fallback',
+} as const satisfies Record<string, StepName>
+export const LEARNED_POLICY_STEPS: readonly StepName[] = Object.values(STEPS)
 
 /**
  * The default policy: a named model is asked; otherwise the learned router picks, and its candidates are the
@@ -40,7 +45,7 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
         if (request.caller.routers) {
           throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
         }
-        const deciding = { step: 'model_named', reason: 'model_named' }
+        const deciding = { step: STEPS.named, reason: 'model_named' }
         return { ...common, targets: [{ model }], deciding, propensity: 1 }
       }
       const router = routerName(model)
@@ -58,13 +63,13 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
         const target = fleet.snapshot && resolveTarget(fleet.snapshot, router)
         const strong = target?.arms[0]?.live.strong
         if (strong === undefined || !models.has(strong)) throw error
-        const deciding = { step: 'fallback', reason: 'no_text' }
+        const deciding = { step: STEPS.noText, reason: 'no_text' }
         return { ...common, targets: [{ model: strong }], deciding, propensity: 1 }
       }
       return {
         ...common,
         targets: targetsOf(decision, models),
-        deciding: { step: 'learned', reason: decision.reason },
+        deciding: { step: STEPS.decided, reason: decision.reason },
         decision,
         propensity: decision.propensity,
       }

@@ -139,13 +139,13 @@ function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
     if (win_rate !== null) headers.push('x-weir-win-rate', String(win_rate))
     headers.push('x-weir-threshold', String(threshold))
   }
-  const { ledger, trail } = exchange
+  const { costs, trail } = exchange
   if (kind !== 'single') headers.push('x-weir-strategy', [kind, ...notes(trail)].join('; '))
   const running = answer?.answer.kind === 'stream' && !answer.answer.fromWhole
-  headers.push('x-weir-attempts', String(ledger.attempts.length + (running ? 1 : 0)))
+  headers.push('x-weir-attempts', String(costs.attempts.length + (running ? 1 : 0)))
   if (answer && !running) {
     // a stream's tokens are only known when it ends
-    const { costUsd } = ledger
+    const { costUsd } = costs
     if (costUsd !== undefined) headers.push('x-weir-cost-usd', costUsd.toFixed(8))
   }
   return headers

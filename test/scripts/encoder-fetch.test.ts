@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeHf } from '../../models/encoders/hf/encoder.ts'
-import { fetchEncoder } from '../../scripts/cli/encoder-work.ts'
+import { fetchEncoder } from '../../scripts/cli/encoder-fetch.ts'
 import { writeTinyModel } from '../models/encoders/hf/tiny-model.ts'
 
 let root: string

@@ -107,9 +107,9 @@ async function readServed(
   const graded = served.flatMap(({ checks = [] }) =>
     checks.filter(({ threshold }) => threshold !== undefined),
   )
-  const name = theOne('--check', check, new Set(graded.map((one) => one.check)))
+  const name = namedOrOnly('--check', check, new Set(graded.map((one) => one.check)))
   const its = graded.filter((one) => one.check === name)
-  const weak = theOne('--model', model, new Set(its.map((one) => one.model)))
+  const weak = namedOrOnly('--model', model, new Set(its.map((one) => one.model)))
   const rows = served.flatMap((record) => {
     const about = [...(words.get(record.id) ?? []), ...(words.get(record.decision_id ?? '') ?? [])]
     return rowOf(record, name, weak, about) ?? []
@@ -119,7 +119,11 @@ async function readServed(
 }
 
 /** The value that was asked for, or the only one in the log. */
-function theOne(option: string, asked: string | undefined, known: ReadonlySet<string>): string {
+function namedOrOnly(
+  option: string,
+  asked: string | undefined,
+  known: ReadonlySet<string>,
+): string {
   const [only] = known
   if (asked === undefined && known.size === 1 && only !== undefined) return only
   if (asked !== undefined && known.has(asked)) return asked

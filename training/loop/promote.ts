@@ -82,7 +82,7 @@ export async function promote(
   if (failed.length > 0) {
     return refuse(failed.map(({ gate, found }) => `${gate}: ${found}`).join('; '), gates)
   }
-  await bringHome(path, home, version, signers)
+  await copyVersion(path, home, version, signers)
   const share = options.share ?? DEFAULT_SHARE
   if (stage === 'all') {
     await pointCurrent(resolve(home), version)
@@ -173,7 +173,7 @@ async function canaryHolds(
 }
 
 /** Copies a version beside the serving one, atomically. */
-async function bringHome(
+async function copyVersion(
   path: string,
   home: string,
   version: string,

@@ -140,7 +140,7 @@ async function list(options: Flags<typeof LIST_OPTIONS>): Promise<void> {
 async function fetchModel(model: string, options: Flags<typeof FETCH_OPTIONS>): Promise<void> {
   const { join } = await import('node:path')
   const { cacheFolder } = await import('../../../models/encoders/cache.ts')
-  const { fetchEncoder, hubAccess } = await import('../encoder-work.ts')
+  const { fetchEncoder, hubAccess } = await import('../encoder-fetch.ts')
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const terminal = openTerminal()
   const fetched = await fetchEncoder(model, {
@@ -166,7 +166,7 @@ async function bench(
   names: readonly string[],
   options: Flags<typeof BENCH_OPTIONS>,
 ): Promise<void> {
-  const { openForTiming, timeEncoder, timingRows } = await import('../encoder-work.ts')
+  const { openForTiming, timeEncoder, timingRows } = await import('../encoder-timing.ts')
   const terminal = openTerminal()
   const { threads } = options
   const wanted = names.length > 0 ? names : ['lexical', 'use-lite-static', 'use-lite']

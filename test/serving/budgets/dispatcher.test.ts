@@ -11,7 +11,7 @@ import { Backend } from '../../../serving/gateway/backend.ts'
 import { Breaker } from '../../../serving/gateway/breaker.ts'
 import type { Dispatch } from '../../../serving/gateway/contracts.ts'
 import { ModelDispatcher, RetryBudget } from '../../../serving/gateway/dispatcher.ts'
-import { Ledger } from '../../../serving/gateway/ledger.ts'
+import { RequestCosts } from '../../../serving/gateway/request-costs.ts'
 import { reserving } from '../../../serving/gateway/spending.ts'
 import { Cancellation } from '../../../serving/upstreams/cancellation.ts'
 import { type FailureKind, UpstreamError } from '../../../serving/upstreams/failure.ts'
@@ -134,7 +134,7 @@ for (const seed of [31, 32, 33]) {
         body,
         headers: {},
         cancellation: new Cancellation(),
-        ledger: new Ledger(() => PRICE),
+        costs: new RequestCosts(() => PRICE),
         remainingMs: () => 10_000,
         moreToTry: false,
       } as unknown as Dispatch

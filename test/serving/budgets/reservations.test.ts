@@ -4,7 +4,7 @@ import { DeclaredBudgets, Reservations } from '../../../serving/budgets/reservat
 
 import type { BudgetSettings } from '../../../serving/budgets/settings.ts'
 import type { Dispatch } from '../../../serving/gateway/contracts.ts'
-import { Ledger } from '../../../serving/gateway/ledger.ts'
+import { RequestCosts } from '../../../serving/gateway/request-costs.ts'
 import { endReservation, reserving } from '../../../serving/gateway/spending.ts'
 import type { Usage } from '../../../serving/upstreams/upstream.ts'
 import { budget } from './budget.ts'
@@ -44,7 +44,7 @@ function admission(
 
 /** An attempt of the big model that ended so. */
 function ended(outcome: string, usage: Usage | undefined) {
-  const ledger = new Ledger(() => PRICE)
+  const ledger = new RequestCosts(() => PRICE)
   return ledger.add({ model: 'big', upstream: 'u', milliseconds: 1, outcome, usage })
 }
 

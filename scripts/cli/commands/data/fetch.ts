@@ -47,7 +47,7 @@ async function run(set: string | undefined, flags: Flags<typeof OPTIONS>): Promi
   const { join } = await import('node:path')
   const { cacheFolder } = await import('../../../../models/encoders/cache.ts')
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
-  const { hubAccess } = await import('../../encoder-work.ts')
+  const { hubAccess } = await import('../../encoder-fetch.ts')
   const { fetchFromHub } = await import('../../../../data/hub/download.ts')
   const files = await fetchFromHub(parseReference(set), {
     folder: flags.cache ?? join(cacheFolder(process.env), 'hub'),

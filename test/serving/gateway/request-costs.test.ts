@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { messagesUsage } from '../../../serving/conversation/messages.ts'
-import { usageCost } from '../../../serving/gateway/ledger.ts'
+import { usageCost } from '../../../serving/gateway/request-costs.ts'
 import { AnthropicDecoder } from '../../../serving/upstreams/anthropic.ts'
 import { openAiDialect } from '../../../serving/upstreams/openai.ts'
 import type { UpstreamCall } from '../../../serving/upstreams/upstream.ts'

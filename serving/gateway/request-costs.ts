@@ -16,7 +16,7 @@ export function usageCost(price: Price, usage: Usage): number {
 }
 
 /** One request's attempts and their cost: each attempt once, whatever its outcome. */
-export class Ledger {
+export class RequestCosts {
   readonly attempts: Attempt[] = []
   private readonly price: (model: string) => Price | undefined
 
