@@ -213,6 +213,8 @@ export class WeirError extends Error {
   readonly exitCode: number
   /** The request field or option at fault, if there is one. */
   readonly param: string | undefined
+  /** the place at fault in a file or a configuration, such as `gateway.models.big`, if the message names one */
+  readonly where: string | undefined
   /** Seconds after which a retry may succeed, if known. */
   readonly retryAfter: number | undefined
 
@@ -227,6 +229,7 @@ export class WeirError extends Error {
     this.status = ERRORS[code].status
     this.exitCode = ERRORS[code].exit
     this.param = options.param
+    this.where = parameters.where === undefined ? undefined : String(parameters.where)
     this.retryAfter = options.retryAfter
   }
 }

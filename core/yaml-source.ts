@@ -17,6 +17,36 @@ export interface Source {
 }
 
 /**
+ * The keys of a field written as text, such as `gateway.models.gpt-4.1.upstreams[0]`. Keys may contain dots:
+ * the longest key that the value has is taken.
+ */
+export function fieldKeys(value: unknown, field: string): string[] {
+  const keys: string[] = []
+  let at = value
+  let rest = field
+  while (rest !== '') {
+    const known = isObject(at) ? Object.keys(at) : []
+    const fitting = known.filter((key) => rest === key || /^[.[\]]/.test(afterKey(rest, key)))
+    const key = fitting.reduce(
+      (longest, one) => (one.length > longest.length ? one : longest),
+      fitting[0] ?? /^[^.[\]]*/.exec(rest)![0],
+    )
+    if (key === '' && !known.includes('')) return [...keys, rest]
+    keys.push(key)
+    at = isObject(at) ? at[key] : undefined
+    rest = rest.slice(key.length).replace(/^[.[\]]+/, '')
+  }
+  return keys
+}
+
+/** The text after the key; empty if it does not start with the key. */
+const afterKey = (text: string, key: string): string =>
+  key !== '' && text.startsWith(key) ? text.slice(key.length) : ''
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null
+
+/**
  * @param kind the kind of file, for errors: `a policy`
  * @throws config_invalid, with the line
  */

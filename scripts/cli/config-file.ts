@@ -3,7 +3,7 @@ import type { TSchema } from 'typebox'
 import { Check, Errors } from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
 import { firstFault } from '../../core/schema-fault.ts'
-import { parseSource, type Source } from '../../core/yaml-source.ts'
+import { fieldKeys, parseSource, type Source } from '../../core/yaml-source.ts'
 
 /**
  * @param kind what the file is, for errors: `a server config`
@@ -20,7 +20,7 @@ export async function readSource(path: string, kind: string): Promise<Source> {
 export function assertFits(schema: TSchema, value: unknown, source: Source): void {
   if (Check(schema, value)) return
   const { field, expected, got } = firstFault(Errors(schema, value), value)
-  throw configFault(source, field === '' ? [] : field.split('.'), expected, got)
+  throw configFault(source, fieldKeys(value, field), expected, got)
 }
 
 /** The error of one field of the file, with its line. */
@@ -33,4 +33,17 @@ export function configFault(
   const named = field.length > 0 ? `: ${field.join('.')}` : ''
   const where = `${source.path}:${source.lineOf(field)}${named}`
   return new WeirError('config_invalid', { where, expected, got: String(got) })
+}
+
+/**
+ * An error about a part of the configuration that shows only when it is used, with the file and the line. Other
+ * errors are returned as they are.
+ */
+export function withLine(error: unknown, source: Source | undefined): unknown {
+  if (!source || !(error instanceof WeirError) || error.code !== 'config_invalid') return error
+  const field = fieldKeys(source.value, error.where ?? '')
+  const known = source.value !== null && typeof source.value === 'object' ? source.value : {}
+  if (field.length === 0 || !Object.hasOwn(known, field[0]!)) return error
+  const message = `${source.path}:${source.lineOf(field)}: ${error.message}`
+  return new WeirError('config_invalid', {}, { message, cause: error })
 }

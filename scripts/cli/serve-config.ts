@@ -28,6 +28,11 @@ export const SERVE_OPTIONS = optionTable({
     schema: Text,
     help: 'YAML or JSON file with the whole configuration; flags win over it',
   },
+  printConfig: {
+    flag: '--print-config',
+    schema: Switch,
+    help: 'print the configuration of the file and the flags as a file for --config, and stop',
+  },
   policy: {
     flag: '--policy <file>',
     key: 'gateway.policy',
@@ -196,10 +201,16 @@ export type ServeFlags = Flags<typeof SERVE_OPTIONS>
  *
  * @throws config_invalid, option_invalid, file_not_found
  */
-export async function serveConfig(
+export const serveConfig = async (
   bundles: readonly string[],
   flags: Partial<ServeFlags>,
-): Promise<ServeConfig> {
+): Promise<ServeConfig> => (await readServeConfig(bundles, flags)).config
+
+/** The same, with the file for errors that show later. */
+export async function readServeConfig(
+  bundles: readonly string[],
+  flags: Partial<ServeFlags>,
+): Promise<{ readonly config: ServeConfig; readonly source: Source | undefined }> {
   const source =
     flags.config === undefined ? undefined : await readSource(flags.config, 'a server config')
   const file = source ? fileConfig(source) : {}
@@ -217,7 +228,7 @@ export async function serveConfig(
   }
   const where = source ?? { path: 'options', text: '', value: config, hash: '', lineOf: () => 1 }
   assertFits(ServeConfig, config, where)
-  return config as ServeConfig
+  return { config: config as ServeConfig, source }
 }
 
 /** Routers may all come from the command line, so the file alone is checked with one in their place. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { parseSource } from '../../core/yaml-source.ts'
+import { fieldKeys, parseSource } from '../../core/yaml-source.ts'
 
 it.each([
   ['a: 1'.padEnd(1_000_001), 'expected a server config of at most 1000000 characters'],
@@ -7,4 +7,16 @@ it.each([
   ['a: *missing', 'expected a server config'],
 ])('an error says what kind of file it is (%#)', (text, message) => {
   expect(() => parseSource(text, 'weir.yaml', 'a server config')).toThrow(message)
+})
+
+it.each([
+  ['models.gpt-4.1.upstreams[0].model', ['models', 'gpt-4.1', 'upstreams', '0', 'model']],
+  ['models.gpt-4.price', ['models', 'gpt-4', 'price']],
+  ['models.other.price', ['models', 'other', 'price']],
+  ['models', ['models']],
+  ['', []],
+  ['[x', ['[x']],
+])('the keys of %j, where names hold dots', (field, keys) => {
+  const model = { upstreams: [{ model: 'm' }] }
+  expect(fieldKeys({ models: { 'gpt-4': model, 'gpt-4.1': model } }, field)).toEqual(keys)
 })

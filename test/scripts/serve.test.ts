@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { writeBundle } from '../../models/bundle/write.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import { readDecisionLog } from '../../records/log-reader.ts'
@@ -176,6 +176,54 @@ test('weir serve refuses a configuration file with an unknown field, and no rout
     /bad\.json:1: ratelimit: expected no such field/,
   )
   await expect(serveConfig([], {})).rejects.toMatchObject({ code: 'config_invalid' })
+})
+
+test('errors that show when the gateway opens name the file and the line', async () => {
+  const config = join(root, 'gateway.yaml')
+  const upstreams = (more: string, behind = 'local') =>
+    writeFile(
+      config,
+      `gateway:
+  upstreams:
+    local:
+      base_url: http://127.0.0.1:9
+      ${more}
+  models:
+    gpt-4.1-mini:
+      price: { input: 1, output: 1 }
+      upstreams:
+        - upstream: ${behind}
+          model: m
+`,
+    )
+  const error = () =>
+    serveCommand()
+      .parseAsync([join(root, 'cli'), '--port', '0', '--config', config], { from: 'user' })
+      .then(
+        () => 'no error',
+        (thrown: Error) => thrown.message,
+      )
+  await upstreams('timeout: 5')
+  expect(await error()).toMatch(/gateway\.yaml:5: gateway\.upstreams\.local\.timeout: expected no/)
+  await upstreams('kind: other')
+  expect(await error()).toMatch(/gateway\.yaml:5: gateway\.upstreams\.local\.kind: expected one of/)
+  await upstreams('headers: {}', 'remote')
+  expect(await error()).toMatch(/gateway\.yaml:10: gateway\.models\.gpt-4\.1-mini\.upstreams\[0\]/)
+})
+
+test('weir serve --print-config prints a file that says the same as file and flags', async () => {
+  const config = join(root, 'some.json')
+  await writeFile(config, '{"deadline_ms": 9, "aliases": {"x.y": "a"}, "log": {"folder": "l"}}')
+  const line = `--config ${config} --split s=a:90,b:10 --log-text full --cache 0`
+  const print = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+  await serveCommand().parseAsync(['bundles/a', '--print-config', ...line.split(' ')], {
+    from: 'user',
+  })
+  const printed = print.mock.calls.map(([text]) => text).join('')
+  print.mockRestore()
+  const file = join(root, 'printed.yaml')
+  await writeFile(file, printed)
+  expect(await configOf([], `--config ${file}`)).toEqual(await configOf(['bundles/a'], line))
 })
 
 test('flags of weir serve win over its file', async () => {

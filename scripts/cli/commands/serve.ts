@@ -1,7 +1,7 @@
 import { definedOnly } from '../../../core/defined.ts'
 import { openTerminal, score } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
-import { SERVE_OPTIONS, type ServeFlags, serveConfig } from '../serve-config.ts'
+import { readServeConfig, SERVE_OPTIONS, type ServeFlags } from '../serve-config.ts'
 
 /** `weir serve <bundles...>`: answers `POST /route` until it is stopped. */
 export const serveCommand = defineCommand({
@@ -27,9 +27,15 @@ export const serveCommand = defineCommand({
 })
 
 async function serve(bundles: readonly string[], flags: ServeFlags): Promise<void> {
-  const config = await serveConfig(bundles, flags)
-  const { serveProcess } = await import('../serve-process.ts')
+  const { config, source } = await readServeConfig(bundles, flags)
   const terminal = openTerminal()
+  if (flags.printConfig) {
+    const { stringify } = await import('yaml')
+    terminal.print(stringify(config).trimEnd())
+    return
+  }
+  const { serveProcess } = await import('../serve-process.ts')
+  const { withLine } = await import('../config-file.ts')
   const {
     host,
     port,
@@ -70,5 +76,7 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
         `Try: curl -s ${url}/route -H 'content-type: application/json' -d '{"prompt": "Prove that sqrt(2) is irrational."}'`,
       )
     },
+  }).catch((error: unknown) => {
+    throw withLine(error, source)
   })
 }
