@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import { isMap, isScalar, LineCounter, parseDocument, stringify } from 'yaml'
 import { WeirError } from './errors.ts'
 
 /** Maximum number of characters read: bounds what a reload can cost. */
@@ -90,6 +90,9 @@ export function parseSource(text: string, path: string, kind: string): Source {
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 12)
   return { path, text, value, hash, lineOf }
 }
+
+/** The value as YAML, which `parseSource` reads. */
+export const yamlText = (value: unknown): string => stringify(value).trimEnd()
 
 function plainValue(read: () => unknown, path: string, kind: string): unknown {
   try {

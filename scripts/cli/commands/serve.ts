@@ -30,8 +30,8 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
   const { config, source } = await readServeConfig(bundles, flags)
   const terminal = openTerminal()
   if (flags.printConfig) {
-    const { stringify } = await import('yaml')
-    terminal.print(stringify(config).trimEnd())
+    const { yamlText } = await import('../../../core/yaml-source.ts')
+    terminal.print(yamlText(config))
     return
   }
   const { serveProcess } = await import('../serve-process.ts')
