@@ -1,6 +1,7 @@
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { BlockList, isIP, Socket, type SocketConnectOpts } from 'node:net'
-import type { Agent, Dispatcher, Pool, RequestInit, Response } from 'undici'
+import { rootCertificates } from 'node:tls'
+import type { Agent, Dispatcher, Pool, ProxyAgent, RequestInit, Response } from 'undici'
 import { WeirError } from './errors.ts'
 
 /**
@@ -107,37 +108,152 @@ const guardedError = (host: string): NodeJS.ErrnoException =>
 
 export type OutgoingInit = Omit<RequestInit, 'redirect' | 'dispatcher'>
 export type OutgoingResponse = Response
-export type OutgoingPool = Pool
+export type OutgoingPool = Pick<Dispatcher, 'destroy'> & {
+  dispatch(options: Omit<Dispatcher.DispatchOptions, 'origin'>, handler: OutgoingHandler): boolean
+}
 export type OutgoingHandler = Dispatcher.DispatchHandler
 export type OutgoingController = Dispatcher.DispatchController
 
 /** Loads the HTTP client. Call it before starting a short time-out, because loading takes as long as one. */
 export const loadClient = (): Promise<typeof import('undici')> => import('undici')
 
-/** Idle connections of `outgoingFetch`, which do not keep the process alive. */
+/** Idle connections of `outgoingFetch`, which do not keep the process alive: directly, and by proxy. */
 let agent: Agent | undefined
+const proxyAgents = new Map<string, ProxyAgent>()
 
 /**
  * `fetch` of a checked address; the IP address is checked again when the name is resolved. Redirects are
- * returned, not followed: the caller must check the new address first.
+ * returned, not followed: the caller must check the new address first. Proxies of the environment are used.
  */
 export async function outgoingFetch(
   url: OutgoingUrl,
   init: OutgoingInit = {},
 ): Promise<OutgoingResponse> {
   const undici = await loadClient()
-  agent ??= new undici.Agent({ connect: { lookup: guardedLookup } })
-  return undici.fetch(url, { ...init, redirect: 'manual', dispatcher: agent })
+  const proxy = proxyFor(url, process.env)
+  let dispatcher: Dispatcher
+  if (proxy) {
+    const known = proxyAgents.get(proxy.href)
+    dispatcher = known ?? new undici.ProxyAgent({ ...proxyOptions(proxy), proxyTunnel: false })
+    if (!known) proxyAgents.set(proxy.href, dispatcher as ProxyAgent)
+  } else {
+    dispatcher = agent ??= new undici.Agent({ connect: { lookup: guardedLookup } })
+  }
+  return undici.fetch(url, { ...init, redirect: 'manual', dispatcher })
 }
 
-/** A pool of connections to a checked address; for upstreams it costs a fifth of `fetch`. */
+/** Certificates and keys of a connection, as PEM text. */
+export interface OutgoingTls {
+  /** authorities that are trusted besides Node's own */
+  readonly ca?: string | undefined
+  /** the client's certificate chain and its key */
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  readonly passphrase?: string | undefined
+  /** the name that the server's certificate must have, if it is not the host's */
+  readonly servername?: string | undefined
+}
+
+export interface OutgoingPoolOptions extends Omit<Pool.Options, 'connect' | 'tls'> {
+  readonly connectTimeoutMs: number
+  readonly tls?: OutgoingTls | undefined
+  /** where the proxy settings are; `process.env` by default */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+/**
+ * A pool of connections to a checked address, by the environment's proxy if it has one for it; for upstreams
+ * it costs a fifth of `fetch`.
+ *
+ * @throws config_invalid if the proxy's address is wrong
+ */
 export async function outgoingPool(
   url: OutgoingUrl,
-  { connectTimeoutMs, ...options }: Omit<Pool.Options, 'connect'> & { connectTimeoutMs: number },
+  { connectTimeoutMs, tls, environment = process.env, ...options }: OutgoingPoolOptions,
 ): Promise<OutgoingPool> {
   const undici = await loadClient()
-  const connect = { timeout: connectTimeoutMs, lookup: guardedLookup }
-  return new undici.Pool(url.origin, { ...options, connect })
+  const secrets = tls && { ...tls, ...(tls.ca ? { ca: [...rootCertificates, tls.ca] } : {}) }
+  const proxy = proxyFor(url, environment)
+  if (!proxy) {
+    const connect = { timeout: connectTimeoutMs, lookup: guardedLookup, ...secrets }
+    return new undici.Pool(url.origin, { ...options, connect } as Pool.Options)
+  }
+  const agent = new undici.ProxyAgent({
+    ...options,
+    ...proxyOptions(proxy, connectTimeoutMs),
+    // plain HTTP goes to the proxy as a request, TLS through a tunnel, as proxies expect
+    proxyTunnel: false,
+    ...(secrets ? { requestTls: { timeout: connectTimeoutMs, ...secrets } } : {}),
+  } as ProxyAgent.Options)
+  const { origin } = url
+  return {
+    dispatch: (request, handler) => agent.dispatch({ ...request, origin }, handler),
+    destroy: agent.destroy.bind(agent),
+  }
+}
+
+const proxyOptions = (proxy: URL, timeout?: number): ProxyAgent.Options => ({
+  uri: proxy.href,
+  proxyTls: { lookup: guardedLookup, ...(timeout === undefined ? {} : { timeout }) },
+})
+
+/**
+ * The proxy that the environment names for an address: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+ * `NO_PROXY`, in lower case first. As in Go, loopback addresses are always asked directly.
+ *
+ * @throws config_invalid if it is no http, https or socks5 address
+ */
+export function proxyFor(
+  url: URL,
+  environment: Readonly<Record<string, string | undefined>>,
+): URL | undefined {
+  const of = (name: string): string | undefined =>
+    environment[name.toLowerCase()] || environment[name] || undefined
+  // a CGI script's HTTP_PROXY may come from a request's header
+  const cgi = url.protocol === 'http:' && environment.REQUEST_METHOD !== undefined
+  const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY'
+  const named = cgi ? environment.http_proxy || undefined : of(name)
+  const value = named ?? of('ALL_PROXY')
+  if (value === undefined || isDirect(url, of('NO_PROXY') ?? '')) return undefined
+  const text = /^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`
+  const where = named === undefined ? 'ALL_PROXY' : name
+  const expected = 'the http, https or socks5 address of a proxy'
+  if (!URL.canParse(text)) throw new WeirError('config_invalid', { where, expected, got: '***' })
+  const proxy = new URL(text)
+  if (/^(https?|socks5?):$/.test(proxy.protocol)) return proxy
+  throw new WeirError('config_invalid', { where, expected, got: withoutSecrets(text) })
+}
+
+/** Whether an address is asked without a proxy: loopback, or listed in `NO_PROXY`. */
+function isDirect(url: URL, list: string): boolean {
+  const host = bareHost(url).toLowerCase()
+  const version = isIP(host)
+  if (host === 'localhost' || host.endsWith('.localhost') || host === '::1') return true
+  if (version === 4 && host.startsWith('127.')) return true
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80')
+  return list
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean)
+    .some((entry) => isExcepted(entry, host, version, port))
+}
+
+function isExcepted(entry: string, host: string, version: number, port: string): boolean {
+  if (entry === '*') return true
+  const [, network, bits] = /^\[?([\da-f:.]+)\]?\/(\d+)$/.exec(entry) ?? []
+  if (network !== undefined) {
+    const family = isIP(network)
+    if (family === 0 || family !== version) return false
+    const block = new BlockList()
+    block.addSubnet(network, Number(bits), family === 4 ? 'ipv4' : 'ipv6')
+    return block.check(host, family === 4 ? 'ipv4' : 'ipv6')
+  }
+  // an IPv6 address has colons that are no port's
+  const [, name = entry, only] =
+    isIP(entry) === 6 ? [] : (/^\[?(.*?)\]?(?::(\d+))?$/.exec(entry) ?? [])
+  if (only !== undefined && only !== port) return false
+  const bare = name.replace(/^\*?\./, '')
+  return host === bare || (version === 0 && host.endsWith(`.${bare}`))
 }
 
 /** A socket for drivers with another protocol (PostgreSQL); it refuses the same addresses. */
