@@ -91,6 +91,8 @@ export const GatewayRecord = Type.Object({
   /** only if enabled by `log.metadata` */
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   tags: Type.Optional(Type.Array(Type.String())),
+  /** which of `metadata` and `tags` were too long and are not whole here */
+  cut: Type.Optional(Type.Array(Type.String())),
   /** only if enabled by `log.text`: the text used for routing, if no decision line contains it */
   text: Type.Optional(Type.String()),
   /** the last user message, if it differs from the text */

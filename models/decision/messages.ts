@@ -2,18 +2,28 @@ import Type from 'typebox'
 
 /** Maximum number of message parts, tools, allow-list models and metadata keys in one request. */
 export const LIST_LIMIT = 1000
+/** Maximum length of names in a request (roles, tools, models, types of parts), in UTF-16 units. */
+export const NAME_LIMIT = 200
+/** Maximum length of a request's metadata as JSON, in UTF-16 units. */
+export const METADATA_LIMIT = 65_536
 /** Maximum number of messages in one request. */
 export const MESSAGES_LIMIT = 10_000
 
 /** One chat message as OpenAI clients send it; only text content parts are used for routing. */
 export const ChatMessage = Type.Object({
-  role: Type.String({ minLength: 1 }),
+  role: Type.String({ minLength: 1, maxLength: NAME_LIMIT }),
   content: Type.Union([
     Type.String(),
     Type.Null(),
-    Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) }), {
-      maxItems: LIST_LIMIT,
-    }),
+    Type.Array(
+      Type.Object({
+        type: Type.String({ maxLength: NAME_LIMIT }),
+        text: Type.Optional(Type.String()),
+      }),
+      {
+        maxItems: LIST_LIMIT,
+      },
+    ),
   ]),
 })
 export type ChatMessage = Type.Static<typeof ChatMessage>

@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { describeValue } from '../../core/schema-fault.ts'
 import type { RouteRequest } from './decision.ts'
-import { promptText } from './messages.ts'
+import { METADATA_LIMIT, NAME_LIMIT, promptText } from './messages.ts'
 
 /** Maximum prompt length in UTF-16 units; bounds the cost of one request. */
 export const PROMPT_LIMIT = 1_000_000
@@ -13,6 +13,7 @@ export const PROMPT_LIMIT = 1_000_000
  */
 export function requestText(request: RouteRequest): string {
   const { prompt, messages } = request
+  assertMetadata(request.metadata, 'metadata')
   if ((prompt === undefined) === (messages === undefined)) {
     throw new WeirError(
       'request_invalid',
@@ -42,8 +43,30 @@ export function requestText(request: RouteRequest): string {
 
 /** The names in OpenAI tool definitions; definitions without a name are skipped. */
 function toolNames(tools: RouteRequest['tools']): string[] {
-  return (tools ?? []).flatMap((tool) => {
+  return (tools ?? []).flatMap((tool, i) => {
     const { name } = (tool.function ?? tool) as { name?: unknown }
-    return typeof name === 'string' ? [name] : []
+    if (typeof name !== 'string') return []
+    if (name.length > NAME_LIMIT) {
+      const where = `tools.${i}${tool.function ? '.function' : ''}.name`
+      throw tooLong(where, NAME_LIMIT, name.length)
+    }
+    return [name]
   })
+}
+
+/**
+ * Metadata is anything, so its size is checked as a whole.
+ *
+ * @param where the field, for the error
+ * @throws request_invalid
+ */
+export function assertMetadata(metadata: object | undefined, where: string): void {
+  if (metadata === undefined) return
+  const { length } = JSON.stringify(metadata)
+  if (length > METADATA_LIMIT) throw tooLong(where, METADATA_LIMIT, length)
+}
+
+function tooLong(where: string, limit: number, got: number): WeirError {
+  const expected = `at most ${limit} characters`
+  return new WeirError('request_invalid', { where, expected, got }, { param: where })
 }

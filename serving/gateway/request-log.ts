@@ -84,11 +84,40 @@ function asked(
     max_tokens: answer.find((n) => typeof n === 'number'),
     images: traits?.images === true ? true : undefined,
     tools: traits?.tools === true ? true : undefined,
-    metadata: holds.metadata ? hints.metadata : undefined,
-    tags: holds.metadata && traits ? [...traits.tags] : undefined,
+    ...(holds.metadata ? logged(hints.metadata, traits?.tags) : {}),
     text: words?.text,
     question: words?.question,
   }
+}
+
+/** Characters of the metadata in one line, as JSON; and of a text or tag in metadata that has more. */
+const METADATA_LOGGED = 8192
+const TEXT_LOGGED = 200
+const TAGS_LOGGED = 100
+
+/** Metadata and tags for the log; `cut` names what is not whole. */
+function logged(
+  metadata: Readonly<Record<string, unknown>> | undefined,
+  tags: readonly string[] | undefined,
+): Pick<Line<GatewayRecord>, 'metadata' | 'tags' | 'cut'> {
+  const cut: string[] = []
+  const fits = (value: unknown): boolean => JSON.stringify(value).length <= METADATA_LOGGED
+  const shorter = (text: string): string =>
+    text.length > TEXT_LOGGED ? `${text.slice(0, TEXT_LOGGED)}…` : text
+  let kept = metadata
+  if (kept && !fits(kept)) {
+    cut.push('metadata')
+    kept = JSON.parse(
+      JSON.stringify(kept, (_, value) => (typeof value === 'string' ? shorter(value) : value)),
+    ) as Record<string, unknown>
+    // many fields, or long names
+    if (!fits(kept)) kept = {}
+  }
+  const some = tags?.slice(0, TAGS_LOGGED).map(shorter)
+  if (some && (some.length < tags!.length || some.some((tag, i) => tag !== tags![i]))) {
+    cut.push('tags')
+  }
+  return { metadata: kept, tags: some, cut: cut.length > 0 ? cut : undefined }
 }
 
 function spoken(

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
-import { LIST_LIMIT, MESSAGES_LIMIT } from '../../../models/decision/messages.ts'
+import { LIST_LIMIT, MESSAGES_LIMIT, NAME_LIMIT } from '../../../models/decision/messages.ts'
+import { assertMetadata } from '../../../models/decision/route-request.ts'
 import type { GatewayRequest } from '../../gateway/contracts.ts'
 import type { Gateway, OnCancel, Outcome } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'
@@ -34,25 +35,36 @@ const RequestHints = Type.Object(
   { additionalProperties: false },
 )
 
+/** `user` of a body, which goes upstream as it is. */
+export const UserName = Type.Optional(Type.Union([Type.String({ maxLength: 1000 }), Type.Null()]))
+
 /** The fields that routing needs; the upstream checks all others, which are passed on unchanged. */
 export const ChatRequest = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 200 }),
   messages: Type.Array(
     Type.Object({
-      role: Type.String({ minLength: 1 }),
+      role: Type.String({ minLength: 1, maxLength: NAME_LIMIT }),
       content: Type.Optional(
         Type.Union([
           Type.String(),
           Type.Null(),
-          Type.Array(Type.Object({ type: Type.String(), text: Type.Optional(Type.String()) }), {
-            maxItems: LIST_LIMIT,
-          }),
+          Type.Array(
+            Type.Object({
+              type: Type.String({ maxLength: NAME_LIMIT }),
+              text: Type.Optional(Type.String()),
+            }),
+            {
+              maxItems: LIST_LIMIT,
+            },
+          ),
         ]),
       ),
     }),
     { minItems: 1, maxItems: MESSAGES_LIMIT },
   ),
   stream: Type.Optional(Type.Boolean()),
+  /** the client's own user */
+  user: UserName,
   weir: Type.Optional(RequestHints),
 })
 type ChatRequest = Type.Static<typeof ChatRequest>
@@ -65,6 +77,7 @@ export function addChatRoute(app: FastifyInstance, services: Services, gateway: 
     '/v1/chat/completions',
     { schema: { body: ChatRequest } },
     ({ body, bodyText, caller, headers }, reply) => {
+      assertMetadata(body.weir?.metadata, 'weir.metadata')
       const asked: GatewayRequest = {
         id: ids.next(caller.name),
         body: withoutHints(body) as ChatBody,

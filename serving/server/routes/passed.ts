@@ -5,10 +5,12 @@ import { sendOutcome } from '../../gateway/reply.ts'
 import { passedTurns } from '../../policy/limits.ts'
 import type { Endpoint, PassedBody } from '../../upstreams/upstream.ts'
 import type { Services } from '../services.ts'
+import { UserName } from './chat.ts'
 
 export const PassedRequest = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 200 }),
   stream: Type.Optional(Type.Boolean()),
+  user: UserName,
 })
 
 /** `POST /v1/responses` and `/v1/embeddings`: passed on to the named model; nothing is routed. */

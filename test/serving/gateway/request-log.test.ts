@@ -46,6 +46,50 @@ async function records(folder: string) {
 }
 
 describe('the log line of a gateway request', () => {
+  test('has long metadata and many tags cut, and says so', async () => {
+    const { app, folder } = await logged({ metadata: true })
+    const ask = (metadata: object) =>
+      app.client.chat.completions.create({
+        model: 'weir',
+        messages: user(EASY),
+        ...{ weir: { metadata } },
+      })
+    const tags = Array.from({ length: 150 }, (_, i) => `tag${i}`)
+    await ask({ note: 'x'.repeat(8000), tags: ['a'] })
+    await ask({ note: 'x'.repeat(20_000), deep: { more: 'y'.repeat(300) }, tags })
+    await ask(Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`field${i}`, 'value'])))
+    await expect(ask({ note: 'x'.repeat(65_536) })).rejects.toThrow(
+      'weir.metadata: expected at most 65536 characters',
+    )
+    const lines = (await records(folder)).gateway
+    expect(lines.map(({ cut }) => cut)).toEqual([undefined, ['metadata', 'tags'], ['metadata']])
+    expect(lines[0]!.metadata!.note).toHaveLength(8000)
+    expect(lines[1]!.metadata).toEqual({
+      note: `${'x'.repeat(200)}…`,
+      deep: { more: `${'y'.repeat(200)}…` },
+      tags,
+    })
+    expect(lines[1]!.tags).toEqual(tags.slice(0, 100))
+    expect(lines[2]!.metadata).toEqual({})
+    expect(Math.max(...lines.map((line) => JSON.stringify(line).length))).toBeLessThan(20_000)
+  })
+
+  test('is of a user name of at most 1,000 characters', async () => {
+    const { app } = await logged({})
+    for (const ask of [
+      () =>
+        app.client.chat.completions.create({
+          model: 'weir',
+          messages: user(EASY),
+          user: 'u'.repeat(1001),
+        }),
+      () => app.client.embeddings.create({ model: 'big', input: 'x', user: 'u'.repeat(1001) }),
+      () => app.client.responses.create({ model: 'big', input: 'x', user: 'u'.repeat(1001) }),
+    ]) {
+      await expect(ask()).rejects.toMatchObject({ status: 400, param: 'user' })
+    }
+  })
+
   test('says who was decided for, who answered, tokens and dollars, and nothing of the text', async () => {
     const { app, folder } = await logged({})
     const { response } = await app.client.chat.completions
