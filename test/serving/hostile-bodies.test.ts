@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { BODY_LIMIT } from '../../core/json-body.ts'
+import { HOSTILE_BODIES } from '../../scripts/bench/fuzz/bodies.ts'
 import { keyHash } from '../../serving/router/keys.ts'
 import { WRONG_KEYS_PER_MINUTE } from '../../serving/server/app.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
@@ -10,40 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => sample.close())
 
-/** `head`, as often `piece` as fits into a body, `tail`. */
-const filled = (head: string, piece: (i: number) => string, tail: string): string => {
-  const parts: string[] = []
-  let length = head.length + tail.length
-  for (let i = 0; ; i++) {
-    const next = piece(i)
-    length += next.length + 1
-    if (length > BODY_LIMIT) break
-    parts.push(next)
-  }
-  return `${head}${parts.join(',')}${tail}`
-}
-
-const BODIES: Readonly<Record<string, () => string>> = {
-  'numbers for messages': () => filled('{"messages":[', () => '0', ']}'),
-  'messages with one wrong at the end': () =>
-    filled('{"messages":[', () => '{"role":"u","content":"x"}', ',{"role":1}]}'),
-  'parts with one wrong at the end': () =>
-    filled('{"messages":[{"role":"u","content":[', () => '{"type":""}', ',{}]}]}'),
-  'lists in lists': () => filled('{"tools":[', () => '[]', ']}'),
-  'metadata keys': () => filled('{"prompt":"x","metadata":{', (i) => `"k${i}":0`, '}}'),
-  'unknown keys': () => filled('{', (i) => `"k${i}":0`, '}'),
-  'one key again and again': () => filled('{', () => '"prompt":"x"', '}'),
-  'short strings': () => filled('{"models":[', () => '""', ']}'),
-  'unicode escapes': () => `{"prompt":"${'\\u0041'.repeat(1_390_000)}"}`,
-  backslashes: () => `{"prompt":"${'\\\\'.repeat(4_190_000)}"}`,
-  quotes: () => `{"prompt":"${'\\"'.repeat(4_190_000)}"}`,
-  'one long number': () => `{"threshold":${'1'.repeat(8_300_000)}}`,
-  'unknown keys, as many as may be': () =>
-    `{"prompt":"${'x'.repeat(8_000_000 - 900_000)}",${Array.from({ length: 88_000 }, (_, i) => `"${i}":0`).join()}}`,
-  'deep nesting': () => `{"prompt":${'['.repeat(8_300_000)}`,
-}
-
-test.each(Object.entries(BODIES))('8 MB of %s are refused at once', async (_, make) => {
+test.each(Object.entries(HOSTILE_BODIES))('8 MB of %s are refused at once', async (_, make) => {
   const payload = make()
   expect(payload.length).toBeGreaterThan(BODY_LIMIT * 0.92)
   const ask = async (): Promise<number> => {
