@@ -8,13 +8,13 @@ type LoadFamily = () => Promise<Family>
  */
 const FAMILIES = new Map<string, LoadFamily>(
   Object.entries({
+    classifier: async () => (await import('./classifier.ts')).classifier,
     mf: async () => (await import('./mf.ts')).mf,
     mlp: async () => (await import('./mlp.ts')).mlp,
     knn: async () => (await import('./knn.ts')).knn,
     sw: async () => (await import('./sw.ts')).sw,
     ensemble: async () => (await import('./ensemble.ts')).ensemble,
     kernel: async () => (await import('./kernel.ts')).kernel,
-    classifier: async () => (await import('./classifier.ts')).classifier,
   }),
 )
 

@@ -4,6 +4,7 @@ import { Value } from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
 import type { Source } from '../../core/yaml-source.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
+import { familyNames } from '../../models/families/registry.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
 import { assertFits, configFault, readSource } from './config-file.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from './log-options.ts'
@@ -97,7 +98,7 @@ export const TRAIN_OPTIONS = optionTable({
     key: 'router',
     schema: Text,
     default: 'classifier',
-    help: 'classifier, mlp, knn, sw, mf, ensemble or kernel (with --encoder lexical+...), or auto',
+    help: `${familyNames().join(', ')} or auto; kernel needs --encoder lexical+...`,
     section: LEARNING,
   },
   encoder: {

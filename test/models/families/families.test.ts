@@ -70,6 +70,7 @@ for (const [heads, outputs] of [
   familyCase(`mlp (${heads})`, () => ({
     family: mlp,
     weights: layers(outputs),
+    ...(outputs === 1 && { oneDirection: true }),
     pair,
     unexplained: 'a hidden layer mixes the columns, and those of a dense encoder have no names',
     embeddings: randomEmbeddings('dense', 40, D),
@@ -85,6 +86,7 @@ for (const kind of ['dense', 'sparse'] as const) {
   familyCase(`classifier (pair head, ${kind})`, () => ({
     family: classifier,
     weights: heads(1),
+    oneDirection: true,
     pair,
     embeddings: randomEmbeddings(kind, 40, D),
   }))
