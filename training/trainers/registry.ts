@@ -13,13 +13,17 @@ const trainers: Record<string, TrainerLoader> = {
   mlp: async () => (await import('./heads/mlp.ts')).mlpTrainer,
 }
 
-/** How each family is fitted; a new one is a file in trainers/, one in models/families/, and a row in both tables. */
+/**
+ * The trainer of each family, loaded when first used. A new family needs a row here and one in
+ * models/families/registry.ts.
+ */
 export const TRAINERS: Readonly<Record<string, TrainerLoader>> = trainers
 
 /**
- * Adds the trainer of a family that `registerFamily` added under the same name.
+ * Adds the trainer of a family that `registerFamily` added under the same name. Call it before that family is
+ * trained.
  *
- * @throws option_invalid where the name is taken
+ * @throws option_invalid if the name is taken
  */
 export function registerTrainer(family: string, load: TrainerLoader): void {
   if (Object.hasOwn(trainers, family)) {
@@ -28,6 +32,7 @@ export function registerTrainer(family: string, load: TrainerLoader): void {
   trainers[family] = load
 }
 
+/** @throws family_unknown, with the names of the known families */
 export function loadTrainer(family: string): Promise<Trainer> {
   const load = Object.hasOwn(TRAINERS, family) ? TRAINERS[family] : undefined
   if (!load) throw new WeirError('family_unknown', { family, known: Object.keys(TRAINERS) })

@@ -31,9 +31,12 @@ export const descentSettings = (about: {
   readonly rate: number
   readonly l2: number
 }) => ({
-  epochs: whole(100, 'epochs at the most', { minimum: 1, maximum: 100_000 }),
-  batch_size: whole(64, `rows per step; ${about.batch}`, { minimum: 1, maximum: 1_000_000 }),
-  learning_rate: real(1e-3, 'step size of Adam; grows with the root of the batch', {
+  epochs: whole(100, 'maximum number of epochs', { minimum: 1, maximum: 100_000 }),
+  batch_size: whole(64, `rows per gradient step; ${about.batch}`, {
+    minimum: 1,
+    maximum: 1_000_000,
+  }),
+  learning_rate: real(1e-3, 'step size of Adam; scales with the square root of the batch size', {
     exclusiveMinimum: 0,
     maximum: 1,
     search: { from: about.rate, to: 3e-3, scale: 'log' },
@@ -42,16 +45,14 @@ export const descentSettings = (about: {
     minimum: 0,
     search: { from: 1e-5, to: about.l2, scale: 'log' },
   }),
-  patience: whole(5, 'epochs without a better validation loss before it stops', { minimum: 1 }),
+  patience: whole(5, 'stop after this many epochs without a lower validation loss', { minimum: 1 }),
 })
 
 /** The last settings of the families that store training rows. */
 export const neighbourSettings = (kept: string) => ({
-  tail: whole(
-    0,
-    'of sparse rows, how many of the last columns are the dense ones; set by --encoder',
-    { minimum: 0 },
-  ),
+  tail: whole(0, 'number of dense columns at the end of a sparse row; set by --encoder', {
+    minimum: 0,
+  }),
   refit: whole(1, `1: ${kept}`, { minimum: 0, maximum: 1 }),
 })
 

@@ -30,13 +30,17 @@ const ENSEMBLE_SETTINGS = Type.Object({
   ...KNN_SETTINGS.properties,
   ...KERNEL_SETTINGS.properties,
   ...CLASSIFIER_SETTINGS.properties,
-  mix_folds: whole(3, 'parts of the train rows that the mix is learned over where rows are few', {
-    minimum: 2,
-    maximum: 20,
-  }),
+  mix_folds: whole(
+    3,
+    'number of cross-validation folds on which the mix is learned in small logs',
+    {
+      minimum: 2,
+      maximum: 20,
+    },
+  ),
   mix_folds_below_rows: whole(
     3000,
-    'with fewer train rows, parts say what to mix; else validation',
+    'with fewer train rows than this, the mix is learned by cross-validation; otherwise on the validation rows',
     {
       minimum: 0,
     },

@@ -22,28 +22,35 @@ import {
 } from './targets.ts'
 
 export const CLASSIFIER_SETTINGS = Type.Object({
-  l2_min: real(0.5, 'the weakest L2 penalty that is tried', {
+  l2_min: real(0.5, 'smallest L2 penalty to try', {
     exclusiveMinimum: 0,
     search: { from: 0.05, to: 3, scale: 'log' },
   }),
-  l2_max: real(30, 'the strongest L2 penalty that is tried, first', {
+  l2_max: real(30, 'largest L2 penalty to try; the path starts here', {
     exclusiveMinimum: 0,
     search: { from: 5, to: 300, scale: 'log' },
   }),
-  l2_steps: whole(5, 'penalties tried between the two', {
+  l2_steps: whole(5, 'number of penalties to try from l2_max to l2_min', {
     minimum: 1,
     maximum: 100,
     search: { among: [4, 6, 8] },
   }),
-  iterations: whole(200, 'L-BFGS iterations at the most', { minimum: 1, maximum: 100_000 }),
-  refit: whole(1, '1: fit again with the validation rows among the others at the end', {
+  iterations: whole(200, 'maximum number of L-BFGS iterations', { minimum: 1, maximum: 100_000 }),
+  refit: whole(1, '1: fit again on train and validation rows, once the penalty is chosen', {
     minimum: 0,
     maximum: 1,
   }),
-  folds: whole(5, 'folds that choose the penalty where rows are few', { minimum: 2, maximum: 50 }),
-  folds_below_rows: whole(3000, 'with fewer rows a head, folds choose and not validation alone', {
-    minimum: 0,
+  folds: whole(5, 'number of cross-validation folds that choose the penalty in small logs', {
+    minimum: 2,
+    maximum: 50,
   }),
+  folds_below_rows: whole(
+    3000,
+    'with fewer rows per head than this, the penalty is chosen by cross-validation; otherwise on the validation rows',
+    {
+      minimum: 0,
+    },
+  ),
   class_weight: CLASS_WEIGHT,
   smoothing: SMOOTHING,
 })

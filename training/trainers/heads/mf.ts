@@ -14,20 +14,20 @@ import { SMOOTHING, withShrunkVotes } from './targets.ts'
 const MF_SETTINGS = Type.Object({
   form: word(
     ['pairwise', 'success'],
-    'pairwise: models are compared (Ong et al. 2024); success: each model’s chance of being right, from outcomes (EmbedLLM)',
+    'pairwise: learn from comparisons of two models (Ong et al. 2024); success: learn each model’s probability of success from outcomes (EmbedLLM)',
   ),
-  rank: whole(128, 'length of the models’ vectors', {
+  rank: whole(128, 'dimension of the model embeddings', {
     minimum: 1,
     maximum: 4096,
     search: { among: [32, 64, 128, 256] },
   }),
   ...descentSettings({
-    batch: 'more where the log is large',
+    batch: 'larger for large logs',
     rate: 3e-4,
     penalised: 'the projection and the output vector',
     l2: 3e-2,
   }),
-  pairs_per_prompt: whole(8, 'pairs of models a prompt with outcomes is compared on', {
+  pairs_per_prompt: whole(8, 'number of model pairs compared per prompt with outcomes', {
     minimum: 1,
   }),
   smoothing: SMOOTHING,

@@ -20,13 +20,13 @@ import {
 } from './targets.ts'
 
 const MLP_SETTINGS = Type.Object({
-  hidden: whole(64, 'units of the hidden layer; 32 where rows are few', {
+  hidden: whole(64, 'number of hidden units; 32 for small logs', {
     minimum: 1,
     maximum: 8192,
     search: { among: [16, 32, 64, 128, 256] },
   }),
   ...descentSettings({
-    batch: 'fewer in a small log, more in a large one',
+    batch: 'smaller for small logs, larger for large ones',
     rate: 2e-4,
     penalised: 'both layers’ weights',
     l2: 1e-1,

@@ -128,7 +128,7 @@ export type ClassWeight = 'none' | 'balanced' | number
 
 export const CLASS_WEIGHT = wordOrNumber(
   ['none', 'balanced'],
-  'what a success (or a win of the strong model) counts against a failure; balanced: both halves count the same. Anything but none needs recalibration',
+  'weight of a success (or a win of the strong model) relative to a failure; balanced: both classes have the same total weight. Win rates need recalibration unless it is none',
 )
 
 /**
@@ -159,7 +159,7 @@ export function withClassWeight(target: Target, classWeight: ClassWeight): Targe
 
 export const SMOOTHING = real(
   0,
-  'votes added to each prompt’s at the pair’s mean: several votes on one prompt and pair become one shrunk label',
+  'number of votes at the pair’s mean that are added to the votes on each prompt, which shrinks its label toward that mean',
   { minimum: 0, maximum: 1000 },
 )
 

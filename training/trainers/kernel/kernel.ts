@@ -25,28 +25,39 @@ const ALL = { words: 1, surface: 0.7, meaning: 1 }
 const MIXES = [{ ...ALL, meaning: 0 }, { ...ALL, surface: 0 }, ALL]
 
 export const KERNEL_SETTINGS = Type.Object({
-  rank: whole(320, 'dimensions that the words are reduced to', { minimum: 1, maximum: 4096 }),
-  centres: whole(384, 'training prompts that others are compared with', {
+  rank: whole(320, 'number of dimensions that the word features are reduced to', {
+    minimum: 1,
+    maximum: 4096,
+  }),
+  centres: whole(384, 'number of training prompts that serve as kernel centres', {
     minimum: 1,
     maximum: 8192,
   }),
-  surface_width: real(0.4, 'squared distance of surface features at which a centre counts 1/e', {
+  surface_width: real(0.4, 'squared distance between surface features at which the kernel is 1/e', {
     exclusiveMinimum: 0,
   }),
-  meaning_width: real(0.25, 'the same of sentence embeddings at norm 1', { exclusiveMinimum: 0 }),
-  others: real(0.6, 'share of what other models’ outcomes say of the pair in its labels', {
+  meaning_width: real(
+    0.25,
+    'squared distance between unit sentence embeddings at which the kernel is 1/e',
+    { exclusiveMinimum: 0 },
+  ),
+  others: real(0.6, 'weight of predictions from other models’ outcomes in the labels of the pair', {
     minimum: 0,
     maximum: 1,
   }),
-  factors: whole(8, 'what outcomes have in common, predicted first and then compared; 0: nothing', {
-    minimum: 0,
-    maximum: 64,
-  }),
-  folds: whole(5, 'parts of the train rows that settings are compared over', {
+  factors: whole(
+    8,
+    'number of common factors of the outcomes that a first stage predicts for the second; 0: no second stage',
+    {
+      minimum: 0,
+      maximum: 64,
+    },
+  ),
+  folds: whole(5, 'number of cross-validation folds that settings are compared on', {
     minimum: 2,
     maximum: 20,
   }),
-  ...neighbourSettings('fitted again with the validation rows'),
+  ...neighbourSettings('fit again on train and validation rows, once the settings are chosen'),
 })
 type KernelSettings = Static<typeof KERNEL_SETTINGS>
 

@@ -20,12 +20,12 @@ const PRIOR_SHARES = [0.1, 0.3, 1, 3]
 const MAX_COMPARED = 1_000
 
 export const KNN_SETTINGS = Type.Object({
-  k: whole(100, 'neighbours that are asked', {
+  k: whole(100, 'number of nearest training prompts that a win rate is averaged over', {
     minimum: 1,
     maximum: 10_000,
     search: { among: [30, 60, 100, 200] },
   }),
-  ...neighbourSettings('the validation rows are kept among the neighbours at the end'),
+  ...neighbourSettings('store the validation rows as neighbours too, once the settings are chosen'),
 })
 
 /**

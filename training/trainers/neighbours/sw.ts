@@ -5,11 +5,11 @@ import { keptRows, tailOf } from './knn.ts'
 import { neighbourTensors } from './neighbour-rows.ts'
 
 const SW_SETTINGS = Type.Object({
-  prior: real(0, 'votes of the prior: how many the mean of all prompts counts', {
+  prior: real(0, 'weight of the mean over all prompts, in votes', {
     minimum: 0,
     search: { among: [0, 0.1, 1, 10, 100] },
   }),
-  ...neighbourSettings('the validation rows are kept among the others at the end'),
+  ...neighbourSettings('store the validation rows as well, once the settings are chosen'),
 })
 
 /** Similarity-weighted Bradley-Terry has nothing to fit: it stores the pair's rows and the weight of the prior. */
