@@ -18,6 +18,7 @@ export const ERRORS = {
   file_unreadable: row('could not read {path}: {reason}'),
   file_unwritable: row('could not write {path}: {reason}'),
   file_truncated: row('expected a whole compressed file, but {path} ends early: {reason}'),
+  file_too_large: row('refused {path}: it {reason}'),
   format_unknown: row(
     'could not tell what {path} holds: expected one of {expected}; its columns are {got}',
   ),
@@ -186,6 +187,11 @@ export const ERRORS = {
     409,
   ),
   proposal_missing: row('expected one of the proposals in {folder} ({known}), got {id}'),
+  name_invalid: row(
+    'expected a name in one script that others can read, got {got}, which has {fault}',
+    400,
+    2,
+  ),
   approval_refused: row('{id} is not approved: {reason}'),
   audit_broken: row('{path} is not as it was written: {faults}; the first: line {line} {fault}'),
   budgets_lost: row(

@@ -1,4 +1,4 @@
-import { constants, type Stats } from 'node:fs'
+import { constants, type Dirent, type Stats } from 'node:fs'
 import { lstat, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from './errors.ts'
@@ -7,7 +7,7 @@ import { WeirError } from './errors.ts'
 // device that never ends. What is read from such folders is read through here.
 
 /** What an entry is, in words, unless it is a regular file or a folder. */
-export function specialKind(entry: Stats): string | undefined {
+export function specialKind(entry: Stats | Dirent): string | undefined {
   if (entry.isSymbolicLink()) return 'a symbolic link'
   if (entry.isFIFO()) return 'a FIFO (named pipe)'
   if (entry.isSocket()) return 'a socket'

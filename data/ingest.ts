@@ -39,6 +39,8 @@ export interface IngestOptions extends Omit<LogOptions, 'joined'>, ScoresOptions
   readonly feedback?: AsyncIterable<FeedbackRecord>
   /** file for refused rows; `<out>.rejects.jsonl` by default */
   readonly rejectsPath?: string
+  /** the most bytes that a log may have once decompressed; no limit by default */
+  readonly maxBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }
@@ -59,11 +61,11 @@ export async function ingest(
   paths: readonly string[],
   options: IngestOptions,
 ): Promise<IngestSummary> {
-  const { signal, onProgress } = options
+  const { signal, onProgress, maxBytes } = options
   const split = splitOptions(options)
   const rejects = new RejectsFile(options.rejectsPath ?? `${options.out}.rejects.jsonl`)
   const files = await expandPaths(paths)
-  const sources = await Promise.all(files.map((path) => openSource(path, signal)))
+  const sources = await Promise.all(files.map((path) => openSource(path, signal, maxBytes)))
   const total = sources.reduce((sum, source) => sum + source.size, 0)
 
   const manifest = await replaceFolder(options.out, async (folder) => {

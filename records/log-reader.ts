@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../core/errors.ts'
+import { specialKind } from '../core/regular-file.ts'
 import {
   DecisionRecord,
   FeedbackRecord,
@@ -66,15 +67,29 @@ export async function* readDecisionLog(
   }
 }
 
-/** The segment files of a log, oldest first; their names begin with their start time. */
+/**
+ * The segment files of a log, oldest first; their names begin with their start time.
+ *
+ * @throws file_not_found; file_unreadable for a symbolic link, FIFO, socket or device among them
+ */
 export async function segmentFiles(path: string): Promise<string[]> {
   const entry = await stat(path).catch(() => undefined)
   if (!entry) throw new WeirError('file_not_found', { path })
-  if (entry.isFile()) return [path]
-  const names = (await readdir(path)).filter(
-    (name) => name.endsWith('.jsonl') && name !== AUDIT_FILE,
+  const refuse = (at: string, kind: string): WeirError =>
+    new WeirError('file_unreadable', { path: at, reason: `it is ${kind}; expected a file` })
+  if (!entry.isDirectory()) {
+    const kind = specialKind(entry)
+    if (kind) throw refuse(path, kind)
+    return [path]
+  }
+  const entries = (await readdir(path, { withFileTypes: true })).filter(
+    ({ name }) => name.endsWith('.jsonl') && name !== AUDIT_FILE,
   )
-  return names.sort().map((name) => join(path, name))
+  for (const found of entries) {
+    const kind = specialKind(found)
+    if (kind) throw refuse(join(path, found.name), kind)
+  }
+  return entries.map(({ name }) => join(path, name)).sort()
 }
 
 function parseRecord(text: string): LogRecord | undefined {

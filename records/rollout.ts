@@ -1,9 +1,10 @@
-import { readFile, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../core/errors.ts'
 import { writeWhole } from '../core/files.ts'
+import { readRegularFile } from '../core/regular-file.ts'
 import { appendLine } from '../core/segments.ts'
 
 /** `NAME/rollout.json`: a version that is not yet serving, and its progress. */
@@ -47,10 +48,23 @@ const HISTORY = 'history.jsonl'
 const isRollout = Compile(Rollout)
 const isEvent = Compile(HistoryEvent)
 
-/** undefined if no rollout is in progress. @throws state_invalid */
+/** Far more than thousands of promotions. */
+const MAX_BYTES = 256 * 2 ** 20
+
+/** undefined if there is none. @throws file_unreadable for a link, FIFO or device */
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return Buffer.from(await readRegularFile(path, { maxBytes: MAX_BYTES })).toString('utf8')
+  } catch (error) {
+    if (error instanceof WeirError && error.code === 'file_not_found') return undefined
+    throw error
+  }
+}
+
+/** undefined if no rollout is in progress. @throws state_invalid, file_unreadable */
 export async function readRollout(home: string): Promise<Rollout | undefined> {
   const path = join(home, ROLLOUT)
-  const text = await readFile(path, 'utf8').catch(() => undefined)
+  const text = await readText(path)
   if (text === undefined) return undefined
   try {
     const value: unknown = JSON.parse(text)
@@ -75,7 +89,7 @@ export async function recordEvent(home: string, event: HistoryEvent): Promise<vo
 
 /** Events, oldest first; a line cut off by a crash is left out. */
 export async function readHistory(home: string): Promise<HistoryEvent[]> {
-  const text = await readFile(join(home, HISTORY), 'utf8').catch(() => '')
+  const text = (await readText(join(home, HISTORY))) ?? ''
   const events: HistoryEvent[] = []
   for (const line of text.split('\n')) {
     if (line === '') continue

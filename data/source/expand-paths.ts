@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import { specialKind } from '../../core/regular-file.ts'
 import { STDIN } from './source.ts'
 
 const LOG_NAME = /\.(jsonl|ndjson|json|csv|tsv|parquet|arrow|feather)(\.gz|\.zst)?$/i
@@ -21,7 +22,7 @@ export async function expandPaths(paths: readonly string[]): Promise<string[]> {
 }
 
 async function logsIn(folder: string): Promise<string[]> {
-  const files = (await filesUnder(folder)).filter((path) => LOG_NAME.test(path))
+  const files = regular((await filesUnder(folder)).filter(({ path }) => LOG_NAME.test(path)))
   if (files.length > 0) return files
   throw new WeirError('file_not_found', { path: `${folder} (a folder without logs in it)` })
 }
@@ -32,7 +33,9 @@ async function matches(pattern: string): Promise<string[]> {
   const base = parts.slice(0, firstWild).join('/') || (pattern.startsWith('/') ? '/' : '.')
   const wanted = globPattern(pattern)
   const under = await filesUnder(base).catch(() => [])
-  const files = under.filter((path) => wanted.test(pattern.startsWith('..') ? `./${path}` : path))
+  const files = regular(
+    under.filter(({ path }) => wanted.test(pattern.startsWith('..') ? `./${path}` : path)),
+  )
   if (files.length > 0) return files
   throw new WeirError('file_not_found', { path: `${pattern} (no file matches)` })
 }
@@ -48,12 +51,33 @@ function globPattern(glob: string): RegExp {
   return new RegExp(`^${source}$`)
 }
 
-async function filesUnder(folder: string): Promise<string[]> {
+interface FoundFile {
+  readonly path: string
+  /** what it is, unless it is a regular file */
+  readonly kind: string | undefined
+}
+
+async function filesUnder(folder: string): Promise<FoundFile[]> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true })
   return entries
     .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort()
+    .map((entry) => ({ path: join(entry.parentPath, entry.name), kind: specialKind(entry) }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1))
+}
+
+/**
+ * The paths of files that were found in a folder. A link there may lead anywhere, and a FIFO or device may
+ * never end.
+ *
+ * @throws file_unreadable
+ */
+function regular(files: readonly FoundFile[]): string[] {
+  for (const { path, kind } of files) {
+    if (kind === undefined) continue
+    const reason = `it is ${kind}, found in a folder; expected files there (a link is read if you name it itself)`
+    throw new WeirError('file_unreadable', { path, reason })
+  }
+  return files.map(({ path }) => path)
 }
 
 async function isFolder(path: string): Promise<boolean> {

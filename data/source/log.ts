@@ -200,7 +200,7 @@ export async function openTable(source: Source): Promise<Table> {
       const reason = `${columnar} is read from a file of its own, not compressed and not from stdin`
       throw new WeirError('file_unreadable', { path, reason })
     }
-    return columnar === 'Parquet' ? openParquet(path) : openArrowTable(path)
+    return columnar === 'Parquet' ? openParquet(path, source.expansion) : openArrowTable(path)
   }
   const refused = refusedFormat(head)
   if (refused) {

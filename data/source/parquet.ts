@@ -1,7 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import type { AsyncBuffer, FileMetaData } from 'hyparquet'
+import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
 import { WeirError } from '../../core/errors.ts'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
+import type { Expansion } from './source.ts'
 import type { Table } from './table.ts'
 
 const BATCH_ROWS = 4096
@@ -10,7 +11,7 @@ const BATCH_ROWS = 4096
  * The only import of hyparquet. Reads one row group at a time and only the requested columns. Throws
  * `file_unreadable` if the file is truncated or not Parquet.
  */
-export async function openParquet(path: string): Promise<Table> {
+export async function openParquet(path: string, expansion: Expansion): Promise<Table> {
   const { parquetMetadataAsync, parquetSchema } = await import('hyparquet')
   const handle = await open(path, 'r')
   try {
@@ -23,9 +24,9 @@ export async function openParquet(path: string): Promise<Table> {
         const first = metadata.row_groups[0]
         if (!first) return []
         const end = Math.min(limit, Number(first.num_rows))
-        return guard(path, () => readRows(file, metadata, 0, end))
+        return guard(path, async () => readRows(file, metadata, await counted(expansion), 0, end))
       },
-      records: (wanted) => records(path, file, metadata, wanted),
+      records: (wanted) => records(path, file, metadata, expansion, wanted),
       close: () => handle.close(),
     }
   } catch (error) {
@@ -38,12 +39,14 @@ async function* records(
   path: string,
   file: AsyncBuffer,
   metadata: FileMetaData,
+  expansion: Expansion,
   columns?: readonly string[],
 ): RecordStream & AsyncGenerator<readonly ReadRecord[]> {
+  const compressors = await counted(expansion)
   let start = 0
   for (const [rowGroup, { num_rows }] of metadata.row_groups.entries()) {
     const end = start + Number(num_rows)
-    const rows = await guard(path, () => readRows(file, metadata, start, end, columns))
+    const rows = await guard(path, () => readRows(file, metadata, compressors, start, end, columns))
     for (let from = 0; from < rows.length; from += BATCH_ROWS) {
       const batch = rows.slice(from, from + BATCH_ROWS)
       yield batch.map((record, i) => ({ record, line: from + i + 1, rowGroup }))
@@ -55,12 +58,12 @@ async function* records(
 async function readRows(
   file: AsyncBuffer,
   metadata: FileMetaData,
+  compressors: Compressors,
   rowStart: number,
   rowEnd: number,
   columns?: readonly string[],
 ): Promise<RawRecord[]> {
   const { parquetReadObjects } = await import('hyparquet')
-  const { compressors } = await import('hyparquet-compressors')
   return parquetReadObjects({
     file,
     metadata,
@@ -70,6 +73,23 @@ async function readRows(
     useOffsetIndex: true,
     ...(columns && { columns: [...columns] }),
   })
+}
+
+/** The codecs, with each page counted before it is allocated. */
+async function counted(expansion: Expansion): Promise<Compressors> {
+  const { compressors: codecs } = await import('hyparquet-compressors')
+  let read = 0
+  expansion.restart()
+  return Object.fromEntries(
+    Object.entries(codecs).map(([name, decompress]) => [
+      name,
+      (input: Uint8Array, outputLength: number) => {
+        read += input.length
+        expansion.add(outputLength, read)
+        return decompress!(input, outputLength)
+      },
+    ]),
+  )
 }
 
 async function fileBuffer(handle: FileHandle): Promise<AsyncBuffer> {
@@ -93,6 +113,7 @@ async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {
+    if (cause instanceof WeirError) throw cause
     const reason = `Parquet: ${(cause as Error).message}`
     throw new WeirError('file_unreadable', { path, reason }, { cause })
   }

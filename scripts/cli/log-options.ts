@@ -116,6 +116,14 @@ export const LOG_OPTIONS = optionTable({
     help: 'stop when more than this share of the rows is refused',
     section: READING,
   },
+  maxBytes: {
+    flag: '--max-bytes <number>',
+    key: 'max_bytes',
+    schema: Type.Integer({ minimum: 1 }),
+    unset: 'no limit, but what expands to over 200 times its size past 64 MiB is refused',
+    help: 'refuse a log of more bytes than this, once decompressed',
+    section: READING,
+  },
   rejects: {
     flag: '--rejects <file>',
     key: 'rejects',
@@ -296,6 +304,7 @@ export async function readOptions(flags: ReadFlags): Promise<Omit<IngestOptions,
     testAfter: testAfter === undefined ? undefined : readTime(testAfter),
     fractions: split === undefined ? undefined : readFractions(split),
     maxRejects: flags.maxRejects,
+    maxBytes: flags.maxBytes,
     rejectsPath: flags.rejects,
   })
 }

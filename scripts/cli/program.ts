@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { WeirError } from '../../core/errors.ts'
+import { openTerminal } from '../terminal/terminal.ts'
 import { COMMANDS } from './commands/index.ts'
 
 /** Runs the `weir` command: parses the arguments and runs the subcommand's function. Resolves to its exit code. */
@@ -22,6 +23,8 @@ export async function runWeir(argv: readonly string[]): Promise<number> {
     ...program.commands.flatMap((c) => c.commands),
   ]) {
     command.exitOverride()
+    // what was typed, or put into a script by somebody else, is repeated in these messages
+    command.configureOutput({ writeErr: (text) => openTerminal().note(text.trimEnd()) })
   }
   try {
     await program.parseAsync([...argv], { from: 'user' })
@@ -34,12 +37,13 @@ export async function runWeir(argv: readonly string[]): Promise<number> {
 function report(error: unknown): number {
   // commander has already printed its message
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const { note } = openTerminal()
   if (error instanceof WeirError) {
-    process.stderr.write(`error: ${error.message} [${error.code}]\n`)
+    note(`error: ${error.message} [${error.code}]`)
     return error.exitCode
   }
-  process.stderr.write(
-    `This is a bug in weir, not in what you gave it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  note(
+    `This is a bug in weir, not in what you gave it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   )
   return 70
 }

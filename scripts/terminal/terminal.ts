@@ -1,6 +1,10 @@
+import { printable, printableCell } from '../../core/printable.ts'
 import type { OnProgress, Progress } from '../../core/progress.ts'
 
-/** A command's output: results on stdout, everything else on stderr, so `--json` output can be piped. */
+/**
+ * A command's output: results on stdout, everything else on stderr, so `--json` output can be piped. Nothing
+ * else in the package writes there, so that no text of a log or bundle can control the terminal.
+ */
 export interface Terminal {
   /** A line of the result. */
   print(line: string): void
@@ -35,11 +39,11 @@ export function openTerminal(
     stage = ''
   }
   return {
-    print: (line) => void stdout.write(`${line}\n`),
-    json: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
+    print: (line) => void stdout.write(`${printable(line)}\n`),
+    json: (value) => void stdout.write(`${printable(JSON.stringify(value))}\n`),
     note(line) {
       endProgress()
-      stderr.write(`${line}\n`)
+      stderr.write(`${printable(line)}\n`)
     },
     onProgress(progress) {
       const time = now()
@@ -52,7 +56,7 @@ export function openTerminal(
       const waited = stderr.isTTY ? REDRAW_MS : PLAIN_EVERY_MS
       if (time - started < SHOW_AFTER_MS || time - drawn < waited) return
       drawn = time
-      const line = progressLine(progress, (time - started) / 1000)
+      const line = printableCell(progressLine(progress, (time - started) / 1000))
       if (!stderr.isTTY) {
         stderr.write(`${line}\n`)
         return
@@ -90,7 +94,9 @@ export const score = (value: number): string =>
   Number.isFinite(value) ? value.toFixed(3).replace(/^(-?)0\./, '$1.') : 'undefined'
 
 /** Columns padded to line up; the first row is the heading. Columns of numbers are right-aligned. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(cells: readonly (readonly string[])[]): string {
+  // before they are measured: what is not printed as it is takes more room
+  const rows = cells.map((row) => row.map(printableCell))
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),
   )

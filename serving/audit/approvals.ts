@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { writeWhole } from '../../core/files.ts'
+import { readRegularFile } from '../../core/regular-file.ts'
+import { assertPersonName, nameFault, sameName } from './person-name.ts'
 
 /** Who proposes or approves: the stated name, and the user and machine that it was stated from. */
 const Person = Type.Object({
@@ -52,7 +54,7 @@ export interface ProposalState {
 const isProposal = Compile(Proposal)
 const isApproval = Compile(Approval)
 
-/** Writes a proposal. The same text may be proposed again. */
+/** Writes a proposal. The same text may be proposed again. @throws name_invalid */
 export async function propose(
   folder: string,
   given: {
@@ -64,6 +66,7 @@ export async function propose(
   now: Date,
 ): Promise<Proposal> {
   const { text, by, path, note } = given
+  assertPersonName(by.name)
   const time = now.toISOString()
   const id = sha256(JSON.stringify([text, by, time])).slice(0, 12)
   const proposal: Proposal = {
@@ -81,13 +84,14 @@ export async function propose(
   return proposal
 }
 
-/** @throws proposal_missing; approval_refused where the author approves or the file was changed */
+/** @throws name_invalid; proposal_missing; approval_refused where the author approves or the file was changed */
 export async function approve(
   folder: string,
   id: string,
   by: Person,
   now: Date,
 ): Promise<ProposalState> {
+  assertPersonName(by.name)
   const all = await proposals(folder)
   const found = all.find(({ proposal }) => proposal.id === id)
   if (!found) {
@@ -100,7 +104,7 @@ export async function approve(
     throw refused(`${by.name} proposed it, and another one must approve`)
   }
   if (found.approval) throw refused(`${found.approval.by.name} has approved it already`)
-  const bytes = await readFile(join(folder, `${id}.proposal.json`))
+  const bytes = await readProposal(folder, `${id}.proposal.json`)
   const approval: Approval = {
     object: 'policy.approval',
     id,
@@ -118,18 +122,20 @@ export async function proposals(folder: string): Promise<ProposalState[]> {
   const names = await readdir(folder).catch((): string[] => [])
   const found: ProposalState[] = []
   for (const name of names.filter((each) => /^[0-9a-f]{12}\.proposal\.json$/.test(each))) {
-    const bytes = await readFile(join(folder, name))
+    const bytes = await readProposal(folder, name)
     const proposal = parsed(bytes)
     if (!isProposal.Check(proposal) || `${proposal.id}.proposal.json` !== name) continue
     if (sha256(proposal.text) !== proposal.sha256) continue
     const approval = parsed(
-      await readFile(join(folder, `${proposal.id}.approval.json`)).catch(() => Buffer.alloc(0)),
+      await readProposal(folder, `${proposal.id}.approval.json`).catch(() => Buffer.alloc(0)),
     )
     const valid =
       isApproval.Check(approval) &&
       approval.id === proposal.id &&
       approval.sha256 === proposal.sha256 &&
       approval.proposal_sha256 === sha256(bytes) &&
+      nameFault(approval.by.name) === undefined &&
+      nameFault(proposal.by.name) === undefined &&
       !samePerson(approval.by, proposal.by)
     found.push({ proposal, approval: valid ? approval : undefined })
   }
@@ -153,9 +159,13 @@ export async function approvedState(
   throw new WeirError('policy_unapproved', { path, hash, folder, got })
 }
 
-/** Two names are the same person's if they differ only in case or surrounding spaces. */
-const samePerson = (a: Person, b: Person): boolean => normal(a.name) === normal(b.name)
-const normal = (name: string): string => name.normalize('NFKC').trim().toLowerCase()
+const samePerson = (a: Person, b: Person): boolean => sameName(a.name, b.name)
+
+/** More than any policy has; what else lies in the folder is not waited for. */
+const MAX_BYTES = 16 * 2 ** 20
+
+const readProposal = (folder: string, name: string): Promise<Uint8Array> =>
+  readRegularFile(join(folder, name), { maxBytes: MAX_BYTES })
 
 const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 

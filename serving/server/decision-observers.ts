@@ -1,4 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
+import { printable } from '../../core/printable.ts'
 import { LineBuffer } from '../../core/segments.ts'
 import {
   type DecisionRecord,
@@ -28,7 +29,7 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
   const buffer = new LineBuffer()
   let closed = false
   const flush = (): void => {
-    if (buffer.lines > 0 && !closed) destination.write(buffer.take().toString())
+    if (buffer.lines > 0 && !closed) destination.write(printable(buffer.take().toString()))
   }
   const timer = setInterval(flush, FLUSH_MS)
   timer.unref()
@@ -40,7 +41,10 @@ export async function openDecisionLines(file: string | undefined): Promise<Decis
     warn(message, error) {
       if (closed) return
       flush()
-      logger.warn(error instanceof Error ? { err: { message: error.message } } : {}, message)
+      logger.warn(
+        error instanceof Error ? { err: { message: printable(error.message) } } : {},
+        printable(message),
+      )
     },
     close: () =>
       new Promise((resolve) => {

@@ -67,7 +67,8 @@ test('weir serve answers, reloads on SIGHUP, writes its log and ends well', asyn
       timeout: 10_000,
     })
     .toBe(manifest.version)
-  expect(served.errors()).toContain('serves now, in place of')
+  // said once the audit log has it, after the version has begun to serve
+  await expect.poll(served.errors, { timeout: 10_000 }).toContain('serves now, in place of')
   expect(await stop(served)).toBe(0)
   const ids: string[] = []
   for await (const { record } of readDecisionLog(folder)) {

@@ -55,6 +55,7 @@ const whole: Decision = {
       prior: { weight: 0.25, win_rate: 0.6 },
     },
     note: 'odd',
+    signed_by: 'ed25519:A',
     rules: [{ step: 'rule', name: 'code', matched: true, reason: 'matched' }],
     flip: { threshold: 0.3, when: 'above', model: 'b' },
   },
