@@ -223,6 +223,8 @@ export class WeirError extends Error {
   readonly where: string | undefined
   /** Seconds after which a retry may succeed, if known. */
   readonly retryAfter: number | undefined
+  /** Headers of the answer that reports it to a client, set where the request is known. */
+  answerHeaders: Readonly<Record<string, string>> | undefined
 
   /** @param options.message the complete message, if another process has already filled it in */
   constructor(

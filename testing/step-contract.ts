@@ -39,7 +39,7 @@ export function requestOf({
   model = 'weir',
   ...more
 }: Partial<GatewayRequest> & {
-  readonly text?: string
+  readonly text?: string | undefined
   readonly model?: string
 }): GatewayRequest {
   return {

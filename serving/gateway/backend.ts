@@ -1,3 +1,4 @@
+import type { UpstreamError } from '../upstreams/failure.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import type { Breaker } from './breaker.ts'
 
@@ -51,6 +52,19 @@ export class Latency {
   }
 }
 
+/** Why and until when an upstream is left alone. */
+export class Pause {
+  /** in the clock's milliseconds */
+  until = 0
+  /** what it said last */
+  failure: UpstreamError | undefined
+
+  set(until: number, failure: UpstreamError): void {
+    this.until = until
+    this.failure = failure
+  }
+}
+
 /** One upstream that answers for a model, with its breaker and latencies. */
 export class Backend {
   readonly upstream: Upstream
@@ -60,8 +74,10 @@ export class Backend {
   /** one per upstream, shared by its models */
   readonly breaker: Breaker
   inFlight = 0
-  /** not asked before this time, because of a 429; in the clock's milliseconds */
-  pausedUntil = 0
+  /** because of this model: a rate limit, or a name that the upstream does not know */
+  readonly pause = new Pause()
+  /** because of the key, whatever the model: it is wrong, or its account has no credit; one per upstream */
+  readonly keyPause: Pause
   private readonly streams: Latency
   private readonly wholes: Latency
 
@@ -71,11 +87,13 @@ export class Backend {
     weight: number,
     breaker: Breaker,
     now: () => number,
+    keyPause: Pause = new Pause(),
   ) {
     this.upstream = upstream
     this.model = model
     this.weight = weight
     this.breaker = breaker
+    this.keyPause = keyPause
     this.streams = new Latency(now)
     this.wholes = new Latency(now)
   }
@@ -135,7 +153,7 @@ export function chooseBackend(
 }
 
 export const usable = (backend: Backend, now: number): boolean =>
-  backend.breaker.ready && backend.pausedUntil <= now
+  backend.breaker.ready && backend.pause.until <= now && backend.keyPause.until <= now
 
 export function withinLatency(
   backend: Backend,

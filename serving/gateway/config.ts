@@ -68,6 +68,8 @@ export const GatewayConfig = Type.Object(
     attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
     /** retries allowed per request served, averaged over time: 0.2 lets one in five be retried */
     retry_budget: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    /** longest wait for a rate limit to pass while nothing else can be asked; the client gets 429 then */
+    rate_limit_wait_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 2_147_483_647 })),
     /** whether a model of lower quality may answer when the better one fails */
     allow_down: Type.Optional(Type.Boolean()),
     /** also asks the next model or upstream when the first has sent nothing for this long */
@@ -102,9 +104,10 @@ export const GatewayConfig = Type.Object(
 )
 export type GatewayConfig = Type.Static<typeof GatewayConfig>
 
-export const DEFAULT_REQUEST_DEADLINE_MS = 180_000
+export const DEFAULT_REQUEST_DEADLINE_MS = 600_000
 export const DEFAULT_STREAM_LIMIT_MS = 1_800_000
 export const DEFAULT_ATTEMPTS = 3
+export const DEFAULT_RATE_LIMIT_WAIT_MS = 2_000
 export const DEFAULT_RETRY_BUDGET = 0.2
 export const DEFAULT_FORWARD_HEADERS = [
   'openai-beta',

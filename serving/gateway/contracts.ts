@@ -22,7 +22,7 @@ export interface GatewayRequest {
    */
   readonly passed?: PassedBody
   /** the JSON that `body` was parsed from, if nothing else was in it: it can then be passed on unchanged */
-  readonly text?: string
+  readonly text?: string | undefined
   readonly caller: KeyHolder
   /** lower-case names; only for policies, never passed on */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
@@ -40,6 +40,10 @@ export interface RequestHints {
   readonly models?: readonly string[]
   /** for the whole request, from arrival to the last byte of a whole answer or the first of a stream */
   readonly deadline_ms?: number
+  /** longest wait for a rate limit to pass; the configured one if absent */
+  readonly rate_limit_wait_ms?: number
+  /** tell the cost of a stream in its last event, with the token counts */
+  readonly include_cost?: boolean
   /** upstreams whose known p95 exceeds it are left out, while any other is left */
   readonly max_latency_ms?: number
   /** tags, user tier and so on, for rules */
@@ -186,6 +190,8 @@ export interface SendOptions {
   readonly body?: PassedBody
   /** aborts only this call, in addition to the request's signal */
   readonly signal?: AbortSignal
+  /** the client's JSON with the same changes as `body`, if it needs no other: numbers keep their digits */
+  readonly text?: string | undefined
   /** time limit in milliseconds, if shorter than the deadline; the upstream counts as failed after it */
   readonly withinMs?: number
 }

@@ -2,9 +2,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../core/errors.ts'
 import type { Price } from '../../models/prices.ts'
 import type { Reservation } from '../budgets/reservations.ts'
+import { editJson } from '../upstreams/body-text.ts'
 import { cancelled, UpstreamError } from '../upstreams/failure.ts'
 
-import type { PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
+import type { AttemptProgress, PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
 import {
   type Backend,
   type BalanceOptions,
@@ -15,7 +16,7 @@ import {
 import type { Permit } from './breaker.ts'
 import type { Admit, Answer, Dispatch, Target } from './contracts.ts'
 
-import { endReservation } from './spending.ts'
+import { endReservation, UNSENT } from './spending.ts'
 
 /** A name of `gateway.models` and its backends. */
 export interface ServedModel {
@@ -28,6 +29,8 @@ export interface ServedModel {
 export interface DispatcherOptions extends BalanceOptions {
   readonly models: ReadonlyMap<string, ServedModel>
   readonly attempts: number
+  /** longest wait for a rate limit to pass, in milliseconds */
+  readonly rateLimitWaitMs: number
   readonly budget: RetryBudget
   /** may refuse an attempt before it is made */
   readonly admit?: Admit | undefined
@@ -82,7 +85,15 @@ export class ModelDispatcher {
     const tried = new Set<Backend>()
     budget.earn()
     let last: UpstreamError | undefined
+    let patienceMs = dispatch.request.hints.rate_limit_wait_ms ?? this.options.rateLimitWaitMs
     for (let attempt = 1; ; attempt++) {
+      const limitedMs = this.limitedMs(backends)
+      if (limitedMs !== undefined && limitedMs <= patienceMs && !dispatch.moreToTry) {
+        if (limitedMs >= dispatch.remainingMs())
+          throw last ?? this.unavailable(target.model, backends)
+        patienceMs -= limitedMs
+        await pauseFor(limitedMs, cancellation.signal)
+      }
       let reservation = this.options.admit?.(dispatch)
       if (reservation instanceof Promise) {
         reservation = await reservation
@@ -91,7 +102,9 @@ export class ModelDispatcher {
           throw cancelled(cancellation.reason)
         }
       }
-      const backend = chooseBackend(backends, this.options, { stream, maxLatencyMs, tried })
+      const backend =
+        chooseBackend(backends, this.options, { stream, maxLatencyMs, tried }) ??
+        (dispatch.moreToTry ? undefined : this.refusedBefore(backends, tried))
       if (!backend) {
         reservation?.release()
         throw last ?? this.unavailable(target.model, backends)
@@ -115,26 +128,73 @@ export class ModelDispatcher {
       if (attempt >= attempts) throw last
       const another = fresh()
       if (!another && last.kind === 'misconfigured') throw last
-      const pause = another ? 0 : Math.max(backoffMs(attempt, random), last.retryAfterMs ?? 0)
+      const wanted = another ? 0 : (last.retryAfterMs ?? this.limitedMs(backends) ?? 0)
+      // the caller is told when to come back rather than kept waiting for long
+      if (wanted > patienceMs) throw last
+      const limited = last.kind === 'rate_limited'
+      const pause = another ? 0 : Math.max(backoffMs(attempt, random), wanted)
       // do not wait for a retry that would come too late, or while another model could be asked
       if (pause >= dispatch.remainingMs() || (dispatch.moreToTry && pause > PATIENCE_MS)) throw last
       if (!budget.take()) throw last
-      if (pause > 0) await pauseFor(pause, cancellation.signal)
+      // a rate limit is waited for above
+      if (limited || pause === 0) continue
+      patienceMs -= wanted
+      await pauseFor(pause, cancellation.signal)
     }
   }
 
-  private unavailable(model: string, backends: readonly Backend[]): WeirError {
+  /** Milliseconds until a rate limit is over, if nothing but rate limits keeps every backend from being asked. */
+  private limitedMs(backends: readonly Backend[]): number | undefined {
     const now = this.options.now()
-    const paused = backends.filter((backend) => backend.pausedUntil > now)
-    const reason = paused.length > 0 ? 'rate limits' : 'circuit breakers are open'
-    const soonest = Math.min(...paused.map((backend) => backend.pausedUntil - now), 5_000)
-    return new WeirError(
-      'upstream_unavailable',
-      { model, reason },
-      { retryAfter: Math.max(1, Math.ceil(soonest / 1000)) },
+    let soonest: number | undefined
+    for (const backend of backends) {
+      if (usable(backend, now)) return undefined
+      if (!backend.breaker.ready || backend.keyPause.until > now || !isLimited(backend)) continue
+      const wait = backend.pause.until - now
+      if (soonest === undefined || wait < soonest) soonest = wait
+    }
+    return soonest
+  }
+
+  /** A backend whose key or model was refused: asked again where nothing else is left, as it may be mended. */
+  private refusedBefore(
+    backends: readonly Backend[],
+    tried: ReadonlySet<Backend>,
+  ): Backend | undefined {
+    const now = this.options.now()
+    return backends.find(
+      (backend) =>
+        !tried.has(backend) &&
+        backend.breaker.ready &&
+        !(isLimited(backend) && backend.pause.until > now),
     )
   }
+
+  /** What the upstreams that are left alone said, as long as that holds. */
+  private unavailable(model: string, backends: readonly Backend[]): WeirError {
+    const now = this.options.now()
+    const limited = backends.filter((backend) => backend.pause.until > now && isLimited(backend))
+    if (limited.length > 0) {
+      const soonest = limited.reduce((a, b) => (b.pause.until < a.pause.until ? b : a))
+      const retryAfterMs = soonest.pause.until - now
+      const { upstream, reason } = soonest.pause.failure!
+      return new UpstreamError('rate_limited', { upstream, reason, retryAfterMs, status: 429 })
+    }
+    for (const { pause, keyPause } of backends) {
+      const { failure } = keyPause.until > now ? keyPause : pause
+      if (!failure || Math.max(keyPause.until, pause.until) <= now) continue
+      const { upstream, reason, upstreamStatus: status } = failure
+      return new UpstreamError('misconfigured', { upstream, reason, status })
+    }
+    const reason = 'circuit breakers are open'
+    return new WeirError('upstream_unavailable', { model, reason }, { retryAfter: OPEN_SECONDS })
+  }
 }
+
+const isLimited = ({ pause }: Backend): boolean => pause.failure?.kind === 'rate_limited'
+
+/** Seconds after which a client may ask again where circuit breakers are open. */
+const OPEN_SECONDS = 5
 
 /** Longest wait, in milliseconds, for a failing model while another could be asked. */
 const PATIENCE_MS = 200
@@ -149,6 +209,8 @@ async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void
 
 /** How long an upstream that sends 429 without Retry-After is not asked, in milliseconds. */
 const DEFAULT_PAUSE_MS = 1000
+/** How long a key or a model that an upstream refuses is not asked, in milliseconds. */
+const REFUSED_PAUSE_MS = 60_000
 
 /** Asks one backend once, and reports the outcome to its breaker, its latency and the request's costs. */
 async function attemptOnce(
@@ -174,11 +236,12 @@ async function attemptOnce(
     if (reservation) endReservation(reservation, attempt)
   }
   const stream = dispatch.body.stream === true
+  const progress: AttemptProgress = {}
   try {
     const body = bodyFor(target, dispatch.body, backend.model)
-    const own = target.system === undefined && target.parameters === undefined
-    const text = own ? dispatch.text : undefined
-    const call = { endpoint, body, text, headers, remainingMs }
+    const text = dispatch.text && textFor(target, dispatch.text)
+    const holdsUsage = dispatch.request.hints.include_cost === true
+    const call = { endpoint, body, text, headers, remainingMs, progress, holdsUsage }
     const answer = await backend.upstream.complete(call, cancellation)
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream
@@ -188,12 +251,15 @@ async function attemptOnce(
     end('answered', answer.usage)
     return { target, upstream, answer }
   } catch (error) {
-    end(outcomeOf(error))
+    end(progress.sent === false ? unsent(error) : outcomeOf(error))
     if (error instanceof UpstreamError) {
       // also record times that are long enough to fail
       if (error.kind === 'timeout') backend.latency(stream).add(now() - started)
       if (error.kind === 'rate_limited') {
-        backend.pausedUntil = now() + (error.retryAfterMs ?? DEFAULT_PAUSE_MS)
+        backend.pause.set(now() + (error.retryAfterMs ?? DEFAULT_PAUSE_MS), error)
+      } else if (error.pauses) {
+        const pause = error.pauses === 'key' ? backend.keyPause : backend.pause
+        pause.set(now() + (error.retryAfterMs ?? REFUSED_PAUSE_MS), error)
       }
     }
     throw error
@@ -212,6 +278,22 @@ function bodyFor({ system, parameters }: Target, body: PassedBody, model: string
       : { messages: [{ role: 'system', content: system }, ...(messages ?? [])] }),
     model,
   }
+}
+
+/** The client's JSON with this target's changes; undefined if that is not certain to work. */
+function textFor({ system, parameters }: Target, text: string): string | undefined {
+  if (system === undefined && parameters === undefined) return text
+  const edits: Record<string, string | ((value?: string) => string)> = {}
+  for (const [name, value] of Object.entries(parameters ?? {})) {
+    if (value === undefined) return undefined
+    edits[name] = JSON.stringify(value)
+  }
+  if (system !== undefined) {
+    const turn = JSON.stringify({ role: 'system', content: system })
+    edits.messages = (value = '[]') =>
+      /^\[\s*\]$/.test(value) ? `[${turn}]` : `[${turn},${value.slice(1)}`
+  }
+  return editJson(text, edits)
 }
 
 /** A stream is an attempt until its last byte: a break in the middle also counts as the upstream's failure. */
@@ -235,6 +317,8 @@ function accounted(
     kind: 'stream',
     chunks: chunks(),
     usage: answer.usage,
+    usageEvent: answer.usageEvent,
+    headers: answer.headers,
     cancel() {
       answer.cancel()
       end('cancelled', answer.usage())
@@ -247,6 +331,10 @@ function outcomeOf(error: unknown): string {
   return error instanceof WeirError ? 'cancelled' : 'error'
 }
 
+/** The outcome of an attempt of which nothing has left this machine, so that nothing can be billed. */
+const unsent = (error: unknown): string =>
+  error instanceof UpstreamError ? outcomeOf(error) : UNSENT
+
 function tell(permit: Permit, outcome: string): void {
   switch (outcome) {
     // the upstream works: it refused this request
@@ -257,6 +345,7 @@ function tell(permit: Permit, outcome: string): void {
     // a rate limit is not a failure: the backend is not asked for as long as it said
     case 'rate_limited':
     case 'cancelled':
+    case UNSENT:
     case 'error':
       permit.dropped()
       break

@@ -2,14 +2,17 @@ import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type ErrorCode, WeirError } from '../../core/errors.ts'
 import { BODY_LIMIT } from '../../core/json-body.ts'
+import { type SpokenError, UpstreamError } from '../upstreams/failure.ts'
+import type { Attempt } from './contracts.ts'
 
 /** The body of every refusal, on all endpoints: the shape that OpenAI clients expect. */
 export const ErrorBody = Type.Object({
   error: Type.Object({
     message: Type.String(),
-    type: Type.String(),
-    code: Type.String(),
-    param: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+    type: Type.Unsafe<unknown>({ type: 'string' }),
+    /** ours, or an upstream's own */
+    code: Type.Unsafe<unknown>({ type: ['string', 'number', 'null'] }),
+    param: Type.Unsafe<unknown>({ type: ['string', 'null'] }),
   }),
 })
 export type ErrorBody = Type.Static<typeof ErrorBody>
@@ -19,6 +22,9 @@ export interface ErrorAnswer {
   readonly body: ErrorBody
   /** seconds, for the Retry-After header */
   readonly retryAfter?: number
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** our own code, from the error table: the body may have an upstream's */
+  readonly reason: string
 }
 
 /**
@@ -31,10 +37,76 @@ export function errorAnswer(error: unknown, request: RequestFacts): ErrorAnswer 
     const code = known?.code ?? 'internal_error'
     return answer(500, 'server_error', code, 'the server failed; its log says why', null)
   }
-  const { status, code, message, retryAfter } = known
+  const { status, code, message, retryAfter, answerHeaders: headers } = known
   const refusal = answer(status, errorType(status), code, message, known.param ?? null)
-  return retryAfter === undefined ? refusal : { ...refusal, retryAfter }
+  const spoken = known instanceof UpstreamError ? known.spoken : undefined
+  // the upstream's own error: clients branch on its code
+  const body = spoken ? { error: { ...refusal.body.error, ...ownFields(spoken) } } : refusal.body
+  return { ...refusal, body, headers, ...(retryAfter === undefined ? {} : { retryAfter }) }
 }
+
+/** An upstream's error without the fields that it left empty. */
+function ownFields(spoken: SpokenError): SpokenError {
+  const { type, code, ...rest } = spoken
+  return {
+    ...rest,
+    ...(typeof type === 'string' && type !== '' ? { type } : {}),
+    ...(code === undefined ? {} : { code }),
+  }
+}
+
+/** What is known of a request that failed. */
+export interface FailedRequest {
+  readonly id: string
+  readonly attempts: readonly Attempt[]
+}
+
+/**
+ * Headers of an answer that reports a failure: which request it was, whom it was sent to, and whether the
+ * client should ask again. Clients retry what failed on their own, and would multiply our retries.
+ */
+export function failureHeaders(
+  error: WeirError,
+  { id, attempts }: FailedRequest,
+): Record<string, string> {
+  const upstream = error instanceof UpstreamError ? error : undefined
+  const last = attempts.at(-1)
+  const headers: Record<string, string> = {
+    'x-request-id': id,
+    ...upstream?.headers,
+    'x-weir-id': id,
+    'x-weir-attempts': String(attempts.length),
+  }
+  if (last) headers['x-weir-model'] = headerText(last.model)
+  const name = upstream?.upstream ?? last?.upstream
+  if (name !== undefined) headers['x-weir-upstream'] = headerText(name)
+  if (!isWorthRetrying(error, attempts)) headers['x-should-retry'] = 'false'
+  return headers
+}
+
+function isWorthRetrying(error: WeirError, attempts: readonly Attempt[]): boolean {
+  if (error.code === 'gateway_deadline') return false
+  if (!(error instanceof UpstreamError)) return true
+  switch (error.kind) {
+    case 'rejected':
+    case 'misconfigured':
+      // the client cannot mend the second, nor would asking again mend the first
+      return false
+    case 'timeout':
+      return false
+    case 'rate_limited':
+      // where nobody was asked twice, the client is told when to come back
+      return !attempts.some((one, i) => attempts.some((other, j) => j < i && isSame(one, other)))
+    default:
+      return attempts.length < 2
+  }
+}
+
+const isSame = (a: Attempt, b: Attempt): boolean => a.model === b.model && a.upstream === b.upstream
+
+/** Names may contain any letters; headers may not. */
+export const headerText = (text: string): string =>
+  /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text)
 
 export function requestFacts(request: FastifyRequest): RequestFacts {
   return {
@@ -95,5 +167,5 @@ function answer(
   message: string,
   param: string | null,
 ): ErrorAnswer {
-  return { status, body: { error: { message, type, code, param } } }
+  return { status, body: { error: { message, type, code, param } }, reason: code }
 }

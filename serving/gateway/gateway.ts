@@ -18,6 +18,7 @@ import {
   Trail,
 } from './contracts.ts'
 import type { ModelDispatcher } from './dispatcher.ts'
+import { type FailedRequest, failureHeaders } from './error-body.ts'
 import { sendFirst } from './failover.ts'
 import { RequestCosts } from './request-costs.ts'
 
@@ -69,6 +70,8 @@ export interface Gateway {
     endpoint: Endpoint,
     request: GatewayRequest,
     body: PassedBody,
+    /** the client's JSON of `body` */
+    text: string,
     cancelled: OnCancel,
   ): Promise<Outcome>
 }
@@ -139,6 +142,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     try {
       return await run()
     } catch (error) {
+      if (error instanceof WeirError) error.answerHeaders = failureHeaders(error, failed(exchange))
       const { status, code } = error instanceof WeirError ? error : BUG
       outcome(exchange, plan ?? unplanned(code, error), undefined).finish(status, code)
       throw error
@@ -147,6 +151,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const refuse = (exchange: Exchange, plan: RefusePlan): Refusal => {
     const refusal = new Refusal(plan)
+    refusal.answerHeaders = failureHeaders(refusal, failed(exchange))
     outcome(exchange, plan, undefined).finish(refusal.status, refusal.code)
     return refusal
   }
@@ -182,7 +187,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         throw new WeirError('config_invalid', { where: 'strategy', expected, got: kind })
       })
     },
-    async pass(endpoint, request, body, cancelled) {
+    async pass(endpoint, request, body, text, cancelled) {
       const exchange = open(endpoint, request, cancelled)
       const { model } = body
       const refused = await part(exchange, undefined, async () => {
@@ -204,10 +209,15 @@ export function createGateway(options: GatewayOptions): Gateway {
         deciding: { step: 'model_named', reason: 'model_named' },
         propensity: 1,
       } as const
-      return serve(exchange, plan, () => exchange.call(plan).send(target, { body }))
+      return serve(exchange, plan, () => exchange.call(plan).send(target, { body, text }))
     },
   }
 }
+
+const failed = ({ request: { id }, costs: { attempts } }: Exchange): FailedRequest => ({
+  id,
+  attempts,
+})
 
 /** What observers get for an error outside the error table. */
 const BUG = { status: 500, code: 'internal' }
@@ -349,7 +359,7 @@ class Exchange {
     plan: ServePlan | undefined,
     target: Target,
     moreToTry: boolean,
-    { body = this.request.body, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
+    { body = this.request.body, text, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
     cancellation: Cancellation,
   ): Promise<Answer> {
     const { request, endpoint, costs, options } = this
@@ -364,7 +374,7 @@ class Exchange {
       plan,
       target,
       body,
-      text: body === request.body ? request.text : undefined,
+      text: body === request.body ? request.text : text,
       headers,
       cancellation,
       costs,

@@ -6,11 +6,12 @@ import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
-import { Backend } from './backend.ts'
+import { Backend, Pause } from './backend.ts'
 import { Breaker } from './breaker.ts'
 import {
   DEFAULT_ATTEMPTS,
   DEFAULT_FORWARD_HEADERS,
+  DEFAULT_RATE_LIMIT_WAIT_MS,
   DEFAULT_REQUEST_DEADLINE_MS,
   DEFAULT_RETRY_BUDGET,
   DEFAULT_STREAM_LIMIT_MS,
@@ -88,6 +89,7 @@ export async function openGateway(
       models,
       balance: config.balance ?? 'least_loaded',
       attempts: config.attempts ?? DEFAULT_ATTEMPTS,
+      rateLimitWaitMs: config.rate_limit_wait_ms ?? DEFAULT_RATE_LIMIT_WAIT_MS,
       budget: new RetryBudget(config.retry_budget ?? DEFAULT_RETRY_BUDGET),
       now: clock,
       random: () => random.next(),
@@ -125,12 +127,15 @@ function servedModels(
   clock: () => number,
 ): Map<string, ServedModel> {
   const models = new Map<string, ServedModel>()
+  const keyPauses = new Map([...upstreams.keys()].map((name) => [name, new Pause()]))
   for (const [name, { upstreams: behind, price, quality }] of Object.entries(config.models)) {
     const backends = behind.map((entry, i) => {
       const upstream = upstreams.get(entry.upstream)
       if (upstream) {
         const breaker = breakers.get(entry.upstream)!
-        return new Backend(upstream, entry.model ?? name, entry.weight ?? 1, breaker, clock)
+        const keyPause = keyPauses.get(entry.upstream)
+        const { model = name, weight = 1 } = entry
+        return new Backend(upstream, model, weight, breaker, clock, keyPause)
       }
       throw new WeirError('config_invalid', {
         where: `gateway.models.${name}.upstreams[${i}]`,

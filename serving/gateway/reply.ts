@@ -1,9 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
+import { editJson } from '../upstreams/body-text.ts'
 import type { StreamAnswer } from '../upstreams/upstream.ts'
 import type { GatewayRequest, RefusePlan, StepVerdict, Trail } from './contracts.ts'
-import { errorAnswer } from './error-body.ts'
+import { errorAnswer, headerText } from './error-body.ts'
 import type { Outcome } from './gateway.ts'
 
 /**
@@ -23,7 +24,7 @@ export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promis
         text: undefined,
         body: plan.kind === 'refuse' && refusalAnswer(plan, exchange.request),
       }
-      sendWhole(reply, headers, text ?? JSON.stringify(body))
+      sendWhole(reply, headers, withCost(text ?? JSON.stringify(body), body, exchange))
       outcome.finish(200)
     }
   } catch (error) {
@@ -53,14 +54,21 @@ async function sendStream(
   headers.push('x-accel-buffering', 'no')
   reply.hijack()
   const { raw } = reply
+  // trailers need chunks, which HTTP/1.0 does not have
+  const trailing = raw.req.httpVersionMinor > 0
+  if (trailing) headers.push('trailer', COST_HEADER)
   raw.writeHead(200, headers)
+  const { exchange } = outcome
   let code: string | undefined
   try {
     for await (const chunk of stream.chunks) {
       if (raw.destroyed) throw gone()
       if (!raw.write(chunk)) await drained(raw)
     }
-    raw.end(outcome.exchange.endpoint === 'chat' ? 'data: [DONE]\n\n' : undefined)
+    const { costUsd } = exchange.costs
+    if (exchange.request.hints.include_cost) raw.write(costEvent(exchange, stream))
+    if (trailing && costUsd !== undefined) raw.addTrailers([[COST_HEADER, costUsd.toFixed(8)]])
+    raw.end(exchange.endpoint === 'chat' ? 'data: [DONE]\n\n' : undefined)
   } catch (error) {
     const known = error instanceof WeirError ? error : gone(error)
     code = known.code
@@ -71,6 +79,34 @@ async function sendStream(
     stream.cancel()
     outcome.finish(200, code)
   }
+}
+
+const COST_HEADER = 'x-weir-cost-usd'
+
+/** The text of a whole answer, with its cost beside its token counts if the client asked for it. */
+function withCost(text: string, body: unknown, { request, costs }: Outcome['exchange']): string {
+  if (!request.hints.include_cost) return text
+  const { usage } = (body ?? {}) as { usage?: object | null }
+  const told = { ...usage, cost_usd: costs.costUsd ?? null }
+  const edited = editJson(text, { usage: JSON.stringify(told) })
+  return edited ?? JSON.stringify({ ...(body as object), usage: told })
+}
+
+/** The last event of a stream whose client asked for its cost: the token counts, and the US dollars. */
+function costEvent({ request, costs }: Outcome['exchange'], stream: StreamAnswer): string {
+  const { usageEvent, usage: counted } = stream
+  const event = usageEvent?.()
+  const chunk = (event ? JSON.parse(event) : head(request, 'chat.completion.chunk')) as {
+    readonly usage?: object | null
+  }
+  const tokens = counted()
+  const counts = tokens && {
+    prompt_tokens: tokens.inputTokens,
+    completion_tokens: tokens.outputTokens,
+    total_tokens: tokens.inputTokens + tokens.outputTokens,
+  }
+  const usage = { ...(chunk.usage ?? counts), cost_usd: costs.costUsd ?? null }
+  return `data: ${JSON.stringify({ ...chunk, choices: [], usage })}\n\n`
 }
 
 /** How long a client may read nothing of its stream, in milliseconds. */
@@ -139,6 +175,9 @@ function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
     if (win_rate !== null) headers.push('x-weir-win-rate', String(win_rate))
     headers.push('x-weir-threshold', String(threshold))
   }
+  const passed = answer?.answer.headers
+  headers.push('x-request-id', passed?.['x-request-id'] ?? exchange.request.id)
+  for (const name in passed) if (name !== 'x-request-id') headers.push(name, passed[name]!)
   const { costs, trail } = exchange
   if (kind !== 'single') headers.push('x-weir-strategy', [kind, ...notes(trail)].join('; '))
   const running = answer?.answer.kind === 'stream' && !answer.answer.fromWhole
@@ -146,7 +185,7 @@ function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
   if (answer && !running) {
     // a stream's tokens are only known when it ends
     const { costUsd } = costs
-    if (costUsd !== undefined) headers.push('x-weir-cost-usd', costUsd.toFixed(8))
+    if (costUsd !== undefined) headers.push(COST_HEADER, costUsd.toFixed(8))
   }
   return headers
 }
@@ -158,10 +197,6 @@ const verdictText = ({ step, matched, name, reason }: StepVerdict): string => {
   const said = matched ? `${step}=${headerText(name ?? 'yes')}` : step
   return reason === undefined ? said : `${said};${headerText(reason)}`
 }
-
-/** Names may contain any letters; headers may not. */
-const headerText = (text: string): string =>
-  /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text)
 
 const head = (request: GatewayRequest, object: string): Record<string, unknown> => ({
   id: request.id,

@@ -6,8 +6,12 @@ import { type BudgetQuestion, type Reservation, refusalError } from '../budgets/
 import { type BudgetSettings, listed } from '../budgets/settings.ts'
 import type { Admit, Attempt, GatewayRequest, Plan, ServedObserver } from './contracts.ts'
 
+/** The outcome of an attempt that was given up before anything left this machine. */
+export const UNSENT = 'unsent'
+
 /** Outcomes of attempts where the upstream did no work: it could not be reached, or refused with a status. */
 const UNBILLED = new Set([
+  UNSENT,
   'unreachable',
   'rate_limited',
   'server_error',

@@ -131,7 +131,7 @@ const refuser =
     const facts = requestFacts(request)
     const answer = errorAnswer(error, facts)
     if (answer.status === 500) onBug(error, facts)
-    metrics?.refused(answer.body.error.code)
+    metrics?.refused(answer.reason)
     send(answer)
   }
 
@@ -187,7 +187,9 @@ export function addConventions(app: FastifyInstance, services: BareServices): vo
   })
 }
 
-function sendError(reply: FastifyReply, { status, body, retryAfter }: ErrorAnswer): void {
+function sendError(reply: FastifyReply, answer: ErrorAnswer): void {
+  const { status, body, retryAfter, headers } = answer
+  if (headers) reply.headers(headers)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   secure(reply)

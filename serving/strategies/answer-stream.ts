@@ -1,6 +1,9 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Answer, StrategyCall, Target } from '../gateway/contracts.ts'
 
+import { editJson } from '../upstreams/body-text.ts'
+import { asksForUsage } from '../upstreams/dialect.ts'
+import { chatEvents } from '../upstreams/other-framing.ts'
 import type { ChatBody, PassedBody } from '../upstreams/upstream.ts'
 import type { TimeLimit } from './ask-model.ts'
 import { type WholeAnswer, wholeOf } from './chat-answer.ts'
@@ -17,21 +20,28 @@ export function wholeBody(body: ChatBody): PassedBody & ChatBody {
  * requested.
  */
 export function asAsked(whole: WholeAnswer, body: ChatBody): Answer {
-  const { stream, stream_options: options } = body
+  const { stream } = body
   const answer = body.logprobs === true ? whole : withoutLogprobs(whole)
   if (stream !== true) return answer
-  const counts = (options as { include_usage?: unknown } | undefined)?.include_usage === true
+  const counts = asksForUsage(body)
   const { usage } = answer.answer
   return {
     ...answer,
     answer: {
       kind: 'stream',
       fromWhole: true,
-      chunks: events(answer.answer.body, counts),
+      chunks: eventsOf(answer.answer.body, counts),
       usage: () => usage,
       cancel() {},
     },
   }
+}
+
+async function* eventsOf(
+  body: Readonly<Record<string, unknown>>,
+  counts: boolean,
+): AsyncGenerator<string> {
+  yield* chatEvents(body, counts)
 }
 
 function withoutLogprobs(whole: WholeAnswer): WholeAnswer {
@@ -43,37 +53,7 @@ function withoutLogprobs(whole: WholeAnswer): WholeAnswer {
 }
 
 interface Choice {
-  readonly index?: number
-  readonly message?: Readonly<Record<string, unknown>>
-  readonly finish_reason?: unknown
   readonly logprobs?: unknown
-}
-
-/**
- * The events that OpenAI would have sent: the role, the content, the finish reason, and the counts if
- * requested.
- */
-async function* events(
-  body: Readonly<Record<string, unknown>>,
-  counts: boolean,
-): AsyncGenerator<string> {
-  const { choices, usage, object: _, ...head } = body
-  const event = (its: readonly object[], more: object = counts ? { usage: null } : {}): string =>
-    `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices: its, ...more })}\n\n`
-  for (const [i, choice] of ((choices ?? []) as readonly Choice[]).entries()) {
-    const { index = i, message = {}, finish_reason: reason = 'stop', logprobs = null } = choice
-    const { role = 'assistant', tool_calls: calls, ...said } = message
-    const one = (delta: object, its: unknown = null, finish: unknown = null): string =>
-      event([{ index, delta, logprobs: its, finish_reason: finish }])
-    yield one({ role, content: '' })
-    const delta = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== null))
-    if (Object.keys(delta).length > 0) yield one(delta, logprobs)
-    if (Array.isArray(calls)) {
-      yield one({ tool_calls: calls.map((call, nth) => ({ index: nth, ...call })) })
-    }
-    yield one({}, null, reason)
-  }
-  if (counts) yield event([], { usage: usage ?? null })
 }
 
 /** Asks a target for a whole answer, with its parameters and then `parameters` merged over the body. */
@@ -84,8 +64,9 @@ export async function askWhole(
   { signal, attemptMs: withinMs }: TimeLimit,
 ): Promise<WholeAnswer> {
   const asked = { ...target, parameters: { ...target.parameters, ...parameters } }
-  const body = wholeBody(call.request.body)
-  return wholeOf(await call.send(asked, { body, signal, withinMs }))
+  const { body: its, text: given } = call.request
+  const text = given && editJson(given, { stream: null, stream_options: null })
+  return wholeOf(await call.send(asked, { body: wholeBody(its), text, signal, withinMs }))
 }
 
 /** Asks a target for an answer and checks it. If the checks take too long, the answer has not passed them. */

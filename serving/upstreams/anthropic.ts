@@ -15,7 +15,7 @@ import {
   StreamDecoder,
 } from './dialect.ts'
 import type { ServerEvent } from './sse.ts'
-import type { UpstreamCall } from './upstream.ts'
+import type { UpstreamCall, Usage } from './upstream.ts'
 
 /** The supported version of the Messages API. */
 const API_VERSION = '2023-06-01'
@@ -34,10 +34,7 @@ export const anthropicDialect = (now: () => number): Dialect => ({
   request: ({ body, adjusted }) => toMessages(fromChat(body), adjusted ?? unheard),
   answer(call, text) {
     const message = parsedObject(text, 'the answer')
-    if (message.type === 'error') {
-      const { message: reason } = (message.error ?? {}) as { message?: unknown }
-      throw new AnsweredError(String(reason ?? 'error'))
-    }
+    if (message.type === 'error') throw new AnsweredError(message)
     if (!Array.isArray(message.content)) {
       throw new MalformedAnswer('the answer has no list of content')
     }
@@ -57,29 +54,36 @@ const byTool = ({ body }: UpstreamCall): boolean =>
 export class AnthropicDecoder extends StreamDecoder {
   private readonly events: MessageEvents
   private readonly chunks: ChatChunks
+  private readonly wantsUsage: boolean
 
   /** @param created seconds since 1970 */
   constructor(call: UpstreamCall, created: number) {
     super()
     this.events = new MessageEvents(byTool(call))
-    this.chunks = new ChatChunks(call.body.model, created, asksForUsage(call.body))
+    this.chunks = new ChatChunks(call.body.model, created, true)
+    this.wantsUsage = asksForUsage(call.body) && !call.holdsUsage
+  }
+
+  get usage(): Usage | undefined {
+    return this.events.usage
   }
 
   event({ data }: ServerEvent): string {
     const event = parsedObject(data, 'an event')
     if (event.type === undefined) throw new MalformedAnswer('an event has no type')
-    if (event.type === 'error') {
-      const { message } = (event.error ?? {}) as { message?: unknown }
-      throw new AnsweredError(String(message ?? 'error'))
-    }
+    if (event.type === 'error') throw new AnsweredError(event)
     let out = ''
     for (const step of this.events.read(event)) {
       // the role alone is no token; a stop without any text is an answer as well
       if (step.type !== 'start' && !(step.type === 'text' && step.text === '')) this.begun = true
-      out += this.chunks.write(step)
+      const text = this.chunks.write(step)
+      if (step.type !== 'usage' || this.wantsUsage) out += text
+      else this.usageEvent = text.slice('data: '.length).trimEnd()
     }
-    this.usage = this.events.usage
-    if (event.type === 'message_stop') this.finished = true
+    if (event.type === 'message_stop') {
+      this.finished = true
+      this.over = true
+    }
     return out
   }
 }

@@ -1,35 +1,89 @@
 import { stringEnd } from '../../core/json-body.ts'
 
 /**
- * Replaces the top-level `model` in the text of a JSON object and keeps the rest unchanged: numbers keep
- * their digits, and a long conversation is not serialized again. Undefined if that is not certain to work,
- * and if any object has a duplicate field: parsers differ in which one they take, so an upstream could read a
- * different text from the one that limits were checked against.
- *
- * @param text JSON that has been parsed: an object whose `model` is a string
+ * Changes to top-level fields of a JSON object, by name: the JSON text of the new value, a function of the
+ * text of the old one (undefined if the field is absent), or null to remove the field.
  */
-export function withModel(text: string, model: string): string | undefined {
+export type JsonEdits = Readonly<
+  Record<string, string | null | ((value: string | undefined) => string)>
+>
+
+interface Member {
+  readonly name: string
+  readonly nameStart: number
+  readonly valueStart: number
+  valueEnd: number
+}
+
+/**
+ * Changes top-level fields in the text of a JSON object and keeps the rest unchanged: numbers keep their
+ * digits, and a long conversation is not serialized again. Undefined if any object has a duplicate field:
+ * parsers differ in which one they take, so an upstream could read a different text from the one that limits
+ * were checked against.
+ *
+ * @param text JSON that has been parsed: an object
+ */
+export function editJson(text: string, edits: JsonEdits): string | undefined {
+  const members = topLevelMembers(text)
+  if (!members) return undefined
+  const found = new Set<string>()
+  let out = ''
+  let cursor = 0
+  let kept = 0
+  for (const [i, { name, nameStart, valueStart, valueEnd }] of members.entries()) {
+    const edit = Object.hasOwn(edits, name) ? edits[name] : undefined
+    if (edit === undefined) {
+      kept++
+      continue
+    }
+    found.add(name)
+    if (edit === null) {
+      // with the comma before it, or, if nothing is kept before it, the one after it
+      out += text.slice(cursor, kept > 0 ? members[i - 1]!.valueEnd : nameStart)
+      cursor = kept > 0 ? valueEnd : (members[i + 1]?.nameStart ?? valueEnd)
+      continue
+    }
+    kept++
+    out += text.slice(cursor, valueStart)
+    out += typeof edit === 'string' ? edit : edit(text.slice(valueStart, valueEnd))
+    cursor = valueEnd
+  }
+  const end = text.lastIndexOf('}')
+  out += text.slice(cursor, end)
+  for (const name in edits) {
+    const edit = edits[name]!
+    if (edit === null || found.has(name)) continue
+    const value = typeof edit === 'string' ? edit : edit(undefined)
+    out += `${kept++ > 0 ? ',' : ''}${JSON.stringify(name)}:${value}`
+  }
+  return out + text.slice(end)
+}
+
+/** The members of the outermost object, in order; undefined if any object has a field twice. */
+function topLevelMembers(text: string): Member[] | undefined {
   let depth = 0
   /** fields of the open objects, by depth */
   const fields: Set<string>[] = []
-  let from = -1
-  let to = -1
+  const members: Member[] = []
+  let open: Member | undefined
+  /** end of the last token, without the white space behind it */
+  let last = 0
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
+    if (code <= 0x20) continue
     if (code === QUOTE) {
       const end = stringEnd(text, i)
       const colon = skipSpace(text, end + 1)
       if (text.charCodeAt(colon) === COLON) {
-        const field = fieldName(text, i, end)
-        const open = fields[depth]!
-        if (open.has(field)) return undefined
-        open.add(field)
+        const name = fieldName(text, i, end)
+        const its = fields[depth]!
+        if (its.has(name)) return undefined
+        its.add(name)
+        if (depth === 1) {
+          open = { name, nameStart: i, valueStart: skipSpace(text, colon + 1), valueEnd: -1 }
+          members.push(open)
+        }
         i = colon
-        if (depth !== 1 || field !== 'model') continue
-        from = skipSpace(text, colon + 1)
-        if (text.charCodeAt(from) !== QUOTE) return undefined
-        i = stringEnd(text, from)
-        to = i + 1
       } else {
         i = end
       }
@@ -38,16 +92,13 @@ export function withModel(text: string, model: string): string | undefined {
     } else if (code === 0x5b) {
       depth++
     } else if (code === 0x5d || code === 0x7d) {
-      depth--
+      if (--depth === 0 && open) open.valueEnd = last
+    } else if (code === 0x2c && depth === 1 && open) {
+      open.valueEnd = last
     }
+    last = i + 1
   }
-  return from < 0 ? undefined : text.slice(0, from) + JSON.stringify(model) + text.slice(to)
-}
-
-/** Adds a field to the text of a JSON object, which must not be empty. */
-export function withField(text: string, name: string, value: unknown): string {
-  const end = text.lastIndexOf('}')
-  return `${text.slice(0, end)},${JSON.stringify(name)}:${JSON.stringify(value)}}`
+  return members
 }
 
 /** The unescaped name: it may be written with escapes. */

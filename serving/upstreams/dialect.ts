@@ -8,9 +8,16 @@ export class MalformedAnswer extends Error {
   override readonly name = 'MalformedAnswer'
 }
 
-/** The upstream reported an error inside a stream. */
+/** The upstream reported an error inside an answer whose status is 200. */
 export class AnsweredError extends Error {
   override readonly name = 'AnsweredError'
+  /** the JSON that reported it */
+  readonly body: Readonly<Record<string, unknown>>
+
+  constructor(body: Readonly<Record<string, unknown>>) {
+    super('the answer is an error')
+    this.body = body
+  }
 }
 
 /** One kind of API: its paths, and how bodies and answers are converted. Does no I/O and has no clock. */
@@ -18,9 +25,16 @@ export interface Dialect {
   /** relative to the base URL; undefined if the API has no such endpoint */
   path(endpoint: Endpoint): string | undefined
   headers(key: string | undefined): Record<string, string>
-  /** The body to send: JSON text, or a value to serialize. @throws UntranslatableRequest */
-  request(call: UpstreamCall): unknown
-  /** @throws MalformedAnswer */
+  /**
+   * The body to send: JSON text, or a value to serialize.
+   *
+   * @param plain leave out what only the gateway asks for: this upstream refuses it
+   * @throws UntranslatableRequest
+   */
+  request(call: UpstreamCall, plain?: boolean): unknown
+  /** Whether `request` adds fields that the client did not send, which an upstream may refuse. */
+  adds?(call: UpstreamCall): boolean
+  /** @throws MalformedAnswer, AnsweredError */
   answer(call: UpstreamCall, text: string): DialectAnswer
   stream(call: UpstreamCall): StreamDecoder
 }
@@ -36,9 +50,19 @@ export interface DialectAnswer {
 export abstract class StreamDecoder {
   /** whether part of the answer itself has come: from then on it cannot be requested again */
   begun = false
-  /** whether the stream marked the answer as complete */
+  /** whether the answer is complete as far as the stream has said; more may follow, such as token counts */
   finished = false
-  usage: Usage | undefined
+  /** whether more of the answer came after it was finished: some servers say that it is in every event */
+  finishesOften = false
+  /** whether the stream has said that nothing more follows */
+  over = false
+  /** the counts that came so far */
+  abstract get usage(): Usage | undefined
+  /**
+   * The event with the token counts, if it was kept from a client that did not ask for it: the JSON of a
+   * chunk without choices.
+   */
+  usageEvent: string | undefined
 
   /** Whole events to send on for one event; '' for nothing. @throws MalformedAnswer, AnsweredError */
   abstract event(event: ServerEvent): string
@@ -46,7 +70,9 @@ export abstract class StreamDecoder {
 
 /** Whether the client asked for the token counts of its stream. */
 export function asksForUsage(body: Readonly<Record<string, unknown>>): boolean {
-  return (body.stream_options as { include_usage?: unknown } | undefined)?.include_usage === true
+  return (
+    (body.stream_options as { include_usage?: unknown } | null | undefined)?.include_usage === true
+  )
 }
 
 export function parsedObject(text: string, what: string): Record<string, unknown> {
@@ -64,3 +90,21 @@ export function parsedObject(text: string, what: string): Record<string, unknown
 
 export const tokenCount = (value: unknown): number =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0
+
+export type Counts = Readonly<Record<string, unknown>>
+
+/**
+ * Token counts after one more event of a stream: the last value of each field counts, those of nested objects
+ * included. Some servers count in every event, others split the counts over several.
+ */
+export function mergedCounts(before: Counts | undefined, next: unknown): Counts | undefined {
+  if (typeof next !== 'object' || next === null) return before
+  if (!before) return next as Counts
+  const merged: Record<string, unknown> = { ...before }
+  for (const [field, value] of Object.entries(next)) {
+    if (value === null || value === undefined) continue
+    merged[field] =
+      typeof value === 'object' ? mergedCounts(merged[field] as Counts | undefined, value) : value
+  }
+  return merged
+}

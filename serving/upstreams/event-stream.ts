@@ -35,6 +35,11 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
     return this.decoder.begun
   }
 
+  /** Whether there is anything to read, be it a comment that keeps the connection alive. */
+  get alive(): boolean {
+    return this.unread !== ''
+  }
+
   /** Whether the reader is so far behind that the upstream should pause. */
   get full(): boolean {
     return this.unread.length > HIGH_WATER
@@ -57,6 +62,12 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
     if (!this.over && !this.decoder.finished) {
       throw new MalformedAnswer('the stream ended in the middle')
     }
+    this.close()
+  }
+
+  /** Nothing more will come of a finished answer, although the upstream has not closed it. */
+  close(): void {
+    if (this.over || this.failure) return
     this.over = true
     this.finish()
   }
@@ -66,8 +77,8 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
     let out = ''
     try {
       for (const event of events()) {
-        out += this.decoder.event(event)
-        if (event.data === '[DONE]') {
+        out += decoded(this.decoder, event)
+        if (this.decoder.over) {
           this.over = true
           break
         }
@@ -127,6 +138,13 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
     this.reader?.resolve(END)
     this.reader = undefined
   }
+}
+
+/** What is sent on for one event of an upstream: its comments too, which keep the client's connection alive. */
+export function decoded(decoder: StreamDecoder, event: ServerEvent): string {
+  if (event.comment !== undefined) return `: ${event.comment}\n\n`
+  // some servers keep connections alive with empty events
+  return event.data.length < 8 && event.data.trim() === '' ? '' : decoder.event(event)
 }
 
 type Next = IteratorResult<string, undefined>

@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode, WeirError } from '../../core/errors.ts'
-import { AnsweredError, MalformedAnswer } from './dialect.ts'
+import { MalformedAnswer } from './dialect.ts'
 
 /** How an upstream failed, which determines what may be done about it. */
 export type FailureKind =
@@ -11,9 +11,9 @@ export type FailureKind =
   | 'rate_limited'
   /** 408, 409, 5xx */
   | 'server_error'
-  /** any other 4xx: the request is wrong, and another upstream would refuse it too */
+  /** any other 4xx, or a code for it: the request is wrong, and another upstream would refuse it too */
   | 'rejected'
-  /** 401, 403, 404: our key or model name is wrong; another upstream may work */
+  /** 401, 402, 403, 404, no credit left: our key, account or model name is wrong; another upstream may work */
   | 'misconfigured'
   /** not a valid answer: no JSON, no choices, no events */
   | 'malformed'
@@ -31,15 +31,28 @@ const CODES: Record<FailureKind, ErrorCode> = {
   broken: 'upstream_broken',
 }
 
+/** An upstream's own error: OpenAI's fields, and whatever else it says. */
+export interface SpokenError {
+  readonly message: string
+  readonly type?: unknown
+  readonly code?: unknown
+  readonly param?: unknown
+  readonly [field: string]: unknown
+}
+
 export interface FailureFacts {
   readonly upstream: string
   readonly reason: string
   /** the status of its answer, if there was one */
-  readonly status?: number
-  /** the wait it asked for in Retry-After */
-  readonly retryAfterMs?: number
-  /** its error body, sent on to the client if the kind is `rejected` */
-  readonly body?: string
+  readonly status?: number | undefined
+  /** the wait it asked for */
+  readonly retryAfterMs?: number | undefined
+  /** whom to leave alone for a while: our key, or only this model of it */
+  readonly pauses?: 'key' | 'model' | undefined
+  /** its own error, sent on to the client if the request was refused */
+  readonly spoken?: SpokenError | undefined
+  /** its headers that the client gets */
+  readonly headers?: Readonly<Record<string, string>> | undefined
   readonly cause?: unknown
 }
 
@@ -48,12 +61,15 @@ export class UpstreamError extends WeirError {
   override readonly status: number
   readonly kind: FailureKind
   readonly upstream: string
+  readonly reason: string
   readonly upstreamStatus: number | undefined
   readonly retryAfterMs: number | undefined
-  readonly body: string | undefined
+  readonly pauses: 'key' | 'model' | undefined
+  readonly spoken: SpokenError | undefined
+  readonly headers: Readonly<Record<string, string>> | undefined
 
   constructor(kind: FailureKind, facts: FailureFacts) {
-    const { upstream, reason, status, retryAfterMs, body, cause } = facts
+    const { upstream, reason, status, retryAfterMs, pauses, spoken, headers, cause } = facts
     super(
       CODES[kind],
       { upstream, reason },
@@ -66,9 +82,12 @@ export class UpstreamError extends WeirError {
     this.status = kind === 'rejected' && status !== undefined ? status : ERRORS[CODES[kind]].status
     this.kind = kind
     this.upstream = upstream
+    this.reason = reason
     this.upstreamStatus = status
     this.retryAfterMs = retryAfterMs
-    this.body = body
+    this.pauses = pauses
+    this.spoken = spoken
+    this.headers = headers
   }
 
   /** Whether asking again, here or elsewhere, may help. */
@@ -77,77 +96,46 @@ export class UpstreamError extends WeirError {
   }
 }
 
-/** The failure for a status other than 2xx. */
-export function refusalOf(
-  upstream: string,
-  { status, headers }: AnswerHead,
-  body: string,
-  now: number,
-): UpstreamError {
-  const wait = retryAfterMs(headers, now)
-  const kind = kindOf(status)
-  return new UpstreamError(kind, {
-    upstream,
-    // the text may quote our key, so it is only passed on if the refusal is about the client's request
-    reason: kind === 'rejected' ? said(body, status) : `HTTP ${status}`,
-    status,
-    ...(wait === undefined ? {} : { retryAfterMs: wait }),
-    ...(kind === 'rejected' ? { body } : {}),
-  })
-}
-
 /** The status and headers of an answer. */
 export interface AnswerHead {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
-function kindOf(status: number): FailureKind {
-  if (status === 429) return 'rate_limited'
-  if (status >= 500 || status === 408 || status === 409 || status === 425) return 'server_error'
-  // redirects are not followed: they could lead anywhere
-  if (status < 400 || status === 401 || status === 403 || status === 404) return 'misconfigured'
-  return 'rejected'
+/** What is known of an attempt that threw. */
+export interface AttemptFacts {
+  /** why the caller gave up, if it did */
+  readonly givenUp: unknown
+  /** the limit that was exceeded, in milliseconds */
+  readonly late: number | undefined
+  /** whether the upstream was silent for that long; otherwise its answer took that long */
+  readonly silent: boolean
+  /** part of the answer had come */
+  readonly begun: boolean
+  /** something had left this machine */
+  readonly sent: boolean
 }
 
-function said(body: string, status: number): string {
-  try {
-    const { error } = JSON.parse(body) as { error?: { message?: unknown } }
-    if (typeof error?.message === 'string') return error.message.slice(0, 300)
-  } catch {
-    // not JSON
-  }
-  return `HTTP ${status}`
-}
-
-/**
- * Classifies anything that an attempt threw.
- *
- * @param watch why the caller gave up, if it did; the limit that was exceeded, in milliseconds
- * @param begun part of the answer had come
- */
-export function failureOf(
-  error: unknown,
-  upstream: string,
-  watch: { readonly givenUp: unknown; readonly late: number | undefined },
-  begun = false,
-): Error {
+/** Classifies anything that an attempt threw. */
+export function failureOf(error: unknown, upstream: string, facts: AttemptFacts): Error {
   if (error instanceof WeirError) return error
-  const { givenUp, late } = watch
+  const { givenUp, late, silent, begun, sent } = facts
   if (givenUp !== undefined) return cancelled(givenUp)
   const fail = (kind: FailureKind, reason: string): UpstreamError =>
     new UpstreamError(kind, { upstream, reason, cause: error })
   if (late !== undefined) {
-    return fail(begun ? 'broken' : 'timeout', `silent for ${Math.round(late)} ms`)
+    const milliseconds = `${Math.round(late)} ms`
+    if (!sent) return fail('unreachable', `no connection within ${milliseconds}`)
+    const reason = silent ? `silent for ${milliseconds}` : `no answer within ${milliseconds}`
+    return fail(begun ? 'broken' : 'timeout', reason)
   }
   const { message } = error as Error
   if (error instanceof MalformedAnswer || error instanceof RangeError) {
     return fail(begun ? 'broken' : 'malformed', message)
   }
-  if (error instanceof AnsweredError) return fail(begun ? 'broken' : 'server_error', message)
   const code = (error as NodeJS.ErrnoException).code ?? ''
-  if (UNCONNECTED.has(code)) return fail('unreachable', code)
-  return fail('broken', code || message)
+  // whatever it was (DNS, TLS, a handshake that was reset): nothing can have been billed
+  return fail(sent ? 'broken' : 'unreachable', code || message)
 }
 
 /** The error to throw when the caller gave up for this reason. */
@@ -155,37 +143,4 @@ export function cancelled(reason: unknown): WeirError {
   return reason instanceof WeirError
     ? reason
     : new WeirError('cancelled', { signal: 'the client' }, { cause: reason })
-}
-
-/** Error codes that mean that no request was sent at all. */
-const UNCONNECTED = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'CERT_HAS_EXPIRED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-])
-
-/**
- * Milliseconds that a Retry-After header asks for: seconds or an HTTP date (RFC 9110, 10.2.3). OpenAI's
- * `retry-after-ms` is more precise.
- *
- * @param now milliseconds since 1970
- */
-export function retryAfterMs(
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-  now: number,
-): number | undefined {
-  const fine = Number(headers['retry-after-ms'] ?? Number.NaN)
-  if (fine >= 0) return fine
-  const value = headers['retry-after']
-  if (typeof value !== 'string' || value.trim() === '') return undefined
-  const seconds = Number(value)
-  if (seconds >= 0) return seconds * 1000
-  const date = Date.parse(value)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }

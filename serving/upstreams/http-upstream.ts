@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { type OutgoingUrl, outgoingPool } from '../../core/outgoing.ts'
-import { AnswerReader } from './answer-reader.ts'
+import { ANSWER_LIMIT, AnswerReader } from './answer-reader.ts'
+import type { Cancellation } from './cancellation.ts'
 import { type Dialect, UntranslatableRequest } from './dialect.ts'
 import { cancelled, UpstreamError } from './failure.ts'
 
@@ -26,8 +27,9 @@ export const HttpUpstreamSettings = Type.Object(
     /** sent with every request */
     headers: Type.Optional(Type.Record(HeaderName, Type.String())),
     connect_timeout_ms: Type.Optional(Milliseconds),
-    /** limit for a whole answer */
+    /** how long an upstream may be silent before a whole answer */
     answer_timeout_ms: Type.Optional(Milliseconds),
+    /** how long it may be silent before the first token of a stream; any byte is a sign of life */
     first_token_timeout_ms: Type.Optional(Milliseconds),
     /** between two packets of a stream */
     idle_timeout_ms: Type.Optional(Milliseconds),
@@ -48,16 +50,13 @@ export interface HttpUpstreamOptions {
   readonly now: () => number
 }
 
-/** Largest whole answer that is accepted. */
-const ANSWER_LIMIT = 64 * 1024 * 1024
-
 export async function openHttpUpstream(
   settings: HttpUpstreamSettings,
   { name, url, dialect, key, now }: HttpUpstreamOptions,
 ): Promise<Upstream> {
   const {
     connect_timeout_ms: connectTimeoutMs = 5_000,
-    answer_timeout_ms: answerTimeoutMs = 120_000,
+    answer_timeout_ms: answerTimeoutMs = 600_000,
     first_token_timeout_ms: firstTokenTimeoutMs = 60_000,
     idle_timeout_ms: idleMs = 60_000,
     connections = 1024,
@@ -73,6 +72,8 @@ export async function openHttpUpstream(
   const base = url.pathname.replace(/\/+$/, '')
   const fixed = {
     'content-type': 'application/json',
+    // without it any coding is acceptable (RFC 9110, 12.5.3)
+    'accept-encoding': 'identity',
     ...dialect.headers(key),
     ...settings.headers,
   }
@@ -85,44 +86,89 @@ export async function openHttpUpstream(
     return list
   }
 
-  const payload = (call: UpstreamCall): string => {
+  /** undefined until it is known whether the upstream takes the fields that only the gateway adds */
+  let takesAdded: boolean | undefined
+
+  const payload = (call: UpstreamCall, plain: boolean): string => {
     try {
-      const request = dialect.request(call)
+      const request = dialect.request(call, plain)
       return typeof request === 'string' ? request : JSON.stringify(request)
     } catch (error) {
       if (!(error instanceof UntranslatableRequest)) throw error
-      const { message: reason } = error
-      throw new UpstreamError('rejected', { upstream: name, reason, status: 400 })
+      const { message } = error
+      const spoken = { message, type: 'invalid_request_error', code: 'unsupported_parameter' }
+      throw new UpstreamError('rejected', { upstream: name, reason: message, status: 400, spoken })
+    }
+  }
+
+  const ask = (
+    call: UpstreamCall,
+    cancellation: Cancellation,
+    plain: boolean,
+  ): Promise<UpstreamAnswer> =>
+    new Promise<UpstreamAnswer>((resolve, reject) => {
+      if (cancellation.cancelled) throw cancelled(cancellation.reason)
+      const path = dialect.path(call.endpoint)
+      if (path === undefined) {
+        const reason = `it has no endpoint for ${call.endpoint}`
+        throw new UpstreamError('misconfigured', { upstream: name, reason })
+      }
+      const silenceMs = call.body.stream === true ? firstTokenTimeoutMs : answerTimeoutMs
+      const body = payload(call, plain)
+      const headers = headerList(call.headers)
+      const reader = new AnswerReader({
+        upstream: name,
+        dialect,
+        call,
+        cancellation,
+        silenceMs,
+        limitMs: call.remainingMs,
+        idleMs,
+        now,
+        resolve,
+        reject,
+      })
+      pool.dispatch({ method: 'POST', path: `${base}${path}`, headers, body }, reader)
+    })
+
+  /** An upstream with a strict schema refuses fields that it does not know: it is asked without them. */
+  const askWithAdded = async (
+    call: UpstreamCall,
+    cancellation: Cancellation,
+  ): Promise<UpstreamAnswer> => {
+    const started = now()
+    try {
+      const answer = await ask(call, cancellation, false)
+      takesAdded = true
+      return answer
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || !mayRefuseAdded(error, takesAdded)) throw error
+      const remainingMs = Math.max(0, call.remainingMs - (now() - started))
+      const answer = await ask({ ...call, remainingMs }, cancellation, true)
+      takesAdded = false
+      return answer
     }
   }
 
   return {
     name,
-    complete: (call, cancellation) =>
-      new Promise<UpstreamAnswer>((resolve, reject) => {
-        if (cancellation.cancelled) throw cancelled(cancellation.reason)
-        const path = dialect.path(call.endpoint)
-        if (path === undefined) {
-          const reason = `it has no endpoint for ${call.endpoint}`
-          throw new UpstreamError('misconfigured', { upstream: name, reason })
-        }
-        const limit = call.body.stream === true ? firstTokenTimeoutMs : answerTimeoutMs
-        const limitMs = Math.min(limit, call.remainingMs)
-        const body = payload(call)
-        const headers = headerList(call.headers)
-        const reader = new AnswerReader({
-          upstream: name,
-          dialect,
-          call,
-          cancellation,
-          limitMs,
-          idleMs,
-          now,
-          resolve,
-          reject,
-        })
-        pool.dispatch({ method: 'POST', path: `${base}${path}`, headers, body }, reader)
-      }),
+    complete(call, cancellation) {
+      if (takesAdded === false) return ask(call, cancellation, true)
+      return dialect.adds?.(call)
+        ? askWithAdded(call, cancellation)
+        : ask(call, cancellation, false)
+    },
     close: () => pool.destroy(),
   }
+}
+
+/** How strict servers refuse a field without naming it. */
+const UNKNOWN_FIELD =
+  /unknown|unrecogni[sz]ed|unexpected|extra (input|field|param)|extra_forbidden|not (permitted|allowed|supported)|unsupported|additional propert/i
+
+/** @param taken whether the upstream took the fields before: then only a refusal that names them counts */
+function mayRefuseAdded({ kind, spoken, upstreamStatus }: UpstreamError, taken?: boolean): boolean {
+  if (kind !== 'rejected' || (upstreamStatus !== 400 && upstreamStatus !== 422)) return false
+  const said = JSON.stringify(spoken ?? '')
+  return /stream_?options|include_?usage/i.test(said) || (!taken && UNKNOWN_FIELD.test(said))
 }

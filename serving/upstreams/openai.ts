@@ -1,14 +1,16 @@
-import { withField, withModel } from './body-text.ts'
+import { editJson } from './body-text.ts'
 import {
   AnsweredError,
   asksForUsage,
+  type Counts,
   type Dialect,
   MalformedAnswer,
+  mergedCounts,
   parsedObject,
   StreamDecoder,
   tokenCount,
 } from './dialect.ts'
-import type { ServerEvent } from './sse.ts'
+import { eventText, isDone, type ServerEvent } from './sse.ts'
 import type { Endpoint, UpstreamCall, Usage } from './upstream.ts'
 
 const PATHS: Record<Endpoint, string> = {
@@ -21,98 +23,144 @@ const PATHS: Record<Endpoint, string> = {
 export const openAiDialect: Dialect = {
   path: (endpoint) => PATHS[endpoint],
   headers: (key) => (key === undefined ? {} : { authorization: `Bearer ${key}` }),
-  request({ endpoint, body, text }) {
-    const own = text === undefined ? undefined : withModel(text, body.model)
-    if (endpoint !== 'chat' || body.stream !== true || asksForUsage(body)) return own ?? body
-    // otherwise a stream has no token counts, and its cost would be unknown
-    const counted = { ...(body.stream_options as object), include_usage: true }
-    if (own !== undefined && body.stream_options === undefined) {
-      return withField(own, 'stream_options', counted)
-    }
-    return { ...body, stream_options: counted }
+  // without it a stream has no token counts, and its cost would be unknown
+  adds: ({ endpoint, body }) => endpoint === 'chat' && body.stream === true && !asksForUsage(body),
+  request(call, plain) {
+    const { body, text } = call
+    const counted =
+      !plain && openAiDialect.adds?.(call)
+        ? { stream_options: { ...(body.stream_options as object | null), include_usage: true } }
+        : undefined
+    const edited =
+      text &&
+      editJson(text, {
+        model: JSON.stringify(body.model),
+        ...(counted && { stream_options: JSON.stringify(counted.stream_options) }),
+      })
+    return edited ?? { ...body, ...counted }
   },
   answer({ endpoint }, text) {
     const body = parsedObject(text, 'the answer')
-    if (body.error) throw new AnsweredError(errorText(body.error))
+    if (isError(body)) throw new AnsweredError(body)
     if (endpoint === 'chat' && !Array.isArray(body.choices)) {
       throw new MalformedAnswer('the answer has no list of choices')
     }
-    return { body, usage: usageOf(body.usage), verbatim: true }
+    return { body, usage: openAiUsage(body.usage as Counts), verbatim: true }
   },
   stream: (call) => (call.endpoint === 'chat' ? new ChatDecoder(call) : new ResponsesDecoder()),
 }
 
+/** A whole answer or an event that reports an error, in any of the usual shapes. */
+function isError(body: Readonly<Record<string, unknown>>): boolean {
+  if (body.error) return true
+  return body.object === 'error' || (body.type === 'error' && body.choices === undefined)
+}
+
 /** Chat and embeddings count `prompt_tokens`, responses `input_tokens`. */
-function usageOf(value: unknown): Usage | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const counts = value as Record<string, unknown>
+function openAiUsage(counts: Counts | null | undefined): Usage | undefined {
+  if (typeof counts !== 'object' || counts === null) return undefined
   const inputTokens = tokenCount(counts.prompt_tokens ?? counts.input_tokens)
-  const details = counts.prompt_tokens_details ?? counts.input_tokens_details
+  const details = (counts.prompt_tokens_details ?? counts.input_tokens_details ?? {}) as Counts
   // DeepSeek uses the second name
-  const cached = tokenCount(
-    (details as { cached_tokens?: unknown } | null | undefined)?.cached_tokens ??
-      counts.prompt_cache_hit_tokens,
-  )
+  const cached = tokenCount(details.cached_tokens ?? counts.prompt_cache_hit_tokens)
+  // LiteLLM passes on Anthropic's name
+  const written = tokenCount(details.cache_write_tokens ?? counts.cache_creation_input_tokens)
+  const cachedInputTokens = Math.min(cached, inputTokens)
+  const cacheWriteTokens = Math.min(written, inputTokens - cachedInputTokens)
   return {
     inputTokens,
     outputTokens: tokenCount(counts.completion_tokens ?? counts.output_tokens),
-    ...(cached > 0 ? { cachedInputTokens: Math.min(cached, inputTokens) } : {}),
+    ...(cachedInputTokens > 0 ? { cachedInputTokens } : {}),
+    ...(cacheWriteTokens > 0 ? { cacheWriteTokens } : {}),
   }
 }
 
-/** The error that the upstream reported. */
-function errorText(error: unknown): string {
-  const message = (error as { message?: unknown }).message
-  return String(message ?? JSON.stringify(error)).slice(0, 300)
+interface ChunkChoice {
+  readonly index?: number
+  readonly delta?: object
+  readonly finish_reason?: unknown
 }
 
 /** Passes on chunks of a chat completion unchanged, except for token counts that only the gateway asked for. */
 export class ChatDecoder extends StreamDecoder {
   private readonly keepsUsage: boolean
+  private counts: Counts | undefined
+  /** how many choices the request asked for */
+  private readonly choices: number
+  /** by index: whether the choice is finished */
+  private readonly states = new Map<number, boolean>()
 
-  constructor({ body }: UpstreamCall) {
+  constructor({ body, holdsUsage }: UpstreamCall) {
     super()
-    this.keepsUsage = asksForUsage(body)
+    this.keepsUsage = asksForUsage(body) && !holdsUsage
+    this.choices = typeof body.n === 'number' && body.n > 1 ? body.n : 1
   }
 
-  event({ data }: ServerEvent): string {
-    if (data === '[DONE]') {
+  get usage(): Usage | undefined {
+    return openAiUsage(this.counts)
+  }
+
+  event({ data, event }: ServerEvent): string {
+    if (isDone(data)) {
       this.finished = true
+      this.over = true
       return ''
     }
     const chunk = parsedObject(data, 'an event')
-    if (chunk.error) throw new AnsweredError(errorText(chunk.error))
+    if (isError(chunk) || event === 'error') throw new AnsweredError(chunk)
     const { choices } = chunk
-    if (!Array.isArray(choices)) throw new MalformedAnswer('an event has no list of choices')
-    if (chunk.usage) this.usage = usageOf(chunk.usage)
-    for (const choice of choices as { delta?: object; finish_reason?: unknown }[]) {
-      if (choice.finish_reason) this.finished = true
-      if (!this.begun && (choice.finish_reason || saysSomething(choice.delta))) this.begun = true
+    this.counts = mergedCounts(this.counts, chunk.usage)
+    if (!Array.isArray(choices) || choices.length === 0) {
+      // the gateway, not the client, asked for the event that only counts tokens
+      if (chunk.usage && !this.keepsUsage) {
+        this.usageEvent = data
+        return ''
+      }
+      return eventText(data)
     }
-    // the gateway, not the client, asked for the event that only counts tokens
-    if (choices.length === 0 && chunk.usage && !this.keepsUsage) return ''
-    return `data: ${data.includes('\n') ? JSON.stringify(chunk) : data}\n\n`
+    for (const choice of choices as ChunkChoice[]) this.grow(choice)
+    return eventText(data)
+  }
+
+  /** Finished means every choice: one may be complete while another is in the middle. */
+  private grow({ index = 0, delta, finish_reason: reason }: ChunkChoice): void {
+    const { states } = this
+    const says = saysSomething(delta)
+    if (says && states.get(index)) this.finishesOften = true
+    if (reason) states.set(index, true)
+    else if (says || !states.has(index)) states.set(index, false)
+    if (reason || says) this.begun = true
+    this.finished = states.size >= this.choices && ![...states.values()].includes(false)
   }
 }
 
-/** Events of `/v1/responses` have names and are passed on unchanged. */
+const LAST_RESPONSE_EVENT = /^response\.(completed|incomplete|failed|cancelled)$/
+
+/** Events of `/v1/responses` have names and are passed on unchanged, from the first. */
 class ResponsesDecoder extends StreamDecoder {
+  private counts: Counts | undefined
+
+  get usage(): Usage | undefined {
+    return openAiUsage(this.counts)
+  }
+
   event({ event, data }: ServerEvent): string {
-    if (data === '[DONE]') {
+    if (isDone(data)) {
       this.finished = true
+      this.over = true
       return ''
     }
     const chunk = parsedObject(data, 'an event')
     const type = String(chunk.type ?? event ?? '')
-    if (type === 'error') throw new AnsweredError(errorText(chunk.error ?? chunk))
-    if (type.endsWith('.delta')) this.begun = true
-    if (/^response\.(completed|incomplete|failed)$/.test(type)) {
-      this.begun = true
+    if (type === 'error' || chunk.error) throw new AnsweredError(chunk)
+    this.begun = true
+    const { usage } = (chunk.response ?? {}) as { usage?: unknown }
+    this.counts = mergedCounts(this.counts, usage)
+    if (LAST_RESPONSE_EVENT.test(type)) {
       this.finished = true
-      this.usage = usageOf((chunk.response as { usage?: unknown } | undefined)?.usage)
+      this.over = true
     }
-    const head = event === undefined ? '' : `event: ${event}\n`
-    return `${head}data: ${data.replaceAll('\n', '\ndata: ')}\n\n`
+    return eventText(data, event)
   }
 }
 

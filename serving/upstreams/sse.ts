@@ -1,9 +1,11 @@
 import { createParser } from 'eventsource-parser'
 
-/** One server-sent event: its data lines joined; comments and other fields are ignored. */
+/** One server-sent event: its data lines joined. Fields other than these are ignored. */
 export interface ServerEvent {
   readonly event: string | undefined
   readonly data: string
+  /** the text of a comment, which servers send to keep a connection alive; then there are no data */
+  readonly comment?: string
 }
 
 /** Longest event in UTF-16 units: a stream without line ends must not fill memory. */
@@ -22,13 +24,18 @@ export class EventParser {
   private readonly parser = createParser({
     maxBufferSize: EVENT_LIMIT,
     onEvent: ({ event, data }) => this.events.push({ event, data }),
+    onComment: (comment) => this.events.push({ event: undefined, data: '', comment }),
     // unknown fields are ignored
     onError: ({ type }) => {
       if (type === 'max-buffer-size-exceeded') this.tooLong = true
     },
   })
 
-  /** The events that are complete now. @throws RangeError if one is longer than `EVENT_LIMIT` */
+  /**
+   * The events and comments that are complete now, in order.
+   *
+   * @throws RangeError if one is longer than `EVENT_LIMIT`
+   */
   push(text: string): ServerEvent[] {
     if (text !== '' && !this.tooLong) this.parser.feed(this.withLineFeeds(text))
     if (this.tooLong) throw new RangeError(`an event of more than ${EVENT_LIMIT} characters`)
@@ -50,4 +57,14 @@ export class EventParser {
     this.afterCR = text.endsWith('\r')
     return rest.includes('\r') ? rest.replace(/\r\n?/g, '\n') : rest
   }
+}
+
+/** The last event of streams of OpenAI's API; some servers write blanks around it. */
+export const isDone = (data: string): boolean =>
+  data === '[DONE]' || (data.length < 32 && data.trim() === '[DONE]')
+
+/** One event as text. @param event its name, if it has one */
+export function eventText(data: string, event?: string): string {
+  const head = event === undefined ? '' : `event: ${event}\n`
+  return `${head}data: ${data.includes('\n') ? data.replaceAll('\n', '\ndata: ') : data}\n\n`
 }

@@ -39,6 +39,15 @@ export interface UpstreamCall {
   readonly remainingMs: number
   /** called with what was left out or changed so that the upstream takes the request */
   readonly adjusted?: Adjusted
+  /** keep the event with the token counts for `usageEvent`, even if the client asked for it */
+  readonly holdsUsage?: boolean
+  /** what the upstream reports about the attempt while it is under way */
+  readonly progress?: AttemptProgress
+}
+
+export interface AttemptProgress {
+  /** false while nothing has left this machine, so that nothing can be billed; undefined if unknown */
+  sent?: boolean | undefined
 }
 
 /** A body of an endpoint other than chat. */
@@ -55,6 +64,8 @@ export interface CompleteAnswer {
   /** `body` as the upstream wrote it, if it needs no translation: sent on unchanged */
   readonly text: string | undefined
   readonly usage: Usage | undefined
+  /** headers of the upstream that the client gets: its id of the request, its rate limits */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /**
@@ -67,6 +78,13 @@ export interface StreamAnswer {
   readonly chunks: AsyncIterable<string>
   /** known once `chunks` has ended, if the upstream reported it */
   readonly usage: () => Usage | undefined
+  /**
+   * once `chunks` has ended: the JSON of the chunk with the token counts that was kept from a client that did
+   * not ask for it
+   */
+  readonly usageEvent?: (() => string | undefined) | undefined
+  /** headers of the upstream that the client gets: its id of the request, its rate limits */
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** returns the connection to the pool or closes it; safe to call at any time, any number of times */
   readonly cancel: () => void
   /** made from a whole answer, whose attempt has ended and was counted */

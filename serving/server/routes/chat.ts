@@ -7,6 +7,7 @@ import type { Gateway, OnCancel, Outcome } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'
 import type { LoadGate } from '../../state/load-gate.ts'
 import { TurnQueue } from '../../state/turn-queue.ts'
+import { editJson } from '../../upstreams/body-text.ts'
 import type { ChatBody } from '../../upstreams/upstream.ts'
 import type { Services } from '../services.ts'
 
@@ -27,6 +28,14 @@ const RequestHints = Type.Object(
     max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
     metadata: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), { maxProperties: LIST_LIMIT }),
+    ),
+    rate_limit_wait_ms: Type.Optional(
+      Type.Number({ minimum: 0, description: 'longest wait for a rate limit to pass' }),
+    ),
+    include_cost: Type.Optional(
+      Type.Boolean({
+        description: 'tell the US dollars beside the token counts, as usage.cost_usd',
+      }),
     ),
     explain: Type.Optional(
       Type.Boolean({ description: 'say in x-weir-steps what each step of the policy said' }),
@@ -81,7 +90,7 @@ export function addChatRoute(app: FastifyInstance, services: Services, gateway: 
       const asked: GatewayRequest = {
         id: ids.next(caller.name),
         body: withoutHints(body) as ChatBody,
-        ...(body.weir === undefined ? { text: bodyText } : {}),
+        text: body.weir === undefined ? bodyText : editJson(bodyText, { weir: null }),
         caller,
         headers,
         hints: body.weir ?? NO_HINTS,

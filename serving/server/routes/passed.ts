@@ -25,7 +25,7 @@ export function addPassedRoute(
     `/v1/${endpoint}`,
     { schema: { body: PassedRequest } },
     async (request, reply) => {
-      const { body, caller, headers } = request
+      const { body, bodyText, caller, headers } = request
       gate.inFlight++
       try {
         const asked = {
@@ -37,7 +37,9 @@ export function addPassedRoute(
           hints: {},
           time: now(),
         }
-        const outcome = await withClient(reply, (gone) => gateway.pass(endpoint, asked, body, gone))
+        const outcome = await withClient(reply, (gone) =>
+          gateway.pass(endpoint, asked, body, bodyText, gone),
+        )
         return await sendOutcome(reply, outcome)
       } finally {
         gate.inFlight--

@@ -104,6 +104,7 @@ for (const seed of [31, 32, 33]) {
       models,
       balance: 'least_loaded',
       attempts: 2,
+      rateLimitWaitMs: 2_000,
       budget: new RetryBudget(1),
       now,
       random: () => random.next(),
@@ -128,7 +129,7 @@ for (const seed of [31, 32, 33]) {
       }
       const dispatch = {
         endpoint: 'chat',
-        request: { caller: { name: 'anyone' } },
+        request: { caller: { name: 'anyone' }, hints: {} },
         plan: { deciding: { step: 'learned', reason: '' } },
         target: { model: random.next() < 0.5 ? 'cheap' : 'dear' },
         body,

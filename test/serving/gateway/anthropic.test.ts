@@ -91,7 +91,7 @@ test('what cannot be said in its words is refused, clearly', async () => {
     messages: [{ role: 'user', content: 'hello' }],
     n: 3,
   })
-  await expect(asked).rejects.toMatchObject({ status: 400, code: 'upstream_rejected' })
+  await expect(asked).rejects.toMatchObject({ status: 400, code: 'unsupported_parameter' })
 })
 
 test('it has no embeddings', async () => {

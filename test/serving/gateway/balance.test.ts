@@ -64,7 +64,7 @@ describe('who is asked', () => {
     const [a, b] = [backend('a'), backend('b')]
     a.breaker.enter().failed()
     expect(chooseBackend([a, b], options, { stream })).toBe(b)
-    b.pausedUntil = time + 10
+    b.pause.until = time + 10
     expect(chooseBackend([a, b], options, { stream })).toBeUndefined()
     time += 11
     expect(chooseBackend([a, b], options, { stream })).toBe(b)

@@ -128,7 +128,7 @@ describe('one upstream that fails for good: a clear error within the deadline', 
     expect((error as APIError).headers!.get('retry-after')).toBe('30')
     expect(gateway.big.received).toHaveLength(1)
     const again = await timed(ask('big', HARD))
-    expect(again.error).toMatchObject({ status: 503, code: 'upstream_unavailable' })
+    expect(again.error).toMatchObject({ status: 429, code: 'upstream_rate_limited' })
     expect(gateway.big.received).toHaveLength(1)
   })
 })

@@ -96,7 +96,7 @@ test('so is a body of another endpoint that is not admitted', async () => {
   served.length = 0
   const error = new WeirError('cancelled', { signal: 'the client' })
   const gateway = over({ plan: () => Promise.reject(error), admits: () => Promise.reject(error) })
-  const passed = gateway.pass('embeddings', request, { model: 'small' }, () => {})
+  const passed = gateway.pass('embeddings', request, { model: 'small' }, '{}', () => {})
   await expect(passed).rejects.toBe(error)
   expect(served.map(({ endpoint, code }) => [endpoint, code])).toEqual([
     ['embeddings', 'cancelled'],

@@ -55,7 +55,10 @@ for (const [nth, [name, strategy]] of Object.entries(STRATEGIES).entries()) {
     beforeEach(() => {
       gateway.served.length = 0
       for (const { backends } of gateway.services.gateway!.dispatcher.models.values()) {
-        for (const backend of backends) backend.pausedUntil = 0
+        for (const backend of backends) {
+          backend.pause.until = 0
+          backend.keyPause.until = 0
+        }
       }
     })
     afterEach(() => {

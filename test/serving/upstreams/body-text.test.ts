@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
-import { withField, withModel } from '../../../serving/upstreams/body-text.ts'
+import { editJson } from '../../../serving/upstreams/body-text.ts'
+
+const withModel = (text: string, model: string): string | undefined =>
+  editJson(text, { model: JSON.stringify(model) })
 
 describe('another model in the text of a body', () => {
   test('leaves the rest to the letter', () => {
@@ -43,13 +46,33 @@ describe('another model in the text of a body', () => {
     '{"mod\\u0065l":"a","model":"b"}',
     '{"model":"a","messages":[1],"messages":[2]}',
     '{"model":"a","messages":[{"content":"one","c\\u006fntent":"two"}]}',
-    '{"messages":[{"model":"a"}]}',
   ])('is not attempted where it is not sure: %s', (text) => {
     expect(withModel(text, 'x')).toBeUndefined()
   })
 })
 
-test('one more field goes behind the others', () => {
-  const text = withField('{"a":{"b":1} }\n', 'c', { d: true })
-  expect(JSON.parse(text)).toEqual({ a: { b: 1 }, c: { d: true } })
+describe('fields in the text of a body', () => {
+  test('are added behind the others', () => {
+    expect(editJson('{"a":{"b":1} }\n', { c: '{"d":true}' })).toBe(
+      '{"a":{"b":1} ,"c":{"d":true}}\n',
+    )
+    expect(editJson('{ }', { c: '1', d: null })).toBe('{ "c":1}')
+  })
+
+  test.each([
+    ['{"a":1,"b":2.50,"c":3}', ['a'], '{"b":2.50,"c":3}'],
+    ['{"a":1,"b":2.50,"c":3}', ['b'], '{"a":1,"c":3}'],
+    ['{"a":1 , "b":2.50, "c":3 }', ['c', 'b'], '{"a":1 }'],
+    ['{"a":1,"b":2.50,"c":3}', ['a', 'b'], '{"c":3}'],
+    ['{"a":1,"b":[{"a":2}]}', ['a', 'b', 'none'], '{}'],
+  ])('are taken out of %s: %j', (text, names, left) => {
+    expect(editJson(text, Object.fromEntries(names.map((name) => [name, null])))).toBe(left)
+  })
+
+  test('are made from what they were', () => {
+    const text = '{"messages" : [ {"seed":12345678901234567890} ] , "x":null }'
+    expect(editJson(text, { messages: (value) => `[0,${value?.slice(1)}` })).toBe(
+      '{"messages" : [0, {"seed":12345678901234567890} ] , "x":null }',
+    )
+  })
 })

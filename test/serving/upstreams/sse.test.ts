@@ -13,6 +13,7 @@ test('reads events with names, comments, several data lines and no space', () =>
     ': hello\n\nevent: ping\ndata: {"a":1}\n\ndata:x\ndata: y\nid: 7\n\n',
   ])
   expect(events).toEqual([
+    { event: undefined, data: '', comment: 'hello' },
     { event: 'ping', data: '{"a":1}' },
     { event: undefined, data: 'x\ny' },
   ])
