@@ -224,7 +224,8 @@ export async function readServeConfig(
     if (key === undefined || given === undefined || isEmpty(given)) continue
     // how a log is written only matters if there is one
     if (key.startsWith('log.') && name !== 'log' && config.log === undefined) continue
-    setAt(config, key.split('.'), Array.isArray(given) ? FROM_TEXTS[name]!(given) : given)
+    const value = Array.isArray(given) ? FROM_TEXTS[name]!(given) : given
+    setAt(config, key.split('.'), ADDED.has(name) ? withBefore(config[key], value) : value)
   }
   const where = source ?? { path: 'options', text: '', value: config, hash: '', lineOf: () => 1 }
   assertFits(ServeConfig, config, where)
@@ -248,6 +249,13 @@ function withoutPolicies(gateway: ServeConfig['gateway']): object {
   const expected = 'a gateway section in --config, whose chats the policy is for'
   throw new WeirError('option_invalid', { option: '--policy', expected, got: 'none' })
 }
+
+/** Options whose values are added to the file's list, because they allow more. */
+const ADDED: ReadonlySet<string> = new Set(['allowEncoderHost'])
+
+const withBefore = (before: unknown, added: unknown): unknown => [
+  ...new Set([before ?? [], added].flat()),
+]
 
 const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0
 

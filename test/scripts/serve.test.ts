@@ -248,3 +248,14 @@ test('flags of weir serve win over its file', async () => {
     log: { folder: 'b', text: 'full' },
   })
 })
+
+test('--allow-encoder-host adds to the hosts of the file', async () => {
+  const config = join(root, 'hosts.json')
+  await writeFile(config, '{"allow_encoder_hosts": ["a.example", "b.example:8443"]}')
+  const line = `--config ${config} --allow-encoder-host c.example --allow-encoder-host a.example`
+  expect((await configOf(['bundles/a'], line)).allow_encoder_hosts).toEqual([
+    'a.example',
+    'b.example:8443',
+    'c.example',
+  ])
+})

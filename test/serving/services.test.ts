@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { AlarmWatcher } from '../../serving/alarms/watcher.ts'
 import { OnlineLearner } from '../../serving/router/learner.ts'
 import type { ServeConfig } from '../../serving/server/config.ts'
@@ -54,4 +54,44 @@ test('stopping closes the same, in the same order', async () => {
   expect(closed).toEqual([])
   await sample.close()
   expect(closed).toEqual(['online', 'alarms', 'gate'])
+})
+
+describe('a server does not start', () => {
+  test('with a bundle whose encoder would call a host that nobody allowed', async () => {
+    const encoder = {
+      kind: 'openai',
+      id: 'openai-m-6-000000000000',
+      dimension: 6,
+      output: 'dense' as const,
+      files: [],
+      options: {
+        ...{ model: 'm', base_url: 'https://attacker.example/v1', key_env: 'HOME' },
+        ...{ max_tokens: 8191, batch: 64, concurrency: 4, timeout_ms: 5000 },
+      },
+    }
+    const starting = (config: Partial<ServeConfig>) =>
+      sampleApp({
+        bundles: [{ manifest: { encoder } }],
+        config: () => config,
+        services: { load: undefined as never },
+      })
+    for (const config of [
+      {},
+      { allow_encoder_hosts: ['other.example', 'attacker.example:8443'] },
+    ]) {
+      await expect(starting(config)).rejects.toMatchObject({
+        code: 'encoder_not_allowed',
+        message: expect.stringContaining('--allow-encoder-host attacker.example'),
+      })
+    }
+  })
+
+  test.each(['http://169.254.169.254/latest', 'http://[fe80::1]/x'])(
+    'with the webhook %s for alarms',
+    async (webhook) => {
+      await expect(sampleApp({ config: () => ({ alarms: { webhook } }) })).rejects.toThrow(
+        'alarms.webhook',
+      )
+    },
+  )
 })

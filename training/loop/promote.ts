@@ -4,16 +4,10 @@ import { WeirError } from '../../core/errors.ts'
 import { renameInto } from '../../core/files.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
 import { readBundle } from '../../models/bundle/read.ts'
-import { pointCurrent } from '../../models/bundle/write.ts'
+import { changeServing, finishServingChange } from '../../models/bundle/serving-change.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { readAnswered } from '../../records/feedback/answered.ts'
-import {
-  type HistoryEvent,
-  readHistory,
-  readRollout,
-  recordEvent,
-  writeRollout,
-} from '../../records/rollout.ts'
+import { type HistoryEvent, readHistory, readRollout, recordEvent } from '../../records/rollout.ts'
 import { checkGates, type Evidence, type GateResult } from './gates.ts'
 
 export const STAGES = ['shadow', 'canary', 'all'] as const
@@ -57,6 +51,7 @@ export async function promote(
   const { signers } = options
   const { manifest, path } = await readBundle(candidate, { signers })
   const { version } = manifest
+  await finishServingChange(home)
   const serving = basename(await realpath(join(home, 'current')))
   const refuse = async (reason: string, gates?: readonly GateResult[]): Promise<never> => {
     const event = { time, event: 'refused', version, serving, reason } as const
@@ -84,17 +79,10 @@ export async function promote(
   }
   await copyVersion(path, home, version, signers)
   const share = options.share ?? DEFAULT_SHARE
-  if (stage === 'all') {
-    await pointCurrent(resolve(home), version)
-    await writeRollout(home, undefined)
-  } else await writeRollout(home, { version, stage, ...(stage === 'canary' ? { share } : {}) })
-  await recordEvent(home, {
-    time,
-    event: stage,
-    version,
-    serving,
-    gates,
-    ...(stage === 'canary' ? { share } : {}),
+  const shared = stage === 'canary' ? { share } : {}
+  await changeServing(home, {
+    event: { time, event: stage, version, serving, gates: [...gates], ...shared },
+    ...(stage === 'all' ? { current: version } : { rollout: { version, stage, ...shared } }),
   })
   return { stage, version, serving, gates }
 }
@@ -115,6 +103,7 @@ export async function rollBack(
     readonly signers?: readonly string[] | undefined
   } = {},
 ): Promise<{ readonly from: string; readonly to: string; readonly stage: Stage }> {
+  await finishServingChange(home)
   const serving = basename(await realpath(join(home, 'current')))
   const rollout = await readRollout(home)
   const event = (version: string): HistoryEvent => ({
@@ -125,8 +114,7 @@ export async function rollBack(
     ...(options.reason === undefined ? {} : { reason: options.reason }),
   })
   if (rollout && options.version === undefined) {
-    await writeRollout(home, undefined)
-    await recordEvent(home, event(serving))
+    await changeServing(home, { event: event(serving) })
     return { from: rollout.version, to: serving, stage: rollout.stage }
   }
   const history = await readHistory(home)
@@ -138,9 +126,7 @@ export async function rollBack(
     throw new WeirError('version_unknown', { router: basename(resolve(home)), version, known })
   }
   await readBundle(join(home, version), { signers: options.signers })
-  await pointCurrent(resolve(home), version)
-  await writeRollout(home, undefined)
-  await recordEvent(home, event(version))
+  await changeServing(home, { event: event(version), current: version })
   return { from: serving, to: version, stage: 'all' }
 }
 
