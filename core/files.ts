@@ -80,7 +80,8 @@ export async function removePartials(folder: string, name?: string): Promise<voi
   }
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process with this number runs on this machine. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

@@ -77,3 +77,29 @@ export async function openPostgresStore(url: string): Promise<FeedbackStore> {
     close: () => pool.end(),
   }
 }
+
+/**
+ * Deletes the feedback on these decisions, and all that was given before a time (milliseconds since 1970).
+ *
+ * @returns the number of ratings deleted
+ * @throws store_unavailable
+ */
+export async function forgetInPostgres(
+  url: string,
+  ids: readonly string[],
+  before: number | undefined,
+): Promise<number> {
+  const pool = await openPostgres(url)
+  try {
+    const { rowCount } = await pool.query(
+      'DELETE FROM weir_feedback WHERE decision_id = ANY($1) OR said < $2',
+      [ids, before ?? Number.NEGATIVE_INFINITY],
+    )
+    return rowCount ?? 0
+  } catch (cause) {
+    const reason = (cause as Error).message
+    throw new WeirError('store_unavailable', { store: withoutPassword(url), reason }, { cause })
+  } finally {
+    await pool.end()
+  }
+}

@@ -16,6 +16,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serveCommand(),
   policy: async () => (await import('./policy.ts')).policyCommand(),
   spend: async () => (await import('./spend.ts')).spendCommand(),
+  forget: async () => (await import('./forget.ts')).forgetCommand(),
   replay: async () => (await import('./replay.ts')).replayCommand(),
   ope: async () => (await import('./ope.ts')).opeCommand(),
   sign: async () => (await import('./sign.ts')).signCommand(),

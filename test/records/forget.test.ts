@@ -1,0 +1,101 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Forgotten, forget } from '../../records/forget.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'weir-forget-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+const who = (given: Partial<Forgotten>): Forgotten => ({
+  sessions: new Set(),
+  keys: new Set(),
+  ids: new Set(),
+  metadata: new Map(),
+  ...given,
+})
+
+const HEADER = { object: 'log', format: 1, created: '2026-01-01', text: 'full', embedding: false }
+/** A request of a user: a gateway line, its decision and feedback on it. */
+const request = (user: string, n: number, time = 1000) => [
+  {
+    object: 'decision',
+    id: `d-${user}-${n}`,
+    time,
+    text: `a secret of ${user}`,
+    session_id: `s-${user}`,
+  },
+  {
+    object: 'gateway',
+    id: `g-${user}-${n}`,
+    decision_id: `d-${user}-${n}`,
+    time,
+    key: `key-${user}`,
+    metadata: { user },
+  },
+  { object: 'feedback', decision_id: `g-${user}-${n}`, time: time + 1, score: 1, source: 'user' },
+]
+// no process has this number
+const segment = (n: number): string => join(folder, `20260101T000000000-99999999-000${n}.jsonl`)
+const write = (path: string, lines: readonly unknown[], tail = ''): Promise<void> =>
+  writeFile(
+    path,
+    `${[HEADER, ...lines].map((line) => `${JSON.stringify(line)}\n`).join('')}${tail}`,
+  )
+
+test.each([
+  ['a session', { sessions: new Set(['s-alice']) }],
+  ['a key', { keys: new Set(['key-alice']) }],
+  ['metadata', { metadata: new Map([['user', 'alice']]) }],
+  ['ids of requests', { ids: new Set(['g-alice-1', 'd-alice-2']) }],
+])('forgets what belongs to %s in every segment, and nothing else', async (_, given) => {
+  const [a1, a2] = [request('alice', 1), request('alice', 2)]
+  const [b1, b2] = [request('bob', 1), request('bob', 2)]
+  // feedback may come long after, in a later segment
+  await write(segment(1), [a1[0], b1[0], a1[1], b1[1]])
+  await write(segment(2), [...a2, ...b2, a1[2], b1[2]])
+  const kept = await readFile(segment(2))
+  const { mtimeMs } = await stat(segment(2))
+  const dry = await forget([folder], who(given), { dryRun: true })
+  expect(await readFile(segment(2))).toEqual(kept)
+  const report = await forget([folder], who(given))
+  expect(report).toEqual(dry)
+  expect(report.deleted).toEqual({ decision: 2, gateway: 2, feedback: 2 })
+  const left = await readFile(segment(1), 'utf8')
+  const later = await readFile(segment(2), 'utf8')
+  expect(left + later).not.toContain('alice')
+  const lines = (rows: readonly unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+  expect(left).toBe(lines([HEADER, b1[0], b1[1]]))
+  expect(later).toBe(lines([HEADER, ...b2, b1[2]]))
+  expect((await stat(segment(2))).mtimeMs).toBeCloseTo(mtimeMs, -1)
+  expect((await forget([folder], who(given))).deleted).toEqual({})
+})
+
+test('a line that a crash cut off goes if it holds the value, and stays if it does not', async () => {
+  await write(segment(1), request('bob', 1), '{"object":"decision","session_id":"s-alice","te')
+  await write(segment(2), request('bob', 2), '{"object":"decision","session_id":"s-bob","te')
+  const { deleted } = await forget([folder], who({ sessions: new Set(['s-alice']) }))
+  expect(deleted).toEqual({ torn: 1 })
+  expect(await readFile(segment(2), 'utf8')).toMatch(/"te$/)
+})
+
+test('retention deletes what is older, and a segment of which nothing is left', async () => {
+  await write(segment(1), request('alice', 1, 1000))
+  await write(segment(2), [...request('alice', 2, 1000), ...request('bob', 1, 9000)])
+  const { deleted, files } = await forget([folder], who({ before: 5000 }))
+  expect(deleted).toEqual({ decision: 2, gateway: 2, feedback: 2 })
+  expect(files).toHaveLength(2)
+  expect(await readdir(folder)).toHaveLength(1)
+  expect(await readFile(segment(2), 'utf8')).not.toContain('alice')
+})
+
+test('a segment that a running process writes is left and named', async () => {
+  const own = join(folder, `20260101T000000000-${process.pid}-0001.jsonl`)
+  await write(own, request('alice', 1))
+  const report = await forget([folder], who({ keys: new Set(['key-alice']) }))
+  expect(report).toMatchObject({ in_use: [own], deleted: {}, files: [] })
+  expect(await readFile(own, 'utf8')).toContain('alice')
+})
