@@ -79,6 +79,9 @@ export const ERRORS = {
     'the gap between always-strong and always-weak is not clear of 0 on {rows} rows: {gap} [{low}, {high}]; a share of it cannot be kept',
   ),
   // the learning loop
+  overlap_missing: row(
+    '{strong} and {weak} cannot be compared on this log: {single} prompts were answered by one of them only, {paired} by both, and {reason}. Let chance decide some requests (weir serve --explore 0.1), have both models answer a share of them (audits), or ask both about {rows} prompts',
+  ),
   ope_propensities_missing: row(
     '{rows} of {total} decisions with an outcome were certain (propensity 1): nothing shows what another model would have done there; serve with exploration (--explore) or a split first',
   ),

@@ -1,5 +1,11 @@
 import { WeirError } from '../core/errors.ts'
-import { type Dataset, type PairOptions, SPLITS, type Split } from './dataset/dataset.ts'
+import {
+  type Dataset,
+  type EvidenceCounts,
+  type PairOptions,
+  SPLITS,
+  type Split,
+} from './dataset/dataset.ts'
 
 /** A dataset's labels for one pair of models, one row per prompt. */
 export interface PairLabels {
@@ -12,11 +18,17 @@ export interface PairLabels {
   readonly weak?: Float32Array
   /** sum of the votes' weights; 1 for a prompt with outcomes */
   readonly votes: Float32Array
+  /**
+   * 1 for prompts that one model answered: their scores and label are estimates, which may lie outside [0, 1];
+   * absent if there are none
+   */
+  readonly estimated?: Uint8Array
 }
 
 /**
- * Labels every prompt on which both models were observed. Prompts with both scores are labelled by them,
- * others by their votes. Throws `model_unknown`, `models_equal`, and `rows_too_few` if there are none.
+ * Labels every prompt on which both models were observed, or whose missing score the dataset has an estimate
+ * of. Prompts with both scores are labelled by them, others by their estimates, else by their votes. Throws
+ * `model_unknown`, `models_equal`, and `rows_too_few` if there are none.
  */
 export function pairLabels(
   dataset: Dataset,
@@ -34,16 +46,24 @@ export function pairLabels(
   const outcomes = options.judge === undefined ? dataset.outcomes : undefined
   const { minVotes = 0, margin } = options
   const models = dataset.models.length
+  const estimates = outcomes && margin === undefined ? estimatesOf(dataset, s, w) : undefined
+  const strongScore = (i: number): number => outcomes?.scores[i * models + s] ?? Number.NaN
+  const weakScore = (i: number): number => outcomes?.scores[i * models + w] ?? Number.NaN
   const rows: number[] = []
+  const guessed: number[] = []
   for (let i = 0; i < n; i++) {
-    const gain = outcomes
-      ? outcomes.scores[i * models + s]! - outcomes.scores[i * models + w]!
-      : Number.NaN
+    const gain = strongScore(i) - weakScore(i)
+    const estimate = estimates ? estimates.strong(i) - estimates.weak(i) : Number.NaN
     if (!Number.isNaN(gain)) {
       sum[i] = (1 + (margin === undefined ? gain : clearSign(gain, margin))) / 2
       votes[i] = 1
+    } else if (!Number.isNaN(estimate)) {
+      sum[i] = (1 + estimate) / 2
+      votes[i] = 1
     }
-    if (votes[i]! > 0 && votes[i]! >= minVotes) rows.push(i)
+    if (!(votes[i]! > 0 && votes[i]! >= minVotes)) continue
+    rows.push(i)
+    guessed.push(Number.isNaN(gain) && !Number.isNaN(estimate) ? 1 : 0)
   }
   if (rows.length === 0) {
     throw new WeirError('rows_too_few', {
@@ -53,13 +73,82 @@ export function pairLabels(
     })
   }
   const prompt = Int32Array.from(rows)
-  const score = (model: number): Float32Array =>
-    Float32Array.from(rows, (i) => outcomes?.scores[i * models + model] ?? Number.NaN)
+  const score = (
+    observed: (i: number) => number,
+    estimate: ((i: number) => number) | undefined,
+  ): Float32Array =>
+    Float32Array.from(rows, (i, at) => (guessed[at] === 1 ? estimate!(i) : observed(i)))
   return {
     prompt,
     label: Float32Array.from(rows, (i) => sum[i]! / votes[i]!),
-    ...(outcomes && pairScores(score(s), score(w))),
+    ...(outcomes &&
+      pairScores(score(strongScore, estimates?.strong), score(weakScore, estimates?.weak))),
     votes: Float32Array.from(rows, (i) => votes[i]!),
+    ...(guessed.includes(1) && { estimated: Uint8Array.from(guessed) }),
+  }
+}
+
+/** The dataset's estimates of the pair's scores, whichever of the two was called strong. */
+function estimatesOf(
+  { estimates }: Dataset,
+  strong: number,
+  weak: number,
+): { strong: (i: number) => number; weak: (i: number) => number } | undefined {
+  if (!estimates) return undefined
+  const { scores } = estimates
+  const first = (i: number): number => scores[2 * i]!
+  const second = (i: number): number => scores[2 * i + 1]!
+  if (estimates.strong === strong && estimates.weak === weak) return { strong: first, weak: second }
+  if (estimates.strong === weak && estimates.weak === strong) return { strong: second, weak: first }
+  return undefined
+}
+
+/** What each prompt of a dataset says about a pair: one of `EVIDENCE`, as an index into it. */
+export const EVIDENCE = ['none', 'paired', 'strong_only', 'weak_only', 'votes_only'] as const
+export type Evidence = (typeof EVIDENCE)[number]
+const evidenceCode = (kind: Evidence): number => EVIDENCE.indexOf(kind)
+
+/**
+ * One code per prompt. A prompt with votes on the pair and one score counts as voted on: its votes compare both
+ * models, one score does not.
+ */
+export function evidenceOf(dataset: Dataset, strong: string, weak: string): Uint8Array {
+  const s = modelIndex(dataset, strong)
+  const w = modelIndex(dataset, weak)
+  const m = dataset.models.length
+  const n = dataset.prompts.length
+  const votes = new Float64Array(n)
+  addVotes(dataset, s, w, dataset.labelled?.judge, new Float64Array(n), votes)
+  const scores = dataset.labelled?.judge === undefined ? dataset.outcomes?.scores : undefined
+  const codes = new Uint8Array(n)
+  for (let i = 0; i < n; i++) {
+    const strongScored = scores !== undefined && !Number.isNaN(scores[i * m + s]!)
+    const weakScored = scores !== undefined && !Number.isNaN(scores[i * m + w]!)
+    codes[i] = evidenceCode(
+      strongScored && weakScored
+        ? 'paired'
+        : votes[i]! > 0
+          ? 'votes_only'
+          : strongScored
+            ? 'strong_only'
+            : weakScored
+              ? 'weak_only'
+              : 'none',
+    )
+  }
+  return codes
+}
+
+/** Number of prompts of each kind. */
+export function countEvidence(codes: Uint8Array): EvidenceCounts {
+  const counts = EVIDENCE.map(() => 0)
+  for (const code of codes) counts[code]!++
+  const of = (kind: Evidence): number => counts[evidenceCode(kind)]!
+  return {
+    paired: of('paired'),
+    strong_only: of('strong_only'),
+    weak_only: of('weak_only'),
+    votes_only: of('votes_only'),
   }
 }
 

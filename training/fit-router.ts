@@ -12,7 +12,7 @@ import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
 import { loadTrainer } from './trainers/registry.ts'
 import { type Settings, settingFault } from './trainers/settings.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
-import type { DataSize, Trainer, TrainerResult } from './trainers/trainer.ts'
+import type { DataSize, OutcomeColumns, Trainer, TrainerResult } from './trainers/trainer.ts'
 
 export interface FitRouterOptions {
   readonly strong: string
@@ -93,6 +93,7 @@ export async function fitHead(
     prompts: train.embeddings.rows,
     votes: train.preferences?.prompt.length ?? 0,
     models: dataset.models.length,
+    compared: comparedPrompts(train.outcomes, dataset.models.length),
   }
   const hyperparameters = settingsFor(trainer, size, options)
   const engine = await createEngine(options.engine)
@@ -114,6 +115,23 @@ export async function fitHead(
   } finally {
     await engine.close()
   }
+}
+
+/** Number of prompts on which two or more models were scored, among those to be counted. */
+export function comparedPrompts(
+  outcomes: OutcomeColumns | undefined,
+  models: number,
+  counted: (prompt: number) => boolean = () => true,
+): number {
+  const prompts = outcomes ? outcomes.scores.length / models : 0
+  let compared = 0
+  for (let i = 0; i < prompts; i++) {
+    if (!counted(i)) continue
+    let scored = 0
+    for (let k = 0; k < models; k++) if (!Number.isNaN(outcomes!.scores[i * models + k]!)) scored++
+    if (scored > 1) compared++
+  }
+  return compared
 }
 
 /** The given encoder, or `lexical` in the form that the trainer reads, or both side by side. */

@@ -2,7 +2,9 @@ import type { OnProgress } from '../core/progress.ts'
 import { type Dataset, SPLITS, type Split } from '../data/dataset/dataset.ts'
 import type { PairLabels } from '../data/pair.ts'
 import { evaluateRouters } from './evaluate/evaluate-routers.ts'
+import { evidenceNotes, labelsOf } from './evaluate/log/scored-log.ts'
 import type { EvaluationReport } from './evaluate/report/report.ts'
+import { singleEvidence } from './ope/sensitivity.ts'
 import type { EncodedSplit } from './trainers/splits.ts'
 
 export interface TestOptions {
@@ -25,16 +27,20 @@ export async function evaluateOnTest(
 ): Promise<EvaluationReport> {
   const inTest = rowsIn(labels, test.prompts)
   const reference = rowsOfSplit(labels, dataset, 'train')
-  const at = (values: Float32Array): number[] => inTest.map(({ label }) => values[label]!)
-  const scored = labels.strong && !at(labels.strong).some(Number.isNaN)
   return evaluateRouters({
     routers: [{ name: options.router, winRate: inTest.map(({ row }) => winRate[row]!) }],
     prompts: inTest.map(({ row }) => dataset.prompts[test.prompts[row]!]!),
     categories: inTest.map(({ row }) => dataset.categories[test.prompts[row]!]),
-    labels: {
-      y: at(labels.label),
-      ...(scored ? { strong: at(labels.strong), weak: at(labels.weak!) } : {}),
-    },
+    labels: labelsOf(
+      labels,
+      inTest.map(({ label }) => label),
+    ),
+    singles: singleEvidence(
+      dataset,
+      Int32Array.from(inTest, ({ row }) => test.prompts[row]!),
+      options.strong,
+    ),
+    warnings: evidenceNotes(dataset, options),
     pair: { strong: options.strong, weak: options.weak },
     reference: {
       prompts: reference.map((label) => dataset.prompts[labels.prompt[label]!]!),

@@ -24,6 +24,7 @@ import type { EvaluationReport } from './evaluate/report/report.ts'
 import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
+import { withPairEstimates } from './ope/pair-estimates.ts'
 import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
 import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
@@ -62,10 +63,15 @@ export interface TrainResult {
 const MIN_SPLIT_ROWS = { train: 50, validation: 10, test: MIN_EVALUATION_ROWS } as const
 const PROBES = 256
 
-/** Turns a dataset into a bundle: fits encoder and head on train, stops on validation, evaluates on test, exports. */
-export async function train(dataset: Dataset, given: TrainOptions): Promise<TrainResult> {
+/**
+ * Turns a dataset into a bundle: fits encoder and head on train, stops on validation, evaluates on test, exports.
+ * Where only one model answered most prompts, the heads learn from every answer, and validation and test use
+ * estimates of the missing scores.
+ */
+export async function train(log: Dataset, given: TrainOptions): Promise<TrainResult> {
   // the search, the comparison and the last fit learn from the same train prompts
   const options: TrainOptions = { fitted: new Map(), ...given }
+  const dataset = await withPairEstimates(log, options, options)
   const labels = checkedLabels(dataset, options)
   const { tune = 1 } = options
   const auto = options.router === AUTO ? await chooseFamily(dataset, options, tune) : undefined
@@ -144,6 +150,7 @@ export async function train(dataset: Dataset, given: TrainOptions): Promise<Trai
         sources: dataset.manifest.sources.map(({ path, sha256, rows }) => ({ path, sha256, rows })),
         split: dataset.manifest.split,
         counts: dataset.manifest.counts,
+        ...definedOnly({ observational: dataset.estimates?.summary }),
       },
       metrics: {
         test: { rows: report.rows, ...report.routers[0] },

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
+import type { Observational } from '../../models/bundle/manifest.ts'
 import { readArrow } from '../source/arrow.ts'
 import { DATASET_FILES, type DatasetManifest, readManifest } from './manifest.ts'
 
@@ -42,9 +43,42 @@ export interface PairOptions {
   readonly margin?: number
 }
 
+/** How the prompts of a log speak about one pair of models. */
+export interface EvidenceCounts {
+  /** prompts with a score of both models */
+  readonly paired: number
+  /** prompts with a score of the strong model only, and of the weak model only */
+  readonly strong_only: number
+  readonly weak_only: number
+  /** prompts that only have votes between the two */
+  readonly votes_only: number
+}
+
+/**
+ * The pair's scores, completed for prompts that only one of the two models answered: unbiased estimates in
+ * place of scores, so they may lie outside [0, 1], and only their means say something.
+ */
+export interface PairEstimates {
+  /** indices into the dataset's models */
+  readonly strong: number
+  readonly weak: number
+  /** prompts x 2, strong then weak: estimates on prompts with one answer, NaN on all others */
+  readonly scores: Float64Array
+  /** like `scores`, in US dollars and in tokens; present if they are known for every single answer */
+  readonly costs?: Float64Array
+  readonly tokens?: Float64Array
+  /** prompts: the probability that the strong model was the one asked; NaN without an estimate */
+  readonly propensity: Float64Array
+  /** prompts x 2, strong then weak: predicted scores, made without the prompt's own answer; NaN without one */
+  readonly predicted: Float64Array
+  readonly summary: Observational
+}
+
 export interface Dataset {
   /** which votes and scores label a pair, if given when the dataset was opened */
   readonly labelled?: PairOptions
+  /** what stands in for the answers that were not observed, once it was estimated for a pair */
+  readonly estimates?: PairEstimates
   readonly path: string
   readonly manifest: DatasetManifest
   /** sorted */

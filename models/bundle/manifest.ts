@@ -40,6 +40,39 @@ export const SplitRule = Type.Object({
 })
 export type SplitRule = Type.Static<typeof SplitRule>
 
+/**
+ * How a pair was judged on a log in which only one model answered most prompts: what the figures rest on. The
+ * answers that are missing were estimated (doubly robust), so the figures assume that nothing outside the log
+ * decided both who was asked and how well it answered.
+ */
+export const Observational = Type.Object({
+  /** prompts with a score of both models, of one only, and with votes only */
+  paired: Type.Integer(),
+  strong_only: Type.Integer(),
+  weak_only: Type.Integer(),
+  votes_only: Type.Integer(),
+  /** prompts with one answer that an estimate was made for */
+  used: Type.Integer(),
+  /** prompts with one answer that no claim covers, because the other model could hardly have been asked */
+  excluded: Type.Integer(),
+  propensities: Type.Union([
+    Type.Literal('logged'),
+    Type.Literal('estimated'),
+    Type.Literal('logged and estimated'),
+  ]),
+  /** how propensities and missing answers were estimated, in words */
+  method: Type.String(),
+  /** how well the log tells from the prompt which model was asked: .5 is not at all, 1 is for certain */
+  propensity_auc: Type.Number(),
+  /** the least probability with which a used prompt could have gone to the model it did not go to */
+  least_propensity: Type.Number(),
+  /** effective number of answers of each model, weighted by 1 / propensity (Kish 1965) */
+  effective: Type.Object({ strong: Type.Number(), weak: Type.Number() }),
+  /** parts of the log that are excluded, in words */
+  regions: Type.Array(Type.String()),
+})
+export type Observational = Type.Static<typeof Observational>
+
 /** The shape of a folded head's file. */
 export const HeadShape = Type.Object({
   link: Link,
@@ -78,6 +111,8 @@ export const Manifest = Type.Object({
     ),
     split: SplitRule,
     counts: Type.Record(Type.String(), Type.Integer()),
+    /** present if most prompts were answered by one model only */
+    observational: Type.Optional(Observational),
   }),
   metrics: Type.Record(Type.String(), Type.Unknown()),
   libraries: Type.Record(Type.String(), Type.String()),

@@ -342,11 +342,13 @@ function printRow({ key, help, schema }: OptionRow, value: unknown): string[] {
 
 async function sizeOf(dataset: Dataset) {
   const { SPLITS } = await import('../../data/splits/assign-splits.ts')
+  const { comparedPrompts } = await import('../../training/fit-router.ts')
   const train = SPLITS.indexOf('train')
   const inTrain = (prompt: number): boolean => dataset.split[prompt] === train
   return {
     prompts: dataset.split.reduce((sum, of) => sum + Number(of === train), 0),
     votes: dataset.preferences?.prompt.filter(inTrain).length ?? 0,
     models: dataset.models.length,
+    compared: comparedPrompts(dataset.outcomes, dataset.models.length, inTrain),
   }
 }

@@ -9,7 +9,13 @@ import { withPrices } from '../evaluate/log/request-costs.ts'
 import { scoreAll, type Watch } from '../evaluate/log/router-scores.ts'
 import { type BundleChanges, calibratedBundle } from './calibrated-bundle.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
-import { type GatheredRows, type GatherOptions, gatherRows, gatherTable } from './log-rows.ts'
+import {
+  freshPrompts,
+  type GatheredRows,
+  type GatherOptions,
+  gatherRows,
+  gatherTable,
+} from './log-rows.ts'
 import { type Menu, targetMenu } from './menu.ts'
 import { calibrateAll, type ProbabilityReport } from './probability/report.ts'
 import { type CalibratedRule, calibrateRule } from './rule.ts'
@@ -117,11 +123,32 @@ async function changedThreshold({ router, source, input, options }: Work): Promi
         candidates,
         target.kind !== 'strong-share' && target.confidence !== undefined,
       ),
-    ))
+    ).catch((error: unknown) => {
+      if (target.kind !== 'strong-share' || !isWithoutOverlap(error)) throw error
+      return undefined
+    }))
+  if (input.dataset && !gathered && !input.unlabelled) {
+    return changedThreshold({
+      router,
+      source,
+      input: {
+        unlabelled: {
+          prompts: await freshPrompts(source, input.dataset),
+          sources: input.dataset.manifest.sources,
+        },
+      },
+      options,
+    })
+  }
   const map = gathered?.map ?? source.manifest.calibration
+  // a share needs no outcomes: all prompts of the log count, also those whose outcomes cannot be estimated
+  const traffic =
+    input.unlabelled?.prompts ??
+    (target.kind === 'strong-share' && gathered?.rows.offPolicy && input.dataset
+      ? await freshPrompts(source, input.dataset)
+      : undefined)
   const unlabelled =
-    input.unlabelled &&
-    calibrateAll(map, (await scoreAll(router, input.unlabelled.prompts, options)).winRate)
+    traffic && calibrateAll(map, (await scoreAll(router, traffic, options)).winRate)
   const data = gathered?.data ?? calibrationData([...input.unlabelled!.sources], [], {})
   const calibrated = calibrateThreshold({
     rows: gathered?.rows ?? { winRate: unlabelled! },
@@ -163,6 +190,9 @@ async function changedRule({ router, source, input, options }: Work): Promise<Ch
   })
   return { ...calibrated, candidates, hashes, map: manifest.calibration, data }
 }
+
+const isWithoutOverlap = (error: unknown): boolean =>
+  error instanceof WeirError && error.code === 'overlap_missing'
 
 const needsLog = (target: Target): WeirError =>
   new WeirError('calibration_needs', {

@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { definedOnly } from '../../core/defined.ts'
 import { Expected } from './expected.ts'
 import { ProbabilityReport } from './probability/report.ts'
+import { OffPolicy } from './rows.ts'
 import { Target } from './target.ts'
 
 /** Where the calibration rows came from, and what was left out of them. */
@@ -118,6 +119,8 @@ export const Certificate = Type.Object({
   assumptions: Type.Array(Type.String()),
   /** where the dollars come from */
   cost_basis: Type.Optional(Type.String()),
+  /** present if the rows are estimates from prompts that one model answered */
+  off_policy: Type.Optional(OffPolicy),
   expected: Expected,
   /** win rates of the prompts that shares refer to, evenly spaced; `weir drift` compares with them */
   win_rate_quantiles: Type.Array(Type.Number()),

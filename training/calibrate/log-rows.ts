@@ -16,6 +16,7 @@ import {
 import { type RequestCosts, requestCosts, roleOf } from '../evaluate/log/request-costs.ts'
 import { embedAll, scoreAll, scoreQualities, type Watch } from '../evaluate/log/router-scores.ts'
 import { freshRows } from '../evaluate/log/unseen-rows.ts'
+import { withPairEstimates } from '../ope/pair-estimates.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
 import {
   calibrateAll,
@@ -23,7 +24,7 @@ import {
   LEAST_PROBABILITY_ROWS,
   type ProbabilityReport,
 } from './probability/report.ts'
-import { type CalibrationRows, LEAST_ROWS } from './rows.ts'
+import { type CalibrationRows, LEAST_ROWS, type OffPolicy } from './rows.ts'
 import { densityRatio } from './shift/density-ratio.ts'
 
 export interface GatherOptions extends Watch {
@@ -58,16 +59,23 @@ export interface GatheredRows extends Pick<FreshLog, 'hashes' | 'data'> {
   readonly costBasis: string | undefined
 }
 
-/** The rows for the threshold between the strong and the weak model; `router` gives raw win rates. */
+/**
+ * The rows for the threshold between the strong and the weak model; `router` gives raw win rates. Where one model
+ * answered most prompts, their outcomes are estimates.
+ *
+ * @throws overlap_missing
+ */
 export async function gatherRows(
   router: Router,
   source: Bundle,
-  dataset: Dataset,
+  log: Dataset,
   options: GatherOptions,
 ): Promise<GatheredRows> {
   const { candidates, seed } = options
   const strong = roleOf(candidates, 'strong')
   const weak = roleOf(candidates, 'weak')
+  const pair = { strong: strong.model, weak: weak.model }
+  const dataset = await withPairEstimates(log, pair, options)
   const labels = pairLabels(dataset, strong.model, weak.model)
   const { rows, grid, prompts, hashes, data } = await freshLog(source, dataset, labels.prompt, {
     ...options,
@@ -77,11 +85,11 @@ export async function gatherRows(
     (await scoreAll(router, textsOf(dataset, labels.prompt, of), options)).winRate
   const raw = await scoreRows(rows)
   const costs = requestCosts(dataset, prompts, strong, weak)
-  const labelled = labelledRows(labels, rows, raw, costs)
+  const labelled = labelledRows(labels, rows, raw, costs, dataset)
   const fitted =
     options.keepProbabilities || rows.length < LEAST_PROBABILITY_ROWS
       ? undefined
-      : calibrateProbabilities(raw, labelled.gain!, seed)
+      : calibrateProbabilities(raw, labelled.gain!, seed, labelled.offPolicy !== undefined)
   const map = fitted?.map ?? source.manifest.calibration
   const weight = options.targetPrompts && (await shiftWeights(router, dataset, prompts, options))
   return {
@@ -93,6 +101,18 @@ export async function gatherRows(
     hashes,
     data,
   }
+}
+
+/** All prompts of a log that a share may be calibrated on: the router was not made from them, nor is it tested on them. */
+export async function freshPrompts(source: Bundle, dataset: Dataset): Promise<string[]> {
+  const prompt = Int32Array.from(dataset.prompts.keys())
+  const { rows } = freshRows(
+    dataset,
+    { prompt },
+    await source.dataHashes(),
+    source.manifest.data.split,
+  )
+  return textsOf(dataset, prompt, rows)
 }
 
 /** The logged outcomes of every candidate on the same prompts, with the router's predictions. */
@@ -222,20 +242,58 @@ function labelledRows(
   rows: Int32Array,
   winRate: Float64Array,
   costs: RequestCosts | undefined,
+  dataset: Dataset,
 ): CalibrationRows {
   const { strong, weak } = labels
-  const scored = strong && weak && rows.every((row) => !Number.isNaN(strong[row]! + weak[row]!))
+  const isScored = (row: number): boolean =>
+    strong !== undefined && weak !== undefined && !Number.isNaN(strong[row]! + weak[row]!)
+  const scored = rows.every(isScored)
   // the difference of the two logged scores; a float32 label would round it
   const gain = Float64Array.from(rows, (row) =>
-    scored ? strong[row]! - weak[row]! : 2 * labels.label[row]! - 1,
+    isScored(row) ? strong![row]! - weak![row]! : 2 * labels.label[row]! - 1,
   )
+  const offPolicy = offPolicyOf(labels, rows, dataset)
   return {
     winRate,
     gain,
-    ...(scored && { weak: Float64Array.from(rows, (row) => weak[row]!) }),
+    ...(scored && { weak: Float64Array.from(rows, (row) => weak![row]!) }),
     ...(costs && { strongCost: costs.strong, weakCost: costs.weak }),
+    ...(offPolicy && { offPolicy }),
   }
 }
+
+/** Limits of the rows' estimated gains; undefined if both models answered all of them. */
+function offPolicyOf(
+  { prompt, estimated }: PairLabels,
+  rows: Int32Array,
+  { estimates }: Dataset,
+): OffPolicy | undefined {
+  if (!estimates || !estimated) return undefined
+  const { propensity, predicted, summary } = estimates
+  let [low, high, least, single] = [-1, 1, 1, 0]
+  for (const row of rows) {
+    if (estimated[row] !== 1) continue
+    const at = prompt[row]!
+    const [e, s, w] = [propensity[at]!, predicted[2 * at]!, predicted[2 * at + 1]!]
+    single++
+    least = Math.min(least, e, 1 - e)
+    // the strong model answered 1 or the weak one 0; the strong one 0 or the weak one 1
+    high = Math.max(high, s - w + (1 - s) / e, s - w + w / (1 - e))
+    low = Math.min(low, s - w - s / e, s - w - (1 - w) / (1 - e))
+  }
+  if (single === 0) return undefined
+  return {
+    estimator: 'doubly robust, cross-fitted',
+    propensities: summary.propensities,
+    // a little wider, because scores were rounded to float32
+    gain_low: low - ROUNDING,
+    gain_high: high + ROUNDING,
+    least_propensity: least,
+    single,
+  }
+}
+
+const ROUNDING = 1e-4
 
 /** The texts of the given rows' prompts. */
 const textsOf = (dataset: Dataset, prompt: Int32Array, rows: Int32Array): string[] =>

@@ -1,7 +1,8 @@
+import { WeirError } from '../../core/errors.ts'
 import type { Bound } from './certificate.ts'
 import { harm, netLoss } from './expected.ts'
 import { type CalibrationRows, gainOf } from './rows.ts'
-import type { ThresholdTarget } from './target.ts'
+import { describeTarget, type ThresholdTarget } from './target.ts'
 
 /** A promise as a statement about a mean: the values of `at(threshold)` average at most `allowed`. */
 export interface PromisedLoss {
@@ -30,8 +31,21 @@ export function promisedLoss(rows: CalibrationRows, target: ThresholdTarget): Pr
   }
 }
 
+/** Harm is about both answers to one prompt, of which single answers show one. Throws `calibration_needs`. */
+export function refuseHarm({ offPolicy }: CalibrationRows, target: ThresholdTarget): void {
+  if (!offPolicy) return
+  throw new WeirError('calibration_needs', {
+    target: describeTarget(target),
+    needed: `prompts that both models answered: ${offPolicy.single} of the calibration prompts were answered by one only, which shows how much is lost on average (--max-loss) but not on how many prompts`,
+  })
+}
+
 function plainLoss(rows: CalibrationRows, target: ThresholdTarget): PromisedLoss {
   const gain = gainOf(rows, target)
+  const { offPolicy } = rows
+  // a prompt that stays with the strong model loses 0
+  const low = Math.min(0, offPolicy?.gain_low ?? -1)
+  const high = Math.max(0, offPolicy?.gain_high ?? 1)
   const confidence = 'confidence' in target ? target.confidence : undefined
   if (confidence === undefined) throw new TypeError(`a ${target.kind} target without a confidence`)
   switch (target.kind) {
@@ -41,13 +55,14 @@ function plainLoss(rows: CalibrationRows, target: ThresholdTarget): PromisedLoss
       return {
         at: (threshold) => netLoss(rows, threshold),
         allowed,
-        low: -1,
-        high: 1,
+        low,
+        high,
         bound: { quantity: 'net loss', value: allowed, confidence },
         confidence,
       }
     }
     case 'max-harm':
+      refuseHarm(rows, target)
       return {
         at: (threshold) => harm(rows, threshold),
         allowed: target.harm,
@@ -59,7 +74,7 @@ function plainLoss(rows: CalibrationRows, target: ThresholdTarget): PromisedLoss
     case 'quality': {
       // PGR >= p  <=>  E[gain * (1[weak] - (1 - p))] <= 0, if the gap is positive
       const spare = 1 - target.pgr
-      const limit = Math.max(target.pgr, spare)
+      const limit = Math.max(target.pgr, spare) * Math.max(-low, high)
       return {
         at: (threshold) =>
           gain.map((value, i) => value * ((rows.winRate[i]! >= threshold ? 0 : 1) - spare)),

@@ -35,7 +35,8 @@ export function targetMenu(rows: CalibrationRows, confidence: number, seed: numb
       const at = threshold[point]!
       const expected = expectedAt(rows, at)
       if (!rows.gain || rows.weight) return { threshold: at, expected }
-      return { threshold: at, expected, lossBound: upperBound(netLoss(mixed, at), -1, delta) }
+      const high = Math.max(1, rows.offPolicy?.gain_high ?? 1)
+      return { threshold: at, expected, lossBound: upperBound(netLoss(mixed, at), high, delta) }
     }),
   }
 }
@@ -52,15 +53,16 @@ function nearest(share: Float64Array, wanted: number): number {
 const STEP = 0.001
 
 /**
- * Upper bound of a mean in [low, 1] by inverting the betting test: the smallest value, on a grid of steps,
- * above which all values are rejected. Rows must be in random order.
+ * Upper bound of a mean in [-1, 1] by inverting the betting test: the smallest value, on a grid of steps, above
+ * which all values are rejected. Rows must be in random order, with values of at most `high`.
  */
-function upperBound(values: Float64Array, low: number, delta = 1 - INTERVAL_LEVEL): number {
+function upperBound(values: Float64Array, high: number, delta = 1 - INTERVAL_LEVEL): number {
   let bound = 1
+  const low = -1
   const steps = Math.round((1 - low) / STEP)
   for (let k = steps - 1; k >= 0; k--) {
     const mean = low + k * STEP
-    if (!betting.rejects(values, { mean, low, high: 1, delta })) break
+    if (!betting.rejects(values, { mean, low, high, delta })) break
     bound = mean
   }
   return bound

@@ -1,3 +1,4 @@
+import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
 import { describeTarget, type Target } from './target.ts'
 
@@ -17,7 +18,30 @@ export interface CalibrationRows {
   readonly weakCost?: Float64Array
   /** weight of the row, 1 on average (a density ratio); absent if every row counts 1 */
   readonly weight?: Float64Array
+  /**
+   * present if gains and weak scores are estimates, because one model answered most prompts: they then lie
+   * outside [-1, 1] and [0, 1], and are right only on average over prompts
+   */
+  readonly offPolicy?: OffPolicy
 }
+
+/** What estimates from single answers rest on; part of a certificate. */
+export const OffPolicy = Type.Object({
+  estimator: Type.Literal('doubly robust, cross-fitted'),
+  propensities: Type.Union([
+    Type.Literal('logged'),
+    Type.Literal('estimated'),
+    Type.Literal('logged and estimated'),
+  ]),
+  /** limits of the estimated gain of any prompt, by its propensity and its predicted scores */
+  gain_low: Type.Number(),
+  gain_high: Type.Number(),
+  /** prompts with a smaller probability of being sent to the other model are left out: nothing is clipped */
+  least_propensity: Type.Number(),
+  /** calibration prompts that one model answered */
+  single: Type.Integer(),
+})
+export type OffPolicy = Type.Static<typeof OffPolicy>
 
 /** Minimum number of rows for choosing a threshold. */
 export const LEAST_ROWS = 30
@@ -28,10 +52,13 @@ export function checkRows(rows: CalibrationRows): void {
   if (n < LEAST_ROWS)
     throw new WeirError('rows_too_few', { expected: LEAST_ROWS, what: 'to calibrate', got: n })
   checkColumn('win rate', rows.winRate, n, 0, 1)
-  checkColumn('gain', rows.gain, n, -1, 1)
-  checkColumn('weak score', rows.weak, n, 0, 1)
-  checkColumn('strong cost', rows.strongCost, n, 0, Infinity)
-  checkColumn('weak cost', rows.weakCost, n, 0, Infinity)
+  const { gain_low: least, gain_high: most } = rows.offPolicy ?? { gain_low: -1, gain_high: 1 }
+  checkColumn('gain', rows.gain, n, Math.min(-1, least), Math.max(1, most))
+  // estimates of single rows may lie anywhere; only their means are scores and dollars
+  const [low, high] = rows.offPolicy ? [-Infinity, Infinity] : [0, 1]
+  checkColumn('weak score', rows.weak, n, low, high)
+  checkColumn('strong cost', rows.strongCost, n, low, Infinity)
+  checkColumn('weak cost', rows.weakCost, n, low, Infinity)
   checkColumn('weight', rows.weight, n, 0, Infinity)
 }
 
@@ -53,7 +80,7 @@ function checkColumn(
   if (values.length !== n) refuse(`${n} values`, values.length)
   for (let i = 0; i < n; i++) {
     const value = values[i]!
-    if (!(value >= low && value <= high) || value === Infinity) {
+    if (!(value >= low && value <= high) || Math.abs(value) === Infinity) {
       refuse(`a number from ${low} to ${high}`, `${value} in row ${i}`)
     }
   }
@@ -100,7 +127,8 @@ export function takeCalibrationRows(
 ): CalibrationRows {
   const take = (values: Float64Array): Float64Array =>
     Float64Array.from(indices, (index) => values[index]!)
+  const { offPolicy, ...columns } = rows
   const taken: Record<string, Float64Array> = {}
-  for (const [name, values] of Object.entries(rows)) if (values) taken[name] = take(values)
-  return { winRate: take(rows.winRate), ...taken }
+  for (const [name, values] of Object.entries(columns)) if (values) taken[name] = take(values)
+  return { winRate: take(rows.winRate), ...taken, ...(offPolicy && { offPolicy }) }
 }

@@ -59,6 +59,7 @@ export function calibrateThreshold(input: ThresholdInput): CalibratedThreshold {
     ...promisedBy(input, target, { ...choice, method: method.name }, rows.winRate.length),
     effective_n: rows.weight && Math.round(effectiveSize(rows)),
     unlabelled_n: unlabelled?.length,
+    off_policy: rows.offPolicy,
     expected,
     win_rate_quantiles: quantiles(unlabelled ?? rows.winRate, KEPT_QUANTILES),
   })

@@ -1,10 +1,11 @@
 import { WeirError } from '../../core/errors.ts'
 import { type PartialInterval, sampleMeanInterval } from '../../core/stats/intervals.ts'
+import { overturningGamma } from '../ope/sensitivity.ts'
 import { type Baseline, baselinesOf } from './baselines/baselines.ts'
 import { straightBaselines } from './baselines/straight-baselines.ts'
 import { compareAll } from './bootstrap/difference.ts'
 import { type MeasuredRouter, measureRouters } from './bootstrap/measure-routers.ts'
-import { gainsOf, mean } from './metrics/labels.ts'
+import { gainsOf, knownMean } from './metrics/labels.ts'
 
 import type { EvaluationInput } from './report/evaluation-input.ts'
 import type { BaselineReport, EvaluationReport } from './report/report.ts'
@@ -27,14 +28,16 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
   const gain = gainsOf(input.labels, rows)
   const gap = sampleMeanInterval(gain)
   const clear = gap.low! > 0
-  const { y, strong, weak } = input.labels
-  const baselines = baselinesOf({ ...input, y, gain })
+  const { y, strong, weak, estimated: marks } = input.labels
+  const estimated = marks?.includes(1) ?? false
+  const baselines = baselinesOf({ ...input, y, gain, estimated })
   const replicates = input.replicates ?? (rows > 200_000 ? 200 : 1_000)
   const scored = input.routers.map(({ name, winRate }) => scoresOf(name, winRate, rows))
   const measured = await measureRouters([...scored, ...baselines], {
     ...input,
     gain,
     weak,
+    estimated,
     clear,
     replicates,
     bands: input.details ?? false,
@@ -42,8 +45,8 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
   const routers = measured.slice(0, scored.length)
   const free = measured.slice(scored.length)
   const quality = {
-    strong: strong ? mean(strong) : null,
-    weak: weak ? mean(weak) : null,
+    strong: strong ? knownMean(strong) : null,
+    weak: weak ? knownMean(weak) : null,
     gap,
     clear,
   }
@@ -51,6 +54,13 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     rows,
     pair: input.pair ?? null,
     labels: strong ? 'outcomes' : 'preferences',
+    evidence: evidenceIn(input.labels, rows),
+    ...(input.singles && {
+      observational: {
+        ...input.singles.summary,
+        gap_gamma: overturningGamma(input.singles.rows, gain, () => 1),
+      },
+    }),
     costs: input.spend?.origin ?? null,
     seed: input.seed,
     replicates,
@@ -63,6 +73,16 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     },
     comparisons: compareAll(routers),
   }
+}
+
+function evidenceIn(
+  { strong, estimated }: EvaluationInput['labels'],
+  rows: number,
+): EvaluationReport['evidence'] {
+  const single = estimated?.reduce((sum, mark) => sum + mark, 0) ?? 0
+  let votes = strong ? 0 : rows
+  if (strong) for (let i = 0; i < rows; i++) if (Number.isNaN(strong[i]!)) votes++
+  return { paired: rows - single - votes, single, votes }
 }
 
 function baselineReports(

@@ -5,7 +5,7 @@ import { type FrontierReport, frontierReport } from './frontier/frontier-report.
 import { closeBundles, type NamedRouter, openBundles } from './log/bundle-set.ts'
 import { completePrompts, expectedCosts, logTable } from './log/model-table.ts'
 import type { Grouping } from './log/prompt-origins.ts'
-import { type RequestCosts, withPrices } from './log/request-costs.ts'
+import { LOGGED_DOLLARS, type RequestCosts, withPrices } from './log/request-costs.ts'
 import { scoreQualities } from './log/router-scores.ts'
 
 import { judgedRows, type ScoreLogOptions, scoreLog } from './log/scored-log.ts'
@@ -69,7 +69,7 @@ async function pairReport(
     })),
     spend: log.costs && {
       ...log.costs,
-      origin: log.costs.basis === LOGGED ? 'logged' : 'estimated',
+      origin: log.costs.basis === LOGGED_DOLLARS ? 'logged' : 'estimated',
     },
   })
   return { ...report, provenance: provenanceOf(bundles, dataset, log.leftOut, log.costs) }
@@ -131,8 +131,6 @@ async function ruleReport(
     onProgress: options.onProgress,
   })
 }
-
-const LOGGED = 'dollars as logged'
 
 function provenanceOf(
   bundles: readonly NamedRouter[],

@@ -27,6 +27,19 @@ export function selfNormalised(log: LoggedOutcomes, policy: PolicyProbabilities)
   return { value, influence }
 }
 
+/**
+ * The doubly robust estimate of one model's score on one prompt: the predicted score, corrected by the error of
+ * the prediction times the weight 1 / propensity if the model answered. Its mean over prompts is right if either
+ * the predictions or the propensities are (Robins, Rotnitzky and Zhao 1994).
+ *
+ * @param answered the model's score; undefined if it was not asked
+ */
+export const doublyRobustScore = (
+  predicted: number,
+  answered: number | undefined,
+  weight: number,
+): number => (answered === undefined ? predicted : predicted + weight * (answered - predicted))
+
 /** The value that a regression of outcomes on features predicts for the policy. */
 export function directMethod(
   log: LoggedOutcomes,

@@ -1,6 +1,9 @@
 import type { TrainerInput, TrainingRows } from './trainer.ts'
 
-/** Rows of a split on which the pair was observed, with y = (1 + s - w) / 2 or the pair's share of votes. */
+/**
+ * Rows of a split on which the pair was observed or its missing score estimated, with y = (1 + s - w) / 2 or the
+ * pair's share of votes. An estimated y may lie outside [0, 1]; log-loss is linear in y, so its mean is right.
+ */
 export interface PairRows {
   readonly rows: Int32Array
   readonly y: Float64Array
@@ -22,10 +25,9 @@ export function pairRows(
   }
   const rows: number[] = []
   const y: number[] = []
+  const scores = outcomes?.completed ?? outcomes?.scores
   for (let row = 0; row < embeddings.rows; row++) {
-    const gain = outcomes
-      ? outcomes.scores[row * m + strong]! - outcomes.scores[row * m + weak]!
-      : Number.NaN
+    const gain = scores ? scores[row * m + strong]! - scores[row * m + weak]! : Number.NaN
     const label = Number.isNaN(gain) ? sum[row]! / votes[row]! : (1 + gain) / 2
     if (Number.isNaN(label)) continue
     rows.push(row)

@@ -24,16 +24,30 @@ export async function encodeSplit(
 }
 
 /** The rows of the dataset's tables on the given prompts, renumbered to them. */
-function observed(
-  { preferences, outcomes, prompts: all }: Dataset,
-  prompts: Int32Array,
-  embeddings: Embeddings,
-): TrainingRows {
+function observed(dataset: Dataset, prompts: Int32Array, embeddings: Embeddings): TrainingRows {
+  const { preferences, outcomes, prompts: all } = dataset
+  const taken = outcomes && takeOutcomes(outcomes, prompts, all.length)
   return {
     embeddings,
     ...(preferences && { preferences: takeVotes(preferences, prompts, all.length) }),
-    ...(outcomes && { outcomes: takeOutcomes(outcomes, prompts, all.length) }),
+    ...(taken && { outcomes: { ...taken, ...completedScores(dataset, prompts, taken.scores) } }),
   }
+}
+
+function completedScores(
+  { estimates, models }: Dataset,
+  prompts: Int32Array,
+  scores: Float32Array,
+): Pick<OutcomeColumns, 'completed'> {
+  if (!estimates) return {}
+  const completed = scores.slice()
+  for (let row = 0; row < prompts.length; row++) {
+    const at = 2 * prompts[row]!
+    if (Number.isNaN(estimates.scores[at]!)) continue
+    completed[row * models.length + estimates.strong] = estimates.scores[at]!
+    completed[row * models.length + estimates.weak] = estimates.scores[at + 1]!
+  }
+  return { completed }
 }
 
 /** Some prompts of a split, in the given order, with the observations on them. */
@@ -48,13 +62,17 @@ export function takeTrainingRows(split: TrainingRows, rows: readonly number[]): 
 
 /** @param all number of prompts that the tables cover */
 function takeOutcomes(
-  { scores, tokens }: OutcomeColumns,
+  { scores, completed, tokens }: OutcomeColumns,
   rows: ArrayLike<number>,
   all: number,
 ): OutcomeColumns {
   const columns = scores.length / all
   const take = (values: Float32Array): Float32Array => pickRows({ columns, values }, rows).values
-  return { scores: take(scores), ...(tokens && { tokens: take(tokens) }) }
+  return {
+    scores: take(scores),
+    ...(completed && { completed: take(completed) }),
+    ...(tokens && { tokens: take(tokens) }),
+  }
 }
 
 /** Votes on the given prompts, renumbered to them. */

@@ -19,6 +19,12 @@ export interface PreferenceColumns {
 /** Outcomes on the prompts of one split: prompts x models, row-major, NaN if not observed. */
 export interface OutcomeColumns {
   readonly scores: Float32Array
+  /**
+   * the scores with estimates in place of those of the pair that are missing because one model answered: right
+   * on average over prompts, and not in [0, 1]; absent if there are none. For families and comparisons that
+   * need both models of a prompt; a model's own head learns from `scores`
+   */
+  readonly completed?: Float32Array
   /** lengths of the answers in tokens, if the log has them; prompts x models, like the scores */
   readonly tokens?: Float32Array
 }
@@ -69,6 +75,8 @@ export interface DataSize {
   readonly prompts: number
   readonly votes: number
   readonly models: number
+  /** prompts on which two or more models were scored */
+  readonly compared: number
 }
 
 /** Fits a family; its forward pass is the family with the same name in models/. */

@@ -200,7 +200,7 @@ function probabilities(tables: readonly ScoredTable[]): void {
       of(report.ece_before),
       of(report.ece_after),
       report.ece_perfect.toFixed(4),
-      report.brier_after.toFixed(4),
+      report.brier_after!.toFixed(4),
     ])
   }
   section('Probability calibration, out of fold', lines)

@@ -171,7 +171,7 @@ describe('weir calibrate', () => {
     const { bundle, probability, threshold } = await run(target, { probabilities: true })
     expect(bundle!.manifest.calibration.method).not.toBe('identity')
     expect(probability!.ece_after.value).toBeLessThan(probability!.ece_before.value)
-    expect(probability!.brier_after).toBeLessThan(probability!.brier_before)
+    expect(probability!.brier_after!).toBeLessThan(probability!.brier_before!)
     const raw = await open(trained.path)
     const calibrated = await open(bundle!.path)
     const before = await raw.score(dataset.prompts)

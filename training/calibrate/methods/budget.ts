@@ -36,7 +36,9 @@ export function budget(test: BoundTest): Method {
         tested,
         assumptions: [
           ...assumptions(problem.rows),
-          `no request costs more than $${Number(ceiling.toPrecision(4))}`,
+          problem.rows.offPolicy
+            ? `no request's doubly robust estimate of its dollars is above $${Number(ceiling.toPrecision(4))}`
+            : `no request costs more than $${Number(ceiling.toPrecision(4))}`,
         ],
       }
     },

@@ -1,5 +1,6 @@
 import { WeirError } from '../../../core/errors.ts'
 import { candidateThresholds } from '../candidates.ts'
+import { refuseHarm } from '../losses.ts'
 import type { Method } from '../method.ts'
 import { gainOf } from '../rows.ts'
 import { roundUp } from '../shortage.ts'
@@ -23,6 +24,7 @@ export const conformalRiskControl: Method = {
         got: confidence,
       })
     }
+    refuseHarm(rows, target)
     const gain = gainOf(rows, target)
     const { weight } = rows
     const { threshold, strong, order } = candidateThresholds(rows.winRate, weight)

@@ -3,7 +3,7 @@ import { createRandom, deriveSeed } from '../../../core/random.ts'
 import type { BoundTest } from '../bounds/bounds.ts'
 import { type PromisedLoss, promisedLoss } from '../losses.ts'
 import type { Method, Problem } from '../method.ts'
-import { type CalibrationRows, gainOf, takeCalibrationRows } from '../rows.ts'
+import { type CalibrationRows, gainOf, type OffPolicy, takeCalibrationRows } from '../rows.ts'
 import { dataShort } from '../shortage.ts'
 import type { TargetKind } from '../target.ts'
 
@@ -24,7 +24,7 @@ export function learnThenTest(test: BoundTest): Method {
     name: `learn-then-test/${test.name}`,
     targets: TARGETS[test.values],
     choose(problem) {
-      if (test.values !== 'bounded') refuseWeights(test, problem.rows)
+      if (test.values !== 'bounded') refuseUneven(test, problem.rows)
       const mixed = shuffledRows(problem.rows, problem.seed)
       const rows = test.values === 'bounded' ? mixed : wholeGains(mixed, problem)
       const loss = promisedLoss(rows, problem.target)
@@ -57,13 +57,14 @@ export function passing(test: BoundTest, loss: PromisedLoss, grid: Float64Array)
   return k
 }
 
-function refuseWeights(test: BoundTest, rows: CalibrationRows): void {
-  if (!rows.weight) return
-  const expected = 'rows of equal weight (betting takes weights)'
+/** Tests of whole outcomes take neither weights nor estimates. Throws `option_invalid`. */
+function refuseUneven(test: BoundTest, rows: CalibrationRows): void {
+  if (!rows.weight && !rows.offPolicy) return
   throw new WeirError('option_invalid', {
     option: `--method ${test.name}`,
-    expected,
-    got: 'weights',
+    expected:
+      'the scores of both models, and rows of equal weight (betting takes weights and estimates)',
+    got: rows.weight ? 'weights' : 'estimates from single answers',
   })
 }
 
@@ -86,8 +87,18 @@ export function shuffledRows(rows: CalibrationRows, seed: number): CalibrationRo
   return takeCalibrationRows(rows, createRandom(seed).shuffle(order))
 }
 
+function offPolicyAssumptions({ propensities, gain_low, gain_high }: OffPolicy): string[] {
+  const bounded = `the bounded values are doubly robust estimates of the gain per prompt, from ${gain_low.toFixed(1)} to ${gain_high.toFixed(1)}`
+  return propensities === 'logged'
+    ? [`the logged propensities are those with which the models were asked; ${bounded}`]
+    : [
+        `the estimated propensities, or the predicted scores, are right on average, and nothing outside the log decided both who was asked and how well it answered; ${bounded}`,
+      ]
+}
+
 export function assumptions(rows: CalibrationRows): string[] {
   const assumed = ['future prompts come from the same mix as the calibration prompts']
   if (rows.weight) assumed.push('the weights towards the target prompts are right')
+  if (rows.offPolicy) assumed.push(...offPolicyAssumptions(rows.offPolicy))
   return assumed
 }

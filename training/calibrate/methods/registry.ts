@@ -84,8 +84,8 @@ const MOST_GRADED = 0.1
 const MOST_EXACT_ROWS = 50_000
 
 /** Whether nearly every gain is -1, 0 or 1 and all rows have the same weight: exact tests are best then. */
-function countable({ gain, weight }: CalibrationRows): boolean {
-  if (weight || !gain || gain.length > MOST_EXACT_ROWS) return false
+function countable({ gain, weight, offPolicy }: CalibrationRows): boolean {
+  if (weight || offPolicy || !gain || gain.length > MOST_EXACT_ROWS) return false
   const graded = gain.reduce((rows, value) => rows + (Number.isInteger(value) ? 0 : 1), 0)
   return graded <= MOST_GRADED * gain.length
 }

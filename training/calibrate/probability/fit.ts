@@ -17,20 +17,28 @@ const FITS: readonly {
   { method: 'isotonic', fit: fitIsotonic },
 ]
 
+/** The first methods are `identity` and `platt`. */
+const FEW_PARAMETERS = 2
+
 export interface MapFit {
   readonly map: CalibrationMap
   /** how the map was fitted; `identity` if no fit was better than the unchanged win rates */
   readonly method: MapMethod
   /** cross-validated log-loss of each method */
-  readonly logLoss: Readonly<Record<MapMethod, number>>
+  readonly logLoss: Readonly<Partial<Record<MapMethod, number>>>
 }
 
 export interface FitOptions {
   readonly folds?: number
   readonly seed: number
+  /** labels are noisy estimates, not in [0, 1]: only maps with one or two parameters are fitted */
+  readonly noisy?: boolean
 }
 
-/** The map with the lowest cross-validated log-loss, fitted on all rows. `y` is (1 + s - w) / 2, in [0, 1]. */
+/**
+ * The map with the lowest cross-validated log-loss, fitted on all rows. `y` is (1 + s - w) / 2, in [0, 1] unless
+ * it is an estimate.
+ */
 export function fitCalibrationMap(
   winRate: Float64Array,
   y: Float64Array,
@@ -39,7 +47,7 @@ export function fitCalibrationMap(
   const fold = foldsOf(winRate.length, options)
   const losses = {} as Record<MapMethod, number>
   let best = FITS[0]!
-  for (const candidate of FITS) {
+  for (const candidate of options.noisy ? FITS.slice(0, FEW_PARAMETERS) : FITS) {
     const held = outOfFold(winRate, y, fold, candidate.fit)
     losses[candidate.method] = logLoss(held, y)
     if (losses[candidate.method] < losses[best.method] - 1e-9) best = candidate

@@ -16,23 +16,30 @@ export const ProbabilityReport = Type.Object({
   ece_after: Interval,
   /** the error that a perfectly calibrated router would show at this n, by chance alone */
   ece_perfect: Type.Number(),
-  brier_before: Type.Number(),
-  brier_after: Type.Number(),
+  /** absent if one model answered most prompts: it needs each prompt's label, not their mean */
+  brier_before: Type.Optional(Type.Number()),
+  brier_after: Type.Optional(Type.Number()),
   /** cross-validated, by method */
   log_loss: Type.Record(Type.String(), Type.Number()),
 })
 export type ProbabilityReport = Type.Static<typeof ProbabilityReport>
 
-/** Fits the map on raw win rates and gains (s - w), and reports its effect. */
+/**
+ * Fits the map on raw win rates and gains (s - w), and reports its effect.
+ *
+ * @param estimated whether gains are estimates from single answers, which are noisy and unbounded
+ */
 export function calibrateProbabilities(
   raw: Float64Array,
   gain: Float64Array,
   seed: number,
+  estimated = false,
 ): { map: CalibrationMap; report: ProbabilityReport } {
   const y = gain.map((value) => (1 + value) / 2)
-  const { map, method, logLoss } = fitCalibrationMap(raw, y, { seed })
+  const options = { seed, noisy: estimated }
+  const { map, method, logLoss } = fitCalibrationMap(raw, y, options)
   const before = calibrationError(raw, y, seed)
-  const after = calibrationError(crossCalibrated(raw, y, { seed }), y, seed)
+  const after = calibrationError(crossCalibrated(raw, y, options), y, seed)
   return {
     map,
     report: {
@@ -41,8 +48,7 @@ export function calibrateProbabilities(
       ece_before: before.ece,
       ece_after: after.ece,
       ece_perfect: after.perfect,
-      brier_before: before.brier,
-      brier_after: after.brier,
+      ...(!estimated && { brier_before: before.brier, brier_after: after.brier }),
       log_loss: logLoss,
     },
   }

@@ -16,6 +16,8 @@ export interface BaselineInput {
   readonly y: ArrayLike<number>
   /** n: s - w */
   readonly gain: ArrayLike<number>
+  /** whether gains are estimates of single answers: an oracle would then only know their noise */
+  readonly estimated?: boolean | undefined
   readonly seed: number
   /** labelled rows to fit the learned baselines on; without them they are fitted out of fold */
   readonly reference?: ReferenceRows | undefined
@@ -25,7 +27,10 @@ export interface BaselineInput {
 
 const DEFAULT_NEIGHBOUR_LIMIT = 30_000
 
-/** Prompt length, category prior, kNN, one seeded random router and the oracle, on the evaluated prompts. */
+/**
+ * Prompt length, category prior, kNN, one seeded random router and, where both answers of every prompt are known,
+ * the oracle, on the evaluated prompts.
+ */
 export function baselinesOf(input: BaselineInput): Baseline[] {
   const random = createRandom(deriveSeed(input.seed, 'random router'))
   const n = input.prompts.length
@@ -36,8 +41,11 @@ export function baselinesOf(input: BaselineInput): Baseline[] {
       scores: Float64Array.from({ length: n }, () => random.next()),
       note: 'one draw',
     },
-    { name: 'oracle', scores: Float64Array.from(input.gain), note: 'knows the labels' },
   ]
+  if (!input.estimated) {
+    const scores = Float64Array.from(input.gain)
+    baselines.push({ name: 'oracle', scores, note: 'knows the labels' })
+  }
   const { categories, reference } = input
   if (categories && new Set(categories).size > 1) {
     baselines.push(categoryBaseline(input, categories, reference))

@@ -31,6 +31,8 @@ export interface MeasureInput {
   /** n: the weak model's scores */
   readonly weak?: ArrayLike<number> | undefined
   readonly spend?: Spend | undefined
+  /** whether gains are estimates of single answers: figures of single prompts (AUC) are then undefined */
+  readonly estimated?: boolean | undefined
   /** false if the interval of strong - weak contains 0 */
   readonly clear: boolean
   readonly bands: boolean
@@ -99,7 +101,7 @@ export async function measureRouters(
       apgr: clear ? pass.apgr : Number.NaN,
       replicates,
       report: {
-        ...curveReport(pass, replicates, clear, routeLlm),
+        ...curveReport(pass, replicates, input, routeLlm),
         ...spendReport(spending, replicates, input),
       },
     }
@@ -109,7 +111,7 @@ export async function measureRouters(
 function curveReport(
   pass: PassResult,
   replicates: Replicates,
-  clear: boolean,
+  { clear, estimated }: Pick<MeasureInput, 'clear' | 'estimated'>,
   routeLlm: number | null,
 ): Omit<CurveReport, 'aiq' | 'saving_at_equal_quality'> {
   const intervals = byLevel((_, k) =>
@@ -120,7 +122,7 @@ function curveReport(
     apgr_routellm: routeLlm,
     cpt: byLevel((name) => intervals[name].value),
     cpt_interval: intervals,
-    auc: percentileInterval(pass.auc, replicates.auc),
+    auc: estimated ? UNDEFINED_INTERVAL : percentileInterval(pass.auc, replicates.auc),
   }
 }
 

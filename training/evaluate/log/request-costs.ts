@@ -24,10 +24,13 @@ export function requestCosts(
   weak: Candidate,
 ): RequestCosts | undefined {
   const logged = [strong, weak].map((candidate) =>
-    column(dataset, dataset.outcomes?.costs, prompts, candidate.model),
+    column(dataset, 'costs', prompts, candidate.model),
   )
   if (logged[0] && logged[1]) {
-    return { strong: logged[0], weak: logged[1], basis: 'dollars as logged' }
+    const basis = hasEstimates(dataset, dataset.estimates?.costs, prompts)
+      ? `${LOGGED_DOLLARS}, of the model that was not asked estimated (doubly robust)`
+      : LOGGED_DOLLARS
+    return { strong: logged[0], weak: logged[1], basis }
   }
   const priced = [strong, weak].map((candidate) => pricedCosts(dataset, prompts, candidate))
   if (!priced[0] || !priced[1]) return undefined
@@ -45,7 +48,7 @@ function pricedCosts(
   { model, price, output_tokens: mean }: Candidate,
 ): { costs: Float64Array; basis: string } | undefined {
   if (!price) return undefined
-  const tokens = column(dataset, dataset.outcomes?.tokens, prompts, model)
+  const tokens = column(dataset, 'tokens', prompts, model)
   const basis = tokens
     ? 'as long as logged'
     : mean !== undefined
@@ -58,19 +61,38 @@ function pricedCosts(
   return { costs, basis }
 }
 
-/** One model's column of a prompts x models matrix; undefined unless it is known for every given prompt. */
+/**
+ * One model's dollars or tokens, estimated for prompts that only the other model of the pair answered; undefined
+ * unless they are known for every given prompt.
+ */
 function column(
   dataset: Dataset,
-  matrix: Float32Array | undefined,
+  kind: 'costs' | 'tokens',
   prompts: Int32Array,
   model: string,
 ): Float64Array | undefined {
+  const matrix = dataset.outcomes?.[kind]
   if (!matrix || prompts.length === 0) return undefined
   const width = dataset.models.length
   const at = modelIndex(dataset, model)
-  const values = Float64Array.from(prompts, (prompt) => matrix[prompt * width + at]!)
+  const { estimates } = dataset
+  const role = estimates?.strong === at ? 0 : estimates?.weak === at ? 1 : undefined
+  const estimate = role === undefined ? undefined : estimates?.[kind]
+  const values = Float64Array.from(prompts, (prompt) => {
+    const guess = estimate?.[2 * prompt + role!] ?? Number.NaN
+    return Number.isNaN(guess) ? matrix[prompt * width + at]! : guess
+  })
   return values.some(Number.isNaN) ? undefined : values
 }
+
+const hasEstimates = (
+  { estimates }: Dataset,
+  values: Float64Array | undefined,
+  prompts: Int32Array,
+): boolean =>
+  estimates !== undefined && (values ? prompts.some((p) => !Number.isNaN(values[2 * p]!)) : false)
+
+export const LOGGED_DOLLARS = 'dollars as logged'
 
 export const roleOf = (candidates: readonly Candidate[], role: Candidate['role']): Candidate =>
   candidates.find((candidate) => candidate.role === role)!

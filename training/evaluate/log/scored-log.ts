@@ -1,12 +1,14 @@
 import { WeirError } from '../../../core/errors.ts'
 import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
-import { type PairLabels, pairLabels } from '../../../data/pair.ts'
+import { countEvidence, evidenceOf, type PairLabels, pairLabels } from '../../../data/pair.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
 import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
 import type { Router } from '../../../models/router.ts'
+import { withPairEstimates } from '../../ope/pair-estimates.ts'
+import { type SingleEvidence, singleEvidence } from '../../ope/sensitivity.ts'
 import type { ReferenceRows } from '../baselines/category-prior.ts'
 import type { EvaluationLabels } from '../metrics/labels.ts'
 import { modelOf, type NamedRouter, pairOf } from './bundle-set.ts'
@@ -15,6 +17,8 @@ import { scoreAll } from './router-scores.ts'
 import { type LeftOut, type UnseenRows, unseenRows } from './unseen-rows.ts'
 
 export interface ScoreLogOptions extends Partial<ModelPair> {
+  /** seed of the folds in which missing answers are estimated */
+  readonly seed: number
   readonly prices?: ReadonlyMap<string, Price> | undefined
   readonly latency?: boolean | undefined
   /** where encoders of the bundles may send prompts */
@@ -53,6 +57,8 @@ export interface ScoredLog {
   readonly prompts: readonly string[]
   readonly categories: readonly (string | undefined)[]
   readonly labels: EvaluationLabels
+  /** what is known of the prompts that only one model answered */
+  readonly singles: SingleEvidence | undefined
   readonly costs: RequestCosts | undefined
   readonly routers: readonly ScoredRouter[]
   /** rows that the routers were trained on, for baselines that learn */
@@ -68,13 +74,18 @@ const MIN_REFERENCE_ROWS = 200
 /** Maximum number of rows for learned baselines: more improve them little and take time. */
 const MAX_REFERENCE_ROWS = 15_000
 
-/** Throws `rows_too_few` if too few rows are left after leaving out those the routers saw. */
+/**
+ * Where only one model answered most prompts, the missing scores are estimated from the whole log.
+ *
+ * @throws rows_too_few if too few rows are left after leaving out those the routers saw; overlap_missing
+ */
 export async function scoreLog(
   bundles: readonly NamedRouter[],
-  dataset: Dataset,
+  log: Dataset,
   options: ScoreLogOptions,
 ): Promise<ScoredLog> {
   const pair = pairOf(bundles, options)
+  const dataset = await withPairEstimates(log, pair, options)
   const labels = pairLabels(dataset, pair.strong, pair.weak)
   const { rows, trained, leftOut } = judgedRows(bundles, dataset, labels, options, (left) =>
     left ? `that no router has seen (left out: ${left})` : 'to evaluate on',
@@ -89,11 +100,12 @@ export async function scoreLog(
     prompts,
     categories: Array.from(chosen, (prompt) => dataset.categories[prompt]),
     labels: labelsOf(labels, rows),
+    singles: singleEvidence(dataset, chosen, pair.strong),
     costs: costsOf(dataset, chosen, bundles, pair, options.prices),
     routers,
     reference: referenceRows(dataset, labels, trained),
     leftOut,
-    warnings: notesOn(bundles, pair, leftOut),
+    warnings: [...notesOn(bundles, pair, leftOut), ...evidenceNotes(dataset, pair)],
   }
 }
 
@@ -112,13 +124,40 @@ async function scoredRouter(
   }
 }
 
-/** Includes scores only if every row has both: a prompt known only from votes has none. */
-function labelsOf({ label, strong, weak }: PairLabels, rows: Int32Array): EvaluationLabels {
+/** The labels of some rows. Scores are included if any of them has both; prompts with votes only have NaN. */
+export function labelsOf(
+  { label, strong, weak, estimated }: PairLabels,
+  rows: ArrayLike<number>,
+): EvaluationLabels {
   const take = (values: Float32Array) => Float32Array.from(rows, (row) => values[row]!)
   const y = take(label)
   if (!strong || !weak) return { y }
   const both = { strong: take(strong), weak: take(weak) }
-  return both.strong.some(Number.isNaN) ? { y } : { y, ...both }
+  if (both.strong.every(Number.isNaN)) return { y }
+  const marks = estimated && Uint8Array.from(rows, (row) => estimated[row]!)
+  return { y, ...both, ...(marks?.includes(1) && { estimated: marks }) }
+}
+
+/** What the figures leave out or rest on, if only one model answered some prompts. */
+export function evidenceNotes(dataset: Dataset, { strong, weak }: ModelPair): string[] {
+  if (!dataset.estimates) {
+    const { strong_only, weak_only } = countEvidence(evidenceOf(dataset, strong, weak))
+    const single = strong_only + weak_only
+    return single > 0
+      ? [
+          `${single.toLocaleString('en-US')} prompts that only one of the two models answered are not used`,
+        ]
+      : []
+  }
+  const { used, propensities, excluded, regions } = dataset.estimates.summary
+  return [
+    `${used.toLocaleString('en-US')} prompts of the log were answered by one of the two models only: what the other would have scored is estimated (doubly robust, propensities ${propensities}), which assumes that nothing outside the log decided both who was asked and how well it answered`,
+    ...(excluded > 0
+      ? [
+          `no figure covers ${excluded.toLocaleString('en-US')} prompts without overlap: ${regions.join('; ')}`,
+        ]
+      : []),
+  ]
 }
 
 function referenceRows(

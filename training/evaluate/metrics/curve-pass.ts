@@ -165,10 +165,23 @@ export function sampleSums(
   return {
     drawn,
     gain: weightedTotal(counts, gain),
-    weakQuality: weak ? weightedTotal(counts, weak) : Number.NaN,
+    weakQuality: weak ? drawn * knownAverage(counts, weak) : Number.NaN,
     weakCost: spend ? weightedTotal(counts, spend.weak) : 0,
     strongCost: spend ? weightedTotal(counts, spend.strong) : drawn,
   }
+}
+
+/** Weighted mean of the values that are known (prompts with votes only have no score). */
+function knownAverage(counts: Uint8Array, values: ArrayLike<number>): number {
+  let sum = 0
+  let known = 0
+  for (let i = 0; i < counts.length; i++) {
+    const value = values[i]!
+    if (Number.isNaN(value)) continue
+    sum += counts[i]! * value
+    known += counts[i]!
+  }
+  return sum / known
 }
 
 function total(counts: Uint8Array): number {

@@ -4,16 +4,26 @@ import { WeirError } from '../../../core/errors.ts'
 export interface EvaluationLabels {
   /** n, in [0, 1]: P(strong better) + 1/2 P(tie), or (1 + s - w) / 2 */
   readonly y: ArrayLike<number>
-  /** n, in [0, 1] */
+  /** n, in [0, 1]; NaN, like `weak`, for prompts that only have votes */
   readonly strong?: ArrayLike<number> | undefined
   /** n, in [0, 1] */
   readonly weak?: ArrayLike<number> | undefined
+  /**
+   * n: 1 where only one model answered, so that scores and y are estimates: unbounded, and right only on average
+   * over prompts; absent if there are none
+   */
+  readonly estimated?: Uint8Array | undefined
 }
 
-/** s - w per prompt, from the scores if there are any, else 2y - 1. Refuses NaN and values out of range. */
+/**
+ * s - w per prompt, from its scores if it has any, else 2y - 1. Refuses NaN, and values out of range unless they
+ * are estimates.
+ */
 export function gainsOf(labels: EvaluationLabels, rows: number): Float64Array {
-  const { y, strong, weak } = labels
-  check('y', y, rows)
+  const { y, strong, weak, estimated } = labels
+  const voted = (i: number): boolean =>
+    strong !== undefined && Number.isNaN(strong[i]!) && Number.isNaN(weak![i]!)
+  check('y', y, rows, (i) => estimated?.[i] === 1 && Number.isFinite(y[i]!))
   if ((strong === undefined) !== (weak === undefined)) {
     throw new WeirError('evaluation_invalid', {
       expected: 'scores of both models or of neither',
@@ -22,16 +32,30 @@ export function gainsOf(labels: EvaluationLabels, rows: number): Float64Array {
   }
   const gain = new Float64Array(rows)
   if (strong && weak) {
-    check('strong', strong, rows)
-    check('weak', weak, rows)
-    for (let i = 0; i < rows; i++) gain[i] = strong[i]! - weak[i]!
+    for (const [name, scores] of [
+      ['strong', strong],
+      ['weak', weak],
+    ] as const) {
+      check(
+        name,
+        scores,
+        rows,
+        (i) => voted(i) || (estimated?.[i] === 1 && Number.isFinite(scores[i]!)),
+      )
+    }
+    for (let i = 0; i < rows; i++) gain[i] = voted(i) ? 2 * y[i]! - 1 : strong[i]! - weak[i]!
   } else {
     for (let i = 0; i < rows; i++) gain[i] = 2 * y[i]! - 1
   }
   return gain
 }
 
-function check(name: string, values: ArrayLike<number>, rows: number): void {
+function check(
+  name: string,
+  values: ArrayLike<number>,
+  rows: number,
+  excused: (row: number) => boolean,
+): void {
   if (values.length !== rows) {
     throw new WeirError('evaluation_invalid', {
       expected: `${rows} values of ${name}, one per prompt`,
@@ -40,13 +64,25 @@ function check(name: string, values: ArrayLike<number>, rows: number): void {
   }
   for (let i = 0; i < rows; i++) {
     const value = values[i]!
-    if (!(value >= 0 && value <= 1)) {
+    if (!(value >= 0 && value <= 1) && !excused(i)) {
       throw new WeirError('evaluation_invalid', {
         expected: `values of ${name} in [0, 1]`,
         got: `${value} at prompt ${i}`,
       })
     }
   }
+}
+
+/** Mean of the values that are known; NaN for none. */
+export function knownMean(values: ArrayLike<number>): number {
+  let sum = 0
+  let known = 0
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isNaN(values[i]!)) continue
+    sum += values[i]!
+    known++
+  }
+  return sum / known
 }
 
 export function mean(values: ArrayLike<number>): number {

@@ -47,7 +47,10 @@ export function operatingPoint(input: OperatingInput): OperatingPoint {
     kept[i] = strong ? gain[i]! : 0
     lost[i] = strong ? 0 : gain[i]!
   }
-  const quality = weak ? sampleMeanInterval(kept.map((g, i) => g + weak[i]!)) : UNDEFINED_INTERVAL
+  // prompts with votes only have no score
+  const quality = weak
+    ? sampleMeanInterval(kept.map((g, i) => g + weak[i]!).filter((value) => !Number.isNaN(value)))
+    : UNDEFINED_INTERVAL
   const dollars = spend
     ? sampleMeanInterval(
         kept.map(

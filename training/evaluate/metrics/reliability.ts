@@ -1,4 +1,8 @@
-import { type PartialInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
+import {
+  type PartialInterval,
+  sampleMeanInterval,
+  UNDEFINED_INTERVAL,
+} from '../../../core/stats/intervals.ts'
 
 import { sortScores } from './score-order.ts'
 
@@ -15,13 +19,19 @@ export interface Reliability {
   readonly ece: number
   /** the error that a perfectly calibrated router would show at this n, by chance alone */
   readonly ece_perfect: number
+  /** undefined where only one model answered: it needs the label of each prompt, not their mean */
   readonly brier: PartialInterval
   readonly bins: readonly ReliabilityBin[]
 }
 
 const BINS = 15
 
-export function reliabilityOf(winRate: ArrayLike<number>, y: ArrayLike<number>): Reliability {
+/** @param estimated whether labels are estimates, which are right only on average over prompts */
+export function reliabilityOf(
+  winRate: ArrayLike<number>,
+  y: ArrayLike<number>,
+  estimated = false,
+): Reliability {
   const n = winRate.length
   const { order } = sortScores(winRate)
   const bins: ReliabilityBin[] = []
@@ -49,7 +59,9 @@ export function reliabilityOf(winRate: ArrayLike<number>, y: ArrayLike<number>):
   return {
     ece,
     ece_perfect: perfect,
-    brier: sampleMeanInterval(Float64Array.from(winRate, (p, i) => (p - y[i]!) ** 2)),
+    brier: estimated
+      ? UNDEFINED_INTERVAL
+      : sampleMeanInterval(Float64Array.from(winRate, (p, i) => (p - y[i]!) ** 2)),
     bins,
   }
 }

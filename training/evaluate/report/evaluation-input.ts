@@ -1,4 +1,5 @@
 import type { OnProgress } from '../../../core/progress.ts'
+import type { SingleEvidence } from '../../ope/sensitivity.ts'
 import type { ReferenceRows } from '../baselines/category-prior.ts'
 import type { Grouping } from '../log/prompt-origins.ts'
 import type { ScoredRouter } from '../log/scored-log.ts'
@@ -9,6 +10,8 @@ export interface EvaluationInput {
   readonly routers: readonly ScoredRouter[]
   readonly prompts: readonly string[]
   readonly labels: EvaluationLabels
+  /** what is known of the prompts that only one model answered, if labels are estimated from such answers */
+  readonly singles?: SingleEvidence | undefined
   readonly categories?: readonly (string | undefined)[] | undefined
   /** more ways to slice, such as source and time */
   readonly groupings?: readonly Grouping[] | undefined

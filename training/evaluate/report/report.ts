@@ -1,4 +1,5 @@
 import type { PartialInterval } from '../../../core/stats/intervals.ts'
+import type { Observational } from '../../../models/bundle/manifest.ts'
 import type { Comparison, Difference } from '../bootstrap/difference.ts'
 import type { CurveReport } from '../bootstrap/measure-routers.ts'
 import type { LatencyReport } from '../log/scored-log.ts'
@@ -15,6 +16,13 @@ export interface EvaluationReport {
   readonly rows: number
   readonly pair: { readonly strong: string; readonly weak: string } | null
   readonly labels: 'outcomes' | 'preferences'
+  /** the evaluated prompts by what is known of them: both scores, one score, or votes only */
+  readonly evidence: { readonly paired: number; readonly single: number; readonly votes: number }
+  /** what the figures rest on, if some prompts were answered by one model only */
+  readonly observational?: Observational & {
+    /** as `RouterReport.sensitivity`, of "the strong model is better on average" */
+    readonly gap_gamma: number | null
+  }
   /** where the dollars come from; null if they are not known */
   readonly costs: 'logged' | 'estimated' | null
   readonly seed: number
@@ -69,6 +77,12 @@ export interface RouterReport extends CurveReport {
   readonly verdict: string
   /** APGR minus each baseline's, paired on the same prompts */
   readonly versus: Readonly<Record<string, Difference>>
+  /**
+   * if some prompts were answered by one model only: how strong an unmeasured confounder would have to be to
+   * overturn "better than ..." (Gamma of the marginal sensitivity model, 1 is none); null where the figures do
+   * not show it even without one
+   */
+  readonly sensitivity?: { readonly random: number | null; readonly prompt_length: number | null }
   /** at the router's threshold; absent if it has none */
   readonly operating?: OperatingPoint
   readonly reliability?: Reliability

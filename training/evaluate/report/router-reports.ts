@@ -1,4 +1,5 @@
 import type { PartialInterval } from '../../../core/stats/intervals.ts'
+import { overturningGamma, type SingleRows } from '../../ope/sensitivity.ts'
 import { differenceOf } from '../bootstrap/difference.ts'
 import type { MeasuredRouter } from '../bootstrap/measure-routers.ts'
 import type { Grouping } from '../log/prompt-origins.ts'
@@ -6,6 +7,7 @@ import type { ScoredRouter } from '../log/scored-log.ts'
 import { curvePoints } from '../metrics/curve-points.ts'
 import { operatingPoint } from '../metrics/operating-point.ts'
 import { reliabilityOf } from '../metrics/reliability.ts'
+import type { ScoreOrder } from '../metrics/score-order.ts'
 import type { EvaluationInput } from './evaluation-input.ts'
 import { worstMisses } from './misses.ts'
 import type { RouterReport } from './report.ts'
@@ -39,9 +41,16 @@ export function routerReports(
       works: verdict.works,
       verdict: verdict.words,
       versus: Object.fromEntries(free.map((baseline) => [baseline.name, versus(baseline)])),
+      ...(input.singles && {
+        sensitivity: sensitivityOf(input.singles.rows, gain, router, length),
+      }),
       ...(threshold && atThreshold(input, router, threshold, gain, gap.low! > 0)),
       ...(withinUnit(router.scores) && {
-        reliability: reliabilityOf(router.scores, input.labels.y),
+        reliability: reliabilityOf(
+          router.scores,
+          input.labels.y,
+          input.labels.estimated?.includes(1),
+        ),
       }),
       ...(latency && { latency }),
       ...(input.details &&
@@ -53,6 +62,7 @@ export function routerReports(
             gain,
             input.prompts,
             input.categories,
+            input.labels.estimated,
           ),
         }),
       ...(router.band && {
@@ -64,6 +74,36 @@ export function routerReports(
       }),
     }
   })
+}
+
+/**
+ * APGR's distance from random, and from prompt length, as means over prompts of the gain times a weight: a
+ * prompt at place k of n adds its gain at the last 1 - (k - 1/2) / n of the strong shares.
+ */
+function sensitivityOf(
+  rows: SingleRows,
+  gain: Float64Array,
+  router: MeasuredRouter,
+  length: MeasuredRouter,
+): NonNullable<RouterReport['sensitivity']> {
+  const own = lateness(router.order)
+  const other = lateness(length.order)
+  return {
+    random: overturningGamma(rows, gain, (i) => own[i]! - 0.5),
+    prompt_length: overturningGamma(rows, gain, (i) => own[i]! - other[i]!),
+  }
+}
+
+/** 1 - (place - 1/2) / n of each prompt; prompts with equal scores share the middle of their places. */
+function lateness({ order, groupEnd }: ScoreOrder): Float64Array {
+  const n = order.length
+  const weights = new Float64Array(n)
+  for (let i = 0, from = 0; i < n; i++) {
+    if (groupEnd[i] !== 1) continue
+    for (let k = from; k <= i; k++) weights[order[k]!] = 1 - (from + i + 1) / (2 * n)
+    from = i + 1
+  }
+  return weights
 }
 
 function atThreshold(

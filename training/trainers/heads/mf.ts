@@ -14,7 +14,7 @@ import { SMOOTHING, withShrunkVotes } from './targets.ts'
 const MF_SETTINGS = Type.Object({
   form: word(
     ['pairwise', 'success'],
-    'pairwise: learn from comparisons of two models (Ong et al. 2024); success: learn each model’s probability of success from outcomes (EmbedLLM)',
+    'pairwise: learn from comparisons of two models (Ong et al. 2024); success: learn each model’s probability of success from outcomes (EmbedLLM), the default where one model answered most prompts',
   ),
   rank: whole(128, 'dimension of the model embeddings', {
     minimum: 1,
@@ -62,13 +62,16 @@ export const mfTrainer: Trainer<MfSettings> = {
   settings: MF_SETTINGS,
   defaults: defaultsOf(MF_SETTINGS),
 
-  sized({ prompts, votes, models }: DataSize) {
+  sized({ prompts, votes, models, compared }: DataSize) {
+    // where one model answered most prompts there is little to compare
+    const single = votes === 0 && compared < LEAST_COMPARED * prompts
+    const form = single ? { form: 'success' as const } : {}
     const pairs = Math.min((models * (models - 1)) / 2, 8)
-    const rows = votes + prompts * pairs
-    if (rows <= 50_000) return {}
+    const rows = votes + prompts * (single ? 1 : pairs)
+    if (rows <= 50_000) return form
     // Adam's noise scales with the root of the batch (Malladi et al. 2022, arXiv 2205.10287)
     const batch = rows <= 500_000 ? 256 : 1024
-    return { batch_size: batch, learning_rate: 1e-3 * Math.sqrt(batch / 64) }
+    return { ...form, batch_size: batch, learning_rate: 1e-3 * Math.sqrt(batch / 64) }
   },
 
   async fit(input) {
@@ -88,6 +91,9 @@ export const mfTrainer: Trainer<MfSettings> = {
     )
   },
 }
+
+/** With fewer prompts that two models answered, as a share of all, models are not compared. */
+const LEAST_COMPARED = 0.5
 
 type MfInput = TrainerInput<MfSettings>
 

@@ -143,6 +143,8 @@ export function joinRows({ train, validation }: TrainerInput): TrainingRows {
       second && {
         outcomes: {
           scores: stack(first.scores, second.scores),
+          ...(first.completed &&
+            second.completed && { completed: stack(first.completed, second.completed) }),
           ...(first.tokens && second.tokens && { tokens: stack(first.tokens, second.tokens) }),
         },
       }),

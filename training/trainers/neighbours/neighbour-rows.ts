@@ -4,7 +4,7 @@ import { pairRows } from '../pair-rows.ts'
 import type { TrainerInput, TrainingRows } from '../trainer.ts'
 
 /**
- * Rows on which the pair was observed, as tensors `rows`, `scores` and `base`. From preferences alone, the
+ * Rows on which the pair was observed, or its missing score estimated, as tensors `rows`, `scores` and `base`. From preferences alone, the
  * scores are the pair's vote shares: the strong model's share of wins, and 1 minus it for the weak model.
  *
  * @param tail number of last columns that are read; all columns of a dense row
@@ -52,7 +52,7 @@ export function observedRows(
 const observedScores = (
   split: TrainingRows,
   input: Pick<TrainerInput, 'models' | keyof Pair>,
-): Float32Array => split.outcomes?.scores ?? voteShares(split, input)
+): Float32Array => split.outcomes?.completed ?? split.outcomes?.scores ?? voteShares(split, input)
 
 function voteShares(
   split: TrainingRows,

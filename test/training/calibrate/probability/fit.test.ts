@@ -86,7 +86,7 @@ describe('the choice by cross-validated log-loss', () => {
     const { p, y } = labelled(20_000, 5, truth)
     const { map, logLoss } = fitCalibrationMap(p, y, { seed: 1 })
     expect(map.method).toBe(method)
-    expect(logLoss[method]).toBeLessThan(logLoss.identity)
+    expect(logLoss[method]).toBeLessThan(logLoss.identity!)
   })
 
   it('leaves win rates alone that already mean what they say', () => {

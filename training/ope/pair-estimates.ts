@@ -1,0 +1,458 @@
+import { WeirError } from '../../core/errors.ts'
+import { Z_95 } from '../../core/stats/normal.ts'
+import type { Dataset, EvidenceCounts, PairEstimates } from '../../data/dataset/dataset.ts'
+import { countEvidence, EVIDENCE, evidenceOf, modelIndex } from '../../data/pair.ts'
+import type { Observational } from '../../models/bundle/manifest.ts'
+import { type CrossFitTarget, crossFit, FOLDS, foldsOf } from './cross-fit.ts'
+import { doublyRobustScore } from './estimators.ts'
+import { type LogFeatures, logFeatures, type Watch } from './log-features.ts'
+import { effectiveSampleSize } from './logged.ts'
+import { propensityAuc, type SingleAnswers, unansweredRegions } from './overlap.ts'
+import { recalibrated } from './recalibrate.ts'
+
+/** The pair to compare. */
+export interface EvidencePair {
+  readonly strong: string
+  readonly weak: string
+}
+
+export interface EstimateOptions extends Watch {
+  readonly seed: number
+  /** features of the dataset's prompts; made from the log otherwise */
+  readonly features?: LogFeatures | undefined
+}
+
+/** Fewer single answers of either model are not used. */
+export const LEAST_SINGLE = 50
+/** Single answers are used if they are more than this share of the prompts with both scores. */
+const WORTH_USING = 0.1
+/** With at least this many prompts that both models answered, a log can do without its single answers. */
+const LEAST_PAIRED = 150
+/** Where a model would have been asked with a smaller probability, there is no claim. */
+export const LEAST_PROPENSITY = { estimated: 0.05, logged: 0.005 } as const
+/** Effective number of answers of either model below which there is no estimate. */
+const LEAST_EFFECTIVE = 50
+
+/** Whether single answers have to stand in for a comparison of the pair. */
+export function restsOnSingles({ paired, strong_only, weak_only }: EvidenceCounts): boolean {
+  return strong_only + weak_only > WORTH_USING * paired
+}
+
+/**
+ * The dataset with estimates of the scores that are missing where only one model of the pair answered. It is
+ * returned as it is if nearly all prompts have both scores, or if the single answers cannot be used and the
+ * prompts with both are enough without them.
+ *
+ * For each single answer of model a with score y, the estimate of a's score is m_a + (y - m_a) / e_a and that
+ * of the other model b's is m_b, where m are predicted scores and e_a the probability that a was the one asked
+ * (doubly robust; Robins, Rotnitzky and Zhao 1994). Predictions are cross-fitted (Chernozhukov et al. 2018), so
+ * that means of the estimates over prompts have the usual standard errors. Propensities are the logged ones;
+ * where there are none they are estimated from everything the log knows of a prompt, cross-fitted and
+ * calibrated.
+ *
+ * @throws overlap_missing if the models' single answers cannot be compared, and too few prompts have both
+ */
+export async function withPairEstimates(
+  dataset: Dataset,
+  pair: EvidencePair,
+  options: EstimateOptions,
+): Promise<Dataset> {
+  if (dataset.labelled?.margin !== undefined || dataset.labelled?.judge !== undefined)
+    return dataset
+  const codes = evidenceOf(dataset, pair.strong, pair.weak)
+  const counts = countEvidence(codes)
+  if (pair.strong === pair.weak || !restsOnSingles(counts)) return dataset
+  const enough = counts.paired + counts.votes_only >= LEAST_PAIRED
+  const refuse = (reason: string): Dataset => {
+    if (enough) return dataset
+    throw overlapMissing(dataset, pair, counts, reason)
+  }
+  const least = Math.min(counts.strong_only, counts.weak_only)
+  if (least < LEAST_SINGLE) {
+    const name = counts.strong_only < counts.weak_only ? pair.strong : pair.weak
+    return refuse(`${name} alone answered ${least} prompts (at least ${LEAST_SINGLE} are needed)`)
+  }
+  const singles = singleAnswers(codes)
+  const regions = unansweredRegions(dataset, singles, pair)
+  const outside = new Set(regions.flatMap(({ rows }) => rows))
+  const kept = Array.from(singles.prompts.keys()).filter((row) => !outside.has(row))
+  const inside: SingleAnswers = {
+    prompts: Int32Array.from(kept, (row) => singles.prompts[row]!),
+    strong: Uint8Array.from(kept, (row) => singles.strong[row]!),
+  }
+  const asked = inside.strong.reduce((sum, value) => sum + value, 0)
+  if (Math.min(asked, kept.length - asked) < LEAST_SINGLE) {
+    return refuse(regions.map(({ words }) => words).join('; '))
+  }
+  const nuisances = await estimateNuisances(dataset, pair, codes, inside, options)
+  const usable = nuisances.usable
+  const effective = {
+    strong: effectiveOf(inside, nuisances, 1),
+    weak: effectiveOf(inside, nuisances, 0),
+  }
+  if (Math.min(effective.strong, effective.weak) < LEAST_EFFECTIVE) {
+    const worth = `${Math.floor(effective.strong)} answers of ${pair.strong} and ${Math.floor(effective.weak)} of ${pair.weak}`
+    return refuse(
+      `which of them was asked can be told from the prompt (AUC ${nuisances.auc.toFixed(2)}), so that the log is worth ${worth} for a comparison (at least ${LEAST_EFFECTIVE} of each)`,
+    )
+  }
+  const used = usable.reduce((sum, value) => sum + value, 0)
+  let smallest = 1
+  usable.forEach((ok, i) => {
+    const e = nuisances.propensity[i]!
+    if (ok) smallest = Math.min(smallest, e, 1 - e)
+  })
+  const faint = kept.length - used
+  const summary: Observational = {
+    ...counts,
+    used,
+    excluded: singles.prompts.length - used,
+    propensities: nuisances.source,
+    method: METHODS[nuisances.source],
+    propensity_auc: nuisances.auc,
+    least_propensity: smallest,
+    effective,
+    regions: [
+      ...regions.map(({ words }) => words),
+      ...(faint > 0
+        ? [
+            `${faint.toLocaleString('en-US')} more prompts look like those that only one of the two models was asked (propensity under ${LEAST_PROPENSITY[nuisances.source === 'logged' ? 'logged' : 'estimated']})`,
+          ]
+        : []),
+    ],
+  }
+  return { ...dataset, estimates: estimatesFrom(dataset, pair, inside, nuisances, summary) }
+}
+
+const OUTCOMES = `missing answers by cross-fitted logistic regressions of each model’s scores on words, length, category and place in the log (${FOLDS} folds by question), corrected on the answers that were logged (doubly robust)`
+const METHODS: Readonly<Record<Observational['propensities'], string>> = {
+  logged: `propensities as logged; ${OUTCOMES}`,
+  estimated: `propensities by a cross-fitted logistic regression of who was asked on the same features and on the predicted scores, calibrated out of fold; ${OUTCOMES}`,
+  'logged and estimated': `propensities as logged, where there are none by a cross-fitted and calibrated logistic regression of who was asked; ${OUTCOMES}`,
+}
+
+function singleAnswers(codes: Uint8Array): SingleAnswers {
+  const strongOnly = EVIDENCE.indexOf('strong_only')
+  const weakOnly = EVIDENCE.indexOf('weak_only')
+  const prompts = Int32Array.from(codes.keys()).filter(
+    (i) => codes[i] === strongOnly || codes[i] === weakOnly,
+  )
+  return {
+    prompts,
+    strong: Uint8Array.from(prompts, (prompt) => (codes[prompt] === strongOnly ? 1 : 0)),
+  }
+}
+
+/** Everything that was predicted about n single answers. */
+interface Nuisances {
+  readonly source: Observational['propensities']
+  /** n: probability that the strong model was asked */
+  readonly propensity: Float64Array
+  /** n: 1 if both models could have been asked */
+  readonly usable: Uint8Array
+  /** n x 2, strong then weak, in [0, 1] */
+  readonly predicted: Float64Array
+  readonly auc: number
+  readonly fold: Uint8Array
+}
+
+async function estimateNuisances(
+  dataset: Dataset,
+  pair: EvidencePair,
+  codes: Uint8Array,
+  singles: SingleAnswers,
+  options: EstimateOptions,
+): Promise<Nuisances> {
+  const features = options.features ?? (await logFeatures(dataset, options))
+  const fold = foldsOf(dataset, options.seed)
+  const logged = loggedPropensities(dataset, pair, singles)
+  const unknown = logged.reduce((sum, e) => sum + (Number.isNaN(e) ? 1 : 0), 0)
+  const [strongTarget, weakTarget] = [
+    scoreTarget(dataset, pair.strong, codes, 'strong_only'),
+    scoreTarget(dataset, pair.weak, codes, 'weak_only'),
+  ]
+  const askedTarget: CrossFitTarget = {
+    name: 'who was asked',
+    prompts: singles.prompts.filter((_, i) => Number.isNaN(logged[i]!)),
+    labels: Float32Array.from(singles.strong.filter((_, i) => Number.isNaN(logged[i]!))),
+  }
+  const targets = [strongTarget, weakTarget, ...(unknown > 0 ? [askedTarget] : [])]
+  const [strongLogit, weakLogit, askedLogit] = await crossFit(
+    features,
+    fold,
+    targets,
+    singles.prompts,
+    options,
+  )
+  const propensity = logged.slice()
+  if (askedLogit) {
+    const rows = Array.from(propensity.keys()).filter((i) => Number.isNaN(logged[i]!))
+    const estimated = await recalibrated(
+      [askedLogit, strongLogit!, weakLogit!],
+      singles.strong,
+      rows,
+    )
+    for (const i of rows) propensity[i] = estimated[i]!
+  }
+  const usable = Uint8Array.from(propensity, (e, i) => {
+    const least = Number.isNaN(logged[i]!) ? LEAST_PROPENSITY.estimated : LEAST_PROPENSITY.logged
+    return Math.min(e, 1 - e) >= least ? 1 : 0
+  })
+  const predicted = new Float64Array(2 * singles.prompts.length)
+  for (const [column, logit, answered] of [
+    [0, strongLogit!, 1],
+    [1, weakLogit!, 0],
+  ] as const) {
+    const rows = Array.from(propensity.keys()).filter(
+      (i) => singles.strong[i] === answered && usable[i] === 1,
+    )
+    const scores = answeredScores(
+      dataset,
+      answered === 1 ? pair.strong : pair.weak,
+      singles.prompts,
+    )
+    // each answer counts 1 / propensity, so that predictions are right on average over all prompts
+    const weights = propensity.map((e) => 1 / Math.max(answered === 1 ? e : 1 - e, 0.01))
+    const values = await recalibrated([logit], scores, rows, weights)
+    for (let i = 0; i < values.length; i++) predicted[2 * i + column] = values[i]!
+  }
+  return {
+    source:
+      unknown === 0 ? 'logged' : unknown === logged.length ? 'estimated' : 'logged and estimated',
+    propensity,
+    usable,
+    predicted,
+    auc: propensityAuc(propensity, singles.strong),
+    fold: Uint8Array.from(singles.prompts, (prompt) => fold[prompt]!),
+  }
+}
+
+/**
+ * The probability that the strong model was the one of the two to be asked, as logged; NaN where the log does
+ * not say it. With more than two models in the log it needs the logged propensity of both.
+ */
+function loggedPropensities(
+  { models, outcomes }: Dataset,
+  pair: EvidencePair,
+  { prompts, strong }: SingleAnswers,
+): Float64Array {
+  const propensities = outcomes?.propensities
+  const m = models.length
+  const columns = [models.indexOf(pair.strong), models.indexOf(pair.weak)] as const
+  return Float64Array.from(prompts, (prompt, i) => {
+    if (!propensities) return Number.NaN
+    const [s, w] = columns.map((column) => propensities[prompt * m + column]!)
+    if (!Number.isNaN(s! + w!)) return s! / (s! + w!)
+    if (m !== 2) return Number.NaN
+    return strong[i] === 1 ? s! : 1 - w!
+  })
+}
+
+function scoreTarget(
+  dataset: Dataset,
+  model: string,
+  codes: Uint8Array,
+  own: (typeof EVIDENCE)[number],
+): CrossFitTarget {
+  const prompts = Int32Array.from(codes.keys()).filter((i) => {
+    const kind = EVIDENCE[codes[i]!]
+    return kind === 'paired' || kind === own
+  })
+  return {
+    name: model,
+    prompts,
+    labels: Float32Array.from(answeredScores(dataset, model, prompts)),
+  }
+}
+
+function answeredScores(
+  { models, outcomes }: Dataset,
+  model: string,
+  prompts: Int32Array,
+): Float64Array {
+  const column = models.indexOf(model)
+  return Float64Array.from(prompts, (prompt) => outcomes!.scores[prompt * models.length + column]!)
+}
+
+function effectiveOf(
+  { strong }: SingleAnswers,
+  { propensity, usable }: Nuisances,
+  answered: 0 | 1,
+): number {
+  const weights = propensity.map((e, i) =>
+    usable[i] === 1 && strong[i] === answered ? 1 / (answered === 1 ? e : 1 - e) : 0,
+  )
+  return effectiveSampleSize(weights)
+}
+
+function estimatesFrom(
+  dataset: Dataset,
+  pair: EvidencePair,
+  singles: SingleAnswers,
+  nuisances: Nuisances,
+  summary: Observational,
+): PairEstimates {
+  const n = dataset.prompts.length
+  const [s, w] = [modelIndex(dataset, pair.strong), modelIndex(dataset, pair.weak)]
+  const scores = new Float64Array(2 * n).fill(Number.NaN)
+  const predicted = new Float64Array(2 * n).fill(Number.NaN)
+  const propensity = new Float64Array(n).fill(Number.NaN)
+  const { strong: asked, prompts } = singles
+  const complete = (values: Float64Array, guess: Float64Array, logged: Float32Array): void => {
+    const m = dataset.models.length
+    for (let i = 0; i < prompts.length; i++) {
+      if (nuisances.usable[i] !== 1) continue
+      const prompt = prompts[i]!
+      const e = nuisances.propensity[i]!
+      const y = logged[prompt * m + (asked[i] === 1 ? s : w)]!
+      values[2 * prompt] = doublyRobustScore(guess[2 * i]!, asked[i] === 1 ? y : undefined, 1 / e)
+      values[2 * prompt + 1] = doublyRobustScore(
+        guess[2 * i + 1]!,
+        asked[i] === 1 ? undefined : y,
+        1 / (1 - e),
+      )
+    }
+  }
+  const { outcomes } = dataset
+  complete(scores, nuisances.predicted, outcomes!.scores)
+  for (let i = 0; i < prompts.length; i++) {
+    if (nuisances.usable[i] !== 1) continue
+    propensity[prompts[i]!] = nuisances.propensity[i]!
+    predicted.set(nuisances.predicted.subarray(2 * i, 2 * i + 2), 2 * prompts[i]!)
+  }
+  const spend = (logged: Float32Array | undefined): Float64Array | undefined => {
+    const guess = logged && amountsByLength(dataset, singles, nuisances.fold, logged, [s, w])
+    if (!guess) return undefined
+    const values = new Float64Array(2 * n).fill(Number.NaN)
+    complete(values, guess, logged)
+    return values
+  }
+  const costs = spend(outcomes!.costs)
+  const tokens = spend(outcomes!.tokens)
+  return {
+    strong: s,
+    weak: w,
+    scores,
+    propensity,
+    predicted,
+    summary,
+    ...(costs && { costs }),
+    ...(tokens && { tokens }),
+  }
+}
+
+const LENGTH_BINS = 10
+/** Rows at the overall mean that a bin's mean is shrunk by. */
+const SHRINK_ROWS = 10
+
+/**
+ * Predicted amounts (dollars or tokens) of both models for each single answer: the mean over prompts of about
+ * the same length in the other folds. Undefined unless every single answer has its amount.
+ */
+function amountsByLength(
+  { prompts: texts, models }: Dataset,
+  { prompts, strong }: SingleAnswers,
+  fold: Uint8Array,
+  logged: Float32Array,
+  [s, w]: readonly [number, number],
+): Float64Array | undefined {
+  const m = models.length
+  const value = (i: number): number => logged[prompts[i]! * m + (strong[i] === 1 ? s : w)]!
+  const lengths = Float64Array.from(prompts, (prompt) => texts[prompt]!.length)
+  const edges = lengths.toSorted()
+  const bin = lengths.map((length) => {
+    let at = 0
+    while (
+      at + 1 < LENGTH_BINS &&
+      length >= edges[Math.floor(((at + 1) * edges.length) / LENGTH_BINS)]!
+    )
+      at++
+    return at
+  })
+  // sums and counts of [model][fold][bin]
+  const sums = new Float64Array(2 * FOLDS * LENGTH_BINS)
+  const counts = new Float64Array(sums.length)
+  const place = (column: number, part: number, at: number): number =>
+    (column * FOLDS + part) * LENGTH_BINS + at
+  for (let i = 0; i < prompts.length; i++) {
+    const amount = value(i)
+    if (Number.isNaN(amount)) return undefined
+    const at = place(strong[i] === 1 ? 0 : 1, fold[i]!, bin[i]!)
+    sums[at]! += amount
+    counts[at]!++
+  }
+  const others = (
+    column: number,
+    left: number,
+    keep: (at: number) => boolean,
+  ): [number, number] => {
+    let [sum, count] = [0, 0]
+    for (let part = 0; part < FOLDS; part++) {
+      if (part === left) continue
+      for (let at = 0; at < LENGTH_BINS; at++) {
+        if (!keep(at)) continue
+        sum += sums[place(column, part, at)]!
+        count += counts[place(column, part, at)]!
+      }
+    }
+    return [sum, count]
+  }
+  const table = sums.map((_, index) => {
+    const at = index % LENGTH_BINS
+    const part = Math.floor(index / LENGTH_BINS) % FOLDS
+    const column = Math.floor(index / (LENGTH_BINS * FOLDS))
+    const [all, rows] = others(column, part, () => true)
+    const [sum, count] = others(column, part, (other) => other === at)
+    const mean = rows > 0 ? all / rows : 0
+    return (sum + SHRINK_ROWS * mean) / (count + SHRINK_ROWS)
+  })
+  const guess = new Float64Array(2 * prompts.length)
+  for (let i = 0; i < prompts.length; i++) {
+    for (const column of [0, 1]) guess[2 * i + column] = table[place(column, fold[i]!, bin[i]!)]!
+  }
+  return guess
+}
+
+/** The refusal of a log whose models do not meet, with what would help. */
+function overlapMissing(
+  dataset: Dataset,
+  { strong, weak }: EvidencePair,
+  counts: EvidenceCounts,
+  reason: string,
+): WeirError {
+  return new WeirError('overlap_missing', {
+    strong,
+    weak,
+    paired: counts.paired,
+    single: counts.strong_only + counts.weak_only,
+    reason: reason || 'no prompts that both could have answered',
+    rows: rowsToAsk(dataset, strong, weak).toLocaleString('en-US'),
+  })
+}
+
+/**
+ * About how many prompts both models would have to answer before an APGR of .55 is told from chance, if their
+ * answers differ as the plain means say; at least enough to train on.
+ */
+export function rowsToAsk({ models, outcomes }: Dataset, strong: string, weak: string): number {
+  const mean = (model: string): number => {
+    const column = models.indexOf(model)
+    let [sum, rows] = [0, 0]
+    for (
+      let at = column;
+      outcomes && column >= 0 && at < outcomes.scores.length;
+      at += models.length
+    ) {
+      if (Number.isNaN(outcomes.scores[at]!)) continue
+      sum += outcomes.scores[at]!
+      rows++
+    }
+    return rows > 0 ? sum / rows : 0.5
+  }
+  const [s, w] = [mean(strong), mean(weak)]
+  const gap = Math.max(Math.abs(s - w), 0.05)
+  const variance = s * (1 - s) + w * (1 - w)
+  const needed = ((Z_95 / 0.05) ** 2 * variance) / (12 * gap * gap)
+  const unit = needed > 1000 ? 500 : 50
+  return Math.max(200, Math.ceil(needed / unit) * unit)
+}

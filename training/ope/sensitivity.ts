@@ -1,0 +1,151 @@
+import { Z_95 } from '../../core/stats/normal.ts'
+import type { Dataset, PairEstimates } from '../../data/dataset/dataset.ts'
+import type { Observational } from '../../models/bundle/manifest.ts'
+
+/** What is known of each evaluated prompt that one model answered; NaN columns where both did. */
+export interface SingleRows {
+  /** n: 1 if the strong model answered, 0 if the weak one did; 2 for prompts that are no single answers */
+  readonly asked: Uint8Array
+  /** n: the score of the answer */
+  readonly score: Float64Array
+  /** n: probability that the strong model was asked */
+  readonly propensity: Float64Array
+  /** n x 2, strong then weak, in [0, 1] */
+  readonly predicted: Float64Array
+}
+
+/** The single answers among evaluated prompts, and what estimates from them rest on. */
+export interface SingleEvidence {
+  readonly rows: SingleRows
+  readonly summary: Observational
+}
+
+const NO_SINGLE = 2
+/** Confounders stronger than this are not looked for. */
+const MOST_GAMMA = 50
+
+/**
+ * The single answers among the given prompts; undefined if the dataset has no estimates for them.
+ *
+ * @param strongModel the model that the evaluation calls strong
+ */
+export function singleEvidence(
+  { estimates, outcomes, models }: Dataset,
+  prompts: Int32Array,
+  strongModel: string,
+): SingleEvidence | undefined {
+  if (!estimates || !outcomes) return undefined
+  const n = prompts.length
+  const m = models.length
+  const rows = {
+    asked: new Uint8Array(n).fill(NO_SINGLE),
+    score: new Float64Array(n),
+    propensity: new Float64Array(n),
+    predicted: new Float64Array(2 * n),
+  }
+  const { strong, weak, propensity, predicted } = turned(
+    estimates,
+    models.indexOf(strongModel) !== estimates.strong,
+  )
+  let found = false
+  for (let i = 0; i < n; i++) {
+    const prompt = prompts[i]!
+    if (Number.isNaN(propensity(prompt))) continue
+    const own = outcomes.scores[prompt * m + strong]!
+    found = true
+    rows.asked[i] = Number.isNaN(own) ? 0 : 1
+    rows.score[i] = Number.isNaN(own) ? outcomes.scores[prompt * m + weak]! : own
+    rows.propensity[i] = propensity(prompt)
+    rows.predicted[2 * i] = predicted(prompt, 0)
+    rows.predicted[2 * i + 1] = predicted(prompt, 1)
+  }
+  return found ? { rows, summary: estimates.summary } : undefined
+}
+
+/** The estimates with the pair's roles as asked for. */
+function turned(estimates: PairEstimates, flipped: boolean) {
+  const { strong, weak, propensity, predicted } = estimates
+  return {
+    strong: flipped ? weak : strong,
+    weak: flipped ? strong : weak,
+    propensity: (prompt: number): number =>
+      flipped ? 1 - propensity[prompt]! : propensity[prompt]!,
+    predicted: (prompt: number, column: number): number =>
+      predicted[2 * prompt + (flipped ? 1 - column : column)]!,
+  }
+}
+
+/**
+ * How strong an unmeasured confounder would have to be to overturn the statement "the mean of c_i (s_i - w_i) is
+ * above 0": the least Gamma of the marginal sensitivity model (Tan 2006) at which the lower end of its 95%
+ * interval reaches 0. With Gamma, the odds that a model was asked may differ up to Gamma-fold between prompts
+ * that look alike, depending on how well it answers. The bounds are doubly robust (Yadlowsky et al. 2018; Dorn,
+ * Guo and Kallus 2021), sharp for 0/1 scores and safe for graded ones.
+ *
+ * @param weight n: c_i
+ * @param gain n: s - w of prompts that both models answered, which no confounder can change
+ * @returns null if the interval reaches 0 without any confounder; at most `MOST_GAMMA`
+ */
+export function overturningGamma(
+  rows: SingleRows,
+  gain: Float64Array,
+  weight: (row: number) => number,
+): number | null {
+  const clear = (gamma: number): boolean => lowerEnd(rows, gain, weight, gamma) > 0
+  if (!clear(1)) return null
+  if (clear(MOST_GAMMA)) return MOST_GAMMA
+  let [low, high] = [1, MOST_GAMMA]
+  while (high - low > 0.005) {
+    const middle = Math.sqrt(low * high)
+    if (clear(middle)) low = middle
+    else high = middle
+  }
+  return low
+}
+
+function lowerEnd(
+  rows: SingleRows,
+  gain: Float64Array,
+  weight: (row: number) => number,
+  gamma: number,
+): number {
+  const n = gain.length
+  let sum = 0
+  let squares = 0
+  for (let i = 0; i < n; i++) {
+    const c = weight(i)
+    const value = c * (rows.asked[i] === NO_SINGLE ? gain[i]! : worstGain(rows, i, gamma, c > 0))
+    sum += value
+    squares += value * value
+  }
+  const mean = sum / n
+  const variance = Math.max(0, squares / n - mean * mean)
+  return mean - Z_95 * Math.sqrt(variance / n)
+}
+
+/** The estimate of s - w at its lowest (or highest) under confounding of strength gamma. */
+function worstGain(rows: SingleRows, i: number, gamma: number, lowest: boolean): number {
+  const e = rows.propensity[i]!
+  const strong = boundedScore(rows, i, 1, e, gamma, !lowest)
+  const weak = boundedScore(rows, i, 0, 1 - e, gamma, lowest)
+  return strong - weak
+}
+
+function boundedScore(
+  rows: SingleRows,
+  i: number,
+  model: 0 | 1,
+  own: number,
+  gamma: number,
+  highest: boolean,
+): number {
+  const m = Math.min(1, Math.max(0, rows.predicted[2 * i + (model === 1 ? 0 : 1)]!))
+  // the mean of the answers that were not asked for, tilted up to gamma-fold: for 1 - y if it is to be low
+  const p = highest ? m : 1 - m
+  const steep = p <= 1 / (1 + gamma)
+  const tilted = steep ? gamma * p : 1 - (1 - p) / gamma
+  const slope = steep ? gamma : 1 / gamma
+  if (rows.asked[i] !== model) return highest ? tilted : 1 - tilted
+  const y = rows.score[i]!
+  return y + ((1 - own) / own) * slope * (y - m)
+}
