@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { WeirError } from '../core/errors.ts'
 import type { NeighbourWeights } from './bundle/graph-head.ts'
-import type { Manifest } from './bundle/manifest.ts'
+import { describeObservational, type Manifest } from './bundle/manifest.ts'
 import {
   decodeNeighbours,
   decodeNeighbourTexts,
@@ -111,10 +111,12 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
 
   let known: ReturnType<typeof readNeighbours> | undefined
   const explain = async (prompt: string): Promise<Explanation> => {
-    const explanation = await explainScore(prompt)
-    return bundle.signedBy === undefined
-      ? explanation
-      : { ...explanation, signed_by: bundle.signedBy }
+    const { observational } = manifest.data
+    return {
+      ...(await explainScore(prompt)),
+      ...(observational && { observational: describeObservational(observational) }),
+      ...(bundle.signedBy !== undefined && { signed_by: bundle.signedBy }),
+    }
   }
   const explainScore = async (prompt: string): Promise<Explanation> => {
     const { embeddings } = await encoder.encode([prompt])

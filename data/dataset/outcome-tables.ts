@@ -25,7 +25,8 @@ export class OutcomeTables {
     const { scores, costs, tokens, propensities } = this.tables
     for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
       const model = models[block.entryModel[at]!]!
-      scores.add(prompt, model, block.entryScore[at]!)
+      // a model that could have been asked has a propensity without a score
+      addKnown(scores, prompt, model, block.entryScore[at]!)
       addKnown(costs, prompt, model, block.entryCost[at]!)
       addKnown(tokens, prompt, model, block.entryTokens[at]!)
       addKnown(propensities, prompt, model, block.entryPropensity[at]!)

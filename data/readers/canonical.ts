@@ -4,6 +4,7 @@ import {
   type Cell,
   labelCell,
   nameCell,
+  probabilityCell,
   promptCell,
   type ScoreRange,
   scoreCell,
@@ -24,7 +25,7 @@ const WINNERS: ReadonlyMap<unknown, Winner> = new Map([
 
 const COLUMNS = [
   ...['prompt', 'id', 'category', 'timestamp', 'model_a', 'model_b', 'winner', 'judge', 'weight'],
-  ...['scores', 'costs', 'tokens', 'out_chars'],
+  ...['scores', 'costs', 'tokens', 'out_chars', 'propensities'],
 ]
 
 /** Weir's own layout, for both row kinds: a row with `scores` is an outcome, any other is a preference. */
@@ -102,12 +103,17 @@ export function readOutcome(
   if (lengths === 'out_chars' && tokens.map) {
     for (const [model, length] of tokens.map) tokens.map.set(model, length / CHARACTERS_PER_TOKEN)
   }
+  const propensities = readMap(record.propensities, probabilityCell)
+  if ('reason' in propensities) {
+    return reject(origin, `propensities${propensities.key}`, propensities.reason)
+  }
   return {
     kind: 'outcome',
     ...base,
     scores: scores.map,
     ...(costs.map && { costs: costs.map }),
     ...(tokens.map && { tokens: tokens.map }),
+    ...(propensities.map && { propensities: propensities.map }),
   }
 }
 

@@ -1,5 +1,12 @@
 import { CHARACTERS_PER_TOKEN } from '../../models/prices.ts'
-import { amountCell, nameCell, type ScoreRange, scoreCell, scoreNumber } from '../rows/cell.ts'
+import {
+  amountCell,
+  nameCell,
+  probabilityCell,
+  type ScoreRange,
+  scoreCell,
+  scoreNumber,
+} from '../rows/cell.ts'
 import { parsedText } from '../rows/expression.ts'
 import type { LeftOut, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
 import { readBase, readOutcome, readPreference, reject } from './canonical.ts'
@@ -44,6 +51,10 @@ export const FIELD_NAMES = {
       'num_output_tokens',
     ],
     ...['response_tokens', 'tokens'],
+  ],
+  propensity: [
+    ...['propensity', 'action_probability', 'action_prob', 'logging_probability'],
+    ...['assignment_probability'],
   ],
   out_chars: ['out_chars', 'output_chars', 'response_length'],
   id: [
@@ -106,6 +117,7 @@ const TESTS: Partial<Record<Field, (cell: unknown) => boolean>> = {
   score: (cell) => scoreWord(cell) !== undefined,
   cost: (cell) => 'value' in amountCell(cell),
   tokens: (cell) => 'value' in amountCell(cell),
+  propensity: (cell) => 'value' in probabilityCell(cell),
   id: (cell) => typeof cell !== 'object',
   category: (cell) => typeof cell !== 'object',
 }
@@ -211,6 +223,8 @@ export function readAnswer(
   const length =
     tokens.value ??
     (characters.value === undefined ? undefined : characters.value / CHARACTERS_PER_TOKEN)
+  const propensity = probabilityCell(record.propensity)
+  if ('reason' in propensity) return reject(origin, 'propensity', propensity.reason)
   const { value: name } = model
   return {
     kind: 'outcome',
@@ -220,6 +234,7 @@ export function readAnswer(
     scores: new Map([[name, score.value]]),
     ...(cost.value !== undefined && { costs: new Map([[name, cost.value]]) }),
     ...(length !== undefined && { tokens: new Map([[name, length]]) }),
+    ...(propensity.value !== undefined && { propensities: new Map([[name, propensity.value]]) }),
   }
 }
 

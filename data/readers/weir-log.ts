@@ -49,8 +49,8 @@ function readLine(
     }
     // Shadow decisions did not answer anyone, so they are skipped.
     if (!record.shadow) {
-      const { model, text, time, propensity } = record
-      const known = { model, time: time / 1000, propensity }
+      const { model, text, time, propensity, propensities: others } = record
+      const known = { model, time: time / 1000, propensity, ...(others && { others }) }
       decisions.set(record.id, text === undefined ? known : { ...known, text })
     }
     return undefined
@@ -132,7 +132,9 @@ export function feedbackRow(
     scores: new Map([[model, feedback.score]]),
     ...(cost_usd !== undefined && { costs: new Map([[model, cost_usd]]) }),
     ...(output_tokens !== undefined && { tokens: new Map([[model, output_tokens]]) }),
-    ...(propensity !== undefined && { propensities: new Map([[model, propensity]]) }),
+    ...(propensity !== undefined && {
+      propensities: new Map([...Object.entries(decision.others ?? {}), [model, propensity]]),
+    }),
   }
 }
 

@@ -92,6 +92,13 @@ export function amountCell(value: unknown): Cell<number | undefined> {
   return { value: number }
 }
 
+/** A probability from 0 to 1. */
+export function probabilityCell(value: unknown): Cell<number | undefined> {
+  const cell = amountCell(value)
+  if ('value' in cell && (cell.value === undefined || cell.value <= 1)) return cell
+  return { reason: `expected a probability from 0 to 1, got ${shown(value)}` }
+}
+
 /** A name such as a model's: non-empty text. */
 export function nameCell(value: unknown): Cell<string> {
   if (typeof value === 'string' && value.trim() !== '') return { value }

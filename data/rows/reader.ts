@@ -55,7 +55,7 @@ export interface OutcomeRow extends RowBase {
   readonly costs?: ReadonlyMap<string, number>
   /** answer lengths in tokens */
   readonly tokens?: ReadonlyMap<string, number>
-  /** probability with which the logging server chose that model for the prompt */
+  /** probability with which the logging server chose each model for the prompt, also of models not chosen */
   readonly propensities?: ReadonlyMap<string, number>
 }
 
@@ -111,6 +111,8 @@ export type Decisions = Map<
     readonly model: string
     readonly time: number
     readonly propensity: number
+    /** of the other models that could have been chosen, if the choice was random */
+    readonly others?: Readonly<Record<string, number>>
     readonly text?: string
     /** set if another model answered than was decided: a failover, a cascade */
     readonly answered?: string

@@ -148,7 +148,8 @@ export class RowPacker {
   }
 
   private addOutcome(row: OutcomeRow): void {
-    const needed = this.entry + row.scores.size
+    const unasked = [...(row.propensities ?? [])].filter(([model]) => !row.scores.has(model))
+    const needed = this.entry + row.scores.size + unasked.length
     if (needed > this.entries.entryModel.length) {
       this.entries = grown(this.entries, entryColumns(Math.max(1024, needed * 2)))
     }
@@ -166,6 +167,14 @@ export class RowPacker {
       entries.entryCost[this.entry] = row.costs?.get(model) ?? Number.NaN
       entries.entryTokens[this.entry] = row.tokens?.get(model) ?? Number.NaN
       entries.entryPropensity[this.entry] = row.propensities?.get(model) ?? Number.NaN
+      this.entry++
+    }
+    for (const [model, propensity] of unasked) {
+      entries.entryModel[this.entry] = this.names.models.add(model)
+      entries.entryScore[this.entry] = Number.NaN
+      entries.entryCost[this.entry] = Number.NaN
+      entries.entryTokens[this.entry] = Number.NaN
+      entries.entryPropensity[this.entry] = propensity
       this.entry++
     }
   }

@@ -73,6 +73,14 @@ export const Observational = Type.Object({
 })
 export type Observational = Type.Static<typeof Observational>
 
+/** What a router's figures rest on, in one sentence. */
+export function describeObservational(of: Observational): string {
+  const single = of.strong_only + of.weak_only
+  const count = (value: number): string => value.toLocaleString('en-US')
+  const outside = of.excluded > 0 ? ` and do not cover ${count(of.excluded)} of them` : ''
+  return `learned from ${count(single)} prompts that one model answered and ${count(of.paired)} that both did: its figures estimate the missing answers (propensities ${of.propensities})${outside}`
+}
+
 /** The shape of a folded head's file. */
 export const HeadShape = Type.Object({
   link: Link,

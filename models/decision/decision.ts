@@ -90,6 +90,8 @@ export const Explanation = Type.Object({
   ),
   /** why this explanation contains less than might be expected */
   note: Type.Optional(Type.String()),
+  /** what the router's figures rest on, if only one model answered most of its training prompts */
+  observational: Type.Optional(Type.String()),
   /** the public key that signed the router's bundle, if it is signed */
   signed_by: Type.Optional(Type.String()),
   /** steps other than the score that were evaluated */

@@ -1,6 +1,7 @@
 import type { AutoChoice } from '../../training/auto.ts'
 import type { ChosenModels } from '../../training/choose-models.ts'
 import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
+import { evidenceInWords, sensitivityInWords } from '../../training/evaluate/report/verdict.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
 import type { Tuning } from '../../training/tune/tune.ts'
 import { roundDollars } from '../report/number-format.ts'
@@ -96,6 +97,9 @@ export function printReport(terminal: Terminal, report: EvaluationReport): void 
         'No signal found: on the held-out prompts this router cannot be told from a coin.',
       )
     }
+  }
+  for (const line of [...evidenceInWords(report), ...sensitivityInWords(report)]) {
+    terminal.print(line)
   }
   for (const warning of report.warnings) terminal.print(`warning: ${warning}`)
 }

@@ -203,9 +203,9 @@ ${sizes.map(([name, drawing]) => html`<div class="${name}">${withMarker(drawing,
 ${report.routers.map(({ name }, i) => key(name, seriesColour(i), ''))}
 ${key('random', 'var(--muted)', '')}${key('prompt length', 'var(--muted)', '6 3')}
 ${report.baselines.category_prior && key('category prior', 'var(--muted)', '2 3')}
-${report.baselines.knn && key('kNN', 'var(--muted)', '9 3 2 3')}${key('oracle', 'var(--muted)', '1 4')}
+${report.baselines.knn && key('kNN', 'var(--muted)', '9 3 2 3')}${report.baselines.oracle && key('oracle', 'var(--muted)', '1 4')}
 </ul>
-<figcaption>Up and to the left is better. Bands hold 95% of ${count(Math.min(200, report.replicates))} bootstrap draws of the prompts. The oracle knows the answers; no router can.${
+<figcaption>Up and to the left is better. Bands hold 95% of ${count(Math.min(200, report.replicates))} bootstrap draws of the prompts.${report.baselines.oracle && ' The oracle knows the answers; no router can.'}${
     /gpt-4-1106/i.test(report.pair?.strong ?? '') &&
     ' Crosses are CPT(50%) and CPT(80%) as published by RouteLLM for this pair of models, on the benchmark named.'
   }</figcaption>

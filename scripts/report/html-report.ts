@@ -1,6 +1,10 @@
 import { writeWhole } from '../../core/files.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
-import { spread } from '../../training/evaluate/report/verdict.ts'
+import {
+  evidenceInWords,
+  sensitivityInWords,
+  spread,
+} from '../../training/evaluate/report/verdict.ts'
 import { controls, curveFigure, scoreFigures } from './charts.ts'
 import { comparisonTable, curveTable, operatingTable, sliceTables } from './html-tables.ts'
 import { html, type Markup, scriptJson } from './markup.ts'
@@ -37,7 +41,7 @@ ${scoreFigures(plot, report)}</section>
 <p class="quiet">Groups of at least 30 prompts, surest loss against always-strong first.</p>
 ${report.routers.map((router) => html`<h3>${router.name}</h3>${sliceTables(router)}`)}</section>
 <section aria-labelledby="misses"><h2 id="misses">Prompts to read</h2>
-<p class="quiet">Sent to the weak model, and only the strong one did well: the dearest and surest mistakes first.</p>
+<p class="quiet">Sent to the weak model, and only the strong one did well: the dearest and surest mistakes first${report.evidence.single > 0 && ', among prompts that both models answered'}.</p>
 ${report.routers.map(missList)}</section>
 ${sources(report)}`
   const script = { json: scriptJson(sliderData(report)), code: REPORT_SCRIPT }
@@ -46,12 +50,14 @@ ${sources(report)}`
 
 function heading(report: EvaluationReport): Markup {
   const { quality, pair } = report
+  const notes = [...evidenceInWords(report), ...sensitivityInWords(report)]
   return html`<h1>${report.routers.length > 1 ? `${report.routers.length} routers` : report.routers[0]?.name} on ${count(report.rows)} prompts</h1>
 <p class="quiet">${pair && html`${pair.strong} (strong${quality.strong !== null && `, ${score(quality.strong)}`}) over ${pair.weak} (weak${quality.weak !== null && `, ${score(quality.weak)}`}). `}Strong minus weak: ${spread(quality.gap)}.</p>
 <ul class="verdicts">${report.routers.map(
     (router) =>
       html`<li class="${router.works ? 'works' : router.works === false ? 'fails' : 'open'}"><strong>${router.name}</strong> ${router.verdict}.${inPlainWords(router, report)}</li>`,
   )}</ul>
+${notes.length > 0 && html`<ul class="quiet">${notes.map((note) => html`<li>${note}</li>`)}</ul>`}
 ${report.warnings.length > 0 && html`<ul class="warnings">${report.warnings.map((warning) => html`<li>${warning}</li>`)}</ul>`}`
 }
 
@@ -89,7 +95,13 @@ function missList({ name, worst_misses: misses = [] }: RouterReport): Markup {
   )}</ol></details>`
 }
 
-function sources({ provenance, seed, replicates, labels }: EvaluationReport): Markup {
+function sources({
+  provenance,
+  seed,
+  replicates,
+  labels,
+  observational,
+}: EvaluationReport): Markup {
   const left = Object.entries(provenance?.left_out ?? {}).filter(([, rows]) => rows > 0)
   return html`<section aria-labelledby="sources"><h2 id="sources">Data and routers</h2>
 <dl class="source">
@@ -98,6 +110,7 @@ ${provenance?.bundles.map(
     html`<dt>${bundle.name}</dt><dd>version ${bundle.version}, ${bundle.family} on ${bundle.encoder}, made ${bundle.created}, from ${bundle.trained_on.map(({ path, sha256 }) => `${path} (${sha256.slice(0, 12)})`).join(', ')}</dd>`,
 )}
 ${provenance?.logs.map(({ path, sha256, rows }) => html`<dt>log</dt><dd>${path}, ${count(rows)} rows, SHA-256 ${sha256.slice(0, 12)}</dd>`)}
+${observational && html`<dt>missing answers</dt><dd>${observational.method}</dd>`}
 <dt>labels</dt><dd>${labels === 'outcomes' ? 'scores of both models’ answers' : 'preferences between the two models’ answers, ties half'}</dd>
 ${left.length > 0 && html`<dt>left out</dt><dd>${left.map(([part, rows]) => `${count(rows)} ${part}`).join(', ')}</dd>`}
 <dt>intervals</dt><dd>95%, percentile bootstrap over prompts, ${count(replicates)} draws, seed ${seed}; differences on the same draws</dd>

@@ -1,6 +1,10 @@
 import type { CurveReport } from '../../training/evaluate/bootstrap/measure-routers.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
-import { spread } from '../../training/evaluate/report/verdict.ts'
+import {
+  evidenceInWords,
+  sensitivityInWords,
+  spread,
+} from '../../training/evaluate/report/verdict.ts'
 import {
   count,
   dollars,
@@ -17,10 +21,14 @@ export function renderReport(report: EvaluationReport): string {
   const sections = [
     [
       `${count(report.rows)} prompts${pair ? `, ${pair.strong} over ${pair.weak}` : ''}`,
+      ...evidenceInWords(report),
       `strong ${score(quality.strong)}, weak ${score(quality.weak)}, difference ${spread(quality.gap)}`,
       ...report.warnings.map((warning) => `warning: ${warning}`),
     ],
-    report.routers.map((router) => `${router.name}: ${router.verdict}`),
+    [
+      ...report.routers.map((router) => `${router.name}: ${router.verdict}`),
+      ...sensitivityInWords(report),
+    ],
     curveTable(report),
     plotCurves(report),
     report.routers.some(({ operating }) => operating) ? operatingTable(report) : [],

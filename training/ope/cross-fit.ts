@@ -121,7 +121,7 @@ async function fitFolds(
   { prompts, labels }: CrossFitTarget,
   signal: AbortSignal | undefined,
 ): Promise<LogisticFit[]> {
-  const fit = async (left: number, l2: number, init?: LogisticFit): Promise<LogisticFit> => {
+  const fitWithout = async (left: number, l2: number, init?: LogisticFit): Promise<LogisticFit> => {
     const kept = Array.from(prompts.keys()).filter((i) => fold[prompts[i]!] !== left)
     return fitLogistic({
       embeddings: matrix,
@@ -139,7 +139,7 @@ async function fitFolds(
   let best: { fit: LogisticFit; loss: number; l2: number } | undefined
   const held = Array.from(prompts.keys()).filter((i) => fold[prompts[i]!] === 0)
   for (const l2 of STRENGTHS) {
-    const found = await fit(0, l2, best?.fit)
+    const found = await fitWithout(0, l2, best?.fit)
     let loss = 0
     for (const i of held) {
       loss += logLoss(logitOf(matrix, place.get(prompts[i]!)!, found), labels[i]!)
@@ -148,7 +148,7 @@ async function fitFolds(
     best = { fit: found, loss, l2 }
   }
   const fits = [best!.fit]
-  for (let left = 1; left < FOLDS; left++) fits.push(await fit(left, best!.l2, best!.fit))
+  for (let left = 1; left < FOLDS; left++) fits.push(await fitWithout(left, best!.l2, best!.fit))
   return fits
 }
 

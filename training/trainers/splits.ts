@@ -34,20 +34,25 @@ function observed(dataset: Dataset, prompts: Int32Array, embeddings: Embeddings)
   }
 }
 
+/** The scores of single answers with what stands in for the missing ones. */
 function completedScores(
   { estimates, models }: Dataset,
   prompts: Int32Array,
   scores: Float32Array,
-): Pick<OutcomeColumns, 'completed'> {
+): Pick<OutcomeColumns, 'completed' | 'imputed'> {
   if (!estimates) return {}
   const completed = scores.slice()
+  const imputed = scores.slice()
   for (let row = 0; row < prompts.length; row++) {
     const at = 2 * prompts[row]!
     if (Number.isNaN(estimates.scores[at]!)) continue
-    completed[row * models.length + estimates.strong] = estimates.scores[at]!
-    completed[row * models.length + estimates.weak] = estimates.scores[at + 1]!
+    for (const [column, model] of [estimates.strong, estimates.weak].entries()) {
+      const cell = row * models.length + model
+      completed[cell] = estimates.scores[at + column]!
+      if (Number.isNaN(scores[cell]!)) imputed[cell] = estimates.predicted[at + column]!
+    }
   }
-  return { completed }
+  return { completed, imputed }
 }
 
 /** Some prompts of a split, in the given order, with the observations on them. */
@@ -62,7 +67,7 @@ export function takeTrainingRows(split: TrainingRows, rows: readonly number[]): 
 
 /** @param all number of prompts that the tables cover */
 function takeOutcomes(
-  { scores, completed, tokens }: OutcomeColumns,
+  { scores, completed, imputed, tokens }: OutcomeColumns,
   rows: ArrayLike<number>,
   all: number,
 ): OutcomeColumns {
@@ -71,6 +76,7 @@ function takeOutcomes(
   return {
     scores: take(scores),
     ...(completed && { completed: take(completed) }),
+    ...(imputed && { imputed: take(imputed) }),
     ...(tokens && { tokens: take(tokens) }),
   }
 }

@@ -25,6 +25,8 @@ export interface OutcomeColumns {
    * need both models of a prompt; a model's own head learns from `scores`
    */
   readonly completed?: Float32Array
+  /** like `completed`, with predicted scores in place of the missing ones and the observed ones kept: in [0, 1] */
+  readonly imputed?: Float32Array
   /** lengths of the answers in tokens, if the log has them; prompts x models, like the scores */
   readonly tokens?: Float32Array
 }

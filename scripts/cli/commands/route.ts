@@ -70,7 +70,7 @@ async function route(
 }
 
 function printExplanation(terminal: Terminal, explanation: Explanation): void {
-  const { features, neighbours = [], neighbourhood, note } = explanation
+  const { features, neighbours = [], neighbourhood, note, observational } = explanation
   for (const { name, contribution } of features) {
     terminal.print(`  ${contribution >= 0 ? '+' : ''}${contribution.toFixed(3)}  ${name}`)
   }
@@ -94,6 +94,7 @@ function printExplanation(terminal: Terminal, explanation: Explanation): void {
       ]),
     )
   }
+  if (observational !== undefined) terminal.print(`\nThe router ${observational}.`)
   if (note !== undefined) terminal.note(note)
 }
 

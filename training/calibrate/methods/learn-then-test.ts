@@ -62,8 +62,7 @@ function refuseUneven(test: BoundTest, rows: CalibrationRows): void {
   if (!rows.weight && !rows.offPolicy) return
   throw new WeirError('option_invalid', {
     option: `--method ${test.name}`,
-    expected:
-      'the scores of both models, and rows of equal weight (betting takes weights and estimates)',
+    expected: 'rows of equal weight with the scores of both models (betting takes any)',
     got: rows.weight ? 'weights' : 'estimates from single answers',
   })
 }

@@ -2,6 +2,7 @@ import type { PartialInterval } from '../../../core/stats/intervals.ts'
 import { Z_95 } from '../../../core/stats/normal.ts'
 import { detectableDifference } from '../../../core/stats/significance.ts'
 import type { Difference } from '../bootstrap/difference.ts'
+import type { EvaluationReport, RouterReport } from './report.ts'
 
 /** The conclusion from a router's figures, in words. `works` is null if they allow none. */
 export interface Verdict {
@@ -94,6 +95,48 @@ const negated = (value: number | null): number | null => (value === null ? null 
 function roundUp(value: number): number {
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(value)) - 1)
   return Math.ceil(value / unit) * unit
+}
+
+/** What the labels of a report are made of, in words; nothing if all prompts are of one kind. */
+export function evidenceInWords({ evidence, observational }: EvidenceReport): string[] {
+  const { paired, single, votes } = evidence
+  if (single === 0 && (votes === 0 || paired === 0)) return []
+  const kinds = [
+    [paired, 'with both models’ scores'],
+    [single, 'with one model’s score, the other’s estimated'],
+    [votes, 'with votes only'],
+  ] as const
+  const parts = kinds.filter(([rows]) => rows > 0).map(([rows, what]) => `${count(rows)} ${what}`)
+  if (!observational) return [`of these, ${parts.join(', ')}`]
+  const { propensities, propensity_auc, effective, least_propensity } = observational
+  return [
+    `of these, ${parts.join(', ')}`,
+    `overlap: who was asked can be told from the prompt with AUC ${decimal(propensity_auc)} (propensities ${propensities}, least ${decimal(least_propensity)}); the log is worth ${count(Math.floor(effective.strong))} answers of the strong model and ${count(Math.floor(effective.weak))} of the weak one`,
+  ]
+}
+
+/** How strong a hidden cause would have to be to overturn what a report says of its routers. */
+export function sensitivityInWords({ observational, routers }: SensitivityReport): string[] {
+  if (!observational) return []
+  const strength = (gamma: number): string => `${gamma >= 50 ? 'over 50' : decimal(gamma)}-fold`
+  const line = (claim: string, gamma: number | null | undefined): string[] =>
+    gamma === null || gamma === undefined
+      ? []
+      : [
+          `sensitivity: "${claim}" stands unless something outside the log changed the odds of who was asked ${strength(gamma)}`,
+        ]
+  return [
+    ...line('strong is better than weak', observational.gap_gamma),
+    ...routers.flatMap(({ name, sensitivity }) => [
+      ...line(`${name} beats random`, sensitivity?.random),
+      ...line(`${name} beats prompt length`, sensitivity?.prompt_length),
+    ]),
+  ]
+}
+
+type EvidenceReport = Pick<EvaluationReport, 'evidence' | 'observational'>
+type SensitivityReport = Pick<EvaluationReport, 'observational'> & {
+  readonly routers: readonly Pick<RouterReport, 'name' | 'sensitivity'>[]
 }
 
 export const count = (value: number): string => value.toLocaleString('en-US')

@@ -168,6 +168,15 @@ async function penaltyPath(
   onStep: (record: PathRecord, step: number, steps: number) => void,
 ): Promise<{ fit: LogisticFit; l2: number }> {
   const strengths = penalties(input.settings)
+  if (parts.length === 0) {
+    // a model that was never scored: its head says 1/2
+    const none = {
+      rows: new Int32Array(0),
+      labels: new Float32Array(0),
+      weights: new Float32Array(0),
+    }
+    return { fit: await solveHead(input, none, strengths[0]!), l2: strengths[0]! }
+  }
   let best: { fits: LogisticFit[]; loss: number; l2: number } | undefined
   for (const [step, l2] of strengths.entries()) {
     const started = performance.now()

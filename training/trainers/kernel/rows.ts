@@ -28,7 +28,7 @@ export async function kernelRows(
   const { strong, weak } = input
   const rows = observedRows(split, input)
   // a model's mean if it was not observed, vote shares if there are no outcomes
-  const scores = neighbourTensors(split, input, 0).scores!.values
+  const scores = neighbourTensors(split, input, 0, 'completed').scores!.values
   const gain = Float64Array.from(rows, (_, i) => scores[i * m + strong]! - scores[i * m + weak]!)
   const lengths = split.outcomes?.tokens
   const tokens = lengths && pickRows({ columns: m, values: lengths }, rows).values

@@ -145,6 +145,7 @@ export function joinRows({ train, validation }: TrainerInput): TrainingRows {
           scores: stack(first.scores, second.scores),
           ...(first.completed &&
             second.completed && { completed: stack(first.completed, second.completed) }),
+          ...(first.imputed && second.imputed && { imputed: stack(first.imputed, second.imputed) }),
           ...(first.tokens && second.tokens && { tokens: stack(first.tokens, second.tokens) }),
         },
       }),

@@ -3,19 +3,25 @@ import { unitTail } from '../../../models/families/neighbours.ts'
 import { pairRows } from '../pair-rows.ts'
 import type { TrainerInput, TrainingRows } from '../trainer.ts'
 
+/** What stands in for the score of a model that was not asked: a prediction, or an unbiased estimate. */
+export type MissingScores = 'imputed' | 'completed'
+
 /**
- * Rows on which the pair was observed, or its missing score estimated, as tensors `rows`, `scores` and `base`. From preferences alone, the
- * scores are the pair's vote shares: the strong model's share of wins, and 1 minus it for the weak model.
+ * Rows on which the pair was observed, or one of the two with something in place of the other, as tensors
+ * `rows`, `scores` and `base`. The scores of prompts with votes only are the pair's vote shares: the strong
+ * model's share of wins, and 1 minus it for the weak model.
  *
  * @param tail number of last columns that are read; all columns of a dense row
+ * @param missing `completed` scores may lie outside [0, 1]
  */
 export function neighbourTensors(
   split: TrainingRows,
   input: Pick<TrainerInput, 'models' | keyof Pair>,
   tail: number,
+  missing: MissingScores = 'imputed',
 ): HeadWeights['tensors'] {
   const m = input.models.length
-  const scores = observedScores(split, input)
+  const scores = observedScores(split, input, missing)
   const kept = observedRows(split, input)
   const base = Float32Array.from({ length: m }, (_, model) => meanOf(scores, kept, m, model))
   const rows = new Float32Array(kept.length * tail)
@@ -49,21 +55,22 @@ export function observedRows(
   )
 }
 
-const observedScores = (
+function observedScores(
   split: TrainingRows,
   input: Pick<TrainerInput, 'models' | keyof Pair>,
-): Float32Array => split.outcomes?.completed ?? split.outcomes?.scores ?? voteShares(split, input)
-
-function voteShares(
-  split: TrainingRows,
-  input: Pick<TrainerInput, 'models' | keyof Pair>,
+  missing: MissingScores = 'imputed',
 ): Float32Array {
+  const { outcomes, preferences } = split
+  const known = outcomes?.[missing] ?? outcomes?.scores
+  if (!preferences) return known ?? new Float32Array(0)
   const m = input.models.length
-  const scores = new Float32Array(split.embeddings.rows * m).fill(Number.NaN)
+  const scores = known?.slice() ?? new Float32Array(split.embeddings.rows * m).fill(Number.NaN)
   const { rows, y } = pairRows(split, input)
   for (const [i, row] of rows.entries()) {
-    scores[row * m + input.strong] = y[i]!
-    scores[row * m + input.weak] = 1 - y[i]!
+    const [strong, weak] = [row * m + input.strong, row * m + input.weak]
+    if (!Number.isNaN(scores[strong]! - scores[weak]!)) continue
+    scores[strong] = y[i]!
+    scores[weak] = 1 - y[i]!
   }
   return scores
 }
