@@ -1,6 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../core/abort.ts'
+import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import { removePartials, writeWhole } from '../core/files.ts'
 import { promptHash } from '../core/hash.ts'
@@ -96,11 +97,15 @@ export function withEmbeddingCache(
     ...(encoder.featureNames && { featureNames: (prompt) => encoder.featureNames!(prompt) }),
     ...(encoder.close && { close: () => encoder.close!() }),
     async encode(prompts, signal) {
-      await encodeToCache(prompts, encoder, {
-        folder,
-        ...(signal && { signal }),
-        ...(onProgress && { onProgress }),
-      })
+      await encodeToCache(
+        prompts,
+        encoder,
+        definedOnly({
+          folder,
+          signal,
+          onProgress,
+        }),
+      )
       return readFromCache(prompts, encoder.spec, folder)
     },
   }

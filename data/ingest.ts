@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { throwIfAborted } from '../core/abort.ts'
+import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import type { OnProgress, Progress } from '../core/progress.ts'
 import type { FeedbackRecord } from '../records/decision-record.ts'
@@ -199,13 +200,13 @@ function splitOptions(options: IngestOptions): SplitOptions {
       got,
     })
   }
-  return {
+  return definedOnly({
     seed,
     fractions,
-    ...(groupBy !== undefined && { groupBy }),
-    ...(testBy && { testBy }),
-    ...(testAfter !== undefined && { testAfter }),
-  }
+    groupBy,
+    testBy,
+    testAfter,
+  })
 }
 
 /**

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../../core/abort.ts'
+import { definedOnly } from '../../core/defined.ts'
 import type { OnProgress } from '../../core/progress.ts'
 import { Names } from '../rows/names.ts'
 import { KIND, type RowBlock } from '../rows/row-block.ts'
@@ -149,11 +150,11 @@ export class DatasetBuilder {
       models,
       judges: this.names.judges.list(),
       split: { seed, fractions: { ...fractions }, prefixes },
-      split_by: {
-        ...(groupBy !== undefined && { group_by: groupBy }),
-        ...(testBy && { test_by: testBy }),
-        ...(testAfter !== undefined && { test_after: testAfter }),
-      },
+      split_by: definedOnly({
+        group_by: groupBy,
+        test_by: testBy,
+        test_after: testAfter,
+      }),
       counts: {
         prompts: this.prompts.size,
         preferences: this.preferences.length,

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
 import { readArrow } from '../source/arrow.ts'
@@ -200,10 +201,10 @@ async function readOutcomes(
     const reason = `outcomes.arrow holds ${at} rows of ${rows}`
     throw new WeirError('dataset_invalid', { path, reason })
   }
-  return {
+  return definedOnly({
     scores: found.scores,
-    ...(found.costs && { costs: found.costs }),
-    ...(found.tokens && { tokens: found.tokens }),
-    ...(found.propensities && { propensities: found.propensities }),
-  }
+    costs: found.costs,
+    tokens: found.tokens,
+    propensities: found.propensities,
+  })
 }

@@ -1,3 +1,4 @@
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { findPreset, findReader } from '../readers.ts'
 import type { Mapping } from '../rows/mapping.ts'
@@ -61,13 +62,13 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   const preset =
     mapping?.rows === undefined ? findPreset(rawColumns, raw, options.format) : undefined
   const beside = await preset?.beside?.(path)
-  const mapped = {
+  const mapped = definedOnly({
     path,
-    ...(mapping && { mapping }),
-    ...(beside && { beside }),
-    ...(joined && { joined }),
-    ...(scoreName !== undefined && { scoreName }),
-  }
+    mapping,
+    beside,
+    joined,
+    scoreName,
+  })
   const sample = mappedSample(preset, mapped, raw)
   const columns = mappedColumns(preset, mapping, table.columns, sample)
   if (sample.length > 0 && !preset) expectMapped(path, mapping, sample, rawColumns)
@@ -79,17 +80,17 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   ) {
     throw new WeirError('column_missing', { column: groupBy, path, got: [...columns] })
   }
-  const spec: PlacerSpec = {
+  const spec: PlacerSpec = definedOnly({
     ...mapped,
     format: reader.name,
     columns,
     sample,
-    ...(groupBy !== undefined && { groupBy }),
-    ...(scoreRange && { scoreRange }),
-    ...(needsTime && { needsTime }),
-    ...(decisions && { decisions }),
-    ...(modelsFrom && { modelsFrom }),
-  }
+    groupBy,
+    scoreRange,
+    needsTime,
+    decisions,
+    modelsFrom,
+  })
 
   async function* rows(): AsyncGenerator<readonly (LogRow | Reject | LeftOut)[]> {
     const place = createPlacer(reader, spec)

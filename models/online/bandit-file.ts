@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { writeWhole } from '../../core/files.ts'
 import type { BanditState } from './linear-bandit.ts'
@@ -25,16 +26,16 @@ export async function keepBandit(folder: string, state: KeptBandit): Promise<num
   const kept = await numbers(folder)
   const number = (kept.at(-1) ?? 0) + 1
   const { actions, dimension, observed, level, pacer } = state
-  const body = {
-    ...(level ? { level } : {}),
-    ...(pacer ? { pacer } : {}),
+  const body = definedOnly({
+    level,
+    pacer,
     actions,
     dimension,
     observed,
     gram: pack(state.gram),
     moment: pack(state.moment),
     coefficients: pack(state.coefficients),
-  }
+  })
   await writeWhole(pathOf(folder, number), JSON.stringify(body))
   for (const old of kept.slice(0, -KEPT)) await rm(pathOf(folder, old), { force: true })
   return number

@@ -1,3 +1,4 @@
+import { definedOnly } from '../../core/defined.ts'
 import type { Decision, RouteRequest, RuleHit } from '../../models/decision/decision.ts'
 import type { GatewayRequest } from '../gateway/contracts.ts'
 import type { KeyHolder } from '../router/keys.ts'
@@ -64,13 +65,13 @@ function toChat(
     },
     caller,
     headers: {},
-    hints: {
-      ...(threshold === undefined ? {} : { threshold }),
-      ...(models ? { models } : {}),
-      ...(session === undefined ? {} : { session_id: session }),
-      ...(previous === undefined ? {} : { previous_model: previous }),
-      ...(metadata ? { metadata } : {}),
-    },
+    hints: definedOnly({
+      threshold,
+      models,
+      session_id: session,
+      previous_model: previous,
+      metadata,
+    }),
     time,
   }
 }

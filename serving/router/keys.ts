@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Routing } from './config.ts'
 import type { Caller } from './decider.ts'
@@ -23,12 +24,12 @@ export interface KeyRing {
 export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
   const entries = keys.map((key) => ({
     digest: Buffer.from(key.sha256, 'hex'),
-    holder: {
+    holder: definedOnly({
       name: key.name,
       ...(key.routers ? { routers: new Set(key.routers) } : {}),
-      ...(key.feedback ? { feedback: key.feedback } : {}),
-      ...(key.rate_per_minute === undefined ? {} : { ratePerMinute: key.rate_per_minute }),
-    },
+      feedback: key.feedback,
+      ratePerMinute: key.rate_per_minute,
+    }),
   }))
   return {
     holder(authorization) {

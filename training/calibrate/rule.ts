@@ -1,3 +1,4 @@
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import { clearRatioInterval, type Interval, meanInterval } from '../../core/stats/intervals.ts'
@@ -271,14 +272,14 @@ function ruleExpected(table: ModelTable, roles: RoleColumns, choices: Int32Array
   const mean = (values: Float64Array): Interval => meanInterval(values, undefined, INTERVAL_LEVEL)
   const share = clearRatioInterval(score, strong, undefined, INTERVAL_LEVEL)
   const pgr = clearRatioInterval(less(score, weak), less(strong, weak), undefined, INTERVAL_LEVEL)
-  return {
+  return definedOnly({
     quality: mean(score),
     loss: mean(less(strong, score)),
-    ...(share && { best_share: share }),
-    ...(pgr && { pgr }),
+    best_share: share,
+    pgr,
     usd_per_1k: mean(chosen(costs).map((cost) => 1000 * cost)),
     shares: models.map((_, k) => choices.reduce((n, c) => n + (c === k ? 1 : 0), 0) / table.rows),
-  }
+  })
 }
 
 /** Which columns of a table are the bundle's pair. */

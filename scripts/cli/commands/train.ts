@@ -71,14 +71,16 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const { bundle, report, backend, auto, tuned, stopped, resumedAfter } = trained
   terminal.endProgress()
   if (flags.json) {
-    terminal.json({
-      ...report,
-      ...(trained.choice ? { choice: trained.choice } : {}),
-      ...(auto ? { auto } : {}),
-      ...(tuned ? { tuned } : {}),
-      bundle: bundle.path,
-      version: bundle.manifest.version,
-    })
+    terminal.json(
+      definedOnly({
+        ...report,
+        choice: trained.choice,
+        auto,
+        tuned,
+        bundle: bundle.path,
+        version: bundle.manifest.version,
+      }),
+    )
     return
   }
   const { counts } = dataset.manifest

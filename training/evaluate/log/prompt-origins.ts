@@ -1,3 +1,4 @@
+import { definedOnly } from '../../../core/defined.ts'
 import { promptHash } from '../../../core/hash.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { type LogOptions, openLog } from '../../../data/source/log.ts'
@@ -32,12 +33,15 @@ export async function promptOrigins(
   const sources = await Promise.all(paths.map((path) => openSource(path, signal)))
   const { logs, joined } = await gatherScores(sources, reading, undefined, signal)
   for (const file of logs) {
-    const log = await openLog(file, {
-      ...reading,
-      decisions: new Map(),
-      ...(format && { format }),
-      ...(joined && { joined }),
-    })
+    const log = await openLog(
+      file,
+      definedOnly({
+        ...reading,
+        decisions: new Map(),
+        format,
+        joined,
+      }),
+    )
     try {
       for await (const batch of log.rows()) {
         signal?.throwIfAborted()
