@@ -39,6 +39,12 @@ export const SERVE_OPTIONS = optionTable({
     schema: Text,
     help: 'YAML or JSON file that says what the gateway does with chats (docs/policies.md)',
   },
+  capabilities: {
+    flag: '--capabilities <file>',
+    key: 'gateway.capabilities',
+    schema: Text,
+    help: 'public list of what models hold, take and cost (model_prices_and_context_window.json)',
+  },
   watch: {
     flag: '--watch',
     schema: Switch,
@@ -219,6 +225,9 @@ export async function readServeConfig(
     routers: [...(file.routers ?? []), ...bundles.map((path) => ({ path }))],
   }
   if (flags.policy !== undefined) config.gateway = withoutPolicies(file.gateway)
+  else if (flags.capabilities !== undefined) {
+    config.gateway = { ...gatewayOf(file.gateway, '--capabilities', 'whose models they are') }
+  }
   for (const [name, { key }] of Object.entries<OptionRow>(SERVE_OPTIONS)) {
     const given = flags[name as keyof ServeFlags]
     if (key === undefined || given === undefined || isEmpty(given)) continue
@@ -242,12 +251,19 @@ function fileConfig(source: Source): Partial<ServeConfig> {
 
 /** @throws option_invalid without a gateway, which policies need */
 function withoutPolicies(gateway: ServeConfig['gateway']): object {
-  if (gateway) {
-    const { policies: _, ...rest } = gateway
-    return rest
-  }
-  const expected = 'a gateway section in --config, whose chats the policy is for'
-  throw new WeirError('option_invalid', { option: '--policy', expected, got: 'none' })
+  const { policies: _, ...rest } = gatewayOf(gateway, '--policy', 'whose chats the policy is for')
+  return rest
+}
+
+/** @throws option_invalid without a gateway */
+function gatewayOf(
+  gateway: ServeConfig['gateway'],
+  option: string,
+  why: string,
+): NonNullable<ServeConfig['gateway']> {
+  if (gateway) return gateway
+  const expected = `a gateway section in --config, ${why}`
+  throw new WeirError('option_invalid', { option, expected, got: 'none' })
 }
 
 /** Options whose values are added to the file's list, because they allow more. */

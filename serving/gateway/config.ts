@@ -1,8 +1,10 @@
-import Type from 'typebox'
+import Type, { type TBoolean } from 'typebox'
 import { Price } from '../../models/prices.ts'
 import { Budgets, SpendSettings } from '../budgets/settings.ts'
 import { HeaderName } from '../upstreams/http-upstream.ts'
 import { UpstreamConfig } from '../upstreams/kinds.ts'
+import type { Feature } from './needs.ts'
+import { ParameterRules } from './parameters.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
 /** models have slashes and colons in their names */
@@ -31,6 +33,29 @@ export const ModelConfig = Type.Object(
     context: Type.Optional(Type.Integer({ minimum: 1 })),
     /** most tokens of an answer; `context` if absent */
     output_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** what it takes (true) or does not (false); what is not said is tried, and learnt from refusals */
+    capabilities: Type.Optional(
+      Type.Partial(
+        Type.Object(
+          {
+            images: Type.Boolean(),
+            audio: Type.Boolean(),
+            files: Type.Boolean(),
+            tools: Type.Boolean(),
+            /** JSON objects and JSON Schemas */
+            response_format: Type.Boolean(),
+            /** several answers to one question */
+            n: Type.Boolean(),
+            logprobs: Type.Boolean(),
+            /** reasoning_effort and thinking */
+            reasoning: Type.Boolean(),
+          } satisfies Record<Feature, TBoolean>,
+          { additionalProperties: false },
+        ),
+      ),
+    ),
+    /** how parameters of requests are changed for it */
+    parameters: Type.Optional(ParameterRules),
     /** any scale, the same for all models: failover tries higher quality. Prices are used if it is missing */
     quality: Type.Optional(Type.Number()),
   },
@@ -96,6 +121,11 @@ export const GatewayConfig = Type.Object(
     ),
     /** a JSON file of prices; a model's own `price` overrides it */
     prices: Type.Optional(Type.String({ minLength: 1 })),
+    /**
+     * a public list of models with their contexts, capabilities and prices
+     * (`model_prices_and_context_window.json`); what a model states itself overrides it
+     */
+    capabilities: Type.Optional(Type.String({ minLength: 1 })),
     /** spending limits; those of policy files apply too */
     budgets: Type.Optional(Budgets),
     spend: Type.Optional(SpendSettings),

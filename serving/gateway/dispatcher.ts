@@ -6,6 +6,7 @@ import { editJson } from '../upstreams/body-text.ts'
 import { cancelled, UpstreamError } from '../upstreams/failure.ts'
 
 import type { AttemptProgress, PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
+import type { Abilities } from './abilities.ts'
 import {
   type Backend,
   type BalanceOptions,
@@ -24,6 +25,8 @@ export interface ServedModel {
   readonly backends: readonly Backend[]
   readonly price: Price | undefined
   readonly quality: number | undefined
+  /** what it can take, as stated and as learnt */
+  readonly abilities?: Abilities | undefined
 }
 
 export interface DispatcherOptions extends BalanceOptions {
@@ -241,7 +244,17 @@ async function attemptOnce(
     const body = bodyFor(target, dispatch.body, backend.model)
     const text = dispatch.text && textFor(target, dispatch.text)
     const holdsUsage = dispatch.request.hints.include_cost === true
-    const call = { endpoint, body, text, headers, remainingMs, progress, holdsUsage }
+    const routed = dispatch.plan?.deciding.step !== 'model_named'
+    const call = {
+      endpoint,
+      body,
+      text,
+      headers,
+      remainingMs,
+      progress,
+      holdsUsage,
+      routed,
+    }
     const answer = await backend.upstream.complete(call, cancellation)
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream

@@ -1,11 +1,15 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Cancellation } from '../upstreams/cancellation.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
-import type { Answer, Target } from './contracts.ts'
+import type { PassedBody } from '../upstreams/upstream.ts'
+import { learnFrom } from './abilities.ts'
+import type { Answer, GatewayRequest, Target } from './contracts.ts'
 import type { ModelDispatcher, ServedModel } from './dispatcher.ts'
 
 export interface FailoverOptions {
   readonly dispatcher: ModelDispatcher
+  /** what is asked: models that cannot take it are asked last */
+  readonly body: PassedBody
   readonly stream: boolean
   readonly allowDown: boolean
   readonly hedgeAfterMs: number | undefined
@@ -24,32 +28,63 @@ export async function sendFirst(
   options: FailoverOptions,
 ): Promise<Answer> {
   const order = inOrder(targets, options)
+  const { dispatcher, body } = options
   let last: unknown
   // grows during the loop
   for (const [i, target] of order.entries()) {
     try {
       return await hedged(target, order[i + 1], options)
     } catch (error) {
-      if (!goesOn(error)) throw error
-      // cheaper models may answer, whatever their quality
-      if (isOverBudget(error)) order.push(...targets.filter((other) => !order.includes(other)))
-      last = error
+      const { abilities } = dispatcher.model(target.model)
+      const unable = error instanceof UpstreamError && learnFrom(abilities, error, body)
+      if (!unable && !goesOn(error)) throw error
+      // cheaper models may answer, whatever their quality, and so may those that can take what this one cannot
+      if (unable || isOverBudget(error)) {
+        order.push(...ableFirst(targets, options).filter((other) => !order.includes(other)))
+      }
+      // a model that could take the request and failed may answer later: its failure is what the client needs
+      if (last === undefined || !unable || isUnable(last)) last = error
     }
   }
   throw last
 }
 
-/** The targets that may answer: those at least as good as the first, unless lower quality is allowed. */
+/**
+ * The targets that may answer: those at least as good as the first, unless lower quality is allowed. Those
+ * that cannot take the request are left out, unless none can.
+ */
 export function inOrder(targets: readonly Target[], options: FailoverOptions): Target[] {
   const { dispatcher, stream, maxLatencyMs, allowDown } = options
-  const first = targets[0]!
+  const able = ableFirst(targets, options)
+  const first = able[0]!
   const best = dispatcher.model(first.model)
-  const allowed = targets.filter(
+  const allowed = able.filter(
     (target, i) => i === 0 || allowDown || asGood(dispatcher.model(target.model), best),
   )
   if (allowed.length === 1) return allowed
   const ready = (target: Target): boolean => dispatcher.ready(target.model, stream, maxLatencyMs)
   return [...allowed.filter(ready), ...allowed.filter((target) => !ready(target))]
+}
+
+/** Those that can take the request; if none can, all, those with the longest context first. */
+function ableFirst(targets: readonly Target[], { dispatcher, body }: FailoverOptions): Target[] {
+  if (targets.length === 1) return [...targets]
+  const able = targets.filter(({ model }) => !dispatcher.model(model).abilities?.lacks(body))
+  if (able.length > 0) return able
+  const context = ({ model }: Target): number =>
+    dispatcher.model(model).abilities?.contextTokens() ?? Number.POSITIVE_INFINITY
+  return targets.toSorted((a, b) => context(b) - context(a) || 0)
+}
+
+/** Why a chat is not for a model, unless the client has named it. */
+export function unableTo(
+  { models }: Pick<ModelDispatcher, 'models'>,
+  model: string,
+  { body, passed }: GatewayRequest,
+): { readonly reason: string } | undefined {
+  if (passed !== undefined || models.has(body.model)) return undefined
+  const reason = models.get(model)?.abilities?.lacks(body)
+  return reason === undefined ? undefined : { reason }
 }
 
 /** Compares by configured quality, else by price: the strong one costs more. False if neither is known. */
@@ -61,6 +96,9 @@ function asGood(other: ServedModel, first: ServedModel): boolean {
   if (!other.price || !first.price) return false
   return other.price.input + other.price.output >= first.price.input + first.price.output
 }
+
+const isUnable = (error: unknown): boolean =>
+  error instanceof UpstreamError && error.kind === 'rejected'
 
 function goesOn(error: unknown): boolean {
   if (error instanceof UpstreamError) return error.retryable

@@ -341,6 +341,7 @@ class Exchange {
       sendFirst: (targets, sendOptions = {}) =>
         sendFirst(targets, {
           dispatcher: options.dispatcher,
+          body: sendOptions.body ?? request.body,
           stream: (sendOptions.body ?? request.body).stream === true,
           allowDown: plan.allowDown ?? false,
           hedgeAfterMs: plan.hedgeAfterMs,

@@ -6,12 +6,13 @@ import type { Fleet } from '../router/fleet.ts'
 import { resolveTarget } from '../router/snapshot.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { GatewayRequest, Policy, ServePlan, StepName } from './contracts.ts'
+import type { ServedModel } from './dispatcher.ts'
 
 export interface LearnedPolicyOptions {
   readonly decider: Decider
   readonly fleet: Fleet
   /** names of `gateway.models` */
-  readonly models: ReadonlySet<string>
+  readonly models: ReadonlyMap<string, Pick<ServedModel, 'abilities'>>
   readonly allowDown: boolean
   readonly hedgeAfterMs: number | undefined
 }
@@ -49,13 +50,13 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
         return { ...common, targets: [{ model }], deciding, propensity: 1 }
       }
       const router = routerName(model)
-      const asked = routeRequest(request, router)
+      const asked = amongAble(routeRequest(request, router), request, options)
       let decision: Decision
       try {
         decision = await decider.route(asked, request.caller)
       } catch (error) {
         if (error instanceof WeirError && error.code === 'router_unknown') {
-          const known = [...models, ...(fleet.snapshot?.targets.keys() ?? [])]
+          const known = [...models.keys(), ...(fleet.snapshot?.targets.keys() ?? [])]
           throw new WeirError('model_not_served', { model, known }, { param: 'model' })
         }
         if (!(error instanceof WeirError && error.code === 'prompt_empty')) throw error
@@ -74,6 +75,36 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
         propensity: decision.propensity,
       }
     },
+  }
+}
+
+/**
+ * The request, held to the router's models that can take it, so that the decision and its propensity are of
+ * those; unchanged if all can, or none.
+ */
+function amongAble(
+  asked: RouteRequest,
+  { body, hints }: GatewayRequest,
+  { fleet, models }: LearnedPolicyOptions,
+): RouteRequest {
+  const candidates = candidatesOf(fleet, asked.router).filter(
+    (model) => models.has(model) && (!hints.models || hints.models.includes(model)),
+  )
+  const able = candidates.filter((model) => !models.get(model)?.abilities?.lacks(body))
+  return able.length === 0 || able.length === candidates.length ? asked : { ...asked, models: able }
+}
+
+/** The models that a router chooses among; none if it is not known, which the decision then says. */
+function candidatesOf(fleet: Fleet, router: string | undefined): readonly string[] {
+  try {
+    const target = fleet.snapshot && resolveTarget(fleet.snapshot, router)
+    const names = target?.arms.flatMap(({ live }) =>
+      live.router.manifest.candidates.map(({ model }) => model),
+    )
+    return [...new Set(names)]
+  } catch (error) {
+    if (error instanceof WeirError) return []
+    throw error
   }
 }
 
@@ -107,10 +138,13 @@ const part = (type: string, text: string | undefined): { type: string; text?: st
   text === undefined ? { type } : { type, text }
 
 /** The decision's candidates that are allowed and served, in its order. */
-export function targetsOf(decision: Decision, models: ReadonlySet<string>): ServePlan['targets'] {
+export function targetsOf(
+  decision: Decision,
+  models: ReadonlyMap<string, unknown>,
+): ServePlan['targets'] {
   const targets = decision.candidates
     .filter(({ eligible, model }) => eligible && models.has(model))
     .map(({ model, score }) => ({ model, score }))
   if (targets.length > 0) return targets
-  throw new WeirError('model_not_served', { model: decision.model, known: [...models] })
+  throw new WeirError('model_not_served', { model: decision.model, known: [...models.keys()] })
 }

@@ -1,11 +1,14 @@
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { createRandom } from '../../core/random.ts'
+import { findListed, readModelList } from '../../models/model-list.ts'
 import { readPrices } from '../../models/prices.ts'
 import type { Budgets } from '../budgets/open.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
+import { Abilities } from './abilities.ts'
 import { Backend, Pause } from './backend.ts'
 import { Breaker } from './breaker.ts'
 import {
@@ -21,6 +24,7 @@ import type { Policy, ServedObserver, Strategy } from './contracts.ts'
 import { ModelDispatcher, RetryBudget, type ServedModel } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
+import { FAMILY_NAMES, type ParameterRules, rulesFor, withParameters } from './parameters.ts'
 import { reserving } from './spending.ts'
 
 export interface OpenGatewayOptions {
@@ -47,13 +51,30 @@ export interface OpenGateway extends Gateway {
   close(): Promise<void>
 }
 
-/** The configuration with the prices of its price file filled in. @throws file_not_found, config_invalid */
+/** The configuration with its price file and its list of capabilities filled in. @throws file_not_found, config_invalid */
 export async function withPrices(gateway: GatewayConfig): Promise<GatewayConfig> {
-  if (gateway.prices === undefined) return gateway
-  const prices = await readPrices(gateway.prices)
-  const models = Object.entries(gateway.models).map(([name, model]) => {
-    const price = model.price ?? prices.get(name)
+  const filled = await withCapabilities(gateway)
+  if (filled.prices === undefined) return filled
+  const prices = await readPrices(filled.prices)
+  const models = Object.entries(filled.models).map(([name, model]) => {
+    const price = gateway.models[name]?.price ?? prices.get(name) ?? model.price
     return [name, price ? { ...model, price } : model] as const
+  })
+  return { ...filled, models: Object.fromEntries(models) }
+}
+
+/** Models with what the list of `capabilities` says of them, where they do not say it themselves. */
+async function withCapabilities(gateway: GatewayConfig): Promise<GatewayConfig> {
+  if (gateway.capabilities === undefined) return gateway
+  const list = await readModelList(gateway.capabilities)
+  const models = Object.entries(gateway.models).map(([name, model]) => {
+    const names = model.upstreams.map((entry) => entry.model ?? name)
+    const entry = findListed(list, [...names, name])
+    if (!entry) return [name, model] as const
+    const { context, outputTokens, price, features } = entry
+    const listed = definedOnly({ context, output_tokens: outputTokens, price })
+    const capabilities = { ...features, ...model.capabilities }
+    return [name, { ...listed, ...model, capabilities }] as const
   })
   return { ...gateway, models: Object.fromEntries(models) }
 }
@@ -98,7 +119,7 @@ export async function openGateway(
     const learned = createLearnedPolicy({
       decider: options.decider,
       fleet: options.fleet,
-      models: new Set(models.keys()),
+      models,
       allowDown: config.allow_down ?? false,
       hedgeAfterMs: config.hedge_after_ms,
     })
@@ -128,14 +149,18 @@ function servedModels(
 ): Map<string, ServedModel> {
   const models = new Map<string, ServedModel>()
   const keyPauses = new Map([...upstreams.keys()].map((name) => [name, new Pause()]))
-  for (const [name, { upstreams: behind, price, quality }] of Object.entries(config.models)) {
+  for (const [name, model] of Object.entries(config.models)) {
+    const { upstreams: behind, price, quality, parameters } = model
+    assertFamily(name, parameters)
     const backends = behind.map((entry, i) => {
       const upstream = upstreams.get(entry.upstream)
       if (upstream) {
         const breaker = breakers.get(entry.upstream)!
         const keyPause = keyPauses.get(entry.upstream)
-        const { model = name, weight = 1 } = entry
-        return new Backend(upstream, model, weight, breaker, clock, keyPause)
+        const { model: asked = name, weight = 1 } = entry
+        const rules = withinLimits(rulesFor(asked, parameters), model.output_tokens)
+        const fitted = withParameters(upstream, rules)
+        return new Backend(fitted, asked, weight, breaker, clock, keyPause)
       }
       throw new WeirError('config_invalid', {
         where: `gateway.models.${name}.upstreams[${i}]`,
@@ -143,9 +168,29 @@ function servedModels(
         got: entry.upstream,
       })
     })
-    models.set(name, { name, backends, price, quality })
+    const { context, output_tokens: outputTokens, capabilities: features } = model
+    const abilities = new Abilities({ context, outputTokens, features }, clock)
+    models.set(name, { name, backends, price, quality, abilities })
   }
   return models
+}
+
+function assertFamily(model: string, parameters: ParameterRules | undefined): void {
+  const family = parameters?.family
+  if (family === undefined || FAMILY_NAMES.includes(family)) return
+  throw new WeirError('config_invalid', {
+    where: `gateway.models.${model}.parameters.family`,
+    expected: `one of ${FAMILY_NAMES.join(', ')}`,
+    got: family,
+  })
+}
+
+/** A model is not asked for more tokens than it can write: it would refuse, and the limit is a limit anyway. */
+function withinLimits(rules: ParameterRules, outputTokens: number | undefined): ParameterRules {
+  if (outputTokens === undefined) return rules
+  const most = { max: outputTokens }
+  const clamp = { max_tokens: most, max_completion_tokens: most, ...rules.clamp }
+  return { ...rules, clamp }
 }
 
 /** Otherwise a router that picks a model without a backend would fail at the first request. */

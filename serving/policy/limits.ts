@@ -44,8 +44,16 @@ export type ModelLimit = (model: string, facts: ModelFacts, state: LimitState) =
 
 export type Limits = (request: GatewayRequest, traits: Traits) => Limited
 
-/** The file's own limits, then `more`; the first that closes a model says why. */
-export function compileLimits(file: PolicyFile, more: readonly ModelLimit[] = []): Limits {
+/**
+ * The file's own limits, then `more`; the first that closes a model says why.
+ *
+ * @param known what is known of the models besides: closes some of those left open, but never all of them
+ */
+export function compileLimits(
+  file: PolicyFile,
+  more: readonly ModelLimit[] = [],
+  known?: ModelLimit,
+): Limits {
   const isSensitive = compileSensitive(file)
   const limits = [privateLimit, keyLimit(file), requestLimit, capabilityLimit, ...more]
   return (request, traits) => {
@@ -61,7 +69,11 @@ export function compileLimits(file: PolicyFile, more: readonly ModelLimit[] = []
       if (why) closed.set(model, why)
       else open.push(model)
     }
-    return { closed, open, sensitive: state.sensitive }
+    const unable = known ? open.map((model) => known(model, file.models[model]!, state)) : []
+    const able = open.filter((_, i) => !unable[i])
+    if (able.length === 0) return { closed, open, sensitive: state.sensitive }
+    for (const [i, why] of unable.entries()) if (why) closed.set(open[i]!, why)
+    return { closed, open: able, sensitive: state.sensitive }
   }
 }
 

@@ -442,6 +442,7 @@ export interface GatewayPolicyOptions {
   /** as in `weir train --encoder`, for semantic routes */
   readonly makeEncoder: (name: string) => Promise<Encoder>
   readonly limits?: readonly ModelLimit[]
+  readonly known?: ModelLimit | undefined
   /** default: the built-in steps */
   readonly steps?: PolicySteps | undefined
   readonly hooks?: PolicyHooks | undefined
@@ -459,13 +460,14 @@ export async function openGatewayPolicies(
 ): Promise<LivePolicies | undefined> {
   const sources = policySources(config)
   if (sources.length === 0) return undefined
-  const { limits, steps, hooks, onWarning, now } = options
+  const { limits, known, steps, hooks, onWarning, now } = options
   return openPolicies({
     sources,
     models: Object.keys(config.models),
     learned: fleetRouter(options),
     encoders: new EncoderPool(options.makeEncoder),
     limits,
+    known,
     steps,
     allowDown: config.allow_down,
     hedgeAfterMs: config.hedge_after_ms,

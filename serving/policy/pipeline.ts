@@ -215,7 +215,7 @@ export type StateMaker = (
 
 /** What steps see of a request. The returned function throws `model_not_served` for an unknown name. */
 export function stateMaker(file: PolicyFile, services: PolicyServices): StateMaker {
-  const limits = compileLimits(file, services.limits)
+  const limits = compileLimits(file, services.limits, services.known)
   const routeNamed = (name: string): RouteFile | undefined =>
     Object.hasOwn(file.routes ?? {}, name)
       ? file.routes?.[name]

@@ -93,6 +93,8 @@ export interface PolicyServices {
   readonly languageOf?: LanguageOf | undefined
   /** further hard limits, such as the remaining budget */
   readonly limits?: readonly ModelLimit[] | undefined
+  /** what is known of what the models can take: closes some of those left open, never all */
+  readonly known?: ModelLimit | undefined
   /** called with what operators should know, such as an encoder that fails */
   readonly onWarning?: ((message: string, error?: unknown) => void) | undefined
   /** for routes that do not set it */

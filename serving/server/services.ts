@@ -16,6 +16,7 @@ import { policyHooks } from '../audit/policy-hooks.ts'
 import { type Budgets, openBudgets, spendFolderOf } from '../budgets/open.ts'
 import type { ServedObserver } from '../gateway/contracts.ts'
 import type { RequestFacts } from '../gateway/error-body.ts'
+import { unableTo } from '../gateway/failover.ts'
 import { LEARNED_POLICY_STEPS } from '../gateway/learned-policy.ts'
 import { gatewayMetrics } from '../gateway/metrics.ts'
 import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
@@ -344,6 +345,7 @@ async function openChats(
     makeEncoder: options.makeEncoder ?? namedEncoder,
     steps: policySteps(options.policySteps),
     limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
+    known: (model, _, { request }) => gateway && unableTo(gateway.dispatcher, model, request),
     hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
     onWarning,
     now,

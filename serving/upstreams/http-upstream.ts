@@ -1,10 +1,11 @@
 import Type from 'typebox'
-import { type OutgoingUrl, outgoingPool } from '../../core/outgoing.ts'
+import { type OutgoingTls, type OutgoingUrl, outgoingPool } from '../../core/outgoing.ts'
 import { ANSWER_LIMIT, AnswerReader } from './answer-reader.ts'
 import type { Cancellation } from './cancellation.ts'
 import { type Dialect, UntranslatableRequest } from './dialect.ts'
 import { cancelled, UpstreamError } from './failure.ts'
 
+import { TlsSettings } from './tls-settings.ts'
 import type { Upstream, UpstreamAnswer, UpstreamCall } from './upstream.ts'
 
 const Milliseconds = Type.Number({ minimum: 1, maximum: 2_147_483_647 })
@@ -24,6 +25,12 @@ export const HttpUpstreamSettings = Type.Object(
     base_url: Type.String({ minLength: 1 }),
     /** the environment variable that holds its key; if absent, no key is sent */
     key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
+    /** the header that the key is sent in, instead of the API's own: `api-key` for Azure */
+    key_header: Type.Optional(Type.String({ pattern: '^[a-z0-9-]+$' })),
+    /** added to every address: Azure's `api-version` */
+    query: Type.Optional(Type.Record(Type.String({ minLength: 1 }), Type.String())),
+    /** private authorities and client certificates */
+    tls: Type.Optional(TlsSettings),
     /** sent with every request */
     headers: Type.Optional(Type.Record(HeaderName, Type.String())),
     connect_timeout_ms: Type.Optional(Milliseconds),
@@ -46,13 +53,17 @@ export interface HttpUpstreamOptions {
   readonly url: OutgoingUrl
   readonly dialect: Dialect
   readonly key: string | undefined
+  /** of `settings.tls`, read */
+  readonly tls?: OutgoingTls | undefined
+  /** where the proxy settings are */
+  readonly environment?: Readonly<Record<string, string | undefined>>
   /** milliseconds since 1970 */
   readonly now: () => number
 }
 
 export async function openHttpUpstream(
   settings: HttpUpstreamSettings,
-  { name, url, dialect, key, now }: HttpUpstreamOptions,
+  { name, url, dialect, key, tls, environment, now }: HttpUpstreamOptions,
 ): Promise<Upstream> {
   const {
     connect_timeout_ms: connectTimeoutMs = 5_000,
@@ -68,13 +79,20 @@ export async function openHttpUpstream(
     headersTimeout: 0,
     bodyTimeout: 0,
     connectTimeoutMs,
+    tls,
+    environment,
   })
   const base = url.pathname.replace(/\/+$/, '')
+  const query = new URLSearchParams(url.search)
+  for (const [field, value] of Object.entries(settings.query ?? {})) query.set(field, value)
+  const search = query.size === 0 ? '' : `?${query}`
+  const { key_header: keyHeader } = settings
   const fixed = {
     'content-type': 'application/json',
     // without it any coding is acceptable (RFC 9110, 12.5.3)
     'accept-encoding': 'identity',
-    ...dialect.headers(key),
+    ...dialect.headers(keyHeader === undefined ? key : undefined),
+    ...(keyHeader === undefined || key === undefined ? {} : { [keyHeader]: key }),
     ...settings.headers,
   }
   const fixedList = Object.entries(fixed).flat()
@@ -95,8 +113,13 @@ export async function openHttpUpstream(
       return typeof request === 'string' ? request : JSON.stringify(request)
     } catch (error) {
       if (!(error instanceof UntranslatableRequest)) throw error
-      const { message } = error
-      const spoken = { message, type: 'invalid_request_error', code: 'unsupported_parameter' }
+      const { message, param } = error
+      const spoken = {
+        message,
+        type: 'invalid_request_error',
+        code: 'unsupported_parameter',
+        param: param ?? null,
+      }
       throw new UpstreamError('rejected', { upstream: name, reason: message, status: 400, spoken })
     }
   }
@@ -128,7 +151,7 @@ export async function openHttpUpstream(
         resolve,
         reject,
       })
-      pool.dispatch({ method: 'POST', path: `${base}${path}`, headers, body }, reader)
+      pool.dispatch({ method: 'POST', path: `${base}${path}${search}`, headers, body }, reader)
     })
 
   /** An upstream with a strict schema refuses fields that it does not know: it is asked without them. */

@@ -7,6 +7,7 @@ import { anthropicDialect } from './anthropic.ts'
 import type { Dialect } from './dialect.ts'
 import { HttpUpstreamSettings, openHttpUpstream } from './http-upstream.ts'
 import { openAiDialect } from './openai.ts'
+import { readTls } from './tls-settings.ts'
 import type { Upstream } from './upstream.ts'
 
 /** What an upstream needs in addition to its settings. */
@@ -52,8 +53,11 @@ const httpKind = (kind: string, dialect: (now: () => number) => Dialect): Upstre
           got: `${variable}, which is not set`,
         })
       }
-      const url = outgoingUrl(settings.base_url, `${where}.base_url`, { allowHosts })
-      return openHttpUpstream(settings, { name, url, dialect: dialect(now), key, now })
+      // Azure's addresses have their version in the query
+      const url = outgoingUrl(settings.base_url, `${where}.base_url`, { allowHosts, query: true })
+      const tls = settings.tls && (await readTls(settings.tls, `${where}.tls`, environment))
+      const options = { name, url, dialect: dialect(now), key, tls, environment, now }
+      return openHttpUpstream(settings, options)
     },
   })
 

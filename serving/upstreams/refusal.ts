@@ -128,7 +128,8 @@ function wordsIn(value: unknown): string | undefined {
     return known.length > 0 ? known.join('; ') : undefined
   }
   const fields = fieldsOf(value)
-  return fields && (wordsOf(fields) ?? wordsIn(fields.error))
+  // a fault of a list may have a place and a type without words
+  return fields && (wordsOf(fields) ?? wordsIn(fields.error) ?? wordsIn(fields.loc && fields.type))
 }
 
 /** The field at fault in a list of faults: `loc` without the place it is in (`body`). */

@@ -37,6 +37,8 @@ export interface UpstreamCall {
   readonly headers: Readonly<Record<string, string>>
   /** milliseconds left; the upstream's timeouts are never longer */
   readonly remainingMs: number
+  /** the router chose the model, not the client: wishes that the model does not take may be left out */
+  readonly routed?: boolean
   /** called with what was left out or changed so that the upstream takes the request */
   readonly adjusted?: Adjusted
   /** keep the event with the token counts for `usageEvent`, even if the client asked for it */
