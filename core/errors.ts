@@ -23,6 +23,11 @@ export const ERRORS = {
     'could not tell what {path} holds: expected one of {expected}; its columns are {got}',
   ),
   column_missing: row('expected a column {column} in {path}, got {got}'),
+  models_unclear: row(
+    '{path}: expected to see which columns are models; undecided are {doubts}: name the models, such as --models-from {example}',
+    400,
+    2,
+  ),
   row_invalid: row('{path}:{line}: {field}: {reason}'),
   too_many_rejects: row(
     '{rejected} of {read} rows were refused, more than --max-rejects {limit} allows; see {rejects}. First: {first}',

@@ -7,7 +7,7 @@ import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import type { OnProgress, Progress } from '../core/progress.ts'
 import type { FeedbackRecord } from '../records/decision-record.ts'
-import { DatasetBuilder, type SplitOptions } from './dataset/builder.ts'
+import { DatasetBuilder, type ModelRows, type SplitOptions } from './dataset/builder.ts'
 import { type Dataset, openDataset } from './dataset/dataset.ts'
 import { replaceFolder } from './dataset/folder.ts'
 import { type DatasetManifest, isDataset, SourceDigests } from './dataset/manifest.ts'
@@ -44,10 +44,14 @@ export interface IngestOptions extends Omit<LogOptions, 'joined'>, ScoresOptions
   readonly maxBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
+  /** gets what a user should know of how a file is read, such as which columns are not taken for models */
+  readonly onNote?: ((note: string) => void) | undefined
 }
 
 export interface IngestSummary {
   readonly manifest: DatasetManifest
+  /** every model, with what was read of it */
+  readonly models: readonly ModelRows[]
   /** the file with the refused rows, if there are any */
   readonly rejectsPath?: string
 }
@@ -65,11 +69,11 @@ export async function ingest(
   const { signal, onProgress, maxBytes } = options
   const split = splitOptions(options)
   const rejects = new RejectsFile(options.rejectsPath ?? `${options.out}.rejects.jsonl`)
-  const files = await expandPaths(paths)
+  const files = await expandPaths(paths, [options.out, rejects.path])
   const sources = await Promise.all(files.map((path) => openSource(path, signal, maxBytes)))
   const total = sources.reduce((sum, source) => sum + source.size, 0)
 
-  const manifest = await replaceFolder(options.out, async (folder) => {
+  const { manifest, models } = await replaceFolder(options.out, async (folder) => {
     await rejects.start()
     const builder = await DatasetBuilder.create(folder)
     const seen = new SourceDigests(sources)
@@ -95,6 +99,7 @@ export async function ingest(
         } else {
           const before = builder.rows.read
           const log = await openLog(source, settings)
+          for (const note of log.notes) options.onNote?.(note)
           try {
             for await (const block of blocksOf(log, source, split.seed, signal)) {
               for (const reject of block.rejects) await rejects.write(reject)
@@ -118,13 +123,13 @@ export async function ingest(
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
       checkLeftOut(builder, paths)
-      return await builder.finish(split, options)
+      return { manifest: await builder.finish(split, options), models: builder.modelRows() }
     } finally {
       await rejects.close()
       await builder.close()
     }
   })
-  return { manifest, ...(rejects.count > 0 && { rejectsPath: rejects.path }) }
+  return { manifest, models, ...(rejects.count > 0 && { rejectsPath: rejects.path }) }
 }
 
 const FEEDBACK_ROWS = 1024

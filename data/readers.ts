@@ -1,9 +1,9 @@
 import { WeirError } from '../core/errors.ts'
 import { alpacaEvalReader } from './readers/alpaca-eval.ts'
 import { arenaConversationReader, arenaKaggleReader } from './readers/arena.ts'
-import { canonicalReader } from './readers/canonical.ts'
+import { CANONICAL_COLUMNS, canonicalReader } from './readers/canonical.ts'
 import { judgeScoreReader } from './readers/judge-score.ts'
-import { longReader } from './readers/long.ts'
+import { longReader, plainName } from './readers/long.ts'
 import { routerBenchReader } from './readers/router-bench.ts'
 import { weirLogReader } from './readers/weir-log.ts'
 import { wideReader } from './readers/wide.ts'
@@ -44,6 +44,21 @@ export function registerReader(reader: Reader): void {
     throw new WeirError('option_invalid', { option: 'reader', expected, got: reader.name })
   }
   readers.unshift(reader)
+}
+
+/**
+ * Columns that are spelt with other capitals, blanks or hyphens than a layout spells them: `Model A` for `model_a`.
+ *
+ * @returns the file's column by the name that the layouts know
+ */
+export function respelt(columns: ReadonlySet<string>): ReadonlyMap<string, string> {
+  const known = new Set([...CANONICAL_COLUMNS, ...READERS.flatMap(({ required }) => required)])
+  const found = new Map<string, string>()
+  for (const column of columns) {
+    const name = plainName(column)
+    if (known.has(name) && !columns.has(name) && !found.has(name)) found.set(name, column)
+  }
+  return found
 }
 
 /**

@@ -32,19 +32,122 @@ const PriceFile = Type.Record(Type.String({ minLength: 1 }), Price)
 
 const check = Compile(PriceFile)
 
-/** @throws file_not_found, or config_invalid naming the model and field */
+/** A price below this many dollars per million tokens is one per token or per thousand, unless it is 0. */
+const LEAST_PRICE = 1e-3
+
+/**
+ * Reads a JSON price file: US dollars per million tokens for each model (`Price`); or a list whose field names
+ * say the unit, as LiteLLM's `model_prices_and_context_window.json` does (`input_cost_per_token`, also
+ * `..._per_1k_tokens` and `..._per_1m_tokens`); or OpenRouter's `{data: [{id, pricing}]}`, per token. Models that are
+ * not billed by the token are left out, and so are dearer prices for long prompts (above 128k or 200k tokens).
+ *
+ * @throws file_not_found, or config_invalid naming the model and field, also for a price that is too small to
+ *   be one per million tokens
+ */
 export async function readPrices(path: string): Promise<Map<string, Price>> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch (cause) {
     const got = (cause as Error).message
     throw new WeirError('config_invalid', { where: path, expected: 'JSON', got }, { cause })
   }
-  if (check.Check(value)) return new Map(Object.entries(value))
-  const { field, expected, got } = firstFault(check.Errors(value), value)
-  throw new WeirError('config_invalid', { where: `${path}: ${field}`, expected, got })
+  const prices = listedPrices(value, path) ?? value
+  if (!check.Check(prices)) {
+    const { field, expected, got } = firstFault(check.Errors(prices), prices)
+    throw new WeirError('config_invalid', { where: `${path}: ${field}`, expected, got })
+  }
+  const read = new Map(Object.entries(prices))
+  for (const [model, price] of read) expectPerMillion(model, price, path)
+  return read
 }
+
+/** @throws config_invalid if the price must be one per token or per thousand tokens */
+export function expectPerMillion(model: string, price: Price, where: string): void {
+  for (const [field, dollars] of Object.entries(price)) {
+    if (dollars === 0 || dollars >= LEAST_PRICE) continue
+    const [likely, factor] = dollars < 1e-5 ? ['token', 1e6] : ['thousand tokens', 1e3]
+    throw new WeirError('config_invalid', {
+      where: `${where}: ${model}.${field}`,
+      expected: `US dollars per million tokens, of which ${dollars} is too few: it looks like a price per ${likely}`,
+      got: `${dollars} (${rounded(dollars * Number(factor))} per million then)`,
+    })
+  }
+}
+
+/** What price lists call our fields, without the unit. */
+const LISTED: Readonly<Record<string, keyof Price>> = {
+  ...{ input: 'input', input_cost: 'input', input_price: 'input', prompt: 'input' },
+  ...{ output: 'output', output_cost: 'output', output_price: 'output', completion: 'output' },
+  ...{ cache_read_input: 'cached_input', cache_read_input_cost: 'cached_input' },
+  ...{
+    cached_input: 'cached_input',
+    cached_input_cost: 'cached_input',
+    input_cache_read: 'cached_input',
+  },
+  ...{ cache_creation_input: 'cache_write', cache_creation_input_cost: 'cache_write' },
+  ...{
+    cache_write: 'cache_write',
+    cache_write_cost: 'cache_write',
+    input_cache_write: 'cache_write',
+  },
+}
+
+/** Of `input_cost_per_token` and `cache_read_input_token_cost`: the field, and how many go to a million tokens. */
+function listedField(name: string): readonly [field: keyof Price, factor: number] | undefined {
+  const unit = /_per_(token|1k_?(?:tokens)?|1m_?(?:tokens)?|m(?:illion)?_?(?:tokens)?|mtok)$/.exec(
+    name,
+  )
+  const field = LISTED[unit ? name.slice(0, unit.index) : name.replace(/_token_cost$/, '_cost')]
+  if (field === undefined || (!unit && !name.endsWith('_token_cost'))) return undefined
+  return [field, !unit || unit[1] === 'token' ? 1e6 : unit[1]!.startsWith('1k') ? 1e3 : 1]
+}
+
+type Entry = Readonly<Record<string, unknown>>
+
+/** A list of prices by names that say their unit, as prices per million; undefined if the file is not one. */
+function listedPrices(value: unknown, path: string): Record<string, Price> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const data = (value as { data?: unknown }).data
+  const models: readonly (readonly [string, Entry])[] = Array.isArray(data)
+    ? data.flatMap((item) => openRouterEntry(item))
+    : Object.entries(value).filter(
+        ([name, model]) => typeof model === 'object' && model !== null && name !== 'sample_spec',
+      )
+  let listed = false
+  const prices: [string, Price][] = []
+  for (const [name, model] of models) {
+    const fields: Partial<Record<keyof Price, number>> = {}
+    for (const [key, dollars] of Object.entries(model)) {
+      const found = listedField(key)
+      if (!found || dollars === null) continue
+      listed = true
+      const number =
+        typeof dollars === 'string' && dollars.trim() !== '' ? Number(dollars) : dollars
+      if (typeof number !== 'number' || !(number >= 0)) {
+        // OpenRouter's router models have -1: their price is that of the model they choose
+        if (Array.isArray(data)) continue
+        const where = `${path}: ${name}.${key}`
+        throw new WeirError('config_invalid', { where, expected: 'US dollars', got: dollars })
+      }
+      fields[found[0]] = rounded(number * found[1])
+    }
+    const { input, output } = fields
+    if (input !== undefined && output !== undefined)
+      prices.push([name, { ...fields, input, output }])
+  }
+  return listed ? Object.fromEntries(prices) : undefined
+}
+
+function openRouterEntry(item: unknown): (readonly [string, Entry])[] {
+  const { id, pricing } = (item ?? {}) as { id?: unknown; pricing?: unknown }
+  if (typeof id !== 'string' || typeof pricing !== 'object' || pricing === null) return []
+  const perToken = Object.entries(pricing).map(([name, dollars]) => [`${name}_per_token`, dollars])
+  return [[id, Object.fromEntries(perToken)]]
+}
+
+/** Without the noise of a product in binary: 1.5e-7 per token is 0.15 per million. */
+const rounded = (dollars: number): number => Number(dollars.toPrecision(12))

@@ -29,6 +29,19 @@ export interface SplitOptions {
   readonly testAfter?: number
 }
 
+/** What was read of one model. */
+export interface ModelRows {
+  readonly model: string
+  /** rows with a score of it */
+  readonly scored: number
+  /** their mean; null if there are none */
+  readonly score: number | null
+  /** comparisons it took part in */
+  readonly votes: number
+  /** its share of wins in them, with a tie as half a win; null if there are none */
+  readonly won: number | null
+}
+
 interface Watch {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
@@ -130,6 +143,27 @@ export class DatasetBuilder {
     const manifest = this.manifest(names, prefixes, split, options)
     await writeFile(this.path('manifest'), `${JSON.stringify(manifest, null, 2)}\n`)
     return manifest
+  }
+
+  /** What was read of each model, most rows first. */
+  modelRows(): ModelRows[] {
+    const { outcomes, preferences, names } = this
+    const votes = preferences.tally(names.models.size)
+    const mean = (sum: number, count: number): number | null => (count > 0 ? sum / count : null)
+    return names.models
+      .list()
+      .map((model, m) => {
+        const { sum, count: scored } = outcomes.total(m)
+        const met = votes.met[m]!
+        return {
+          model,
+          scored,
+          score: mean(sum, scored),
+          votes: met,
+          won: mean(votes.won[m]!, met),
+        }
+      })
+      .sort((a, b) => b.scored + b.votes - (a.scored + a.votes))
   }
 
   async close(): Promise<void> {

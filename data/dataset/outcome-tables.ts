@@ -38,6 +38,11 @@ export class OutcomeTables {
     return this.tables.scores.observed(prompts)
   }
 
+  /** Sum and number of a model's scores. */
+  total(model: number): { readonly sum: number; readonly count: number } {
+    return this.tables.scores.total(model)
+  }
+
   /** @param sorted model names, in the order of the columns */
   *batches(prompts: number, models: Names, sorted: readonly string[]): Generator<Batch> {
     const met = new Map(models.list().map((name, number) => [name, number]))
@@ -100,6 +105,17 @@ class OutcomeTable {
       for (let i = 0; i < count.length; i++) if (count.at(i) > 0) seen[i] = 1
     }
     return seen.reduce((sum, value) => sum + value, 0)
+  }
+
+  total(model: number): { readonly sum: number; readonly count: number } {
+    const column = this.columns[model]
+    let sum = 0
+    let count = 0
+    for (let i = 0; column && i < column.count.length; i++) {
+      sum += column.sum.at(i)
+      count += column.count.at(i)
+    }
+    return { sum, count }
   }
 
   private column(model: number): ModelColumn {

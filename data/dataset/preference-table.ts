@@ -39,6 +39,22 @@ export class PreferenceTable {
     if (!Number.isNaN(propensity)) this.propensities = true
   }
 
+  /** The number of votes of each model, and of those it won, with a tie as half of one. */
+  tally(models: number): { readonly met: Float64Array; readonly won: Float64Array } {
+    const met = new Float64Array(models)
+    const won = new Float64Array(models)
+    const { model_a, model_b, winner } = this.columns
+    for (let i = 0; i < this.length; i++) {
+      const [a, b] = [model_a[i]!, model_b[i]!]
+      const share = winner[i] === 0 ? 1 : winner[i] === 1 ? 0 : 0.5
+      met[a]!++
+      met[b]!++
+      won[a]! += share
+      won[b]! += 1 - share
+    }
+    return { met, won }
+  }
+
   /** `place`: each model's index in the file. */
   *batches(place: Int32Array): Generator<Batch> {
     for (let start = 0; start < this.length; start += BATCH_ROWS) {

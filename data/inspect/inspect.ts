@@ -59,7 +59,8 @@ export function inspect(
   }
 }
 
-function modelSummaries(dataset: Dataset): ModelSummary[] {
+/** What a dataset holds of each model, most observed first. */
+export function modelSummaries(dataset: Dataset): ModelSummary[] {
   const { models, preferences, outcomes } = dataset
   const votes = models.map(() => ({ votes: 0, wins: 0, losses: 0, ties: 0 }))
   for (let i = 0; preferences && i < preferences.prompt.length; i++) {

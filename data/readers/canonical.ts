@@ -23,7 +23,51 @@ const WINNERS: ReadonlyMap<unknown, Winner> = new Map([
   ['tie (bothbad)', 'both_bad'],
 ] as const)
 
-const COLUMNS = [
+/** Other words for the winner, compared in lower case without blanks, `_` and brackets. */
+const WINNER_WORDS: ReadonlyMap<string, Winner> = new Map([
+  ...['a', 'modela', 'left', 'responsea', 'answera', 'assistanta'].map(
+    (word) => [word, 'a'] as const,
+  ),
+  ...['b', 'modelb', 'right', 'responseb', 'answerb', 'assistantb'].map(
+    (word) => [word, 'b'] as const,
+  ),
+  ...['tie', 'tied', 'draw', 'equal', 'same', 'bothgood', 'tiebothgood'].map(
+    (word) => [word, 'tie'] as const,
+  ),
+  ...['bothbad', 'tiebothbad', 'neither', 'botharebad'].map((word) => [word, 'both_bad'] as const),
+])
+
+const squeezed = (text: string): string => text.toLowerCase().replace(/[\s_()[\]:.-]+/g, '')
+
+/**
+ * Who won: in a word, or as the name of one of the models, also in other capitals or with blanks around it.
+ * Undefined if it is neither, or both at once with different meanings (a model that is called `a`).
+ */
+function winnerOf(value: unknown, modelA: string, modelB: string): Winner | undefined {
+  const word = WINNERS.get(value)
+  if (typeof value !== 'string') return word
+  if (word !== undefined && value !== modelA && value !== modelB) return word
+  const named = namedWinner(value, modelA, modelB)
+  const meant = word ?? WINNER_WORDS.get(squeezed(value))
+  if (named !== undefined && meant !== undefined && named !== meant) return undefined
+  return named ?? meant
+}
+
+function namedWinner(value: string, modelA: string, modelB: string): Winner | undefined {
+  for (const form of [
+    (text: string) => text,
+    (text: string) => text.trim().toLowerCase(),
+    squeezed,
+  ]) {
+    const [won, a, b] = [form(value), form(modelA), form(modelB)]
+    if (a !== b && won === a) return 'a'
+    if (a !== b && won === b) return 'b'
+  }
+  return undefined
+}
+
+/** The columns of Weir's own layout. */
+export const CANONICAL_COLUMNS: readonly string[] = [
   ...['prompt', 'id', 'category', 'timestamp', 'model_a', 'model_b', 'winner', 'judge', 'weight'],
   ...['scores', 'costs', 'tokens', 'out_chars', 'propensities'],
 ]
@@ -36,7 +80,7 @@ export const canonicalReader: Reader = {
     columns.has('prompt') &&
     (['model_a', 'model_b', 'winner'].every((column) => columns.has(column)) ||
       sample.some((record) => typeof record.scores === 'object' && record.scores !== null)),
-  columns: (columns) => COLUMNS.filter((column) => columns.has(column)),
+  columns: (columns) => CANONICAL_COLUMNS.filter((column) => columns.has(column)),
   open:
     (_columns, _sample, { scoreRange }) =>
     (record, origin) =>
@@ -56,9 +100,9 @@ export function readPreference(record: RawRecord, origin: RowOrigin): LogRow | R
   if (modelA.value === modelB.value) {
     return reject(origin, 'model_b', `${shown(modelB.value)} is compared with itself`)
   }
-  const winner = WINNERS.get(record.winner)
+  const winner = winnerOf(record.winner, modelA.value, modelB.value)
   if (winner === undefined) {
-    const expected = [...WINNERS.keys()].join(', ')
+    const expected = [...WINNERS.keys(), modelA.value, modelB.value].join(', ')
     return reject(origin, 'winner', `expected one of ${expected}; got ${shown(record.winner)}`)
   }
   const judge = labelCell(record.judge)

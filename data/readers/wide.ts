@@ -1,22 +1,103 @@
-import { scoreCell, scoreNumber } from '../rows/cell.ts'
-import type { RawRecord, Reader } from '../rows/reader.ts'
+import { WeirError } from '../../core/errors.ts'
+import { isMissing, scoreCell, scoreNumber } from '../rows/cell.ts'
+import type { RawRecord, Reader, ReaderSettings } from '../rows/reader.ts'
 import { readBase, reject } from './canonical.ts'
+import { FIELD_NAMES, plainName } from './long.ts'
 
-/** Columns of outcome tables that describe the row and are never a model's score. */
-const ABOUT_THE_ROW = new Set([
-  ...['prompt', 'category', 'id', 'timestamp', 'source', 'index', 'turn', ''],
-  ...['sample_id', 'question_id', 'Unnamed: 0', '__index_level_0__'],
+/** Names of columns that describe a row or one answer, and are never a model. */
+const NO_MODEL: ReadonlySet<string> = new Set([
+  ...Object.values(FIELD_NAMES).flat(),
+  ...['', 'source', 'index', 'turn', 'turns', 'sample_id', 'question_id', 'prompt_id', 'doc_id'],
+  ...['__index_level_0__', 'level_0', 'split', 'fold', 'epoch', 'run', 'seed', 'rank', 'weight'],
+  ...[
+    'latency',
+    'duration',
+    'elapsed',
+    'runtime',
+    'response_time',
+    'temperature',
+    'top_p',
+    'status',
+  ],
+  ...[
+    'language',
+    'lang',
+    'difficulty',
+    'level',
+    'hardness',
+    'year',
+    'month',
+    'day',
+    'hour',
+    'count',
+  ],
+  ...['length', 'words', 'chars', 'characters', 'size', 'bytes', 'version', 'winner', 'votes'],
+  ...[
+    'flagged',
+    'toxic',
+    'toxicity',
+    'safe',
+    'valid',
+    'streamed',
+    'stream',
+    'cached',
+    'error',
+    'errors',
+  ],
 ])
+const NO_MODEL_PATTERNS: readonly (readonly [RegExp, string])[] = [
+  [/^unnamed:?_/, 'an index'],
+  [/^(is|has|was|are|contains|needs|uses|should|can|requires)_/, 'a flag'],
+  [/_(flag|flagged)$/, 'a flag'],
+  [/^(num|n|nb|count|len|length|total|avg|mean|std|sum|number_of)_/, 'a count'],
+  [
+    /_(count|counts|len|length|chars|words|tokens|cost|usd|price|spend|time|ms|sec|seconds|latency)$/,
+    'an amount',
+  ],
+  [/_(id|idx|index|rank|date|year|turns|votes|weight|ratio|bytes|at)$/, 'about the row'],
+]
 
-/** RouteLLM's outcome tables: a prompt and one column per model, with True, False or a number in [0, 1]. */
+/** Fewer filled cells may all be the same by chance. */
+const CONSTANT_FROM = 50
+
+interface WideColumns {
+  readonly models: readonly string[]
+  /** columns with numbers that were not taken for models, and why */
+  readonly others: ReadonlyMap<string, string>
+  /** columns that could be either */
+  readonly unclear: ReadonlyMap<string, string>
+}
+
+/**
+ * RouteLLM's outcome tables and others with a prompt and one column per model, with True, False or a number in
+ * [0, 1]. Columns whose names or values say that they are something else are no models; `--models-from` names
+ * the models where that is not enough.
+ */
 export const wideReader: Reader = {
   name: 'routellm',
   required: ['prompt'],
   recognises: (columns, sample) =>
-    columns.has('prompt') && modelColumns(columns, sample).length > 0,
+    columns.has('prompt') && wideColumns(columns, sample, {}).models.length > 0,
   columns: (columns) => [...columns].filter((column) => column !== 'source'),
-  open(columns, sample, { scoreRange }) {
-    const models = modelColumns(columns, sample)
+  notes(columns, sample, settings, path) {
+    const { models, others, unclear } = wideColumns(columns, sample, settings)
+    if (unclear.size > 0) {
+      const doubts = [...unclear].map(([column, why]) => `${column} (${why})`).join(', ')
+      throw new WeirError('models_unclear', {
+        path,
+        doubts,
+        example: [...models, ...unclear.keys()].join(','),
+      })
+    }
+    if (others.size === 0 || settings.modelsFrom) return []
+    const left = [...others].map(([column, why]) => `${column} (${why})`).join(', ')
+    return [
+      `${path}: the models are ${models.join(', ')}; not taken for models: ${left}. --models-from names them.`,
+    ]
+  },
+  open(columns, sample, settings) {
+    const { scoreRange } = settings
+    const { models } = wideColumns(columns, sample, settings)
     return (record, origin) => {
       const base = readBase(record, origin)
       if ('kind' in base) return base
@@ -33,16 +114,38 @@ export const wideReader: Reader = {
 }
 
 /**
- * Columns in which most filled cells read as a score, so that one bad cell in the sample does not hide a
- * model.
+ * Sorts the columns whose filled cells mostly read as numbers, so that one bad cell in the sample does not hide
+ * a model.
  */
-function modelColumns(columns: ReadonlySet<string>, sample: readonly RawRecord[]): string[] {
-  return [...columns].filter((column) => {
-    if (ABOUT_THE_ROW.has(column)) return false
-    const filled = sample
-      .map((record) => record[column])
-      .filter((cell) => cell !== '' && cell != null)
-    const scores = filled.filter((cell) => scoreNumber(cell) !== undefined)
-    return scores.length * 2 > filled.length
-  })
+export function wideColumns(
+  columns: ReadonlySet<string>,
+  sample: readonly RawRecord[],
+  { modelsFrom, scoreRange: [low, high] = [0, 1] }: ReaderSettings,
+): WideColumns {
+  if (modelsFrom) return { models: modelsFrom, others: new Map(), unclear: new Map() }
+  const models: string[] = []
+  const others = new Map<string, string>()
+  const unclear = new Map<string, string>()
+  for (const column of columns) {
+    const filled = sample.map((record) => record[column]).filter((cell) => !isMissing(cell))
+    const numbers = filled.map(scoreNumber).filter((number) => number !== undefined)
+    if (numbers.length * 2 <= filled.length) continue
+    const named = nameSays(column)
+    const inRange = numbers.filter((number) => number >= low && number <= high)
+    if (named !== undefined) {
+      if (filled.length > 0) others.set(column, named)
+    } else if (filled.length > 0 && inRange.length * 2 <= numbers.length) {
+      others.set(column, `numbers outside ${low} to ${high}`)
+    } else if (numbers.length >= CONSTANT_FROM && new Set(numbers).size === 1) {
+      unclear.set(column, `always ${numbers[0]}`)
+    } else models.push(column)
+  }
+  return { models, others, unclear }
+}
+
+/** What a column is by its name, if it is no model; undefined if it may be one. */
+function nameSays(column: string): string | undefined {
+  const name = plainName(column)
+  if (NO_MODEL.has(name)) return name === '' ? 'an index' : 'about the row'
+  return NO_MODEL_PATTERNS.find(([pattern]) => pattern.test(name))?.[1]
 }

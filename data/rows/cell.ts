@@ -1,4 +1,4 @@
-import { type PromptInput, promptText } from '../../models/decision/messages.ts'
+import { type ChatMessage, type PromptInput, promptText } from '../../models/decision/messages.ts'
 
 /** The value of one cell, or why it is refused. */
 export type Cell<T> = { readonly value: T } | { readonly reason: string }
@@ -6,7 +6,7 @@ export type Cell<T> = { readonly value: T } | { readonly reason: string }
 /** Longer prompts are refused: no encoder reads them, and a single one fills a page of memory. */
 export const PROMPT_CHARACTERS_MAX = 1_000_000
 
-/** A prompt's text, or its chat messages. */
+/** A prompt's text, or its chat messages; parts and contents that hold no text count as empty. */
 export function promptCell(value: unknown): Cell<PromptInput> {
   if (typeof value === 'string') {
     if (value.trim() === '') return { reason: 'expected text, got an empty prompt' }
@@ -16,12 +16,15 @@ export function promptCell(value: unknown): Cell<PromptInput> {
     return { reason: `expected text or a list of messages, got ${shown(value)}` }
   }
   if (value.length === 0) return { reason: 'expected messages, got an empty list' }
-  for (const message of value) {
-    if (!isMessage(message)) return { reason: `expected {role, content}, got ${shown(message)}` }
+  const messages: ChatMessage[] = []
+  for (const item of value) {
+    const message = messageCell(item)
+    if (!message) return { reason: `expected {role, content}, got ${shownMessage(item)}` }
+    messages.push(message)
   }
-  const text = promptText(value as PromptInput)
+  const text = promptText(messages)
   if (text.trim() === '') return { reason: 'expected text, got messages without any' }
-  return readable(value as PromptInput, text)
+  return readable(messages, text)
 }
 
 function readable(value: PromptInput, text: string): Cell<PromptInput> {
@@ -37,31 +40,96 @@ function readable(value: PromptInput, text: string): Cell<PromptInput> {
 const wellFormed = (text: string): boolean =>
   (text as string & { isWellFormed(): boolean }).isWellFormed()
 
-function isMessage(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  const { role, content } = value as { role?: unknown; content?: unknown }
-  if (typeof role !== 'string' || role === '') return false
-  if (content === null || typeof content === 'string') return true
-  return Array.isArray(content) && content.every(isPart)
+/** Names that ShareGPT and others give the roles. */
+const ROLES: Readonly<Record<string, string>> = { human: 'user', gpt: 'assistant', ai: 'assistant' }
+
+/**
+ * A chat message in any of the forms that clients log: `role` or `from`; content as text, null, absent (a turn
+ * that only called tools), parts, or an object that holds one of these. Undefined if it is not a message.
+ */
+function messageCell(value: unknown): ChatMessage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { role: given, from, content, value: said, parts } = value as Record<string, unknown>
+  const role = given ?? (typeof from === 'string' ? (ROLES[from] ?? from) : undefined)
+  if (typeof role !== 'string' || role === '') return undefined
+  const read = contentCell(content ?? said ?? parts)
+  return read === undefined ? undefined : { role, content: read }
 }
 
-function isPart(part: unknown): boolean {
-  if (typeof part !== 'object' || part === null) return false
+/** Undefined if it is no content. */
+function contentCell(content: unknown): ChatMessage['content'] | undefined {
+  if (content === undefined || content === null) return null
+  if (typeof content === 'string') return content
+  if (Array.isArray(content)) {
+    const parts = content.map(partCell)
+    return parts.every((part) => part !== undefined) ? parts : undefined
+  }
+  if (typeof content !== 'object') return undefined
+  const { parts, text } = content as { parts?: unknown; text?: unknown }
+  if (Array.isArray(parts)) return contentCell(parts)
+  return typeof text === 'string' ? text : undefined
+}
+
+type Part = Exclude<ChatMessage['content'], string | null>[number]
+
+/** A part of a message; only text counts, an image or a file is a part without it. */
+function partCell(part: unknown): Part | undefined {
+  if (part === null) return { type: 'none' }
+  if (typeof part === 'string') return { type: 'text', text: part }
+  if (typeof part !== 'object' || Array.isArray(part)) return undefined
   const { type, text } = part as { type?: unknown; text?: unknown }
-  return typeof type === 'string' && (text === undefined || typeof text === 'string')
+  // OpenAI's threads keep text as {value, annotations}
+  const held =
+    typeof text === 'object' && text !== null ? (text as { value?: unknown }).value : text
+  if (held !== undefined && held !== null && typeof held !== 'string') return undefined
+  const kind = typeof type === 'string' ? type : 'text'
+  return typeof held === 'string' ? { type: kind, text: held } : { type: kind }
+}
+
+/** An object by its fields, so that the message says what came. */
+const shownMessage = (value: unknown): string =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? `an object with ${Object.keys(value).slice(0, 8).join(', ') || 'no fields'}`
+    : shown(value)
+
+/** Cells that say there is no value, as tables and pandas write them. */
+const MISSING: ReadonlySet<string> = new Set(
+  [
+    '',
+    'NaN',
+    'nan',
+    'NAN',
+    '-nan',
+    'NaT',
+    'null',
+    'NULL',
+    'Null',
+    'None',
+    'N/A',
+    'n/a',
+    'NA',
+  ].concat(['<NA>', '#N/A', '#N/A N/A', '#NA', '\\N', '-']),
+)
+
+/** Whether a cell holds no value: absent, null, NaN, or a word for it such as N/A. */
+export function isMissing(value: unknown): boolean {
+  if (value === undefined || value === null) return true
+  if (typeof value === 'number') return Number.isNaN(value)
+  return typeof value === 'string' && value.length < 10 && MISSING.has(value.trim())
 }
 
 export type ScoreRange = readonly [number, number]
 
 const UNIT_RANGE: ScoreRange = [0, 1]
 
-/** A score in the range, rescaled to [0, 1]; `undefined` if not observed (absent, null, an empty cell). */
+/** A score in the range, rescaled to [0, 1]; `undefined` if not observed (`isMissing`). */
 export function scoreCell(value: unknown, range = UNIT_RANGE): Cell<number | undefined> {
-  if (value === undefined || value === null || value === '') return { value: undefined }
+  if (isMissing(value)) return { value: undefined }
   const [low, high] = range
   const number = scoreNumber(value)
   if (number === undefined || !(number >= low && number <= high)) {
-    return { reason: `expected a score in [${low}, ${high}], got ${shown(value)}` }
+    const hint = number === undefined ? '' : ' (another scale: --score-range low-high)'
+    return { reason: `expected a score in [${low}, ${high}], got ${shown(value)}${hint}` }
   }
   return { value: range === UNIT_RANGE ? number : (number - low) / (high - low) }
 }
@@ -79,7 +147,7 @@ export function scoreNumber(value: unknown): number | undefined {
 
 /** A cost, weight or count, which must be finite and at least 0. */
 export function amountCell(value: unknown): Cell<number | undefined> {
-  if (value === undefined || value === null || value === '') return { value: undefined }
+  if (isMissing(value)) return { value: undefined }
   const number =
     typeof value === 'string'
       ? numberText(value)
@@ -101,39 +169,64 @@ export function probabilityCell(value: unknown): Cell<number | undefined> {
 
 /** A name such as a model's: non-empty text. */
 export function nameCell(value: unknown): Cell<string> {
-  if (typeof value === 'string' && value.trim() !== '') return { value }
+  if (typeof value === 'string' && !isMissing(value)) return { value }
   return { reason: `expected a name, got ${shown(value)}` }
 }
 
 /** An id or category as text or a number; `undefined` if there is none. */
 export function labelCell(value: unknown): Cell<string | undefined> {
-  if (value === undefined || value === null || value === '') return { value: undefined }
+  if (isMissing(value)) return { value: undefined }
   if (typeof value === 'string') return { value }
   if (typeof value === 'number' || typeof value === 'bigint') return { value: String(value) }
   return { reason: `expected text, got ${shown(value)}` }
 }
 
-/** Seconds since 1970, from a number (seconds or milliseconds) or a date in ISO 8601. */
+/**
+ * Seconds since 1970: from a number of seconds, milliseconds, microseconds or nanoseconds since then, told apart
+ * by their size; a date in ISO 8601 (UTC where it names no zone) or with the month's name; or YYYYMMDD.
+ */
 export function timeCell(value: unknown): Cell<number | undefined> {
-  if (value === undefined || value === null || value === '') return { value: undefined }
+  if (isMissing(value)) return { value: undefined }
+  if (value instanceof Date && !Number.isNaN(value.getTime()))
+    return { value: value.getTime() / 1000 }
   const number =
     typeof value === 'number' || typeof value === 'bigint'
       ? Number(value)
       : typeof value === 'string'
         ? numberText(value)
         : undefined
-  if (number !== undefined && Number.isFinite(number)) {
-    // 1e11 seconds is the year 5138, 1e11 milliseconds is 1973.
-    return { value: number > 1e11 ? number / 1000 : number }
-  }
-  const date =
-    value instanceof Date
-      ? value.getTime()
-      : typeof value === 'string'
-        ? Date.parse(value)
-        : Number.NaN
+  if (number !== undefined && Number.isFinite(number)) return { value: secondsOf(number) }
+  const date = typeof value === 'string' ? dateText(value.trim()) : Number.NaN
   if (Number.isNaN(date)) return { reason: `expected a time, got ${shown(value)}` }
-  return { value: date / 1000 }
+  return { value: date }
+}
+
+/** 1e11 is the year 5138 in seconds and 1973 in milliseconds; and so on up, a thousand at a time. */
+function secondsOf(number: number): number {
+  const size = Math.abs(number)
+  if (size >= 1e17) return number / 1e9
+  if (size >= 1e14) return number / 1e6
+  if (size >= 1e11) return number / 1e3
+  const day = /^((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$/.exec(String(number))
+  return day ? Date.UTC(Number(day[1]), Number(day[2]) - 1, Number(day[3])) / 1000 : number
+}
+
+const ISO =
+  /^(\d{4})[-/](\d{2})[-/](\d{2})(?:[T ]+(\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?)?\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?$/i
+
+/** Seconds since 1970; NaN if the text is no date, or one whose day and month cannot be told apart. */
+function dateText(text: string): number {
+  const iso = ISO.exec(text)
+  if (iso) {
+    const [, year, month, day, minutes = '00:00', seconds = ':00', fraction = '0', zone = 'Z'] = iso
+    const offset = /^[+-]/.test(zone) ? `${zone.replace(':', '')}00`.slice(0, 5) : '+0000'
+    const utc = `${offset.slice(0, 3)}:${offset.slice(3)}`
+    const whole = Date.parse(`${year}-${month}-${day}T${minutes}${seconds}${utc}`)
+    return whole / 1000 + Number(`0.${fraction}`)
+  }
+  if (!/[a-z]{3}/i.test(text)) return Number.NaN
+  const zoned = /(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[ECMP][SD]T)\)?$/i.test(text)
+  return Date.parse(zoned ? text : `${text} UTC`) / 1000
 }
 
 /** A value as shown in messages; long cells are shortened. */
@@ -149,6 +242,8 @@ export function shown(value: unknown): string {
 function numberText(text: string): number | undefined {
   const trimmed = text.trim()
   if (trimmed === '') return undefined
+  // a decimal comma, where it cannot be one of thousands: 0,75
+  if (/^-?0,\d+$|^1,0+$/.test(trimmed)) return Number(trimmed.replace(',', '.'))
   const number = Number(trimmed)
   return Number.isNaN(number) && trimmed.toLowerCase() !== 'nan' ? undefined : number
 }

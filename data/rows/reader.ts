@@ -148,6 +148,17 @@ export interface Reader {
   /** Whether a file with these columns and first records (the sample) has this layout. */
   recognises(columns: ReadonlySet<string>, sample: readonly RawRecord[]): boolean
   /**
+   * What a user should know of how this file is read, besides its layout.
+   *
+   * @throws WeirError if the user has to say how to read it
+   */
+  notes?(
+    columns: ReadonlySet<string>,
+    sample: readonly RawRecord[],
+    settings: ReaderSettings,
+    path: string,
+  ): readonly string[]
+  /**
    * The columns that its rows are read from, so that other columns of a columnar file are not decoded; all by
    * default.
    */

@@ -4,13 +4,22 @@ import { open, writeFile } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import type * as Arrow from 'apache-arrow'
 import { WeirError } from '../../core/errors.ts'
+import { decodeLz4Frames } from './lz4.ts'
+import { loadZstd } from './source.ts'
 
 /** The only import of apache-arrow: files of record batches, columns as typed arrays. */
 export type ArrowModule = typeof Arrow
 export type RecordBatch = Arrow.RecordBatch
 
-export function openArrow(): Promise<ArrowModule> {
-  return import('apache-arrow')
+export async function openArrow(): Promise<ArrowModule> {
+  const arrow = await import('apache-arrow')
+  const { compressionRegistry: codecs, CompressionType } = arrow
+  if (!codecs.get(CompressionType.LZ4_FRAME)) {
+    const zstd = await loadZstd()
+    codecs.set(CompressionType.LZ4_FRAME, { decode: decodeLz4Frames })
+    codecs.set(CompressionType.ZSTD, { decode: zstd })
+  }
+  return arrow
 }
 
 /** Variable-length UTF-8 or bytes: row i is `bytes[offsets[i]..offsets[i+1])`. */

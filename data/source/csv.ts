@@ -11,13 +11,37 @@ interface ParsedRecord {
   readonly record: readonly string[]
 }
 
+/** How a file separates its cells, and how many lines stand before its header. */
+export interface CsvDialect {
+  readonly delimiter: ',' | '\t' | ';' | '|'
+  readonly before: number
+}
+
+const DELIMITERS = [',', '\t', ';', '|'] as const
+
+/** From the first line: the separator named by `sep=`, else the one met most often outside quotes. */
+export function csvDialect(head: string): CsvDialect {
+  const [first = '', second = ''] = head.split(/\r?\n/, 2)
+  const named = /^"?sep=(.)"?\s*$/i.exec(first)
+  const delimiter = DELIMITERS.find((one) => one === named?.[1])
+  if (named) return { delimiter: delimiter ?? mostCommon(second), before: 1 }
+  return { delimiter: mostCommon(first), before: 0 }
+}
+
+function mostCommon(line: string): CsvDialect['delimiter'] {
+  const bare = line.replace(/"(?:[^"]|"")*"/g, '')
+  const counts = DELIMITERS.map((delimiter) => bare.split(delimiter).length)
+  return DELIMITERS[counts.indexOf(Math.max(...counts))]!
+}
+
 /**
- * The only import of csv-parse. Reads delimited text with a header line; a record's line is the one it starts
- * on, even if its cells contain newlines. Records with another number of cells than the header are refused.
+ * The only import of csv-parse. Reads delimited text with a header line, whose names lose the blanks around
+ * them; a record's line is the one it starts on, even if its cells contain newlines. Records with another
+ * number of cells than the header are refused.
  */
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,
-  delimiter: ',' | '\t' = ',',
+  { delimiter, before }: CsvDialect,
 ): RecordStream & AsyncGenerator<readonly ReadRecord[]> {
   const { parse } = await import('csv-parse')
   const options: Options = {
@@ -26,6 +50,7 @@ export async function* readCsv(
     info: true,
     relax_column_count: true,
     skip_empty_lines: true,
+    from_line: before + 1,
     max_record_size: 32 * 1024 * 1024,
   }
   const skipped: string[] = []
@@ -41,7 +66,7 @@ export async function* readCsv(
   bytes.on('error', (error) => parser.destroy(error))
   bytes.pipe(parser)
   let header: readonly string[] | undefined
-  let lines = 0
+  let lines = before
   let batch: ReadRecord[] = []
   const place = (): number => lines + 1
   const takeSkipped = (): void => {
@@ -55,7 +80,7 @@ export async function* readCsv(
       // The parser's own line count counts a CRLF inside quotes as two lines.
       const line = place() + info.empty_lines
       lines += spanned(record)
-      if (header === undefined) header = record
+      if (header === undefined) header = headerNames(record)
       else batch.push(asRecord(header, record, line))
       if (batch.length >= BATCH) {
         yield batch
@@ -68,6 +93,18 @@ export async function* readCsv(
     bytes.destroy()
   }
   if (batch.length > 0) yield batch
+}
+
+/** Without blanks around them; a name met before gets a number, so that neither column is lost. */
+function headerNames(cells: readonly string[]): string[] {
+  const names: string[] = []
+  for (const cell of cells) {
+    const name = cell.trim()
+    let unique = name
+    for (let n = 1; names.includes(unique); n++) unique = `${name}.${n}`
+    names.push(unique)
+  }
+  return names
 }
 
 /** Number of lines that a record spans in the file. */

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
-import { readCsv } from './csv.ts'
+import { csvDialect, readCsv } from './csv.ts'
 import { LINE_BYTES_MAX, type Line, readLines } from './lines.ts'
 import type { Table } from './table.ts'
 
@@ -24,6 +24,8 @@ export function parseLine(line: Line): ReadRecord | undefined {
     value = JSON.parse(line.text)
   } catch (error) {
     if (line.text.trim() === '') return undefined
+    const python = parsePython(line.text)
+    if (python !== undefined) return asRecord(python, line.line)
     return {
       line: line.line,
       field: '(line)',
@@ -31,6 +33,39 @@ export function parseLine(line: Line): ReadRecord | undefined {
     }
   }
   return asRecord(value, line.line)
+}
+
+/**
+ * JSON as Python writes it: NaN becomes null (no value), Infinity a number that no field takes. Undefined if
+ * the text is not JSON even so.
+ */
+function parsePython(text: string): unknown {
+  if (!/NaN|Infinity/.test(text)) return undefined
+  let plain = ''
+  let at = 0
+  while (at < text.length) {
+    const quote = text.indexOf('"', at)
+    const between = text.slice(at, quote < 0 ? text.length : quote)
+    plain += between.replace(/\bNaN\b/g, 'null').replace(/\bInfinity\b/g, '1e999')
+    if (quote < 0) break
+    let end = text.indexOf('"', quote + 1)
+    while (end > 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1)
+    if (end < 0) return undefined
+    plain += text.slice(quote, end + 1)
+    at = end + 1
+  }
+  try {
+    return JSON.parse(plain)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether an odd number of backslashes stands before the place. */
+function isEscaped(text: string, at: number): boolean {
+  let from = at
+  while (text[from - 1] === '\\') from--
+  return (at - from) % 2 === 1
 }
 
 /** A parsed JSON value as a record; anything other than an object is refused. */
@@ -164,6 +199,8 @@ function parse(text: string, line: number): ReadRecord {
   try {
     return asRecord(JSON.parse(text), line)
   } catch (error) {
+    const python = parsePython(text)
+    if (python !== undefined) return asRecord(python, line)
     const reason = `not JSON: ${(error as Error).message.slice(0, 200)}`
     return { line, field: '(record)', reason }
   }
@@ -194,8 +231,7 @@ export function openText(head: Buffer, chunks: AsyncIterable<Buffer>): Table {
     const spread = /[{[,]$/.test(firstLine) && text.includes('\n')
     return spread ? streamed(readJsonValues(chunks)) : streamed(readJsonLines(chunks), true)
   }
-  const tabs = firstLine.split('\t').length > firstLine.split(',').length
-  return streamed(readCsv(chunks, tabs ? '\t' : ','))
+  return streamed(readCsv(chunks, csvDialect(text)))
 }
 
 function streamed(stream: RecordStream, lines = false): Table {

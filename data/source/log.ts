@@ -1,6 +1,7 @@
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
-import { findPreset, findReader } from '../readers.ts'
+import { wideReader } from '../readers/wide.ts'
+import { findPreset, findReader, respelt } from '../readers.ts'
 import type { Mapping } from '../rows/mapping.ts'
 import { createPlacer, type PlacerSpec, recordMapper } from '../rows/placer.ts'
 import type { LeftOut, LogRow, RawRecord, Reader, Reject } from '../rows/reader.ts'
@@ -16,6 +17,8 @@ export interface Log {
   readonly spec: PlacerSpec
   /** whether it is JSON lines, which threads can share */
   readonly lines: boolean
+  /** what a user should know of how this file is read */
+  readonly notes: readonly string[]
   /** batches of rows, rejects and rows left out, in the file's order */
   rows(): AsyncIterable<readonly (LogRow | Reject | LeftOut)[]>
   close(): Promise<void>
@@ -57,10 +60,13 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   const raw = await table.sample(SAMPLE_RECORDS)
   const rawColumns = new Set(table.columns)
   for (const record of raw) for (const name of Object.keys(record)) rawColumns.add(name)
-  const mapping = usersMapping(options)
+  const users = usersMapping(options)
   // a user who says where the rows are describes the whole layout
   const preset =
-    mapping?.rows === undefined ? findPreset(rawColumns, raw, options.format) : undefined
+    users?.rows === undefined && modelsFrom === undefined
+      ? findPreset(rawColumns, raw, options.format)
+      : undefined
+  const mapping = preset || users?.rows !== undefined ? users : withSpelling(users, rawColumns)
   const beside = await preset?.beside?.(path)
   const mapped = definedOnly({
     path,
@@ -71,8 +77,14 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   })
   const sample = mappedSample(preset, mapped, raw)
   const columns = mappedColumns(preset, mapping, table.columns, sample)
+  const unknown = modelsFrom?.find((model) => sample.length > 0 && !columns.has(model))
+  if (unknown !== undefined) {
+    throw new WeirError('column_missing', { column: unknown, path, got: [...columns] })
+  }
   if (sample.length > 0 && !preset) expectMapped(path, mapping, sample, rawColumns)
-  const reader = preset ?? findReader(path, columns, sample, options.format)
+  // who names columns of models has a wide table
+  const format = options.format ?? (modelsFrom && wideReader.name)
+  const reader = preset ?? findReader(path, columns, sample, format)
   if (
     groupBy !== undefined &&
     sample.length > 0 &&
@@ -102,6 +114,7 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   }
   return {
     spec,
+    notes: reader.notes?.(columns, sample, spec, path) ?? [],
     lines: (table.lines ?? false) && !reader.sequential && !joined,
     rows,
     close: () => table.close(),
@@ -112,6 +125,17 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
 function usersMapping({ map, mapping }: LogOptions): Mapping | undefined {
   if (!map || map.size === 0) return mapping
   return { ...mapping, fields: { ...mapping?.fields, ...Object.fromEntries(map) } }
+}
+
+/** With the columns whose names only differ in capitals and blanks from those that layouts know. */
+function withSpelling(
+  mapping: Mapping | undefined,
+  columns: ReadonlySet<string>,
+): Mapping | undefined {
+  const named = new Set(Object.values(mapping?.fields ?? {}))
+  const other = [...respelt(columns)].filter(([, theirs]) => !named.has(theirs))
+  if (other.length === 0) return mapping
+  return { ...mapping, fields: { ...Object.fromEntries(other), ...mapping?.fields } }
 }
 
 /** The first records as the reader will get them: without those that the mapping leaves out. */
@@ -193,8 +217,7 @@ export async function openTable(source: Source): Promise<Table> {
   const first = await chunks.next()
   if (first.done) throw new WeirError('rows_too_few', { expected: 1, what: `in ${path}`, got: 0 })
   const head = first.value
-  const magic = head.toString('latin1', 0, 6)
-  const columnar = magic.startsWith('PAR1') ? 'Parquet' : magic === 'ARROW1' ? 'Arrow' : undefined
+  const columnar = columnarKind(head)
   if (columnar) {
     await chunks.return?.()
     if (path === STDIN || source.compressed()) {
@@ -209,6 +232,15 @@ export async function openTable(source: Source): Promise<Table> {
     throw new WeirError('file_unreadable', { path, reason: refused })
   }
   return openText(head, prepend(head, chunks))
+}
+
+/** Parquet, or Arrow as a file or in its streaming format, which begins with -1 and the schema's length. */
+function columnarKind(head: Buffer): 'Parquet' | 'Arrow' | undefined {
+  const magic = head.toString('latin1', 0, 6)
+  if (magic.startsWith('PAR1')) return 'Parquet'
+  if (magic === 'ARROW1') return 'Arrow'
+  const stream = head.length > 8 && head.readInt32LE(0) === -1
+  return stream && head.readInt32LE(4) > 0 && head.readInt32LE(4) < 1 << 26 ? 'Arrow' : undefined
 }
 
 /** Common formats that Weir does not read, each with advice. */

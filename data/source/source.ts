@@ -170,7 +170,16 @@ function zstdWindow(head: Buffer): number {
 
 function compressionOf(head: Buffer): 'gzip' | 'zstd' | 'none' {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
-  return head.length > 3 && head.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : 'none'
+  if (head.length < 4) return 'none'
+  const magic = head.readUInt32LE(0)
+  // a skippable frame first: pzstd and seekable zstd write them
+  return magic === 0xfd2fb528 || magic >>> 4 === 0x184d2a5 ? 'zstd' : 'none'
+}
+
+/** Decompresses whole zstd buffers, as Arrow files hold them. */
+export async function loadZstd(): Promise<(bytes: Uint8Array) => Uint8Array> {
+  const { decompress } = await import('fzstd')
+  return (bytes) => decompress(bytes)
 }
 
 /** Standard input, which an abort ends even while nothing comes. */

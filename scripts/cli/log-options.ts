@@ -216,10 +216,12 @@ export const ENDPOINT_OPTION = {
  * The values of `--price`, in the order given: `model=in/out`, or a JSON file of prices. Later ones override.
  */
 export async function priceOption(values: readonly string[]): Promise<Map<string, Price>> {
-  const { readPrices } = await import('../../models/prices.ts')
+  const { expectPerMillion, readPrices } = await import('../../models/prices.ts')
   const prices = new Map<string, Price>()
   for (const value of values) {
-    const found = value.endsWith('.json') ? await readPrices(value) : [parsePrice('--price', value)]
+    const isFile = value.endsWith('.json')
+    const found = isFile ? await readPrices(value) : [parsePrice('--price', value)]
+    if (!isFile) for (const [model, price] of found) expectPerMillion(model, price, '--price')
     for (const [model, price] of found) prices.set(model, price)
   }
   return prices
@@ -247,7 +249,9 @@ export async function openFlaggedLogs(
   const { openDatasetOrLogs } = await import('../../data/ingest.ts')
   const labelled = pairOptions(flags)
   const reading = await readOptions({ ...flags, seed: options.seed })
-  const dataset = await openDatasetOrLogs(paths, { ...reading, ...options })
+  const { openTerminal } = await import('../terminal/terminal.ts')
+  const onNote = openTerminal().note
+  const dataset = await openDatasetOrLogs(paths, { ...reading, onNote, ...options })
   return Object.keys(labelled).length > 0 ? { ...dataset, labelled } : dataset
 }
 

@@ -154,8 +154,10 @@ function parseOne(row: OptionRow, text: string): unknown {
   const option = flagName(row)
   const of = recordValue(row.schema)
   if (of !== undefined) {
+    // a row with its own check may take other texts too, such as the name of a file
+    if (row.check !== undefined) return text
     const [name, value] = keyValue(option, text)
-    if (row.check === undefined) parseValue(`${option} ${name}`, of, value)
+    parseValue(`${option} ${name}`, of, value)
     return text
   }
   return parseValue(option, inside(row.schema).items ?? row.schema, text)

@@ -43,6 +43,38 @@ test('weir data ingest writes a dataset, and inspect reads it back', async () =>
   expect(await weirData('inspect', out)).toContain('60 prompts')
 })
 
+test('weir data ingest takes a mapping from a file, and flags over it', async () => {
+  const list = ROWS.map(({ question, winner }, i) => ({
+    doc: { question },
+    metrics: [{ value: winner === 'a' ? 1 : 0 }],
+    kind: i % 6 === 0 ? 'other' : 'answer',
+  }))
+  const folder = await scratch({
+    'run.json': JSON.stringify({ model: 'big', results: { results: list } }),
+    'tool.yaml':
+      'rows: results.results\nfields:\n  prompt: doc.question\n  model: $.model\n  score: nothing\n',
+    'bad.yaml': 'fields:\n  prompt: [1]\n',
+  })
+  const run = (map: string, ...more: string[]) =>
+    weirData(
+      'ingest',
+      join(folder, 'run.json'),
+      ...['--out', join(folder, 'dataset'), '--map', join(folder, map)],
+      ...more,
+    )
+  const printed = await run(
+    'tool.yaml',
+    '--map',
+    'score=metrics[0].value',
+    '--where',
+    'kind=answer',
+  )
+  expect(printed).toContain('60 rows read: 50 kept, 0 refused, 0 met before')
+  expect(printed).toContain('10 rows left out: kind is not answer')
+  expect(printed).toMatch(/model +rows +mean score\nbig +50 +\.800/)
+  expect((await refusal(run('bad.yaml'), 'config_invalid')).message).toContain('bad.yaml:2')
+})
+
 test('weir data ingest --json prints one object', async () => {
   const folder = await scratch({ 'log.jsonl': jsonl(ROWS) })
   const out = join(folder, 'dataset')

@@ -44,6 +44,12 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const choice = models && ruleOption(flags)
   requireLogs(logs)
   const all = withJudgeWeights(await open(), judges)
+  const { modelRowsOf, modelsFound } = await import('../models-found.ts')
+  const { modelSummaries } = await import('../../../data/inspect/inspect.ts')
+  const found = modelsFound(modelRowsOf(modelSummaries(all)))
+  terminal.endProgress()
+  if (flags.json) terminal.note(found)
+  else terminal.print(`${found}\n`)
   const { chooseModels } = await import('../../../training/choose-models.ts')
   const chosen = models && chooseModels(all, { ...flags, models, prices })
   const dataset = chosen?.dataset ?? all

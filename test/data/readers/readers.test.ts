@@ -55,7 +55,7 @@ const CASES: readonly ReaderCase[] = [
     bad: [
       { change: { prompt: '' }, field: 'prompt' },
       { change: { prompt: [{ role: 'user' }] }, field: 'prompt' },
-      { change: { winner: 'm' }, field: 'winner' },
+      { change: { winner: 'x' }, field: 'winner' },
       { change: { model_b: 'm' }, field: 'model_b' },
       { change: { weight: -1 }, field: 'weight' },
       { change: { timestamp: 'yesterday' }, field: 'timestamp' },
@@ -95,7 +95,7 @@ const CASES: readonly ReaderCase[] = [
     rows: ['[{"role":"user","content":"hi"}] | m > n', '[{"role":"user","content":"hi"}] | m ! n'],
     bad: [
       { change: { conversation_a: [] }, field: 'conversation_a' },
-      { change: { winner: 'n' }, field: 'winner' },
+      { change: { winner: 'x' }, field: 'winner' },
       { change: { tstamp: 'soon' }, field: 'timestamp' },
     ],
   },

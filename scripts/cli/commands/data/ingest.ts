@@ -51,25 +51,38 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
     out: flags.out,
     signal,
     onProgress: terminal.onProgress,
+    onNote: terminal.note,
   }).finally(() => store?.close())
   terminal.endProgress()
   const { rejectsPath, manifest } = summary
   if (flags.json) terminal.json({ dataset: flags.out, ...manifest, rejects: rejectsPath ?? null })
-  else print(terminal, flags.out, summary)
+  else {
+    const { modelsFound } = await import('../../models-found.ts')
+    print(terminal, flags.out, summary, modelsFound(summary.models))
+  }
 }
 
-function print(terminal: Terminal, out: string, { manifest, rejectsPath }: IngestSummary): void {
-  const { rows, counts, models, sources, split } = manifest
+function print(
+  terminal: Terminal,
+  out: string,
+  { manifest, rejectsPath }: IngestSummary,
+  found: string,
+): void {
+  const { rows, counts, models, sources, split, left_out: leftOut } = manifest
   for (const { path, rows: read, format } of sources) {
     terminal.print(`${path}: ${count(read)} rows (${format})`)
   }
   terminal.print(
     `${count(rows.read)} rows read: ${count(rows.kept)} kept, ${count(rows.rejected)} refused, ${count(rows.duplicates)} met before`,
   )
+  for (const [reason, rows] of Object.entries(leftOut ?? {})) {
+    terminal.print(`${count(rows)} rows left out: ${reason}`)
+  }
   if (rejectsPath !== undefined) terminal.print(`Refused rows and why: ${rejectsPath}`)
   terminal.print(
     `${count(counts.prompts)} prompts of ${count(models.length)} models, ${count(counts.preferences)} votes, ${count(counts.outcomes)} prompts with scores`,
   )
+  terminal.print(`\n${found}\n`)
   terminal.print(
     `train ${count(counts.train)}, validation ${count(counts.validation)}, calibration ${count(counts.calibration)}, test ${count(counts.test)}`,
   )

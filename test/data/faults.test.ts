@@ -1,0 +1,347 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as arrow from 'apache-arrow'
+import { describe, expect, test } from 'vitest'
+import { ingest, readLogs } from '../../data/ingest.ts'
+import { isMissing, promptCell, timeCell } from '../../data/rows/cell.ts'
+import { csvDialect } from '../../data/source/csv.ts'
+import { expandPaths } from '../../data/source/expand-paths.ts'
+import { decodeLz4Frames } from '../../data/source/lz4.ts'
+import { gzip, jsonl, refusal, scratch } from './scratch.ts'
+
+const ROWS = [...Array(40).keys()].map((i) => ({
+  prompt: `prompt ${i}; it's "quoted", and more`,
+  model_a: 'big',
+  model_b: 'small',
+  winner: i % 3 === 0 ? 'a' : 'b',
+}))
+const NAMES = ['prompt', 'model_a', 'model_b', 'winner'] as const
+
+/** Reads one file and gives its prompts' labels, or fails. */
+async function labels(name: string, content: string | Uint8Array, options: object = {}) {
+  const folder = await scratch({ [name]: content })
+  const rejectsPath = join(folder, 'rejects.jsonl')
+  const data = await readLogs([join(folder, name)], { seed: 1, rejectsPath, ...options })
+  return [data.prompts, [...data.preferences!.label]]
+}
+const EXPECTED = [ROWS.map((row) => row.prompt), ROWS.map(({ winner }) => (winner === 'a' ? 1 : 0))]
+
+describe('CSV as programs save it', () => {
+  const cell = (text: string): string => `"${text.replace(/"/g, '""')}"`
+  const csv = (delimiter: string, header: string): string =>
+    [header, ...ROWS.map((row) => NAMES.map((name) => cell(row[name])).join(delimiter))].join(
+      '\r\n',
+    )
+  test.each([
+    ['semicolons and a byte order mark', `\ufeff${csv(';', 'prompt;model_a;model_b;winner')}`],
+    ['pipes', csv('|', 'prompt|model_a|model_b|winner')],
+    ['tabs', csv('\t', 'prompt\tmodel_a\tmodel_b\twinner')],
+    ['sep=; before the header', `sep=;\r\n${csv(';', 'prompt;model_a;model_b;winner')}`],
+    ['a quoted header', csv(';', '"prompt";"model_a";"model_b";"winner"')],
+    ['blanks in the header', csv(',', ' prompt , model_a,model_b ,winner')],
+    ['capitals in the header', csv(',', 'Prompt,Model A,MODEL_B,Winner')],
+  ])('%s', async (_, text) => {
+    expect(await labels('t.csv', text)).toEqual(EXPECTED)
+  })
+
+  test('lines are counted from the start of the file, with sep= too', async () => {
+    const text = 'sep=;\nprompt;model_a;model_b;winner\nx;m;n;a\ny;m;n;nobody\n'
+    const folder = await scratch({ 't.csv': text })
+    const rejectsPath = join(folder, 'bad.jsonl')
+    await readLogs([join(folder, 't.csv')], { seed: 1, maxRejects: 1, rejectsPath })
+    expect(JSON.parse(await readFile(rejectsPath, 'utf8'))).toMatchObject({ line: 4 })
+  })
+
+  test('the separator is the one outside quotes', () => {
+    expect(csvDialect('"a;b;c",d,e\n').delimiter).toBe(',')
+    expect(csvDialect('sep=|\na|b').before).toBe(1)
+  })
+
+  test('a decimal comma is read where it can be no other', async () => {
+    const folder = await scratch({ 't.csv': 'prompt;m;n\nx;0,75;1\ny;0;0,5\n' })
+    const data = await readLogs([join(folder, 't.csv')], { seed: 1 })
+    expect([...data.outcomes!.scores]).toEqual([0.75, 1, 0, 0.5])
+  })
+})
+
+describe('Arrow', () => {
+  const table = arrow.tableFromArrays(
+    Object.fromEntries(NAMES.map((name) => [name, ROWS.map((row) => row[name])])),
+  )
+  test.each(['file', 'stream'] as const)('as a %s', async (kind) => {
+    expect(await labels('t.arrow', arrow.tableToIPC(table, kind))).toEqual(EXPECTED)
+  })
+  test('a stream that is cut is refused', async () => {
+    const cut = arrow.tableToIPC(table, 'stream').slice(0, 900)
+    await refusal(labels('t.arrow', cut), 'file_unreadable')
+  })
+
+  /** `abcabcabc...`: 3 literals and a match that overlaps itself; then a block that refers to the one before. */
+  const frame = (...blocks: readonly (readonly number[])[]): Uint8Array =>
+    Uint8Array.from([
+      ...[0x04, 0x22, 0x4d, 0x18, 0x40, 0x40, 0xc0],
+      ...blocks.flatMap((block) => [block.length, 0, 0, 0, ...block]),
+      ...[0, 0, 0, 0],
+    ])
+  test('LZ4 frames are decoded, with blocks that refer to earlier ones', () => {
+    const first = [0x35, 0x61, 0x62, 0x63, 3, 0, 0x10, 0x64]
+    const linked = [0x00, 4, 0, 0x10, 0x65]
+    const skippable = [0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9]
+    const bytes = Uint8Array.from([...skippable, ...frame(first, linked)])
+    expect(Buffer.from(decodeLz4Frames(bytes)).toString()).toBe('abcabcabcabcdabcde')
+    expect(() => decodeLz4Frames(frame(first).slice(0, -9))).toThrow('early')
+    expect(() => decodeLz4Frames(frame([0x00, 9, 0, 0x10, 0x65]))).toThrow('before its start')
+  })
+})
+
+test('gzip of several members, with zeros behind them', async () => {
+  const [a, b] = [jsonl(ROWS.slice(0, 9)), jsonl(ROWS.slice(9))].map(gzip)
+  expect(await labels('l.jsonl.gz', Buffer.concat([a!, b!, Buffer.alloc(512)]))).toEqual(EXPECTED)
+})
+
+describe('a time', () => {
+  const second = Date.UTC(2026, 1, 20, 10, 30) / 1000
+  test.each([
+    [second, second],
+    [second * 1e3, second],
+    [second * 1e6, second],
+    [second * 1e9, second],
+    [BigInt(second) * 1_000_000_000n, second],
+    [String(second * 1e9), second],
+    ['2026-02-20T10:30:00Z', second],
+    ['2026-02-20T10:30:00', second],
+    ['2026-02-20 10:30:00', second],
+    ['2026-02-20 10:30:00 UTC', second],
+    ['2026-02-20 12:30:00+02', second],
+    ['2026-02-20T05:00:00-0530', second],
+    ['2026-02-20T10:30:00.000000+00:00', second],
+    ['2026-02-20 10:30', second],
+    ['2026-02-20T10:30:00.250Z', second + 0.25],
+    ['Fri, 20 Feb 2026 10:30:00 GMT', second],
+    ['20 Feb 2026 10:30:00', second],
+    ['2026-02-20', Date.UTC(2026, 1, 20) / 1000],
+    [20260220, Date.UTC(2026, 1, 20) / 1000],
+    [new Date(second * 1000), second],
+    ['NaT', undefined],
+    [Number.NaN, undefined],
+  ])('%s', (value, expected) => {
+    expect(timeCell(value)).toEqual({ value: expected })
+  })
+  test.each(['01/02/2026', 'soon', '2026-13-40', {}])('%s is refused', (value) => {
+    expect(timeCell(value)).toHaveProperty('reason')
+  })
+})
+
+test('words for no value are no value', () => {
+  for (const word of [
+    null,
+    undefined,
+    '',
+    'NaN',
+    'nan',
+    'N/A',
+    'null',
+    'None',
+    ' NA ',
+    Number.NaN,
+  ]) {
+    expect([word, isMissing(word)]).toEqual([word, true])
+  }
+  for (const word of [0, false, '0', 'no', 'none of these', Infinity]) {
+    expect([word, isMissing(word)]).toEqual([word, false])
+  }
+})
+
+describe('NaN in JSON, as Python writes it', () => {
+  test('is no value; Infinity is refused where it is used', async () => {
+    const lines = [
+      '{"prompt": "say NaN, \\"NaN\\" or Infinity", "scores": {"m": NaN, "n": 1}, "x": [NaN, -Infinity]}',
+      '{"prompt": "two", "scores": {"m": 0, "n": null}, "latency": NaN}',
+      '{"prompt": "three", "scores": {"m": Infinity}}',
+      '{"prompt": "four", "scores": NaNa}',
+    ].join('\n')
+    const folder = await scratch({ 'l.jsonl': lines })
+    const rejectsPath = join(folder, 'bad.jsonl')
+    const data = await readLogs([join(folder, 'l.jsonl')], { seed: 1, maxRejects: 1, rejectsPath })
+    expect(data.prompts).toEqual(['say NaN, "NaN" or Infinity', 'two'])
+    expect([...data.outcomes!.scores]).toEqual([Number.NaN, 1, 0, Number.NaN])
+    const rejects = (await readFile(rejectsPath, 'utf8')).trim().split('\n')
+    expect(rejects.map((line) => JSON.parse(line).field)).toEqual(['scores.m', '(line)'])
+  })
+})
+
+describe('messages', () => {
+  test.each([
+    [
+      'parts with null text, images, null parts and plain texts',
+      [
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'what is it' },
+            { type: 'image_url', text: null, image_url: { url: 'u' } },
+            null,
+            'exactly',
+          ],
+        },
+      ],
+      'what is it\nexactly',
+    ],
+    [
+      'turns that only called tools, without content, and their results',
+      [
+        { role: 'user', content: 'go' },
+        { role: 'assistant', tool_calls: [{ id: 't' }] },
+        { role: 'tool', tool_call_id: 't', content: [{ type: 'tool_result', content: [] }] },
+      ],
+      'go',
+    ],
+    ['ShareGPT', [{ from: 'human', value: 'hi' }], 'hi'],
+    ['Gemini', [{ role: 'user', parts: [{ text: 'hi' }] }], 'hi'],
+    ['threads', [{ role: 'user', content: [{ type: 'text', text: { value: 'hi' } }] }], 'hi'],
+  ])('%s', async (_, prompt, text) => {
+    const data = await readLogs(
+      [join(await scratch({ 'l.jsonl': jsonl([{ prompt, scores: { m: 1 } }]) }), 'l.jsonl')],
+      { seed: 1 },
+    )
+    expect(data.prompts).toEqual([text])
+  })
+  test.each([
+    [[{ role: 'user' }]],
+    [[{ content: 'x' }]],
+    [[{ role: 'user', content: 3 }]],
+    [['x']],
+  ])('%j is refused', (value) => expect(promptCell(value)).toHaveProperty('reason'))
+})
+
+describe('the winner', () => {
+  const read = async (winner: string, a = 'GPT-4o', b = 'small') =>
+    (await labels('l.jsonl', jsonl([{ prompt: 'p', model_a: a, model_b: b, winner }])))[1]
+  test.each([
+    ['GPT-4o', 1],
+    ['gpt-4o', 1],
+    [' GPT 4o ', 1],
+    ['small', 0],
+    ['Model A', 1],
+    ['model-b', 0],
+    ['A', 1],
+    ['right', 0],
+    ['Tie', 0.5],
+    ['tie (both bad)', 0.5],
+    ['Both Bad', 0.5],
+  ])('may be %j', async (winner, label) => {
+    expect(await read(winner)).toEqual([label])
+  })
+  test('is refused where a word and a name mean different models', async () => {
+    await refusal(read('a', 'b', 'a'), 'too_many_rejects')
+    expect(await read('a', 'a', 'b')).toEqual([1])
+    await refusal(read('someone'), 'too_many_rejects')
+  })
+})
+
+describe('folders and patterns', () => {
+  test('pass over what is no log, and count nothing twice', async () => {
+    const folder = await scratch({
+      'votes.jsonl': jsonl(ROWS),
+      'votes.jsonl~': jsonl(ROWS.slice(1)),
+      '.hidden.jsonl': jsonl(ROWS.slice(2)),
+      _SUCCESS: '',
+      'dataset_info.json': '{"features": {}}',
+      'state.json': '{"_data_files": []}',
+      'README.md': '# a card',
+      'cache-0123456789abcdef.arrow': 'x',
+      'old.rejects.jsonl': '{"file":"x"}',
+      '~$votes.csv': 'x',
+    })
+    for (const [name, files] of Object.entries({
+      '.ipynb_checkpoints': { 'votes-checkpoint.jsonl': jsonl(ROWS.slice(3)) },
+      _delta_log: { '0.json': '{}' },
+      dataset: { 'dataset.json': '{}', 'prompts.arrow': 'x' },
+      bundle: { 'manifest.json': '{}', 'head.bin': 'x', 'more.json': '{}' },
+      deep: { 'more.jsonl': jsonl(ROWS.slice(4)) },
+    })) {
+      await mkdir(join(folder, name))
+      for (const [file, text] of Object.entries(files))
+        await writeFile(join(folder, name, file), text)
+    }
+    const found = [join(folder, 'deep/more.jsonl'), join(folder, 'votes.jsonl')]
+    expect(await expandPaths([folder])).toEqual(found)
+    expect(await expandPaths([`${folder}/**/*.jsonl`])).toEqual(found)
+    expect(await expandPaths([`${folder}/*`])).toEqual([found[1]])
+    expect(await expandPaths([`${folder}/.ipynb_checkpoints/*.jsonl`])).toHaveLength(1)
+    expect(await expandPaths([`${folder}/*.rejects.jsonl`])).toHaveLength(1)
+    expect(await expandPaths([join(folder, '.hidden.jsonl')])).toHaveLength(1)
+    expect(await expandPaths([folder], [found[0]!])).toEqual([found[1]])
+  })
+
+  test('a second run does not read what the first one wrote among the logs', async () => {
+    const folder = await scratch({
+      'a.jsonl': jsonl([...ROWS, ...ROWS, { ...ROWS[0], prompt: '' }]),
+    })
+    const options = { out: join(folder, 'dataset'), seed: 1, maxRejects: 0.1 }
+    for (let run = 0; run < 2; run++) {
+      expect((await ingest([folder], options)).manifest.rows).toMatchObject({
+        kept: 80,
+        rejected: 1,
+      })
+    }
+  })
+})
+
+describe('a wide table', () => {
+  const table = (columns: Readonly<Record<string, (i: number) => unknown>>): string =>
+    jsonl(
+      [...Array(60).keys()].map((i) => ({
+        prompt: `what is ${i}`,
+        ...Object.fromEntries(Object.entries(columns).map(([name, value]) => [name, value(i)])),
+      })),
+    )
+  const read = async (text: string, options: object = {}) => {
+    const notes: string[] = []
+    const path = join(await scratch({ 't.jsonl': text }), 't.jsonl')
+    const onNote = (note: string) => notes.push(note)
+    const data = await readLogs([path], { seed: 1, onNote, ...options })
+    return { models: data.models, notes: notes.join('\n') }
+  }
+  const scores = { big: (i: number) => (i % 4 ? 1 : 0), small: (i: number) => i % 2 }
+
+  test('takes no flag, count, amount or field for a model, and says so', async () => {
+    const text = table({
+      ...scores,
+      is_code: (i) => i % 3 === 0,
+      n_turns: (i) => i % 2,
+      cost: () => 0.01,
+      'Latency ': (i) => i / 60,
+      words: (i) => 10 + i,
+      tries: (i) => 3 + i,
+    })
+    const { models, notes } = await read(text)
+    expect(models).toEqual(['big', 'small'])
+    for (const part of [
+      'is_code (a flag)',
+      'n_turns (a count)',
+      'tries (numbers outside 0 to 1)',
+    ]) {
+      expect(notes).toContain(part)
+    }
+  })
+
+  test('asks which columns are models where one is always the same', async () => {
+    const text = table({ ...scores, odd: () => 1 })
+    const error = await refusal(read(text), 'models_unclear')
+    expect(error.message).toContain('odd (always 1)')
+    expect(error.message).toContain('--models-from big,small,odd')
+    expect((await read(text, { modelsFrom: ['big', 'odd'] })).models).toEqual(['big', 'odd'])
+    await refusal(read(text, { modelsFrom: ['bgi'] }), 'column_missing')
+  })
+
+  test('one row per answer is no table of models, however its numbers are called', async () => {
+    const text = table({
+      model: (i) => (i % 2 ? 'gpt-4o' : 'gpt-4o-mini'),
+      score: (i) => i % 2,
+      cost: () => 0.01,
+      latency: () => 0.5,
+    })
+    expect((await read(text)).models).toEqual(['gpt-4o', 'gpt-4o-mini'])
+  })
+})
