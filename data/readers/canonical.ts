@@ -40,15 +40,14 @@ const WINNER_WORDS: ReadonlyMap<string, Winner> = new Map([
 const squeezed = (text: string): string => text.toLowerCase().replace(/[\s_()[\]:.-]+/g, '')
 
 /**
- * Who won: in a word, or as the name of one of the models, also in other capitals or with blanks around it.
- * Undefined if it is neither, or both at once with different meanings (a model that is called `a`).
+ * Who won: one of `WINNERS`, the name of one of the models (also in other capitals or with blanks), or another
+ * word for it. Undefined if it is none of these, or a name and another word that mean different models.
  */
 function winnerOf(value: unknown, modelA: string, modelB: string): Winner | undefined {
   const word = WINNERS.get(value)
-  if (typeof value !== 'string') return word
-  if (word !== undefined && value !== modelA && value !== modelB) return word
+  if (word !== undefined || typeof value !== 'string') return word
   const named = namedWinner(value, modelA, modelB)
-  const meant = word ?? WINNER_WORDS.get(squeezed(value))
+  const meant = WINNER_WORDS.get(squeezed(value))
   if (named !== undefined && meant !== undefined && named !== meant) return undefined
   return named ?? meant
 }
