@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openFeedbackStore } from '../../../records/feedback/open-store.ts'
+import { forgetInPostgres } from '../../../records/feedback/postgres-store.ts'
 import { storeContract, word, wordsOf } from '../../../testing/feedback-store-contract.ts'
 import { built } from '../../built/build.ts'
 
@@ -110,6 +111,26 @@ describe.skipIf(!usable)('in PostgreSQL', () => {
     expect(acknowledged.length).toBeGreaterThan(100)
     expect(acknowledged.filter((id) => !kept.includes(id))).toEqual([])
   }, 60_000)
+
+  test('forgets the feedback on given decisions, and what is older', async () => {
+    admin('CREATE DATABASE forgotten')
+    const store = await openFeedbackStore(url('forgotten'))
+    for (const [id, time] of [
+      ['a', 1000],
+      ['b', 1000],
+      ['c', 5000],
+    ] as const) {
+      await store.record(word({ decision_id: id, time }))
+      await store.record(word({ decision_id: id, time, source: 'judge' }))
+    }
+    expect(await forgetInPostgres(url('forgotten'), ['a'], undefined)).toBe(2)
+    expect(new Set((await wordsOf(store)).map((one) => one.decision_id))).toEqual(
+      new Set(['b', 'c']),
+    )
+    expect(await forgetInPostgres(url('forgotten'), [], 2000)).toBe(2)
+    expect(await wordsOf(store)).toHaveLength(2)
+    await store.close()
+  })
 
   test('a server that cannot be reached is named, its password is not', async () => {
     const store = openFeedbackStore('postgres://weir:secret@127.0.0.1:1/nothing')
