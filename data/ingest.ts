@@ -92,13 +92,14 @@ export async function ingest(
       const needsTime = split.testAfter !== undefined
       const settings = { ...options, needsTime, decisions, ...(joined && { joined }) }
       for (const source of logs) {
-        const repeated = await seen.find(source)
+        const before = builder.rows.read
+        const log = await openLog(source, settings)
+        const repeated = await seen.find(source, log.placed)
         if (repeated) {
+          await log.close()
           builder.addRepeated(repeated.rows)
           builder.endSource({ ...repeated, path: source.path })
         } else {
-          const before = builder.rows.read
-          const log = await openLog(source, settings)
           for (const note of log.notes) options.onNote?.(note)
           try {
             for await (const block of blocksOf(log, source, split.seed, signal)) {
@@ -112,7 +113,7 @@ export async function ingest(
           const rows = builder.rows.read - before
           const { format } = log.spec
           const sha256 = await source.sha256()
-          builder.endSource(seen.add({ path: source.path, sha256, rows, format }))
+          builder.endSource(seen.add({ path: source.path, sha256, rows, format }, log.placed))
         }
         done += source.size
       }

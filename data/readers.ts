@@ -4,6 +4,20 @@ import { arenaConversationReader, arenaKaggleReader } from './readers/arena.ts'
 import { CANONICAL_COLUMNS, canonicalReader } from './readers/canonical.ts'
 import { judgeScoreReader } from './readers/judge-score.ts'
 import { longReader, plainName } from './readers/long.ts'
+import { braintrustPreset } from './readers/presets/braintrust.ts'
+import { heliconePreset } from './readers/presets/helicone.ts'
+import { helmPreset } from './readers/presets/helm.ts'
+import { inspectPreset } from './readers/presets/inspect.ts'
+import { langfusePreset, langfuseScores } from './readers/presets/langfuse.ts'
+import { langSmithFeedback, langSmithPreset } from './readers/presets/langsmith.ts'
+import { litellmPreset } from './readers/presets/litellm.ts'
+import { llmRouterPreset } from './readers/presets/llmrouter.ts'
+import { lmEvalPreset } from './readers/presets/lm-eval.ts'
+import { openaiEvalsPreset, openaiPreferencePreset } from './readers/presets/openai.ts'
+import { otelPreset, otelScores } from './readers/presets/otel.ts'
+import { preferencePairsPreset, ultraFeedbackPreset } from './readers/presets/preference-pairs.ts'
+import { promptfooPreset } from './readers/presets/promptfoo.ts'
+import { tensorZeroFeedback, tensorZeroPreset } from './readers/presets/tensorzero.ts'
 import { routerBenchReader } from './readers/router-bench.ts'
 import { weirLogReader } from './readers/weir-log.ts'
 import { wideReader } from './readers/wide.ts'
@@ -11,6 +25,22 @@ import type { RawRecord, Reader, ScoreFile } from './rows/reader.ts'
 
 const readers: Reader[] = [
   weirLogReader,
+  lmEvalPreset,
+  promptfooPreset,
+  inspectPreset,
+  helmPreset,
+  openaiEvalsPreset,
+  openaiPreferencePreset,
+  preferencePairsPreset,
+  ultraFeedbackPreset,
+  langfusePreset,
+  langSmithPreset,
+  braintrustPreset,
+  heliconePreset,
+  litellmPreset,
+  tensorZeroPreset,
+  otelPreset,
+  llmRouterPreset,
   arenaKaggleReader,
   arenaConversationReader,
   alpacaEvalReader,
@@ -25,7 +55,12 @@ const readers: Reader[] = [
 export const READERS: readonly Reader[] = readers
 
 /** Layouts of files that hold scores alone, which are joined with the rows of other files. */
-export const SCORE_FILES: readonly ScoreFile[] = []
+export const SCORE_FILES: readonly ScoreFile[] = [
+  langfuseScores,
+  langSmithFeedback,
+  tensorZeroFeedback,
+  otelScores,
+]
 
 const ours = new Set(readers.map(({ name }) => name))
 

@@ -30,7 +30,7 @@ export function checkReader({ reader, records, rows, bad }: ReaderCase): void {
     place({ record, line }, (row) => made.push(row))
     return made
   }
-  expect(records.flatMap(read).map(described)).toEqual(rows)
+  expect(records.flatMap(read).map(describedRow)).toEqual(rows)
   for (const { change, field } of bad) {
     const last = records.length - 1
     const refused = read({ ...records[last], ...change }, 7).filter(({ kind }) => kind === 'reject')
@@ -46,7 +46,8 @@ export function checkReader({ reader, records, rows, bad }: ReaderCase): void {
   }
 }
 
-function described(row: LogRow | Reject | LeftOut): string {
+/** A row on one line, as `ReaderCase.rows` has it. */
+export function describedRow(row: LogRow | Reject | LeftOut): string {
   if (row.kind === 'left_out') return `left out: ${row.reason}`
   if (row.kind === 'reject') return `refused: ${row.field}: ${row.reason}`
   const prompt = typeof row.prompt === 'string' ? row.prompt : JSON.stringify(row.prompt)

@@ -101,14 +101,18 @@ export class SourceDigests {
     for (const { size } of sources) this.sizes.set(size, (this.sizes.get(size) ?? 0) + 1)
   }
 
-  /** The earlier file with the same bytes, if any. Only files of equal size are hashed. */
-  async find(source: Source): Promise<SourceRecord | undefined> {
+  /**
+   * The earlier file with the same bytes, if any. Only files of equal size are hashed.
+   *
+   * @param placed what the file's place says of its rows, such as the model: other rows if it differs
+   */
+  async find(source: Source, placed: string): Promise<SourceRecord | undefined> {
     if (source.size === 0 || this.sizes.get(source.size) === 1) return undefined
-    return this.known.get(await source.sha256())
+    return this.known.get(`${await source.sha256()}\n${placed}`)
   }
 
-  add(record: SourceRecord): SourceRecord {
-    this.known.set(record.sha256, record)
+  add(record: SourceRecord, placed: string): SourceRecord {
+    this.known.set(`${record.sha256}\n${placed}`, record)
     return record
   }
 }

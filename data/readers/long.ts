@@ -247,7 +247,10 @@ export function promptOf(value: unknown): unknown {
     const parsed = parsedText(value)
     return isMessages(parsed) ? withoutAnswer(parsed) : value
   }
-  if (Array.isArray(value)) return isMessages(value) ? withoutAnswer(value) : value
+  if (Array.isArray(value)) {
+    if (value.length === 1 && !isMessages(value)) return promptOf(value[0])
+    return isMessages(value) ? withoutAnswer(value) : value
+  }
   if (typeof value !== 'object' || value === null) return value
   const held = value as RawRecord
   for (const name of ['messages', ...FIELD_NAMES.prompt, 'content', 'text']) {

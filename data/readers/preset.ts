@@ -1,9 +1,30 @@
+import type { ScoreRange } from '../rows/cell.ts'
 import type { Reader } from '../rows/reader.ts'
+import { isRecord } from '../rows/record.ts'
 import { readFields } from './long.ts'
+
+/**
+ * Asks for names that a file has at its top level, or that the first element of a list in it has (a page of an
+ * API).
+ */
+export function firstHas(
+  columns: ReadonlySet<string>,
+  list: unknown,
+): (...names: readonly string[]) => boolean {
+  const first: unknown = Array.isArray(list) ? list[0] : undefined
+  return (...names) =>
+    names.every((name) => columns.has(name)) ||
+    (isRecord(first) && names.every((name) => name in first))
+}
 
 /** What a preset adds to its name. */
 export type Preset = Required<Pick<Reader, 'name' | 'mapping' | 'recognises'>> &
-  Pick<Reader, 'expand' | 'beside' | 'sequential'>
+  Pick<Reader, 'expand' | 'beside' | 'sequential'> & {
+    /** lowest and highest score of the layout, if not 0 and 1; `--score-range` wins */
+    readonly scoreRange?: ScoreRange
+    /** reads the mapped fields, where they can be left out for reasons of their own */
+    readonly read?: typeof readFields
+  }
 
 /**
  * A preset: the layout of one tool's export, read without code. It is made of two parts and a test case:
@@ -36,13 +57,13 @@ export type Preset = Required<Pick<Reader, 'name' | 'mapping' | 'recognises'>> &
  * `SCORE_FILES` in `data/readers.ts` (a `ScoreFile`: name, mapping with `key`, `score` and `name`, recogniser);
  * a preset whose mapping has `on` finds them by that key.
  */
-export function definePreset(preset: Preset): Reader {
+export function definePreset({ scoreRange: usual, read = readFields, ...preset }: Preset): Reader {
   return {
     ...preset,
     required: [],
     open:
-      (_columns, _sample, { scoreRange }) =>
+      (_columns, _sample, { scoreRange = usual }) =>
       (record, origin) =>
-        readFields(record, origin, scoreRange),
+        read(record, origin, scoreRange),
   }
 }

@@ -149,6 +149,12 @@ function compilePart(text: string, facts: Facts, columns: Set<string>, whole: st
   return ({ record }) => walk(record, steps)
 }
 
+/** The alternatives that are the same for all rows of a file, because its place says them. */
+export const placeParts = (text: string): string[] =>
+  alternatives(text)
+    .map((one) => one.trim())
+    .filter((one) => /^@(file|folder|beside\.)/.test(one))
+
 /** Whether the expression reads fields of the document around the row. */
 export const needsDocument = (text: string): boolean =>
   alternatives(text).some((one) => /^(@named:)?\$/.test(one.trim()))

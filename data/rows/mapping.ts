@@ -5,6 +5,7 @@ import {
   type Facts,
   needsDocument,
   parsedText,
+  placeParts,
   type RowContext,
 } from './expression.ts'
 import type { RawRecord } from './record.ts'
@@ -26,7 +27,7 @@ const Conditions = Type.Record(Type.String(), Type.Union([Words, Type.Array(Word
  *       score: { C: 1, P: 0.5, I: 0 }
  *     where: { filter: strict-match }  # keep only these rows; the others are counted as left out
  *     except: { failureReason: 2 }     # leave these out
- *     on: [trace_id, id]               # keys by which scores from another file are joined
+ *     on: [id, trace_id]               # keys by which scores from another file are joined; the first that has one
  *
  * The fields: `prompt`, `id`, `category`, `timestamp`, `user`, `session`; and for one answer per row `model`,
  * `score`, `cost` (US dollars), `tokens` (of the answer); or for several `scores`, `costs`, `tokens` as
@@ -54,10 +55,12 @@ export interface CompiledMapping {
   leftOut(row: RowContext): string | undefined
   /** the values of the fields; those that are not there are left out */
   read(row: RowContext): Record<string, unknown>
+  /** what the file's place says of its rows, such as the model: equal for files that say the same */
+  readonly placed: string
   /** whether rows have a key by which scores are joined */
   readonly joins: boolean
-  /** that key: the first that is there */
-  key(row: RowContext): string | undefined
+  /** those keys, in the order in which they are tried */
+  keys(row: RowContext): readonly string[]
 }
 
 export function compileMapping(mapping: Mapping, facts: Facts): CompiledMapping {
@@ -71,11 +74,16 @@ export function compileMapping(mapping: Mapping, facts: Facts): CompiledMapping 
   const except = conditions(mapping.except, compile)
   const on = (mapping.on ?? []).map(compile)
   const all = [...fields.map(([, it]) => it), ...where, ...except, ...on]
-  const head = mapping.rows === undefined ? [] : [mapping.rows, mapping.rows.split(/[.[]/)[0]!]
+  const heads = mapping.rows?.split('|').filter((path) => path !== '$') ?? []
+  const head = heads.flatMap((path) => [path, path.split(/[.[]/)[0]!])
   const columns = new Set([...head, ...all.flatMap((it) => it.columns)])
   return {
     fields,
     columns: columns.has('$') ? undefined : [...columns],
+    placed: Object.values(mapping.fields)
+      .flatMap(placeParts)
+      .map((text) => String(compile(text).value({ record: {}, document: {} })))
+      .join('\n'),
     joins: on.length > 0,
     leftOut(row) {
       for (const { text, matches, wanted, value } of where) {
@@ -94,12 +102,13 @@ export function compileMapping(mapping: Mapping, facts: Facts): CompiledMapping 
       }
       return made
     },
-    key(row) {
+    keys(row) {
+      const keys: string[] = []
       for (const expression of on) {
         const value = expression.value(row)
-        if (value !== undefined && value !== null && value !== '') return String(value)
+        if (value !== undefined && value !== null && value !== '') keys.push(String(value))
       }
-      return undefined
+      return keys
     },
   }
 }
@@ -125,7 +134,10 @@ function conditions(
   compile: (text: string) => Expression,
 ): readonly Condition[] {
   return Object.entries(given ?? {}).map(([text, value]) => {
-    const allowed = (Array.isArray(value) ? value : [value]).map(String)
+    const allowed = (Array.isArray(value) ? value : [value]).map((word) => {
+      if (typeof word !== 'string' || !word.startsWith('@beside.')) return String(word)
+      return String(compile(word).value({ record: {}, document: {} }) ?? null)
+    })
     return {
       ...compile(text),
       wanted: allowed.join(' or '),
@@ -146,11 +158,19 @@ export const readsDocument = (mapping: Mapping): boolean =>
 /**
  * The rows at `path` in a document: the elements of the list there. Lists on the way are gone through, so
  * `resourceSpans.scopeSpans.spans` gives every span; an object at the end is one row. Text that holds JSON is
- * parsed.
+ * parsed. Of `results|$` the first that is there is taken; `$` is the document itself, as one row.
  *
  * @returns undefined if nothing is there
  */
 export function rowsAt(document: RawRecord, path: string): unknown[] | undefined {
+  for (const one of path.split('|')) {
+    const rows = one === '$' ? [document] : listAt(document, one)
+    if (rows !== undefined) return rows
+  }
+  return undefined
+}
+
+function listAt(document: RawRecord, path: string): unknown[] | undefined {
   let level: unknown[] = [document]
   for (const key of path.split('.')) {
     level = level

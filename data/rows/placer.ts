@@ -102,9 +102,12 @@ function mappedRows(reader: Reader, spec: PlacerSpec, read: ReadMapped): Spread 
   const readOne = (context: RowContext, origin: RowOrigin): Row | undefined => {
     const reason = compiled.leftOut(context)
     if (reason !== undefined) return { kind: 'left_out', reason }
-    const found = joined && joinScores(joined, compiled, context)
-    if (found === 'missing') return { kind: 'left_out', reason: `no score in ${joined!.name}` }
-    return read(apply(found ?? context), origin, context.record)
+    const found = joined ? joinScores(joined, compiled, context) : context
+    const made = apply(found ?? context)
+    if (found === undefined && made.score === undefined) {
+      return { kind: 'left_out', reason: `no score in ${joined!.name}` }
+    }
+    return read(made, origin, context.record)
   }
   return (item, origin, take) => {
     const { record, document } = item
@@ -114,7 +117,7 @@ function mappedRows(reader: Reader, spec: PlacerSpec, read: ReadMapped): Spread 
       if (row) take(row)
       return
     }
-    const documents = reader.expand?.(record) ?? [record]
+    const documents = reader.expand?.(record, spec.beside ?? {}) ?? [record]
     for (const [d, one] of documents.entries()) {
       const found = rows === undefined ? [one] : rowsAt(one, rows)
       if (found === undefined) {
@@ -126,7 +129,7 @@ function mappedRows(reader: Reader, spec: PlacerSpec, read: ReadMapped): Spread 
         })
         continue
       }
-      const many = rows !== undefined || documents.length > 1
+      const many = (rows !== undefined && found[0] !== one) || documents.length > 1
       for (const [i, value] of found.entries()) {
         const place = many ? { ...origin, item: (rows === undefined ? d : i) + 1 } : origin
         const row = isRecord(value)
@@ -149,10 +152,12 @@ function joinScores(
   joined: JoinedScores,
   compiled: CompiledMapping,
   context: RowContext,
-): RowContext | 'missing' {
-  const key = compiled.key(context)
-  const found = key === undefined ? undefined : joined.get(key)
-  return found === undefined ? 'missing' : { ...context, joined: found }
+): RowContext | undefined {
+  for (const key of compiled.keys(context)) {
+    const found = joined.get(key)
+    if (found !== undefined) return { ...context, joined: found }
+  }
+  return undefined
 }
 
 export interface RecordMapper {

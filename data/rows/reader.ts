@@ -142,9 +142,12 @@ export interface Reader {
    */
   readonly mapping?: Mapping
   /** For a preset that needs code: the records, to be mapped, that one record of the file stands for. */
-  expand?(record: RawRecord): readonly RawRecord[]
-  /** For a preset: facts from files beside the log at `path`, which expressions name as `@beside.`. */
-  beside?(path: string): Promise<RawRecord>
+  expand?(record: RawRecord, beside: RawRecord): readonly RawRecord[]
+  /**
+   * For a preset: facts about the log at `path`, from files beside it or from its first records, which
+   * expressions name as `@beside.`. Plain data, because threads get a copy.
+   */
+  beside?(path: string, sample: readonly RawRecord[]): Promise<RawRecord>
   /** Whether a file with these columns and first records (the sample) has this layout. */
   recognises(columns: ReadonlySet<string>, sample: readonly RawRecord[]): boolean
   /**

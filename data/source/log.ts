@@ -15,6 +15,8 @@ import type { Table } from './table.ts'
 export interface Log {
   /** how its records become rows; can be sent to a thread */
   readonly spec: PlacerSpec
+  /** what the file's place says of its rows (`CompiledMapping.placed`) */
+  readonly placed: string
   /** whether it is JSON lines, which threads can share */
   readonly lines: boolean
   /** what a user should know of how this file is read */
@@ -67,7 +69,7 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
       ? findPreset(rawColumns, raw, options.format)
       : undefined
   const mapping = preset || users?.rows !== undefined ? users : withSpelling(users, rawColumns)
-  const beside = await preset?.beside?.(path)
+  const beside = await preset?.beside?.(path, raw)
   const mapped = definedOnly({
     path,
     mapping,
@@ -115,6 +117,7 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   return {
     spec,
     notes: reader.notes?.(columns, sample, spec, path) ?? [],
+    placed: recordMapper(preset, mapped)?.compiled.placed ?? '',
     lines: (table.lines ?? false) && !reader.sequential && !joined,
     rows,
     close: () => table.close(),
@@ -226,7 +229,7 @@ export async function openTable(source: Source): Promise<Table> {
     }
     return columnar === 'Parquet' ? openParquet(path, source.expansion) : openArrowTable(path)
   }
-  const refused = refusedFormat(head)
+  const refused = refusedFormat(head, path)
   if (refused) {
     await chunks.return?.()
     throw new WeirError('file_unreadable', { path, reason: refused })
@@ -244,10 +247,14 @@ function columnarKind(head: Buffer): 'Parquet' | 'Arrow' | undefined {
 }
 
 /** Common formats that Weir does not read, each with advice. */
-function refusedFormat(head: Buffer): string | undefined {
+function refusedFormat(head: Buffer, path: string): string | undefined {
   const hex = head.toString('hex', 0, 4)
   if (hex.startsWith('fffe') || hex.startsWith('feff')) return 'it is UTF-16; expected UTF-8'
-  if (hex.startsWith('504b0304')) return 'it is a zip archive; unpack it first'
+  if (hex.startsWith('504b0304')) {
+    return path.endsWith('.eval')
+      ? `it is a log of Inspect; convert it: inspect log convert --to json --output-dir logs ${path}`
+      : 'it is a zip archive; unpack it first'
+  }
   if (!/^80(04|05)/.test(hex)) return undefined
   return 'it is a Python pickle; save it as Parquet: pandas.read_pickle(path).to_parquet(...)'
 }
