@@ -574,7 +574,7 @@ export const FIXTURES: readonly PresetFixture[] = [
     formats: ['inspect'],
     rows: [
       ...[1, 0, 0.5, 0.25].map(
-        (score) => `[${JSON.stringify(INSPECT_LOG.samples[0]!.input[0])}] | ollama/gemma3 ${score}`,
+        (score) => `[{"role":"user","content":"Is this true?"}] | ollama/gemma3 ${score}`,
       ),
       'left out: no score',
     ],
