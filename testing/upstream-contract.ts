@@ -18,6 +18,8 @@ export interface UpstreamCase {
   readonly settings: (url: string) => UpstreamConfig
   /** What that server answers to a good request: the text "Hello world", 12 tokens read and 2 written. */
   readonly answer: (stream: boolean, response: ServerResponse) => void
+  /** whether an address asks for a stream, where the body does not say it */
+  readonly asksForStream?: (url: string) => boolean
 }
 
 /** What the server does with the next request. */
@@ -33,7 +35,8 @@ export function describeUpstreamContract(name: string, given: UpstreamCase): voi
     const server = createServer(async (request, response) => {
       const parts: Buffer[] = []
       for await (const part of request) parts.push(part as Buffer)
-      const stream = Buffer.concat(parts).includes('"stream":true')
+      const asked = given.asksForStream?.(request.url!) ?? false
+      const stream = asked || Buffer.concat(parts).includes('"stream":true')
       if (behaviour === 'answer') given.answer(stream, response)
       else if (behaviour === 'malformed') response.end('<html>')
       else if (behaviour === 'cut') response.destroy()

@@ -615,8 +615,9 @@ export class ChatChunks {
         this.blocks.push(event.part.value)
         return ''
       case 'call': {
-        const { index, id, name } = event
-        const call = { index, id, type: 'function', function: { name, arguments: '' } }
+        const { index, id, name, rest } = event
+        const made = { name, arguments: '' }
+        const call = { index, id, type: 'function', function: made, ...rest }
         return this.kept() + this.delta({ tool_calls: [call] })
       }
       case 'arguments': {

@@ -174,7 +174,13 @@ export type ReplyEvent =
   | { readonly type: 'thinking'; readonly text: string }
   | { readonly type: 'thought'; readonly part: ThinkingPart }
   /** `index` counts the calls of this answer from 0 */
-  | { readonly type: 'call'; readonly index: number; readonly id: string; readonly name: string }
+  | {
+      readonly type: 'call'
+      readonly index: number
+      readonly id: string
+      readonly name: string
+      readonly rest?: Fields | undefined
+    }
   | { readonly type: 'arguments'; readonly index: number; readonly text: string }
   | { readonly type: 'opaque'; readonly part: OpaquePart }
   | {

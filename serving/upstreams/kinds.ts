@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { outgoingUrl } from '../../core/outgoing.ts'
 import { firstFault } from '../../core/schema-fault.ts'
+import { AiSdkSettings, openAiSdkUpstream } from './ai-sdk.ts'
 import { anthropicDialect } from './anthropic.ts'
 import type { Dialect } from './dialect.ts'
 import { HttpUpstreamSettings, openHttpUpstream } from './http-upstream.ts'
@@ -68,6 +69,7 @@ const DEFAULT_KIND = 'openai'
 export const UPSTREAM_KINDS: readonly UpstreamKind[] = [
   httpKind(DEFAULT_KIND, () => openAiDialect),
   httpKind('anthropic', anthropicDialect),
+  defineUpstreamKind({ kind: 'ai-sdk', schema: AiSdkSettings, open: openAiSdkUpstream }),
 ]
 
 /**

@@ -70,9 +70,48 @@ const CASES: Readonly<Record<string, UpstreamCase>> = {
       ])
     },
   },
+  'ai-sdk': {
+    row: rowOf('ai-sdk'),
+    settings: (url) => ({ package: '@ai-sdk/mistral', options: { baseURL: url, apiKey: 'k' } }),
+    answer(stream, response) {
+      if (!stream) {
+        CASES.openai!.answer(stream, response)
+        return
+      }
+      const usage = { prompt_tokens: 12, completion_tokens: 2, total_tokens: 14 }
+      const chunk = (delta: object, more: object = {}, finish_reason: string | null = null) => ({
+        ...{ id: 'c', created: 1, model: 'm', object: 'chat.completion.chunk' },
+        choices: [{ index: 0, delta, finish_reason }],
+        ...more,
+      })
+      const list = [
+        chunk({ role: 'assistant', content: '' }),
+        chunk({ content: 'Hello ' }),
+        chunk({ content: 'world' }, { usage }, 'stop'),
+      ]
+      events(response, list, 'data: [DONE]\n\n')
+    },
+  },
+}
+
+/** A second package, whose API is like no other's. */
+const GOOGLE: UpstreamCase = {
+  row: rowOf('ai-sdk'),
+  settings: (url) => ({ package: '@ai-sdk/google', options: { baseURL: url, apiKey: 'k' } }),
+  asksForStream: (url) => url.includes('streamGenerateContent'),
+  answer(stream, response) {
+    const usageMetadata = { promptTokenCount: 12, candidatesTokenCount: 2, totalTokenCount: 14 }
+    const said = (text: string, more: object = {}) => ({
+      candidates: [{ index: 0, content: { role: 'model', parts: [{ text }] }, ...more }],
+      usageMetadata,
+    })
+    if (!stream) json(response, said('Hello world', { finishReason: 'STOP' }))
+    else events(response, [said('Hello '), said('world', { finishReason: 'STOP' })])
+  },
 }
 
 for (const [name, given] of Object.entries(CASES)) describeUpstreamContract(name, given)
+describeUpstreamContract('ai-sdk with another package', GOOGLE)
 
 describe('the registry of upstream kinds', () => {
   it('has a contract case for every row', () => {
@@ -106,7 +145,7 @@ describe('the registry of upstream kinds', () => {
 
   it('says which kinds there are where one is not known', async () => {
     await expect(openUpstream({ kind: 'opnai' }, context)).rejects.toThrow(
-      'gateway.upstreams.mine.kind: expected one of openai, anthropic, got opnai',
+      'gateway.upstreams.mine.kind: expected one of openai, anthropic, ai-sdk, got opnai',
     )
   })
 })
