@@ -1,4 +1,5 @@
 import { WeirError } from '../core/errors.ts'
+import { adviseOn } from './readers/advice.ts'
 import { alpacaEvalReader } from './readers/alpaca-eval.ts'
 import { arenaConversationReader, arenaKaggleReader } from './readers/arena.ts'
 import { CANONICAL_COLUMNS, canonicalReader } from './readers/canonical.ts'
@@ -133,15 +134,27 @@ export function findReader(
     })
   }
   const missing = missingColumn(columns, reader)
-  if (missing) throw new WeirError('column_missing', { column: missing, path, got: [...columns] })
+  if (missing) {
+    const error = { column: missing, path, got: [...columns] }
+    throw withAdvice(new WeirError('column_missing', error), path, columns, sample)
+  }
   if (!reader) {
-    throw new WeirError('format_unknown', {
-      path,
-      expected: READERS.map((known) => known.name).join(', '),
-      got: [...columns].join(', ') || 'none',
-    })
+    const expected = READERS.map((known) => known.name).join(', ')
+    const error = { path, expected, got: [...columns].join(', ') || 'none' }
+    throw withAdvice(new WeirError('format_unknown', error), path, columns, sample)
   }
   return reader
+}
+
+/** The error with what is nearest and what to try. */
+function withAdvice(
+  error: WeirError,
+  path: string,
+  columns: ReadonlySet<string>,
+  sample: readonly RawRecord[],
+): WeirError {
+  const message = `${error.message}. ${adviseOn(path, columns, sample).text}`
+  return new WeirError(error.code, {}, { message })
 }
 
 function missingColumn(

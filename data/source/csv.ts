@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream'
 import type { Options } from 'csv-parse'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
+import { NOT_UTF8 } from './lines.ts'
 
 const BATCH = 512
 /** The parser's replacement for bytes that are not UTF-8. */
-const NOT_UTF8 = '\ufffd'
+const REPLACED = '\ufffd'
 
 interface ParsedRecord {
   readonly info: { readonly empty_lines: number }
@@ -121,8 +122,8 @@ function asRecord(header: readonly string[], cells: readonly string[], line: num
     const reason = `expected ${header.length} cells as in the header, got ${cells.length}`
     return { line, field: '(record)', reason }
   }
-  if (cells.some((cell) => cell.includes(NOT_UTF8))) {
-    return { line, field: '(record)', reason: 'not valid UTF-8' }
+  if (cells.some((cell) => cell.includes(REPLACED))) {
+    return { line, field: '(record)', reason: NOT_UTF8 }
   }
   // No prototype, so that a column named __proto__ is an ordinary column.
   const record: Record<string, unknown> = Object.create(null)

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
 import { csvDialect, readCsv } from './csv.ts'
-import { LINE_BYTES_MAX, type Line, readLines } from './lines.ts'
+import { LINE_BYTES_MAX, type Line, NOT_UTF8, readLines } from './lines.ts'
 import type { Table } from './table.ts'
 
 /** One JSON object per line; empty lines are skipped. */
@@ -187,7 +187,7 @@ class Scanner {
     if (tooLong) {
       batch.push({ line, field: '(record)', reason: `longer than ${LINE_BYTES_MAX} bytes` })
     } else if (!isUtf8(bytes)) {
-      batch.push({ line, field: '(record)', reason: 'not valid UTF-8' })
+      batch.push({ line, field: '(record)', reason: NOT_UTF8 })
     } else {
       const text = bytes.toString().trim()
       if (text !== '') batch.push(parse(text, line))

@@ -53,9 +53,13 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   if (heldBytes > 0 || skipping) yield [finish(Buffer.alloc(0))]
 }
 
+/** The reason for text that is no UTF-8, as files from older programs are. */
+export const NOT_UTF8 =
+  'not valid UTF-8 (if it is Latin-1 or Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 FILE)'
+
 /** Decodes one line's bytes, unless they are not UTF-8. */
 export function decodeLine(bytes: Buffer, line: number): Line {
-  if (!isUtf8(bytes)) return { line, reason: 'not valid UTF-8' }
+  if (!isUtf8(bytes)) return { line, reason: NOT_UTF8 }
   return validLine(bytes, 0, bytes.length, line)
 }
 

@@ -62,6 +62,7 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   const raw = await table.sample(SAMPLE_RECORDS)
   const rawColumns = new Set(table.columns)
   for (const record of raw) for (const name of Object.keys(record)) rawColumns.add(name)
+  if (raw.length === 0 && rawColumns.size === 0) await refuseUnreadable(table, path)
   const users = usersMapping(options)
   // a user who says where the rows are describes the whole layout
   const preset =
@@ -121,6 +122,17 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
     lines: (table.lines ?? false) && !reader.sequential && !joined,
     rows,
     close: () => table.close(),
+  }
+}
+
+/** Throws `file_unreadable` if there are records, and none of them could be read. */
+async function refuseUnreadable(table: Table, path: string): Promise<void> {
+  for await (const batch of table.records()) {
+    for (const item of batch) {
+      if ('record' in item) return
+      const reason = `none of its first records could be read; line ${item.line}: ${item.reason}`
+      throw new WeirError('file_unreadable', { path, reason })
+    }
   }
 }
 
@@ -246,17 +258,66 @@ function columnarKind(head: Buffer): 'Parquet' | 'Arrow' | undefined {
   return stream && head.readInt32LE(4) > 0 && head.readInt32LE(4) < 1 << 26 ? 'Arrow' : undefined
 }
 
-/** Common formats that Weir does not read, each with advice. */
+/** First bytes of common files that Weir does not read, and what to do with them. */
+const REFUSED: readonly (readonly [start: string | RegExp, reason: string])[] = [
+  ['\xff\xfe', 'it is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 FILE'],
+  ['\xfe\xff', 'it is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 FILE'],
+  ['PK\x03\x04', 'it is a zip archive (or Excel); unpack it, or save the sheet as CSV, first'],
+  ...[2, 3, 4, 5].map(
+    (version) =>
+      [
+        `\x80${String.fromCharCode(version)}`,
+        'it is a Python pickle; save it as Parquet: pandas.read_pickle(path).to_parquet(...)',
+      ] as const,
+  ),
+  [
+    'SQLite format 3\0',
+    'it is an SQLite database; export the table: sqlite3 -csv -header FILE "select * from TABLE"',
+  ],
+  ['PARE', 'it is encrypted Parquet'],
+  ['ORC', 'it is ORC; save it as Parquet'],
+  ['Obj\x01', 'it is Avro; save it as Parquet or JSON lines'],
+  ['\x89HDF', 'it is HDF5; save the table as Parquet'],
+  ['\x93NUMPY', 'it is a NumPy array; save the table as Parquet'],
+  ['BZh', 'it is bzip2; unpack it first: bunzip2 FILE'],
+  ['\xfd7zXZ', 'it is xz; unpack it first: unxz FILE'],
+  ['\x04"M\x18', 'it is LZ4; unpack it first: unlz4 FILE'],
+  ['%PDF', 'it is a PDF'],
+  [
+    /^\s*<(!doctype html|html)/i,
+    'it is a web page: the download was answered with a page, such as one to log in',
+  ],
+  [/^\s*<\?xml/i, 'it is XML'],
+  [
+    'version https://git-lfs',
+    'it is the pointer of a file in Git LFS: git lfs pull fetches the file',
+  ],
+]
+
+/** Text in UTF-16 without a mark: every other byte of its first letters is 0. */
+function isUtf16(start: string): boolean {
+  const zeros = (from: number): boolean =>
+    [0, 2, 4, 6].every((i) => start[from + i] === '\0' && start[1 - from + i] !== '\0')
+  return start.length >= 8 && (zeros(0) || zeros(1))
+}
+
+/** More of a text's first bytes are never control characters, even where some are damaged. */
+const CONTROL_SHARE = 0.1
+
 function refusedFormat(head: Buffer, path: string): string | undefined {
-  const hex = head.toString('hex', 0, 4)
-  if (hex.startsWith('fffe') || hex.startsWith('feff')) return 'it is UTF-16; expected UTF-8'
-  if (hex.startsWith('504b0304')) {
-    return path.endsWith('.eval')
-      ? `it is a log of Inspect; convert it: inspect log convert --to json --output-dir logs ${path}`
-      : 'it is a zip archive; unpack it first'
+  const start = head.toString('latin1', 0, 4096)
+  if (path.endsWith('.eval') && start.startsWith('PK')) {
+    return `it is a log of Inspect; convert it: inspect log convert --to json --output-dir logs ${path}`
   }
-  if (!/^80(04|05)/.test(hex)) return undefined
-  return 'it is a Python pickle; save it as Parquet: pandas.read_pickle(path).to_parquet(...)'
+  const known = REFUSED.find(([begins]) =>
+    typeof begins === 'string' ? start.startsWith(begins) : begins.test(start),
+  )
+  if (known) return known[1]
+  if (isUtf16(start)) return 'it is UTF-16; expected UTF-8: iconv -f UTF-16LE -t UTF-8 FILE'
+  let controls = 0
+  for (const byte of head.subarray(0, 4096)) if (byte < 9 || (byte > 13 && byte < 32)) controls++
+  if (controls > CONTROL_SHARE * start.length) return 'it is binary, of no kind that is known here'
+  return undefined
 }
 
 async function* prepend(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {

@@ -347,3 +347,72 @@ describe('a wide table', () => {
     expect((await read(text)).models).toEqual(['gpt-4o', 'gpt-4o-mini'])
   })
 })
+
+describe('a file of no known layout', () => {
+  const advice = async (content: string, name = 'f.json') => {
+    const folder = await scratch({ [name]: content })
+    const error = await readLogs([join(folder, name)], { seed: 1 }).catch((reason) => reason)
+    return (error as Error).message
+  }
+
+  test('is answered with what it lacks and the command to try', async () => {
+    const row = (i: number) => ({
+      vars: { question: `q ${i}` },
+      provider: { label: 'gpt-4o' },
+      gradingResult: { pass: true, score: 1 },
+    })
+    const text = JSON.stringify({ version: 3, results: { table: 1, results: [row(1), row(2)] } })
+    const message = await advice(text)
+    expect(message).toContain('a list of 2 rows at results.results')
+    expect(message).toContain('--rows results.results --map')
+    expect(message).toContain('prompt=vars.question')
+    expect(message).toContain('score=gradingResult.score')
+  })
+
+  test('names the field of the nearest layout that is missing', async () => {
+    const message = await advice(jsonl([{ question: 'q', model: 'm', latency: 1 }]))
+    expect(message).toContain('which lacks score')
+    expect(message).toContain("--map 'prompt=question,model=model,score=PATH'")
+    expect(message).toContain('--scores FILE --on KEY')
+    const votes = await advice(jsonl([{ prompt: 'q', model_a: 'm', winner: 'a' }]))
+    expect(votes).toContain('which lacks model_b')
+  })
+
+  test('asks which columns are models where there are only costs and times', async () => {
+    const message = await advice(jsonl([{ prompt: 'q', cost: 0.1, latency: 2 }]))
+    expect(message).toContain('cost, latency')
+    expect(message).toContain('--models-from')
+  })
+})
+
+describe('a file that is not what it seems', () => {
+  const binary = Buffer.alloc(400, 1)
+  test.each([
+    ['UTF-16 without a mark', Buffer.from('prompt,model_a\nx,y\n', 'utf16le'), 'UTF-16'],
+    ['SQLite', Buffer.concat([Buffer.from('SQLite format 3\0'), binary]), 'SQLite'],
+    ['a PDF', Buffer.from('%PDF-1.7'), 'PDF'],
+    ['xz', Buffer.from('fd377a585a00', 'hex'), 'xz'],
+    ['bzip2', Buffer.from('BZh91AY&SY'), 'bzip2'],
+    ['Avro', Buffer.from('Obj\x01more'), 'Avro'],
+    ['ORC', Buffer.from('ORC more'), 'ORC'],
+    ['a web page', Buffer.from('<!DOCTYPE html><html>'), 'web page'],
+    [
+      'a Git LFS pointer',
+      Buffer.from('version https://git-lfs.github.com/spec/v1\n'),
+      'git lfs pull',
+    ],
+    ['something binary', binary, 'binary'],
+    ['an older pickle', Buffer.from('8002950000', 'hex'), 'pickle'],
+  ])('%s is named', async (_, bytes, word) => {
+    expect((await refusal(labels('f.bin', bytes), 'file_unreadable')).message).toContain(word)
+  })
+
+  test('Latin-1 is named where its rows are refused', async () => {
+    const text = `prompt,model_a,model_b,winner\n${'caf\u00e9,m,n,a\n'.repeat(9)}`
+    const all = await refusal(labels('f.csv', Buffer.from(text, 'latin1')), 'file_unreadable')
+    expect(all.message).toContain('iconv -f WINDOWS-1252')
+    const some = Buffer.from(text.replace('\u00e9', 'e'), 'latin1')
+    const error = await refusal(labels('f.csv', some), 'too_many_rejects')
+    expect(error.message).toContain('iconv -f WINDOWS-1252')
+  })
+})

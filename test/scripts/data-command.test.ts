@@ -75,6 +75,25 @@ test('weir data ingest takes a mapping from a file, and flags over it', async ()
   expect((await refusal(run('bad.yaml'), 'config_invalid')).message).toContain('bad.yaml:2')
 })
 
+test('weir data ingest --explain shows three rows, what is not used, and writes nothing', async () => {
+  const rows = ROWS.map(({ question, winner }, i) => ({
+    doc: { question, source: 'web' },
+    model: i % 2 ? 'big' : 'small',
+    score: winner === 'a' ? 1 : 0,
+    latency: 3,
+  }))
+  const folder = await scratch({ 'log.jsonl': jsonl(rows) })
+  const run = (...more: string[]) =>
+    weirData('ingest', join(folder, 'log.jsonl'), '--explain', ...more)
+  const printed = await run('--map', 'prompt=doc.question')
+  expect(printed).toContain('log.jsonl: layout long')
+  expect(printed).toMatch(/record 3\n +prompt +"what is 2"\n +scores +small 1/)
+  expect(printed).not.toContain('record 4')
+  expect(printed).toContain('Not used: doc.source, latency')
+  expect(await run()).toContain('Try: weir data ingest')
+  expect(await readdir(folder)).toEqual(['log.jsonl'])
+})
+
 test('weir data ingest --json prints one object', async () => {
   const folder = await scratch({ 'log.jsonl': jsonl(ROWS) })
   const out = join(folder, 'dataset')

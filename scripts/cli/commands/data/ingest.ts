@@ -1,9 +1,10 @@
 import { definedOnly } from '../../../../core/defined.ts'
+import type { Explanation } from '../../../../data/explain.ts'
 import type { IngestSummary } from '../../../../data/ingest.ts'
-import { count, openTerminal, type Terminal } from '../../../terminal/terminal.ts'
+import { count, openTerminal, type Terminal, table } from '../../../terminal/terminal.ts'
 import { defineCommand } from '../../command.ts'
 import { jsonOption, READ_OPTIONS, STORE_OPTION } from '../../log-options.ts'
-import { type Flags, optionTable, Text } from '../../options.ts'
+import { type Flags, optionTable, Switch, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
   out: {
@@ -11,6 +12,11 @@ const OPTIONS = optionTable({
     schema: Text,
     default: 'datasets/logs',
     help: 'the dataset folder; an older dataset there is replaced',
+  },
+  explain: {
+    flag: '--explain',
+    schema: Switch,
+    help: 'show how the first three rows of each file are read, field by field, and what is not used; write nothing',
   },
   ...READ_OPTIONS,
   store: STORE_OPTION,
@@ -43,6 +49,13 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   const terminal = openTerminal()
   const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
   const options = await readOptions(flags)
+  if (flags.explain) {
+    const { explain } = await import('../../../../data/explain.ts')
+    const files = await explain(logs, options)
+    if (flags.json) terminal.json({ files })
+    else for (const file of files) printExplained(terminal, file)
+    return
+  }
   const signal = interruptSignal()
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const summary = await ingest(logs, {
@@ -60,6 +73,24 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
     const { modelsFound } = await import('../../models-found.ts')
     print(terminal, flags.out, summary, modelsFound(summary.models))
   }
+}
+
+const UNUSED_SHOWN = 40
+
+function printExplained(terminal: Terminal, file: Explanation): void {
+  const { path, format, rows, mapping, unused, notes, advice } = file
+  terminal.print(`${path}: ${format === undefined ? 'no known layout' : `layout ${format}`}`)
+  for (const note of notes) terminal.print(note)
+  if (mapping.length > 0) terminal.print(table([['field', 'from'], ...mapping]))
+  for (const { line, item, fields } of rows) {
+    terminal.print(`\nrecord ${line}${item === undefined ? '' : `, item ${item}`}`)
+    terminal.print(table(fields.map(([field, value]) => [`  ${field}`, value])))
+  }
+  if (unused.length > 0) {
+    const more = unused.length > UNUSED_SHOWN ? `, and ${unused.length - UNUSED_SHOWN} more` : ''
+    terminal.print(`\nNot used: ${unused.slice(0, UNUSED_SHOWN).join(', ')}${more}`)
+  }
+  if (advice !== undefined) terminal.print(advice)
 }
 
 function print(
