@@ -130,6 +130,7 @@ export const ERRORS = {
   prompt_too_long: row('expected a prompt of at most {limit} characters, got {got}', 413),
   body_too_large: row('expected a body of at most {limit} bytes', 413),
   content_type_invalid: row('expected content-type application/json, got {got}', 415),
+  content_encoding_invalid: row('expected content-encoding {expected} or none, got {got}', 415),
   request_invalid: row('{where}: expected {expected}, got {got}', 400),
   route_not_found: row('no such endpoint: {method} {path}', 404),
   router_unknown: row('no router named {router}; this server has: {known}', 404),

@@ -4,19 +4,48 @@ import { Compile } from 'typebox/compile'
 import { WeirError } from '../core/errors.ts'
 import { firstFault } from '../core/schema-fault.ts'
 
+const RATES = {
+  input: Type.Number({ minimum: 0 }),
+  output: Type.Number({ minimum: 0 }),
+  /** for prompt tokens that the provider read from its cache; `input` if absent */
+  cached_input: Type.Optional(Type.Number({ minimum: 0 })),
+  /** for prompt tokens that the provider wrote to its cache; `input` if absent */
+  cache_write: Type.Optional(Type.Number({ minimum: 0 })),
+}
+const Rates = Type.Object(RATES)
+/** US dollars per million tokens. */
+export type Rates = Type.Static<typeof Rates>
+
 /** What a model costs, in US dollars per million tokens. */
 export const Price = Type.Object(
   {
-    input: Type.Number({ minimum: 0 }),
-    output: Type.Number({ minimum: 0 }),
-    /** for prompt tokens that the provider read from its cache; `input` if absent */
-    cached_input: Type.Optional(Type.Number({ minimum: 0 })),
-    /** for prompt tokens that the provider wrote to its cache; `input` if absent */
-    cache_write: Type.Optional(Type.Number({ minimum: 0 })),
+    ...RATES,
+    /** the rates of prompts with more tokens than `above`, for prompt and answer alike; the highest counts */
+    tiers: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { above: Type.Integer({ minimum: 1 }), ...RATES },
+          { additionalProperties: false },
+        ),
+        { minItems: 1 },
+      ),
+    ),
   },
   { additionalProperties: false },
 )
 export type Price = Type.Static<typeof Price>
+
+/** The rates of a prompt with so many tokens. */
+export function ratesFor(price: Price, inputTokens: number): Rates {
+  let rates: Rates = price
+  let highest = 0
+  for (const tier of price.tiers ?? []) {
+    if (inputTokens <= tier.above || tier.above < highest) continue
+    highest = tier.above
+    rates = tier
+  }
+  return rates
+}
 
 /** Characters per token, assumed if no token count is logged; about four in English. */
 export const CHARACTERS_PER_TOKEN = 4
@@ -24,7 +53,8 @@ export const CHARACTERS_PER_TOKEN = 4
 /** Estimated US dollars of one request, from its prompt's characters and expected answer tokens. */
 export function estimateCost(price: Price, promptCharacters: number, outputTokens: number): number {
   const inputTokens = promptCharacters / CHARACTERS_PER_TOKEN
-  return (inputTokens * price.input + outputTokens * price.output) / 1e6
+  const { input, output } = ratesFor(price, inputTokens)
+  return (inputTokens * input + outputTokens * output) / 1e6
 }
 
 /** A JSON price file: US dollars per million tokens for each model. */
@@ -39,7 +69,7 @@ const LEAST_PRICE = 1e-3
  * Reads a JSON price file: US dollars per million tokens for each model (`Price`); or a list whose field names
  * say the unit, as LiteLLM's `model_prices_and_context_window.json` does (`input_cost_per_token`, also
  * `..._per_1k_tokens` and `..._per_1m_tokens`); or OpenRouter's `{data: [{id, pricing}]}`, per token. Models that are
- * not billed by the token are left out, and so are dearer prices for long prompts (above 128k or 200k tokens).
+ * not billed by the token are left out. Rates of long prompts (`..._above_200k_tokens`) become tiers.
  *
  * @throws file_not_found, or config_invalid naming the model and field, also for a price that is too small to
  *   be one per million tokens
@@ -68,7 +98,7 @@ export async function readPrices(path: string): Promise<Map<string, Price>> {
 /** @throws config_invalid if the price must be one per token or per thousand tokens */
 export function expectPerMillion(model: string, price: Price, where: string): void {
   for (const [field, dollars] of Object.entries(price)) {
-    if (dollars === 0 || dollars >= LEAST_PRICE) continue
+    if (typeof dollars !== 'number' || dollars === 0 || dollars >= LEAST_PRICE) continue
     const [likely, factor] = dollars < 1e-5 ? ['token', 1e6] : ['thousand tokens', 1e3]
     throw new WeirError('config_invalid', {
       where: `${where}: ${model}.${field}`,
@@ -79,7 +109,7 @@ export function expectPerMillion(model: string, price: Price, where: string): vo
 }
 
 /** What price lists call our fields, without the unit. */
-const LISTED: Readonly<Record<string, keyof Price>> = {
+const LISTED: Readonly<Record<string, keyof Rates>> = {
   ...{ input: 'input', input_cost: 'input', input_price: 'input', prompt: 'input' },
   ...{ output: 'output', output_cost: 'output', output_price: 'output', completion: 'output' },
   ...{ cache_read_input: 'cached_input', cache_read_input_cost: 'cached_input' },
@@ -97,7 +127,7 @@ const LISTED: Readonly<Record<string, keyof Price>> = {
 }
 
 /** Of `input_cost_per_token` and `cache_read_input_token_cost`: the field, and how many go to a million tokens. */
-function listedField(name: string): readonly [field: keyof Price, factor: number] | undefined {
+function listedField(name: string): readonly [field: keyof Rates, factor: number] | undefined {
   const unit = /_per_(token|1k_?(?:tokens)?|1m_?(?:tokens)?|m(?:illion)?_?(?:tokens)?|mtok)$/.exec(
     name,
   )
@@ -120,9 +150,11 @@ function listedPrices(value: unknown, path: string): Record<string, Price> | und
   let listed = false
   const prices: [string, Price][] = []
   for (const [name, model] of models) {
-    const fields: Partial<Record<keyof Price, number>> = {}
+    const fields: Partial<Record<keyof Rates, number>> = {}
+    const tiers = new Map<number, Partial<Record<keyof Rates, number>>>()
     for (const [key, dollars] of Object.entries(model)) {
-      const found = listedField(key)
+      const long = /^(.+)_above_(\d+)k_tokens$/.exec(key)
+      const found = listedField(long?.[1] ?? key)
       if (!found || dollars === null) continue
       listed = true
       const number =
@@ -133,11 +165,24 @@ function listedPrices(value: unknown, path: string): Record<string, Price> | und
         const where = `${path}: ${name}.${key}`
         throw new WeirError('config_invalid', { where, expected: 'US dollars', got: dollars })
       }
-      fields[found[0]] = rounded(number * found[1])
+      const above = Number(long?.[2] ?? 0) * 1000
+      const its = long ? (tiers.get(above) ?? {}) : fields
+      if (long) tiers.set(above, its)
+      its[found[0]] = rounded(number * found[1])
     }
     const { input, output } = fields
-    if (input !== undefined && output !== undefined)
-      prices.push([name, { ...fields, input, output }])
+    if (input === undefined || output === undefined) continue
+    const higher = [...tiers].map(([above, rates]) => ({
+      above,
+      ...fields,
+      input,
+      output,
+      ...rates,
+    }))
+    prices.push([
+      name,
+      { ...fields, input, output, ...(higher.length > 0 ? { tiers: higher } : {}) },
+    ])
   }
   return listed ? Object.fromEntries(prices) : undefined
 }

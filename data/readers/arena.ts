@@ -99,14 +99,14 @@ function opening(value: unknown): ChatMessage[] | undefined {
 }
 
 /** Newer Arena sets nest text and images in `content`. */
-function contentOf(content: unknown): ChatMessage['content'] {
+function contentOf(content: unknown): Exclude<ChatMessage['content'], undefined> {
   if (
     Array.isArray(content) &&
     content.every((part) => typeof part === 'string' || part === null)
   ) {
     return content.filter((part) => typeof part === 'string').join('\n')
   }
-  return content as ChatMessage['content']
+  return content as Exclude<ChatMessage['content'], undefined>
 }
 
 export function parsed(text: string): unknown {

@@ -70,7 +70,7 @@ function contentCell(content: unknown): ChatMessage['content'] | undefined {
   return typeof text === 'string' ? text : undefined
 }
 
-type Part = Exclude<ChatMessage['content'], string | null>[number]
+type Part = Exclude<ChatMessage['content'], string | null | undefined>[number]
 
 /** A part of a message; only text counts, an image or a file is a part without it. */
 function partCell(part: unknown): Part | undefined {

@@ -12,19 +12,22 @@ export const MESSAGES_LIMIT = 10_000
 /** One chat message as OpenAI clients send it; only text content parts are used for routing. */
 export const ChatMessage = Type.Object({
   role: Type.String({ minLength: 1, maxLength: NAME_LIMIT }),
-  content: Type.Union([
-    Type.String(),
-    Type.Null(),
-    Type.Array(
-      Type.Object({
-        type: Type.String({ maxLength: NAME_LIMIT }),
-        text: Type.Optional(Type.String()),
-      }),
-      {
-        maxItems: LIST_LIMIT,
-      },
-    ),
-  ]),
+  /** absent or null in turns that only call tools */
+  content: Type.Optional(
+    Type.Union([
+      Type.String(),
+      Type.Null(),
+      Type.Array(
+        Type.Object({
+          type: Type.String({ maxLength: NAME_LIMIT }),
+          text: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+        }),
+        {
+          maxItems: LIST_LIMIT,
+        },
+      ),
+    ]),
+  ),
 })
 export type ChatMessage = Type.Static<typeof ChatMessage>
 
@@ -60,7 +63,7 @@ function spokenText(input: PromptInput, system: string | undefined): string {
 }
 
 function contentText(content: ChatMessage['content']): string {
-  if (content === null) return ''
+  if (content === null || content === undefined) return ''
   if (typeof content === 'string') return content
   return content
     .map((part) => part.text ?? '')

@@ -35,10 +35,19 @@ export function requestText(request: RouteRequest): string {
     )
   }
   const text = promptText(prompt ?? messages!, request.system, toolNames(request.tools))
+  // a long conversation is routed on its beginning and its end; its last words matter most
+  if (text.length > PROMPT_LIMIT && prompt === undefined) return headAndTail(text)
   if (text.length > PROMPT_LIMIT) {
     throw new WeirError('prompt_too_long', { limit: PROMPT_LIMIT, got: text.length }, { param })
   }
   return text
+}
+
+/** The first and last halves of `PROMPT_LIMIT`, without half of a surrogate pair. */
+function headAndTail(text: string): string {
+  const half = PROMPT_LIMIT / 2
+  const head = text.slice(0, half).replace(/[\ud800-\udbff]$/, '')
+  return head + text.slice(-half).replace(/^[\udc00-\udfff]/, '')
 }
 
 /** The names in OpenAI tool definitions; definitions without a name are skipped. */

@@ -39,20 +39,31 @@ export function upperBound(
   { price, context, outputTokens }: ModelTerms,
 ): Nanodollars {
   const asked = parameters ? { ...body, ...parameters } : body
-  const input = Math.max(price.input, price.cached_input ?? 0, price.cache_write ?? 0)
   const said =
     (text === undefined ? bytesOf(body) : Buffer.byteLength(text)) +
     bytesOf(parameters) +
     bytesOf(system)
   const tools = asked.tools === undefined && asked.functions === undefined ? 0 : TOOL_TOKENS
   const textTokens = said + TEMPLATE_TOKENS + tools
+  const inMost =
+    endpoint === 'embeddings'
+      ? textTokens
+      : beyondText(asked)
+        ? context
+        : Math.min(context, textTokens)
+  // a longer prompt may cost more by the token
+  const tiers = (price.tiers ?? []).filter(({ above }) => inMost > above)
+  const rates = [price, ...tiers]
+  const input = Math.max(
+    ...rates.flatMap((rate) => [rate.input, rate.cached_input ?? 0, rate.cache_write ?? 0]),
+  )
+  const output = Math.max(...rates.map((rate) => rate.output))
   // the texts of a list are embedded separately: the context does not bound their sum
   if (endpoint === 'embeddings') return nanosOf((textTokens * input) / 1e6)
-  const inMost = beyondText(asked) ? context : Math.min(context, textTokens)
   const outMost = Math.min(context, outputTokens ?? context, askedTokens(asked) ?? context)
   const answers = Math.max(1, count(asked.n), count(asked.best_of))
   const cost = (read: number, written: number): number =>
-    (read * input + answers * written * price.output) / 1e6
+    (read * input + answers * written * output) / 1e6
   // both cannot fill the context: take the more expensive way of sharing it
   return nanosOf(
     Math.max(

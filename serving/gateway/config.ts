@@ -85,6 +85,8 @@ export const GatewayConfig = Type.Object(
     allow_hosts: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
     /** client headers that are passed on to upstreams, in lower case */
     forward_headers: Type.Optional(Type.Array(HeaderName)),
+    /** largest request body in bytes */
+    max_body_bytes: Type.Optional(Type.Integer({ minimum: 1024 })),
     /** limit for a whole answer or the first token of a stream, including all retries */
     deadline_ms: Type.Optional(Milliseconds),
     /** longest duration of a stream */

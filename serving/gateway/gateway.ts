@@ -1,4 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
+import { mayName } from '../router/keys.ts'
 import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
 import {
@@ -192,7 +193,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       const { model } = body
       const refused = await part(exchange, undefined, async () => {
         // a key limited to some routers cannot bypass them by naming a model
-        if (request.caller.routers) {
+        if (!mayName(request.caller, model)) {
           throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
         }
         return policy.admits?.(request, exchange.planning())

@@ -3,6 +3,7 @@ import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
 import type { ChatMessage } from '../../models/decision/messages.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
+import { mayName } from '../router/keys.ts'
 import { resolveTarget } from '../router/snapshot.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { GatewayRequest, Policy, ServePlan, StepName } from './contracts.ts'
@@ -43,7 +44,7 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
       const { model } = request.body
       if (models.has(model)) {
         // a key limited to some routers cannot bypass them by naming a model
-        if (request.caller.routers) {
+        if (!mayName(request.caller, model)) {
           throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
         }
         const deciding = { step: STEPS.named, reason: 'model_named' }
@@ -134,8 +135,8 @@ function toMessage({ role, content }: ChatTurn): ChatMessage {
   return { role, content: content ? content.map(({ type, text }) => part(type, text)) : null }
 }
 
-const part = (type: string, text: string | undefined): { type: string; text?: string } =>
-  text === undefined ? { type } : { type, text }
+const part = (type: string, text: string | null | undefined): { type: string; text?: string } =>
+  typeof text === 'string' ? { type, text } : { type }
 
 /** The decision's candidates that are allowed and served, in its order. */
 export function targetsOf(

@@ -1,11 +1,12 @@
-import type { Price } from '../../models/prices.ts'
+import { type Price, ratesFor } from '../../models/prices.ts'
 import type { Usage } from '../upstreams/upstream.ts'
 import type { Attempt } from './contracts.ts'
 
 /** US dollars for the tokens that were billed. */
 export function usageCost(price: Price, usage: Usage): number {
   const { inputTokens, outputTokens, cachedInputTokens = 0, cacheWriteTokens = 0 } = usage
-  const { input, output, cached_input = input, cache_write = input } = price
+  const rates = ratesFor(price, inputTokens)
+  const { input, output, cached_input = input, cache_write = input } = rates
   return (
     (inputTokens * input +
       cachedInputTokens * (cached_input - input) +

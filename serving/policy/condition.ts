@@ -90,7 +90,17 @@ export const Condition = Type.Object(
 )
 export type Condition = Type.Static<typeof Condition>
 
-const PART_OF_WORD = /^[\p{L}\p{N}]/u
+/** Letters of scripts whose words are not parted by spaces. */
+const UNPARTED =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}\p{Script=Bopomofo}\u30fc]/u
+const HANGUL = /\p{Script=Hangul}/u
+const PART_OF_WORD = /[\p{L}\p{N}\p{M}]/u
+
+/** What a character is to the words around it. `none`: no part of a word, or of a script without spaces. */
+function wordKind(character: string): 'none' | 'hangul' | 'letter' {
+  if (character === '' || !PART_OF_WORD.test(character) || UNPARTED.test(character)) return 'none'
+  return HANGUL.test(character) ? 'hangul' : 'letter'
+}
 
 /**
  * Whether a question contains one of the words or phrases: whole, in any case. Takes time linear in the
@@ -104,23 +114,29 @@ function compileKeywords(keywords: readonly string[]): (traits: Traits) => boole
   }
 }
 
+/**
+ * Whether the text has the word as a whole. Between letters of one alphabet a word ends at a space or a
+ * mark; Chinese, Japanese, Thai and their like have none, a change of the alphabet ends a word, and Korean
+ * words may have particles behind them.
+ */
 function hasWord(text: string, word: string): boolean {
+  const first = wordKind(String.fromCodePoint(word.codePointAt(0)!))
+  const last = wordKind(characterBefore(word, word.length))
   for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
-    if (
-      !endsInWord(text, at) &&
-      !PART_OF_WORD.test(text.slice(at + word.length, at + word.length + 2))
-    ) {
-      return true
-    }
+    const before = first === 'none' ? 'none' : wordKind(characterBefore(text, at))
+    const end = at + word.length
+    const after = last === 'letter' && end < text.length ? text.codePointAt(end)! : undefined
+    const joined = after !== undefined && wordKind(String.fromCodePoint(after)) === 'letter'
+    if ((before === 'none' || before !== first) && !joined) return true
   }
   return false
 }
 
-/** Whether the character before the position is a letter or digit; letters beyond 16 bits are two units. */
-function endsInWord(text: string, at: number): boolean {
+/** The character before a position; letters beyond 16 bits are two units. */
+function characterBefore(text: string, at: number): string {
   const unit = text.charCodeAt(at - 1)
   const low = unit >= 0xdc00 && unit < 0xe000
-  return at > 0 && PART_OF_WORD.test(text.slice(low ? at - 2 : at - 1, at))
+  return at > 0 ? text.slice(low ? at - 2 : at - 1, at) : ''
 }
 
 /** Cached for questions in progress: several rules read the same one. */

@@ -85,6 +85,8 @@ export const ROUTING = {
           /** SHA-256 of the key, in hex: the key itself is not stored on the server */
           sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
           routers: Type.Optional(Type.Array(Name, { minItems: 1 })),
+          /** models that a key limited to some routers may name all the same, such as embeddings */
+          models: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
           rate_per_minute: Type.Optional(Type.Integer({ minimum: 1 })),
           /** the decisions it may give feedback on: only its own (default), or any key's, as for a judge */
           feedback: Type.Optional(Type.Union([Type.Literal('own'), Type.Literal('any')])),

@@ -7,6 +7,8 @@ import type { Caller } from './decider.ts'
 /** An authenticated client and its permissions. */
 export interface KeyHolder extends Caller {
   readonly name: string
+  /** the models it may name although it is limited to some routers */
+  readonly models?: ReadonlySet<string>
   readonly ratePerMinute?: number
   /** `any`: may give feedback on decisions of other keys */
   readonly feedback?: 'own' | 'any'
@@ -14,6 +16,10 @@ export interface KeyHolder extends Caller {
 
 /** The caller if the server requires no keys. */
 export const ANYONE: KeyHolder = { name: 'anyone' }
+
+/** Whether a key may name a model: one limited to some routers cannot bypass them, but for models it lists. */
+export const mayName = ({ routers, models }: KeyHolder, model: string): boolean =>
+  !routers || models?.has(model) === true
 
 /** The keys of a server, as hashes. */
 export interface KeyRing {
@@ -27,6 +33,7 @@ export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
     holder: definedOnly({
       name: key.name,
       ...(key.routers ? { routers: new Set(key.routers) } : {}),
+      ...(key.models ? { models: new Set(key.models) } : {}),
       feedback: key.feedback,
       ratePerMinute: key.rate_per_minute,
     }),

@@ -5,10 +5,11 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
-import { BODY_LIMIT, decodeBody, parseJsonBody } from '../../core/json-body.ts'
+import { BODY_LIMIT } from '../../core/json-body.ts'
 import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-body.ts'
 import { ANYONE, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { RateLimit } from '../state/rate-limit.ts'
+import { addJsonBodies, BodyMemory, claimBody } from './bodies.ts'
 import { browserGuard } from './browser-guard.ts'
 import { docsPage, openApiDocument } from './openapi.ts'
 import { addBatchRoute } from './routes/batch.ts'
@@ -24,6 +25,9 @@ import { compileValidator } from './validator.ts'
 const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
 /** Paths whose answers bypass fastify's reply. */
 const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
+
+/** Paths of OpenAI's API without the version, as clients call them whose base URL lacks it. */
+const UNVERSIONED = /^\/(chat\/completions|responses|embeddings|models)\b/
 
 /** Requests without a valid key, from one address to one process, before they are rate limited. */
 export const WRONG_KEYS_PER_MINUTE = 60
@@ -64,7 +68,7 @@ export function buildApp(
  * @param open only this machine can reach them, without keys (`BrowserRules.open`)
  */
 export function addEndpoints(app: FastifyInstance, services: Services, open: boolean): void {
-  const { gate, keys, rateLimit, ratePerMinute, browsers } = services
+  const { gate, keys, rateLimit, ratePerMinute, browsers, bodies } = services
   const guard = browserGuard({ ...browsers, open })
   app.decorateRequest('caller', null as unknown as KeyHolder)
   const wrongKeys = new RateLimit()
@@ -87,6 +91,7 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
         if (keys) request.caller = holderOf(keys, request)
         if (request.method === 'POST') {
           gate.check()
+          claimBody(request, reply, bodies)
           const limit = request.caller.ratePerMinute ?? ratePerMinute
           if (limit !== undefined) {
             waiting = rateLimit.take(keys ? request.caller.name : request.ip, limit)
@@ -121,7 +126,7 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
 }
 
 /** What an application needs to refuse requests; the primary's port counts none. */
-export type BareServices = Pick<Services, 'onBug'> & Partial<Pick<Services, 'metrics'>>
+export type BareServices = Pick<Services, 'onBug'> & Partial<Pick<Services, 'metrics' | 'bodies'>>
 
 type Refuse = (error: unknown, request: FastifyRequest, send: (answer: ErrorAnswer) => void) => void
 
@@ -141,14 +146,19 @@ export function bareApp(services: BareServices): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_LIMIT,
     logger: false,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     forceCloseConnections: 'idle',
     // a client that sends its request too slowly is disconnected; first a limit for headers, then for the
     // whole
-    requestTimeout: 30_000,
+    requestTimeout: 120_000,
     keepAliveTimeout: 72_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
-    routerOptions: { maxParamLength: 200 },
+    routerOptions: {
+      maxParamLength: 200,
+      ignoreTrailingSlash: true,
+      ignoreDuplicateSlashes: true,
+    },
+    rewriteUrl: ({ url = '/' }) => (UNVERSIONED.test(url) ? `/v1${url}` : url),
     frameworkErrors: (error, request, reply) => {
       // its reply type has generics that cannot be named here
       refuse(error, request as FastifyRequest, (answer) => sendError(reply as FastifyReply, answer))
@@ -168,19 +178,9 @@ export function bareApp(services: BareServices): FastifyInstance {
 export function addConventions(app: FastifyInstance, services: BareServices): void {
   const refuse = refuser(services)
   app.decorateRequest('bodyText', '')
+  app.decorateRequest('bodyClaim', null)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(
-    'application/json',
-    { parseAs: 'buffer', bodyLimit: BODY_LIMIT },
-    (request, body, done) => {
-      try {
-        request.bodyText = decodeBody(body as Buffer)
-        done(null, parseJsonBody(request.bodyText))
-      } catch (error) {
-        done(error as Error)
-      }
-    },
-  )
+  addJsonBodies(app, services.bodies ?? new BodyMemory())
   app.setValidatorCompiler(compileValidator)
   app.setErrorHandler((error: FastifyError, request, reply) => {
     refuse(error, request, (answer) => sendError(reply, answer))

@@ -21,6 +21,8 @@ export const ServeConfig = Type.Object(
     deadline_ms: Type.Optional(Type.Number({ minimum: 0 })),
     /** requests in progress above which further ones are refused with 503 */
     max_in_flight: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** bytes of request bodies in memory above which further ones are refused with 503, before they are read */
+    max_body_bytes_in_flight: Type.Optional(Type.Integer({ minimum: 1024 })),
     /** lag of the event loop, in milliseconds, past which requests are refused with 503 */
     max_lag_ms: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
     /** requests per minute for each key (for each client address if there are no keys) */

@@ -45,6 +45,7 @@ import type { PrimaryChannel } from '../state/primary-channel.ts'
 import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
 import { createStrategies } from '../strategies/strategies.ts'
 import type { UpstreamKind } from '../upstreams/kinds.ts'
+import { BodyMemory, DEFAULT_GATEWAY_BODY } from './bodies.ts'
 import type { BrowserRules } from './browser-guard.ts'
 import {
   DEFAULT_DEADLINE_MS,
@@ -96,6 +97,10 @@ export interface Services {
   readonly keys: KeyRing | undefined
   /** the web pages and host names that the configuration lists */
   readonly browsers: Omit<BrowserRules, 'open'>
+  /** largest body of the gateway's endpoints, in bytes */
+  readonly bodyLimit: number
+  /** what all request bodies hold of the memory */
+  readonly bodies: BodyMemory
   readonly log: LogWriter | undefined
   /** where feedback is stored: a separate store, else the log */
   readonly feedback: FeedbackStore | undefined
@@ -260,6 +265,8 @@ async function openAll(
     ratePerMinute: config.rate_per_minute,
     keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
     browsers: { cors: config.cors, hosts: config.hosts },
+    bodyLimit: config.gateway?.max_body_bytes ?? DEFAULT_GATEWAY_BODY,
+    bodies: new BodyMemory(config.max_body_bytes_in_flight),
     log,
     ids,
     feedback,

@@ -9,6 +9,8 @@ export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpP
   const check = Compile(schema)
   return (value: unknown) => {
     if (check.Check(value)) return { value }
+    const given = withoutNulls(value)
+    if (given !== value && check.Check(given)) return { value: given }
     const { field, expected, got } = findFault(schema, value)
     const where = field || httpPart || 'body'
     return {
@@ -19,4 +21,24 @@ export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpP
       ),
     }
   }
+}
+
+/** Fields whose values are the client's own: a null in them is a value. */
+const OPAQUE = new Set(['metadata', 'tools', 'response_format'])
+
+/** The value without fields that are null, which clients write for fields that are absent; itself if it has none. */
+export function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) {
+    const given = value.map(withoutNulls)
+    return given.some((one, i) => one !== value[i]) ? given : value
+  }
+  let changed = false
+  const given: [string, unknown][] = []
+  for (const [field, its] of Object.entries(value)) {
+    const one = OPAQUE.has(field) ? its : withoutNulls(its)
+    if (one !== its || its === null) changed = true
+    if (its !== null) given.push([field, one])
+  }
+  return changed ? Object.fromEntries(given) : value
 }

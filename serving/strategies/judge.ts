@@ -44,8 +44,13 @@ export function lastTurns(messages: readonly ChatTurn[], characters: number): Qu
   return turns
 }
 
-const partText = ({ type, text }: { readonly type: string; readonly text?: string }): string =>
-  text ?? `[${type}]`
+const partText = ({
+  type,
+  text,
+}: {
+  readonly type: string
+  readonly text?: string | null
+}): string => text ?? `[${type}]`
 
 const TIMEOUT_MS = 20_000
 const CHARACTERS = 24_000

@@ -45,7 +45,15 @@ test('a list whose names say the unit is read per million: LiteLLM, per thousand
   }
   expect(await readPrices(await file(litellm))).toEqual(
     new Map([
-      ['gpt-4o', { input: 2.5, output: 10, cached_input: 1.25 }],
+      [
+        'gpt-4o',
+        {
+          input: 2.5,
+          output: 10,
+          cached_input: 1.25,
+          tiers: [{ above: 200_000, input: 5, output: 10, cached_input: 1.25 }],
+        },
+      ],
       ['claude', { input: 3, output: 15, cache_write: 3.75 }],
       ['local', { input: 0, output: 0 }],
     ]),

@@ -1,3 +1,4 @@
+import { mayName } from '../../router/keys.ts'
 import { type PolicyRow, skip } from '../step.ts'
 
 /** The route or model that the client asked for by its name. */
@@ -7,7 +8,7 @@ export const named: PolicyRow = {
       if (!named) return undefined
       const { name, route } = named
       // a key limited to some routers cannot bypass them by naming a model
-      if (request.caller.routers && Object.hasOwn(models, name)) {
+      if (Object.hasOwn(models, name) && !mayName(request.caller, name)) {
         return {
           kind: 'refuse',
           as: 'error',

@@ -6,6 +6,7 @@ import { findFault } from '../../../core/schema-fault.ts'
 import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
 import { ErrorBody, errorAnswer, requestFacts } from '../../gateway/error-body.ts'
 import type { Services } from '../services.ts'
+import { withoutNulls } from '../validator.ts'
 
 export const BATCH_LIMIT = 1000
 
@@ -63,6 +64,8 @@ export function addBatchRoute(app: FastifyInstance, services: Services): void {
 
 function checkItem(item: unknown, index: number): RouteRequest | WeirError {
   if (itemCheck.Check(item)) return item
+  const given = withoutNulls(item)
+  if (itemCheck.Check(given)) return given
   const { field, expected, got } = findFault(RouteRequest, item)
   const where = field ? `requests.${index}.${field}` : `requests.${index}`
   return new WeirError('request_invalid', { where, expected, got }, { param: where })

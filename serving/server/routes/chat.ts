@@ -60,7 +60,7 @@ export const ChatRequest = Type.Object({
           Type.Array(
             Type.Object({
               type: Type.String({ maxLength: NAME_LIMIT }),
-              text: Type.Optional(Type.String()),
+              text: Type.Optional(Type.Union([Type.String(), Type.Null()])),
             }),
             {
               maxItems: LIST_LIMIT,
@@ -80,11 +80,11 @@ type ChatRequest = Type.Static<typeof ChatRequest>
 
 /** `POST /v1/chat/completions`, as called by OpenAI's clients. */
 export function addChatRoute(app: FastifyInstance, services: Services, gateway: Gateway): void {
-  const { gate, ids, log, now } = services
+  const { gate, ids, log, now, bodyLimit } = services
   const turns = new AnswerTurns(gate)
   app.post<{ Body: ChatRequest }>(
     '/v1/chat/completions',
-    { schema: { body: ChatRequest } },
+    { schema: { body: ChatRequest }, bodyLimit },
     ({ body, bodyText, caller, headers }, reply) => {
       assertMetadata(body.weir?.metadata, 'weir.metadata')
       const asked: GatewayRequest = {

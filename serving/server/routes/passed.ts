@@ -20,10 +20,10 @@ export function addPassedRoute(
   gateway: Gateway,
   endpoint: Exclude<Endpoint, 'chat'>,
 ): void {
-  const { gate, ids, now } = services
+  const { gate, ids, now, bodyLimit } = services
   app.post<{ Body: PassedBody }>(
     `/v1/${endpoint}`,
-    { schema: { body: PassedRequest } },
+    { schema: { body: PassedRequest }, bodyLimit },
     async (request, reply) => {
       const { body, bodyText, caller, headers } = request
       gate.inFlight++

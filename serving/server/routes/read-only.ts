@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { WeirError } from '../../../core/errors.ts'
+import type { KeyHolder } from '../../router/keys.ts'
 import type { Services } from '../services.ts'
 
 /** `GET /health`: the process runs. `GET /ready`: it can route; 503 while loading and while encoders fail. */
@@ -23,46 +24,57 @@ export function addMetricsRoute(app: FastifyInstance, services: Services): void 
   })
 }
 
+const Model = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('model'),
+  created: Type.Integer(),
+  owned_by: Type.String(),
+})
 export const ModelList = Type.Object({
   object: Type.Literal('list'),
-  data: Type.Array(
-    Type.Object({
-      id: Type.String(),
-      object: Type.Literal('model'),
-      created: Type.Integer(),
-      owned_by: Type.String(),
-    }),
-  ),
+  data: Type.Array(Model),
 })
 
 /**
- * `GET /v1/models`: router names, and the gateway's models or its policy's names, as OpenAI clients list
- * them.
+ * `GET /v1/models` and `/v1/models/NAME`: router names, and the gateway's models or its policy's names, as
+ * OpenAI clients list them.
  */
 export function addModelsRoute(app: FastifyInstance, services: Services): void {
-  app.get('/v1/models', { schema: { response: { 200: ModelList } } }, (request) => {
-    const { routers } = request.caller
+  const listed = ({ routers, models: named }: KeyHolder): Type.Static<typeof Model>[] => {
     const targets = [...(services.fleet.snapshot?.targets ?? [])]
-    // a key limited to some routers may name no model
     const names = services.policies?.names ?? services.gateway?.dispatcher.models.keys() ?? []
-    const models = routers ? [] : [...names]
-    const served = models.map((id) => ({
-      id,
-      object: 'model' as const,
-      created: 0,
-      owned_by: 'gateway',
-    }))
-    return {
-      object: 'list' as const,
-      data: targets
+    // a key limited to some routers may name no model but those it lists
+    const models = [...names].filter((name) => !routers || named?.has(name))
+    return [
+      ...targets
         .filter(([, target]) => !routers || routers.has(target.name))
         .map(([id, target]) => ({
           id,
           object: 'model' as const,
           created: Math.floor(Date.parse(target.arms[0]!.live.router.manifest.created) / 1000),
           owned_by: 'weir',
-        }))
-        .concat(served),
-    }
-  })
+        })),
+      ...models.map((id) => ({ id, object: 'model' as const, created: 0, owned_by: 'gateway' })),
+    ]
+  }
+  app.get('/v1/models', { schema: { response: { 200: ModelList } } }, ({ caller }) => ({
+    object: 'list' as const,
+    data: listed(caller),
+  }))
+  // names may have slashes in them
+  app.get<{ Params: { '*': string } }>(
+    '/v1/models/*',
+    { schema: { response: { 200: Model } } },
+    ({ caller, params }) => {
+      const model = params['*']
+      const models = listed(caller)
+      const found = models.find(({ id }) => id === model)
+      if (found) return found
+      throw new WeirError(
+        'model_not_served',
+        { model, known: models.map(({ id }) => id) },
+        { param: 'model' },
+      )
+    },
+  )
 }

@@ -96,3 +96,10 @@ test('a list of texts is embedded one by one: the context bounds none of it', ()
   const body = { model: 'm', input }
   expect(upperBound({ endpoint: 'embeddings', body }, terms)).toBeGreaterThan(40_000 * TOKEN)
 })
+
+test('a prompt that may reach a tier of prices is bounded by its rates', () => {
+  const price = { ...terms.price, tiers: [{ above: 1_000, input: 3, output: 9 }] }
+  expect(bound(chat('x'), { price })).toBe(bound(chat('x')))
+  const long = chat('x'.repeat(2_000))
+  expect(bound(long, { price })).toBe(bound(long, { price: { input: 3, output: 9 } }))
+})

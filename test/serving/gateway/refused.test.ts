@@ -17,6 +17,7 @@ afterEach(async () => {
 const keys = [
   { name: 'app', sha256: keyHash('app-secret') },
   { name: 'narrow', sha256: keyHash('narrow-secret'), routers: ['other'] },
+  { name: 'embeds', sha256: keyHash('embeds-secret'), routers: ['other'], models: ['big'] },
 ]
 
 async function open(policy?: string): Promise<void> {
@@ -67,13 +68,6 @@ describe('a request that is refused while it is planned has one log line and one
       'narrow-secret',
     ],
     [
-      'a prompt that is too long',
-      { messages: user('a'.repeat(1_000_001)) },
-      413,
-      'prompt_too_long',
-      'app-secret',
-    ],
-    [
       'a stream of a model that nobody serves',
       { model: 'nobody', stream: true },
       404,
@@ -82,7 +76,7 @@ describe('a request that is refused while it is planned has one log line and one
     ],
   ])('%s', async (_, body, status, code, key) => {
     await open()
-    const asked = { model: 'weir', messages: user(EASY), ...body }
+    const asked = { messages: user(EASY), ...body }
     expect((await post('/v1/chat/completions', asked, key)).statusCode).toBe(status)
     const { metric, lines } = await told()
     expect(metric).toEqual([counted('chat', 'none', code)])
@@ -141,4 +135,13 @@ describe('a request that is refused while it is planned has one log line and one
       ])
     },
   )
+})
+
+test('a key that is held to routers may name the models that it lists, and no others', async () => {
+  await open()
+  const status = async (path: string, body: object): Promise<number> =>
+    (await post(path, body, 'embeds-secret')).statusCode
+  expect(await status('/v1/embeddings', { model: 'big', input: 'x' })).toBe(200)
+  expect(await status('/v1/chat/completions', { model: 'big', messages: user(EASY) })).toBe(200)
+  expect(await status('/v1/embeddings', { model: 'small', input: 'x' })).toBe(403)
 })

@@ -49,3 +49,21 @@ test('a stream of Anthropic’s that was cut says that its count is not the last
   })
   expect(decoder.usage).toEqual({ inputTokens: 9, outputTokens: 70 })
 })
+
+test('long prompts have the rates of their tier, prompt and answer alike', () => {
+  const price = {
+    input: 1,
+    output: 10,
+    cached_input: 0.1,
+    tiers: [
+      { above: 200_000, input: 2, output: 15, cached_input: 0.2 },
+      { above: 500_000, input: 4, output: 20 },
+    ],
+  }
+  const cost = (inputTokens: number, cachedInputTokens = 0): number =>
+    usageCost(price, { inputTokens, outputTokens: 1000, cachedInputTokens })
+  expect(cost(200_000)).toBeCloseTo(0.21, 12)
+  expect(cost(200_001)).toBeCloseTo(0.400002 + 0.015, 12)
+  expect(cost(300_000, 100_000)).toBeCloseTo(0.4 + 0.02 + 0.015, 12)
+  expect(cost(600_000, 100_000)).toBeCloseTo(2.4 + 0.02, 12)
+})

@@ -384,7 +384,8 @@ describe('numbers keep their digits', () => {
 
   test('on the other endpoints', async () => {
     upstream.answer = whole('{"object":"list","data":[]}', JSON_TYPE)
-    await post(`{"model":"big","input":"hi","user":${BIG}}`, '/v1/embeddings')
-    expect(upstream.received[0]!.text).toBe(`{"model":"big","input":"hi","user":${BIG}}`)
+    const answered = await post(`{"model":"big","input":"hi","seed":${BIG}}`, '/v1/embeddings')
+    expect(answered).toMatchObject({ status: 200 })
+    expect(upstream.received[0]!.text).toBe(`{"model":"big","input":"hi","seed":${BIG}}`)
   })
 })

@@ -31,6 +31,31 @@ default: a`
 }
 
 describe('a condition', () => {
+  it.each([
+    // no spaces between words
+    ['发票', '我需要开发票', true],
+    ['エラー', 'ネットワークエラーです', true],
+    ['ราคา', 'สอบถามราคาสินค้า', true],
+    ['ລາຄາ', 'ຖາມລາຄາສິນຄ້າ', true],
+    // another alphabet ends a word
+    ['python', '用python写一个函数', true],
+    ['python', 'Pythonの使い方', true],
+    ['python', 'python으로 짜줘', true],
+    ['api', '调用API接口', true],
+    // particles stand behind Korean words, not before them
+    ['환불', '환불을 원해요', true],
+    ['환불', '결제환불 문의', false],
+    ['환불 정책', '환불 정책은 어디에', true],
+    // letters, digits and marks of other alphabets belong to a word
+    ['python', 'pythonic', false],
+    ['art', 'art2', false],
+    ['код', 'кодекс', false],
+    ['код', 'мой код!', true],
+    ['कर', 'करि', false],
+  ])('finds %s in %s: %s', async (word, text, found) => {
+    expect(await holds(`{ keywords: ["${word}"] }`, text)).toBe(found)
+  })
+
   it('finds whole words in any case, and no parts of words', async () => {
     expect(await holds('{ keywords: [diagnose me] }', 'Please DIAGNOSE me!')).toBe(true)
     expect(await holds('{ keywords: [art] }', 'start the party')).toBe(false)

@@ -1,0 +1,175 @@
+import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate } from 'node:zlib'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { WeirError } from '../../core/errors.ts'
+import { decodeBody, parseJsonBody } from '../../core/json-body.ts'
+
+/** Largest body of the gateway's endpoints in bytes: images come as base64. */
+export const DEFAULT_GATEWAY_BODY = 64 * 1024 * 1024
+/** Most bytes of bodies that are held in memory at a time. */
+export const DEFAULT_BODIES_IN_FLIGHT = 256 * 1024 * 1024
+/** Bodies below this are not counted: the number of requests under way bounds them. */
+const COUNTED = 64 * 1024
+/** Bodies above this are read in several turns of the event loop, so that others are answered between. */
+const LARGE = 1024 * 1024
+/** Seconds in the Retry-After of a body that there is no room for. */
+const RETRY_AFTER = 1
+
+/** The bytes of bodies in memory, from their first packet until they are answered. */
+export class BodyMemory {
+  private held = 0
+  private readonly most: number
+
+  constructor(most: number = DEFAULT_BODIES_IN_FLIGHT) {
+    this.most = most
+  }
+
+  get bytes(): number {
+    return this.held
+  }
+
+  /** @throws overloaded */
+  take(bytes: number): void {
+    if (this.held + bytes > this.most) {
+      const what = `${this.most} bytes of request bodies in memory`
+      throw new WeirError('overloaded', { what }, { retryAfter: RETRY_AFTER })
+    }
+    this.held += bytes
+  }
+
+  release(bytes: number): void {
+    this.held -= bytes
+  }
+}
+
+const DECOMPRESS: Readonly<
+  Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>
+> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    bodyClaim: BodyClaim | null
+  }
+}
+
+/** Reads JSON bodies, each up to its route's `bodyLimit`, compressed ones too. */
+export function addJsonBodies(app: FastifyInstance, memory: BodyMemory): void {
+  app.addContentTypeParser('application/json', (request, payload, done) => {
+    readBody(request, payload as unknown as Readable, memory, (error, bytes) => {
+      if (error) {
+        done(error)
+        return
+      }
+      if (bytes!.length <= LARGE && request.headers['content-encoding'] === undefined) {
+        try {
+          request.bodyText = decodeBody(bytes!)
+          done(null, parseJsonBody(request.bodyText))
+        } catch (fault) {
+          done(fault as Error)
+        }
+        return
+      }
+      parsed(request, bytes!).then((body) => done(null, body), done)
+    })
+  })
+}
+
+async function parsed(request: FastifyRequest, bytes: Buffer): Promise<unknown> {
+  const plain = await decompressed(request, bytes)
+  await turn()
+  request.bodyText = decodeBody(plain)
+  await turn()
+  return parseJsonBody(request.bodyText)
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+async function decompressed(request: FastifyRequest, bytes: Buffer): Promise<Buffer> {
+  const coding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
+  if (coding === 'identity') return bytes
+  const decompress = Object.hasOwn(DECOMPRESS, coding) ? DECOMPRESS[coding] : undefined
+  if (!decompress) {
+    throw new WeirError('content_encoding_invalid', {
+      expected: Object.keys(DECOMPRESS).join(', '),
+      got: coding,
+    })
+  }
+  const limit = request.routeOptions.bodyLimit!
+  try {
+    return await decompress(bytes, { maxOutputLength: limit })
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code === 'ERR_BUFFER_TOO_LARGE') throw new WeirError('body_too_large', { limit }, { cause })
+    throw new WeirError(
+      'request_invalid',
+      { where: 'body', expected: coding, got: message },
+      { cause },
+    )
+  }
+}
+
+/** What one request's body holds of the memory. */
+export interface BodyClaim {
+  bytes: number
+}
+
+/**
+ * Counts the body of a request before it is read; released when the request has been answered.
+ *
+ * @throws overloaded
+ */
+export function claimBody(request: FastifyRequest, reply: FastifyReply, memory: BodyMemory): void {
+  const declared = request.headers['content-length']
+  if (declared !== undefined && Number(declared) < COUNTED) return
+  if (declared === undefined && request.headers['transfer-encoding'] === undefined) return
+  const length = Number(declared ?? 0)
+  // one that is too large is not kept
+  const bytes = length > request.routeOptions.bodyLimit! ? 0 : length
+  memory.take(bytes)
+  const claim = { bytes }
+  request.bodyClaim = claim
+  reply.raw.once('close', () => memory.release(claim.bytes))
+}
+
+/**
+ * Reads a body. One that is too large is read to its end and forgotten: a client that still sends sees a
+ * broken connection rather than the refusal, and sends it all again.
+ */
+function readBody(
+  request: FastifyRequest,
+  payload: Readable,
+  memory: BodyMemory,
+  done: (error: Error | undefined, bytes?: Buffer) => void,
+): void {
+  const limit = request.routeOptions.bodyLimit!
+  const claim = request.bodyClaim
+  let parts: Buffer[] = []
+  let size = 0
+  let fault: Error | undefined
+  payload.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (fault) return
+    try {
+      if (size > limit) throw new WeirError('body_too_large', { limit })
+      if (claim && size > claim.bytes) {
+        memory.take(size - claim.bytes)
+        claim.bytes = size
+      }
+      parts.push(chunk)
+    } catch (error) {
+      fault = error as Error
+      parts = []
+    }
+  })
+  payload.once('end', () => {
+    if (fault) done(fault)
+    else done(undefined, parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+  })
+  payload.once('error', (error) => done(fault ?? error))
+}
