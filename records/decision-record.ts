@@ -174,6 +174,10 @@ export const FeedbackRecord = Type.Interface([Feedback], {
   kind: Type.Optional(Type.String()),
   /** the other model of a preference, or the one that made the correction */
   against: Type.Optional(Type.String()),
+  /** name of the API key that gave it; absent from a server without keys, and in logs before 0.2 */
+  key: Type.Optional(Type.String()),
+  /** the key may rate every key's decisions (`feedback: any`), so its weight is not limited */
+  role: Type.Optional(Type.Literal('any')),
 })
 export type FeedbackRecord = Type.Static<typeof FeedbackRecord>
 

@@ -98,7 +98,10 @@ function parsed(latin1: string): Line | undefined {
 function collect(line: Line | undefined, who: Forgotten, ids: Set<string>): void {
   if (!line || line.object === 'log') return
   const own = [line.id, line.decision_id].filter((id) => typeof id === 'string')
-  if (fits(line, who) || own.some((id) => ids.has(id))) for (const id of own) ids.add(id)
+  // a key that may rate anyone's decisions did not make them
+  const others = line.object === 'feedback' && line.role === 'any'
+  if ((fits(line, who) && !others) || own.some((id) => ids.has(id)))
+    for (const id of own) ids.add(id)
 }
 
 function fits(line: Line, who: Forgotten): boolean {

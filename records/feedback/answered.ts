@@ -1,5 +1,6 @@
 import type { DecisionRecord, FeedbackRecord } from '../decision-record.ts'
 import { type LogReadStats, readDecisionLog } from '../log-reader.ts'
+import { type LimitedKey, withinKeyShare } from './key-share.ts'
 import { feedbackKey } from './store.ts'
 
 /** A decision and its feedback. */
@@ -10,6 +11,8 @@ export interface AnsweredDecision {
   readonly costUsd: number | undefined
   /** scores of other models on the same request: double calls, corrections that name a model */
   readonly others: ReadonlyMap<string, number>
+  /** the key that rated it, if its weight is limited */
+  readonly key: string | undefined
 }
 
 export interface AnsweredLog {
@@ -25,6 +28,8 @@ export interface AnsweredLog {
     readonly torn: number
     readonly invalid: number
   }
+  /** keys that rated so many decisions that not all of them are in `answered` */
+  readonly limited: readonly LimitedKey[]
   /** the text level of the logged prompts; the lowest over all segments */
   readonly text: 'none' | 'redacted' | 'full'
 }
@@ -35,12 +40,14 @@ export interface AnsweredLog {
  * model answered than was decided (a failover, a cascade), the feedback applies to the model that answered.
  *
  * @param more feedback stored elsewhere, such as in a store shared by replicas
+ * @param keyShare the largest share of the answered decisions that one key may have rated; see `withinKeyShare`
  * @throws file_not_found
  */
 export async function readAnswered(
   path: string,
   signal?: AbortSignal,
   more: AsyncIterable<FeedbackRecord> | Iterable<FeedbackRecord> = [],
+  keyShare?: number,
 ): Promise<AnsweredLog> {
   const stats: LogReadStats = { torn: 0, invalid: 0 }
   const decisions = new Map<string, DecisionRecord>()
@@ -49,11 +56,13 @@ export async function readAnswered(
   /** gateway id -> decision id, because feedback may use either */
   const requests = new Map<string, string>()
   const ratings = new Map<string, Map<string, FeedbackRecord>>()
+  const keys = new Set<string>()
   let feedback = 0
   let repeated = 0
   let text: AnsweredLog['text'] = 'full'
   const add = (record: FeedbackRecord): void => {
     feedback++
+    if (record.key !== undefined) keys.add(record.key)
     const about = ratings.get(record.decision_id) ?? new Map<string, FeedbackRecord>()
     ratings.set(record.decision_id, about)
     const key = feedbackKey(record)
@@ -89,8 +98,11 @@ export async function readAnswered(
     }
   }
   answered.sort((a, b) => a.decision.time - b.decision.time)
+  const ratedBy = ({ decision, key }: AnsweredDecision) => ({ id: decision.id, key })
+  const { kept, limited } = withinKeyShare(answered, ratedBy, { share: keyShare, keys: keys.size })
   return {
-    answered,
+    answered: kept,
+    limited,
     counts: { decisions: decisions.size, feedback, repeated, orphaned, ...stats },
     text,
   }
@@ -115,5 +127,6 @@ function answeredBy(
   }
   if (own.length === 0) return undefined
   const score = own.reduce((sum, x) => sum + x, 0) / own.length
-  return { decision, score, costUsd, others }
+  const key = about.find((one) => one.key !== undefined && one.role !== 'any')?.key
+  return { decision, score, costUsd, others, key }
 }

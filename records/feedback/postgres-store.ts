@@ -79,7 +79,8 @@ export async function openPostgresStore(url: string): Promise<FeedbackStore> {
 }
 
 /**
- * Deletes the feedback on these decisions, and all that was given before a time (milliseconds since 1970).
+ * Deletes the feedback on these decisions, all that these API keys gave, and all that was given before a time
+ * (milliseconds since 1970).
  *
  * @returns the number of ratings deleted
  * @throws store_unavailable
@@ -88,12 +89,13 @@ export async function forgetInPostgres(
   url: string,
   ids: readonly string[],
   before: number | undefined,
+  keys: readonly string[] = [],
 ): Promise<number> {
   const pool = await openPostgres(url)
   try {
     const { rowCount } = await pool.query(
-      'DELETE FROM weir_feedback WHERE decision_id = ANY($1) OR said < $2',
-      [ids, before ?? Number.NEGATIVE_INFINITY],
+      `DELETE FROM weir_feedback WHERE decision_id = ANY($1) OR said < $2 OR body->>'key' = ANY($3)`,
+      [ids, before ?? Number.NEGATIVE_INFINITY, keys],
     )
     return rowCount ?? 0
   } catch (cause) {

@@ -205,6 +205,14 @@ export const STORE_OPTION = {
   unset: 'in the log',
 }
 
+/** How much of the feedback may come from one API key. */
+export const KEY_SHARE_OPTION = {
+  flag: '--key-share <share>' as const,
+  schema: Type.Number({ minimum: 0.01, maximum: 1 }),
+  unset: '0.5',
+  help: 'count at most this share of the feedback from one API key; 1 counts all',
+}
+
 export const ENDPOINT_OPTION = {
   flag: '--endpoint <url>' as const,
   schema: Text,

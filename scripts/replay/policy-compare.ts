@@ -1,5 +1,6 @@
 import { Z_95 } from '../../core/stats/normal.ts'
 import type { GatewayRecord } from '../../records/decision-record.ts'
+import { feedbackWithinKeyShare } from '../../records/feedback/key-share.ts'
 import type { LoggedRequests } from './rows.ts'
 
 /** A mean with its 95% interval. */
@@ -65,7 +66,7 @@ export function comparePolicies({
   feedback,
 }: Pick<LoggedRequests, 'requests' | 'feedback'>): PolicyComparison {
   const said = new Map<string, number[]>()
-  for (const { decision_id: id, score, model } of feedback) {
+  for (const { decision_id: id, score, model } of feedbackWithinKeyShare(feedback)) {
     // feedback on a model other than the one that answered says nothing about the policy
     const key = model === undefined ? id : `${id}\n${model}`
     const scores = said.get(key)

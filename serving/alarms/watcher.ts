@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { type OutgoingUrl, outgoingFetch, outgoingUrl } from '../../core/outgoing.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
+import { KeyShares } from '../../records/feedback/key-share.ts'
 import { feedbackKey } from '../../records/feedback/store.ts'
 import { readHistory, readRollout, recordEvent, writeRollout } from '../../records/rollout.ts'
 import type { Fleet } from '../router/fleet.ts'
@@ -24,30 +25,31 @@ export interface Alarm {
   readonly certificate_stale: boolean
 }
 
-/** Ratings of one key that count before it is limited relative to other keys. */
-const FREE_RATINGS = 50
 /** Fewest ratings of a key for a meaningful mean. */
 const MEAN_RATINGS = 5
 
 /** The keys that rated the decisions of one version. */
 class Raters {
   private readonly several: boolean
+  private readonly shares = new KeyShares()
   private readonly keys = new Map<string, { count: number; sum: number }>()
-  total = 0
 
   /** @param several whether there are several keys: then no single key decides */
   constructor(several: boolean) {
     this.several = several
   }
 
-  /** Whether this rating counts: after its first ratings, a key gets at most half of all. */
+  get total(): number {
+    return this.shares.total
+  }
+
+  /** Whether this rating counts. */
   count(key: string, score: number): boolean {
+    if (!this.shares.count(this.several ? key : undefined)) return false
     const its = this.keys.get(key) ?? { count: 0, sum: 0 }
-    if (this.several && its.count >= FREE_RATINGS && its.count * 2 > this.total) return false
     this.keys.set(key, its)
     its.count++
     its.sum += score
-    this.total++
     return true
   }
 
@@ -151,8 +153,7 @@ export class AlarmWatcher {
     )
   }
 
-  /** @param by name of the key that gives it */
-  feedback(record: FeedbackRecord, by = ''): void {
+  feedback(record: FeedbackRecord): void {
     const about = this.about.get(record.decision_id)
     // only a source's first rating of an answer is watched; repeated ones carry no new information
     if (!about || about.heard.has(feedbackKey(record))) return
@@ -166,7 +167,7 @@ export class AlarmWatcher {
     if (!quality || (quality.model ?? about.model) !== (record.model ?? about.model)) return
     const key = `${router}\n${version}`
     // a decision counts once, however many sources rate it, and a key for no more than all others together
-    if (about.counted || !this.ratersOf(key).count(by, record.score)) return
+    if (about.counted || !this.ratersOf(key).count(record.key ?? '', record.score)) return
     about.counted = true
     let alarm = this.quality.get(key)
     if (!alarm) {

@@ -15,6 +15,7 @@ import {
 } from '../../models/online/online-head.ts'
 import { estimateCost } from '../../models/prices.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
+import { KeyShares } from '../../records/feedback/key-share.ts'
 import { feedbackKey } from '../../records/feedback/store.ts'
 import {
   DEFAULT_FEATURES,
@@ -51,6 +52,8 @@ interface Remembered {
 
 export interface LearnerOptions {
   readonly config: Online
+  /** API keys that may rate; with one or none, no key's weight is limited */
+  readonly keys?: number | undefined
   readonly onWarning: (message: string, error?: unknown) => void
 }
 
@@ -170,10 +173,15 @@ export class OnlineLearner {
     }
     const candidate = about.live.router.manifest.candidates.find((one) => one.model === model)
     if (!features || !base || !candidate || candidate.role === 'other') return
+    if (!kept.shares.count(this.limitedKey(record))) return
     kept.head.learn(candidate.role === 'strong' ? STRONG : WEAK, features, base, record.score)
     kept.learnt(this.options.config.keep_every ?? DEFAULT_KEEP_EVERY, (error) =>
       this.options.onWarning('an online state cannot be kept', error),
     )
+  }
+
+  private limitedKey({ key, role }: FeedbackRecord): string | undefined {
+    return (this.options.keys ?? 0) > 1 && role !== 'any' ? key : undefined
   }
 
   /** Applies states that were reverted on disk. */
@@ -243,6 +251,7 @@ function baseOf({ router: { manifest } }: LiveRouter, scored: Scored): BasePredi
 /** One router version's online head and its states on disk. */
 class KeptHead {
   head: OnlineHead
+  readonly shares: KeyShares
   private readonly folder: string
   private readonly options: OnlineHeadOptions
   /** of the state that the head continues from; 0 is the router without corrections */
@@ -257,6 +266,8 @@ class KeptHead {
     this.options = options
     this.number = number
     this.head = new OnlineHead(options)
+    // what is further back is forgotten, so a key's share is of what is remembered
+    this.shares = new KeyShares(Math.round(1 / (1 - options.forgetting)))
   }
 
   /** Continues from the newest state on disk. @throws state_invalid */

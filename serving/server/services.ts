@@ -227,7 +227,8 @@ async function openAll(
     if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
   })
   const online =
-    config.online && (await openOnline(config.online, feedback, fleet, onWarning, opened))
+    config.online &&
+    (await openOnline(config.online, config.keys?.length, feedback, fleet, onWarning, opened))
   // Thompson sampling turns choices as exploration does
   const exploration = config.exploration ?? (online ? { floor: 0 } : undefined)
   const decider = createDecider({
@@ -283,6 +284,7 @@ async function openAll(
 /** The learner with the state of every router. @throws config_invalid if it can receive no feedback */
 async function openOnline(
   config: NonNullable<ServeConfig['online']>,
+  keys: number | undefined,
   feedback: FeedbackStore | undefined,
   fleet: Fleet,
   onWarning: ServiceOptions['onWarning'],
@@ -295,7 +297,7 @@ async function openOnline(
       got: 'neither',
     })
   }
-  const learner = opened.use(new OnlineLearner({ config, onWarning }))
+  const learner = opened.use(new OnlineLearner({ config, keys, onWarning }))
   for (const live of fleet.snapshot?.routers.values() ?? []) await learner.ready(live)
   const following = setInterval(() => void learner.follow(), FOLLOW_MS)
   following.unref()

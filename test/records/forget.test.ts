@@ -46,6 +46,19 @@ const write = (path: string, lines: readonly unknown[], tail = ''): Promise<void
     `${[HEADER, ...lines].map((line) => `${JSON.stringify(line)}\n`).join('')}${tail}`,
   )
 
+test('a judge’s key takes its ratings with it, not the decisions that it rated', async () => {
+  const [bob, cy] = [request('bob', 1), request('cy', 1)]
+  const judged = { object: 'feedback', decision_id: 'd-bob-1', time: 2, score: 0, key: 'judge' }
+  // a decision without the gateway belongs to the key that could rate it
+  const own = { object: 'feedback', decision_id: 'd-cy-2', time: 2, score: 0, key: 'key-cy' }
+  const [alone] = request('cy', 2)
+  await write(segment(1), [...bob, ...cy, { ...judged, role: 'any' }, alone, own])
+  const judge = await forget([folder], who({ keys: new Set(['judge']) }))
+  expect(judge.deleted).toEqual({ feedback: 1 })
+  const report = await forget([folder], who({ keys: new Set(['key-cy']) }))
+  expect(report.deleted).toEqual({ decision: 2, gateway: 1, feedback: 2 })
+})
+
 test.each([
   ['a session', { sessions: new Set(['s-alice']) }],
   ['a key', { keys: new Set(['key-alice']) }],

@@ -6,6 +6,7 @@ import { firstFault } from '../../core/schema-fault.ts'
 import { readJsonLines } from '../../data/source/jsonl.ts'
 import { openSource } from '../../data/source/source.ts'
 import type { FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
+import { feedbackWithinKeyShare } from '../../records/feedback/key-share.ts'
 import { latestFeedback } from '../../records/feedback/store.ts'
 import { readDecisionLog } from '../../records/log-reader.ts'
 
@@ -101,7 +102,7 @@ async function readServed(
     else if (record.object === 'gateway' && record.checks) served.push(record)
   }
   const words = new Map<string, FeedbackRecord[]>()
-  for (const word of latestFeedback(feedback)) {
+  for (const word of latestFeedback(feedbackWithinKeyShare(feedback))) {
     words.set(word.decision_id, [...(words.get(word.decision_id) ?? []), word])
   }
   const graded = served.flatMap(({ checks = [] }) =>

@@ -21,6 +21,8 @@ export interface Evidence {
   readonly log?: string
   /** feedback on the log's decisions that is stored elsewhere; called by each gate that needs it */
   readonly feedback?: () => AsyncIterable<FeedbackRecord>
+  /** the largest share of the log's outcomes that one API key may have rated (default 0.5) */
+  readonly keyShare?: number
   readonly golden?: string
   /** score units that a strong call must be worth; by default the rate implied by the serving threshold */
   readonly strongPrice?: number
@@ -64,6 +66,7 @@ export async function checkGates(
       const report = await evaluateOnLog(evidence.log, router, {
         ...(evidence.feedback ? { feedback: evidence.feedback() } : {}),
         strongPrice: price,
+        keyShare: evidence.keyShare,
         signal: evidence.signal,
       })
       results.push(beats('served traffic', report.over_served, report.rows))

@@ -5,7 +5,6 @@ import { renameInto } from '../../core/files.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { changeServing, finishServingChange } from '../../models/bundle/serving-change.ts'
-import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { readAnswered } from '../../records/feedback/answered.ts'
 import { type HistoryEvent, readHistory, readRollout, recordEvent } from '../../records/rollout.ts'
 import { checkGates, type Evidence, type GateResult } from './gates.ts'
@@ -72,7 +71,7 @@ export async function promote(
   }
   const gates = await checkGates(path, home, options)
   if (stage === 'all' && at === 1 && options.log)
-    gates.push(await canaryHolds(options.log, version, serving, options.feedback?.()))
+    gates.push(await canaryHolds(options.log, version, serving, options))
   const failed = gates.filter(({ passed }) => !passed)
   if (failed.length > 0) {
     return refuse(failed.map(({ gate, found }) => `${gate}: ${found}`).join('; '), gates)
@@ -135,9 +134,9 @@ async function canaryHolds(
   log: string,
   version: string,
   serving: string,
-  feedback?: AsyncIterable<FeedbackRecord>,
+  { feedback, keyShare, signal }: Evidence,
 ): Promise<GateResult> {
-  const { answered } = await readAnswered(log, undefined, feedback)
+  const { answered } = await readAnswered(log, signal, feedback?.(), keyShare)
   const of = (wanted: string) => {
     const scores = answered
       .filter(({ decision }) => decision.version === wanted)

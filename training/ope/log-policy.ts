@@ -14,6 +14,8 @@ export interface LogPolicyReport extends PolicyReport {
     /** rows with an outcome, but answered by a model outside the pair, or by a fallback without a win rate */
     readonly left_out: number
   }
+  /** keys that rated more than their share, and how much of it counts */
+  readonly limited_keys: AnsweredLog['limited']
 }
 
 export interface LogPolicyOptions {
@@ -23,6 +25,8 @@ export interface LogPolicyOptions {
   readonly strongPrice?: number | undefined
   /** feedback that is stored elsewhere than in the log */
   readonly feedback?: AsyncIterable<FeedbackRecord>
+  /** the largest share of the outcomes that one API key may have rated (default 0.5); 1 for no limit */
+  readonly keyShare?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
 }
@@ -40,7 +44,7 @@ export async function evaluateOnLog(
   options: LogPolicyOptions = {},
 ): Promise<LogPolicyReport> {
   const { manifest } = router
-  const log = await readAnswered(path, options.signal, options.feedback)
+  const log = await readAnswered(path, options.signal, options.feedback, options.keyShare)
   const model = (role: string): string =>
     manifest.candidates.find((candidate) => candidate.role === role)!.model
   const pair = [model('weak'), model('strong')]
@@ -66,6 +70,7 @@ export async function evaluateOnLog(
     strong_share: strong / rows.length,
     ...report,
     counts: { ...log.counts, left_out: log.answered.length - rows.length },
+    limited_keys: log.limited,
   }
 }
 

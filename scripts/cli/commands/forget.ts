@@ -87,7 +87,7 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   let stored: number | undefined
   if (store !== undefined && !dryRun) {
     const { forgetInPostgres } = await import('../../../records/feedback/postgres-store.ts')
-    stored = await forgetInPostgres(store, report.ids, before)
+    stored = await forgetInPostgres(store, report.ids, before, key)
   }
   if (report.in_use.length > 0) process.exitCode = 1
   if (flags.json) {

@@ -4,7 +4,7 @@ import type { LogPolicyReport } from '../../../training/ope/log-policy.ts'
 import { count, openTerminal, percent, score, table } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { jsonOption, STORE_OPTION } from '../log-options.ts'
+import { jsonOption, KEY_SHARE_OPTION, STORE_OPTION } from '../log-options.ts'
 import { type Flags, optionTable, Share, Text } from '../options.ts'
 
 const OPTIONS = optionTable({
@@ -21,6 +21,7 @@ const OPTIONS = optionTable({
     unset: '0',
     help: 'score units that each strong call is charged',
   },
+  keyShare: KEY_SHARE_OPTION,
   ...BUNDLE_OPTIONS,
   json: jsonOption('the report'),
 })
@@ -51,6 +52,7 @@ async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
     const report = await evaluateOnLog(log, router, {
       threshold,
       strongPrice: flags.strongPrice,
+      keyShare: flags.keyShare,
       ...definedOnly({ feedback: store?.read(signal) }),
       signal,
       onProgress: terminal.onProgress,
@@ -86,6 +88,10 @@ function render(report: LogPolicyReport, log: string, bundle: string): string {
           `left out: ${counts.left_out} of other models, ${counts.orphaned} feedback without a decision, ${counts.torn} cut-off and ${counts.invalid} unreadable lines`,
         ]
       : []),
+    ...report.limited_keys.map(
+      ({ key, rated, counted }) =>
+        `key ${key}: ${count(counted)} of the ${count(rated)} decisions that it rated count (--key-share)`,
+    ),
     '',
     table([
       ['estimate', 'value', '95% interval'],

@@ -4,7 +4,7 @@ import type { Promotion, Stage } from '../../../training/loop/promote.ts'
 import { openTerminal, table } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
+import { jsonOption, KEY_SHARE_OPTION, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
 import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../options.ts'
 
 const OPTIONS = optionTable({
@@ -21,6 +21,7 @@ const OPTIONS = optionTable({
     help: 'decision log with feedback, served with exploration',
   },
   store: STORE_OPTION,
+  keyShare: KEY_SHARE_OPTION,
   golden: {
     flag: '--golden <file>',
     schema: Text,
@@ -71,7 +72,7 @@ async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<voi
   const { promote } = await import('../../../training/loop/promote.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
-  const { log, golden, to, share, strongPrice } = flags
+  const { log, golden, to, share, strongPrice, keyShare } = flags
   const outcomes =
     flags.data.length > 0
       ? await openFlaggedLogs(flags.data, flags, {
@@ -91,7 +92,7 @@ async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<voi
   const result = await promote(candidate, flags.over, {
     load: (path) => openRouter(path, flags),
     ...definedOnly({ feedback: store && (() => store.read(signal)), outcomes }),
-    ...definedOnly({ log, golden, to, share, strongPrice }),
+    ...definedOnly({ log, golden, to, share, strongPrice, keyShare }),
     signers: signersOf(flags),
     atOnce: flags.atOnce ?? false,
     signal,

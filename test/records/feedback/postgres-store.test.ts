@@ -129,6 +129,9 @@ describe.skipIf(!usable)('in PostgreSQL', () => {
     )
     expect(await forgetInPostgres(url('forgotten'), [], 2000)).toBe(2)
     expect(await wordsOf(store)).toHaveLength(2)
+    await store.record(word({ decision_id: 'd', time: 6000, key: 'ann' }))
+    expect(await forgetInPostgres(url('forgotten'), [], undefined, ['ann'])).toBe(1)
+    expect(await wordsOf(store)).toHaveLength(2)
     await store.close()
   })
 

@@ -28,9 +28,14 @@ afterAll(async () => {
 async function served(
   name: string,
   text: 'none' | 'full',
-  more: { version?: string; floor?: number } = {},
+  more: {
+    version?: string
+    floor?: number
+    /** who rates a decision, and how, in place of the truth */
+    rate?: (i: number, truth: number) => Pick<FeedbackRecord, 'score' | 'key' | 'role'>
+  } = {},
 ): Promise<string> {
-  const { version = '0123456789abcdef', floor = 0.1 } = more
+  const { version = '0123456789abcdef', floor = 0.1, rate } = more
   const random = createRandom(31)
   const lines = [
     JSON.stringify({ object: 'log', format: 1, created: '2026-01-01', text, embedding: false }),
@@ -61,7 +66,7 @@ async function served(
       object: 'feedback',
       time: N + i,
       decision_id: `d${i}`,
-      score: strong || i % 2 === 1 ? 1 : 0,
+      ...(rate ?? ((_, score) => ({ score })))(i, strong || i % 2 === 1 ? 1 : 0),
     }
     // delivered twice
     lines.push(JSON.stringify(word), JSON.stringify(word))
@@ -98,4 +103,35 @@ test('a log without exploration is refused', async () => {
   await expect(evaluateOnLog(path, router)).rejects.toMatchObject({
     code: 'ope_propensities_missing',
   })
+})
+
+test('a key that gives most of the feedback, and gives it wrong, moves the estimate by its share at most', async () => {
+  // every fifth decision belongs to one of eight honest keys; the truth is that every answer is right
+  const rate = (i: number, truth: number) =>
+    i % 5 === 0 ? { score: truth, key: `honest-${(i / 5) % 8}` } : { score: 1 - truth, key: 'eve' }
+  const log = await served('flooded', 'full', { rate })
+  const all = await evaluateOnLog(log, router, { keyShare: 1 })
+  expect(all.doubly_robust.value).toBeLessThan(0.25)
+  expect(all.limited_keys).toEqual([])
+  const half = await evaluateOnLog(log, router)
+  expect(half.limited_keys).toEqual([{ key: 'eve', rated: 1600, counted: 400 }])
+  expect(half.rows).toBe(800)
+  const tenth = await evaluateOnLog(log, router, { keyShare: 1 / 9 })
+  expect(tenth.limited_keys).toEqual([{ key: 'eve', rated: 1600, counted: 50 }])
+  // known truth 1, moved by no more than the share that eve has, and what chance adds
+  for (const [{ doubly_robust: value }, share] of [
+    [half, 1 / 2],
+    [tenth, 1 / 9],
+  ] as const) {
+    expect(value.high).toBeGreaterThan(1 - share)
+  }
+  expect(tenth.doubly_robust.value).toBeGreaterThan(0.8)
+  // a judge with `feedback: any` is the operator's
+  const judged = await served('judged', 'full', {
+    rate: (i, truth) =>
+      i % 5 === 0 ? rate(i, truth) : { score: truth, key: 'judge', role: 'any' },
+  })
+  const trusted = await evaluateOnLog(judged, router)
+  expect([trusted.limited_keys, trusted.rows]).toEqual([[], N])
+  expect(trusted.doubly_robust.low).toBeGreaterThan(0.9)
 })

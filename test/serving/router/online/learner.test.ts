@@ -7,6 +7,7 @@ import type { DecisionRecord } from '../../../../records/decision-record.ts'
 import { readDecisionLog } from '../../../../records/log-reader.ts'
 import { readHistory } from '../../../../records/rollout.ts'
 import type { Online } from '../../../../serving/router/config.ts'
+import { keyHash } from '../../../../serving/router/keys.ts'
 import { buildApp } from '../../../../serving/server/app.ts'
 import type { ServeConfig } from '../../../../serving/server/config.ts'
 import { openServices } from '../../../../serving/server/services.ts'
@@ -194,4 +195,31 @@ test('without the section nothing of it is there', async () => {
   await tell(decision, 0)
   expect(sample.services.online).toBeUndefined()
   expect((await route('prove it')).propensity).toBe(1)
+})
+
+test('a key that floods the learner with wrong ratings moves it by no more than the others hold against it', async () => {
+  const keys = ['ann', 'bob', 'eve'].map((name) => ({
+    name,
+    sha256: keyHash(name),
+    rate_per_minute: 1_000_000,
+  }))
+  sample = await open({ prior_rows: 20 }, { keys, exploration: { floor: 0.1 } })
+  const ask = async (key: string): Promise<Decision> => {
+    const headers = { authorization: `Bearer ${key}` }
+    const payload = { prompt: 'prove it' }
+    return (await sample!.app.inject({ method: 'POST', url: '/route', payload, headers })).json()
+  }
+  // the strong model is better on proofs; eve says the opposite
+  const rate = async (key: string): Promise<void> => {
+    const { id, model } = await ask(key)
+    const score = (model === 'big') === (key !== 'eve') ? 1 : 0
+    sample!.services.online!.feedback({ object: 'feedback', decision_id: id, score, time: 1, key })
+  }
+  for (let i = 0; i < 420; i++) await rate(i % 7 === 0 ? 'ann' : i % 7 === 1 ? 'bob' : 'eve')
+  const winRate = async (): Promise<number> => (await ask('ann')).win_rate!
+  const fair = await winRate()
+  expect(fair).toBeGreaterThan(0.4)
+  // with the others silent, nothing that eve adds is learnt
+  for (let i = 0; i < 100; i++) await rate('eve')
+  expect(await winRate()).toBeCloseTo(fair, 9)
 })
