@@ -22,6 +22,7 @@ export const ERRORS = {
   format_unknown: row(
     'could not tell what {path} holds: expected one of {expected}; its columns are {got}',
   ),
+  query_failed: row('--query could not be read: {reason}', 400, 2),
   column_missing: row('expected a column {column} in {path}, got {got}'),
   models_unclear: row(
     '{path}: expected to see which columns are models; undecided are {doubts}: name the models, such as --models-from {example}',

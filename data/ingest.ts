@@ -19,7 +19,8 @@ import type { RowBlock } from './rows/row-block.ts'
 import { RowPacker } from './rows/row-packer.ts'
 import { expandPaths } from './source/expand-paths.ts'
 import { readLinesInThreads } from './source/line-pool.ts'
-import { type Log, type LogOptions, openLog } from './source/log.ts'
+import { type Log, type LogOptions, openLog, openLogTable } from './source/log.ts'
+import { openQuery, QUERY_PATH, type QueryOption } from './source/query.ts'
 import { gatherScores, type ScoresOptions } from './source/scores.ts'
 import { openSource, type Source } from './source/source.ts'
 
@@ -44,6 +45,8 @@ export interface IngestOptions extends Omit<LogOptions, 'joined'>, ScoresOptions
   readonly maxBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: OnProgress | undefined
+  /** rows that DuckDB selects, read after the logs; the dataset names the SHA-256 of its text */
+  readonly query?: QueryOption | undefined
   /** gets what a user should know of how a file is read, such as which columns are not taken for models */
   readonly onNote?: ((note: string) => void) | undefined
 }
@@ -117,13 +120,30 @@ export async function ingest(
         }
         done += source.size
       }
+      if (options.query) {
+        const log = await openQueryLog(options.query, options, settings)
+        const before = builder.rows.read
+        for (const note of log.notes) options.onNote?.(note)
+        try {
+          for await (const block of packedBlocks(log, split.seed, signal)) {
+            for (const reject of block.rejects) await rejects.write(reject)
+            await builder.add(block)
+            onProgress?.({ stage: 'rows read', done: builder.rows.read })
+          }
+        } finally {
+          await log.close()
+        }
+        const sha256 = createHash('sha256').update(options.query.sql).digest('hex')
+        const rows = builder.rows.read - before
+        builder.endSource({ path: QUERY_PATH, sha256, rows, format: log.spec.format })
+      }
       if (options.feedback) {
         const source = await addFeedback(builder, options.feedback, decisions, rejects, split.seed)
         builder.endSource(source)
       }
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
-      checkLeftOut(builder, paths)
+      checkLeftOut(builder, options.query ? [...paths, QUERY_PATH] : paths)
       return { manifest: await builder.finish(split, options), models: builder.modelRows() }
     } finally {
       await rejects.close()
@@ -185,6 +205,22 @@ async function* blocksOf(
     yield* readLinesInThreads(source, log.spec, seed)
     return
   }
+  yield* packedBlocks(log, seed, signal)
+}
+
+async function openQueryLog(
+  query: QueryOption,
+  watch: Pick<IngestOptions, 'signal' | 'onProgress'>,
+  settings: LogOptions,
+): Promise<Log> {
+  return openLogTable(await openQuery(query, watch), QUERY_PATH, settings)
+}
+
+async function* packedBlocks(
+  log: Log,
+  seed: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RowBlock> {
   const packer = new RowPacker(seed)
   for await (const batch of log.rows()) {
     throwIfAborted(signal)

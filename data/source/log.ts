@@ -48,9 +48,17 @@ const SAMPLE_RECORDS = 100
 
 /** Opens a file, recognising its layout by content. Throws `format_unknown`, `column_missing`. */
 export async function openLog(source: Source, options: LogOptions = {}): Promise<Log> {
-  const table = await openTable(source)
+  return openLogTable(await openTable(source), source.path, options)
+}
+
+/** The same of an open table, which is closed if it is refused; `path` is its name in messages. */
+export async function openLogTable(
+  table: Table,
+  path: string,
+  options: LogOptions = {},
+): Promise<Log> {
   try {
-    return await recognise(table, source.path, options)
+    return await recognise(table, path, options)
   } catch (error) {
     await table.close()
     throw error

@@ -19,6 +19,16 @@ const OPTIONS = optionTable({
     help: 'show how the first three rows of each file are read, field by field, and what is not used; write nothing',
   },
   ...READ_OPTIONS,
+  query: {
+    flag: '--query <sql>',
+    schema: Text,
+    help: 'read the rows of a SELECT in DuckDB’s SQL, over Parquet, JSON and CSV files',
+  },
+  installExtensions: {
+    flag: '--install-extensions',
+    schema: Switch,
+    help: 'let DuckDB download the extensions that --query needs (s3://, PostgreSQL)',
+  },
   store: STORE_OPTION,
   json: jsonOption('the summary'),
 })
@@ -30,13 +40,14 @@ export const dataIngestCommand = defineCommand({
     'read logs into a dataset folder: check every row, report what is refused, split the prompts',
   arguments: [
     [
-      '<logs...>',
+      '[logs...]',
       'files, folders, patterns, or - for stdin: JSONL, JSON, CSV, TSV, Parquet, Arrow; .gz, .zst',
     ],
   ],
   options: OPTIONS,
   examples: [
     'weir data ingest logs/*.jsonl.gz --out datasets/logs',
+    `weir data ingest --query "select prompt, model, avg(score) as score from read_parquet('exports/*.parquet') group by all"`,
     'weir data ingest votes.parquet --map prompt=question,model_a=left,model_b=right --out datasets/votes',
   ],
   run,
@@ -47,6 +58,12 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   const { readOptions } = await import('../../log-options.ts')
   const { ingest } = await import('../../../../data/ingest.ts')
   const terminal = openTerminal()
+  const { query: sql, installExtensions } = flags
+  if (logs.length === 0 && sql === undefined) {
+    const { WeirError } = await import('../../../../core/errors.ts')
+    const expected = 'logs to read, or --query'
+    throw new WeirError('option_invalid', { option: 'weir data ingest', expected, got: 'neither' })
+  }
   const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
   const options = await readOptions(flags)
   if (flags.explain) {
@@ -60,7 +77,10 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const summary = await ingest(logs, {
     ...options,
-    ...definedOnly({ feedback: store?.read(signal) }),
+    ...definedOnly({
+      feedback: store?.read(signal),
+      query: sql === undefined ? undefined : { sql, installExtensions },
+    }),
     out: flags.out,
     signal,
     onProgress: terminal.onProgress,
