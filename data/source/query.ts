@@ -20,7 +20,7 @@ export const QUERY_PATH = '(query)'
 
 /** DuckDB's own memory; what does not fit goes to a temporary folder. */
 const MEMORY = '1GB'
-const PROGRESS_MILLISECONDS = 500
+const WATCH_MILLISECONDS = 200
 
 /**
  * The rows of an SQL query as a table, streamed: DuckDB filters, joins, aggregates and samples, and only what
@@ -37,9 +37,18 @@ export async function openQuery(
   const folder = await mkdtemp(join(tmpdir(), 'weir-query-'))
   let instance: DuckDBInstance | undefined
   let connection: DuckDBConnection | undefined
-  const interrupt = (): void => connection?.interrupt()
+  let waits = true
+  // looked at again and again: an interruption between two statements is lost
+  const timer = setInterval(() => {
+    if (!connection) return
+    if (signal?.aborted) connection.interrupt()
+    const { percentage } = connection.progress
+    if (waits && percentage >= 0) {
+      onProgress?.({ stage: 'query', done: Math.floor(percentage), total: 100 })
+    }
+  }, WATCH_MILLISECONDS)
   const close = async (): Promise<void> => {
-    signal?.removeEventListener('abort', interrupt)
+    clearInterval(timer)
     connection?.closeSync()
     instance?.closeSync()
     await rm(folder, { recursive: true, force: true })
@@ -65,7 +74,6 @@ export async function openQuery(
       return await instance.connect()
     })
     connection = opened
-    signal?.addEventListener('abort', interrupt)
     const result = await attempt(async () => {
       if (sql.trim() === '') throw failed('expected one SELECT, got 0 statements')
       const statements = await opened.extractStatements(sql)
@@ -73,20 +81,16 @@ export async function openQuery(
         throw failed(`expected one SELECT, got ${statements.count} statements`)
       const statement = await statements.prepare(0)
       if (statement.statementType !== StatementType.SELECT) throw failed('expected a SELECT')
-      const timer = setInterval(() => {
-        const { percentage } = opened.progress
-        if (percentage >= 0)
-          onProgress?.({ stage: 'query', done: Math.floor(percentage), total: 100 })
-      }, PROGRESS_MILLISECONDS)
-      try {
-        return await statement.stream()
-      } finally {
-        clearInterval(timer)
-      }
+      return await statement.stream()
     })
     const plain = plainColumns(result, DuckDBTypeId.MAP)
     const batches = resultBatches(result, plain)[Symbol.asyncIterator]()
-    return tableOf(new Set(result.columnNames()), () => attempt(() => batches.next()), close)
+    const next = async (): Promise<IteratorResult<readonly ReadRecord[]>> => {
+      const batch = await attempt(() => batches.next())
+      waits = false
+      return batch
+    }
+    return tableOf(new Set(result.columnNames()), next, close)
   } catch (error) {
     await close()
     throw error
