@@ -17,6 +17,10 @@ const LEARNT_MS = 10 * 60_000
 /** Room for an answer whose limit is not stated, in tokens; at most a quarter of the context. */
 const ANSWER_ROOM = 1024
 
+const MEDIA: ReadonlySet<Feature> = new Set(['images', 'audio', 'files'])
+/** A refusal of fewer tokens than this says nothing about other requests. */
+const LEAST_LEARNT = 1000
+
 /** What one model can take: as stated, and as learnt from the requests it refused. */
 export class Abilities {
   private readonly stated: StatedAbilities
@@ -65,13 +69,24 @@ export class Abilities {
     return Math.ceil(Math.min(answerTokens ?? Math.min(ANSWER_ROOM, context / 4), most))
   }
 
+  /** The context to assume after a refusal that states this one, if any. */
+  private refusedTokens(stated: number | undefined, needs: Needs): number | undefined {
+    const estimate = needs.promptTokens + this.room(needs, stated ?? Number.POSITIVE_INFINITY)
+    // the tokens of images and files are not known well enough to learn from
+    const media = needs.features.some((each) => MEDIA.has(each))
+    if (media || needs.promptTokens < LEAST_LEARNT) return stated
+    if (stated === undefined) return estimate
+    // an estimate that let the request through is too low for this model, unless it is something else altogether
+    return estimate * 3 >= stated ? Math.min(stated, estimate) : stated
+  }
+
   /** Remembers what a refusal says about the model, if it says anything that holds for other requests too. */
   learn({ context, feature, tooLong }: Inability, needs: Needs): void {
     const until = this.now() + LEARNT_MS
     if (feature) this.learnt.set(feature, until)
     if (!tooLong) return
-    // without a stated limit, what was refused now does not fit, and is assumed to be the least that does not
-    const tokens = context ?? needs.promptTokens
+    const tokens = this.refusedTokens(context, needs)
+    if (tokens === undefined) return
     const before = this.contextTokens()
     this.context = { tokens: before === undefined ? tokens : Math.min(before, tokens), until }
   }

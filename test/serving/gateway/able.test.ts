@@ -99,6 +99,17 @@ describe('the abilities of a model', () => {
     expect(needsOf(chinese).promptTokens).toBeGreaterThan(3900)
   })
 
+  test('are not closed by the refusal of a short prompt, and learn that an estimate was too low', () => {
+    const learning = new Abilities({}, () => 0)
+    learning.learn({ tooLong: true }, needsOf(chat()))
+    expect(learning.lacks(long)).toBeUndefined()
+    learning.learn({ tooLong: true, context: 8192 }, needsOf(long))
+    expect(learning.lacks(chat())).toBeUndefined()
+    expect(learning.lacks({ ...long, messages: [...long.messages, ...chat().messages] })).toContain(
+      'its context is',
+    )
+  })
+
   test('learn from refusals, for ten minutes', () => {
     let now = 0
     const learning = new Abilities({ context: 100_000 }, () => now)
