@@ -42,7 +42,7 @@ export function outgoingUrl(text: string, where: string, rules: OutgoingRules = 
   if (allowed && !isListed(url, allowed)) {
     throw invalid(`a host of ${listName} (${allowed.join(', ')})`)
   }
-  if (isGuarded(bareHost(url)) && !allowed) {
+  if ((isGuarded(bareHost(url)) || isGuardedName(url.hostname)) && !allowed) {
     const keeps = 'no link-local address or metadata service, where clouds keep credentials'
     throw invalid(`${keeps}, unless ${listName} names it`)
   }
@@ -83,6 +83,20 @@ export function isGuarded(address: string): boolean {
   const version = isIP(bare)
   return version !== 0 && GUARDED.check(bare, version === 4 ? 'ipv4' : 'ipv6')
 }
+
+/** Names of metadata services. Their addresses are guarded too, but behind a proxy it is the proxy that looks up. */
+const GUARDED_NAMES: ReadonlySet<string> = new Set([
+  'metadata',
+  'metadata.google.internal',
+  'metadata.goog',
+  'instance-data',
+  'instance-data.ec2.internal',
+  'metadata.azure.internal',
+  'metadata.tencentyun.com',
+])
+
+/** A URL has its host in lower case; a dot at its end changes nothing. */
+const isGuardedName = (host: string): boolean => GUARDED_NAMES.has(host.replace(/\.$/, ''))
 
 type LookupAnswer = (
   error: NodeJS.ErrnoException | null,

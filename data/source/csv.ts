@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Options } from 'csv-parse'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
-import { NOT_UTF8 } from './lines.ts'
+import { COLUMNS_MAX, NOT_UTF8, tooManyColumns } from './lines.ts'
 
 const BATCH = 512
 /** The parser's replacement for bytes that are not UTF-8. */
@@ -81,6 +81,10 @@ export async function* readCsv(
       // The parser's own line count counts a CRLF inside quotes as two lines.
       const line = place() + info.empty_lines
       lines += spanned(record)
+      if (header === undefined && record.length > COLUMNS_MAX) {
+        yield [{ line, field: '(header)', reason: tooManyColumns(record.length) }]
+        return
+      }
       if (header === undefined) header = headerNames(record)
       else batch.push(asRecord(header, record, line))
       if (batch.length >= BATCH) {
@@ -98,14 +102,20 @@ export async function* readCsv(
 
 /** Without blanks around them; a name met before gets a number, so that neither column is lost. */
 function headerNames(cells: readonly string[]): string[] {
-  const names: string[] = []
+  const names = new Set<string>()
+  /** the last number that each repeated name got */
+  const numbers = new Map<string, number>()
   for (const cell of cells) {
     const name = cell.trim()
     let unique = name
-    for (let n = 1; names.includes(unique); n++) unique = `${name}.${n}`
-    names.push(unique)
+    while (names.has(unique)) {
+      const number = (numbers.get(name) ?? 0) + 1
+      numbers.set(name, number)
+      unique = `${name}.${number}`
+    }
+    names.add(unique)
   }
-  return names
+  return [...names]
 }
 
 /** Number of lines that a record spans in the file. */

@@ -1,7 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
 import { csvDialect, readCsv } from './csv.ts'
-import { LINE_BYTES_MAX, type Line, NOT_UTF8, readLines } from './lines.ts'
+import {
+  COLUMNS_MAX,
+  LINE_BYTES_MAX,
+  type Line,
+  NOT_UTF8,
+  readLines,
+  tooManyColumns,
+} from './lines.ts'
 import type { Table } from './table.ts'
 
 /** One JSON object per line; empty lines are skipped. */
@@ -25,14 +32,14 @@ export function parseLine(line: Line): ReadRecord | undefined {
   } catch (error) {
     if (line.text.trim() === '') return undefined
     const python = parsePython(line.text)
-    if (python !== undefined) return asRecord(python, line.line)
+    if (python !== undefined) return asRecord(python, line.line, line.text.length)
     return {
       line: line.line,
       field: '(line)',
       reason: `not JSON: ${(error as Error).message.slice(0, 200)}`,
     }
   }
-  return asRecord(value, line.line)
+  return asRecord(value, line.line, line.text.length)
 }
 
 /**
@@ -68,12 +75,18 @@ function isEscaped(text: string, at: number): boolean {
   return (at - from) % 2 === 1
 }
 
-/** A parsed JSON value as a record; anything other than an object is refused. */
-function asRecord(value: unknown, line: number): ReadRecord {
+/**
+ * A parsed JSON value as a record; anything other than an object is refused.
+ *
+ * @param length of its text: only a long one can have too many fields
+ */
+function asRecord(value: unknown, line: number, length: number): ReadRecord {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value
     return { line, field: '(line)', reason: `expected a JSON object, got ${got}` }
   }
+  const fields = length > COLUMNS_MAX ? Object.keys(value).length : 0
+  if (fields > COLUMNS_MAX) return { line, field: '(line)', reason: tooManyColumns(fields) }
   return { record: value as RawRecord, line }
 }
 
@@ -197,10 +210,10 @@ class Scanner {
 
 function parse(text: string, line: number): ReadRecord {
   try {
-    return asRecord(JSON.parse(text), line)
+    return asRecord(JSON.parse(text), line, text.length)
   } catch (error) {
     const python = parsePython(text)
-    if (python !== undefined) return asRecord(python, line)
+    if (python !== undefined) return asRecord(python, line, text.length)
     const reason = `not JSON: ${(error as Error).message.slice(0, 200)}`
     return { line, field: '(record)', reason }
   }

@@ -8,6 +8,12 @@ export type Line =
 /** Longer lines are skipped and refused, so that a broken file cannot fill the memory. */
 export const LINE_BYTES_MAX = 32 * 1024 * 1024
 
+/** Records with more fields are refused: recognising a layout looks at every field by many names. */
+export const COLUMNS_MAX = 10_000
+
+export const tooManyColumns = (got: number): string =>
+  `expected at most ${COLUMNS_MAX} columns, got ${got}`
+
 export const NEWLINE = 0x0a
 
 /** Splits UTF-8 bytes at newlines (removing CRLF and a byte order mark), in one batch per chunk. */

@@ -1,9 +1,10 @@
 import { dirname } from 'node:path'
 import { type OutgoingUrl, outgoingFetch, outgoingUrl } from '../../core/outgoing.ts'
+import { changeServing, finishServingChange } from '../../models/bundle/serving-change.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { KeyShares } from '../../records/feedback/key-share.ts'
 import { feedbackKey } from '../../records/feedback/store.ts'
-import { readHistory, readRollout, recordEvent, writeRollout } from '../../records/rollout.ts'
+import { readHistory, readRollout, recordEvent } from '../../records/rollout.ts'
 import type { Fleet } from '../router/fleet.ts'
 import type { DecisionEvent, DecisionObserver } from '../router/observer.ts'
 import {
@@ -292,17 +293,17 @@ export class AlarmWatcher {
   /** The version being rolled out, else the last promotion; a version that was never promoted stays. */
   private async takeBack(home: string, { router, time }: Alarm, serving: string): Promise<void> {
     const reason = 'alarm: quality'
+    await finishServingChange(home)
     if (await readRollout(home)) {
-      await writeRollout(home, undefined)
-      await recordEvent(home, { time, event: 'rollback', version: serving, serving, reason })
+      const event = { time, event: 'rollback', version: serving, serving, reason } as const
+      await changeServing(home, { event })
       await this.options.fleet.reload()
       return
     }
     const history = await readHistory(home)
     const last = history.findLast((one) => one.event === 'all' && one.version === serving)
     if (!last) return
-    await this.options.fleet.rollback(router, last.serving)
-    await recordEvent(home, { time, event: 'rollback', version: last.serving, serving, reason })
+    await this.options.fleet.rollback(router, last.serving, reason)
   }
 }
 

@@ -2,10 +2,11 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import { readBundle, versionFolder } from '../../models/bundle/read.ts'
-import { pointCurrent } from '../../models/bundle/write.ts'
+import { changeServing, finishServingChange } from '../../models/bundle/serving-change.ts'
 import { RouteRequest } from '../../models/decision/decision.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { readRollout } from '../../records/rollout.ts'
@@ -37,8 +38,13 @@ export interface Fleet {
   readonly snapshot: Snapshot | undefined
   /** Checks every bundle again. @throws if a new version is faulty; the old ones then stay in use */
   reload(): Promise<ReloadReport>
-  /** Points a bundle's `current` at one of its kept versions (by default the newest other one) and reloads. */
-  rollback(name: string, version?: string): Promise<ReloadReport>
+  /**
+   * Points a bundle's `current` at one of its kept versions (by default the newest other one), with a line in its
+   * history, and reloads. If that version cannot be loaded, it points back, with another line.
+   *
+   * @param reason for the history
+   */
+  rollback(name: string, version?: string, reason?: string): Promise<ReloadReport>
   /** Version folders that the configured paths resolve to now, if they differ from those served. */
   changed(): Promise<string[]>
   /** Versions on disk of each router, newest last. */
@@ -125,7 +131,7 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
       return snapshot
     },
     reload: () => inTurn(reload),
-    rollback: (name, version) =>
+    rollback: (name, version, reason = 'asked for on the admin port') =>
       inTurn(async () => {
         const folder = home(name)
         const serving = snapshot!.routers.get(name)!.router.manifest.version
@@ -138,12 +144,26 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
             { param: 'version' },
           )
         }
+        await finishServingChange(folder)
         const before = basename(await realpath(join(folder, 'current')))
-        await pointCurrent(folder, wanted)
+        const rollout = await readRollout(folder)
+        const change = (to: string, from: string, why: string): Promise<void> =>
+          changeServing(folder, {
+            event: {
+              time: new Date().toISOString(),
+              event: 'rollback',
+              version: to,
+              serving: from,
+              reason: why,
+            },
+            current: to,
+            ...definedOnly({ rollout }),
+          })
+        await change(wanted, before, reason)
         try {
           return await reload()
         } catch (error) {
-          await pointCurrent(folder, before)
+          await change(before, wanted, `${wanted} could not be loaded`)
           throw error
         }
       }),

@@ -57,6 +57,18 @@ describe('an address that is called', () => {
     }
   })
 
+  test.each(['metadata.google.internal', 'METADATA.google.internal.', 'instance-data'])(
+    'a webhook at %s is refused by its name: behind a proxy it is looked up elsewhere',
+    (name) => {
+      const rules = { query: true }
+      expect(() => outgoingUrl(`http://${name}/v1?x=1`, 'alarms.webhook', rules)).toThrow(
+        'alarms.webhook: expected no link-local address or metadata service',
+      )
+      const listed = { allowHosts: [new URL(`http://${name}`).hostname] }
+      expect(outgoingUrl(`http://${name}/v1`, 'alarms.webhook', listed).protocol).toBe('http:')
+    },
+  )
+
   test('a name that means this machine is looked up as ever', async () => {
     const found = await new Promise((resolve, reject) =>
       guardedLookup('localhost', { all: true }, (error, address) =>

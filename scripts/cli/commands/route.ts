@@ -1,4 +1,5 @@
 import { definedOnly } from '../../../core/defined.ts'
+import { WeirError } from '../../../core/errors.ts'
 import type { Explanation } from '../../../models/decision/decision.ts'
 import { openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
@@ -98,8 +99,22 @@ function printExplanation(terminal: Terminal, explanation: Explanation): void {
   if (note !== undefined) terminal.note(note)
 }
 
+/** Standard input as text. @throws option_invalid if it is larger than a server's request may be, or not UTF-8 */
 async function readInput(): Promise<string> {
+  const { BODY_LIMIT } = await import('../../../core/json-body.ts')
+  const { isUtf8 } = await import('node:buffer')
+  const refused = (expected: string, got: string): WeirError =>
+    new WeirError('option_invalid', { option: '<prompt>', expected, got })
   const chunks: Buffer[] = []
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString('utf8')
+  let size = 0
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > BODY_LIMIT) {
+      throw refused(`at most ${BODY_LIMIT} bytes on standard input`, 'more')
+    }
+  }
+  const bytes = Buffer.concat(chunks)
+  if (!isUtf8(bytes)) throw refused('UTF-8 on standard input', 'other bytes')
+  return bytes.toString()
 }

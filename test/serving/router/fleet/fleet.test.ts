@@ -1,4 +1,4 @@
-import { readFile, readlink, writeFile } from 'node:fs/promises'
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
@@ -9,7 +9,7 @@ import {
 } from '../../../../models/bundle/signature.ts'
 import { pointCurrent, writeBundle } from '../../../../models/bundle/write.ts'
 import type { Router } from '../../../../models/router.ts'
-import { writeRollout } from '../../../../records/rollout.ts'
+import { readHistory, readRollout, writeRollout } from '../../../../records/rollout.ts'
 import { createFleet } from '../../../../serving/router/fleet.ts'
 import { sampleDraft } from '../../../models/sample-bundle.ts'
 import { loadSample, type SampleApp, sampleApp } from '../../sample-app.ts'
@@ -191,6 +191,53 @@ describe('rollback', () => {
     await expect(sample.services.fleet.rollback('nobody')).rejects.toMatchObject({
       code: 'router_unknown',
     })
+    const home = join(sample.root, 'sample')
+    expect(
+      (await readHistory(home)).map(({ event, version, serving }) => [event, version, serving]),
+    ).toEqual([
+      ['rollback', first, second],
+      ['rollback', second, first],
+    ])
+  })
+
+  test('of a version that cannot be loaded is undone, and the history says both', async () => {
+    sample = await sampleApp()
+    const { path, manifest } = await writeBundle(sample.root, sampleDraft({ threshold: 0.9 }))
+    const [home, serving] = [join(sample.root, 'sample'), sample.router.manifest.version]
+    await pointCurrent(home, serving)
+    await writeFile(join(path, 'head.bin'), 'damaged')
+    await writeRollout(home, { version: serving, stage: 'shadow' })
+    await expect(sample.services.fleet.rollback('sample', manifest.version)).rejects.toMatchObject({
+      code: 'bundle_corrupt',
+    })
+    expect(basename(await readlink(join(home, 'current')))).toBe(serving)
+    expect(await readRollout(home)).toMatchObject({ version: serving })
+    expect((await readHistory(home)).map((one) => [one.version, one.reason])).toEqual([
+      [manifest.version, 'asked for on the admin port'],
+      [serving, `${manifest.version} could not be loaded`],
+    ])
+    expect(await readdir(home)).not.toContain('pending.json')
+  })
+
+  test('completes what a killed server had begun, before it begins its own', async () => {
+    sample = await sampleApp()
+    const { manifest } = await writeBundle(sample.root, sampleDraft({ threshold: 0.9 }))
+    await sample.services.fleet.reload()
+    const [home, first] = [join(sample.root, 'sample'), sample.router.manifest.version]
+    const event = {
+      ...{ time: '2026-01-01T00:00:00Z', event: 'rollback' },
+      ...{ version: first, serving: manifest.version, reason: 'alarm: quality' },
+    }
+    // killed after it wrote down the change and pointed `current`: the history misses its line
+    await writeFile(join(home, 'pending.json'), `${JSON.stringify({ event, current: first })}\n`)
+    await pointCurrent(home, first)
+    await sample.services.fleet.reload()
+    await sample.services.fleet.rollback('sample', manifest.version)
+    expect((await readHistory(home)).map(({ version }) => version)).toEqual([
+      first,
+      manifest.version,
+    ])
+    expect((await route()).router.version).toBe(manifest.version)
   })
 })
 
