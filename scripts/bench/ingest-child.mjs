@@ -1,6 +1,6 @@
 /**
  * One measured run, on plain Node and the build: `bare` cuts out every line of a file and parses it, keeping
- * nothing; `ingest` is what is compared with it. Prints seconds, seconds of CPU and peak megabytes.
+ * nothing; `ingest` is what is compared with it; `query` ingests what the SQL given as path selects. Prints seconds, seconds of CPU and peak megabytes.
  */
 import { createReadStream } from 'node:fs'
 
@@ -21,10 +21,11 @@ async function bareLoop() {
   return rows
 }
 
-const ingest = job === 'ingest' ? (await import('../../dist/data/ingest.js')).ingest : undefined
+const ingest = job !== 'bare' ? (await import('../../dist/data/ingest.js')).ingest : undefined
 const started = performance.now()
 const cpu = process.cpuUsage()
-if (ingest) await ingest([path], { out, seed: 1 })
+if (job === 'query') await ingest([], { out, seed: 1, query: { sql: path } })
+else if (ingest) await ingest([path], { out, seed: 1 })
 else await bareLoop()
 const used = process.cpuUsage(cpu)
 process.stdout.write(
