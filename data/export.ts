@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../core/abort.ts'
 import { WeirError } from '../core/errors.ts'
@@ -6,6 +7,7 @@ import type { OnProgress } from '../core/progress.ts'
 import { type Dataset, openDataset, SPLITS } from './dataset/dataset.ts'
 import { DATASET_FILES } from './dataset/manifest.ts'
 import { type ReadBatch, readArrow } from './source/arrow.ts'
+import { writeParquet } from './source/parquet.ts'
 
 /** `long`: a row per prompt and model with a score; `pairwise`: a row per vote. */
 export const EXPORT_LAYOUTS = ['long', 'pairwise'] as const
@@ -180,7 +182,6 @@ async function writeLines(
   _columns: Columns,
   rows: AsyncIterable<Row>,
 ): Promise<void> {
-  const { open } = await import('node:fs/promises')
   const file = await open(path, 'wx')
   try {
     let block = ''
@@ -195,18 +196,4 @@ async function writeLines(
   } finally {
     await file.close()
   }
-}
-
-async function writeParquet(
-  path: string,
-  columns: Columns,
-  rows: AsyncIterable<Row>,
-): Promise<void> {
-  const { fileWriter, parquetWriteRows } = await import('hyparquet-writer')
-  await parquetWriteRows({
-    writer: fileWriter(path),
-    rows,
-    rowGroupSize: BATCH_ROWS,
-    columns: Object.entries(columns).map(([name, type]) => ({ name, type, nullable: true })),
-  })
 }

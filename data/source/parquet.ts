@@ -118,3 +118,20 @@ async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
     throw new WeirError('file_unreadable', { path, reason }, { cause })
   }
 }
+
+const ROW_GROUP_ROWS = 50_000
+
+/** Writes rows to a file (snappy), holding one row group in memory. Every column may be null. */
+export async function writeParquet(
+  path: string,
+  columns: Readonly<Record<string, 'STRING' | 'DOUBLE'>>,
+  rows: AsyncIterable<Readonly<Record<string, unknown>>>,
+): Promise<void> {
+  const { fileWriter, parquetWriteRows } = await import('hyparquet-writer')
+  await parquetWriteRows({
+    writer: fileWriter(path),
+    rows,
+    rowGroupSize: ROW_GROUP_ROWS,
+    columns: Object.entries(columns).map(([name, type]) => ({ name, type, nullable: true })),
+  })
+}

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Dataset, openDataset } from '../../data/dataset/dataset.ts'
@@ -26,7 +26,7 @@ const VOTES = [...Array(40).keys()].map((i) => ({
 
 const ingested = async (folder: string, rows: readonly object[], name: string): Promise<string> => {
   const out = join(folder, name)
-  const { writeFile } = await import('node:fs/promises')
+
   await writeFile(join(folder, `${name}.jsonl`), jsonl(rows))
   await ingest([join(folder, `${name}.jsonl`)], { out, seed: 1 })
   return out
