@@ -23,7 +23,7 @@ export const GatewayRecord = Type.Object({
   id: Type.String(),
   /** when the request arrived, in milliseconds since 1970 */
   time: Type.Number(),
-  /** `chat`, `responses` or `embeddings` */
+  /** `chat`, `responses`, `embeddings`, or the first part of another path, such as `audio` */
   endpoint: Type.String(),
   /** name of the API key */
   key: Type.String(),

@@ -1,5 +1,5 @@
 import type { Price } from '../../models/prices.ts'
-import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
+import type { PassedBody, ServedEndpoint } from '../upstreams/upstream.ts'
 import { type Nanodollars, nanosOf } from './units.ts'
 
 /** Limits on an answer of a model. */
@@ -13,7 +13,7 @@ export interface ModelTerms {
 
 /** The parts of a request to a model that affect its cost. */
 export interface Question {
-  readonly endpoint: Endpoint
+  readonly endpoint: ServedEndpoint
   readonly body: PassedBody
   /** the JSON of `body` as received, if available */
   readonly text?: string | undefined
@@ -48,7 +48,7 @@ export function upperBound(
   const inMost =
     endpoint === 'embeddings'
       ? textTokens
-      : beyondText(asked)
+      : beyondText(endpoint, asked)
         ? context
         : Math.min(context, textTokens)
   // a longer prompt may cost more by the token
@@ -62,8 +62,9 @@ export function upperBound(
   if (endpoint === 'embeddings') return nanosOf((textTokens * input) / 1e6)
   const outMost = Math.min(context, outputTokens ?? context, askedTokens(asked) ?? context)
   const answers = Math.max(1, count(asked.n), count(asked.best_of))
+  const prompts = promptsOf(endpoint, asked)
   const cost = (read: number, written: number): number =>
-    (read * input + answers * written * output) / 1e6
+    (prompts * (read * input + answers * written * output)) / 1e6
   // both cannot fill the context: take the more expensive way of sharing it
   return nanosOf(
     Math.max(
@@ -84,8 +85,19 @@ function askedTokens(body: PassedBody): number | undefined {
 const count = (value: unknown): number =>
   typeof value === 'number' && value > 0 ? Math.ceil(value) : 0
 
+/** A list of prompts (texts, or lists of tokens) is answered one by one. */
+function promptsOf(endpoint: ServedEndpoint, { prompt }: PassedBody): number {
+  if (endpoint !== 'completions' || !Array.isArray(prompt)) return 1
+  return typeof prompt[0] === 'number' ? 1 : Math.max(1, prompt.length)
+}
+
+/** Endpoints whose bodies are texts; others take files, or refer to them. */
+const OF_TEXT = new Set<ServedEndpoint>(['chat', 'responses', 'completions', 'moderations'])
+
 /** Content whose tokens are not in the body's bytes. */
-function beyondText(body: PassedBody): boolean {
+function beyondText(endpoint: ServedEndpoint, body: PassedBody): boolean {
+  if (endpoint === 'completions') return false
+  if (!OF_TEXT.has(endpoint)) return true
   if (body.previous_response_id || body.conversation || body.prompt) return true
   const turns = body.messages ?? body.input
   if (!Array.isArray(turns)) return false

@@ -81,6 +81,11 @@ export const GatewayConfig = Type.Object(
   {
     upstreams: Type.Record(Name, UpstreamConfig),
     models: Type.Record(ModelName, ModelConfig),
+    /**
+     * the upstream for requests other than chats that name none of `models`: files, batches, speech; refused
+     * if absent
+     */
+    default_upstream: Type.Optional(Name),
     /** hosts (`name` or `name:port`) that upstreams may be on; any host if absent */
     allow_hosts: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
     /** client headers that are passed on to upstreams, in lower case */

@@ -6,6 +6,7 @@ import type {
   ChatBody,
   Endpoint,
   PassedBody,
+  ServedEndpoint,
   UpstreamAnswer,
   Usage,
 } from '../upstreams/upstream.ts'
@@ -21,6 +22,8 @@ export interface GatewayRequest {
    * texts
    */
   readonly passed?: PassedBody
+  /** it goes to the default upstream, which is none of the models: its model's name, if any, is not ours */
+  readonly unlisted?: boolean
   /** the JSON that `body` was parsed from, if nothing else was in it: it can then be passed on unchanged */
   readonly text?: string | undefined
   readonly caller: KeyHolder
@@ -280,7 +283,7 @@ export interface Attempt {
 
 /** A request that has ended: its last byte was sent, or it was given up. Reported once per request. */
 export interface Served {
-  readonly endpoint: Endpoint
+  readonly endpoint: ServedEndpoint
   readonly request: GatewayRequest
   readonly plan: Plan
   /** the model that answered; undefined where none did */
@@ -304,9 +307,9 @@ export interface Served {
 /** Observes served requests: budgets, logs, metrics. Called once per request, returns at once, never throws. */
 export type ServedObserver = (served: Served) => void
 
-/** One `send` of one request. */
-export interface Dispatch {
-  readonly endpoint: Endpoint
+/** What a budget looks at. */
+export interface Admission {
+  readonly endpoint: ServedEndpoint
   readonly request: GatewayRequest
   /** undefined while the policy still plans */
   readonly plan: ServePlan | undefined
@@ -314,6 +317,11 @@ export interface Dispatch {
   readonly body: PassedBody
   /** the client's own JSON of `body`, where there is one */
   readonly text?: string | undefined
+}
+
+/** One `send` of one request. */
+export interface Dispatch extends Admission {
+  readonly endpoint: Endpoint
   readonly headers: Readonly<Record<string, string>>
   readonly cancellation: Cancellation
   /** records the outcome of each attempt */
@@ -329,5 +337,5 @@ export interface Dispatch {
  * `model_over_budget` lets other targets be tried. Undefined if no budget counts it.
  */
 export type Admit = (
-  dispatch: Dispatch,
+  dispatch: Admission,
 ) => Reservation | undefined | Promise<Reservation | undefined>

@@ -15,7 +15,7 @@ import {
   withinLatency,
 } from './backend.ts'
 import type { Permit } from './breaker.ts'
-import type { Admit, Answer, Dispatch, Target } from './contracts.ts'
+import type { Admission, Admit, Answer, Dispatch, Target } from './contracts.ts'
 
 import { endReservation, UNSENT } from './spending.ts'
 
@@ -72,6 +72,11 @@ export class ModelDispatcher {
     return this.model(name).backends.some(
       (backend) => usable(backend, now) && withinLatency(backend, stream, maxLatencyMs),
     )
+  }
+
+  /** Permission for an attempt that is not made by `send`. @throws the budget's refusal */
+  admitted(dispatch: Admission): ReturnType<Admit> {
+    return this.options.admit?.(dispatch)
   }
 
   /** Takes from the same budget as retries: a hedge is extra load as well. */
@@ -174,7 +179,7 @@ export class ModelDispatcher {
   }
 
   /** What the upstreams that are left alone said, as long as that holds. */
-  private unavailable(model: string, backends: readonly Backend[]): WeirError {
+  unavailable(model: string, backends: readonly Backend[]): WeirError {
     const now = this.options.now()
     const limited = backends.filter((backend) => backend.pause.until > now && isLimited(backend))
     if (limited.length > 0) {
@@ -224,20 +229,8 @@ async function attemptOnce(
   reservation?: Reservation,
 ): Promise<Answer> {
   const { endpoint, target, headers, cancellation, costs } = dispatch
-  const permit = backend.breaker.enter()
+  const record = new AttemptRecord(backend, target.model, costs, now, reservation)
   const started = now()
-  backend.inFlight++
-  let ended = false
-  const end = (outcome: string, usage?: Usage): void => {
-    if (ended) return
-    ended = true
-    backend.inFlight--
-    tell(permit, outcome)
-    const { name: upstream } = backend.upstream
-    const milliseconds = now() - started
-    const attempt = costs.add({ model: target.model, upstream, milliseconds, outcome, usage })
-    if (reservation) endReservation(reservation, attempt)
-  }
   const stream = dispatch.body.stream === true
   const progress: AttemptProgress = {}
   try {
@@ -259,23 +252,72 @@ async function attemptOnce(
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream
     if (answer.kind === 'stream') {
-      return { target, upstream, answer: accounted(answer, end) }
+      return { target, upstream, answer: accounted(answer, record) }
     }
-    end('answered', answer.usage)
+    record.end('answered', answer.usage)
     return { target, upstream, answer }
   } catch (error) {
-    end(progress.sent === false ? unsent(error) : outcomeOf(error))
-    if (error instanceof UpstreamError) {
-      // also record times that are long enough to fail
-      if (error.kind === 'timeout') backend.latency(stream).add(now() - started)
-      if (error.kind === 'rate_limited') {
-        backend.pause.set(now() + (error.retryAfterMs ?? DEFAULT_PAUSE_MS), error)
-      } else if (error.pauses) {
-        const pause = error.pauses === 'key' ? backend.keyPause : backend.pause
-        pause.set(now() + (error.retryAfterMs ?? REFUSED_PAUSE_MS), error)
-      }
+    record.failed(error, progress)
+    // also record times that are long enough to fail
+    if (error instanceof UpstreamError && error.kind === 'timeout') {
+      backend.latency(stream).add(now() - started)
     }
     throw error
+  }
+}
+
+/** One attempt at a backend, from its start: tells the breaker, the request's costs and the budget how it ended. */
+export class AttemptRecord {
+  private readonly backend: Backend
+  private readonly model: string
+  private readonly costs: Dispatch['costs']
+  private readonly now: () => number
+  private readonly reservation: Reservation | undefined
+  private readonly permit: Permit
+  private readonly started: number
+  private ended = false
+
+  constructor(
+    backend: Backend,
+    model: string,
+    costs: Dispatch['costs'],
+    now: () => number,
+    reservation: Reservation | undefined,
+  ) {
+    this.backend = backend
+    this.model = model
+    this.costs = costs
+    this.now = now
+    this.reservation = reservation
+    this.permit = backend.breaker.enter()
+    this.started = now()
+    backend.inFlight++
+  }
+
+  /** Only the first call counts. */
+  end(outcome: string, usage?: Usage): void {
+    if (this.ended) return
+    this.ended = true
+    const { backend, model, permit, reservation } = this
+    backend.inFlight--
+    tell(permit, outcome)
+    const { name: upstream } = backend.upstream
+    const milliseconds = this.now() - this.started
+    const attempt = this.costs.add({ model, upstream, milliseconds, outcome, usage })
+    if (reservation) endReservation(reservation, attempt)
+  }
+
+  /** Also leaves the backend alone where the error says so. */
+  failed(error: unknown, { sent }: AttemptProgress): void {
+    this.end(sent === false ? unsent(error) : outcomeOf(error))
+    if (!(error instanceof UpstreamError)) return
+    const { backend, now } = this
+    if (error.kind === 'rate_limited') {
+      backend.pause.set(now() + (error.retryAfterMs ?? DEFAULT_PAUSE_MS), error)
+    } else if (error.pauses) {
+      const pause = error.pauses === 'key' ? backend.keyPause : backend.pause
+      pause.set(now() + (error.retryAfterMs ?? REFUSED_PAUSE_MS), error)
+    }
   }
 }
 
@@ -310,10 +352,7 @@ function textFor({ system, parameters }: Target, text: string): string | undefin
 }
 
 /** A stream is an attempt until its last byte: a break in the middle also counts as the upstream's failure. */
-function accounted(
-  answer: StreamAnswer,
-  end: (outcome: string, usage?: Usage) => void,
-): StreamAnswer {
+function accounted(answer: StreamAnswer, record: AttemptRecord): StreamAnswer {
   async function* chunks(): AsyncGenerator<string> {
     let outcome = 'cancelled'
     try {
@@ -323,7 +362,7 @@ function accounted(
       outcome = outcomeOf(error)
       throw error
     } finally {
-      end(outcome, answer.usage())
+      record.end(outcome, answer.usage())
     }
   }
   return {
@@ -334,7 +373,7 @@ function accounted(
     headers: answer.headers,
     cancel() {
       answer.cancel()
-      end('cancelled', answer.usage())
+      record.end('cancelled', answer.usage())
     },
   }
 }

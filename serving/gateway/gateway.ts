@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { mayName } from '../router/keys.ts'
 import { Cancellation } from '../upstreams/cancellation.ts'
-import type { Endpoint, PassedBody } from '../upstreams/upstream.ts'
+import type { Endpoint, PassedBody, ServedEndpoint } from '../upstreams/upstream.ts'
 import {
   type Answer,
   type GatewayRequest,
@@ -21,10 +21,20 @@ import {
 import type { ModelDispatcher } from './dispatcher.ts'
 import { type FailedRequest, failureHeaders } from './error-body.ts'
 import { sendFirst } from './failover.ts'
+import {
+  assertForwardable,
+  type Forwarded,
+  type Forwarding,
+  type ForwardOptions,
+  forward,
+  UNLISTED,
+} from './forwarding.ts'
 import { RequestCosts } from './request-costs.ts'
 
 export interface GatewayOptions {
   readonly dispatcher: ModelDispatcher
+  /** how requests of other endpoints are sent on */
+  readonly forwarding: ForwardOptions
   readonly policy: Policy
   /** the strategies that a plan may name, besides `single` */
   readonly strategies?: readonly Strategy[]
@@ -75,6 +85,22 @@ export interface Gateway {
     text: string,
     cancelled: OnCancel,
   ): Promise<Outcome>
+  /**
+   * Sends a request of any other endpoint as it is, to the model that it names or the default upstream.
+   * `request.passed` holds what could be read of its body.
+   */
+  forward(
+    endpoint: ServedEndpoint,
+    request: GatewayRequest,
+    sent: Forwarding,
+    cancelled: OnCancel,
+  ): Promise<ForwardOutcome>
+}
+
+/** The answer to a forwarded request, before its bytes are sent. Call `finish` once they are, or cannot be. */
+export interface ForwardOutcome extends Forwarded {
+  readonly id: string
+  finish(status: number, code?: string): void
 }
 
 export type OnCancel = (cancel: () => void) => void
@@ -85,7 +111,11 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { dispatcher, policy, observers, onOverBudget, now } = options
   const strategies = new Map([single, ...(options.strategies ?? [])].map((s) => [s.kind, s]))
 
-  const open = (endpoint: Endpoint, request: GatewayRequest, cancelled: OnCancel): Exchange => {
+  const open = (
+    endpoint: ServedEndpoint,
+    request: GatewayRequest,
+    cancelled: OnCancel,
+  ): Exchange => {
     const exchange = new Exchange({
       endpoint,
       request,
@@ -99,35 +129,39 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   const outcome = (exchange: Exchange, plan: Plan, answer: Answer | undefined): Outcome => {
+    return { exchange, plan, answer, finish: ending(exchange, plan, answer) }
+  }
+
+  /** Tells the observers, once. */
+  const ending = (
+    exchange: Exchange,
+    plan: Plan,
+    answer: Pick<Answer, 'target' | 'upstream'> | undefined,
+  ): Outcome['finish'] => {
     let finished = false
     const firstByteMs = exchange.milliseconds
-    return {
-      exchange,
-      plan,
-      answer,
-      finish(status, code) {
-        if (finished) return
-        finished = true
-        exchange.end()
-        const { costs, request, endpoint } = exchange
-        const model = answer?.target.model
-        const served = {
-          endpoint,
-          request,
-          plan,
-          model,
-          upstream: answer?.upstream,
-          attempts: costs.attempts,
-          trail: exchange.trail,
-          costUsd: costs.costUsd,
-          savedUsd: model === undefined ? undefined : costs.savedUsd(model, alternatives(plan)),
-          milliseconds: exchange.milliseconds,
-          firstByteMs: answer ? firstByteMs : undefined,
-          status,
-          code,
-        }
-        for (const observe of observers) observe(served)
-      },
+    return (status, code) => {
+      if (finished) return
+      finished = true
+      exchange.end()
+      const { costs, request, endpoint } = exchange
+      const model = answer?.target.model
+      const served = {
+        endpoint,
+        request,
+        plan,
+        model,
+        upstream: answer?.upstream,
+        attempts: costs.attempts,
+        trail: exchange.trail,
+        costUsd: costs.costUsd,
+        savedUsd: model === undefined ? undefined : costs.savedUsd(model, alternatives(plan)),
+        milliseconds: exchange.milliseconds,
+        firstByteMs: answer ? firstByteMs : undefined,
+        status,
+        code,
+      }
+      for (const observe of observers) observe(served)
     }
   }
 
@@ -169,6 +203,23 @@ export function createGateway(options: GatewayOptions): Gateway {
       return outcome(exchange, plan, answer)
     })
 
+  /** Whether a request may go to the model that it names, which is not routed. @throws its refusal */
+  const admit = async (exchange: Exchange, check: () => void): Promise<void> => {
+    const { request } = exchange
+    const { model } = request.body
+    const refused = await part(exchange, undefined, async () => {
+      // a key limited to some routers cannot bypass them by naming a model
+      if (!mayName(request.caller, model)) {
+        throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
+      }
+      check()
+      return policy.admits?.(request, exchange.planning())
+    })
+    if (!refused) return
+    for (const budget of refused.overBudget ?? []) onOverBudget?.(budget)
+    throw refuse(exchange, refused)
+  }
+
   return {
     dispatcher,
     async chat(request, cancelled) {
@@ -191,26 +242,29 @@ export function createGateway(options: GatewayOptions): Gateway {
     async pass(endpoint, request, body, text, cancelled) {
       const exchange = open(endpoint, request, cancelled)
       const { model } = body
-      const refused = await part(exchange, undefined, async () => {
-        // a key limited to some routers cannot bypass them by naming a model
-        if (!mayName(request.caller, model)) {
-          throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
-        }
-        return policy.admits?.(request, exchange.planning())
-      })
-      if (refused) {
-        for (const budget of refused.overBudget ?? []) onOverBudget?.(budget)
-        throw refuse(exchange, refused)
-      }
+      await admit(exchange, () => {})
       const target = { model }
-      const plan = {
-        kind: 'serve',
-        targets: [target],
-        strategy: { kind: 'single' },
-        deciding: { step: 'model_named', reason: 'model_named' },
-        propensity: 1,
-      } as const
+      const plan = planFor(target)
       return serve(exchange, plan, () => exchange.call(plan).send(target, { body, text }))
+    },
+    async forward(endpoint, request, sent, cancelled) {
+      const exchange = open(endpoint, request, cancelled)
+      const { model } = request.body
+      const listed = dispatcher.models.has(model)
+      await admit(exchange, () => assertForwardable(model, options.forwarding, sent))
+      const target = { model: listed ? model : UNLISTED }
+      const plan = planFor(target)
+      return part(exchange, plan, async () => {
+        const { passed: body = { model } } = request
+        // what is not asked of a model has no price
+        const asks = listed && sent.method === 'POST'
+        const admission = { endpoint, request, plan, target, body }
+        const reservation = asks ? dispatcher.admitted(admission) : undefined
+        const its = await exchange.forward(sent, reservation, options.forwarding)
+        exchange.streaming(options.streamLimitMs)
+        const { upstream } = its
+        return { ...its, id: request.id, finish: ending(exchange, plan, { target, upstream }) }
+      })
     },
   }
 }
@@ -218,6 +272,15 @@ export function createGateway(options: GatewayOptions): Gateway {
 const failed = ({ request: { id }, costs: { attempts } }: Exchange): FailedRequest => ({
   id,
   attempts,
+})
+
+/** The plan for a request to a model that its client named. */
+const planFor = (target: Target): ServePlan => ({
+  kind: 'serve',
+  targets: [target],
+  strategy: { kind: 'single' },
+  deciding: { step: 'model_named', reason: 'model_named' },
+  propensity: 1,
 })
 
 /** What observers get for an error outside the error table. */
@@ -251,7 +314,7 @@ function alternatives(plan: Plan): string[] {
 }
 
 interface ExchangeOptions {
-  readonly endpoint: Endpoint
+  readonly endpoint: ServedEndpoint
   readonly request: GatewayRequest
   readonly dispatcher: ModelDispatcher
   /** passed on to every upstream */
@@ -264,7 +327,7 @@ interface ExchangeOptions {
 /** One request in progress: its deadline, its signal, and its cost so far. */
 class Exchange {
   readonly request: GatewayRequest
-  readonly endpoint: Endpoint
+  readonly endpoint: ServedEndpoint
   readonly costs: RequestCosts
   readonly trail = new Trail()
   private readonly options: ExchangeOptions
@@ -353,6 +416,18 @@ class Exchange {
     }
   }
 
+  /** Sends it on as it is. */
+  forward(
+    sent: Forwarding,
+    reservation: ReturnType<ModelDispatcher['admitted']>,
+    forwarding: ForwardOptions,
+  ): Promise<Forwarded> {
+    const { request, costs, remainingMs, options, cancellation } = this
+    const { headers } = options
+    const dispatch = { request, headers, costs, remainingMs }
+    return forward(sent, dispatch, cancellation, reservation, forwarding)
+  }
+
   private cancellable({ signal }: SendOptions): Cancellation {
     return signal ? this.cancellation.child(signal) : this.cancellation
   }
@@ -364,7 +439,9 @@ class Exchange {
     { body = this.request.body, text, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
     cancellation: Cancellation,
   ): Promise<Answer> {
-    const { request, endpoint, costs, options } = this
+    const { request, costs, options } = this
+    // others are forwarded, not sent
+    const endpoint = this.endpoint as Endpoint
     const until = options.now() + withinMs
     const remainingMs = (): number =>
       Math.max(0, Math.min(this.remainingMs(), until - options.now()))

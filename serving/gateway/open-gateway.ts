@@ -125,6 +125,13 @@ export async function openGateway(
     })
     const gateway = createGateway({
       dispatcher,
+      forwarding: {
+        dispatcher,
+        fallback: defaultBackend(config, upstreams, breakers, clock),
+        balance: config.balance ?? 'least_loaded',
+        now: clock,
+        random: () => random.next(),
+      },
       policy: options.policy?.(learned, models) ?? learned,
       strategies: options.strategies ?? [],
       observers: options.observers ?? [],
@@ -173,6 +180,24 @@ function servedModels(
     models.set(name, { name, backends, price, quality, abilities })
   }
   return models
+}
+
+/** Where requests go that name none of our models. @throws config_invalid */
+function defaultBackend(
+  { default_upstream: name }: GatewayConfig,
+  upstreams: ReadonlyMap<string, Upstream>,
+  breakers: ReadonlyMap<string, Breaker>,
+  clock: () => number,
+): Backend | undefined {
+  if (name === undefined) return undefined
+  const upstream = upstreams.get(name)
+  if (upstream?.forward) return new Backend(upstream, '', 1, breakers.get(name)!, clock)
+  const able = [...upstreams.values()].filter((one) => one.forward).map((one) => one.name)
+  throw new WeirError('config_invalid', {
+    where: 'gateway.default_upstream',
+    expected: `one of gateway.upstreams with OpenAI's API (${able.join(', ')})`,
+    got: name,
+  })
 }
 
 function assertFamily(model: string, parameters: ParameterRules | undefined): void {

@@ -248,6 +248,7 @@ export function withParameters(upstream: Upstream, rules: ParameterRules): Upstr
   return {
     name: upstream.name,
     close: () => upstream.close(),
+    ...(upstream.forward ? { forward: upstream.forward.bind(upstream) } : {}),
     async complete(call, cancellation) {
       for (let changed = 0; ; changed++) {
         const notes: string[] = []

@@ -236,7 +236,7 @@ export function stateMaker(file: PolicyFile, services: PolicyServices): StateMak
       traits,
       signal,
       send,
-      named: namedIn(request.body.model, routeNamed, file, services),
+      named: request.unlisted ? undefined : namedIn(request.body.model, routeNamed, file, services),
       route: routeNamed,
       serve: (its, reason, options = {}) =>
         routePlan(its, open, request, reason, options, services),

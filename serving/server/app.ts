@@ -9,12 +9,14 @@ import { BODY_LIMIT } from '../../core/json-body.ts'
 import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-body.ts'
 import { ANYONE, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { RateLimit } from '../state/rate-limit.ts'
+import { FORWARDED } from '../upstreams/upstream.ts'
 import { addJsonBodies, BodyMemory, claimBody } from './bodies.ts'
 import { browserGuard } from './browser-guard.ts'
 import { docsPage, openApiDocument } from './openapi.ts'
 import { addBatchRoute } from './routes/batch.ts'
 import { addChatRoute } from './routes/chat.ts'
 import { addFeedbackRoute } from './routes/feedback.ts'
+import { addForwardedRoutes } from './routes/forwarded.ts'
 import { addPassedRoute } from './routes/passed.ts'
 import { addHealthRoutes, addMetricsRoute, addModelsRoute } from './routes/read-only.ts'
 import { addRouteRoute } from './routes/route.ts'
@@ -27,7 +29,9 @@ const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
 const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
 
 /** Paths of OpenAI's API without the version, as clients call them whose base URL lacks it. */
-const UNVERSIONED = /^\/(chat\/completions|responses|embeddings|models)\b/
+const UNVERSIONED = new RegExp(
+  `^/(chat/completions|responses|embeddings|models|${FORWARDED.join('|')})(?=[/?]|$)`,
+)
 
 /** Requests without a valid key, from one address to one process, before they are rate limited. */
 export const WRONG_KEYS_PER_MINUTE = 60
@@ -89,7 +93,7 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
       const path = request.routeOptions.url?.slice(app.prefix.length)
       if (path !== undefined && !OPEN_PATHS.has(path)) {
         if (keys) request.caller = holderOf(keys, request)
-        if (request.method === 'POST') {
+        if (request.method === 'POST' || request.routeOptions.config.forwarded) {
           gate.check()
           claimBody(request, reply, bodies)
           const limit = request.caller.ratePerMinute ?? ratePerMinute
@@ -122,6 +126,7 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
     addChatRoute(app, services, services.gateway)
     addPassedRoute(app, services, services.gateway, 'responses')
     addPassedRoute(app, services, services.gateway, 'embeddings')
+    addForwardedRoutes(app, services, services.gateway)
   }
 }
 

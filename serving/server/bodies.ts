@@ -56,10 +56,14 @@ declare module 'fastify' {
   interface FastifyRequest {
     bodyClaim: BodyClaim | null
   }
+  interface FastifyInstance {
+    bodyMemory: BodyMemory
+  }
 }
 
 /** Reads JSON bodies, each up to its route's `bodyLimit`, compressed ones too. */
 export function addJsonBodies(app: FastifyInstance, memory: BodyMemory): void {
+  app.decorate('bodyMemory', memory)
   app.addContentTypeParser('application/json', (request, payload, done) => {
     readBody(request, payload as unknown as Readable, memory, (error, bytes) => {
       if (error) {
@@ -78,6 +82,21 @@ export function addJsonBodies(app: FastifyInstance, memory: BodyMemory): void {
       parsed(request, bytes!).then((body) => done(null, body), done)
     })
   })
+}
+
+/** The bytes of a body, up to its route's `bodyLimit`. @throws body_too_large, overloaded */
+export const collectBody = (request: FastifyRequest, payload: Readable): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    readBody(request, payload, request.server.bodyMemory, (error, bytes) => {
+      if (error) reject(error)
+      else resolve(bytes!)
+    })
+  })
+
+/** A JSON body where a route reads its own; undefined if it is empty. @throws as parsing does */
+export async function readJson(request: FastifyRequest, payload: Readable): Promise<unknown> {
+  const bytes = await collectBody(request, payload)
+  return bytes.length === 0 ? undefined : parsed(request, bytes)
 }
 
 async function parsed(request: FastifyRequest, bytes: Buffer): Promise<unknown> {
@@ -125,6 +144,7 @@ export interface BodyClaim {
  * @throws overloaded
  */
 export function claimBody(request: FastifyRequest, reply: FastifyReply, memory: BodyMemory): void {
+  if (request.routeOptions.config.streamed) return
   const declared = request.headers['content-length']
   if (declared !== undefined && Number(declared) < COUNTED) return
   if (declared === undefined && request.headers['transfer-encoding'] === undefined) return

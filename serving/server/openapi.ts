@@ -2,6 +2,7 @@ import { Decision, type Explanation, RouteRequest } from '../../models/decision/
 import { FeedbackBody } from '../../records/feedback/body.ts'
 import { STEP_NAMES } from '../gateway/contracts.ts'
 import { ErrorBody } from '../gateway/error-body.ts'
+import { FORWARDED } from '../upstreams/upstream.ts'
 import { BatchRequest, BatchResponse } from './routes/batch.ts'
 import { ChatRequest } from './routes/chat.ts'
 import { FeedbackAnswer } from './routes/feedback.ts'
@@ -304,6 +305,18 @@ function gatewayPaths(headers: Record<string, unknown>): Record<string, unknown>
         data: [{ object: 'embedding', index: 0, embedding: [0.12, -0.03] }],
       },
       headers,
+    ),
+    ...Object.fromEntries(
+      FORWARDED.map((name) => [
+        `/v1/${name}`,
+        {
+          post: {
+            operationId: name,
+            summary: `Sends on the request as it is, to the model it names or the default upstream; as are /v1/${name}/..., GET and DELETE.`,
+            responses: { 200: answer('The upstream’s answer', {}), ...GATEWAY_REFUSALS },
+          },
+        },
+      ]),
     ),
   }
 }

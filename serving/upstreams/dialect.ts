@@ -37,6 +37,8 @@ export interface Dialect {
   /** @throws MalformedAnswer, AnsweredError */
   answer(call: UpstreamCall, text: string): DialectAnswer
   stream(call: UpstreamCall): StreamDecoder
+  /** whether it has the rest of OpenAI's API, so that other requests can be forwarded */
+  readonly forwards?: true
 }
 
 export interface DialectAnswer {

@@ -4,7 +4,7 @@ import { ANSWER_LIMIT, AnswerReader } from './answer-reader.ts'
 import type { Cancellation } from './cancellation.ts'
 import { type Dialect, UntranslatableRequest } from './dialect.ts'
 import { cancelled, UpstreamError } from './failure.ts'
-
+import { ForwardReader } from './forwarding.ts'
 import { TlsSettings } from './tls-settings.ts'
 import type { Upstream, UpstreamAnswer, UpstreamCall } from './upstream.ts'
 
@@ -72,16 +72,18 @@ export async function openHttpUpstream(
     idle_timeout_ms: idleMs = 60_000,
     connections = 1024,
   } = settings
-  const pool = await outgoingPool(url, {
+  const settingsOfPool = {
     connections,
-    maxResponseSize: ANSWER_LIMIT,
     // each attempt has more precise limits than these
     headersTimeout: 0,
     bodyTimeout: 0,
     connectTimeoutMs,
     tls,
     environment,
-  })
+  }
+  const pool = await outgoingPool(url, { ...settingsOfPool, maxResponseSize: ANSWER_LIMIT })
+  // what is forwarded is not kept in memory, so that its size has no limit
+  const forwarding = await outgoingPool(url, settingsOfPool)
   const base = url.pathname.replace(/\/+$/, '')
   const query = new URLSearchParams(url.search)
   for (const [field, value] of Object.entries(settings.query ?? {})) query.set(field, value)
@@ -173,15 +175,41 @@ export async function openHttpUpstream(
     }
   }
 
+  const forward: Upstream['forward'] = (call, cancellation) =>
+    new Promise((resolve, reject) => {
+      if (cancellation.cancelled) throw cancelled(cancellation.reason)
+      const asked = new URLSearchParams(call.query)
+      // the operator's parameters cannot be overridden
+      for (const field of query.keys()) asked.delete(field)
+      const rest = asked.size === 0 ? '' : `${search === '' ? '?' : '&'}${asked}`
+      const { 'content-type': _, ...own } = fixed
+      const headers = { ...call.headers, ...own }
+      const reader = new ForwardReader({
+        upstream: name,
+        call,
+        cancellation,
+        silenceMs: answerTimeoutMs,
+        idleMs,
+        now,
+        resolve,
+        reject,
+      })
+      const path = `${base}${call.path}${search}${rest}`
+      forwarding.dispatch({ method: call.method, path, headers, body: call.body ?? null }, reader)
+    })
+
   return {
     name,
+    ...(dialect.forwards ? { forward } : {}),
     complete(call, cancellation) {
       if (takesAdded === false) return ask(call, cancellation, true)
       return dialect.adds?.(call)
         ? askWithAdded(call, cancellation)
         : ask(call, cancellation, false)
     },
-    close: () => pool.destroy(),
+    close: async () => {
+      await Promise.all([pool.destroy(), forwarding.destroy()])
+    },
   }
 }
 

@@ -21,6 +21,7 @@ const PATHS: Record<Endpoint, string> = {
 
 /** Any server with OpenAI's API: OpenAI, Azure's v1, vLLM, Ollama, llama.cpp, LiteLLM and so on. */
 export const openAiDialect: Dialect = {
+  forwards: true,
   path: (endpoint) => PATHS[endpoint],
   headers: (key) => (key === undefined ? {} : { authorization: `Bearer ${key}` }),
   // without it a stream has no token counts, and its cost would be unknown
@@ -57,7 +58,7 @@ function isError(body: Readonly<Record<string, unknown>>): boolean {
 }
 
 /** Chat and embeddings count `prompt_tokens`, responses `input_tokens`. */
-function openAiUsage(counts: Counts | null | undefined): Usage | undefined {
+export function openAiUsage(counts: Counts | null | undefined): Usage | undefined {
   if (typeof counts !== 'object' || counts === null) return undefined
   const inputTokens = tokenCount(counts.prompt_tokens ?? counts.input_tokens)
   const details = (counts.prompt_tokens_details ?? counts.input_tokens_details ?? {}) as Counts

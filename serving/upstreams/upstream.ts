@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Adjusted, Usage } from '../conversation/form.ts'
 import type { Cancellation } from './cancellation.ts'
 
@@ -26,6 +27,27 @@ export interface ContentPart {
 
 /** The paths of OpenAI's API that are passed on; only `chat` is routed. */
 export type Endpoint = 'chat' | 'responses' | 'embeddings'
+
+/**
+ * The first parts of the other paths, which are forwarded as they are. A closed list: an API that manages the
+ * account (`organization`, `admin`) must not be reached with the gateway's key.
+ */
+export const FORWARDED = [
+  'completions',
+  'moderations',
+  'files',
+  'uploads',
+  'batches',
+  'audio',
+  'images',
+  'videos',
+  'conversations',
+  'vector_stores',
+  'fine_tuning',
+  'rerank',
+] as const
+/** Where a request went, for budgets, logs and metrics. */
+export type ServedEndpoint = Endpoint | (typeof FORWARDED)[number]
 
 export interface UpstreamCall {
   readonly endpoint: Endpoint
@@ -95,6 +117,30 @@ export interface StreamAnswer {
 
 export type UpstreamAnswer = CompleteAnswer | StreamAnswer
 
+/** A request that an upstream gets as the client wrote it. */
+export interface ForwardedCall {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE'
+  /** below the base URL, encoded: `/files/f-1/content` */
+  readonly path: string
+  /** the client's parameters, encoded, without `?` */
+  readonly query: string
+  /** beside the upstream's own: `content-type`, `accept` and those that the allow-list lets through */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Buffer | Readable | undefined
+  /** milliseconds left until the head of the answer */
+  readonly remainingMs: number
+  readonly progress?: AttemptProgress
+}
+
+/** An answer as the upstream wrote it. The caller must read `body` to its end or destroy it. */
+export interface ForwardedAnswer {
+  readonly status: number
+  /** those that the client gets */
+  readonly headers: Readonly<Record<string, string>>
+  /** bytes, still compressed if the upstream compressed them; fails with an UpstreamError */
+  readonly body: Readable
+}
+
 /** One server that answers for models. Tests use fakes. */
 export interface Upstream {
   readonly name: string
@@ -104,5 +150,12 @@ export interface Upstream {
    * @throws UpstreamError, classified; WeirError `cancelled` if it was given up
    */
   complete(call: UpstreamCall, cancellation: Cancellation): Promise<UpstreamAnswer>
+  /**
+   * Sends a request of any other endpoint once, and passes on whatever is answered. Absent if this kind of
+   * upstream has another API.
+   *
+   * @throws UpstreamError if there is no answer, or one about our account; WeirError `cancelled`
+   */
+  forward?(call: ForwardedCall, cancellation: Cancellation): Promise<ForwardedAnswer>
   close(): Promise<void>
 }

@@ -6,8 +6,15 @@ import type { PolicyRow, StepPlan } from '../step.ts'
 export const hardLimit: PolicyRow = {
   admits: true,
   spendingRoutes: () => [],
-  step: () => ({
-    decide({ closed, open, named }) {
+  step: (_, { keys }) => ({
+    decide({ closed, open, named, sensitive, request: { unlisted, caller } }) {
+      if (unlisted) {
+        // the default upstream is no model of the file, so that nothing in it allows what is limited
+        if (sensitive)
+          return refusal(elsewhere('sensitive, and the default upstream is not private'))
+        if (keys?.[caller.name]?.models) return refusal(elsewhere('not allowed for this key'))
+        return undefined
+      }
       if (open.length === 0) return refusal(closed)
       if (!named || named.route.models.some((model) => open.includes(model))) return undefined
       const its = named.route.models.flatMap((model) => {
@@ -18,6 +25,9 @@ export const hardLimit: PolicyRow = {
     },
   }),
 }
+
+const elsewhere = (reason: string): Map<string, Closed> =>
+  new Map([['the default upstream', { reason }]])
 
 function refusal(closed: ReadonlyMap<string, Closed>): StepPlan {
   const all = [...closed.values()]

@@ -49,10 +49,14 @@ export function addPassedRoute(
 }
 
 /** Handles a request, and notifies the work if the client disconnects before its answer was written. */
-function withClient<T>(reply: FastifyReply, work: (cancelled: OnCancel) => Promise<T>): Promise<T> {
+export function withClient<T>(
+  reply: FastifyReply,
+  work: (cancelled: OnCancel) => Promise<T>,
+): Promise<T> {
+  const { raw } = reply
   return work((cancel) => {
-    reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) cancel()
-    })
+    // the client may have disconnected while its body was read
+    if (raw.destroyed) cancel()
+    else raw.once('close', () => raw.writableFinished || cancel())
   })
 }

@@ -103,3 +103,17 @@ test('a prompt that may reach a tier of prices is bounded by its rates', () => {
   const long = chat('x'.repeat(2_000))
   expect(bound(long, { price })).toBe(bound(long, { price: { input: 3, output: 9 } }))
 })
+
+test('of other endpoints: each prompt of a list is answered, and files may fill the context', () => {
+  const of = (endpoint: 'completions' | 'audio' | 'images' | 'moderations', body: object) =>
+    upperBound({ endpoint, body: { model: 'm', ...body } }, terms)
+  const one = of('completions', { prompt: 'x', max_tokens: 100 })
+  expect(one).toBeLessThan(1_000 * TOKEN)
+  expect(of('completions', { prompt: ['x', 'y', 'z'], max_tokens: 100 })).toBeGreaterThan(
+    3 * 400 * TOKEN,
+  )
+  expect(of('completions', { prompt: [1, 2, 3], max_tokens: 100 })).toBeLessThan(1_000 * TOKEN)
+  expect(of('audio', { input: 'x' })).toBeGreaterThanOrEqual(8_000 * TOKEN + answer)
+  expect(of('images', { prompt: 'x', n: 3 })).toBeGreaterThanOrEqual(3 * answer)
+  expect(of('moderations', { input: 'x' })).toBeLessThan(1_000 * TOKEN + answer)
+})

@@ -32,6 +32,13 @@ const over = (
 ): Gateway =>
   createGateway({
     dispatcher: app.services.gateway!.dispatcher,
+    forwarding: {
+      dispatcher: app.services.gateway!.dispatcher,
+      fallback: undefined,
+      balance: 'least_loaded',
+      now: () => performance.now(),
+      random: () => 0,
+    },
     policy,
     strategies,
     observers: [(one) => served.push(one)],

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { FORWARDED } from '../../../serving/upstreams/upstream.ts'
 import { type GatewayApp, gatewayApp } from '../gateway/gateway-app.ts'
 
 const POLICY = `version: 1
@@ -16,6 +17,11 @@ const BODIES: Record<string, (text: string) => object> = {
     input: [{ role: 'user', content: [{ type: 'input_text', text }] }],
   }),
   '/v1/embeddings': (text) => ({ input: [text] }),
+  '/v1/responses/*': (text) => ({ input: text }),
+}
+for (const name of FORWARDED) {
+  BODIES[`/v1/${name}`] = (text) => ({ prompt: text })
+  BODIES[`/v1/${name}/*`] = (text) => ({ input: { text } })
 }
 
 let root: string
@@ -36,7 +42,7 @@ const sent = async (url: string, body: object): Promise<{ text: string; status: 
   gateway.big.received.length = 0
   const { statusCode } = await gateway.app.inject({
     method: 'POST',
-    url,
+    url: url.replace('*', 'x'),
     payload: { model: 'big', ...body },
   })
   return { text: JSON.stringify(gateway.big.received), status: statusCode }
@@ -52,7 +58,7 @@ test('every endpoint that goes upstream has its case here', async () => {
     const [, indent = '', part = '', methods] = found
     open.length = indent.length / 4
     open.push(part)
-    if (methods?.includes('POST')) paths.push(open.join(''))
+    if (methods?.includes('POST')) paths.push(open.join('').replace(/\/?\*$/, '/*'))
   }
   expect(paths.filter((path) => path.startsWith('/v1/')).sort()).toEqual(Object.keys(BODIES).sort())
 })
