@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
-import { decodeBody, parseJsonBody } from '../../core/json-body.ts'
+import { decodeBody, parseJsonBody, parseLargeBody } from '../../core/json-body.ts'
 
 /** Largest body of the gateway's endpoints in bytes: images come as base64. */
 export const DEFAULT_GATEWAY_BODY = 64 * 1024 * 1024
@@ -102,9 +102,9 @@ export async function readJson(request: FastifyRequest, payload: Readable): Prom
 async function parsed(request: FastifyRequest, bytes: Buffer): Promise<unknown> {
   const plain = await decompressed(request, bytes)
   await turn()
-  request.bodyText = decodeBody(plain)
-  await turn()
-  return parseJsonBody(request.bodyText)
+  const { text, value } = await parseLargeBody(plain)
+  request.bodyText = text
+  return value
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -109,10 +109,10 @@ export async function openHttpUpstream(
   /** undefined until it is known whether the upstream takes the fields that only the gateway adds */
   let takesAdded: boolean | undefined
 
-  const payload = (call: UpstreamCall, plain: boolean): string => {
+  const payload = (call: UpstreamCall, plain: boolean): string | Buffer => {
     try {
       const request = dialect.request(call, plain)
-      return typeof request === 'string' ? request : JSON.stringify(request)
+      return encoded(typeof request === 'string' ? request : JSON.stringify(request))
     } catch (error) {
       if (!(error instanceof UntranslatableRequest)) throw error
       const { message, param } = error
@@ -211,6 +211,15 @@ export async function openHttpUpstream(
       await Promise.all([pool.destroy(), forwarding.destroy()])
     },
   }
+}
+
+/** Texts above this length are encoded here. */
+const LONG = 1024 * 1024
+
+/** A long text of ASCII is copied, which takes a third of the time of encoding it. */
+function encoded(text: string): string | Buffer {
+  if (text.length < LONG) return text
+  return Buffer.from(text, Buffer.byteLength(text) === text.length ? 'latin1' : 'utf8')
 }
 
 /** How strict servers refuse a field without naming it. */
