@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { WeirError } from './errors.ts'
 
@@ -119,6 +119,9 @@ export async function parseLargeBody(bytes: Buffer): Promise<ParsedBody> {
     await turn()
     return { text, value: parseJsonBody(text) }
   }
+  // one byte a character: its text is copied as a whole, and the strings are parts of it
+  const whole = isAscii(bytes) ? bytes.toString('latin1') : undefined
+  await turn()
   // unknown to clients, so that no string of theirs is taken for a cut
   const mark = `${randomUUID()}:`
   let outline = ''
@@ -128,10 +131,10 @@ export async function parseLargeBody(bytes: Buffer): Promise<ParsedBody> {
   const keep = (from: number, to: number): void => {
     const text = decodeBody(bytes.subarray(from, to))
     // of a long text it would take longer than it saves
-    const ascii = text.length > STRETCH ? text : escaped(text)
+    const ascii = whole !== undefined || text.length > STRETCH ? text : escaped(text)
     outline += text
     length += ascii.length
-    parts.push(ascii)
+    if (whole === undefined) parts.push(ascii)
   }
   let at = 0
   for (const [i, { start, end }] of cuts.entries()) {
@@ -139,14 +142,15 @@ export async function parseLargeBody(bytes: Buffer): Promise<ParsedBody> {
     outline += `${mark}${i}`
     starts.push(length)
     length += end - start
-    parts.push(bytes.latin1Slice(start, end))
     at = end
+    if (whole !== undefined) continue
+    parts.push(bytes.toString('latin1', start, end))
     if (end - start > STRETCH) await turn()
   }
   keep(at, bytes.length)
   const value = parseJsonBody(outline)
   await turn()
-  const text = parts.join('')
+  const text = whole ?? parts.join('')
   const cut = (name: string): string | undefined => {
     if (!name.startsWith(mark)) return undefined
     const i = Number(name.slice(mark.length))
@@ -202,7 +206,7 @@ const NOT_PLAIN = /[^\x20-\x5b\x5d-\x7f]/
 
 async function isPlain(bytes: Buffer, start: number, end: number): Promise<boolean> {
   for (let at = start; at < end; at += STRETCH) {
-    if (NOT_PLAIN.test(bytes.latin1Slice(at, Math.min(end, at + STRETCH)))) return false
+    if (NOT_PLAIN.test(bytes.toString('latin1', at, Math.min(end, at + STRETCH)))) return false
     if (at + STRETCH < end) await turn()
   }
   return true

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -131,19 +132,27 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
 }
 
 /** What an application needs to refuse requests; the primary's port counts none. */
-export type BareServices = Pick<Services, 'onBug'> & Partial<Pick<Services, 'metrics' | 'bodies'>>
+export type BareServices = Pick<Services, 'onBug'> &
+  Partial<Pick<Services, 'metrics' | 'bodies' | 'ids'>>
 
 type Refuse = (error: unknown, request: FastifyRequest, send: (answer: ErrorAnswer) => void) => void
 
 const refuser =
-  ({ metrics, onBug }: BareServices): Refuse =>
+  ({ metrics, onBug, ids }: BareServices): Refuse =>
   (error, request, send) => {
     const facts = requestFacts(request)
     const answer = errorAnswer(error, facts)
     if (answer.status === 500) onBug(error, facts)
     metrics?.refused(answer.reason)
-    send(answer)
+    send(withId(answer, () => ids?.next(request.caller?.name ?? ANYONE.name) ?? randomUUID()))
   }
+
+/** The error with the request's id, also where it was refused before it had one. */
+function withId(answer: ErrorAnswer, newId: () => string): ErrorAnswer {
+  if (answer.headers?.['x-weir-id'] !== undefined) return answer
+  const id = newId()
+  return { ...answer, headers: { 'x-request-id': id, 'x-weir-id': id, ...answer.headers } }
+}
 
 /** Our application without endpoints: limits, JSON, and errors in one shape. */
 export function bareApp(services: BareServices): FastifyInstance {

@@ -155,7 +155,7 @@ export class AnswerReader implements OutgoingHandler {
       }
       if (this.collected) {
         if (this.collected.push(chunk)) this.answered()
-        else if (this.collected.decoder.finished) this.watch.restart(FINISHED_MS)
+        else if (endsSoon(this.collected.decoder)) this.watch.restart(FINISHED_MS)
         return
       }
       this.parts.push(chunk)
@@ -219,8 +219,7 @@ export class AnswerReader implements OutgoingHandler {
       this.controller?.pause()
     } else if (this.settled) {
       const { idleMs } = this.options
-      const { finished, finishesOften } = events.decoder
-      watch.expect(finished && !finishesOften ? Math.min(FINISHED_MS, idleMs) : idleMs)
+      watch.expect(endsSoon(events.decoder) ? Math.min(FINISHED_MS, idleMs) : idleMs)
     }
   }
 
@@ -341,6 +340,9 @@ export class AnswerReader implements OutgoingHandler {
     return failureOf(error, upstream, { givenUp, late, silent, begun, sent })
   }
 }
+
+/** Whether nothing but token counts is expected. */
+const endsSoon = ({ finished, finishesEarly }: StreamDecoder): boolean => finished && !finishesEarly
 
 const BYTE_ORDER_MARK = 0xfeff
 

@@ -54,8 +54,11 @@ export abstract class StreamDecoder {
   begun = false
   /** whether the answer is complete as far as the stream has said; more may follow, such as token counts */
   finished = false
-  /** whether more of the answer came after it was finished: some servers say that it is in every event */
-  finishesOften = false
+  /**
+   * whether `finished` may not be true yet: some servers say it in every event, so that it came with the first one,
+   * or more of the answer came after it
+   */
+  finishesEarly = false
   /** whether the stream has said that nothing more follows */
   over = false
   /** the counts that came so far */

@@ -127,7 +127,8 @@ export class ChatDecoder extends StreamDecoder {
   private grow({ index = 0, delta, finish_reason: reason }: ChunkChoice): void {
     const { states } = this
     const says = saysSomething(delta)
-    if (says && states.get(index)) this.finishesOften = true
+    const before = states.get(index)
+    if (reason ? before === undefined : says && before) this.finishesEarly = true
     if (reason) states.set(index, true)
     else if (says || !states.has(index)) states.set(index, false)
     if (reason || says) this.begun = true

@@ -145,3 +145,19 @@ test('a key that is held to routers may name the models that it lists, and no ot
   expect(await status('/v1/chat/completions', { model: 'big', messages: user(EASY) })).toBe(200)
   expect(await status('/v1/embeddings', { model: 'small', input: 'x' })).toBe(403)
 })
+
+test.each([
+  ['no key', {}, { model: 'weir', messages: user(EASY) }, 401],
+  ['a field of the wrong kind', { authorization: 'Bearer app-secret' }, { model: 1 }, 400],
+])(
+  'what is refused before it is planned has an id too: %s',
+  async (_, headers, payload, status) => {
+    await open()
+    const url = '/v1/chat/completions'
+    const answer = await app.app.inject({ method: 'POST', url, payload, headers })
+    expect(answer.statusCode).toBe(status)
+    const { 'x-weir-id': id, 'x-request-id': other } = answer.headers
+    expect(id).toMatch(/^\S{16,}$/)
+    expect(other).toBe(id)
+  },
+)

@@ -389,3 +389,27 @@ describe('numbers keep their digits', () => {
     expect(upstream.received[0]!.text).toBe(`{"model":"big","input":"hi","seed":${BIG}}`)
   })
 })
+
+describe('the end of a stream whose connection stays open', () => {
+  const held =
+    (first: string, rest: string, pauseMs: number): RawAnswer =>
+    (response) => {
+      response.writeHead(200, SSE).write(first)
+      setTimeout(() => response.write(rest), pauseMs)
+    }
+  const whileLate = (reason: string | null) =>
+    sse(chunk({ role: 'assistant', content: 'caf' }, reason))
+
+  test('is not at a finish_reason in the first event: servers have it in every one', async () => {
+    const rest = sse(chunk({ content: 'é' }, 'stop'), '[DONE]')
+    expect(saidBy(await streamed(held(whileLate('stop'), rest, 3300)))).toBe('café')
+  })
+
+  test('is three seconds after one that came later', async () => {
+    const rest = sse(chunk({}, 'stop'))
+    const started = performance.now()
+    const text = await streamed(held(whileLate(null), rest, 0))
+    expect(dataOf(text).at(-1)).toBe('[DONE]')
+    expect(performance.now() - started).toBeGreaterThan(2900)
+  })
+})
