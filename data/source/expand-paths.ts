@@ -19,6 +19,9 @@ const BESIDE_LOGS = [
   /^cache-[0-9a-f]+\.arrow$/,
   /^(dataset_infos?|dataset_dict|state|croissant|metadata|package|package-lock|tsconfig)\.json$/i,
   /\.rejects\.jsonl$/,
+  // what lm-eval and HELM write beside the files that are read
+  /^results_\d{4}-\d\d-\d\dT.*\.json$/,
+  /^(run_spec|scenario|stats|per_instance_stats|instances|display_\w+)\.json$/,
 ]
 
 const isBeside = (name: string): boolean => BESIDE_LOGS.some((pattern) => pattern.test(name))

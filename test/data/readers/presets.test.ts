@@ -117,6 +117,13 @@ describe('files of lm-eval', () => {
     expect(manifest.rows).toMatchObject({ read: 8, kept: 2, duplicates: 4 })
   })
 
+  test('are found in the folder that holds them, and named as it says', async () => {
+    const folder = await scratch()
+    await written(folder, { ...lmEval(1), ...lmEval(2) })
+    const { manifest } = await readLogs([folder], { seed: 1 })
+    expect(manifest.sources.map(({ format }) => format)).toEqual(['lm-eval', 'lm-eval'])
+  })
+
   test('are read with another filter if asked', async () => {
     const mapping = { fields: {}, where: { filter: 'flexible-extract' } }
     const { lines } = await read(lmEval(1), ['285735.json'], { mapping })
