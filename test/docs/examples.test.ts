@@ -41,7 +41,7 @@ describe('one model picked', () => {
     expect(await model('x', { model: 'weir/reviewer' })).toBe('model_named big-1')
     expect(app.upstreams.openai!.asked[0]).toMatchObject({
       model: 'gpt-5',
-      temperature: 0,
+      reasoning_effort: 'low',
       messages: [
         { role: 'system', content: expect.stringContaining('You review') },
         { content: 'x' },

@@ -107,11 +107,11 @@ describe('bad input is refused in one line, and nothing is half-written:', () =>
   })
 
   it('scores that are no numbers, with file, line and field, and all of them in the rejects file', async () => {
-    const rows = Array.from({ length: 400 }, (_, i) => row(i, i % 10 === 0 ? 'NaN' : i % 2, 0))
-    write('nan.jsonl', rows)
-    const ran = await trainOn('nan.jsonl')
-    expectRefused(ran, 1, /nan\.jsonl:1\b/, 'scores', 'too_many_rejects')
-    const rejects = readFileSync(at('nan.jsonl.rejects.jsonl'), 'utf8').trim().split('\n')
+    const rows = Array.from({ length: 400 }, (_, i) => row(i, i % 10 === 0 ? 'good' : i % 2, 0))
+    write('words.jsonl', rows)
+    const ran = await trainOn('words.jsonl')
+    expectRefused(ran, 1, /words\.jsonl:1\b/, 'scores', 'too_many_rejects')
+    const rejects = readFileSync(at('words.jsonl.rejects.jsonl'), 'utf8').trim().split('\n')
     expect(rejects).toHaveLength(40)
     expect(JSON.parse(rejects[1]!)).toMatchObject({ line: 11 })
   })

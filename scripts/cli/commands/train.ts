@@ -48,8 +48,8 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const { modelSummaries } = await import('../../../data/inspect/inspect.ts')
   const found = modelsFound(modelRowsOf(modelSummaries(all)))
   terminal.endProgress()
-  if (flags.json) terminal.note(found)
-  else terminal.print(`${found}\n`)
+  // before any work, so also before a refusal: it is no result
+  terminal.note(`${found}\n`)
   const { chooseModels } = await import('../../../training/choose-models.ts')
   const chosen = models && chooseModels(all, { ...flags, models, prices })
   const dataset = chosen?.dataset ?? all
