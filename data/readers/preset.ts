@@ -19,7 +19,7 @@ export function firstHas(
 
 /** What a preset adds to its name. */
 export type Preset = Required<Pick<Reader, 'name' | 'mapping' | 'recognises'>> &
-  Pick<Reader, 'expand' | 'beside' | 'sequential'> & {
+  Pick<Reader, 'expand' | 'expandsList' | 'beside' | 'sequential'> & {
     /** lowest and highest score of the layout, if not 0 and 1; `--score-range` wins */
     readonly scoreRange?: ScoreRange
     /** reads the mapped fields, where they can be left out for reasons of their own */
@@ -52,7 +52,8 @@ export type Preset = Required<Pick<Reader, 'name' | 'mapping' | 'recognises'>> &
  *
  * The mapped fields make the row: `model` and `score` an outcome of one model, `scores` an outcome of several,
  * `model_a`, `model_b` and `winner` a preference (`readFields`). A row with a model but no score is counted as
- * left out. Where one record stands for several and a path cannot say so, `expand` is the code for it; `beside`
+ * left out. Where one record stands for several and a path cannot say so, `expand` is the code for it (with
+ * `expandsList`, where its elements are independent of each other); `beside`
  * reads facts from files next to the log (`@beside.name`). Scores that lie in a file of their own are a row of
  * `SCORE_FILES` in `data/readers.ts` (a `ScoreFile`: name, mapping with `key`, `score` and `name`, recogniser);
  * a preset whose mapping has `on` finds them by that key.

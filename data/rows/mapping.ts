@@ -55,6 +55,8 @@ export interface CompiledMapping {
   leftOut(row: RowContext): string | undefined
   /** the values of the fields; those that are not there are left out */
   read(row: RowContext): Record<string, unknown>
+  /** what its rows read of the document around their list, as text; undefined if nothing */
+  readonly documentFacts: ((document: RawRecord) => string) | undefined
   /** what the file's place says of its rows, such as the model: equal for files that say the same */
   readonly placed: string
   /** whether rows have a key by which scores are joined */
@@ -77,8 +79,13 @@ export function compileMapping(mapping: Mapping, facts: Facts): CompiledMapping 
   const heads = mapping.rows?.split('|').filter((path) => path !== '$') ?? []
   const head = heads.flatMap((path) => [path, path.split(/[.[]/)[0]!])
   const columns = new Set([...head, ...all.flatMap((it) => it.columns)])
+  const around = all.filter(({ text }) => needsDocument(text))
   return {
     fields,
+    documentFacts:
+      around.length === 0
+        ? undefined
+        : (document) => JSON.stringify(around.map((it) => it.value({ record: {}, document }))),
     columns: columns.has('$') ? undefined : [...columns],
     placed: Object.values(mapping.fields)
       .flatMap(placeParts)
@@ -146,15 +153,6 @@ function conditions(
   })
 }
 
-/** Whether rows need fields of the document around their list. */
-export const readsDocument = (mapping: Mapping): boolean =>
-  [
-    ...Object.values(mapping.fields),
-    ...Object.keys(mapping.where ?? {}),
-    ...Object.keys(mapping.except ?? {}),
-    ...(mapping.on ?? []),
-  ].some(needsDocument)
-
 /**
  * The rows at `path` in a document: the elements of the list there. Lists on the way are gone through, so
  * `resourceSpans.scopeSpans.spans` gives every span; an object at the end is one row. Text that holds JSON is
@@ -173,19 +171,18 @@ export function rowsAt(document: RawRecord, path: string): unknown[] | undefined
 function listAt(document: RawRecord, path: string): unknown[] | undefined {
   let level: unknown[] = [document]
   for (const key of path.split('.')) {
-    level = level
-      .flatMap((item) => elements(item))
-      .flatMap((item) => {
-        if (typeof item !== 'object' || item === null || !Object.hasOwn(item, key)) return []
-        return [(item as RawRecord)[key]]
-      })
+    level = level.flatMap(elementsOf).flatMap((item) => {
+      if (typeof item !== 'object' || item === null || !Object.hasOwn(item, key)) return []
+      return [(item as RawRecord)[key]]
+    })
     if (level.length === 0) return undefined
   }
-  return level.flatMap((item) => elements(item))
+  return level.flatMap(elementsOf)
 }
 
-function elements(item: unknown): unknown[] {
+/** The elements of a list, also of lists in it and of lists as JSON text; of any other value the value itself. */
+export function elementsOf(item: unknown): unknown[] {
   const value = typeof item === 'string' ? parsedText(item) : item
-  if (Array.isArray(value)) return value.flatMap(elements)
+  if (Array.isArray(value)) return value.flatMap(elementsOf)
   return value === undefined || value === null ? [] : [value]
 }

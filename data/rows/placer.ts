@@ -109,12 +109,21 @@ function mappedRows(reader: Reader, spec: PlacerSpec, read: ReadMapped): Spread 
     }
     return read(made, origin, context.record)
   }
+  /** an element of a list in a document that is not held */
+  const alone = (record: RawRecord, document: RawRecord): readonly RowContext[] => {
+    if (!reader.expand) return [{ record, document }]
+    const [path] = reader.expandsList?.split('|') ?? []
+    const whole = withElement(document, path?.split('.') ?? [], record)
+    return reader.expand(whole, spec.beside ?? {}).map((one) => ({ record: one, document: one }))
+  }
   return (item, origin, take) => {
     const { record, document } = item
     if (document) {
       const place = item.item === undefined ? origin : { ...origin, item: item.item }
-      const row = readOne({ record, document }, place)
-      if (row) take(row)
+      for (const one of alone(record, document)) {
+        const row = readOne(one, place)
+        if (row) take(row)
+      }
       return
     }
     const documents = reader.expand?.(record, spec.beside ?? {}) ?? [record]
@@ -139,6 +148,15 @@ function mappedRows(reader: Reader, spec: PlacerSpec, read: ReadMapped): Spread 
       }
     }
   }
+}
+
+/** The document with one element at the path, in lists of one. */
+function withElement(document: unknown, path: readonly string[], element: RawRecord): RawRecord {
+  const [key, ...rest] = path
+  const around = isRecord(document) ? document : {}
+  if (key === undefined) return element
+  const inside = withElement(around[key], rest, element)
+  return { ...around, [key]: [inside] }
 }
 
 const notAnObject = (value: unknown, origin: RowOrigin, field = '(record)'): Reject => ({

@@ -144,6 +144,11 @@ export interface Reader {
   /** For a preset that needs code: the records, to be mapped, that one record of the file stands for. */
   expand?(record: RawRecord, beside: RawRecord): readonly RawRecord[]
   /**
+   * With `expand`: the list in a record (as `Mapping.rows` has it) whose elements it can be given one at a time,
+   * in a record with one element, so that documents need not be held.
+   */
+  readonly expandsList?: string
+  /**
    * For a preset: facts about the log at `path`, from files beside it or from its first records, which
    * expressions name as `@beside.`. Plain data, because threads get a copy.
    */

@@ -1,14 +1,7 @@
-import { isUtf8 } from 'node:buffer'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
 import { csvDialect, readCsv } from './csv.ts'
-import {
-  COLUMNS_MAX,
-  LINE_BYTES_MAX,
-  type Line,
-  NOT_UTF8,
-  readLines,
-  tooManyColumns,
-} from './lines.ts'
+import { asRecord, BYTE, parseJsonBytes, parseLine } from './json-value.ts'
+import { LINE_BYTES_MAX, readLines } from './lines.ts'
 import type { Table } from './table.ts'
 
 /** One JSON object per line; empty lines are skipped. */
@@ -22,84 +15,6 @@ export async function* readJsonLines(chunks: AsyncIterable<Buffer>): RecordStrea
     if (batch.length > 0) yield batch
   }
 }
-
-/** The record on a line; undefined if the line is blank. */
-export function parseLine(line: Line): ReadRecord | undefined {
-  if (!('text' in line)) return { line: line.line, field: '(line)', reason: line.reason }
-  let value: unknown
-  try {
-    value = JSON.parse(line.text)
-  } catch (error) {
-    if (line.text.trim() === '') return undefined
-    const python = parsePython(line.text)
-    if (python !== undefined) return asRecord(python, line.line, line.text.length)
-    return {
-      line: line.line,
-      field: '(line)',
-      reason: `not JSON: ${(error as Error).message.slice(0, 200)}`,
-    }
-  }
-  return asRecord(value, line.line, line.text.length)
-}
-
-/**
- * JSON as Python writes it: NaN becomes null (no value), Infinity a number that no field takes. Undefined if
- * the text is not JSON even so.
- */
-function parsePython(text: string): unknown {
-  if (!/NaN|Infinity/.test(text)) return undefined
-  let plain = ''
-  let at = 0
-  while (at < text.length) {
-    const quote = text.indexOf('"', at)
-    const between = text.slice(at, quote < 0 ? text.length : quote)
-    plain += between.replace(/\bNaN\b/g, 'null').replace(/\bInfinity\b/g, '1e999')
-    if (quote < 0) break
-    let end = text.indexOf('"', quote + 1)
-    while (end > 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1)
-    if (end < 0) return undefined
-    plain += text.slice(quote, end + 1)
-    at = end + 1
-  }
-  try {
-    return JSON.parse(plain)
-  } catch {
-    return undefined
-  }
-}
-
-/** Whether an odd number of backslashes stands before the place. */
-function isEscaped(text: string, at: number): boolean {
-  let from = at
-  while (text[from - 1] === '\\') from--
-  return (at - from) % 2 === 1
-}
-
-/**
- * A parsed JSON value as a record; anything other than an object is refused.
- *
- * @param length of its text: only a long one can have too many fields
- */
-function asRecord(value: unknown, line: number, length: number): ReadRecord {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value
-    return { line, field: '(line)', reason: `expected a JSON object, got ${got}` }
-  }
-  const fields = length > COLUMNS_MAX ? Object.keys(value).length : 0
-  if (fields > COLUMNS_MAX) return { line, field: '(line)', reason: tooManyColumns(fields) }
-  return { record: value as RawRecord, line }
-}
-
-const BYTE = {
-  quote: 0x22,
-  backslash: 0x5c,
-  comma: 0x2c,
-  openBracket: 0x5b,
-  closeBracket: 0x5d,
-  openBrace: 0x7b,
-  closeBrace: 0x7d,
-  newline: 0x0a,
-} as const
 
 /**
  * The elements of one JSON array, or consecutive JSON objects in any layout, holding only one of them in
@@ -199,23 +114,11 @@ class Scanner {
     this.startLine = this.line
     if (tooLong) {
       batch.push({ line, field: '(record)', reason: `longer than ${LINE_BYTES_MAX} bytes` })
-    } else if (!isUtf8(bytes)) {
-      batch.push({ line, field: '(record)', reason: NOT_UTF8 })
-    } else {
-      const text = bytes.toString().trim()
-      if (text !== '') batch.push(parse(text, line))
+    } else if (!bytes.every((byte) => byte <= 0x20)) {
+      const parsed = parseJsonBytes(bytes)
+      if ('value' in parsed) batch.push(asRecord(parsed.value, line, bytes.length))
+      else batch.push({ line, field: '(record)', reason: parsed.reason })
     }
-  }
-}
-
-function parse(text: string, line: number): ReadRecord {
-  try {
-    return asRecord(JSON.parse(text), line, text.length)
-  } catch (error) {
-    const python = parsePython(text)
-    if (python !== undefined) return asRecord(python, line, text.length)
-    const reason = `not JSON: ${(error as Error).message.slice(0, 200)}`
-    return { line, field: '(record)', reason }
   }
 }
 

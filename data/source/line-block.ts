@@ -4,7 +4,7 @@ import { createPlacer, type PlacerSpec } from '../rows/placer.ts'
 import type { LeftOut, LogRow, Reject } from '../rows/reader.ts'
 import type { RowBlock } from '../rows/row-block.ts'
 import { RowPacker } from '../rows/row-packer.ts'
-import { parseLine } from './jsonl.ts'
+import { parseLine } from './json-value.ts'
 import { decodeLine, type Line, NEWLINE, validLine } from './lines.ts'
 
 /** Whole lines: `head` (left over from the previous block), then `bytes` up to its last newline. */

@@ -6,10 +6,12 @@ import type { Mapping } from '../rows/mapping.ts'
 import { createPlacer, type PlacerSpec, recordMapper } from '../rows/placer.ts'
 import type { LeftOut, LogRow, RawRecord, Reader, Reject } from '../rows/reader.ts'
 import { openArrowTable } from './arrow-table.ts'
+import { largeDocument, readBeginning } from './json-document.ts'
 import { openText } from './jsonl.ts'
+import { LINE_BYTES_MAX } from './lines.ts'
 import { openParquet } from './parquet.ts'
 import { type Source, STDIN } from './source.ts'
-import type { Table } from './table.ts'
+import type { RowList, Table } from './table.ts'
 
 /** A recognised log, ready to be read once. */
 export interface Log {
@@ -42,13 +44,15 @@ export interface LogOptions
   readonly format?: string
   /** our fields and where they come from (`compileExpression`): the short form of `mapping.fields` */
   readonly map?: ReadonlyMap<string, string>
+  /** JSON documents with more bytes are not held whole, but read row by row; 32 MiB by default */
+  readonly documentBytes?: number | undefined
 }
 
 const SAMPLE_RECORDS = 100
 
 /** Opens a file, recognising its layout by content. Throws `format_unknown`, `column_missing`. */
 export async function openLog(source: Source, options: LogOptions = {}): Promise<Log> {
-  return openLogTable(await openTable(source), source.path, options)
+  return openLogTable(await openTable(source, options.documentBytes), source.path, options)
 }
 
 /** The same of an open table, which is closed if it is refused; `path` is its name in messages. */
@@ -117,7 +121,10 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
 
   async function* rows(): AsyncGenerator<readonly (LogRow | Reject | LeftOut)[]> {
     const place = createPlacer(reader, spec)
-    for await (const batch of table.records(neededColumns(reader, spec, rawColumns))) {
+    for await (const batch of table.records(
+      neededColumns(reader, spec, rawColumns),
+      rowList(reader, spec),
+    )) {
       const made: (LogRow | Reject | LeftOut)[] = []
       for (const item of batch) place(item, (row) => made.push(row))
       yield made
@@ -233,8 +240,25 @@ function neededColumns(
   return wanted && [...new Set([...mapped, ...wanted, ...group])].filter((name) => all.has(name))
 }
 
-/** Detects the container from its first bytes. */
-export async function openTable(source: Source): Promise<Table> {
+/** Where the layout's rows stand in a document; undefined if a record is one row. */
+function rowList(reader: Reader, spec: PlacerSpec): RowList | undefined {
+  const map = recordMapper(reader, spec)
+  const path = map?.rows ?? reader.expandsList
+  if (!map || path === undefined) return undefined
+  if (reader.expand) return { path, columns: undefined, facts: JSON.stringify }
+  const { columns, documentFacts: facts } = map.compiled
+  return { path, columns, facts }
+}
+
+/**
+ * Detects the container from its first bytes.
+ *
+ * @param documentBytes JSON documents with more bytes are read row by row
+ */
+export async function openTable(
+  source: Source,
+  documentBytes: number = LINE_BYTES_MAX,
+): Promise<Table> {
   const { path } = source
   const chunks = source.chunks()[Symbol.asyncIterator]()
   const first = await chunks.next()
@@ -254,7 +278,19 @@ export async function openTable(source: Source): Promise<Table> {
     await chunks.return?.()
     throw new WeirError('file_unreadable', { path, reason: refused })
   }
-  return openText(head, prepend(head, chunks))
+  if (!/^[\uFEFF\s]*\{/.test(head.toString('utf8', 0, 4096))) {
+    return openText(head, prepend([head], chunks))
+  }
+  const { read, isLarge } = await readBeginning(chunks, head, documentBytes)
+  const again = prepend(read, chunks)
+  if (!isLarge) return openText(head, again)
+  const once = path === STDIN
+  const open = once ? () => again : () => source.chunks()
+  const beginning = Buffer.concat(read).subarray(0, documentBytes)
+  const large = largeDocument(path, beginning, { open, once }, (all) => openText(head, all))
+  if (!large) return openText(head, again)
+  if (!once) await chunks.return?.()
+  return large
 }
 
 /** Parquet, or Arrow as a file or in its streaming format, which begins with -1 and the schema's length. */
@@ -328,9 +364,12 @@ function refusedFormat(head: Buffer, path: string): string | undefined {
   return undefined
 }
 
-async function* prepend(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+async function* prepend(
+  first: readonly Buffer[],
+  rest: AsyncIterator<Buffer>,
+): AsyncGenerator<Buffer> {
   try {
-    yield first
+    yield* first
     for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
   } finally {
     await rest.return?.()

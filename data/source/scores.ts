@@ -155,7 +155,9 @@ class ScoreIndex implements JoinedScores {
     const table = await openTable(source)
     let rows = 0
     try {
-      for await (const batch of table.records(compiled.columns)) {
+      const { columns, documentFacts: facts } = compiled
+      const list = mapping.rows === undefined ? undefined : { path: mapping.rows, columns, facts }
+      for await (const batch of table.records(columns, list)) {
         for (const item of batch) {
           const place: RowOrigin = { path, line: item.line }
           const origin = item.rowGroup === undefined ? place : { ...place, rowGroup: item.rowGroup }
@@ -164,8 +166,12 @@ class ScoreIndex implements JoinedScores {
             await reject({ kind: 'reject', origin, field: item.field, reason: item.reason })
             continue
           }
-          const document = item.record
-          for (const record of mapping.rows ? (rowsAt(document, mapping.rows) ?? []) : [document]) {
+          const document = item.document ?? item.record
+          const records =
+            mapping.rows === undefined || item.document
+              ? [item.record]
+              : (rowsAt(document, mapping.rows) ?? [])
+          for (const record of records) {
             const fault = isRecord(record)
               ? this.add(record, document, compiled, scoreName)
               : { field: '(record)', reason: `expected an object, got ${shown(record)}` }

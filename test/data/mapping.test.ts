@@ -1,12 +1,14 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { ingest, readLogs } from '../../data/ingest.ts'
 import { definePreset } from '../../data/readers/preset.ts'
 import { compileExpression } from '../../data/rows/expression.ts'
-import { rowsAt } from '../../data/rows/mapping.ts'
+import { compileMapping, rowsAt } from '../../data/rows/mapping.ts'
 import { createPlacer } from '../../data/rows/placer.ts'
 import type { LogRow, RawRecord } from '../../data/rows/reader.ts'
+import { largeDocument } from '../../data/source/json-document.ts'
 import { jsonl, refusal, scratch } from './scratch.ts'
 
 const RECORD = {
@@ -217,4 +219,96 @@ test('a preset is a mapping and a recogniser: its records are mapped before they
     ['outcome', [['m', 0.5]], undefined, 't'],
     ['left_out', undefined, undefined, undefined],
   ])
+})
+
+describe('a JSON document that is not held', () => {
+  const rows = ITEMS.map(({ vars, verdict, usage }, i) => ({
+    ...{ verdict, usage, score: i % 3 === 0 ? Number.NaN : 1 },
+    vars: { question: `${vars.question} "}],{[\\" \\\\` },
+  }))
+  // 400 rows in lists on the way, with what they need of the document before and after them
+  const parts = [...Array(10).keys()].map((part) => ({
+    part,
+    list: rows.map((row) => ({ ...row, vars: { question: `${part}: ${row.vars.question} é` } })),
+  }))
+  const mapping = {
+    rows: 'runs.list',
+    fields: { ...FIELDS, model: '$.eval.model', category: '$.after.task' },
+  }
+  const document = { eval: { model: 'big' }, runs: parts, unused: rows, after: { task: 'sums' } }
+  const documentBytes = 2000
+
+  test.each([
+    ['in one line', JSON.stringify(document)],
+    ['indented', JSON.stringify(document, null, 2)],
+    ['with a byte order mark', `\uFEFF${JSON.stringify(document)}\n`],
+    ['compressed', gzipSync(JSON.stringify(document))],
+  ])('gives the rows of one that is held, %s', async (_, content) => {
+    const folder = await scratch({ 'r.json': content })
+    const read = (bytes?: number) =>
+      readLogs([join(folder, 'r.json')], { seed: 1, mapping, documentBytes: bytes })
+    const [held, streamed] = [await read(), await read(documentBytes)]
+    expect(streamed.manifest).toEqual(held.manifest)
+    expect(streamed.manifest.rows.kept).toBe(400)
+    expect([...streamed.prompts]).toEqual([...held.prompts])
+    expect(streamed.outcomes).toEqual(held.outcomes)
+  })
+
+  test('refuses single rows by line and item, and reads NaN', async () => {
+    const lines = ['{"list": [', '{"q": "a", "s": 1},', '3,', '{"q": "b", "s": NaN},']
+    lines.push(...[...Array(200).keys()].map((i) => `{"q": "question ${i}", "s": 1},`))
+    lines.push('{"q": "c", s},', '{"q": "d", "s": 0}', ']}')
+    const folder = await scratch({ 'r.json': lines.join('\n') })
+    const rejectsPath = join(folder, 'bad.jsonl')
+    const fields = { prompt: 'q', model: "'big'", score: 's' }
+    const data = await readLogs([join(folder, 'r.json')], {
+      ...{ seed: 1, rejectsPath, maxRejects: 1, documentBytes },
+      mapping: { rows: 'list', fields },
+    })
+    expect(data.manifest.rows).toMatchObject({ kept: 202, rejected: 2, left_out: 1 })
+    const rejects = (await readFile(rejectsPath, 'utf8')).trim().split('\n')
+    expect(rejects.map((line) => JSON.parse(line)).map(({ line, field }) => [line, field])).toEqual(
+      [
+        [3, 'list[1]'],
+        [205, 'list[203]'],
+      ],
+    )
+  })
+
+  test.each([
+    ['that ends early', (text: string) => text.slice(0, -3), 'ends inside the JSON document'],
+    [
+      'that is no JSON beside its rows',
+      (text: string) => text.replace('"after":', '"after"'),
+      'JSON',
+    ],
+    ['with more after it', (text: string) => `${text}{}`, 'more after it'],
+  ])('refuses one %s', async (_, change, expected) => {
+    const folder = await scratch({ 'r.json': change(JSON.stringify(document)) })
+    const work = readLogs([join(folder, 'r.json')], { seed: 1, mapping, documentBytes })
+    expect((await refusal(work, 'file_unreadable')).message).toContain(expected)
+  })
+
+  test('read once refuses fields that stand after the rows that need them', async () => {
+    const bytes = Buffer.from(JSON.stringify(document))
+    const open = async function* () {
+      yield bytes
+    }
+    const compiled = compileMapping(mapping, { path: '-' })
+    const list = { path: 'runs.list', columns: undefined, facts: compiled.documentFacts }
+    const table = largeDocument('-', bytes.subarray(0, 8000), { open, once: true }, () => {
+      throw new Error('not a list')
+    })!
+    const read = async () => {
+      for await (const _ of table.records(undefined, list));
+    }
+    const { message } = await refusal(read(), 'file_unreadable')
+    expect(message).toContain('after their list at runs.list')
+  })
+
+  test('of no known layout is answered with the list that it holds', async () => {
+    const folder = await scratch({ 'r.json': JSON.stringify(document) })
+    const work = readLogs([join(folder, 'r.json')], { seed: 1, documentBytes })
+    expect((await refusal(work, 'column_missing')).message).toContain('--rows')
+  })
 })

@@ -24,6 +24,7 @@ export const helmPreset = definePreset({
   },
   recognises: (columns, [first]) =>
     columns.has('adapter_spec') && Array.isArray(first?.request_states),
+  expandsList: 'request_states',
   expand: (record, { stats }) => instances(record, isRecord(stats) ? stats : {}),
   async beside(path) {
     const folder = dirname(path)
@@ -81,7 +82,8 @@ function instances(record: RawRecord, stats: RawRecord): readonly RawRecord[] {
   return states.map((state) => {
     const instance = isRecord(state.instance) ? state.instance : {}
     const key = keyOf(instance.id, instance.perturbation, state.train_trial_index)
-    const repeated = seen.has(key)
+    const later = typeof state.reference_index === 'number' && state.reference_index > 0
+    const repeated = later || state.request_mode === 'calibration' || seen.has(key)
     seen.add(key)
     return { ...state, adapter_spec: record.adapter_spec, stats: stats[key], repeated }
   })

@@ -35,6 +35,7 @@ export const otelPreset = definePreset({
     sample.some(
       (record) => isRecord(record.attributes) && modelOf(record.attributes) !== undefined,
     ),
+  expandsList: 'resourceSpans.scopeSpans.spans|resourceSpans.instrumentationLibrarySpans.spans',
   expand: (record) => spansOf(record).map(readSpan),
 })
 
