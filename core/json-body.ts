@@ -151,6 +151,7 @@ export async function parseLargeBody(bytes: Buffer): Promise<ParsedBody> {
   const value = parseJsonBody(outline)
   await turn()
   const text = whole ?? parts.join('')
+  await turn()
   const cut = (name: string): string | undefined => {
     if (!name.startsWith(mark)) return undefined
     const i = Number(name.slice(mark.length))
