@@ -237,7 +237,7 @@ async function shiftWeights(
 }
 
 /** The logged outcomes of the given rows, with the router's win rates for them. */
-function labelledRows(
+export function labelledRows(
   labels: PairLabels,
   rows: Int32Array,
   winRate: Float64Array,

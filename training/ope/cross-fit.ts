@@ -15,9 +15,9 @@ const MOST_FITTED = 40_000
 const MOST_KEPT = 60_000
 const PART = 8_192
 /** L2 strengths of the words, strongest first; the one with the least log-loss on one fold is taken. */
-const STRENGTHS = [30, 10, 3]
-const ITERATIONS = 60
-const TOLERANCE = 1e-4
+const STRENGTHS = [30, 8, 2]
+const ITERATIONS = 30
+const TOLERANCE = 1e-3
 
 /** A soft label on some prompts, for a model of the log's features. */
 export interface CrossFitTarget {

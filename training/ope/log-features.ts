@@ -21,7 +21,7 @@ export interface LogFeatures {
 
 /** Prompts that the vocabulary is made from, drawn at random if there are more. */
 const MOST_PROMPTS = 60_000
-const MOST_BUCKETS = 16_384
+const MOST_BUCKETS = 8_192
 const BINS = 10
 /** A category needs this many prompts for a column of its own. */
 const LEAST_CATEGORY = 20

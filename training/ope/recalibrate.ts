@@ -3,7 +3,8 @@ import { fitLogistic } from '../solver/logistic.ts'
 
 /** Probabilities stay this far from 0 and 1. */
 const EDGE = 1e-3
-const L2 = 1
+/** On columns of standard deviation 1. */
+const L2 = 0.1
 
 /**
  * Calibrates cross-fitted logits: a logistic regression of the labels on a few columns of them (Platt 1999),
@@ -24,7 +25,8 @@ export async function recalibrated(
   const d = columns.length
   const values = new Float32Array(n * d)
   for (const [j, column] of columns.entries()) {
-    for (let i = 0; i < n; i++) values[i * d + j] = column[i]!
+    const { mean, deviation } = momentsOf(column, rows)
+    for (let i = 0; i < n; i++) values[i * d + j] = (column[i]! - mean) / deviation
   }
   let total = 0
   for (const i of rows) total += weights?.[i] ?? 1
@@ -40,7 +42,22 @@ export async function recalibrated(
   })
   return Float64Array.from({ length: n }, (_, i) => {
     let z = fit.bias
-    for (let j = 0; j < d; j++) z += fit.weights[j]! * columns[j]![i]!
+    for (let j = 0; j < d; j++) z += fit.weights[j]! * values[i * d + j]!
     return Math.min(1 - EDGE, Math.max(EDGE, sigmoid(z)))
   })
+}
+
+function momentsOf(
+  column: Float64Array,
+  rows: readonly number[],
+): { readonly mean: number; readonly deviation: number } {
+  let [sum, squares] = [0, 0]
+  for (const i of rows) {
+    sum += column[i]!
+    squares += column[i]! ** 2
+  }
+  const n = Math.max(1, rows.length)
+  const mean = sum / n
+  const variance = squares / n - mean * mean
+  return { mean, deviation: variance > 1e-12 ? Math.sqrt(variance) : 1 }
 }
