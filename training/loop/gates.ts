@@ -146,7 +146,11 @@ async function beatsOnOutcomes(
     return up - (its.winRate[i]! >= serving.manifest.threshold.value ? gain : 0)
   })
   const value = gains.reduce((sum, gain) => sum + gain, 0) / gains.length
-  const interval = intervalOf({ value, influence: gains.map((gain) => gain - value) })
+  const interval = intervalOf({
+    value,
+    influence: gains.map((gain) => gain - value),
+    leftOver: 0,
+  })
   return beats('held-out outcomes', interval, rows.length)
 }
 

@@ -81,18 +81,19 @@ export function differenceOf(a: Estimate, b: Estimate): Estimate {
   return {
     value: a.value - b.value,
     influence: a.influence.map((x, i) => x - b.influence[i]!),
+    leftOver: Math.hypot(a.leftOver, b.leftOver),
   }
 }
 
 /** Normal interval from the estimate's influence values. */
 export function intervalOf(estimate: Estimate, level = 0.95): PartialInterval {
-  const half = normalQuantile((1 + level) / 2) * standardErrorOf(estimate.influence)
+  const half = normalQuantile((1 + level) / 2) * standardErrorOf(estimate)
   return { value: estimate.value, low: estimate.value - half, high: estimate.value + half }
 }
 
 function servedValue(log: LoggedOutcomes): Estimate {
   const value = log.reward.reduce((sum, r) => sum + r, 0) / log.n
-  return { value, influence: log.reward.map((r) => r - value) }
+  return { value, influence: log.reward.map((r) => r - value), leftOver: 0 }
 }
 
 function refuseUnsupported(log: LoggedOutcomes, policy: PolicyProbabilities): void {

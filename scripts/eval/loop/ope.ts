@@ -80,7 +80,7 @@ export function simulateOpe(table: LoopTable, options: OpeOptions): OpeFigures {
         errors[name] += (estimates[name] - here) ** 2
         wide[name] += (estimates[name] - free[t]!) ** 2
       }
-      const half = Z_95 * standardErrorOf(robust.influence)
+      const half = Z_95 * standardErrorOf(robust)
       if (Math.abs(robust.value - free[t]!) <= half) covered++
       values.push(robust.value)
       const strong = winRate.reduce((sum, w) => sum + (w >= threshold ? 1 : 0), 0) / rows

@@ -69,7 +69,15 @@ describe('off-policy estimates', () => {
     const corrected = q + (1.25 * -q + 2 * (1 - q)) / 4
     expect(doublyRobust(four, alwaysSecond).value).toBeCloseTo(corrected, 8)
     const cut = q + (1.25 * -q + 1.5 * (1 - q)) / 4
-    expect(doublyRobust(four, alwaysSecond, undefined, 1.5).value).toBeCloseTo(cut, 8)
+    // of what was clipped, (2 - 1.5) (1 - q) in the third row, as much is kept as a believed error of .02 on a
+    // clipped mass of (.7 + 0 + .25 + .25) / 4 weighs against its variance
+    const part = 0.5 * (1 - q)
+    const believed = (0.02 * 0.3) ** 2
+    const kept = believed / (believed + (0.75 * part ** 2) / 16)
+    const estimate = doublyRobust(four, alwaysSecond, undefined, 1.5)
+    expect(estimate.value).toBeCloseTo(cut + (kept * part) / 4, 8)
+    expect(estimate.leftOver).toBeCloseTo((1 - kept) * 0.02 * 0.3, 8)
+    expect(doublyRobust(four, alwaysSecond).leftOver).toBe(0)
   })
 
   test('doubly robust keeps its interval and beats SNIPS, against known truth', () => {
@@ -84,7 +92,7 @@ describe('off-policy estimates', () => {
         const policy = thresholdPolicy(winRate, threshold)
         const estimate = doublyRobust(log, policy)
         const error = estimate.value - trueValue(threshold)
-        if (Math.abs(error) <= 1.96 * standardErrorOf(estimate.influence)) inside++
+        if (Math.abs(error) <= 1.96 * standardErrorOf(estimate)) inside++
         robust += error ** 2
         snips += (selfNormalised(log, policy).value - trueValue(threshold)) ** 2
       }
@@ -92,6 +100,24 @@ describe('off-policy estimates', () => {
     expect(inside / (runs * thresholds.length)).toBeGreaterThan(0.9)
     expect(Math.sqrt(robust / (runs * thresholds.length))).toBeLessThan(0.025)
     expect(robust).toBeLessThan(0.6 * snips)
+  })
+
+  test('the interval holds where the router overrates the model that was hardly ever asked', () => {
+    let inside = 0
+    const runs = 80
+    for (let run = 0; run < runs; run++) {
+      const { log, winRate } = simulated(900 + run, 1500)
+      // the true outcomes, except that the strong model is overrated by .02 where the weak one served
+      const prior = new Float64Array(2 * log.n)
+      for (let i = 0; i < log.n; i++) {
+        prior[2 * i] = 0.8 - 0.6 * winRate[i]! ** 2
+        prior[2 * i + 1] = 0.8 + (winRate[i]! < 0.5 ? 0.02 : 0)
+      }
+      const estimate = doublyRobust({ ...log, prior }, thresholdPolicy(winRate, 0.05))
+      const error = estimate.value - trueValue(0.05)
+      if (Math.abs(error) <= 1.96 * standardErrorOf(estimate)) inside++
+    }
+    expect(inside / runs).toBeGreaterThan(0.9)
   })
 
   test('a prior that is right lowers the error, one that is wrong is corrected', () => {
