@@ -1,6 +1,9 @@
 import { WeirError } from '../core/errors.ts'
 import { promptText } from '../models/decision/messages.ts'
+import { isDecisionLogLine } from './readers/weir-log.ts'
 import { promptCell } from './rows/cell.ts'
+import type { RawRecord } from './rows/reader.ts'
+import { expandPaths } from './source/expand-paths.ts'
 import { openText } from './source/jsonl.ts'
 import { openSource } from './source/source.ts'
 
@@ -12,10 +15,11 @@ export interface PromptLog {
 }
 
 /**
- * Reads JSONL, JSON, CSV or TSV, plain or compressed.
+ * Reads JSONL, JSON, CSV or TSV, plain or compressed, and Weir's own decision logs; paths may be folders or
+ * patterns.
  *
- * @throws row_invalid, naming file and line, at the first record without a prompt; rows_too_few if there are
- * no prompts
+ * @throws row_invalid, naming file and line, at the first record without a prompt; log_needs for a decision that
+ * was logged without its text; rows_too_few if there are no prompts
  */
 export async function readPrompts(
   paths: readonly string[],
@@ -23,7 +27,7 @@ export async function readPrompts(
 ): Promise<PromptLog> {
   const prompts: string[] = []
   const sources: { path: string; sha256: string; rows: number }[] = []
-  for (const path of paths) {
+  for (const path of await expandPaths(paths)) {
     const before = prompts.length
     const source = await openSource(path, signal)
     const chunks = source.chunks()[Symbol.asyncIterator]()
@@ -33,7 +37,9 @@ export async function readPrompts(
       for await (const batch of table.records()) {
         for (const item of batch) {
           if (!('record' in item)) throw invalid(path, item.line, item.field, item.reason)
-          const cell = promptCell(item.record.prompt ?? item.record.messages)
+          const served = servedPrompt(item.record, path)
+          if (served === null) continue
+          const cell = promptCell(served ?? item.record.prompt ?? item.record.messages)
           if ('reason' in cell) throw invalid(path, item.line, 'prompt', cell.reason)
           prompts.push(promptText(cell.value))
         }
@@ -45,6 +51,26 @@ export async function readPrompts(
     throw new WeirError('rows_too_few', { expected: 1, what: `in ${paths.join(', ')}`, got: 0 })
   }
   return { prompts, sources }
+}
+
+/**
+ * The text of a decision; null for other lines of a decision log, which are no requests of their own; undefined
+ * for records of any other log.
+ */
+function servedPrompt(record: RawRecord, path: string): string | null | undefined {
+  if (record.prompt !== undefined || record.messages !== undefined) return undefined
+  if (!isDecisionLogLine(record)) return undefined
+  const { object, text, shadow, decision_id: decision } = record
+  const request = object === 'decision' ? shadow !== true : object === 'gateway' && !decision
+  if (!request) return null
+  if (typeof text === 'string') return text
+  if (object === 'gateway') return null
+  throw new WeirError('log_needs', {
+    what: 'reading prompts from a decision log',
+    option: '--log-text full',
+    path,
+    got: 'none',
+  })
 }
 
 const invalid = (path: string, line: number, field: string, reason: string): WeirError =>

@@ -10,18 +10,24 @@ export interface PairGain {
   /** prompts with both models observed */
   readonly prompts: number
   readonly by_split: Readonly<Record<Split, number>>
-  /** fractions of the prompts on which the strong model was better, equal, and worse */
-  readonly strong_better: number
-  readonly equal: number
-  readonly weak_better: number
+  /**
+   * fractions of the prompts on which the strong model was better, equal, and worse; null if one model answered
+   * some of them, because that shows only their mean
+   */
+  readonly strong_better: number | null
+  readonly equal: number | null
+  readonly weak_better: number | null
   /** mean of s - w with its 95% interval: the gain from sending everything to the strong model */
   readonly gain: { readonly value: number; readonly low: number; readonly high: number }
-  /** the gain of a router that knows every label, and the fraction it would send to the strong model */
+  /**
+   * the gain of a router that knows every label, and the fraction it would send to the strong model; null if one
+   * model answered some of the prompts
+   */
   readonly oracle: {
     readonly gain: number
     readonly strong_share: number
     readonly apgr: number | null
-  }
+  } | null
   /** half the 95% interval of APGR for a random router, on the test split and on all prompts */
   readonly chance: { readonly test: number | null; readonly all: number | null }
   /**
@@ -54,6 +60,7 @@ export function pairGain(
   const worse = gains.filter((gain) => gain < 0).length
   const needed = clear ? Math.ceil((apgrMargin(deviation, mean, 1) / 0.05) ** 2) : null
   const test = bySplit[SPLITS.indexOf('test')]!
+  const known = labels.estimated === undefined
   return {
     strong,
     weak,
@@ -61,15 +68,17 @@ export function pairGain(
     by_split: Object.fromEntries(
       SPLITS.map((split, i) => [split, bySplit[i]!]),
     ) as PairGain['by_split'],
-    strong_better: better.length / n,
-    equal: (n - better.length - worse) / n,
-    weak_better: worse / n,
+    strong_better: known ? better.length / n : null,
+    equal: known ? (n - better.length - worse) / n : null,
+    weak_better: known ? worse / n : null,
     gain: { value: mean, low: mean - margin, high: mean + margin },
-    oracle: {
-      gain: better.reduce((sum, gain) => sum + gain, 0) / n,
-      strong_share: better.length / n,
-      apgr: clear ? oracleApgr(gains, mean) : null,
-    },
+    oracle: known
+      ? {
+          gain: better.reduce((sum, gain) => sum + gain, 0) / n,
+          strong_share: better.length / n,
+          apgr: clear ? oracleApgr(gains, mean) : null,
+        }
+      : null,
     chance: { test: chance(test), all: chance(n) },
     needed,
     verdict: verdict(mean, clear, needed, test),

@@ -16,6 +16,9 @@ const BESIDE: ReadonlySet<unknown> = new Set([
 ])
 const OBJECTS: ReadonlySet<unknown> = new Set([...BESIDE, 'decision', 'gateway', 'feedback'])
 
+/** Whether a record is a line of Weir's own decision log. */
+export const isDecisionLogLine = (record: RawRecord): boolean => OBJECTS.has(record.object)
+
 const isDecision = Compile(DecisionRecord)
 const isGateway = Compile(GatewayRecord)
 const isFeedback = Compile(FeedbackRecord)

@@ -103,6 +103,6 @@ test.skipIf(!existsSync(REAL_DATA))(
   async () => {
     const data = await readLogs([join(REAL_DATA, 'routellm-mmlu.csv.gz')], { seed: 1 })
     const pair = pairGain(data, 'gpt-4-1106-preview', 'mistralai/Mixtral-8x7B-Instruct-v0.1')
-    expect(pair.oracle.apgr).toBeCloseTo(1.28, 1)
+    expect(pair.oracle!.apgr).toBeCloseTo(1.28, 1)
   },
 )

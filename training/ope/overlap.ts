@@ -44,8 +44,11 @@ export function unansweredRegions(
   ] as const) {
     const certain = (rows: readonly number[]): boolean =>
       rows.length >= LEAST_REGION && rows.length * Math.log1p(-share) <= Math.log(BY_CHANCE)
+    const named = new Set<number>()
     const add = (what: string, rows: readonly number[]): void => {
-      if (!certain(rows)) return
+      // a part of a part that is named already says nothing new
+      if (!certain(rows) || rows.every((row) => named.has(row))) return
+      for (const row of rows) named.add(row)
       found.push({
         words: `${what} were never answered by ${name} (${count(rows.length)} prompts)`,
         rows,

@@ -151,7 +151,7 @@ export function evidenceNotes(dataset: Dataset, { strong, weak }: ModelPair): st
   }
   const { used, propensities, excluded, regions } = dataset.estimates.summary
   return [
-    `${used.toLocaleString('en-US')} prompts of the log were answered by one of the two models only: what the other would have scored is estimated (doubly robust, propensities ${propensities}), which assumes that nothing outside the log decided both who was asked and how well it answered`,
+    `${used.toLocaleString('en-US')} prompts of the log were answered by one of the two models only: what the other would have scored is estimated (doubly robust, propensities ${propensities})${propensities === 'logged' ? '' : ', which assumes that nothing outside the log decided both who was asked and how well it answered'}`,
     ...(excluded > 0
       ? [
           `no figure covers ${excluded.toLocaleString('en-US')} prompts without overlap: ${regions.join('; ')}`,

@@ -1,6 +1,9 @@
+import type { Dataset } from '../../../../data/dataset/dataset.ts'
 import type { Inspection } from '../../../../data/inspect/inspect.ts'
 import type { LeakReport } from '../../../../data/inspect/leaks.ts'
 import type { PairGain } from '../../../../data/inspect/pair-gain.ts'
+import type { LogEvidence } from '../../../../training/ope/log-evidence.ts'
+import type { Watch } from '../../../../training/ope/log-features.ts'
 import { count, openTerminal, score, type Terminal, table } from '../../../terminal/terminal.ts'
 import { defineCommand } from '../../command.ts'
 import { jsonOption, PAIR_OPTIONS, READ_OPTIONS } from '../../log-options.ts'
@@ -10,7 +13,7 @@ const OPTIONS = optionTable({
   strong: {
     flag: '--strong <model>',
     schema: Text,
-    help: 'with --weak: show the pair’s labels, its oracle, and whether the rows are enough',
+    help: 'with --weak: show the pair’s labels, and what can be trained, judged and promised from them',
   },
   weak: { flag: '--weak <model>', schema: Text, help: 'the weak model of the pair' },
   leaks: {
@@ -48,16 +51,61 @@ async function run(logs: readonly string[], flags: Flags<typeof OPTIONS>): Promi
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const pair = pairOption(flags.strong, flags.weak)
   const dataset = await openDatasetOrLogs(logs, { ...(await readOptions(flags)), ...watch })
-  const found = inspect(dataset, pair && { ...pair, ...pairOptions(flags) })
+  const shown =
+    pair &&
+    (await evidenceFor({ ...dataset, labelled: pairOptions(flags) }, pair, flags.seed, watch))
+  const judged = shown?.evidence.gap ? pair : undefined
+  const found = inspect(shown?.dataset ?? dataset, judged && { ...judged, ...pairOptions(flags) })
   const leaks = flags.leaks ? findLeaks(dataset, watch) : undefined
   terminal.endProgress()
-  if (flags.json) terminal.json({ ...found, ...(leaks && { leaks }) })
-  else {
+  if (flags.json) {
+    terminal.json({
+      ...found,
+      ...(shown && { evidence: shown.evidence }),
+      ...(leaks && { leaks }),
+    })
+  } else {
     print(terminal, found)
     if (found.pair) printPair(terminal, found.pair)
+    if (shown && pair) printEvidence(terminal, shown.evidence, pair)
     if (leaks) printLeaks(terminal, leaks)
     printNext(terminal, logs, found)
   }
+}
+
+/** What the log can show of the pair. Throws `model_unknown`. */
+async function evidenceFor(
+  dataset: Dataset,
+  pair: { readonly strong: string; readonly weak: string },
+  seed: number,
+  watch: Watch,
+) {
+  const { logEvidence } = await import('../../../../training/ope/log-evidence.ts')
+  return logEvidence(dataset, pair, { seed, ...watch })
+}
+
+function printEvidence(
+  terminal: Terminal,
+  { counts, observational, refused, can, needed }: LogEvidence,
+  { strong, weak }: { readonly strong: string; readonly weak: string },
+): void {
+  terminal.print('\nWhat this log can show of the two')
+  terminal.print(
+    `${count(counts.paired)} prompts with both scores, ${count(counts.strong_only)} with ${strong}’s only, ${count(counts.weak_only)} with ${weak}’s only, ${count(counts.votes_only)} with votes only`,
+  )
+  if (observational) {
+    const { propensities, propensity_auc: auc, effective, regions } = observational
+    terminal.print(
+      `overlap: who was asked can be told from the prompt with AUC ${score(auc)} (.5 is chance; propensities ${propensities}); worth ${count(Math.floor(effective.strong))} answers of ${strong} and ${count(Math.floor(effective.weak))} of ${weak}`,
+    )
+    for (const region of regions) terminal.print(`no overlap: ${region}`)
+  }
+  const yes = (able: boolean): string => (able ? 'yes' : 'no')
+  terminal.print(
+    `can be trained on: ${yes(can.train)}; judged on: ${yes(can.judge)}; promised from: ${yes(can.promise)}`,
+  )
+  if (refused !== null) terminal.print(refused)
+  for (const line of needed) terminal.print(`needed ${line}`)
 }
 
 function print(terminal: Terminal, found: Inspection): void {
@@ -117,13 +165,19 @@ function printPair(terminal: Terminal, pair: PairGain): void {
   const { gain, oracle, chance, by_split: by } = pair
   terminal.print(`\n${pair.strong} (strong) and ${pair.weak} (weak)`)
   terminal.print(
-    `${count(pair.prompts)} prompts with both: train ${count(by.train)}, validation ${count(by.validation)}, calibration ${count(by.calibration)}, test ${count(by.test)}`,
+    `${count(pair.prompts)} prompts ${oracle ? 'with both' : 'that can be judged'}: train ${count(by.train)}, validation ${count(by.validation)}, calibration ${count(by.calibration)}, test ${count(by.test)}`,
   )
+  const { strong_better, equal, weak_better } = pair
+  if (strong_better !== null && equal !== null && weak_better !== null) {
+    terminal.print(
+      `strong better on ${share(strong_better)}, equal ${share(equal)}, weak better on ${share(weak_better)}`,
+    )
+  }
+  const known = oracle
+    ? `; a router that knew would gain ${score(oracle.gain)} with ${share(oracle.strong_share)} sent strong${oracle.apgr === null ? '' : ` (APGR ${score(oracle.apgr)})`}`
+    : ''
   terminal.print(
-    `strong better on ${share(pair.strong_better)}, equal ${share(pair.equal)}, weak better on ${share(pair.weak_better)}`,
-  )
-  terminal.print(
-    `all strong gains ${score(gain.value)} [${score(gain.low)}, ${score(gain.high)}] a prompt; a router that knew would gain ${score(oracle.gain)} with ${share(oracle.strong_share)} sent strong${oracle.apgr === null ? '' : ` (APGR ${score(oracle.apgr)})`}`,
+    `all strong gains ${score(gain.value)} [${score(gain.low)}, ${score(gain.high)}] a prompt${known}`,
   )
   if (chance.test !== null)
     terminal.print(`guessing scores APGR .5 within ${score(chance.test)} on the test split`)
