@@ -6,14 +6,17 @@ import { linearLogits, sigmoid } from '../../../models/families/linear-head.ts'
 import type { EpochRecord } from '../../engine/engine.ts'
 import { fitLogistic, type LogisticFit } from '../../solver/logistic.ts'
 import { defaultsOf, real, whole } from '../settings.ts'
-import type { Trainer } from '../trainer.ts'
+import type { Trainer, TrainerInput } from '../trainer.ts'
+import { fitJointly } from './joint.ts'
 import {
   CLASS_WEIGHT,
   foldTargets,
+  hasPairVotes,
   type HeadTargets,
   headTargets,
   joinTargets,
   type Part,
+  pairTarget,
   SMOOTHING,
   shiftRows,
   type Target,
@@ -61,7 +64,8 @@ export type ClassifierSettings = Static<typeof CLASSIFIER_SETTINGS>
  * the scores), from preferences alone one head for the pair. The objective is convex, so it is solved by
  * L-BFGS with every engine. The strength of the L2 penalty is the one with the lowest log-loss on validation
  * or, if a head has few rows, over folds of train and validation together. With `refit`, the head is then
- * fitted with that strength to all of these rows.
+ * fitted with that strength to all of these rows. Where the log has votes on the pair beside scores, the pair's
+ * heads are then fitted to both together.
  */
 export const classifierTrainer: Trainer<ClassifierSettings> = {
   family: 'classifier',
@@ -80,6 +84,7 @@ export const classifierTrainer: Trainer<ClassifierSettings> = {
       validation: withShrunkVotes(validation, settings.smoothing),
     }).map((head) => weighted(head, settings))
     const curve: EpochRecord[] = []
+    const strengths: number[] = []
     const heldOut: LogisticFit[] = []
     const refitted: LogisticFit[] = []
     for (const [index, head] of heads.entries()) {
@@ -97,11 +102,13 @@ export const classifierTrainer: Trainer<ClassifierSettings> = {
           note: `${head.name}: validation log-loss ${record.validationLoss.toFixed(4)}`,
         })
       })
+      strengths.push(chosen.l2)
       heldOut.push(few ? await solveHead(path, head.train, chosen.l2) : chosen.fit)
       if (settings.refit === 1) {
         refitted.push(await solveHead(path, everything, chosen.l2, chosen.fit))
       }
     }
+    await addVotes(input, path, { heads, strengths, heldOut, refitted })
     const first = joinHeads(input.models, all.dimension, heldOut)
     return {
       ...(settings.refit === 1
@@ -112,6 +119,52 @@ export const classifierTrainer: Trainer<ClassifierSettings> = {
       backend: 'lbfgs',
     }
   },
+}
+
+/**
+ * Where the log has votes on the pair beside scores, replaces the pair's heads by ones fitted to both together.
+ */
+async function addVotes(
+  { train, validation, strong, weak, models, hyperparameters }: TrainerInput<ClassifierSettings>,
+  { embeddings, settings, signal }: PathInput,
+  given: {
+    readonly heads: readonly HeadTargets[]
+    readonly strengths: readonly number[]
+    readonly heldOut: LogisticFit[]
+    readonly refitted: LogisticFit[]
+  },
+): Promise<void> {
+  const pair = { strong, weak, models }
+  if (!train.outcomes || !hasPairVotes(train, pair)) return
+  const rows = train.embeddings.rows
+  const { smoothing } = hyperparameters
+  const own = pairTarget(withShrunkVotes(train, smoothing), pair)
+  const held = hasPairVotes(validation, pair)
+    ? pairTarget(withShrunkVotes(validation, smoothing), pair)
+    : undefined
+  const refit = async (
+    fits: LogisticFit[],
+    votes: Target,
+    scores: (head: HeadTargets) => Target,
+  ): Promise<void> => {
+    if (fits.length === 0) return
+    const joint = await fitJointly({
+      embeddings,
+      strong: scores(given.heads[strong]!),
+      weak: scores(given.heads[weak]!),
+      votes,
+      from: { strong: fits[strong]!, weak: fits[weak]! },
+      l2: { strong: given.strengths[strong]!, weak: given.strengths[weak]! },
+      maxIterations: settings.iterations,
+      signal,
+    })
+    fits[strong] = joint.strong
+    fits[weak] = joint.weak
+  }
+  await refit(given.heldOut, own, ({ train }) => train)
+  await refit(given.refitted, held ? joinTargets(own, held, rows) : own, (head) =>
+    joinTargets(head.train, head.validation, rows),
+  )
 }
 
 /** Validation uses the same loss, so that the penalty is chosen for the loss that is fitted. */

@@ -49,6 +49,19 @@ export function outcomeTarget(split: TrainingRows, models: number, model: number
   return target(rows, labels, new Float32Array(rows.length).fill(1))
 }
 
+/** Whether any vote compares the pair. */
+export function hasPairVotes(
+  { preferences }: TrainingRows,
+  { strong, weak }: Pick<TrainerInput, 'strong' | 'weak'>,
+): boolean {
+  return (
+    preferences?.modelA.some((a, i) => {
+      const b = preferences.modelB[i]
+      return (a === strong && b === weak) || (a === weak && b === strong)
+    }) ?? false
+  )
+}
+
 /** The pair's votes, with label 1 for the strong model. Throws `rows_too_few` if there are none. */
 export function pairTarget(
   split: TrainingRows,
