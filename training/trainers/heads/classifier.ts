@@ -11,8 +11,8 @@ import { fitJointly } from './joint.ts'
 import {
   CLASS_WEIGHT,
   foldTargets,
-  hasPairVotes,
   type HeadTargets,
+  hasPairVotes,
   headTargets,
   joinTargets,
   type Part,
