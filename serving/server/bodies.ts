@@ -191,5 +191,11 @@ function readBody(
     if (fault) done(fault)
     else done(undefined, parts.length === 1 ? parts[0]! : Buffer.concat(parts))
   })
-  payload.once('error', (error) => done(fault ?? error))
+  payload.once('error', (cause) => {
+    const got = `${size} bytes, then the connection broke`
+    done(
+      fault ??
+        new WeirError('request_invalid', { where: 'body', expected: 'its end', got }, { cause }),
+    )
+  })
 }
