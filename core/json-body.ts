@@ -95,6 +95,8 @@ export function stringEnd(text: string, start: number): number {
 const LONG_STRING = 64 * 1024
 /** Bytes that are looked at between two turns of the event loop. */
 const STRETCH = 1024 * 1024
+/** Strings of a body that are looked at. */
+const STRINGS_LIMIT = 10_000
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -170,9 +172,11 @@ interface Cut {
 async function longStrings(bytes: Buffer): Promise<Cut[]> {
   const cuts: Cut[] = []
   let rested = 0
+  let strings = 0
   for (let i = bytes.indexOf(0x22); i >= 0; i = bytes.indexOf(0x22, i + 1)) {
     const end = byteStringEnd(bytes, i)
-    if (end < 0) return cuts
+    // a body of many short strings is parsed as it is: looking at each would take longer
+    if (end < 0 || ++strings > STRINGS_LIMIT) return cuts
     if (end - i > LONG_STRING && (await isPlain(bytes, i + 1, end)) && !isKey(bytes, end)) {
       cuts.push({ start: i + 1, end })
     }
