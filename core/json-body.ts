@@ -190,7 +190,9 @@ async function longStrings(bytes: Buffer): Promise<Cut[]> {
 }
 
 function byteStringEnd(bytes: Buffer, start: number): number {
+  let quotes = 0
   for (let end = bytes.indexOf(0x22, start + 1); end >= 0; end = bytes.indexOf(0x22, end + 1)) {
+    if (++quotes > STRINGS_LIMIT) return -1
     let before = end
     while (bytes[before - 1] === 0x5c) before--
     // an even number of backslashes escape each other
