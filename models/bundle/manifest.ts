@@ -73,6 +73,16 @@ export const Observational = Type.Object({
 })
 export type Observational = Type.Static<typeof Observational>
 
+/** Above this AUC, who was asked depends so much on the prompt that estimated propensities may be too blunt. */
+const SHARP_AUC = 0.7
+
+/**
+ * Whether figures may be off by more than their intervals say: propensities were estimated, and the prompt
+ * decided much of who was asked.
+ */
+export const isBlunt = ({ propensities, propensity_auc: auc }: Observational): boolean =>
+  propensities !== 'logged' && Math.max(auc, 1 - auc) > SHARP_AUC
+
 /** What a router's figures rest on, in one sentence. */
 export function describeObservational(of: Observational): string {
   const single = of.strong_only + of.weak_only

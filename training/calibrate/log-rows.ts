@@ -2,7 +2,7 @@ import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { type PairLabels, pairLabels } from '../../data/pair.ts'
-import type { Candidate } from '../../models/bundle/manifest.ts'
+import { type Candidate, isBlunt } from '../../models/bundle/manifest.ts'
 import type { Bundle } from '../../models/bundle/read.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
 import type { Router } from '../../models/router.ts'
@@ -289,6 +289,7 @@ function offPolicyOf(
     gain_low: low - ROUNDING,
     gain_high: high + ROUNDING,
     least_propensity: least,
+    ...(isBlunt(summary) && { blunt: true }),
     single,
   }
 }

@@ -38,6 +38,8 @@ export const OffPolicy = Type.Object({
   gain_high: Type.Number(),
   /** prompts with a smaller probability of being sent to the other model are left out: nothing is clipped */
   least_propensity: Type.Number(),
+  /** true if propensities are estimated of an assignment that depends much on the prompt */
+  blunt: Type.Optional(Type.Boolean()),
   /** calibration prompts that one model answered */
   single: Type.Integer(),
 })

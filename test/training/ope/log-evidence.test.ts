@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { inspect } from '../../../data/inspect/inspect.ts'
 import { readPrompts } from '../../../data/prompt-log.ts'
+import { isBlunt } from '../../../models/bundle/manifest.ts'
+import { evidenceNotes } from '../../../training/evaluate/log/scored-log.ts'
 import { logEvidence } from '../../../training/ope/log-evidence.ts'
 import { jsonl, scratch } from '../../data/scratch.ts'
 import { singleLog } from '../single-log.ts'
@@ -45,4 +47,14 @@ test('prompts are read from a decision log, without shadows and feedback', async
   await expect(readPrompts([join(folder, 'none.jsonl')])).rejects.toMatchObject({
     code: 'log_needs',
   })
+})
+
+test('a sharp assignment without logged propensities is warned of, a logged one is not', async () => {
+  const world = { rows: 900, seed: 33, asked: (hard: boolean) => (hard ? 0.85 : 0.15) }
+  for (const logged of [false, true]) {
+    const { dataset } = await logEvidence(await singleLog({ ...world, logged }), PAIR, { seed: 1 })
+    expect(isBlunt(dataset.estimates!.summary)).toBe(!logged)
+    const notes = evidenceNotes(dataset, PAIR).join()
+    expect(notes.includes('may be off by more than their intervals say')).toBe(!logged)
+  }
 })

@@ -86,12 +86,17 @@ export function shuffledRows(rows: CalibrationRows, seed: number): CalibrationRo
   return takeCalibrationRows(rows, createRandom(seed).shuffle(order))
 }
 
-function offPolicyAssumptions({ propensities, gain_low, gain_high }: OffPolicy): string[] {
+function offPolicyAssumptions({ propensities, gain_low, gain_high, blunt }: OffPolicy): string[] {
   const bounded = `the bounded values are doubly robust estimates of the gain per prompt, from ${gain_low.toFixed(1)} to ${gain_high.toFixed(1)}`
   return propensities === 'logged'
     ? [`the logged propensities are those with which the models were asked; ${bounded}`]
     : [
         `the estimated propensities, or the predicted scores, are right on average, and nothing outside the log decided both who was asked and how well it answered; ${bounded}`,
+        ...(blunt
+          ? [
+              'the estimated propensities are sharp enough: who was asked depends much on the prompt, where such estimates were measured to be off by more than their intervals say',
+            ]
+          : []),
       ]
 }
 

@@ -2,7 +2,7 @@ import { WeirError } from '../../../core/errors.ts'
 import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { countEvidence, evidenceOf, type PairLabels, pairLabels } from '../../../data/pair.ts'
-import type { Candidate } from '../../../models/bundle/manifest.ts'
+import { type Candidate, isBlunt } from '../../../models/bundle/manifest.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
 import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
@@ -149,9 +149,15 @@ export function evidenceNotes(dataset: Dataset, { strong, weak }: ModelPair): st
         ]
       : []
   }
-  const { used, propensities, excluded, regions } = dataset.estimates.summary
+  const { summary } = dataset.estimates
+  const { used, propensities, excluded, regions } = summary
   return [
     `${used.toLocaleString('en-US')} prompts of the log were answered by one of the two models only: what the other would have scored is estimated (doubly robust, propensities ${propensities})${propensities === 'logged' ? '' : ', which assumes that nothing outside the log decided both who was asked and how well it answered'}`,
+    ...(isBlunt(summary)
+      ? [
+          `propensities had to be estimated and who was asked depends much on the prompt (AUC ${summary.propensity_auc.toFixed(2)}): figures may be off by more than their intervals say; log propensities, or let chance decide more`,
+        ]
+      : []),
     ...(excluded > 0
       ? [
           `no figure covers ${excluded.toLocaleString('en-US')} prompts without overlap: ${regions.join('; ')}`,
