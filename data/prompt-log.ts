@@ -1,7 +1,7 @@
 import { WeirError } from '../core/errors.ts'
-import { promptText } from '../models/decision/messages.ts'
+import { transcript } from '../models/reading/transcript.ts'
 import { isDecisionLogLine } from './readers/weir-log.ts'
-import { promptCell } from './rows/cell.ts'
+import { promptCell, systemCell, toolsCell } from './rows/cell.ts'
 import type { RawRecord } from './rows/reader.ts'
 import { expandPaths } from './source/expand-paths.ts'
 import { openText } from './source/jsonl.ts'
@@ -41,7 +41,16 @@ export async function readPrompts(
           if (served === null) continue
           const cell = promptCell(served ?? item.record.prompt ?? item.record.messages)
           if ('reason' in cell) throw invalid(path, item.line, 'prompt', cell.reason)
-          prompts.push(promptText(cell.value))
+          if (served !== undefined) {
+            // a logged text is a transcript already
+            prompts.push(served)
+            continue
+          }
+          const system = systemCell(item.record.system)
+          if ('reason' in system) throw invalid(path, item.line, 'system', system.reason)
+          const tools = toolsCell(item.record.tools)
+          if ('reason' in tools) throw invalid(path, item.line, 'tools', tools.reason)
+          prompts.push(transcript(cell.value, system.value, tools.value))
         }
       }
       sources.push({ path, sha256: await source.sha256(), rows: prompts.length - before })

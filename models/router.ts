@@ -20,6 +20,7 @@ import type { Encoder, EncoderSpec } from './encoders/encoder.ts'
 import type { EncoderAccess } from './encoders/openai/access.ts'
 import type { Scores } from './families/linear-head.ts'
 import { type LinearHead, scoreLinear } from './families/linear-head.ts'
+import { type PromptReader, promptCharacters, promptReader } from './reading/recipe.ts'
 
 /** A router's scores for n prompts, in their order. */
 export interface RouterScores {
@@ -38,7 +39,13 @@ export interface Router {
   readonly path: string
   /** the public key that signed it, if it is signed */
   readonly signedBy?: string | undefined
-  /** @throws score_invalid, onnx_failed, cancelled */
+  /** the text of a stored prompt (see `transcript`) that encoder and head see, by the bundle's recipe */
+  readonly read: PromptReader
+  /**
+   * The win rates of plain prompts, or of conversations as `transcript` writes them.
+   *
+   * @throws score_invalid, onnx_failed, cancelled
+   */
   score(prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores>
   /**
    * `score` of one prompt, synchronously; the result is valid until the next call. Defined if encoder and
@@ -106,22 +113,27 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     encoder: await loadEncoder(manifest.fallback.encoder, bundle.path),
     head: linearScorer((await bundle.fallbackHead())!),
   }
+  const read = promptReader(manifest.recipe)
+  const scoreTexts = (texts: readonly string[], signal?: AbortSignal): Promise<RouterScores> =>
+    scoreWith(encoder, head, manifest, texts, signal)
   const score = (prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores> =>
-    scoreWith(encoder, head, manifest, prompts, signal)
+    scoreTexts(prompts.map(read), signal)
 
   let known: ReturnType<typeof readNeighbours> | undefined
   const explain = async (prompt: string): Promise<Explanation> => {
     const { observational } = manifest.data
+    const text = read(prompt)
     return {
-      ...(await explainScore(prompt)),
+      ...(await explainScore(text)),
+      read: text,
       ...(observational && { observational: describeObservational(observational) }),
       ...(bundle.signedBy !== undefined && { signed_by: bundle.signedBy }),
     }
   }
-  const explainScore = async (prompt: string): Promise<Explanation> => {
-    const { embeddings } = await encoder.encode([prompt])
-    if (head.linear) return explainLinear(head.linear, embeddings, encoder.featureNames?.(prompt))
-    const features = await explainParts(prompt, async (texts) => (await score(texts)).winRate)
+  const explainScore = async (text: string): Promise<Explanation> => {
+    const { embeddings } = await encoder.encode([text])
+    if (head.linear) return explainLinear(head.linear, embeddings, encoder.featureNames?.(text))
+    const features = await explainParts(text, async (texts) => (await scoreTexts(texts)).winRate)
     const weights = bundle.manifest.files[NEIGHBOURS_FILE]
       ? await head.neighbours?.(embeddings)
       : undefined
@@ -139,19 +151,20 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     manifest,
     path: bundle.path,
     signedBy: bundle.signedBy,
+    read,
     score,
     scoreNow:
       encoder.encodeNow && head.scoreNow
         ? (prompt) => {
-            const { embeddings, truncated } = encoder.encodeNow!(prompt)
+            const { embeddings, truncated } = encoder.encodeNow!(read(prompt))
             return checkedScores(head.scoreNow!(embeddings), truncated, manifest)
           }
         : undefined,
     scoreFallback: fallback
-      ? (prompts) => scoreWith(fallback.encoder, fallback.head, manifest, prompts)
+      ? (prompts) => scoreWith(fallback.encoder, fallback.head, manifest, prompts.map(read))
       : undefined,
     explain,
-    embed: async (prompts) => (await encoder.encode(prompts)).embeddings,
+    embed: async (prompts) => (await encoder.encode(prompts.map(read))).embeddings,
     async parity(prompts) {
       if (!head.linear) return 0
       const { embeddings } = await encoder.encode(prompts)
@@ -184,7 +197,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
         winRate: scores.winRate[0]!,
         quality: scores.quality,
         request,
-        promptCharacters: text.length,
+        promptCharacters: promptCharacters(text),
         truncated: scores.truncated[0] === 1,
         id: newId(),
         now: now(),

@@ -1,6 +1,7 @@
 import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
 import type { Candidate } from '../models/bundle/manifest.ts'
 import type { Price } from '../models/prices.ts'
+import { promptCharacters } from '../models/reading/recipe.ts'
 import { trainMean } from './choose-models.ts'
 
 export interface CandidatesInput {
@@ -78,7 +79,7 @@ function lengths(dataset: Dataset, model: number, split: 'train' | 'validation')
   for (let i = 0; i < prompts.length; i++) {
     if (dataset.split[i] !== wanted) continue
     const tokens = outcomes!.tokens![i * models.length + model]!
-    if (tokens > 0) found.push({ x: Math.log(prompts[i]!.length + 1), tokens })
+    if (tokens > 0) found.push({ x: Math.log(promptCharacters(prompts[i]!) + 1), tokens })
   }
   return found
 }

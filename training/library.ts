@@ -3,6 +3,7 @@ import { WeirError } from '../core/errors.ts'
 import type { OnProgress } from '../core/progress.ts'
 import { datasetOf, type Logs } from '../data/read-logs.ts'
 import type { Price } from '../models/prices.ts'
+import { knownRecipe, type Recipe } from '../models/reading/recipe.ts'
 import { type CalibrateResult, calibrate as calibrateBundle } from './calibrate/calibrate.ts'
 import type { Target } from './calibrate/target.ts'
 import { chooseModels } from './choose-models.ts'
@@ -55,6 +56,11 @@ export interface TrainSettings extends WorkOptions {
   readonly name?: string | undefined
   /** a router family by name, or `auto` to compare them; `classifier` by default */
   readonly router?: string | undefined
+  /**
+   * which parts of conversations are read: the name of a known recipe, a recipe, or `auto` (the default), which
+   * chooses a known one on the train and validation rows
+   */
+  readonly recipe?: string | Recipe | undefined
   /** `lexical` (the default), `use-lite`, `use-lite-static`, `hf:<dir>`, `openai:<model>`, or `lexical+` one of them */
   readonly encoder?: string | undefined
   /** engine for families that are trained by gradient steps; `onnx` by default */
@@ -84,7 +90,15 @@ export interface TrainSettings extends WorkOptions {
  * export_mismatch
  */
 export async function train(logs: Logs, options: TrainOptions): Promise<TrainResult> {
-  const { encoder = 'lexical', prices: given, cacheFolder, models, rule, ...rest } = options
+  const {
+    encoder = 'lexical',
+    prices: given,
+    cacheFolder,
+    models,
+    rule,
+    recipe = 'auto',
+    ...rest
+  } = options
   const prices = given && tableOf(given)
   const choice = models && checkedRule(rule ?? { kind: 'best-value' })
   const all = await datasetOf(logs, options)
@@ -102,6 +116,7 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
       engine: 'onnx',
       threads: 2,
       seed: 1,
+      recipe: typeof recipe === 'string' ? knownRecipe(recipe, 'recipe') : recipe,
       ...definedOnly({ ...rest, prices, choice }),
       strong: chosen.strong,
       weak: chosen.weak,

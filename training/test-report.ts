@@ -1,6 +1,7 @@
 import type { OnProgress } from '../core/progress.ts'
 import { type Dataset, SPLITS, type Split } from '../data/dataset/dataset.ts'
 import type { PairLabels } from '../data/pair.ts'
+import { wholeText } from '../models/reading/recipe.ts'
 import { evaluateRouters } from './evaluate/evaluate-routers.ts'
 import { evidenceNotes, labelsOf } from './evaluate/log/scored-log.ts'
 import type { EvaluationReport } from './evaluate/report/report.ts'
@@ -29,7 +30,7 @@ export async function evaluateOnTest(
   const reference = rowsOfSplit(labels, dataset, 'train')
   return evaluateRouters({
     routers: [{ name: options.router, winRate: inTest.map(({ row }) => winRate[row]!) }],
-    prompts: inTest.map(({ row }) => dataset.prompts[test.prompts[row]!]!),
+    prompts: inTest.map(({ row }) => wholeText(dataset.prompts[test.prompts[row]!]!)),
     categories: inTest.map(({ row }) => dataset.categories[test.prompts[row]!]),
     labels: labelsOf(
       labels,
@@ -43,7 +44,7 @@ export async function evaluateOnTest(
     warnings: evidenceNotes(dataset, options),
     pair: { strong: options.strong, weak: options.weak },
     reference: {
-      prompts: reference.map((label) => dataset.prompts[labels.prompt[label]!]!),
+      prompts: reference.map((label) => wholeText(dataset.prompts[labels.prompt[label]!]!)),
       categories: reference.map((label) => dataset.categories[labels.prompt[label]!]),
       y: reference.map((label) => labels.label[label]!),
     },

@@ -15,8 +15,10 @@ import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
 import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
 import { scoreLinear } from '../models/families/linear-head.ts'
 import type { Price } from '../models/prices.ts'
+import type { Recipe } from '../models/reading/recipe.ts'
 import { AUTO, type AutoChoice, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
+import { chooseRecipe, type RecipeChoice, readDataset } from './choose-recipe.ts'
 import { type RuleRequest, reportTrainedRule, trainedRule } from './default-rule.ts'
 import { MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { FrontierReport } from './evaluate/frontier/frontier-report.ts'
@@ -37,6 +39,8 @@ export interface TrainOptions extends FitRouterOptions {
   readonly prices?: ReadonlyMap<string, Price>
   /** number of settings tried in search of better hyperparameters, the defaults included; 1 means no search */
   readonly tune?: number
+  /** which parts of conversations are read; chosen on the train and validation rows if `auto` or absent */
+  readonly recipe?: Recipe | 'auto'
   /** chooses among all of the dataset's models, by this rule */
   readonly choice?: RuleRequest
   /** stores the start of each prompt with a head that looks up training prompts, for `explain` */
@@ -49,6 +53,8 @@ export interface TrainResult {
   readonly backend: string
   /** what the rule among many models achieves on the held-out prompts that all models answered */
   readonly choice?: FrontierReport
+  /** which parts of conversations the router reads, and how the recipes compared */
+  readonly reading: RecipeChoice
   /** how the families compared, for `--router auto` */
   readonly auto?: AutoChoice
   /** the searches of `tune`, one per family */
@@ -71,8 +77,14 @@ const PROBES = 256
 export async function train(log: Dataset, given: TrainOptions): Promise<TrainResult> {
   // the search, the comparison and the last fit learn from the same train prompts
   const options: TrainOptions = { fitted: new Map(), ...given }
-  const dataset = await withPairEstimates(log, options, options)
-  const labels = checkedLabels(dataset, options)
+  const stored = await withPairEstimates(log, options, options)
+  const labels = checkedLabels(stored, options)
+  const reading =
+    typeof options.recipe === 'object'
+      ? { recipe: options.recipe }
+      : await chooseRecipe(stored, options)
+  const { recipe } = reading
+  const dataset = readDataset(stored, recipe)
   const { tune = 1 } = options
   const auto = options.router === AUTO ? await chooseFamily(dataset, options, tune) : undefined
   const router = auto?.family ?? options.router
@@ -96,7 +108,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   const many =
     options.choice &&
     trainedRule(
-      dataset,
+      stored,
       options.choice,
       { prompts: fitted.validation.prompts, scores: validated },
       { ...options, router },
@@ -126,10 +138,9 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   const scored = exported.linear
     ? scoreLinear(exported.linear, test.embeddings)
     : family.forward(weights, pair, test.embeddings)
-  const report = await evaluateOnTest(dataset, { ...rest, router }, labels, test, scored.winRate)
+  const report = await evaluateOnTest(stored, { ...rest, router }, labels, test, scored.winRate)
   const choice =
-    many &&
-    (await reportTrainedRule(dataset, many, { prompts: test.prompts, scores: scored }, rest))
+    many && (await reportTrainedRule(stored, many, { prompts: test.prompts, scores: scored }, rest))
   const searched = {
     tuned: tuned.length > 0 ? tuned : undefined,
     stopped: stopped || undefined,
@@ -137,6 +148,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   const bundle = await writeBundle(options.out, {
     manifest: {
       name: options.name,
+      recipe,
       encoder: encoder.encoder.spec,
       family: { name: family.name, hyperparameters: fitted.hyperparameters },
       candidates:
@@ -155,7 +167,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
       metrics: {
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
-        ...definedOnly({ choice, auto: auto?.rows, ...searched }),
+        ...definedOnly({ choice, auto: auto?.rows, recipes: reading.rows, ...searched }),
         export_difference: exported.difference,
         // without the seconds, so that the same seed gives the same bundle
         curve: fitted.curve.map(({ seconds: _, ...record }) => record),
@@ -172,6 +184,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
     bundle,
     report,
     backend: fitted.backend,
+    reading,
     ...definedOnly({ choice, auto, ...searched, resumedAfter: fitted.resumedAfter || undefined }),
   }
 }

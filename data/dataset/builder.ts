@@ -3,16 +3,19 @@ import { join } from 'node:path'
 import { throwIfAborted } from '../../core/abort.ts'
 import { definedOnly } from '../../core/defined.ts'
 import type { OnProgress } from '../../core/progress.ts'
+import { askedText } from '../../models/reading/transcript.ts'
 import { Names } from '../rows/names.ts'
 import { KIND, type RowBlock } from '../rows/row-block.ts'
 import { type Batch, type TextColumn, writeArrow } from '../source/arrow.ts'
 import {
+  type AssignedSplits,
   assignSplits,
   SPLITS,
   type SplitFractions,
   type SplitInput,
 } from '../splits/assign-splits.ts'
 import { PrefixSample, stemHash } from '../splits/stem.ts'
+import { coreKeys, isEmpty, TemplateSample } from '../splits/templates.ts'
 import { Growable } from './growable.ts'
 import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest } from './manifest.ts'
 import { OutcomeTables } from './outcome-tables.ts'
@@ -58,6 +61,7 @@ export class DatasetBuilder {
   private readonly folder: string
   private readonly prompts: PromptStore
   private readonly prefixes = new PrefixSample()
+  private readonly templates = new TemplateSample()
   private readonly ids = new EventIds()
   private readonly names = {
     models: new Names(),
@@ -125,7 +129,8 @@ export class DatasetBuilder {
     await this.prompts.finish()
     const prefixes = this.prefixes.prefixes()
     if (prefixes.length > 0) await this.restem(prefixes, options.seed, watch)
-    const split = assignSplits(this.splitInput(options))
+    const assigned = assignSplits(await this.splitInput(options, watch))
+    const { split } = assigned
     const { categories, models } = this.names
     await writeArrow(
       this.path('splits'),
@@ -140,7 +145,7 @@ export class DatasetBuilder {
       const batches = this.outcomes.batches(this.prompts.size, models, names)
       await writeArrow(this.path('outcomes'), batches)
     }
-    const manifest = this.manifest(names, prefixes, split, options)
+    const manifest = this.manifest(names, prefixes, assigned, options)
     await writeFile(this.path('manifest'), `${JSON.stringify(manifest, null, 2)}\n`)
     return manifest
   }
@@ -173,7 +178,7 @@ export class DatasetBuilder {
   private manifest(
     models: string[],
     prefixes: string[],
-    split: Uint8Array,
+    { split, copies, common }: AssignedSplits,
     { seed, fractions, groupBy, testBy, testAfter }: SplitOptions,
   ): DatasetManifest {
     const bySplit = new Float64Array(SPLITS.length)
@@ -183,11 +188,13 @@ export class DatasetBuilder {
       sources: this.sources,
       models,
       judges: this.names.judges.list(),
-      split: { seed, fractions: { ...fractions }, prefixes },
+      split: { seed, fractions: { ...fractions }, prefixes, asked: true },
       split_by: definedOnly({
         group_by: groupBy,
         test_by: testBy,
         test_after: testAfter,
+        copies: copies || undefined,
+        common: common || undefined,
       }),
       counts: {
         prompts: this.prompts.size,
@@ -207,12 +214,17 @@ export class DatasetBuilder {
     return [...this.leftOut.values()].reduce((sum, count) => sum + count, 0)
   }
 
-  private splitInput({ seed, fractions, testBy, testAfter }: SplitOptions): SplitInput {
+  private async splitInput(
+    { seed, fractions, testBy, testAfter }: SplitOptions,
+    watch: Watch,
+  ): Promise<SplitInput> {
     const { groups, columns, names } = this
+    const cores = await this.cores(watch)
     return {
       stems: columns.allStems(),
       seed,
       fractions,
+      ...(cores && { cores }),
       groups: {
         prompt: groups.prompt.view(),
         group: groups.group.view(),
@@ -248,7 +260,8 @@ export class DatasetBuilder {
     if (entry === before) {
       columns.add(block, i)
       const key = prompts.keyOf(entry)
-      if (this.prefixes.wants(key)) this.prefixes.add(key, textOf(block, i))
+      this.templates.add(key, () => askedText(textOf(block, i)))
+      if (this.prefixes.wants(key)) this.prefixes.add(key, askedText(textOf(block, i)))
     } else columns.addTime(entry, block.timestamp[i]!)
     const category = block.category[i]!
     if (category >= 0) columns.addCategory(entry, numbers.categories[category]!)
@@ -260,13 +273,32 @@ export class DatasetBuilder {
     return entry
   }
 
+  /** Keys of what is asked without the templates around it; undefined if there are no templates. */
+  private async cores(watch: Watch): Promise<SplitInput['cores']> {
+    const templates = this.templates.templates()
+    if (isEmpty(templates)) return undefined
+    const prompt = new Growable(Int32Array)
+    const key = new Growable(Float64Array)
+    for await (const { start, offsets, bytes } of this.prompts.batches()) {
+      this.report('prompts compared without templates', start, watch)
+      for (let i = 0; i + 1 < offsets.length; i++) {
+        const asked = askedText(utf8(bytes, offsets[i]!, offsets[i + 1]!))
+        for (const one of coreKeys(asked, templates)) {
+          prompt.push(start + i)
+          key.push(one)
+        }
+      }
+    }
+    return { prompt: prompt.view(), key: key.view() }
+  }
+
   /** Computes the stems again, now that the shared prefixes are known. */
   private async restem(prefixes: string[], seed: number, watch: Watch): Promise<void> {
     const hash = new Uint32Array(2)
     for await (const { start, offsets, bytes } of this.prompts.batches()) {
       this.report('prompts split', start, watch)
       for (let i = 0; i + 1 < offsets.length; i++) {
-        stemHash(utf8(bytes, offsets[i]!, offsets[i + 1]!), prefixes, seed, hash)
+        stemHash(askedText(utf8(bytes, offsets[i]!, offsets[i + 1]!)), prefixes, seed, hash)
         this.columns.setStem(start + i, hash)
       }
     }

@@ -42,6 +42,10 @@ export const DatasetManifest = Type.Object({
     test_by: Type.Optional(Type.Literal('category')),
     /** seconds since 1970 */
     test_after: Type.Optional(Type.Number()),
+    /** prompts kept together because they ask the same under different templates */
+    copies: Type.Optional(Count),
+    /** prompts that many groups share, kept for training instead of joining the groups */
+    common: Type.Optional(Count),
   }),
   counts: Type.Object({
     prompts: Count,

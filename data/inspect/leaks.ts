@@ -1,8 +1,9 @@
 import { throwIfAborted } from '../../core/abort.ts'
 import { hashText } from '../../core/hash.ts'
 import type { OnProgress } from '../../core/progress.ts'
+import { askedText } from '../../models/reading/transcript.ts'
 import { type Dataset, SPLITS, type Split } from '../dataset/dataset.ts'
-import { plainHead, stem } from '../splits/stem.ts'
+import { plainHead, promptStem } from '../splits/stem.ts'
 
 /** Prompts that share at least this fraction of shingles are near-duplicates. */
 export const NEAR = 0.8
@@ -15,6 +16,9 @@ const BAND = 4
 /** Training prompts compared with one prompt per band; bounds the cost if many prompts share a template. */
 const COMPARED = 16
 const EXAMPLES = 5
+/** Characters of an example, and how many of them stand before the first difference. */
+const SHOWN = 200
+const SHOWN_BEFORE = 40
 
 export interface SplitLeaks {
   /** number of prompts in the split */
@@ -43,11 +47,12 @@ export function findLeaks(
   dataset: Dataset,
   options: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress } = {},
 ): LeakReport {
-  const { prompts, split } = dataset
-  const near = nearDuplicates(dataset, options)
+  const { split } = dataset
+  // copies of a question count, whatever conversation they stand in
+  const prompts = dataset.prompts.map(askedText)
+  const near = nearDuplicates({ prompts, split }, options)
   const stems = trainStems(dataset)
   const hashes = new Set(dataset.hashes.filter((_, i) => split[i] === 0))
-  const { prefixes } = dataset.manifest.split
   const splits = Object.fromEntries(
     SPLITS.slice(1).map((name, k) => {
       const counts = { prompts: 0, exact: 0, normalised: 0, near: 0 }
@@ -55,32 +60,39 @@ export function findLeaks(
         if (split[i] !== k + 1) continue
         counts.prompts++
         if (hashes.has(dataset.hashes[i]!)) counts.exact++
-        if (stems.has(stem(prompts[i]!, prefixes))) counts.normalised++
+        if (stems.has(promptStem(dataset.prompts[i]!, dataset.manifest.split))) counts.normalised++
         if (near.has(i)) counts.near++
       }
       return [name, counts]
     }),
   ) as unknown as LeakReport['splits']
-  const examples = [...near].slice(0, EXAMPLES).map(([i, { train, similarity }]) => ({
-    split: SPLITS[split[i]!]!,
-    prompt: prompts[i]!.slice(0, 200),
-    train: prompts[train]!.slice(0, 200),
-    similarity,
-  }))
+  const examples = [...near].slice(0, EXAMPLES).map(([i, { train, similarity }]) => {
+    const [prompt, other] = whereTheyDiffer(prompts[i]!, prompts[train]!)
+    return { split: SPLITS[split[i]!]!, prompt, train: other, similarity }
+  })
   return { splits, examples }
+}
+
+/** Two texts from shortly before their first difference, 200 characters each. */
+function whereTheyDiffer(a: string, b: string): [string, string] {
+  let at = 0
+  while (at < a.length && at < b.length && a[at] === b[at]) at++
+  const from = Math.max(0, at - SHOWN_BEFORE)
+  const shown = (text: string): string => `${from > 0 ? '…' : ''}${text.slice(from, from + SHOWN)}`
+  return [shown(a), shown(b)]
 }
 
 function trainStems({ prompts, split, manifest }: Dataset): Set<string> {
   const stems = new Set<string>()
   prompts.forEach((prompt, i) => {
-    if (split[i] === 0) stems.add(stem(prompt, manifest.split.prefixes))
+    if (split[i] === 0) stems.add(promptStem(prompt, manifest.split))
   })
   return stems
 }
 
 /** Held-out prompts that have a near-duplicate in the training split. */
 function nearDuplicates(
-  { prompts, split }: Dataset,
+  { prompts, split }: Pick<Dataset, 'prompts' | 'split'>,
   { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: OnProgress },
 ): Map<number, { readonly train: number; readonly similarity: number }> {
   const n = prompts.length

@@ -1,4 +1,4 @@
-import type { ChatMessage } from '../../models/decision/messages.ts'
+import type { ChatMessage } from '../../models/reading/messages.ts'
 import { shown } from '../rows/cell.ts'
 import type { RawRecord, Reader } from '../rows/reader.ts'
 import { readPreference, reject } from './canonical.ts'

@@ -1,4 +1,5 @@
 import { CHARACTERS_PER_TOKEN } from '../../models/prices.ts'
+import { isConversation, promptFields } from '../../models/reading/transcript.ts'
 import {
   amountCell,
   type Cell,
@@ -9,7 +10,9 @@ import {
   type ScoreRange,
   scoreCell,
   shown,
+  systemCell,
   timeCell,
+  toolsCell,
 } from '../rows/cell.ts'
 import type { LogRow, RawRecord, Reader, Reject, RowOrigin, Winner } from '../rows/reader.ts'
 
@@ -67,7 +70,8 @@ function namedWinner(value: string, modelA: string, modelB: string): Winner | un
 
 /** The columns of Weir's own layout. */
 export const CANONICAL_COLUMNS: readonly string[] = [
-  ...['prompt', 'id', 'category', 'timestamp', 'model_a', 'model_b', 'winner', 'judge', 'weight'],
+  ...['prompt', 'system', 'tools', 'id', 'category', 'timestamp'],
+  ...['model_a', 'model_b', 'winner', 'judge', 'weight'],
   ...['scores', 'costs', 'tokens', 'out_chars', 'propensities'],
 ]
 
@@ -160,19 +164,36 @@ export function readOutcome(
   }
 }
 
-type Base = Pick<LogRow, 'origin' | 'prompt' | 'id' | 'category' | 'timestamp' | 'group'>
+type Base = Pick<
+  LogRow,
+  'origin' | 'prompt' | 'system' | 'tools' | 'id' | 'category' | 'timestamp' | 'group'
+>
 
 /** The fields that both row kinds share. */
-export function readBase(record: RawRecord, origin: RowOrigin): Base | Reject {
+export function readBase(given: RawRecord, origin: RowOrigin): Base | Reject {
+  // an exported dataset holds conversations as transcripts
+  const record =
+    typeof given.prompt === 'string' && isConversation(given.prompt)
+      ? { ...given, ...promptFields(given.prompt) }
+      : given
   const prompt = promptCell(record.prompt)
   if ('reason' in prompt) return reject(origin, 'prompt', prompt.reason)
+  const system = systemCell(record.system)
+  if ('reason' in system) return reject(origin, 'system', system.reason)
+  const tools = toolsCell(record.tools)
+  if ('reason' in tools) return reject(origin, 'tools', tools.reason)
   const id = labelCell(record.id)
   if ('reason' in id) return reject(origin, 'id', id.reason)
   const category = labelCell(record.category)
   if ('reason' in category) return reject(origin, 'category', category.reason)
   const timestamp = timeCell(record.timestamp)
   if ('reason' in timestamp) return reject(origin, 'timestamp', timestamp.reason)
-  const base = { origin, prompt: prompt.value }
+  const base = {
+    origin,
+    prompt: prompt.value,
+    ...(system.value !== undefined && { system: system.value }),
+    ...(tools.value !== undefined && { tools: tools.value }),
+  }
   if (id.value === undefined && category.value === undefined && timestamp.value === undefined) {
     return base
   }

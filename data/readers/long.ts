@@ -6,6 +6,7 @@ import {
   type ScoreRange,
   scoreCell,
   scoreNumber,
+  toolsCell,
 } from '../rows/cell.ts'
 import { parsedText } from '../rows/expression.ts'
 import type { LeftOut, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
@@ -20,6 +21,8 @@ export const FIELD_NAMES = {
     ...['prompt', 'user_prompt', 'question', 'query', 'user_query', 'instruction', 'messages'],
     ...['input', 'inputs', 'input_text', 'user_input', 'user_message', 'request', 'problem'],
   ],
+  system: ['system_prompt', 'system_message', 'system_instruction'],
+  tools: ['tools', 'tool_definitions', 'available_tools', 'functions'],
   model: [
     ...['model', 'model_name', 'model_id', 'provided_model_name', 'llm', 'llm_model', 'generator'],
     ...['deployment', 'engine', 'provider'],
@@ -113,6 +116,8 @@ function fits(field: Field, column: string, sample: readonly RawRecord[]): boole
 }
 
 const TESTS: Partial<Record<Field, (cell: unknown) => boolean>> = {
+  system: (cell) => typeof cell === 'string',
+  tools: (cell) => 'value' in toolsCell(cell),
   model: (cell) => typeof cell === 'string',
   score: (cell) => scoreWord(cell) !== undefined,
   cost: (cell) => 'value' in amountCell(cell),

@@ -1,4 +1,5 @@
 import { Compile } from 'typebox/compile'
+import { promptFields } from '../../models/reading/transcript.ts'
 import { DecisionRecord, FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
 
 import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
@@ -115,7 +116,7 @@ export function feedbackRow(
     return {
       kind: 'preference',
       origin,
-      prompt: decision.text,
+      ...promptFields(decision.text),
       id: `${feedback.decision_id}\n${feedback.source ?? ''}\n${model}\n${feedback.against}`,
       timestamp: decision.time,
       modelA: model,
@@ -128,7 +129,7 @@ export function feedbackRow(
   return {
     kind: 'outcome',
     origin,
-    prompt: decision.text,
+    ...promptFields(decision.text),
     // One source judges one model's answer once; a repeated delivery is the same event.
     id: `${feedback.decision_id}\n${feedback.source ?? ''}\n${model}`,
     timestamp: decision.time,

@@ -1,4 +1,5 @@
-import { type ChatMessage, type PromptInput, promptText } from '../../models/decision/messages.ts'
+import type { ChatMessage, PromptInput } from '../../models/reading/messages.ts'
+import { type ToolDefinition, transcript } from '../../models/reading/transcript.ts'
 
 /** The value of one cell, or why it is refused. */
 export type Cell<T> = { readonly value: T } | { readonly reason: string }
@@ -22,7 +23,7 @@ export function promptCell(value: unknown): Cell<PromptInput> {
     if (!message) return { reason: `expected {role, content}, got ${shownMessage(item)}` }
     messages.push(message)
   }
-  const text = promptText(messages)
+  const text = transcript(messages)
   if (text.trim() === '') return { reason: 'expected text, got messages without any' }
   return readable(messages, text)
 }
@@ -39,6 +40,40 @@ function readable(value: PromptInput, text: string): Cell<PromptInput> {
 /** `String.prototype.isWellFormed`, which Node 20 has but the ES2023 library types lack. */
 const wellFormed = (text: string): boolean =>
   (text as string & { isWellFormed(): boolean }).isWellFormed()
+
+/** A separate system prompt; `undefined` if there is none. */
+export function systemCell(value: unknown): Cell<string | undefined> {
+  if (value === undefined || value === null || value === '') return { value: undefined }
+  if (typeof value !== 'string') return { reason: `expected text, got ${shown(value)}` }
+  return wellFormed(value) ? { value } : { reason: 'holds half of a surrogate pair' }
+}
+
+/**
+ * The tools that were offered, as a list of definitions or of names, or as such a list in JSON text;
+ * `undefined` if there are none.
+ */
+export function toolsCell(value: unknown): Cell<readonly ToolDefinition[] | undefined> {
+  if (value === undefined || value === null || value === '') return { value: undefined }
+  const list = typeof value === 'string' ? parsedList(value) : value
+  if (!Array.isArray(list)) {
+    return { reason: `expected a list of tool definitions, got ${shown(value)}` }
+  }
+  const tools: ToolDefinition[] = []
+  for (const tool of list) {
+    if (typeof tool === 'string' && tool !== '') tools.push({ name: tool })
+    else if (typeof tool === 'object' && tool !== null && !Array.isArray(tool)) tools.push(tool)
+    else return { reason: `expected tool definitions or names, got ${shown(tool)} in the list` }
+  }
+  return { value: tools.length > 0 ? tools : undefined }
+}
+
+function parsedList(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
 
 /** Names that ShareGPT and others give the roles. */
 const ROLES: Readonly<Record<string, string>> = { human: 'user', gpt: 'assistant', ai: 'assistant' }

@@ -1,4 +1,5 @@
-import type { PromptInput } from '../../models/decision/messages.ts'
+import type { PromptInput } from '../../models/reading/messages.ts'
+import type { ToolDefinition } from '../../models/reading/transcript.ts'
 import type { Mapping } from './mapping.ts'
 import type { RawRecord } from './record.ts'
 
@@ -29,6 +30,10 @@ export type Winner = 'a' | 'b' | 'tie' | 'both_bad'
 interface RowBase {
   readonly origin: RowOrigin
   readonly prompt: PromptInput
+  /** a system prompt apart from the messages */
+  readonly system?: string
+  /** the tools that were offered */
+  readonly tools?: readonly ToolDefinition[]
   readonly id?: string
   readonly category?: string
   readonly timestamp?: number

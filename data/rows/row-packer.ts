@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { hashText } from '../../core/hash.ts'
-import { promptText } from '../../models/decision/messages.ts'
+import { askedText, isConversation, transcript } from '../../models/reading/transcript.ts'
 
-import { stemHashOfBytes } from '../splits/stem.ts'
+import { stemHash, stemHashOfBytes } from '../splits/stem.ts'
 import { Names } from './names.ts'
 import type { LeftOut, LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
 import { KIND, type RowBlock, WINNERS } from './row-block.ts'
@@ -48,7 +48,7 @@ export class RowPacker {
     }
     if (this.at === this.rows.kind.length) this.rows = grown(this.rows, rowColumns(this.at * 2))
     const { rows, hash: words, at } = this
-    this.addText(promptText(row.prompt))
+    this.addText(transcript(row.prompt, row.system, row.tools))
     if (row.id === undefined) {
       rows.id[at * 2] = 0
       rows.id[at * 2 + 1] = 0
@@ -128,7 +128,8 @@ export class RowPacker {
     }
     const start = this.textBytes
     this.textBytes += this.text.write(text, start)
-    stemHashOfBytes(text, this.text, start, this.textBytes, this.seed, words)
+    if (isConversation(text)) stemHash(askedText(text), [], this.seed, words)
+    else stemHashOfBytes(text, this.text, start, this.textBytes, this.seed, words)
     rows.stem[at * 2] = words[0]!
     rows.stem[at * 2 + 1] = words[1]!
     // As a binary string the digest costs a third of what a buffer costs.

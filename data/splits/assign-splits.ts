@@ -39,6 +39,8 @@ export interface SplitInput {
   readonly stems: Uint32Array
   readonly seed: number
   readonly fractions: SplitFractions
+  /** pairs of a prompt and a key; prompts that share one ask the same under different templates */
+  readonly cores?: { readonly prompt: Int32Array; readonly key: Float64Array }
   /** pairs of a prompt and the number of a group that contains it */
   readonly groups?: {
     readonly prompt: Int32Array
@@ -51,52 +53,161 @@ export interface SplitInput {
   readonly testAfter?: { readonly first: Float64Array; readonly time: number }
 }
 
+const TRAIN = SPLITS.indexOf('train')
 const TEST = SPLITS.indexOf('test')
 
-/**
- * The split of every prompt, as an index into SPLITS. Prompts with the same stem or group always share a
- * split. Without a harder test, a prompt's split depends only on its hash, whatever other rows the log has.
- */
-export function assignSplits(input: SplitInput): Uint8Array {
-  const n = input.stems.length / 2
-  const points = pointsOf(input, n)
-  const split = new Uint8Array(n)
-  const held = heldOut(input, points)
-  if (!held) {
-    for (let i = 0; i < n; i++) split[i] = splitAt(points[i]!, input.fractions)
-    return split
-  }
-  const rest = withoutTest(input.fractions)
-  for (let i = 0; i < n; i++) split[i] = held.has(points[i]!) ? TEST : splitAt(points[i]!, rest)
-  return split
+export interface AssignedSplits {
+  /** per prompt an index into SPLITS */
+  readonly split: Uint8Array
+  /** prompts that are together with a prompt of another stem because they ask the same under another template */
+  readonly copies: number
+  /** prompts that so many groups share that they are kept for training instead of joining the groups */
+  readonly common: number
 }
 
-/** One number in [0, 1) per prompt, equal for prompts that must stay together and only for those. */
-function pointsOf({ stems, groups, seed }: SplitInput, n: number): Float64Array {
-  const points = new Float64Array(n)
-  for (let i = 0; i < n; i++) points[i] = unitInterval(stems.subarray(i * 2, i * 2 + 2))
-  if (!groups || groups.prompt.length === 0) return points
-  return joinGroups(points, groups, seed)
+/**
+ * The split of every prompt. Prompts with the same stem, the same question under another template, or the same
+ * group always share a split, except prompts that join too many groups: those go to train, where they harm no
+ * figure. Without groups, templates and a harder test, a prompt's split depends only on its hash, whatever
+ * other rows the log has.
+ */
+export function assignSplits(input: SplitInput): AssignedSplits {
+  const n = input.stems.length / 2
+  const { points, common, copies } = pointsOf(input, n)
+  const split = new Uint8Array(n)
+  const held = heldOut(input, points)
+  const fractions = held ? withoutTest(input.fractions) : input.fractions
+  let kept = 0
+  for (let i = 0; i < n; i++) {
+    split[i] = held?.has(points[i]!) ? TEST : splitAt(points[i]!, fractions)
+    if (!common[i] || fractions.train === 0) continue
+    split[i] = TRAIN
+    kept++
+  }
+  return { split, copies, common: kept }
 }
+
+interface Points {
+  /** one number in [0, 1) per prompt, equal for prompts that must stay together and only for those */
+  readonly points: Float64Array
+  /** 1 for prompts that belong to several groups without joining them */
+  readonly common: Uint8Array
+  readonly copies: number
+}
+
+/** Groups that a shared prompt joins may together have this share of the prompts, or this many. */
+const MOST_JOINED = 0.05
+const MOST_JOINED_PROMPTS = 20
 
 /**
  * Prompts and groups that are connected form one component. Its point is that of its smallest group, so that
- * new prompts of a group never move its old ones.
+ * new prompts of a group never move its old ones. Prompts that are in several groups join them, those in the
+ * fewest first, as long as the component stays small: one "hi" that every user says would join them all.
  */
-function joinGroups(
-  points: Float64Array,
-  groups: NonNullable<SplitInput['groups']>,
-  seed: number,
-): Float64Array {
+function pointsOf({ stems, groups, cores, seed }: SplitInput, n: number): Points {
+  const points = new Float64Array(n)
+  for (let i = 0; i < n; i++) points[i] = unitInterval(stems.subarray(i * 2, i * 2 + 2))
+  const common = new Uint8Array(n)
+  const runs = cores ? copiesOf(cores, points) : []
+  const grouped = groups !== undefined && groups.prompt.length > 0
+  if (runs.length === 0 && !grouped) return { points, common, copies: 0 }
+
   const nodes = new Map<number, number>()
   const nodeOf = Int32Array.from(points, (point) => {
     const node = nodes.get(point) ?? nodes.size
     nodes.set(point, node)
     return node
   })
-  const stems = nodes.size
-  const parent = Int32Array.from({ length: stems + groups.names.length }, (_, i) => i)
-  const root = (node: number): number => {
+  const first = nodes.size
+  const joined = new Components(first + (grouped ? groups.names.length : 0))
+  for (const node of nodeOf) joined.size[node]!++
+  for (const run of runs) {
+    for (const prompt of run.prompts) joined.union(nodeOf[prompt]!, nodeOf[run.prompts[0]!]!)
+  }
+  const left = new Set<number>()
+  if (grouped) {
+    const groupsOf = new Map<number, Set<number>>()
+    groups.prompt.forEach((prompt, i) => {
+      const root = joined.root(nodeOf[prompt]!)
+      const known = groupsOf.get(root)
+      if (known) known.add(groups.group[i]!)
+      else groupsOf.set(root, new Set([groups.group[i]!]))
+    })
+    const most = Math.max(MOST_JOINED_PROMPTS, MOST_JOINED * n)
+    const order = [...groupsOf].sort(([, a], [, b]) => a.size - b.size)
+    for (const [root, members] of order) {
+      const all = new Set([joined.root(root)])
+      for (const group of members) all.add(joined.root(first + group))
+      let size = 0
+      for (const part of all) size += joined.size[part]!
+      if (members.size > 1 && size > most) left.add(root)
+      else for (const part of all) joined.union(part, root)
+    }
+  }
+  const smallest = new Float64Array(joined.size.length).fill(Number.POSITIVE_INFINITY)
+  const lower = (root: number, point: number): void => {
+    smallest[root] = Math.min(smallest[root]!, point)
+  }
+  const hash = new Uint32Array(2)
+  const named = new Set<number>()
+  if (grouped) {
+    groups.names.forEach((name, group) => {
+      hashText(name, seed, hash)
+      const root = joined.root(first + group)
+      named.add(root)
+      lower(root, unitInterval(hash))
+    })
+  }
+  for (const run of runs) {
+    const root = joined.root(nodeOf[run.prompts[0]!]!)
+    if (named.has(root)) continue
+    hashText(`core ${run.key}`, seed, hash)
+    lower(root, unitInterval(hash))
+  }
+  const together = points.map((point, i) => {
+    const root = joined.root(nodeOf[i]!)
+    if (left.has(root)) common[i] = 1
+    const of = smallest[root]!
+    return of === Number.POSITIVE_INFINITY ? point : of
+  })
+  const copies = new Set(runs.flatMap((run) => [...run.prompts])).size
+  return { points: together, common, copies }
+}
+
+interface Run {
+  readonly key: number
+  readonly prompts: readonly number[]
+}
+
+/** Prompts that share a core, in runs that have more than one stem. */
+function copiesOf({ key, prompt }: NonNullable<SplitInput['cores']>, points: Float64Array): Run[] {
+  const order = Int32Array.from(key.keys()).sort((a, b) => key[a]! - key[b]! || a - b)
+  const runs: Run[] = []
+  for (let start = 0; start < order.length; ) {
+    const first = order[start]!
+    let end = start + 1
+    while (end < order.length && key[order[end]!] === key[first]) end++
+    const prompts = Array.from(order.subarray(start, end), (i) => prompt[i]!)
+    if (prompts.some((i) => points[i] !== points[prompts[0]!])) {
+      runs.push({ key: key[first]!, prompts })
+    }
+    start = end
+  }
+  return runs
+}
+
+/** Union-find with the number of prompts of each component. */
+class Components {
+  readonly size: Int32Array
+  private readonly parent: Int32Array
+
+  constructor(nodes: number) {
+    this.size = new Int32Array(nodes)
+    this.parent = Int32Array.from({ length: nodes }, (_, i) => i)
+  }
+
+  root(node: number): number {
+    const { parent } = this
     let at = node
     while (parent[at] !== at) {
       parent[at] = parent[parent[at]!]!
@@ -104,20 +215,14 @@ function joinGroups(
     }
     return at
   }
-  groups.prompt.forEach((prompt, i) => {
-    parent[root(nodeOf[prompt]!)] = root(stems + groups.group[i]!)
-  })
-  const smallest = new Float64Array(parent.length).fill(Number.POSITIVE_INFINITY)
-  const hash = new Uint32Array(2)
-  groups.names.forEach((name, group) => {
-    hashText(name, seed, hash)
-    const at = root(stems + group)
-    smallest[at] = Math.min(smallest[at]!, unitInterval(hash))
-  })
-  return points.map((point, i) => {
-    const joined = smallest[root(nodeOf[i]!)]!
-    return joined === Number.POSITIVE_INFINITY ? point : joined
-  })
+
+  union(a: number, b: number): void {
+    const from = this.root(a)
+    const to = this.root(b)
+    if (from === to) return
+    this.parent[from] = to
+    this.size[to]! += this.size[from]!
+  }
 }
 
 /** Points of the prompts held out for a harder test; undefined if none was requested. */
@@ -175,3 +280,18 @@ function withoutTest(fractions: SplitFractions): SplitFractions {
     test: 0,
   }
 }
+
+/** Held-out parts that got less than half of their share, as sentences; of few prompts that is chance. */
+export function shortParts(
+  counts: Readonly<Record<Split | 'prompts', number>>,
+  fractions: SplitFractions,
+): string[] {
+  return SPLITS.slice(1)
+    .filter((split) => fractions[split] * counts.prompts >= LEAST_EXPECTED)
+    .filter((split) => counts[split] < (fractions[split] * counts.prompts) / 2)
+    .map((split) => {
+      const wanted = Math.round(fractions[split] * counts.prompts)
+      return `${split} has ${counts[split]} prompts where its share is ${wanted}: prompts that must stay together fill other parts`
+    })
+}
+const LEAST_EXPECTED = 20

@@ -1,4 +1,7 @@
 import { hashBytes, hashText } from '../../core/hash.ts'
+import type { SplitRule } from '../../models/bundle/manifest.ts'
+import { wholeText } from '../../models/reading/recipe.ts'
+import { askedText } from '../../models/reading/transcript.ts'
 import { CUT, plainAscii, plainText } from './plain-text.ts'
 
 /** A prefix shared by more than this fraction of the prompts is a template, not part of the question. */
@@ -31,6 +34,14 @@ export function stem(text: string, prefixes: readonly string[]): string {
   const head = plainHead(text, STEM_LENGTH + longest(prefixes))
   const start = prefixLength(head, prefixes)
   return head.slice(start, start + STEM_LENGTH)
+}
+
+/** The stem of a stored prompt (see `transcript`) by the rule that its dataset was split by. */
+export function promptStem(
+  prompt: string,
+  { prefixes, asked }: Pick<SplitRule, 'prefixes' | 'asked'>,
+): string {
+  return stem(asked ? askedText(prompt) : wholeText(prompt), prefixes)
 }
 
 /** The stem's 64-bit hash, by `hashText`. */

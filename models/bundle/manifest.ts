@@ -3,6 +3,7 @@ import { CalibrationMap } from '../calibration-map.ts'
 import { EncoderSpec } from '../encoders/encoder.ts'
 import { Link } from '../families/linear-head.ts'
 import { Price } from '../prices.ts'
+import { Recipe } from '../reading/recipe.ts'
 import { Choice } from './choice-rule.ts'
 
 export const BUNDLE_FORMAT = 1
@@ -37,6 +38,8 @@ export const SplitRule = Type.Object({
   fractions: Type.Record(Type.String(), Type.Number()),
   /** prefixes shared by over 5% of the rows, removed before the stem is hashed */
   prefixes: Type.Array(Type.String()),
+  /** stems are of what was asked, the last user turn; absent: of the whole conversation */
+  asked: Type.Optional(Type.Literal(true)),
 })
 export type SplitRule = Type.Static<typeof SplitRule>
 
@@ -106,6 +109,8 @@ export const Manifest = Type.Object({
   /** hash of all other fields except `created` */
   version: Type.String(),
   created: Type.String(),
+  /** which parts of a conversation are read; without it, everything (see `promptReader`) */
+  recipe: Type.Optional(Recipe),
   encoder: EncoderSpec,
   family: Type.Object({
     name: Type.String(),

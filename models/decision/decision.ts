@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from './messages.ts'
+import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from '../reading/messages.ts'
 
 /**
  * The body of `POST /route`, also passed by in-process callers. Exactly one of prompt and messages is set.
@@ -88,6 +88,8 @@ export const Explanation = Type.Object({
       prior: Type.Object(Part),
     }),
   ),
+  /** the text that the router read of the request, by its bundle's recipe */
+  read: Type.Optional(Type.String()),
   /** why this explanation contains less than might be expected */
   note: Type.Optional(Type.String()),
   /** what the router's figures rest on, if only one model answered most of its training prompts */

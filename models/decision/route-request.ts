@@ -1,13 +1,14 @@
 import { WeirError } from '../../core/errors.ts'
 import { describeValue } from '../../core/schema-fault.ts'
+import { METADATA_LIMIT, NAME_LIMIT } from '../reading/messages.ts'
+import { transcript } from '../reading/transcript.ts'
 import type { RouteRequest } from './decision.ts'
-import { METADATA_LIMIT, NAME_LIMIT, promptText } from './messages.ts'
 
 /** Maximum prompt length in UTF-16 units; bounds the cost of one request. */
 export const PROMPT_LIMIT = 1_000_000
 
 /**
- * The text of a request that is encoded.
+ * A request's conversation as one text (see `transcript`): what is hashed, logged and scored.
  *
  * @throws request_invalid, prompt_empty, prompt_too_long; each error names the field
  */
@@ -26,7 +27,7 @@ export function requestText(request: RouteRequest): string {
     )
   }
   const param = prompt === undefined ? 'messages' : 'prompt'
-  const spoken = prompt ?? promptText(messages!)
+  const spoken = prompt ?? transcript(messages!)
   if (!/\S/.test(spoken)) {
     throw new WeirError(
       'prompt_empty',
@@ -34,13 +35,14 @@ export function requestText(request: RouteRequest): string {
       { param },
     )
   }
-  const text = promptText(prompt ?? messages!, request.system, toolNames(request.tools))
-  // a long conversation is routed on its beginning and its end; its last words matter most
-  if (text.length > PROMPT_LIMIT && prompt === undefined) return headAndTail(text)
-  if (text.length > PROMPT_LIMIT) {
-    throw new WeirError('prompt_too_long', { limit: PROMPT_LIMIT, got: text.length }, { param })
+  assertToolNames(request.tools)
+  const given = (prompt?.length ?? 0) + (request.system?.length ?? 0)
+  if (prompt !== undefined && given > PROMPT_LIMIT) {
+    throw new WeirError('prompt_too_long', { limit: PROMPT_LIMIT, got: given }, { param })
   }
-  return text
+  const text = transcript(prompt ?? messages!, request.system, request.tools)
+  // a long conversation is routed on its beginning and its end; its last words matter most
+  return text.length > PROMPT_LIMIT ? headAndTail(text) : text
 }
 
 /** The first and last halves of `PROMPT_LIMIT`, without half of a surrogate pair. */
@@ -50,16 +52,13 @@ function headAndTail(text: string): string {
   return head + text.slice(-half).replace(/^[\udc00-\udfff]/, '')
 }
 
-/** The names in OpenAI tool definitions; definitions without a name are skipped. */
-function toolNames(tools: RouteRequest['tools']): string[] {
-  return (tools ?? []).flatMap((tool, i) => {
+function assertToolNames(tools: RouteRequest['tools']): void {
+  tools?.forEach((tool, i) => {
     const { name } = (tool.function ?? tool) as { name?: unknown }
-    if (typeof name !== 'string') return []
-    if (name.length > NAME_LIMIT) {
+    if (typeof name === 'string' && name.length > NAME_LIMIT) {
       const where = `tools.${i}${tool.function ? '.function' : ''}.name`
       throw tooLong(where, NAME_LIMIT, name.length)
     }
-    return [name]
   })
 }
 

@@ -5,6 +5,7 @@ import { WeirError } from '../../core/errors.ts'
 import type { Source } from '../../core/yaml-source.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { familyNames } from '../../models/families/registry.ts'
+import { RECIPES } from '../../models/reading/recipe.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
 import { assertFits, configFault, readSource } from './config-file.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from './log-options.ts'
@@ -115,6 +116,14 @@ export const TRAIN_OPTIONS = optionTable({
     schema: Text,
     default: 'onnx',
     help: 'onnx or tfjs, for families trained by gradient steps',
+    section: LEARNING,
+  },
+  recipe: {
+    flag: '--recipe <recipe>',
+    key: 'recipe',
+    schema: Text,
+    unset: 'auto',
+    help: `what of a conversation is read: ${RECIPES.map(({ name }) => name).join(', ')}, a YAML file, or auto, which chooses on train and validation`,
     section: LEARNING,
   },
   seed: { ...seedOption('seed of splits, initial weights and shuffles'), section: LEARNING },

@@ -1,5 +1,10 @@
+import type { DatasetManifest } from '../../data/dataset/manifest.ts'
+import type { LeakReport } from '../../data/inspect/leaks.ts'
+import { type SplitFractions, shortParts } from '../../data/splits/assign-splits.ts'
+import { describeRecipe } from '../../models/reading/recipe.ts'
 import type { AutoChoice } from '../../training/auto.ts'
 import type { ChosenModels } from '../../training/choose-models.ts'
+import type { RecipeChoice } from '../../training/choose-recipe.ts'
 import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
 import { evidenceInWords, sensitivityInWords } from '../../training/evaluate/report/verdict.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
@@ -24,6 +29,44 @@ export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): vo
     ]),
   )
   for (const { name, reason } of skipped) terminal.print(`${name}: left out, ${reason}`)
+}
+
+/** Whether held-out prompts are copies of training prompts, and which parts fell short of their share. */
+export function printSplits(
+  terminal: Terminal,
+  { counts, split, split_by: by }: DatasetManifest,
+  leaks: LeakReport['splits'] | undefined,
+): void {
+  if (leaks) {
+    const { prompts, exact, normalised, near } = leaks.test
+    terminal.print(
+      `Leakage: of ${prompts} test prompts, ${exact} stand in train with the same text, ${normalised} with the same stem, ${near} nearly`,
+    )
+  }
+  if (by.copies)
+    terminal.print(`${by.copies} prompts ask the same under different templates and stay together`)
+  if (by.common)
+    terminal.print(`${by.common} prompts that many groups share were kept for training`)
+  for (const line of shortParts(counts, split.fractions as SplitFractions)) terminal.note(line)
+}
+
+/** What the router reads of a conversation, and how the recipes compared if there was a choice. */
+export function printReading(terminal: Terminal, { recipe, rows }: RecipeChoice): void {
+  if (rows) {
+    terminal.print('\nRecipes, the shortest first: log-loss out of fold on train and validation')
+    terminal.print(
+      table([
+        ['', 'log-loss', 'above the best', ''],
+        ...rows.map(({ name, loss, above, error, chosen }) => [
+          name,
+          loss.toFixed(4),
+          above === 0 ? 'best' : `${above.toFixed(4)} ± ${error.toFixed(4)}`,
+          chosen ? 'chosen' : '',
+        ]),
+      ]),
+    )
+  }
+  terminal.print(`Reads ${describeRecipe(recipe)}.`)
 }
 
 /** Every setting that was tried, with its log-loss at each fraction of the train rows. */

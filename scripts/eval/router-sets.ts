@@ -3,7 +3,7 @@ import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { pairLabels } from '../../data/pair.ts'
-import { stem } from '../../data/splits/stem.ts'
+import { promptStem } from '../../data/splits/stem.ts'
 import { findLogs, GSM8K, MMLU, type PairLog } from './logs.ts'
 
 /** One row of the table: a log, a pair of its models, and how many labels training may see. */
@@ -133,9 +133,9 @@ export const HELD_OUT = 3
 
 /** The cell of every prompt, by its stem, so that copies of a question share one. */
 export function stemCells(dataset: Dataset, seed: number, cells = CELLS): Int32Array {
-  const { prefixes } = dataset.manifest.split
+  const { split } = dataset.manifest
   return Int32Array.from(dataset.prompts, (prompt) =>
-    createRandom(deriveSeed(seed, stem(prompt, prefixes))).int(cells),
+    createRandom(deriveSeed(seed, promptStem(prompt, split))).int(cells),
   )
 }
 

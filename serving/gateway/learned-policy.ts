@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
-import type { ChatMessage } from '../../models/decision/messages.ts'
+import type { ChatMessage } from '../../models/reading/messages.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { mayName } from '../router/keys.ts'

@@ -3,6 +3,7 @@ import { promptHash } from '../../core/hash.ts'
 import { decide } from '../../models/decision/decide.ts'
 import type { Decision, Explanation, RouteRequest } from '../../models/decision/decision.ts'
 import { requestText } from '../../models/decision/route-request.ts'
+import { promptCharacters } from '../../models/reading/recipe.ts'
 import { explained } from '../../models/router.ts'
 import { chooseArm, createChooser, type DecideBy, type Explorer } from './choose.ts'
 import { DeadlineQueue } from './deadline.ts'
@@ -89,7 +90,7 @@ export function createDecider(options: DeciderOptions): Decider {
         ? { ...prepared.request, threshold: scored.advice.threshold }
         : prepared.request,
       corrected: scored.advice !== undefined && scored.advice.winRate !== scored.winRate,
-      promptCharacters: prepared.text.length,
+      promptCharacters: promptCharacters(prepared.text),
       truncated: scored.truncated,
       id: prepared.id,
       now: now(),

@@ -5,6 +5,8 @@ import { createRandom } from '../../core/random.ts'
 import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
 import { type IngestOptions, readLogs } from '../../data/ingest.ts'
 import { findLeaks } from '../../data/inspect/leaks.ts'
+import { DEFAULT_FRACTIONS, shortParts } from '../../data/splits/assign-splits.ts'
+import { askedText } from '../../models/reading/transcript.ts'
 import { jsonl, refusal, scratch } from './scratch.ts'
 
 const WORDS =
@@ -103,12 +105,12 @@ test('the leak report finds near-duplicates across splits, and only those', asyn
   for (const { exact, normalised, near } of Object.values(clean.splits)) {
     expect([exact, normalised, near]).toEqual([0, 0, 0])
   }
-  // A word changed at the start gives another stem, and so perhaps another split.
-  const changed = rows.map((row) => ({
+  // A number changed at the start gives another stem, and so perhaps another split.
+  const changed = rows.map((row, i) => ({
     ...row,
-    prompt: `now ${row.prompt} and ${'then some more '.repeat(4)}`,
+    prompt: `${i}0 ${row.prompt} and ${'then some more '.repeat(4)}`,
   }))
-  const copies = changed.map((row) => ({ ...row, prompt: row.prompt.replace('now', 'so') }))
+  const copies = changed.map((row) => ({ ...row, prompt: row.prompt.replace('0 ', '1 ') }))
   const data = await read([...changed, ...copies])
   const truth = new Map<string, number>()
   const splits = splitsOf(data)
@@ -121,4 +123,71 @@ test('the leak report finds near-duplicates across splits, and only those', asyn
     expect(near).toBeGreaterThanOrEqual(0.95 * truth.get(split)!)
     expect(near).toBeLessThanOrEqual(1.1 * truth.get(split)! + 3)
   }
+})
+
+describe('what is asked', () => {
+  const questions = (n: number): string[] => rowsOf(n, 9).map(({ prompt }) => prompt)
+  const scored = (prompt: string | object, i: number): object => ({
+    prompt,
+    scores: { m: i % 2, n: 1 },
+  })
+
+  test('keeps a question in one split under every template', async () => {
+    const asked = questions(300)
+    const ways = (q: string): string[] => [
+      q,
+      `Question: ${q}\nAnswer:`,
+      `Q: ${q}\nThink step by step before you answer.`,
+      `You are an expert.\n\n${q}\n\nGive only the letter.`,
+      `Answer the following question. ${q} Please answer in one word.`,
+    ]
+    const data = await read(asked.flatMap((q, i) => ways(q).map((prompt) => scored(prompt, i))))
+    const splits = splitsOf(data)
+    const torn = asked.filter((q) => new Set(ways(q).map((way) => splits.get(way))).size > 1)
+    expect(torn.length).toBeLessThanOrEqual(3)
+    expect(data.manifest.split_by.copies).toBeGreaterThan(1400)
+    expect(new Set(splits.values()).size).toBe(4)
+  })
+
+  test('keeps a question in one split whatever conversation it stands in', async () => {
+    const asked = questions(200)
+    const user = (content: string) => ({ role: 'user', content })
+    const ways = (q: string): object[] => [
+      [user(q)],
+      [{ role: 'system', content: 'Be brief.' }, user(q)],
+      [user('hello there'), { role: 'assistant', content: 'yes' }, user(q)],
+    ]
+    const data = await read(asked.flatMap((q, i) => ways(q).map((way) => scored(way, i))))
+    const seen = new Map<string, Set<number>>()
+    data.prompts.forEach((prompt, i) => {
+      const q = askedText(prompt)
+      seen.set(q, (seen.get(q) ?? new Set()).add(data.split[i]!))
+    })
+    expect(data.prompts.length).toBe(600)
+    expect([...seen.values()].every((of) => of.size === 1)).toBe(true)
+    for (const { exact, normalised, near } of Object.values(findLeaks(data).splits)) {
+      expect([exact, normalised, near]).toEqual([0, 0, 0])
+    }
+  })
+
+  test('by group: a prompt that everyone sends joins nobody and is not held out', async () => {
+    const rows = rowsOf(800)
+    const users = [...new Set(rows.map(({ user }) => user))]
+    const said = users.flatMap((user) =>
+      ['hi', 'thanks'].map((prompt) => ({ ...rows[0]!, prompt, user })),
+    )
+    const data = await read([...rows, ...said], { groupBy: 'user' })
+    const splits = splitsOf(data)
+    expect([splits.get('hi'), splits.get('thanks')]).toEqual(['train', 'train'])
+    expect(data.manifest.split_by.common).toBe(2)
+    const { counts } = data.manifest
+    expect(counts.test).toBeGreaterThan(0.08 * counts.prompts)
+    expect(shortParts(counts, DEFAULT_FRACTIONS)).toEqual([])
+    expect(shortParts({ ...counts, test: 3 }, DEFAULT_FRACTIONS)[0]).toContain('test has 3')
+    const own = new Map<string, Set<string>>()
+    for (const { prompt, user } of rows) {
+      own.set(user, (own.get(user) ?? new Set()).add(splits.get(prompt)!))
+    }
+    expect([...own.values()].every((of) => of.size === 1)).toBe(true)
+  })
 })

@@ -17,6 +17,7 @@ import { type LinearHead, linearLogits, sigmoid } from '../../models/families/li
 import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { calibratedGraph } from '../../models/onnx/splice.ts'
 import type { Price } from '../../models/prices.ts'
+import { promptReader } from '../../models/reading/recipe.ts'
 import { answersOf, knownScores } from './answers.ts'
 import { type Answer, fitModel, knownLogits, withColumn } from './fit-model.ts'
 
@@ -73,8 +74,9 @@ export async function onboard(
         : `that compare ${model} with a known model`
     throw new WeirError('rows_too_few', { expected: MIN_PROBES, what, got: rows.length })
   }
+  const read = promptReader(manifest.recipe)
   const { embeddings } = await encoder.encode(
-    rows.map((row) => dataset.prompts[row]!),
+    rows.map((row) => read(dataset.prompts[row]!)),
     signal,
   )
   const grown = withColumn(head, fitModel(head, embeddings, answers))
@@ -122,7 +124,10 @@ export async function suggestProbes(
   const step = Math.ceil(from.length / MAX_POOL)
   const pool = from.filter((_, place) => place % step === 0)
   const texts = pool.map((row) => dataset.prompts[row]!)
-  const { embeddings } = await encoder.encode(texts, signal)
+  const { embeddings } = await encoder.encode(
+    texts.map(promptReader(bundle.manifest.recipe)),
+    signal,
+  )
   const features = knownLogits(head, embeddings)
   const known = bundle.manifest.candidates.map(({ model }) => model)
   const observed = knownScores(dataset, pool, known)

@@ -1,7 +1,7 @@
 import { hashText, unitInterval } from '../../core/hash.ts'
 import { deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
-import { stem } from '../../data/splits/stem.ts'
+import { promptStem } from '../../data/splits/stem.ts'
 import type { SparseEmbeddings } from '../../models/encoders/embeddings.ts'
 import { fitLogistic, type LogisticFit } from '../solver/logistic.ts'
 import { logLoss } from '../solver/logistic-problem.ts'
@@ -36,7 +36,7 @@ export function foldsOf(
   const hash = new Uint32Array(2)
   const own = deriveSeed(seed, 'cross-fit')
   return Uint8Array.from(prompts, (prompt) => {
-    hashText(stem(prompt, manifest.split.prefixes), own, hash)
+    hashText(promptStem(prompt, manifest.split), own, hash)
     return Math.floor(unitInterval(hash) * FOLDS)
   })
 }

@@ -2,6 +2,7 @@ import type { OnProgress } from '../../core/progress.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import type { SparseEmbeddings } from '../../models/encoders/embeddings.ts'
+import { wholeText } from '../../models/reading/recipe.ts'
 import { fitLexical } from '../lexical/fit.ts'
 import type { L2Range } from '../solver/logistic-problem.ts'
 
@@ -37,7 +38,8 @@ export async function logFeatures(
   dataset: Pick<Dataset, 'prompts' | 'categories'>,
   { seed, signal, onProgress }: Watch & { readonly seed: number },
 ): Promise<LogFeatures> {
-  const { prompts, categories } = dataset
+  const { categories } = dataset
+  const prompts = dataset.prompts.map(wholeText)
   const n = prompts.length
   const chosen = sampleOf(n, MOST_PROMPTS, deriveSeed(seed, 'vocabulary'))
   const { encoder } = await fitLexical({

@@ -1,4 +1,5 @@
 import type { Dataset } from '../../data/dataset/dataset.ts'
+import { promptCharacters } from '../../models/reading/recipe.ts'
 
 /** Single answers of a pair's models: one entry per prompt that exactly one of the two answered. */
 export interface SingleAnswers {
@@ -33,7 +34,7 @@ export function unansweredRegions(
   const n = prompts.length
   const total = strong.reduce((sum, value) => sum + value, 0)
   const found: Region[] = []
-  const length = (row: number): number => dataset.prompts[prompts[row]!]!.length
+  const length = (row: number): number => promptCharacters(dataset.prompts[prompts[row]!]!)
   const byLength = Array.from({ length: n }, (_, row) => row).sort(
     (a, b) => length(a) - length(b) || a - b,
   )

@@ -49,6 +49,7 @@ async function run(
   const { readBundle } = await import('../../../models/bundle/read.ts')
   const { loadEncoder } = await import('../../../models/encoders/registry.ts')
   const { onboard, suggestProbes } = await import('../../../training/onboard/onboard.ts')
+  const { promptFields } = await import('../../../models/reading/transcript.ts')
   const { WeirError } = await import('../../../core/errors.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
@@ -71,8 +72,9 @@ async function run(
     if (count !== undefined) {
       const prompts = await suggestProbes(bundle, encoder, dataset, count, signal)
       terminal.endProgress()
-      if (flags.json) terminal.json({ prompts })
-      else for (const prompt of prompts) terminal.print(JSON.stringify({ prompt }))
+      const rows = prompts.map(promptFields)
+      if (flags.json) terminal.json({ prompts: rows.map(({ prompt }) => prompt) })
+      else for (const row of rows) terminal.print(JSON.stringify(row))
       return
     }
     const model = flags.model!

@@ -1,6 +1,8 @@
+import { Value } from 'typebox/value'
 import { definedOnly } from '../../../core/defined.ts'
 import { WeirError } from '../../../core/errors.ts'
-import type { Explanation } from '../../../models/decision/decision.ts'
+import { firstFault } from '../../../core/schema-fault.ts'
+import { type Explanation, RouteRequest } from '../../../models/decision/decision.ts'
 import { openTerminal, score, type Terminal, table } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
@@ -23,7 +25,12 @@ const OPTIONS = optionTable({
   explain: {
     flag: '--explain',
     schema: Switch,
-    help: 'print the features that moved the win rate',
+    help: 'print the text that was read and the features that moved the win rate',
+  },
+  messages: {
+    flag: '--messages',
+    schema: Switch,
+    help: 'the prompt is JSON: a list of chat messages, or {messages, system, tools} as in POST /route',
   },
   ...BUNDLE_OPTIONS,
   json: jsonOption('the decision'),
@@ -56,7 +63,8 @@ async function route(
     definedOnly({ pair: pairOption(options.strong, options.weak) }),
   )
   try {
-    const decision = await router.route({ prompt: text, ...definedOnly({ threshold, explain }) })
+    const asked = options.messages ? conversationOf(text) : { prompt: text }
+    const decision = await router.route({ ...asked, ...definedOnly({ threshold, explain }) })
     if (options.json) {
       terminal.json(decision)
       return
@@ -71,7 +79,8 @@ async function route(
 }
 
 function printExplanation(terminal: Terminal, explanation: Explanation): void {
-  const { features, neighbours = [], neighbourhood, note, observational } = explanation
+  const { features, neighbours = [], neighbourhood, note, observational, read } = explanation
+  if (read !== undefined) terminal.print(`\nRead:\n${indented(read)}\n`)
   for (const { name, contribution } of features) {
     terminal.print(`  ${contribution >= 0 ? '+' : ''}${contribution.toFixed(3)}  ${name}`)
   }
@@ -97,6 +106,26 @@ function printExplanation(terminal: Terminal, explanation: Explanation): void {
   }
   if (observational !== undefined) terminal.print(`\nThe router ${observational}.`)
   if (note !== undefined) terminal.note(note)
+}
+
+const indented = (text: string): string => text.replace(/^/gm, '  ')
+
+/** @throws option_invalid, request_invalid */
+function conversationOf(text: string): RouteRequest {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new WeirError(
+      'option_invalid',
+      { option: '--messages', expected: 'JSON as the prompt', got: text.slice(0, 60) },
+      { cause },
+    )
+  }
+  const request = Array.isArray(value) ? { messages: value } : value
+  if (Value.Check(RouteRequest, request)) return request
+  const { field, expected, got } = firstFault(Value.Errors(RouteRequest, request), request)
+  throw new WeirError('request_invalid', { where: field, expected, got })
 }
 
 /** Standard input as text. @throws option_invalid if it is larger than a server's request may be, or not UTF-8 */

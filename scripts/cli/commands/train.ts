@@ -54,6 +54,8 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const chosen = models && chooseModels(all, { ...flags, models, prices })
   const dataset = chosen?.dataset ?? all
   const pair = asked ?? { strong: chosen!.strong, weak: chosen!.weak }
+  const { readRecipe } = await import('../recipe-file.ts')
+  const recipe = await readRecipe(flags.recipe ?? 'auto')
   const { train } = await import('../../../training/train.ts')
   const { encoder, besideLexical } = await openTrainEncoder(flags.encoder, {
     onProgress: terminal.onProgress,
@@ -63,6 +65,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     ...pair,
     ...(choice ? { choice } : {}),
     router: flags.router,
+    recipe,
     engine: flags.engine,
     out: flags.out,
     name: flags.name,
@@ -76,25 +79,34 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   }).finally(() => encoder?.encoder.close?.())
   const { bundle, report, backend, auto, tuned, stopped, resumedAfter } = trained
   terminal.endProgress()
+  const { counts } = dataset.manifest
+  const { findLeaks } = await import('../../../data/inspect/leaks.ts')
+  // a stopped run ends without looking for copies
+  const leaks = counts.prompts <= MOST_SEARCHED && !stopped ? findLeaks(dataset).splits : undefined
+  terminal.endProgress()
   if (flags.json) {
     terminal.json(
       definedOnly({
         ...report,
+        leaks,
         choice: trained.choice,
         auto,
         tuned,
+        reading: trained.reading,
         bundle: bundle.path,
         version: bundle.manifest.version,
       }),
     )
     return
   }
-  const { counts } = dataset.manifest
   terminal.print(
     `${counts.prompts} prompts: ${counts.train} train, ${counts.validation} validation, ${counts.calibration} calibration, ${counts.test} test`,
   )
-  const { printAuto, printChosen, printReport, printTuning } = await import('../train-report.ts')
+  const { printAuto, printChosen, printReading, printReport, printSplits, printTuning } =
+    await import('../train-report.ts')
+  printSplits(terminal, dataset.manifest, leaks)
   for (const search of tuned ?? []) printTuning(terminal, search)
+  printReading(terminal, trained.reading)
   if (auto) printAuto(terminal, auto)
   if (chosen) printChosen(terminal, chosen, definedOnly({ strong: flags.strong, weak: flags.weak }))
   printReport(terminal, report)
@@ -116,6 +128,9 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
       : `Until it is calibrated, half of the prompts go strong. Next: ${next} --strong-share 0.3`,
   )
 }
+
+/** In larger logs the search for copies takes longer than a fit; `weir data inspect --leaks` does it. */
+const MOST_SEARCHED = 100_000
 
 const relative = (path: string): string =>
   path.startsWith(`${process.cwd()}/`) ? path.slice(process.cwd().length + 1) : path

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
-import { LIST_LIMIT, MESSAGES_LIMIT, NAME_LIMIT } from '../../../models/decision/messages.ts'
 import { assertMetadata } from '../../../models/decision/route-request.ts'
+import { LIST_LIMIT, MESSAGES_LIMIT, NAME_LIMIT } from '../../../models/reading/messages.ts'
 import type { GatewayRequest } from '../../gateway/contracts.ts'
 import type { Gateway, OnCancel, Outcome } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'

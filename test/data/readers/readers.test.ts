@@ -55,6 +55,9 @@ const CASES: readonly ReaderCase[] = [
     bad: [
       { change: { prompt: '' }, field: 'prompt' },
       { change: { prompt: [{ role: 'user' }] }, field: 'prompt' },
+      { change: { system: 7 }, field: 'system' },
+      { change: { tools: 'find' }, field: 'tools' },
+      { change: { tools: [7] }, field: 'tools' },
       { change: { winner: 'x' }, field: 'winner' },
       { change: { model_b: 'm' }, field: 'model_b' },
       { change: { weight: -1 }, field: 'weight' },

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { promptHash } from '../../../core/hash.ts'
 import { readLogs } from '../../../data/ingest.ts'
+import { transcript } from '../../../models/reading/transcript.ts'
 import type { FeedbackRecord } from '../../../records/decision-record.ts'
 import { jsonl, scratch } from '../scratch.ts'
 
@@ -108,4 +110,16 @@ test('what a server writes beside its log is not data: its audit and its spendin
   const { prompts, outcomes } = await readLogs([folder], { seed: 1 })
   expect(prompts).toEqual(['one'])
   expect([...outcomes!.scores]).toEqual([1])
+})
+
+test('a logged conversation is the prompt again that it was', async () => {
+  const messages = [
+    { role: 'user', content: 'one' },
+    { role: 'assistant', content: 'yes' },
+    { role: 'user', content: 'two' },
+  ]
+  const text = transcript(messages, 'be brief', [{ name: 'find' }])
+  const { prompts, hashes } = await read([decision('d1', 'small', 1, text), said('d1', 1)])
+  expect(prompts).toEqual([text])
+  expect(hashes).toEqual([promptHash(text)])
 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { readLogs } from '../../../data/ingest.ts'
+import { readTranscript } from '../../../models/reading/transcript.ts'
 import type { DecisionRecord, GatewayRecord } from '../../../records/decision-record.ts'
 import { readAnswered } from '../../../records/feedback/answered.ts'
 import { readDecisionLog } from '../../../records/log-reader.ts'
@@ -170,7 +171,9 @@ describe('the log line of a gateway request', () => {
       threshold: 0.9,
     })
     // the decision's line has the whole text, this one what the last message was
-    expect(decision[0]!.text).toMatch(/^system: be brief/)
+    const [system, asked] = readTranscript(decision[0]!.text as string).turns
+    expect(system).toEqual({ role: 'system', text: 'be brief' })
+    expect(asked!.text).toMatch(/^write to \[email\]/)
     expect(gateway[0]!.question).toMatch(/^write to /)
     expect(gateway[0]!.question).not.toContain('a@b.example')
   })

@@ -5,7 +5,8 @@ import { firstFault } from '../../../core/schema-fault.ts'
 import { ratioInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
 import { readJsonLines } from '../../../data/source/jsonl.ts'
 import { openSource } from '../../../data/source/source.ts'
-import { ChatMessage, promptText } from '../../../models/decision/messages.ts'
+import { ChatMessage } from '../../../models/reading/messages.ts'
+import { transcript } from '../../../models/reading/transcript.ts'
 import type { Router } from '../../../models/router.ts'
 import { modelOf } from '../log/bundle-set.ts'
 
@@ -251,7 +252,7 @@ export async function readGolden(path: string, signal?: AbortSignal): Promise<Go
       if ('bounds' in record) bounds.push({ ...(record as GoldenBounds), line })
       else {
         const row = record as GoldenPrompt
-        prompts.push({ ...row, line, text: promptText(row.prompt) })
+        prompts.push({ ...row, line, text: transcript(row.prompt) })
       }
     }
   }

@@ -4,6 +4,7 @@ import { modelIndex } from '../../../data/pair.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
 import { expectedCost } from '../../../models/decision/choice.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost } from '../../../models/prices.ts'
+import { promptCharacters } from '../../../models/reading/recipe.ts'
 
 export interface LogTable extends ModelTable {
   /** indices into the dataset's prompts */
@@ -71,7 +72,7 @@ export function logTable(
   }
   const priced = cells((prompt, k) => {
     const candidate = candidates[k]!
-    const characters = dataset.prompts[prompt]!.length
+    const characters = promptCharacters(dataset.prompts[prompt]!)
     const length = tokens?.[prompt * width + columns[k]!] ?? Number.NaN
     return candidate.price && !Number.isNaN(length)
       ? estimateCost(candidate.price, characters, length)
@@ -91,7 +92,7 @@ export function expectedCosts(
   const costs = new Float64Array(prompts.length * m)
   prompts.forEach((prompt, i) => {
     candidates.forEach((candidate, k) => {
-      costs[i * m + k] = expectedCost(candidate, prompt.length) ?? Number.NaN
+      costs[i * m + k] = expectedCost(candidate, promptCharacters(prompt)) ?? Number.NaN
     })
   })
   return costs

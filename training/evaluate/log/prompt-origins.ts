@@ -4,7 +4,7 @@ import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { type LogOptions, openLog } from '../../../data/source/log.ts'
 import { gatherScores, type ScoresOptions } from '../../../data/source/scores.ts'
 import { openSource } from '../../../data/source/source.ts'
-import { promptText } from '../../../models/decision/messages.ts'
+import { transcript } from '../../../models/reading/transcript.ts'
 
 /** A way to group the prompts: one name per prompt, undefined if the prompt has none. */
 export interface Grouping {
@@ -47,7 +47,7 @@ export async function promptOrigins(
         signal?.throwIfAborted()
         for (const row of batch) {
           if (row.kind === 'reject' || row.kind === 'left_out') continue
-          const prompt = index.get(promptHash(promptText(row.prompt)))
+          const prompt = index.get(promptHash(transcript(row.prompt, row.system, row.tools)))
           if (prompt === undefined) continue
           source[prompt] ??= file.path
           if (row.timestamp !== undefined && !(time[prompt]! <= row.timestamp)) {

@@ -3,6 +3,7 @@ import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { modelIndex } from '../../../data/pair.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost, type Price } from '../../../models/prices.ts'
+import { promptCharacters } from '../../../models/reading/recipe.ts'
 
 export interface RequestCosts {
   /** US dollars per request, one per prompt */
@@ -55,7 +56,7 @@ function pricedCosts(
       ? `of the mean length in the training log`
       : 'taken to be as long as their prompts'
   const costs = Float64Array.from(prompts, (prompt, i) => {
-    const characters = dataset.prompts[prompt]!.length
+    const characters = promptCharacters(dataset.prompts[prompt]!)
     return estimateCost(price, characters, tokens?.[i] ?? mean ?? characters / CHARACTERS_PER_TOKEN)
   })
   return { costs, basis }

@@ -6,6 +6,7 @@ import { type Candidate, isBlunt } from '../../../models/bundle/manifest.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
 import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
+import { wholeText } from '../../../models/reading/recipe.ts'
 import type { Router } from '../../../models/router.ts'
 import { withPairEstimates } from '../../ope/pair-estimates.ts'
 import { type SingleEvidence, singleEvidence } from '../../ope/sensitivity.ts'
@@ -97,7 +98,7 @@ export async function scoreLog(
   return {
     pair,
     rows: chosen,
-    prompts,
+    prompts: prompts.map(wholeText),
     categories: Array.from(chosen, (prompt) => dataset.categories[prompt]),
     labels: labelsOf(labels, rows),
     singles: singleEvidence(dataset, chosen, pair.strong),
@@ -176,7 +177,7 @@ function referenceRows(
   const length = Math.floor(trained.length / step)
   const rows = Array.from({ length }, (_, i) => trained[Math.floor(i * step)]!)
   return {
-    prompts: rows.map((row) => dataset.prompts[labels.prompt[row]!]!),
+    prompts: rows.map((row) => wholeText(dataset.prompts[labels.prompt[row]!]!)),
     categories: rows.map((row) => dataset.categories[labels.prompt[row]!]),
     y: rows.map((row) => labels.label[row]!),
   }

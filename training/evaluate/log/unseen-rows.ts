@@ -1,9 +1,12 @@
+import { promptHash } from '../../../core/hash.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { PairLabels } from '../../../data/pair.ts'
 import { SPLITS, type SplitFractions, splitOf } from '../../../data/splits/assign-splits.ts'
-import { stem } from '../../../data/splits/stem.ts'
+import { promptStem } from '../../../data/splits/stem.ts'
 import { type DataHashes, SEEN_PARTS, type SeenPart } from '../../../models/bundle/data-hashes.ts'
 import type { SplitRule } from '../../../models/bundle/manifest.ts'
+import { wholeText } from '../../../models/reading/recipe.ts'
+import { isConversation } from '../../../models/reading/transcript.ts'
 
 /** What a router was trained on, and how its log was split. */
 export interface RouterPast {
@@ -43,7 +46,7 @@ export function unseenRows(
   for (const { seen, rule, sources } of past) {
     const elsewhere = (prompt: number): boolean =>
       source[prompt] !== undefined && !sources.has(source[prompt])
-    const parts = Array.from(labels.prompt, (prompt) => seen.seenIn(dataset.hashes[prompt]!))
+    const parts = Array.from(labels.prompt, (prompt) => seenPart(dataset, prompt, seen))
     const own = parts.includes('train')
     parts.forEach((part, row) => {
       if (part) left.set(row, firstPart(left.get(row), part))
@@ -62,9 +65,21 @@ export function unseenRows(
   }
 }
 
+/** Bundles from before transcripts know a conversation by the hash of its whole text. */
+function seenPart(
+  { prompts, hashes }: Dataset,
+  prompt: number,
+  seen: DataHashes,
+): SeenPart | undefined {
+  const part = seen.seenIn(hashes[prompt]!)
+  const text = prompts[prompt]!
+  if (part || !isConversation(text)) return part
+  return seen.seenIn(promptHash(wholeText(text)))
+}
+
 function keptForTest(prompt: string, rule: SplitRule): boolean {
   const fractions = rule.fractions as SplitFractions
-  return SPLITS[splitOf(stem(prompt, rule.prefixes), rule.seed, fractions)] === 'test'
+  return SPLITS[splitOf(promptStem(prompt, rule), rule.seed, fractions)] === 'test'
 }
 
 function firstPart(known: SeenPart | 'reserved' | undefined, part: SeenPart): SeenPart {
@@ -93,8 +108,8 @@ export function freshRows(
   seen: DataHashes,
   rule: SplitRule,
 ): FreshRows {
-  const parts = Array.from(labels.prompt, (prompt) => seen.seenIn(dataset.hashes[prompt]!))
-  const stems = Array.from(labels.prompt, (prompt) => stem(dataset.prompts[prompt]!, rule.prefixes))
+  const parts = Array.from(labels.prompt, (prompt) => seenPart(dataset, prompt, seen))
+  const stems = Array.from(labels.prompt, (prompt) => promptStem(dataset.prompts[prompt]!, rule))
   const ownLog = parts.includes('train')
   const learned = new Set(
     stems.filter((_, row) => parts[row] === 'train' || parts[row] === 'validation'),

@@ -1,6 +1,7 @@
 import { definedOnly } from '../../../../core/defined.ts'
 import type { Explanation } from '../../../../data/explain.ts'
 import type { IngestSummary } from '../../../../data/ingest.ts'
+import { type SplitFractions, shortParts } from '../../../../data/splits/assign-splits.ts'
 import { count, openTerminal, type Terminal, table } from '../../../terminal/terminal.ts'
 import { defineCommand } from '../../command.ts'
 import { jsonOption, READ_OPTIONS, STORE_OPTION } from '../../log-options.ts'
@@ -119,7 +120,7 @@ function print(
   { manifest, rejectsPath }: IngestSummary,
   found: string,
 ): void {
-  const { rows, counts, models, sources, split, left_out: leftOut } = manifest
+  const { rows, counts, models, sources, split, split_by: by, left_out: leftOut } = manifest
   for (const { path, rows: read, format } of sources) {
     terminal.print(`${path}: ${count(read)} rows (${format})`)
   }
@@ -142,5 +143,14 @@ function print(
       `${split.prefixes.length} opening${split.prefixes.length > 1 ? 's' : ''} shared by over 5% of the prompts taken for templates`,
     )
   }
+  if (by.copies) {
+    terminal.print(
+      `${count(by.copies)} prompts ask the same under different templates and stay together`,
+    )
+  }
+  if (by.common) {
+    terminal.print(`${count(by.common)} prompts that many groups share were kept for training`)
+  }
+  for (const line of shortParts(counts, split.fractions as SplitFractions)) terminal.note(line)
   terminal.print(`\nDataset: ${out}. Next: weir data inspect ${out}`)
 }

@@ -34,35 +34,8 @@ export type ChatMessage = Type.Static<typeof ChatMessage>
 /** A prompt as plain text, or as a conversation. */
 export type PromptInput = string | readonly ChatMessage[]
 
-/**
- * Converts a conversation into the text that is encoded; the only such function, used in training and
- * serving. A single user message becomes its plain text, so a plain prompt and the same prompt sent as chat
- * are routed alike. Longer conversations keep every turn in order, each preceded by its role. Tool names, if
- * any, go on a line before everything else.
- */
-export function promptText(
-  input: PromptInput,
-  system?: string,
-  tools: readonly string[] = [],
-): string {
-  const text = spokenText(input, system)
-  return tools.length > 0 ? `tools: ${tools.join(', ')}\n\n${text}` : text
-}
-
-function spokenText(input: PromptInput, system: string | undefined): string {
-  if (typeof input === 'string') return system ? `system: ${system}\n\n${input}` : input
-  const turns = input.map((message) => ({ role: message.role, text: contentText(message.content) }))
-  if (system) turns.unshift({ role: 'system', text: system })
-  const spoken = turns.filter((turn) => turn.text !== '')
-  const only = spoken[0]
-  if (spoken.length === 1 && only?.role === 'user') return only.text
-  if (spoken.length === 2 && only?.role === 'system' && spoken[1]?.role === 'user') {
-    return `system: ${only.text}\n\n${spoken[1].text}`
-  }
-  return spoken.map((turn) => `${turn.role}: ${turn.text}`).join('\n\n')
-}
-
-function contentText(content: ChatMessage['content']): string {
+/** The text of a message: its parts, one per line; empty without text. */
+export function contentText(content: ChatMessage['content']): string {
   if (content === null || content === undefined) return ''
   if (typeof content === 'string') return content
   return content

@@ -1,0 +1,140 @@
+import { hashText } from '../../core/hash.ts'
+import { plainHead } from './stem.ts'
+
+/** Text around questions that many prompts share, as lower-cased letters and digits. */
+export interface Templates {
+  readonly prefixes: readonly string[]
+  readonly suffixes: readonly string[]
+  /** whole lines */
+  readonly lines: ReadonlySet<string>
+}
+
+/** Prompts, and characters of each, that templates are looked for in. */
+const SAMPLE = 4_000
+const CHARACTERS = 4_000
+/** More than this share of the prompts, and this many, make a template of a prefix, a suffix or a line. */
+const SHARE = 0.02
+const LEAST_PROMPTS = 20
+const LEAST_LENGTH = 4
+/** Letters and digits of a question that are compared, and the fewest that say which question it is. */
+const CORE_LENGTH = 160
+const LEAST_CORE = 24
+/** Letters and digits that are read. */
+const READ = 2_000
+const MOST_PREFIXES = 200
+
+/** What names the question in a prompt: "Q:", "Question 3:", "User:". */
+const LABEL = /^\s*(?:q|question|user|human|prompt|input|task|problem|query)s?\s*\d*\s*[:.)-]\s*/i
+
+/**
+ * Finds templates in a sample of the prompts. A natural opening such as "what is the" counts as well: without
+ * it questions are still told apart by the rest.
+ */
+export function findTemplates(prompts: readonly string[]): Templates {
+  const enough = Math.max(LEAST_PROMPTS, Math.floor(prompts.length * SHARE) + 1)
+  const lines = new Map<string, number>()
+  for (const prompt of prompts) {
+    for (const line of new Set(linesOf(prompt))) lines.set(line, (lines.get(line) ?? 0) + 1)
+  }
+  const shared = new Set([...lines].filter(([, count]) => count >= enough).map(([line]) => line))
+  const texts = prompts.map((prompt) => withoutLines(prompt, shared))
+  const reversed = texts.map(backwards)
+  return {
+    lines: shared,
+    prefixes: sharedStarts(texts, enough),
+    suffixes: sharedStarts(reversed, enough).map(backwards),
+  }
+}
+
+/**
+ * A sample of the prompts with the smallest hashes: it depends only on the prompts, not on their order.
+ */
+export class TemplateSample {
+  private texts: { readonly key: number; readonly text: string }[] = []
+  private below = 0x1_0000_0000
+
+  /** `key`: the first 32 bits of the prompt's hash; `text`: what was asked. */
+  add(key: number, text: () => string): void {
+    if (key >= this.below) return
+    this.texts.push({ key, text: text().slice(0, CHARACTERS) })
+    while (this.texts.length > SAMPLE) {
+      this.below /= 2
+      this.texts = this.texts.filter((item) => item.key < this.below)
+    }
+  }
+
+  templates(): Templates {
+    return findTemplates(this.texts.map(({ text }) => text))
+  }
+}
+
+export const isEmpty = ({ prefixes, suffixes, lines }: Templates): boolean =>
+  prefixes.length === 0 && suffixes.length === 0 && lines.size === 0
+
+/** Prefixes that are tried on one prompt: a template may go on with a word that many questions start with. */
+const TRIED = 4
+
+/**
+ * What a prompt may ask once the templates around it are off, as 160 lower-cased letters and digits at most:
+ * the whole text, and what is left without each prefix and suffix that fits. Two prompts that share one of
+ * these ask the same. Empty if too little is left to tell questions apart.
+ */
+export function coresOf(prompt: string, templates: Templates): string[] {
+  const text = withoutLines(prompt, templates.lines)
+  const prefixes = templates.prefixes.filter((one) => text.startsWith(one)).slice(-TRIED)
+  const suffixes = templates.suffixes.filter((one) => text.endsWith(one))
+  const ends = new Set([0, ...[suffixes[0], suffixes.at(-1)].map((one) => one?.length ?? 0)])
+  const cores = new Set<string>()
+  for (const start of [0, ...prefixes.map(({ length }) => length)]) {
+    for (const end of ends) {
+      const left = text.length - start - end
+      if (left >= LEAST_CORE) cores.add(text.slice(start, start + Math.min(left, CORE_LENGTH)))
+    }
+  }
+  return [...cores]
+}
+
+/** Hashes of the cores as numbers of 53 bits. */
+export function coreKeys(prompt: string, templates: Templates): number[] {
+  return coresOf(prompt, templates).map((core) => {
+    hashText(core, 0, HASH)
+    return HASH[1]! * 0x20_0000 + (HASH[0]! >>> 11)
+  })
+}
+const HASH = new Uint32Array(2)
+
+const linesOf = (prompt: string): string[] =>
+  prompt
+    .slice(0, CHARACTERS)
+    .split('\n')
+    .map((line) => plainHead(line, READ))
+    .filter((line) => line.length >= LEAST_LENGTH)
+
+function withoutLines(prompt: string, lines: ReadonlySet<string>): string {
+  const read = prompt.slice(0, CHARACTERS).replace(LABEL, '')
+  const kept =
+    lines.size === 0 || !read.includes('\n')
+      ? read
+      : read
+          .split('\n')
+          .filter((line) => !lines.has(plainHead(line, READ)))
+          .join('\n')
+          .replace(LABEL, '')
+  return plainHead(kept, READ)
+}
+
+const backwards = (text: string): string => [...text].reverse().join('')
+
+/** Starts that at least `enough` of the texts share, longest first. Sorted, texts with a common start are adjacent. */
+function sharedStarts(texts: readonly string[], enough: number): string[] {
+  const sorted = [...texts].sort()
+  const found = new Set<string>()
+  for (let i = 0; i + enough <= sorted.length; i++) {
+    const first = sorted[i]!
+    const last = sorted[i + enough - 1]!
+    let shared = 0
+    while (shared < first.length && first.charCodeAt(shared) === last.charCodeAt(shared)) shared++
+    if (shared >= LEAST_LENGTH) found.add(first.slice(0, shared))
+  }
+  return [...found].sort((a, b) => b.length - a.length || (a < b ? -1 : 1)).slice(0, MOST_PREFIXES)
+}

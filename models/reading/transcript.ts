@@ -1,0 +1,144 @@
+import type { PromptInput } from './messages.ts'
+import { contentText } from './messages.ts'
+
+/** One turn of a conversation, its content as text; never empty. */
+export interface Turn {
+  readonly role: string
+  readonly text: string
+}
+
+/** A tool's definition, as OpenAI (`{type, function}`), Anthropic or a log writes it. */
+export type ToolDefinition = Readonly<Record<string, unknown>>
+
+/** What a request or a row of a log holds: all turns in order, and the tools that were offered. */
+export interface Conversation {
+  readonly turns: readonly Turn[]
+  readonly tools: readonly ToolDefinition[]
+}
+
+/** Starts a turn (record separator), and ends its role (unit separator). */
+const TURN = '\u001e'
+const ROLE_END = '\u001f'
+/** Stands before `R`, `U` or `Z` for the three characters themselves, where a text holds them. */
+const ESCAPE = '\u001a'
+const isSpecial = (text: string): boolean =>
+  text.includes(TURN) || text.includes(ROLE_END) || text.includes(ESCAPE)
+
+/**
+ * A request or a logged prompt as one text that keeps everything of it: what is hashed, stored in datasets,
+ * logged and scored. One user turn without tools is its plain text, so that a plain prompt and the same
+ * prompt sent as chat are the same. Anything else is its turns, each preceded by a record separator, its role
+ * and a unit separator; tool definitions are JSON under an empty role. Turns without text are left out.
+ */
+export function transcript(
+  input: PromptInput,
+  system?: string,
+  tools: readonly ToolDefinition[] = [],
+): string {
+  if (typeof input === 'string' && !system && tools.length === 0) return plainTranscript(input)
+  const turns = turnsOf(input, system)
+  const [only] = turns
+  if (turns.length === 1 && only!.role === 'user' && tools.length === 0) {
+    return plainTranscript(only!.text)
+  }
+  let text = tools.length > 0 ? TURN + ROLE_END + escaped(JSON.stringify(tools)) : ''
+  for (const turn of turns) text += TURN + escaped(turn.role) + ROLE_END + escaped(turn.text)
+  return text
+}
+
+/** The turns of a prompt that have text, the separate system prompt first. */
+export function turnsOf(input: PromptInput, system?: string): Turn[] {
+  const turns: Turn[] = system ? [{ role: 'system', text: system }] : []
+  if (typeof input === 'string') {
+    turns.push({ role: 'user', text: input })
+    return turns
+  }
+  for (const { role, content } of input) {
+    const text = contentText(content)
+    if (text !== '') turns.push({ role, text })
+  }
+  return turns
+}
+
+/** A plain text that starts like a transcript is written as one, so that it cannot pass for one. */
+const plainTranscript = (text: string): string =>
+  isConversation(text) ? `${TURN}user${ROLE_END}${escaped(text)}` : text
+
+/** Whether a stored prompt is more than one plain user turn. */
+export const isConversation = (prompt: string): boolean => prompt.charCodeAt(0) === 0x1e
+
+/** The conversation that a stored prompt stands for: the reverse of `transcript`. */
+export function readTranscript(prompt: string): Conversation {
+  if (!isConversation(prompt)) return { turns: [{ role: 'user', text: prompt }], tools: [] }
+  const turns: Turn[] = []
+  let tools: readonly ToolDefinition[] = []
+  for (const part of prompt.slice(1).split(TURN)) {
+    const at = part.indexOf(ROLE_END)
+    const role = at < 0 ? 'user' : unescaped(part.slice(0, at))
+    const text = unescaped(part.slice(at + 1))
+    if (role === '') tools = definitions(text)
+    else turns.push({ role, text })
+  }
+  return { turns, tools }
+}
+
+/** A stored prompt as fields of a log's row; `transcript` makes the same of them again. */
+export function promptFields(prompt: string): {
+  readonly prompt: PromptInput
+  readonly tools?: readonly ToolDefinition[]
+} {
+  if (!isConversation(prompt)) return { prompt }
+  const { turns, tools } = readTranscript(prompt)
+  const messages = turns.map(({ role, text }) => ({ role, content: text }))
+  return tools.length > 0 ? { prompt: messages, tools } : { prompt: messages }
+}
+
+/**
+ * What was asked: the last user turn of a stored prompt; of a conversation without one, its last turn. Splits
+ * and searches for copies look at this alone, so that copies of a question do not hide behind a system prompt
+ * or earlier turns.
+ */
+export function askedText(prompt: string): string {
+  if (!isConversation(prompt)) return prompt
+  const mark = `${TURN}user${ROLE_END}`
+  const user = prompt.lastIndexOf(mark)
+  const from = user >= 0 ? user + mark.length : prompt.lastIndexOf(ROLE_END) + 1
+  const end = prompt.indexOf(TURN, from)
+  return unescaped(prompt.slice(from, end < 0 ? undefined : end))
+}
+
+/** The names in tool definitions; definitions without a name are skipped. */
+export function toolNames(tools: readonly ToolDefinition[]): string[] {
+  return tools.flatMap((tool) => {
+    const { name } = (tool.function ?? tool) as { name?: unknown }
+    return typeof name === 'string' ? [name] : []
+  })
+}
+
+const escaped = (text: string): string =>
+  isSpecial(text)
+    ? text
+        .replaceAll(ESCAPE, `${ESCAPE}Z`)
+        .replaceAll(TURN, `${ESCAPE}R`)
+        .replaceAll(ROLE_END, `${ESCAPE}U`)
+    : text
+
+const unescaped = (text: string): string =>
+  text.includes(ESCAPE)
+    ? text
+        .replaceAll(`${ESCAPE}U`, ROLE_END)
+        .replaceAll(`${ESCAPE}R`, TURN)
+        .replaceAll(`${ESCAPE}Z`, ESCAPE)
+    : text
+
+/** Tool definitions of a transcript; none if the text was changed since it was written. */
+function definitions(text: string): readonly ToolDefinition[] {
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value)
+      ? value.filter((tool) => tool !== null && typeof tool === 'object')
+      : []
+  } catch {
+    return []
+  }
+}

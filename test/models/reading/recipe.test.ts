@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import { promptReader, RECIPES, type Recipe, wholeText } from '../../../models/reading/recipe.ts'
+import { transcript } from '../../../models/reading/transcript.ts'
+
+const user = (content: string) => ({ role: 'user', content })
+const answer = (content: string) => ({ role: 'assistant', content })
+const recipe = (name: string, more: Partial<Recipe> = {}): Recipe => ({
+  ...RECIPES.find((known) => known.name === name)!,
+  ...more,
+})
+const read = (prompt: string, of: Recipe | undefined): string => promptReader(of)(prompt)
+
+const TOOLS = [{ type: 'function', function: { name: 'find', description: 'Finds a file.' } }]
+const chat = transcript(
+  [
+    user('first question'),
+    answer('first answer'),
+    { role: 'tool', content: 'a result' },
+    answer('second answer'),
+    user('second question'),
+  ],
+  'be brief',
+  TOOLS,
+)
+
+describe('without a recipe, as bundles before recipes read', () => {
+  it('reads every turn headed by its role, behind the names of tools', () => {
+    expect(read(chat, undefined)).toBe(
+      'tools: find\n\nsystem: be brief\n\nuser: first question\n\nassistant: first answer\n\ntool: a result\n\nassistant: second answer\n\nuser: second question',
+    )
+    expect(read(transcript('hi', 'be brief'), undefined)).toBe('system: be brief\n\nhi')
+    expect(read(transcript('hi', undefined, TOOLS), undefined)).toBe('tools: find\n\nhi')
+    expect(read('hi <system-reminder>x</system-reminder>', undefined)).toContain('reminder')
+  })
+})
+
+describe('recipes', () => {
+  it('read a plain prompt alike, and as it is', () => {
+    for (const one of RECIPES) expect(read('What is 1 < 2?', one)).toBe('What is 1 < 2?')
+  })
+
+  it('read the turns that they name', () => {
+    expect(read(chat, recipe('last', { tools: 'none' }))).toBe('second question')
+    expect(read(chat, recipe('user'))).toBe(
+      'tools: find\n\nuser: first question\n\nuser: second question',
+    )
+    expect(read(chat, recipe('recent', { tools: 'none' }))).toBe(
+      'user: first question\n\nassistant: second answer\n\nuser: second question',
+    )
+    expect(read(chat, recipe('recent', { tools: 'none', user_turns: 1 }))).toBe(
+      'assistant: second answer\n\nuser: second question',
+    )
+    const everything = read(chat, recipe('everything'))
+    expect(everything).toContain('tools: find: Finds a file.\n\nsystem: be brief')
+    expect(everything).toContain('tool: a result')
+  })
+
+  it('read the system prompt, tools and their results as they say', () => {
+    const of = (more: Partial<Recipe>) => read(chat, recipe('last', more))
+    expect(of({ tools: 'count' })).toBe('tools: 1\n\nsecond question')
+    expect(of({ tools: 'none', tool_results: 'count' })).toBe('tool results: 1\n\nsecond question')
+    expect(of({ tools: 'none', system: 5 })).toBe('system: be br\n\nsecond question')
+    expect(of({ tools: 'none', system: 'hash' })).toMatch(/^system[0-9a-f]{12}\n\nsecond question$/)
+  })
+
+  it('read the question alone alike behind any system prompt and earlier turns', () => {
+    const last = promptReader(recipe('last'))
+    const ways = [
+      transcript('q', 'x'.repeat(10_000)),
+      transcript([user('other'), answer('yes'), user('q')]),
+      transcript([user('<system-reminder>Be careful.</system-reminder>\nq')]),
+      '<environment_details>\nfiles: a.ts\n</environment_details>\n\nq',
+      'before <user_query>\nq\n</user_query> after',
+    ]
+    for (const way of ways) expect(last(way)).toBe('q')
+  })
+
+  it('pass over a turn that is only an envelope, and read a prompt that is nothing else whole', () => {
+    const reminder = '<system-reminder>Go on.</system-reminder>'
+    const last = promptReader(recipe('last'))
+    expect(last(transcript([user('q'), answer('a'), user(reminder)]))).toBe('q')
+    expect(last(reminder)).toBe(reminder)
+    expect(last(transcript([{ role: 'system', content: 'only this' }]))).toBe('system: only this')
+  })
+
+  it('leave an envelope without an end as it is', () => {
+    expect(read('a <system-reminder> b', recipe('last'))).toBe('a <system-reminder> b')
+  })
+
+  it('take envelopes from the recipe, as data', () => {
+    const own = recipe('last', { envelopes: [{ start: '[[', end: ']]' }] })
+    expect(read('a [[b]] c [[d]] e', own)).toBe('a  c  e')
+    const inside = recipe('last', { envelopes: [{ start: '[[', end: ']]', keep: 'inside' }] })
+    expect(read('a [[b]] c [[d]] e', inside)).toBe('b\nd')
+  })
+
+  it('cut the middle of a long turn and the oldest turns, at the bounds', () => {
+    const cut = read('a'.repeat(500) + 'z'.repeat(500), recipe('last', { turn_characters: 100 }))
+    expect(cut.length).toBeLessThanOrEqual(100)
+    expect(cut).toMatch(/^a+\n\.\.\.\nz+$/)
+    const turns = Array.from({ length: 50 }, (_, i) => user(`turn ${i}`))
+    const bounded = read(transcript(turns), recipe('user', { total_characters: 30 }))
+    expect(bounded).toContain('turn 49')
+    expect(bounded).not.toContain('turn 10')
+  })
+
+  it('read long hostile texts in linear time', () => {
+    const start = performance.now()
+    read('<system-reminder>'.repeat(50_000), recipe('last'))
+    read('<user_query></user_query>'.repeat(30_000), recipe('last'))
+    expect(performance.now() - start).toBeLessThan(2000)
+  })
+})
+
+it('shows a conversation whole', () => {
+  expect(wholeText(chat)).toBe(read(chat, undefined))
+})

@@ -1,0 +1,158 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createRandom } from '../../core/random.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
+import { readLogs } from '../../data/ingest.ts'
+import type { ChatMessage } from '../../models/reading/messages.ts'
+import { RECIPES } from '../../models/reading/recipe.ts'
+import { transcript } from '../../models/reading/transcript.ts'
+import { loadRouter, type Router } from '../../models/router.ts'
+import { evaluate } from '../../training/evaluate/evaluate.ts'
+import { type TrainResult, train } from '../../training/train.ts'
+
+async function logOf(lines: readonly object[]): Promise<Dataset> {
+  const folder = await mkdtemp(join(tmpdir(), 'weir-reading-'))
+  const path = join(folder, 'log.jsonl')
+  await writeFile(path, lines.map((line) => JSON.stringify(line)).join('\n'))
+  return readLogs([path], { seed: 1, rejectsPath: join(folder, 'rejects.jsonl') })
+}
+
+const trainedOn = async (dataset: Dataset, more: object = {}): Promise<TrainResult> =>
+  train(dataset, {
+    strong: 'big',
+    weak: 'small',
+    router: 'classifier',
+    engine: 'onnx',
+    out: await mkdtemp(join(tmpdir(), 'weir-reading-out-')),
+    name: 'read',
+    seed: 1,
+    threads: 1,
+    ...more,
+  })
+
+/** As long as what the logs below hold. */
+const SIX = 'word1 word22 word13 word4 word25 word16'
+
+const user = (content: string): ChatMessage => ({ role: 'user', content })
+
+/** Conversations in which a word of the first turn says whether the small model fails. */
+function talks(rows: number, seed: number): object[] {
+  const random = createRandom(seed)
+  const words = () => Array.from({ length: 6 }, () => `word${random.int(30)}`).join(' ')
+  return Array.from({ length: rows }, (_, i) => {
+    const hard = random.next() < 0.5
+    return {
+      prompt: [
+        user(`${words()} ${hard ? 'proof' : 'greeting'}`),
+        { role: 'assistant', content: 'yes' },
+        user(`go on ${words()} ${i * 7}`),
+      ],
+      scores: { big: 1, small: Number(random.next() > (hard ? 0.9 : 0.1)) },
+    }
+  })
+}
+
+/** Single prompts in which a word says the same. */
+function questions(rows: number, seed: number): { prompt: string; scores: object }[] {
+  const random = createRandom(seed)
+  return Array.from({ length: rows }, (_, i) => {
+    const hard = random.next() < 0.5
+    const words = Array.from({ length: 6 }, () => `word${random.int(30)}`).join(' ')
+    return {
+      prompt: `${words} ${hard ? 'proof' : 'greeting'} ${i * 7}`,
+      scores: { big: 1, small: Number(random.next() > (hard ? 0.9 : 0.1)) },
+    }
+  })
+}
+
+describe('a router trained on single prompts', () => {
+  let dataset: Dataset
+  let trained: TrainResult
+  let router: Router
+  beforeAll(async () => {
+    dataset = await logOf(questions(500, 1))
+    trained = await trainedOn(dataset)
+    router = await loadRouter(trained.bundle.path)
+  })
+
+  it('reads the last user turn, which is part of the bundle and of its version', async () => {
+    expect(trained.bundle.manifest.recipe).toEqual(RECIPES[0])
+    expect(trained.reading.rows).toBeUndefined()
+    const other = await trainedOn(dataset, { recipe: RECIPES[3] })
+    expect(other.bundle.manifest.recipe?.name).toBe('conversation')
+    expect(other.bundle.manifest.version).not.toBe(trained.bundle.manifest.version)
+  })
+
+  it('gives a prompt the same win rate behind any system prompt, earlier turns and envelope', async () => {
+    const prompt = dataset.prompts[0]!
+    const earlier = [user('word3 greeting'), { role: 'assistant', content: 'hello' }]
+    const ways = [
+      { prompt },
+      { prompt, system: 'You are helpful. '.repeat(500) },
+      { messages: [...earlier, user(prompt)] },
+      { messages: [user(`<system-reminder>proof proof</system-reminder>\n${prompt}`)] },
+    ]
+    const rates = []
+    for (const way of ways) rates.push((await router.route(way)).win_rate)
+    expect(new Set(rates).size).toBe(1)
+    const { winRate } = await router.score([transcript(prompt, 'Be brief.')])
+    expect(winRate[0]).toBe(rates[0])
+  })
+
+  it('says in an explanation what it read', async () => {
+    const messages = [user('word1 greeting'), { role: 'assistant', content: 'x' }, user('a proof')]
+    const { explanation } = await router.route({ messages, system: 'Be brief.', explain: true })
+    expect(explanation?.read).toBe('a proof')
+    expect(explanation?.features.map(({ name }) => name).join()).not.toContain('greeting')
+  })
+
+  it('is not evaluated on its training prompts behind a system prompt', async () => {
+    const wrapped = questions(500, 1).map((row) => ({ ...row, system: 'Be brief.' }))
+    const fresh = questions(120, 2)
+    const report = await evaluate([trained.bundle.path], await logOf([...wrapped, ...fresh]), {
+      seed: 1,
+      replicates: 50,
+    })
+    if (!('rows' in report)) throw new TypeError('expected a report of a pair')
+    expect(report.rows).toBeGreaterThanOrEqual(120)
+  })
+})
+
+describe('a log of conversations', () => {
+  it('is read so that what tells is read, and served alike', async () => {
+    const trained = await trainedOn(await logOf(talks(320, 1)))
+    const { recipe, rows } = trained.reading
+    expect(['user', 'recent', 'conversation']).toContain(recipe.name)
+    const last = rows!.find(({ name }) => name === 'last')!
+    expect(last.above).toBeGreaterThan(3 * last.error)
+    expect(trained.bundle.manifest.metrics.recipes).toEqual(rows)
+    expect(trained.report.routers[0]!.apgr.low).toBeGreaterThan(0.6)
+    const router = await loadRouter(trained.bundle.path)
+    const rate = async (first: string) =>
+      (await router.route({ messages: [user(`${SIX} ${first}`), user(`go on ${SIX} 700`)] }))
+        .win_rate!
+    expect(await rate('proof')).toBeGreaterThan(0.2 + (await rate('greeting')))
+  }, 120_000)
+
+  it('keeps rows apart that differ in their tools, and learns from the names', async () => {
+    const random = createRandom(3)
+    const lines = Array.from({ length: 600 }, (_, i) => {
+      const hard = random.next() < 0.5
+      return {
+        prompt: `${SIX} word${i % 30} ${Math.floor(i / 2) * 7}`,
+        tools: [{ name: hard ? 'compile' : 'greet', parameters: {} }],
+        scores: { big: 1, small: Number(random.next() > (hard ? 0.9 : 0.1)) },
+      }
+    })
+    const dataset = await logOf(lines)
+    expect(dataset.prompts.length).toBeGreaterThan(400)
+    const trained = await trainedOn(dataset)
+    const router = await loadRouter(trained.bundle.path)
+    const rate = async (name: string) =>
+      (await router.route({ prompt: `${SIX} word7 700`, tools: [{ function: { name } }] }))
+        .win_rate!
+    expect(await rate('compile')).toBeGreaterThan(0.2 + (await rate('greet')))
+  }, 120_000)
+})
