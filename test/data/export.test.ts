@@ -110,3 +110,24 @@ test('a dataset of scores and votes asks which', async () => {
   await refusal(exportDataset(dataset, out), 'option_invalid')
   expect(await exportDataset(dataset, out, { layout: 'pairwise' })).toMatchObject({ rows: 40 })
 })
+
+test.each(['parquet', 'jsonl'])(
+  'conversations are read again from %s as they were',
+  async (ending) => {
+    const folder = await scratch()
+    const prompt = [
+      { role: 'user', content: 'one' },
+      { role: 'assistant', content: 'yes' },
+      { role: 'user', content: 'two' },
+    ]
+    const rows = [
+      { prompt, system: 'Be brief.', tools: [{ name: 'find' }], scores: { big: 1, small: 0 } },
+    ]
+    const dataset = await ingested(folder, rows, 'dataset')
+    const file = join(folder, `again.${ending}`)
+    await exportDataset(dataset, file)
+    await ingest([file], { out: join(folder, 'again'), seed: 1 })
+    const { hashes } = await openDataset(join(folder, 'again'))
+    expect(hashes).toEqual((await openDataset(dataset)).hashes)
+  },
+)
