@@ -1,3 +1,4 @@
+import { askedText, isConversation, readTranscript } from '../../models/reading/transcript.ts'
 import type {
   DecisionRecord,
   FeedbackRecord,
@@ -75,7 +76,7 @@ export const loggedText = ({ gateway, decision }: LoggedRequest): string | undef
 export function toRequest(logged: LoggedRequest): GatewayRequest {
   const { gateway, decision } = logged
   const text = loggedText(logged)
-  const question = gateway?.question ?? text ?? ''
+  const question = gateway?.question ?? (text === undefined ? '' : askedText(text))
   const before = text === undefined ? '' : withoutQuestion(text, question)
   const tools = gateway?.tools ? [{ type: 'function', function: { name: 'tool' } }] : undefined
   const turns: ChatTurn[] = before === '' ? [] : [{ role: 'system', content: before }]
@@ -113,8 +114,13 @@ export function toRequest(logged: LoggedRequest): GatewayRequest {
   }
 }
 
-/** The earlier conversation, without the role headings of the routed text. */
+/** The conversation without its last question. Logs before 0.2 hold one text with role headings. */
 function withoutQuestion(text: string, question: string): string {
+  if (isConversation(text)) {
+    const { turns } = readTranscript(text)
+    const asked = turns.findLastIndex(({ role }) => role === 'user')
+    return turns.flatMap((turn, i) => (i === asked ? [] : [turn.text])).join('\n')
+  }
   const at = question === '' ? -1 : text.lastIndexOf(question)
   const rest = at < 0 ? text : text.slice(0, at) + text.slice(at + question.length)
   return rest
