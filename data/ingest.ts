@@ -94,9 +94,18 @@ export async function ingest(
       }
       const needsTime = split.testAfter !== undefined
       const settings = { ...options, needsTime, decisions, ...(joined && { joined }) }
+      let passedOver: unknown
       for (const source of logs) {
         const before = builder.rows.read
-        const log = await openLog(source, settings)
+        const log = await openLog(source, settings).catch((error: unknown) => {
+          if (paths.includes(source.path) || !isForeignJson(source.path, error)) throw error
+          passedOver ??= error
+          options.onNote?.(`${source.path}: passed over, it is JSON of no known layout`)
+        })
+        if (!log) {
+          done += source.size
+          continue
+        }
         const repeated = await seen.find(source, log.placed)
         if (repeated) {
           await log.close()
@@ -120,6 +129,7 @@ export async function ingest(
         }
         done += source.size
       }
+      if (passedOver && builder.rows.read === 0 && !options.query) throw passedOver
       if (options.query) {
         const log = await openQueryLog(options.query, options, settings)
         const before = builder.rows.read
@@ -152,6 +162,12 @@ export async function ingest(
   })
   return { manifest, models, ...(rejects.count > 0 && { rejectsPath: rejects.path }) }
 }
+
+/** JSON that other programs leave beside logs: settings, notebooks, summaries. Lines and tables are never passed over. */
+const isForeignJson = (path: string, error: unknown): boolean =>
+  /\.json(\.(gz|gzip|zst|zstd))?$/i.test(path) &&
+  error instanceof WeirError &&
+  ['format_unknown', 'column_missing'].includes(error.code)
 
 const FEEDBACK_ROWS = 1024
 

@@ -59,6 +59,14 @@ const NO_MODEL_PATTERNS: readonly (readonly [RegExp, string])[] = [
 
 /** Fewer filled cells may all be the same by chance. */
 const CONSTANT_FROM = 50
+/** Fewer filled cells may all be written in words by chance. */
+const TRUTHS_FROM = 10
+
+/** A cell that a program wrote as a truth value. */
+const isTruth = (cell: unknown): boolean =>
+  typeof cell === 'boolean' || (typeof cell === 'string' && /^(true|false)$/i.test(cell.trim()))
+/** reviewed, human_approved */
+const DONE = /^([a-z]+_)*[a-z]{2,}ed$/i
 
 interface WideColumns {
   readonly models: readonly string[]
@@ -126,6 +134,10 @@ export function wideColumns(
   const models: string[] = []
   const others = new Map<string, string>()
   const unclear = new Map<string, string>()
+  /** columns taken for models whose cells are all true or false, in words */
+  const truths = new Set<string>()
+  /** columns named after something done to the row, whose numbers are all 0 or 1 */
+  const done = new Set<string>()
   for (const column of columns) {
     const filled = sample.map((record) => record[column]).filter((cell) => !isMissing(cell))
     const numbers = filled.map(scoreNumber).filter((number) => number !== undefined)
@@ -138,9 +150,18 @@ export function wideColumns(
       others.set(column, `numbers outside ${low} to ${high}`)
     } else if (numbers.length >= CONSTANT_FROM && new Set(numbers).size === 1) {
       unclear.set(column, `always ${numbers[0]}`)
-    } else models.push(column)
+    } else {
+      models.push(column)
+      if (DONE.test(column) && numbers.every((n) => n === 0 || n === 1)) done.add(column)
+      else if (filled.length >= TRUTHS_FROM && filled.every(isTruth)) truths.add(column)
+    }
   }
-  return { models, others, unclear }
+  // true and false beside columns of numbers may say something of the row; alone they are how answers were judged
+  const mixed = truths.size < models.length - done.size
+  for (const column of models) {
+    if ((mixed && truths.has(column)) || done.has(column)) unclear.set(column, 'a yes or no')
+  }
+  return { models: models.filter((column) => !unclear.has(column)), others, unclear }
 }
 
 /** What a column is by its name, if it is no model; undefined if it may be one. */

@@ -276,6 +276,21 @@ describe('folders and patterns', () => {
     expect(await expandPaths([folder], [found[0]!])).toEqual([found[1]])
   })
 
+  test('JSON of another program is passed over with a note, unless it is named or all there is', async () => {
+    const folder = await scratch({
+      'a.jsonl': jsonl(ROWS),
+      'settings.json': '{"theme": "dark"}',
+      'notebook.json': '{"cells": [{"source": "x"}], "nbformat": 4}',
+    })
+    const notes: string[] = []
+    const options = { out: join(folder, 'dataset'), seed: 1, onNote: (n: string) => notes.push(n) }
+    expect((await ingest([folder], options)).manifest.rows).toMatchObject({ kept: 40 })
+    expect(notes.filter((note) => note.includes('passed over'))).toHaveLength(2)
+    const named = join(folder, 'settings.json')
+    await refusal(ingest([named, join(folder, 'a.jsonl')], options), 'column_missing')
+    await refusal(ingest([await scratch({ 'b.json': '{"x": 1}' })], options), 'column_missing')
+  })
+
   test('a second run does not read what the first one wrote among the logs', async () => {
     const folder = await scratch({
       'a.jsonl': jsonl([...ROWS, ...ROWS, { ...ROWS[0], prompt: '' }]),
@@ -335,6 +350,18 @@ describe('a wide table', () => {
     expect(error.message).toContain('--models-from big,small,odd')
     expect((await read(text, { modelsFrom: ['big', 'odd'] })).models).toEqual(['big', 'odd'])
     await refusal(read(text, { modelsFrom: ['bgi'] }), 'column_missing')
+  })
+
+  test('asks about a yes or no beside numbers, and about what was done to a row', async () => {
+    const beside = table({ ...scores, urgent: (i) => i % 3 === 0 })
+    const error = await refusal(read(beside), 'models_unclear')
+    expect(error.message).toContain('urgent (a yes or no)')
+    const judged = { big: (i: number) => i % 4 > 0, small: (i: number) => i % 2 > 0 }
+    expect((await read(table(judged))).models).toEqual(['big', 'small'])
+    for (const value of [(i: number) => i % 3 === 0, (i: number) => (i % 3 ? 1 : 0)]) {
+      await refusal(read(table({ ...judged, human_reviewed: value })), 'models_unclear')
+    }
+    expect((await read(beside, { modelsFrom: ['big', 'small'] })).models).toEqual(['big', 'small'])
   })
 
   test('one row per answer is no table of models, however its numbers are called', async () => {
