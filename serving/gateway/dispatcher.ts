@@ -209,7 +209,8 @@ const PATIENCE_MS = 200
 
 async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
   try {
-    await wait(milliseconds, undefined, { signal })
+    // timers drop fractions and may be a millisecond early, when what is waited for still holds
+    await wait(Math.ceil(milliseconds) + 1, undefined, { signal })
   } catch (error) {
     throw signal.reason instanceof WeirError ? signal.reason : error
   }

@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
-import { decodeBody, parseJsonBody, parseLargeBody } from '../../core/json-body.ts'
+import { BODY_LIMIT, decodeBody, parseJsonBody, parseLargeBody } from '../../core/json-body.ts'
 
 /** Largest body of the gateway's endpoints in bytes: images come as base64. */
 export const DEFAULT_GATEWAY_BODY = 64 * 1024 * 1024
@@ -11,8 +11,11 @@ export const DEFAULT_GATEWAY_BODY = 64 * 1024 * 1024
 export const DEFAULT_BODIES_IN_FLIGHT = 256 * 1024 * 1024
 /** Bodies below this are not counted: the number of requests under way bounds them. */
 const COUNTED = 64 * 1024
-/** Bodies above this are read in several turns of the event loop, so that others are answered between. */
-const LARGE = 1024 * 1024
+/**
+ * Bodies above this are parsed in several turns of the event loop, so that others are answered between. Below it
+ * looking for their long strings first costs as much time as it saves.
+ */
+const LARGE = BODY_LIMIT
 /** Seconds in the Retry-After of a body that there is no room for. */
 const RETRY_AFTER = 1
 
@@ -101,6 +104,10 @@ export async function readJson(request: FastifyRequest, payload: Readable): Prom
 
 async function parsed(request: FastifyRequest, bytes: Buffer): Promise<unknown> {
   const plain = await decompressed(request, bytes)
+  if (plain.length <= LARGE) {
+    request.bodyText = decodeBody(plain)
+    return parseJsonBody(request.bodyText)
+  }
   await turn()
   const { text, value } = await parseLargeBody(plain)
   request.bodyText = text

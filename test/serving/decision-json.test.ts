@@ -56,6 +56,7 @@ const whole: Decision = {
     },
     note: 'odd',
     signed_by: 'ed25519:A',
+    read: 'what "was" read',
     observational: 'trained where "one" model answered',
     rules: [{ step: 'rule', name: 'code', matched: true, reason: 'matched' }],
     flip: { threshold: 0.3, when: 'above', model: 'b' },
