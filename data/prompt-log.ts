@@ -2,10 +2,10 @@ import { WeirError } from '../core/errors.ts'
 import { transcript } from '../models/reading/transcript.ts'
 import { isDecisionLogLine } from './readers/weir-log.ts'
 import { promptCell, systemCell, toolsCell } from './rows/cell.ts'
-import type { RawRecord } from './rows/reader.ts'
+import type { RawRecord, ReadRecord } from './rows/reader.ts'
 import { expandPaths } from './source/expand-paths.ts'
 import { openText } from './source/jsonl.ts'
-import { openSource } from './source/source.ts'
+import { openSource, prepend } from './source/source.ts'
 
 /** Prompts from files that need no other data: a column `prompt` (text or messages) or `messages`. */
 export interface PromptLog {
@@ -33,25 +33,16 @@ export async function readPrompts(
     const chunks = source.chunks()[Symbol.asyncIterator]()
     const first = await chunks.next()
     if (!first.done) {
-      const table = openText(first.value, again(first.value, chunks))
-      for await (const batch of table.records()) {
-        for (const item of batch) {
-          if (!('record' in item)) throw invalid(path, item.line, item.field, item.reason)
-          const served = servedPrompt(item.record, path)
-          if (served === null) continue
-          const cell = promptCell(served ?? item.record.prompt ?? item.record.messages)
-          if ('reason' in cell) throw invalid(path, item.line, 'prompt', cell.reason)
-          if (served !== undefined) {
-            // a logged text is a transcript already
-            prompts.push(served)
-            continue
+      const table = openText(first.value, prepend([first.value], chunks))
+      try {
+        for await (const batch of table.records()) {
+          for (const item of batch) {
+            const prompt = promptOf(item, path)
+            if (prompt !== undefined) prompts.push(prompt)
           }
-          const system = systemCell(item.record.system)
-          if ('reason' in system) throw invalid(path, item.line, 'system', system.reason)
-          const tools = toolsCell(item.record.tools)
-          if ('reason' in tools) throw invalid(path, item.line, 'tools', tools.reason)
-          prompts.push(transcript(cell.value, system.value, tools.value))
         }
+      } finally {
+        await table.close()
       }
       sources.push({ path, sha256: await source.sha256(), rows: prompts.length - before })
     }
@@ -60,6 +51,23 @@ export async function readPrompts(
     throw new WeirError('rows_too_few', { expected: 1, what: `in ${paths.join(', ')}`, got: 0 })
   }
   return { prompts, sources }
+}
+
+/** A record's prompt as a transcript; undefined for lines that are no requests. */
+function promptOf(item: ReadRecord, path: string): string | undefined {
+  if (!('record' in item)) throw invalid(path, item.line, item.field, item.reason)
+  const { record, line } = item
+  const served = servedPrompt(record, path)
+  if (served === null) return undefined
+  const cell = promptCell(served ?? record.prompt ?? record.messages)
+  if ('reason' in cell) throw invalid(path, line, 'prompt', cell.reason)
+  // a logged text is a transcript already
+  if (served !== undefined) return served
+  const system = systemCell(record.system)
+  if ('reason' in system) throw invalid(path, line, 'system', system.reason)
+  const tools = toolsCell(record.tools)
+  if ('reason' in tools) throw invalid(path, line, 'tools', tools.reason)
+  return transcript(cell.value, system.value, tools.value)
 }
 
 /**
@@ -84,8 +92,3 @@ function servedPrompt(record: RawRecord, path: string): string | null | undefine
 
 const invalid = (path: string, line: number, field: string, reason: string): WeirError =>
   new WeirError('row_invalid', { path, line, field, reason })
-
-async function* again(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  yield first
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
-}

@@ -10,7 +10,7 @@ import { largeDocument, readBeginning } from './json-document.ts'
 import { openText } from './jsonl.ts'
 import { LINE_BYTES_MAX } from './lines.ts'
 import { openParquet } from './parquet.ts'
-import { type Source, STDIN } from './source.ts'
+import { prepend, type Source, STDIN } from './source.ts'
 import type { RowList, Table } from './table.ts'
 
 /** A recognised log, ready to be read once. */
@@ -362,16 +362,4 @@ function refusedFormat(head: Buffer, path: string): string | undefined {
   for (const byte of head.subarray(0, 4096)) if (byte < 9 || (byte > 13 && byte < 32)) controls++
   if (controls > CONTROL_SHARE * start.length) return 'it is binary, of no kind that is known here'
   return undefined
-}
-
-async function* prepend(
-  first: readonly Buffer[],
-  rest: AsyncIterator<Buffer>,
-): AsyncGenerator<Buffer> {
-  try {
-    yield* first
-    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
-  } finally {
-    await rest.return?.()
-  }
 }

@@ -126,7 +126,7 @@ export async function openSource(
       const first = await bytes.next()
       if (first.done) return
       compression = compressionOf(first.value)
-      const whole = prepend(first.value, bytes)
+      const whole = prepend([first.value], bytes)
       expansion.restart()
       const count = (expanded: number): void => expansion.add(expanded, read)
       if (compression === 'zstd') {
@@ -216,12 +216,16 @@ async function fileSize(path: string): Promise<number> {
   return info.size
 }
 
-async function* prepend(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+/** Chunks that were read already, and the rest, which is closed with the result. */
+export async function* prepend(
+  first: readonly Buffer[],
+  rest: AsyncIterator<Buffer>,
+): AsyncGenerator<Buffer> {
   try {
-    yield first
-    yield* rest
+    yield* first
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
   } finally {
-    await rest.return(undefined)
+    await rest.return?.()
   }
 }
 
