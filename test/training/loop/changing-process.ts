@@ -44,9 +44,12 @@ const TURNS = {
     const who = { user: 'somebody', host: 'here', process: process.pid }
     const log = await openAuditLog({ folder: join(root, 'log'), who, now: () => new Date() })
     let i = 0
-    return async (): Promise<void> => {
+    const loaded = async (): Promise<void> => {
       await log.record({ event: 'bundle_loaded', name: 'sample', hash: String(++i), why: 'SIGHUP' })
     }
+    // a kill before the first line would leave no file to look at
+    await loaded()
+    return loaded
   },
 } satisfies Record<string, () => Promise<() => Promise<void>>>
 
