@@ -89,17 +89,28 @@ export function findSharedPrefixes(prompts: readonly string[]): string[] {
   return sharedPrefixes(prompts.map((prompt) => plainHead(prompt)))
 }
 
-/** When sorted, prompts that share a prefix are adjacent, so the two ends of a window show what all share. */
-function sharedPrefixes(heads: string[]): string[] {
+function sharedPrefixes(heads: readonly string[]): string[] {
   const enough = Math.max(SHARED_MIN_PROMPTS, Math.floor(heads.length * SHARED_SHARE) + 1)
-  const sorted = [...heads].sort()
+  return sharedStarts(heads, enough, SHARED_MIN_LENGTH)
+}
+
+/**
+ * Starts of at least `minLength` characters that at least `enough` of the texts share, longest first. When sorted,
+ * texts with a common start are adjacent, so the two ends of a window show what all share.
+ */
+export function sharedStarts(
+  texts: readonly string[],
+  enough: number,
+  minLength: number,
+): string[] {
+  const sorted = [...texts].sort()
   const found = new Set<string>()
   for (let i = 0; i + enough <= sorted.length; i++) {
     const first = sorted[i]!
     const last = sorted[i + enough - 1]!
     let shared = 0
     while (shared < first.length && first.charCodeAt(shared) === last.charCodeAt(shared)) shared++
-    if (shared >= SHARED_MIN_LENGTH) found.add(first.slice(0, shared))
+    if (shared >= minLength) found.add(first.slice(0, shared))
   }
   return [...found].sort((a, b) => b.length - a.length || (a < b ? -1 : 1))
 }

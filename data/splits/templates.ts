@@ -1,5 +1,5 @@
 import { hashText } from '../../core/hash.ts'
-import { plainHead } from './stem.ts'
+import { plainHead, sharedStarts } from './stem.ts'
 
 /** Text around questions that many prompts share, as lower-cased letters and digits. */
 export interface Templates {
@@ -41,8 +41,8 @@ export function findTemplates(prompts: readonly string[]): Templates {
   const reversed = texts.map(backwards)
   return {
     lines: shared,
-    prefixes: sharedStarts(texts, enough),
-    suffixes: sharedStarts(reversed, enough).map(backwards),
+    prefixes: templateStarts(texts, enough),
+    suffixes: templateStarts(reversed, enough).map(backwards),
   }
 }
 
@@ -123,18 +123,7 @@ function withoutLines(prompt: string, lines: ReadonlySet<string>): string {
   return plainHead(kept, READ)
 }
 
-const backwards = (text: string): string => [...text].reverse().join('')
+const templateStarts = (texts: readonly string[], enough: number): string[] =>
+  sharedStarts(texts, enough, LEAST_LENGTH).slice(0, MOST_PREFIXES)
 
-/** Starts that at least `enough` of the texts share, longest first. Sorted, texts with a common start are adjacent. */
-function sharedStarts(texts: readonly string[], enough: number): string[] {
-  const sorted = [...texts].sort()
-  const found = new Set<string>()
-  for (let i = 0; i + enough <= sorted.length; i++) {
-    const first = sorted[i]!
-    const last = sorted[i + enough - 1]!
-    let shared = 0
-    while (shared < first.length && first.charCodeAt(shared) === last.charCodeAt(shared)) shared++
-    if (shared >= LEAST_LENGTH) found.add(first.slice(0, shared))
-  }
-  return [...found].sort((a, b) => b.length - a.length || (a < b ? -1 : 1)).slice(0, MOST_PREFIXES)
-}
+const backwards = (text: string): string => [...text].reverse().join('')

@@ -3,6 +3,7 @@ import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Dataset, PairOptions } from '../../data/dataset/dataset.ts'
 import type { IngestOptions } from '../../data/ingest.ts'
+import type { Mapping } from '../../data/rows/mapping.ts'
 import type { Price } from '../../models/prices.ts'
 import { type Flags, keyValue, optionTable, Share, Switch, Text, TextByName } from './options.ts'
 
@@ -269,6 +270,15 @@ export const pairOptions = ({ judge, minVotes, margin }: PairFlags): PairOptions
 
 const isMappingFile = (text: string): boolean => /^[^=]+\.(ya?ml|json)$/i.test(text)
 
+/** @throws file_not_found; config_invalid with file and line */
+async function readMapping(path: string): Promise<Mapping> {
+  const { Mapping } = await import('../../data/rows/mapping.ts')
+  const { assertFits, readSource } = await import('./config-file.ts')
+  const source = await readSource(path, 'a mapping')
+  assertFits(Mapping, source.value, source)
+  return source.value as Mapping
+}
+
 /** `--map`, `--rows`, `--where` and `--on` as one mapping; the flags win over the files of `--map`. */
 async function mappingOption({
   map,
@@ -276,7 +286,6 @@ async function mappingOption({
   where,
   on,
 }: ReadFlags): Promise<IngestOptions['mapping'] | undefined> {
-  const { readMapping } = await import('./mapping-file.ts')
   const files = await Promise.all(map.filter(isMappingFile).map(readMapping))
   const pairs = map.filter((text) => !isMappingFile(text)).map((text) => keyValue('--map', text))
   const keep = new Map<string, string[]>()

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type from 'typebox'
 import { assertMetadata } from '../../../models/decision/route-request.ts'
-import { LIST_LIMIT, MESSAGES_LIMIT, NAME_LIMIT } from '../../../models/reading/messages.ts'
+import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from '../../../models/reading/messages.ts'
 import type { GatewayRequest } from '../../gateway/contracts.ts'
 import type { Gateway, OnCancel, Outcome } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'
@@ -50,27 +50,7 @@ export const UserName = Type.Optional(Type.Union([Type.String({ maxLength: 1000 
 /** The fields that routing needs; the upstream checks all others, which are passed on unchanged. */
 export const ChatRequest = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 200 }),
-  messages: Type.Array(
-    Type.Object({
-      role: Type.String({ minLength: 1, maxLength: NAME_LIMIT }),
-      content: Type.Optional(
-        Type.Union([
-          Type.String(),
-          Type.Null(),
-          Type.Array(
-            Type.Object({
-              type: Type.String({ maxLength: NAME_LIMIT }),
-              text: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-            }),
-            {
-              maxItems: LIST_LIMIT,
-            },
-          ),
-        ]),
-      ),
-    }),
-    { minItems: 1, maxItems: MESSAGES_LIMIT },
-  ),
+  messages: Type.Array(ChatMessage, { minItems: 1, maxItems: MESSAGES_LIMIT }),
   stream: Type.Optional(Type.Boolean()),
   /** the client's own user */
   user: UserName,
