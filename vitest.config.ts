@@ -6,7 +6,11 @@ import { defineConfig, type Plugin } from 'vitest/config'
  * These files have a process each, since they measure its processor time. All others share one for each core:
  * reading the same modules again for every file takes longer than their tests.
  */
-const ALONE = ['test/models/encoders/use-lite/unigram.test.ts', 'test/serving/batch.test.ts']
+const ALONE = [
+  'test/models/encoders/use-lite/unigram.test.ts',
+  'test/serving/batch.test.ts',
+  'test/serving/hostile-bodies.test.ts',
+]
 
 /** The threads that our sources start run from the build; test/models/worker-entry.test.ts starts its own from source. */
 const builtWorkers: Plugin = {

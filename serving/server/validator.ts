@@ -33,12 +33,18 @@ export function withoutNulls(value: unknown): unknown {
     const given = value.map(withoutNulls)
     return given.some((one, i) => one !== value[i]) ? given : value
   }
-  let changed = false
-  const given: [string, unknown][] = []
-  for (const [field, its] of Object.entries(value)) {
-    const one = OPAQUE.has(field) ? its : withoutNulls(its)
-    if (one !== its || its === null) changed = true
-    if (its !== null) given.push([field, one])
+  const fields = value as Readonly<Record<string, unknown>>
+  /** what remains of fields that are, or hold, null */
+  let changes: Map<string, unknown> | undefined
+  for (const field of Object.keys(fields)) {
+    const its = fields[field]
+    if (typeof its !== 'object' || (its !== null && OPAQUE.has(field))) continue
+    const one = its === null ? undefined : withoutNulls(its)
+    if (one === its) continue
+    changes ??= new Map()
+    changes.set(field, one)
   }
-  return changed ? Object.fromEntries(given) : value
+  if (!changes) return value
+  const given = Object.entries(fields).filter(([, its]) => its !== null)
+  return Object.fromEntries(given.map(([field, its]) => [field, changes.get(field) ?? its]))
 }
