@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer as createHttpServer, type Server } from 'node:http'
+import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -33,7 +33,16 @@ const { values } = parseArgs({
   },
 })
 const SIZES = values.short
-  ? { requests: 1500, sockets: 400, bodies: 4, streamBytes: 100_000, feedback: 300, longIds: 20 }
+  ? {
+      requests: 1500,
+      sockets: 400,
+      bodies: 4,
+      streamBytes: 100_000,
+      feedback: 300,
+      longIds: 20,
+      large: 8,
+      largeMegabytes: 16,
+    }
   : {
       requests: 45_000,
       sockets: 14_500,
@@ -41,12 +50,16 @@ const SIZES = values.short
       streamBytes: 3_000_000,
       feedback: 5000,
       longIds: 400,
+      large: 24,
+      largeMegabytes: 64,
     }
 /** Memory of the server at its peak, in megabytes. */
 const MOST_MEMORY = 1024
 /** Time of the server for one body, in milliseconds of CPU, all its threads together. */
 const MOST_BODY_MS = 150
 const MOST_START_SECONDS = 5
+/** Growth of the server's memory while many large answers pass, in megabytes. */
+const MOST_GROWTH = 50
 const KEY = 'key-of-the-benchmark'
 
 interface Check {
@@ -83,6 +96,10 @@ async function openUpstream(): Promise<Server & { url: string }> {
     for await (const _ of request) {
       // read to its end
     }
+    if (request.url!.endsWith('/embeddings')) {
+      await sendLarge(response)
+      return
+    }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.socket?.setNoDelay(true)
     const text = `${event('x'.repeat(SIZES.streamBytes))}`
@@ -95,6 +112,23 @@ async function openUpstream(): Promise<Server & { url: string }> {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return Object.assign(server, { url: `http://127.0.0.1:${port}/v1` })
+}
+
+/** A whole answer of many megabytes. */
+async function sendLarge(response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/json' })
+  const block = Buffer.from('0.123456,'.repeat(8000))
+  response.write('{"object":"list","data":[')
+  for (
+    let sent = 0;
+    sent < SIZES.largeMegabytes * 1e6 && !response.destroyed;
+    sent += block.length
+  ) {
+    // closed while it waits if the server gives up
+    if (!response.write(block))
+      await Promise.race([once(response, 'drain'), once(response, 'close')])
+  }
+  response.end('0]}')
 }
 
 interface Serving {
@@ -192,8 +226,9 @@ async function slowest(url: string, work: Promise<unknown>): Promise<number> {
   return most
 }
 
-const peakMegabytes = (pid: number): number =>
-  Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
+const megabytes = (pid: number, of: 'VmRSS' | 'VmHWM'): number =>
+  Number(new RegExp(`${of}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) /
+  1024
 
 /** What must still hold after an attack. */
 async function alive(name: string, { child, url, errors }: Serving): Promise<void> {
@@ -202,7 +237,7 @@ async function alive(name: string, { child, url, errors }: Serving): Promise<voi
     () => false,
   )
   note(`${name}: server gone`, answers && child.exitCode === null ? 0 : 1, '', 0)
-  note(`${name}: memory at the peak`, peakMegabytes(child.pid!), 'MB', MOST_MEMORY)
+  note(`${name}: memory at the peak`, megabytes(child.pid!, 'VmHWM'), 'MB', MOST_MEMORY)
   const bugs = errors().match(/^weir: \S+ \S+ failed: .*/gm) ?? []
   note(`${name}: internal errors`, bugs.length, '', 0)
   for (const bug of bugs.slice(0, 3)) terminal.note(bug)
@@ -221,7 +256,13 @@ async function attackOpenServer(): Promise<void> {
     },
   })
   const { url, port } = server
-  const { requests, sockets, bodies, feedback, longIds } = SIZES
+  const { requests, sockets, bodies, feedback, longIds, large, largeMegabytes } = SIZES
+  note(
+    `${large} answers of ${largeMegabytes} MB at once: memory grew by`,
+    await largeAnswers(server),
+    'MB',
+    MOST_GROWTH,
+  )
   const fuzzed = await attack({
     port,
     requests,
@@ -306,6 +347,24 @@ async function attackOpenServer(): Promise<void> {
   note('that stream: bytes missing', Math.max(0, SIZES.streamBytes - bytes), '', 0)
   await alive('server without keys', server)
   await ends(server)
+}
+
+/** Reads many large answers at once, the first few times to warm up. @returns megabytes that the server grew by */
+async function largeAnswers({ child, url }: Serving): Promise<number> {
+  const read = async (): Promise<void> => {
+    const answer = await ask(`${url}/v1/embeddings`, '{"model":"big-1","input":"x"}')
+    for await (const _ of answer.body!) await new Promise((resume) => setTimeout(resume, 1))
+  }
+  const together = (count: number) => Promise.all(Array.from({ length: count }, read))
+  await together(4)
+  const before = megabytes(child.pid!, 'VmRSS')
+  let most = before
+  const watch = setInterval(() => {
+    most = Math.max(most, megabytes(child.pid!, 'VmRSS'))
+  }, 50)
+  await together(SIZES.large)
+  clearInterval(watch)
+  return most - before
 }
 
 /** Requests for another Host, ten on a connection. @returns how many were not refused */

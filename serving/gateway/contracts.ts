@@ -26,6 +26,8 @@ export interface GatewayRequest {
   readonly unlisted?: boolean
   /** the JSON that `body` was parsed from, if nothing else was in it: it can then be passed on unchanged */
   readonly text?: string | undefined
+  /** whoever sends the answer takes a `LargeAnswer`, and not only whole ones and streams */
+  readonly takesBytes?: boolean
   readonly caller: KeyHolder
   /** lower-case names; only for policies, never passed on */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
@@ -195,6 +197,8 @@ export interface SendOptions {
   readonly signal?: AbortSignal
   /** the client's JSON with the same changes as `body`, if it needs no other: numbers keep their digits */
   readonly text?: string | undefined
+  /** the answer goes to the client as it is, so that a large one need not be held: see `takesBytes` */
+  readonly passes?: boolean
   /** time limit in milliseconds, if shorter than the deadline; the upstream counts as failed after it */
   readonly withinMs?: number
 }
@@ -328,6 +332,8 @@ export interface Dispatch extends Admission {
   readonly costs: { add(attempt: Omit<Attempt, 'costUsd'>): Attempt }
   readonly remainingMs: () => number
   readonly maxLatencyMs: number | undefined
+  /** a large answer may come as a `LargeAnswer` */
+  readonly passes?: boolean | undefined
   /** another target can be tried after this one, so some of the time is kept for it */
   readonly moreToTry: boolean
 }

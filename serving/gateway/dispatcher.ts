@@ -5,7 +5,13 @@ import type { Reservation } from '../budgets/reservations.ts'
 import { editJson } from '../upstreams/body-text.ts'
 import { cancelled, UpstreamError } from '../upstreams/failure.ts'
 
-import type { AttemptProgress, PassedBody, StreamAnswer, Usage } from '../upstreams/upstream.ts'
+import type {
+  AttemptProgress,
+  LargeAnswer,
+  PassedBody,
+  StreamAnswer,
+  Usage,
+} from '../upstreams/upstream.ts'
 import type { Abilities } from './abilities.ts'
 import {
   type Backend,
@@ -248,11 +254,12 @@ async function attemptOnce(
       progress,
       holdsUsage,
       routed,
+      passes: dispatch.passes,
     }
     const answer = await backend.upstream.complete(call, cancellation)
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream
-    if (answer.kind === 'stream') {
+    if (answer.kind !== 'complete') {
       return { target, upstream, answer: accounted(answer, record) }
     }
     record.end('answered', answer.usage)
@@ -352,12 +359,15 @@ function textFor({ system, parameters }: Target, text: string): string | undefin
   return editJson(text, edits)
 }
 
-/** A stream is an attempt until its last byte: a break in the middle also counts as the upstream's failure. */
-function accounted(answer: StreamAnswer, record: AttemptRecord): StreamAnswer {
-  async function* chunks(): AsyncGenerator<string> {
+/** An answer that comes in parts is an attempt until its last byte: a break in the middle is a failure of the upstream. */
+function accounted(
+  answer: StreamAnswer | LargeAnswer,
+  record: AttemptRecord,
+): StreamAnswer | LargeAnswer {
+  async function* counted<T>(chunks: AsyncIterable<T>): AsyncGenerator<T> {
     let outcome = 'cancelled'
     try {
-      yield* answer.chunks
+      yield* chunks
       outcome = 'answered'
     } catch (error) {
       outcome = outcomeOf(error)
@@ -366,17 +376,13 @@ function accounted(answer: StreamAnswer, record: AttemptRecord): StreamAnswer {
       record.end(outcome, answer.usage())
     }
   }
-  return {
-    kind: 'stream',
-    chunks: chunks(),
-    usage: answer.usage,
-    usageEvent: answer.usageEvent,
-    headers: answer.headers,
-    cancel() {
-      answer.cancel()
-      record.end('cancelled', answer.usage())
-    },
+  const cancel = (): void => {
+    answer.cancel()
+    record.end('cancelled', answer.usage())
   }
+  return answer.kind === 'stream'
+    ? { ...answer, chunks: counted(answer.chunks), cancel }
+    : { ...answer, chunks: counted(answer.chunks), cancel }
 }
 
 function outcomeOf(error: unknown): string {

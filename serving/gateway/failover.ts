@@ -161,7 +161,7 @@ async function firstOf(
     if (winner === undefined) {
       winner = i
       for (const [other, racer] of racers.entries()) if (other !== i) racer.cancel(OVERTAKEN)
-    } else if (came.answer.kind === 'stream') {
+    } else if (came.answer.kind !== 'complete') {
       came.answer.cancel()
     }
     return came

@@ -105,7 +105,10 @@ export interface ForwardOutcome extends Forwarded {
 
 export type OnCancel = (cancel: () => void) => void
 
-const single: Strategy = { kind: 'single', run: (call) => call.sendFirst(call.plan.targets) }
+const single: Strategy = {
+  kind: 'single',
+  run: (call) => call.sendFirst(call.plan.targets, { passes: true }),
+}
 
 export function createGateway(options: GatewayOptions): Gateway {
   const { dispatcher, policy, observers, onOverBudget, now } = options
@@ -198,7 +201,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   ): Promise<Outcome> =>
     part(exchange, plan, async () => {
       const answer = await run()
-      if (answer.answer.kind === 'stream') exchange.streaming(options.streamLimitMs)
+      if (answer.answer.kind !== 'complete') exchange.streaming(options.streamLimitMs)
       else exchange.end()
       return outcome(exchange, plan, answer)
     })
@@ -245,7 +248,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       await admit(exchange, () => {})
       const target = { model }
       const plan = planFor(target)
-      return serve(exchange, plan, () => exchange.call(plan).send(target, { body, text }))
+      return serve(exchange, plan, () =>
+        exchange.call(plan).send(target, { body, text, passes: true }),
+      )
     },
     async forward(endpoint, request, sent, cancelled) {
       const exchange = open(endpoint, request, cancelled)
@@ -436,7 +441,7 @@ class Exchange {
     plan: ServePlan | undefined,
     target: Target,
     moreToTry: boolean,
-    { body = this.request.body, text, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
+    { body = this.request.body, text, passes, withinMs = Number.POSITIVE_INFINITY }: SendOptions,
     cancellation: Cancellation,
   ): Promise<Answer> {
     const { request, costs, options } = this
@@ -459,6 +464,8 @@ class Exchange {
       costs,
       remainingMs,
       maxLatencyMs: maxLatency(plan, request),
+      // the cost is written into the answer's text
+      passes: passes && request.takesBytes && request.hints.include_cost !== true,
       moreToTry,
     })
   }

@@ -6,7 +6,7 @@ import { readPrices } from '../../models/prices.ts'
 import type { Budgets } from '../budgets/open.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
-import { openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
+import { answersHeld, openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import { Abilities } from './abilities.ts'
 import { Backend, Pause } from './backend.ts'
@@ -89,6 +89,7 @@ export async function openGateway(
   const random = createRandom(options.seed)
   const upstreams = new Map<string, Upstream>()
   const breakers = new Map<string, Breaker>()
+  const held = answersHeld()
   const close = async (): Promise<void> => {
     await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))
   }
@@ -99,6 +100,7 @@ export async function openGateway(
         where: `gateway.upstreams.${name}`,
         environment: options.environment,
         allowHosts: config.allow_hosts,
+        held,
         now: options.now,
       }
       upstreams.set(name, await openUpstream(settings, context, options.upstreamKinds))

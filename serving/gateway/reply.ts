@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
 import { editJson } from '../upstreams/body-text.ts'
-import type { StreamAnswer } from '../upstreams/upstream.ts'
+import type { LargeAnswer, StreamAnswer } from '../upstreams/upstream.ts'
 import type { GatewayRequest, RefusePlan, StepVerdict, Trail } from './contracts.ts'
 import { errorAnswer, headerText } from './error-body.ts'
 import type { Outcome } from './gateway.ts'
@@ -17,6 +17,8 @@ export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promis
     const headers = outcomeHeaders(outcome)
     if (answer?.answer.kind === 'stream') {
       await sendStream(reply, headers, outcome, answer.answer)
+    } else if (answer?.answer.kind === 'large') {
+      await sendLarge(reply, headers, outcome, answer.answer)
     } else if (plan.kind === 'refuse' && exchange.request.body.stream) {
       await sendStream(reply, headers, outcome, refusalChunks(plan, exchange.request))
     } else {
@@ -28,7 +30,7 @@ export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promis
       outcome.finish(200)
     }
   } catch (error) {
-    if (answer?.answer.kind === 'stream') answer.answer.cancel()
+    if (answer && answer.answer.kind !== 'complete') answer.answer.cancel()
     outcome.finish(500, 'internal')
     throw error
   }
@@ -52,22 +54,14 @@ async function sendStream(
   headers.push('content-type', 'text/event-stream; charset=utf-8')
   // so that proxies forward each token immediately
   headers.push('x-accel-buffering', 'no')
-  reply.hijack()
   const { raw } = reply
-  // trailers need chunks, which HTTP/1.0 does not have
-  const trailing = raw.req.httpVersionMinor > 0
-  if (trailing) headers.push('trailer', COST_HEADER)
-  raw.writeHead(200, headers)
+  const sent = beginParts(reply, headers)
   const { exchange } = outcome
   let code: string | undefined
   try {
-    for await (const chunk of stream.chunks) {
-      if (raw.destroyed) throw gone()
-      if (!raw.write(chunk)) await drained(raw)
-    }
-    const { costUsd } = exchange.costs
+    await sendParts(raw, stream.chunks)
     if (exchange.request.hints.include_cost) raw.write(costEvent(exchange, stream))
-    if (trailing && costUsd !== undefined) raw.addTrailers([[COST_HEADER, costUsd.toFixed(8)]])
+    sent.tellCost(exchange)
     raw.end(exchange.endpoint === 'chat' ? 'data: [DONE]\n\n' : undefined)
   } catch (error) {
     const known = error instanceof WeirError ? error : gone(error)
@@ -78,6 +72,59 @@ async function sendStream(
   } finally {
     stream.cancel()
     outcome.finish(200, code)
+  }
+}
+
+/** Sends a whole answer while it comes. One that breaks leaves the response without its end. */
+async function sendLarge(
+  reply: FastifyReply,
+  headers: string[],
+  outcome: Outcome,
+  answer: LargeAnswer,
+): Promise<void> {
+  headers.push('content-type', 'application/json; charset=utf-8')
+  const { raw } = reply
+  const sent = beginParts(reply, headers)
+  let code: string | undefined
+  try {
+    await sendParts(raw, answer.chunks)
+    sent.tellCost(outcome.exchange)
+    raw.end()
+  } catch (error) {
+    code = (error instanceof WeirError ? error : gone(error)).code
+    raw.destroy()
+  } finally {
+    answer.cancel()
+    outcome.finish(200, code)
+  }
+}
+
+/** Sends the head of an answer whose cost is only known when it ends, and is told in a trailer then. */
+function beginParts(
+  reply: FastifyReply,
+  headers: string[],
+): { tellCost(exchange: Outcome['exchange']): void } {
+  reply.hijack()
+  const { raw } = reply
+  // trailers need chunks, which HTTP/1.0 does not have
+  const trailing = raw.req.httpVersionMinor > 0
+  if (trailing) headers.push('trailer', COST_HEADER)
+  raw.writeHead(200, headers)
+  return {
+    tellCost({ costs: { costUsd } }) {
+      if (trailing && costUsd !== undefined) raw.addTrailers([[COST_HEADER, costUsd.toFixed(8)]])
+    },
+  }
+}
+
+/** Sends the parts of an answer at the client's pace. @throws cancelled, and what the parts throw */
+async function sendParts(
+  raw: ServerResponse,
+  chunks: AsyncIterable<string | Buffer>,
+): Promise<void> {
+  for await (const chunk of chunks) {
+    if (raw.destroyed) throw gone()
+    if (!raw.write(chunk)) await drained(raw)
   }
 }
 
@@ -180,10 +227,11 @@ function outcomeHeaders({ answer, plan, exchange }: Outcome): string[] {
   for (const name in passed) if (name !== 'x-request-id') headers.push(name, passed[name]!)
   const { costs, trail } = exchange
   if (kind !== 'single') headers.push('x-weir-strategy', [kind, ...notes(trail)].join('; '))
-  const running = answer?.answer.kind === 'stream' && !answer.answer.fromWhole
+  const its = answer?.answer
+  const running = its?.kind === 'large' || (its?.kind === 'stream' && !its.fromWhole)
   headers.push('x-weir-attempts', String(costs.attempts.length + (running ? 1 : 0)))
   if (answer && !running) {
-    // a stream's tokens are only known when it ends
+    // the tokens of what still comes are only known when it ends
     const { costUsd } = costs
     if (costUsd !== undefined) headers.push(COST_HEADER, costUsd.toFixed(8))
   }

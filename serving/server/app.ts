@@ -11,7 +11,7 @@ import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-bo
 import { ANYONE, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { RateLimit } from '../state/rate-limit.ts'
 import { FORWARDED } from '../upstreams/upstream.ts'
-import { addJsonBodies, BodyMemory, claimBody } from './bodies.ts'
+import { addJsonBodies, bodyMemory, claimBody } from './bodies.ts'
 import { browserGuard } from './browser-guard.ts'
 import { docsPage, openApiDocument } from './openapi.ts'
 import { addBatchRoute } from './routes/batch.ts'
@@ -194,7 +194,7 @@ export function addConventions(app: FastifyInstance, services: BareServices): vo
   app.decorateRequest('bodyText', '')
   app.decorateRequest('bodyClaim', null)
   app.removeAllContentTypeParsers()
-  addJsonBodies(app, services.bodies ?? new BodyMemory())
+  addJsonBodies(app, services.bodies ?? bodyMemory())
   app.setValidatorCompiler(compileValidator)
   app.setErrorHandler((error: FastifyError, request, reply) => {
     refuse(error, request, (answer) => sendError(reply, answer))

@@ -2,13 +2,18 @@ import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { BytesHeld } from '../../core/bytes-held.ts'
 import { WeirError } from '../../core/errors.ts'
 import { BODY_LIMIT, decodeBody, parseJsonBody, parseLargeBody } from '../../core/json-body.ts'
 
 /** Largest body of the gateway's endpoints in bytes: images come as base64. */
 export const DEFAULT_GATEWAY_BODY = 64 * 1024 * 1024
 /** Most bytes of bodies that are held in memory at a time. */
-export const DEFAULT_BODIES_IN_FLIGHT = 256 * 1024 * 1024
+const DEFAULT_BODIES_IN_FLIGHT = 256 * 1024 * 1024
+
+/** The bytes of bodies in memory, from their first packet until they are answered. */
+export const bodyMemory = (most: number = DEFAULT_BODIES_IN_FLIGHT): BytesHeld =>
+  new BytesHeld(most, 'request bodies')
 /** Bodies below this are not counted: the number of requests under way bounds them. */
 const COUNTED = 64 * 1024
 /**
@@ -16,36 +21,6 @@ const COUNTED = 64 * 1024
  * looking for their long strings first costs as much time as it saves.
  */
 const LARGE = BODY_LIMIT
-/** Seconds in the Retry-After of a body that there is no room for. */
-const RETRY_AFTER = 1
-
-/** The bytes of bodies in memory, from their first packet until they are answered. */
-export class BodyMemory {
-  private held = 0
-  private readonly most: number
-
-  constructor(most: number = DEFAULT_BODIES_IN_FLIGHT) {
-    this.most = most
-  }
-
-  get bytes(): number {
-    return this.held
-  }
-
-  /** @throws overloaded */
-  take(bytes: number): void {
-    if (this.held + bytes > this.most) {
-      const what = `${this.most} bytes of request bodies in memory`
-      throw new WeirError('overloaded', { what }, { retryAfter: RETRY_AFTER })
-    }
-    this.held += bytes
-  }
-
-  release(bytes: number): void {
-    this.held -= bytes
-  }
-}
-
 const DECOMPRESS: Readonly<
   Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>
 > = {
@@ -60,12 +35,12 @@ declare module 'fastify' {
     bodyClaim: BodyClaim | null
   }
   interface FastifyInstance {
-    bodyMemory: BodyMemory
+    bodyMemory: BytesHeld
   }
 }
 
 /** Reads JSON bodies, each up to its route's `bodyLimit`, compressed ones too. */
-export function addJsonBodies(app: FastifyInstance, memory: BodyMemory): void {
+export function addJsonBodies(app: FastifyInstance, memory: BytesHeld): void {
   app.decorate('bodyMemory', memory)
   app.addContentTypeParser('application/json', (request, payload, done) => {
     readBody(request, payload as unknown as Readable, memory, (error, bytes) => {
@@ -150,7 +125,7 @@ export interface BodyClaim {
  *
  * @throws overloaded
  */
-export function claimBody(request: FastifyRequest, reply: FastifyReply, memory: BodyMemory): void {
+export function claimBody(request: FastifyRequest, reply: FastifyReply, memory: BytesHeld): void {
   if (request.routeOptions.config.streamed) return
   const declared = request.headers['content-length']
   if (declared !== undefined && Number(declared) < COUNTED) return
@@ -171,7 +146,7 @@ export function claimBody(request: FastifyRequest, reply: FastifyReply, memory: 
 function readBody(
   request: FastifyRequest,
   payload: Readable,
-  memory: BodyMemory,
+  memory: BytesHeld,
   done: (error: Error | undefined, bytes?: Buffer) => void,
 ): void {
   const limit = request.routeOptions.bodyLimit!

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import type { BytesHeld } from '../../core/bytes-held.ts'
 import { type CloseStack, openOrClose } from '../../core/close-stack.ts'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
@@ -45,7 +46,7 @@ import type { PrimaryChannel } from '../state/primary-channel.ts'
 import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
 import { createStrategies } from '../strategies/strategies.ts'
 import type { UpstreamKind } from '../upstreams/kinds.ts'
-import { BodyMemory, DEFAULT_GATEWAY_BODY } from './bodies.ts'
+import { bodyMemory, DEFAULT_GATEWAY_BODY } from './bodies.ts'
 import type { BrowserRules } from './browser-guard.ts'
 import {
   DEFAULT_DEADLINE_MS,
@@ -100,7 +101,7 @@ export interface Services {
   /** largest body of the gateway's endpoints, in bytes */
   readonly bodyLimit: number
   /** what all request bodies hold of the memory */
-  readonly bodies: BodyMemory
+  readonly bodies: BytesHeld
   readonly log: LogWriter | undefined
   /** where feedback is stored: a separate store, else the log */
   readonly feedback: FeedbackStore | undefined
@@ -267,7 +268,7 @@ async function openAll(
     keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
     browsers: { cors: config.cors, hosts: config.hosts },
     bodyLimit: config.gateway?.max_body_bytes ?? DEFAULT_GATEWAY_BODY,
-    bodies: new BodyMemory(config.max_body_bytes_in_flight),
+    bodies: bodyMemory(config.max_body_bytes_in_flight),
     log,
     ids,
     feedback,

@@ -31,10 +31,10 @@ const fieldsOf = (value: unknown): Fields =>
 /** An answer for strategies. @throws UpstreamError `malformed` if it has no message */
 export function wholeOf(given: Answer): WholeAnswer {
   const { answer, upstream } = given
-  if (answer.kind === 'stream') {
-    // `stream` is not in the body, so no upstream gives one
+  if (answer.kind !== 'complete') {
+    // neither was asked for, so no upstream gives one
     answer.cancel()
-    throw new TypeError('expected a whole answer, got a stream')
+    throw new TypeError('expected a whole answer, got parts of one')
   }
   if (hasMessages(answer.body)) return { ...given, answer }
   throw new UpstreamError('malformed', { upstream, reason: 'a choice has no message' })

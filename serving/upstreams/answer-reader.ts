@@ -1,5 +1,6 @@
-import type { Transform } from 'node:stream'
+import type { Readable, Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib'
+import type { BytesHeld } from '../../core/bytes-held.ts'
 import type { OutgoingController, OutgoingHandler } from '../../core/outgoing.ts'
 import type { Cancellation } from './cancellation.ts'
 import {
@@ -7,14 +8,16 @@ import {
   asksForUsage,
   type Dialect,
   MalformedAnswer,
+  type PassingAnswer,
   type StreamDecoder,
 } from './dialect.ts'
 import { decoded, EventStream } from './event-stream.ts'
 import { type AnswerHead, failureOf, UpstreamError } from './failure.ts'
 import { chatEvents, responseEvents, wholeOf } from './other-framing.ts'
+import { passedBytes } from './passing.ts'
 import { passedHeaders, refusalOf } from './refusal.ts'
 import { EventParser } from './sse.ts'
-import type { UpstreamAnswer, UpstreamCall } from './upstream.ts'
+import type { UpstreamAnswer, UpstreamCall, Usage } from './upstream.ts'
 
 export interface AnswerReaderOptions {
   readonly upstream: string
@@ -27,6 +30,8 @@ export interface AnswerReaderOptions {
   readonly limitMs: number
   /** between two packets of a stream */
   readonly idleMs: number
+  /** the answers that are held as a whole, of all upstreams */
+  readonly held: BytesHeld
   /** milliseconds since 1970 */
   readonly now: () => number
   readonly resolve: (answer: UpstreamAnswer) => void
@@ -35,8 +40,10 @@ export interface AnswerReaderOptions {
 
 /** Most bytes that are read of an error's body. */
 const REFUSAL_LIMIT = 64 * 1024
-/** Most bytes of a compressed answer once it is decompressed. */
-export const ANSWER_LIMIT = 64 * 1024 * 1024
+/** Above this many bytes an answer that the client gets as it is is passed on while it comes. */
+const PASSED_ABOVE = 1024 * 1024
+/** Most bytes of an answer that is held as a whole. */
+const ANSWER_LIMIT = 64 * 1024 * 1024
 /** How long an upstream may take to close a stream after its last event, in milliseconds. */
 const LAST_BYTES_MS = 1000
 /** How long an answer that is finished waits for its token counts and its end, in milliseconds. */
@@ -62,11 +69,18 @@ export class AnswerReader implements OutgoingHandler {
   /** the answer's content-encoding; '' if there is none */
   private coding = ''
   private decompressor: Transform | undefined
+  /** its last stage */
+  private decompressed: Transform | undefined
   private events: EventStream | undefined
   private collected: CollectedEvents | undefined
+  /** of an answer that was passed on */
+  private usage: Usage | undefined
+  private passing: { readonly check: PassingAnswer; readonly bytes: Readable } | undefined
   private firstByteMs = 0
   private parts: Buffer[] = []
   private size = 0
+  /** bytes that are counted in `held` */
+  private counted = 0
   /** something has left this machine */
   private sent = false
   private settled = false
@@ -130,6 +144,7 @@ export class AnswerReader implements OutgoingHandler {
       .map((name) => decompressor(name.trim(), first))
       .reverse()
     const last = streams.at(-1)!
+    this.decompressed = last
     last.on('data', (chunk: Buffer) => {
       if (!this.failed) this.take(chunk)
     })
@@ -153,6 +168,13 @@ export class AnswerReader implements OutgoingHandler {
         this.packet(this.events, chunk)
         return
       }
+      if (this.passing) {
+        this.passing.check.push(chunk)
+        if (!this.passing.bytes.push(chunk)) this.pause()
+        return
+      }
+      this.options.held.take(chunk.length)
+      this.counted += chunk.length
       if (this.collected) {
         if (this.collected.push(chunk)) this.answered()
         else if (endsSoon(this.collected.decoder)) this.watch.restart(FINISHED_MS)
@@ -163,10 +185,51 @@ export class AnswerReader implements OutgoingHandler {
       if (this.size > ANSWER_LIMIT) {
         throw new MalformedAnswer(`an answer of more than ${ANSWER_LIMIT} bytes`)
       }
-      if (this.head.status > 299 && this.size > REFUSAL_LIMIT) this.refused()
+      if (this.head.status > 299) {
+        if (this.size > REFUSAL_LIMIT) this.refused()
+      } else if (this.size > PASSED_ABOVE) {
+        this.pass()
+      }
     } catch (error) {
       this.fail(error)
     }
+  }
+
+  /** Passes on what has come and what will come, if the client gets the answer as it is. */
+  private pass(): void {
+    const { call, dialect, resolve, idleMs } = this.options
+    if (!call.passes || call.body.stream === true) return
+    const check = dialect.passing?.(call)
+    if (!check) return
+    // throws if it is an error, which is not passed on
+    for (const part of this.parts) check.push(part)
+    const bytes = passedBytes(this.drained, this.watch.abort)
+    this.passing = { check, bytes }
+    for (const part of this.parts) bytes.push(part)
+    this.parts = []
+    this.release()
+    this.settled = true
+    this.watch.restart(idleMs)
+    this.pause()
+    resolve({
+      kind: 'large',
+      chunks: bytes,
+      usage: () => this.usage,
+      headers: passedHeaders(this.head.headers),
+      cancel: () => void bytes.destroy(),
+    })
+  }
+
+  /** Until the client has read what has come. */
+  private pause(): void {
+    this.watch.pause()
+    this.controller?.pause()
+    this.decompressed?.pause()
+  }
+
+  private release(): void {
+    this.options.held.release(this.counted)
+    this.counted = 0
   }
 
   private begin(chunk: Buffer): 'whole' | 'events' | undefined {
@@ -197,6 +260,10 @@ export class AnswerReader implements OutgoingHandler {
         this.watch.end()
         // an answer that came in one packet, without the blank line after its last event
         if (!this.settled) this.streaming(this.events)
+      } else if (this.passing) {
+        this.usage = this.passing.check.end()
+        this.watch.end()
+        this.passing.bytes.push(null)
       } else if (this.head.status > 299) {
         this.refused()
       } else {
@@ -215,8 +282,7 @@ export class AnswerReader implements OutgoingHandler {
     if (events.over) {
       watch.restart(LAST_BYTES_MS)
     } else if (events.full) {
-      watch.pause()
-      this.controller?.pause()
+      this.pause()
     } else if (this.settled) {
       const { idleMs } = this.options
       watch.expect(endsSoon(events.decoder) ? Math.min(FINISHED_MS, idleMs) : idleMs)
@@ -249,6 +315,7 @@ export class AnswerReader implements OutgoingHandler {
   private readonly drained = (): void => {
     if (!this.events?.over) this.watch.restart(this.options.idleMs)
     this.controller?.resume()
+    this.decompressed?.resume()
   }
 
   private answered(): void {
@@ -279,6 +346,7 @@ export class AnswerReader implements OutgoingHandler {
   private settle(): void {
     this.settled = true
     this.watch.end()
+    this.release()
     // a collected stream may be whole before its connection is closed
     if (this.collected && !this.collected.closed) this.controller?.abort(new Error('complete'))
   }
@@ -314,7 +382,7 @@ export class AnswerReader implements OutgoingHandler {
   private fail(error: unknown): void {
     if (this.failed) return
     this.failed = true
-    const { options, watch, events, settled } = this
+    const { options, watch, events, passing, settled } = this
     const failure = this.failureOf(error)
     watch.end()
     if (!settled) {
@@ -322,7 +390,9 @@ export class AnswerReader implements OutgoingHandler {
       options.reject(failure)
     } else {
       events?.fail(failure)
+      passing?.bytes.destroy(failure)
     }
+    this.release()
     this.decompressor?.destroy()
     this.controller?.abort(failure)
   }

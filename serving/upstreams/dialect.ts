@@ -37,8 +37,18 @@ export interface Dialect {
   /** @throws MalformedAnswer, AnsweredError */
   answer(call: UpstreamCall, text: string): DialectAnswer
   stream(call: UpstreamCall): StreamDecoder
+  /** For a whole answer that the client gets as it is; absent if answers must be translated. */
+  passing?(call: UpstreamCall): PassingAnswer
   /** whether it has the rest of OpenAI's API, so that other requests can be forwarded */
   readonly forwards?: true
+}
+
+/** Reads what must be known of a whole answer while its bytes pass. */
+export interface PassingAnswer {
+  /** @throws MalformedAnswer, AnsweredError */
+  push(bytes: Buffer): void
+  /** The token counts, after the last byte. @throws MalformedAnswer, AnsweredError */
+  end(): Usage | undefined
 }
 
 export interface DialectAnswer {

@@ -1,10 +1,11 @@
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { OutgoingController, OutgoingHandler } from '../../core/outgoing.ts'
 import { AttemptWatch } from './answer-reader.ts'
 import type { Cancellation } from './cancellation.ts'
 import type { Counts } from './dialect.ts'
 import { type AnswerHead, failureOf } from './failure.ts'
 import { openAiUsage } from './openai.ts'
+import { passedBytes } from './passing.ts'
 import { passedHeaders, refusalOf } from './refusal.ts'
 import { EventParser } from './sse.ts'
 import type { ForwardedAnswer, ForwardedCall, Usage } from './upstream.ts'
@@ -23,8 +24,6 @@ export interface ForwardReaderOptions {
   readonly reject: (failure: Error) => void
 }
 
-/** Bytes that wait for a slow client before the upstream is paused. */
-const HIGH_WATER = 256 * 1024
 /** Most bytes that are read of an answer about our account. */
 const REFUSAL_LIMIT = 64 * 1024
 /** Headers of the answer itself that the client gets, beside those of every answer. */
@@ -79,14 +78,10 @@ export class ForwardReader implements OutgoingHandler {
       return
     }
     this.watch.restart(this.options.idleMs)
-    const body = new Readable({
-      highWaterMark: HIGH_WATER,
-      read: () => this.resume(),
-      destroy: (error, done) => {
-        this.close()
-        done(error)
-      },
-    })
+    const body = passedBytes(
+      () => this.resume(),
+      () => this.close(),
+    )
     this.body = body
     this.options.resolve({ status, headers: answerHeaders(headers), body })
   }

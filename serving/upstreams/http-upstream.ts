@@ -1,6 +1,7 @@
 import Type from 'typebox'
+import type { BytesHeld } from '../../core/bytes-held.ts'
 import { type OutgoingTls, type OutgoingUrl, outgoingPool } from '../../core/outgoing.ts'
-import { ANSWER_LIMIT, AnswerReader } from './answer-reader.ts'
+import { AnswerReader } from './answer-reader.ts'
 import type { Cancellation } from './cancellation.ts'
 import { type Dialect, UntranslatableRequest } from './dialect.ts'
 import { cancelled, UpstreamError } from './failure.ts'
@@ -57,13 +58,15 @@ export interface HttpUpstreamOptions {
   readonly tls?: OutgoingTls | undefined
   /** where the proxy settings are */
   readonly environment?: Readonly<Record<string, string | undefined>>
+  /** the answers that are held as a whole, of all upstreams */
+  readonly held: BytesHeld
   /** milliseconds since 1970 */
   readonly now: () => number
 }
 
 export async function openHttpUpstream(
   settings: HttpUpstreamSettings,
-  { name, url, dialect, key, tls, environment, now }: HttpUpstreamOptions,
+  { name, url, dialect, key, tls, environment, held, now }: HttpUpstreamOptions,
 ): Promise<Upstream> {
   const {
     connect_timeout_ms: connectTimeoutMs = 5_000,
@@ -81,8 +84,7 @@ export async function openHttpUpstream(
     tls,
     environment,
   }
-  const pool = await outgoingPool(url, { ...settingsOfPool, maxResponseSize: ANSWER_LIMIT })
-  // what is forwarded is not kept in memory, so that its size has no limit
+  const pool = await outgoingPool(url, settingsOfPool)
   const forwarding = await outgoingPool(url, settingsOfPool)
   const base = url.pathname.replace(/\/+$/, '')
   const query = new URLSearchParams(url.search)
@@ -149,6 +151,7 @@ export async function openHttpUpstream(
         silenceMs,
         limitMs: call.remainingMs,
         idleMs,
+        held,
         now,
         resolve,
         reject,

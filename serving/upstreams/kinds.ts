@@ -1,5 +1,6 @@
 import Type, { type Static, type TObject } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { BytesHeld } from '../../core/bytes-held.ts'
 import { WeirError } from '../../core/errors.ts'
 import { outgoingUrl } from '../../core/outgoing.ts'
 import { firstFault } from '../../core/schema-fault.ts'
@@ -11,6 +12,11 @@ import { openAiDialect } from './openai.ts'
 import { readTls } from './tls-settings.ts'
 import type { Upstream } from './upstream.ts'
 
+/** Most bytes of answers that are held as a whole at a time: those that are checked, translated or converted. */
+const ANSWERS_IN_FLIGHT = 256 * 1024 * 1024
+
+export const answersHeld = (): BytesHeld => new BytesHeld(ANSWERS_IN_FLIGHT, 'answers')
+
 /** What an upstream needs in addition to its settings. */
 export interface UpstreamContext {
   readonly name: string
@@ -19,6 +25,8 @@ export interface UpstreamContext {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** hosts that upstreams may be on; any if undefined */
   readonly allowHosts: readonly string[] | undefined
+  /** counts the answers that are held as a whole, of all upstreams; absent, each upstream counts its own */
+  readonly held?: BytesHeld | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
 }
@@ -44,7 +52,7 @@ const httpKind = (kind: string, dialect: (now: () => number) => Dialect): Upstre
   defineUpstreamKind({
     kind,
     schema: HttpUpstreamSettings,
-    async open(settings, { name, where, environment, allowHosts, now }) {
+    async open(settings, { name, where, environment, allowHosts, held = answersHeld(), now }) {
       const { key_env: variable } = settings
       const key = variable === undefined ? undefined : environment[variable]
       if (variable !== undefined && !key) {
@@ -57,7 +65,7 @@ const httpKind = (kind: string, dialect: (now: () => number) => Dialect): Upstre
       // Azure's addresses have their version in the query
       const url = outgoingUrl(settings.base_url, `${where}.base_url`, { allowHosts, query: true })
       const tls = settings.tls && (await readTls(settings.tls, `${where}.tls`, environment))
-      const options = { name, url, dialect: dialect(now), key, tls, environment, now }
+      const options = { name, url, dialect: dialect(now), key, tls, environment, held, now }
       return openHttpUpstream(settings, options)
     },
   })

@@ -6,10 +6,12 @@ import {
   type Dialect,
   MalformedAnswer,
   mergedCounts,
+  type PassingAnswer,
   parsedObject,
   StreamDecoder,
   tokenCount,
 } from './dialect.ts'
+import { MemberScanner } from './passing.ts'
 import { eventText, isDone, type ServerEvent } from './sse.ts'
 import type { Endpoint, UpstreamCall, Usage } from './upstream.ts'
 
@@ -44,12 +46,61 @@ export const openAiDialect: Dialect = {
     const body = parsedObject(text, 'the answer')
     if (isError(body)) throw new AnsweredError(body)
     if (endpoint === 'chat' && !Array.isArray(body.choices)) {
-      throw new MalformedAnswer('the answer has no list of choices')
+      throw withoutChoices()
     }
     return { body, usage: openAiUsage(body.usage as Counts), verbatim: true }
   },
   stream: (call) => (call.endpoint === 'chat' ? new ChatDecoder(call) : new ResponsesDecoder()),
+  passing: ({ endpoint }) => new PassingJson(endpoint),
 }
+
+/** What `answer` checks, of an answer that is not held. */
+class PassingJson implements PassingAnswer {
+  private readonly endpoint: Endpoint
+  private readonly members = new MemberScanner(['error', 'object', 'type', 'choices', 'usage'])
+  private known = 0
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint
+  }
+
+  push(bytes: Buffer): void {
+    this.members.push(bytes)
+    const { size } = this.members.values
+    if (size === this.known) return
+    this.known = size
+    const body = { ...this.read('error'), ...this.read('object') }
+    if (isError(body)) throw new AnsweredError(body)
+  }
+
+  end(): Usage | undefined {
+    this.members.end()
+    const { values } = this.members
+    const body = {
+      ...this.read('error'),
+      ...this.read('object'),
+      ...this.read('type'),
+      choices: values.get('choices'),
+    }
+    if (isError(body)) throw new AnsweredError(body)
+    if (this.endpoint === 'chat' && !body.choices?.startsWith('[')) throw withoutChoices()
+    return openAiUsage(this.read('usage').usage as Counts)
+  }
+
+  private read(name: string): Record<string, unknown> {
+    const text = this.members.values.get(name)
+    if (text === undefined) return {}
+    try {
+      return { [name]: JSON.parse(text) }
+    } catch {
+      // longer than what is kept
+      return { [name]: text }
+    }
+  }
+}
+
+const withoutChoices = (): MalformedAnswer =>
+  new MalformedAnswer('the answer has no list of choices')
 
 /** A whole answer or an event that reports an error, in any of the usual shapes. */
 function isError(body: Readonly<Record<string, unknown>>): boolean {

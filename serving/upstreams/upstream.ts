@@ -65,6 +65,8 @@ export interface UpstreamCall {
   readonly adjusted?: Adjusted
   /** keep the event with the token counts for `usageEvent`, even if the client asked for it */
   readonly holdsUsage?: boolean
+  /** the client gets a whole answer as it is: one that is large may come as a `LargeAnswer` */
+  readonly passes?: boolean | undefined
   /** what the upstream reports about the attempt while it is under way */
   readonly progress?: AttemptProgress
 }
@@ -115,7 +117,23 @@ export interface StreamAnswer {
   readonly fromWhole?: true
 }
 
-export type UpstreamAnswer = CompleteAnswer | StreamAnswer
+/**
+ * A whole answer in OpenAI's shape that is too large to be held: its bytes, as the upstream sends them, from the
+ * first. Its beginning was no error. The caller must read `chunks` to the end or call `cancel`.
+ */
+export interface LargeAnswer {
+  readonly kind: 'large'
+  /** JSON; throws UpstreamError if it breaks or turns out to be no answer */
+  readonly chunks: AsyncIterable<Buffer>
+  /** known once `chunks` has ended, if the upstream reported it */
+  readonly usage: () => Usage | undefined
+  /** headers of the upstream that the client gets: its id of the request, its rate limits */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** closes the connection; safe to call at any time, any number of times */
+  readonly cancel: () => void
+}
+
+export type UpstreamAnswer = CompleteAnswer | StreamAnswer | LargeAnswer
 
 /** A request that an upstream gets as the client wrote it. */
 export interface ForwardedCall {

@@ -73,6 +73,7 @@ export function addChatRoute(app: FastifyInstance, services: Services, gateway: 
         text: body.weir === undefined ? bodyText : editJson(bodyText, { weir: null }),
         caller,
         headers,
+        takesBytes: true,
         hints: body.weir ?? NO_HINTS,
         time: now(),
       }

@@ -34,6 +34,7 @@ export function addPassedRoute(
           passed: body,
           caller,
           headers,
+          takesBytes: true,
           hints: {},
           time: now(),
         }

@@ -76,7 +76,8 @@ function createCascade(compile: (settings: CascadeSettings) => readonly Check[])
       }
       const last = targets.length - 1
       if (wantsSeveral(call)) {
-        return end('several_choices', last, await call.sendFirst(targets.toReversed()))
+        const answer = await call.sendFirst(targets.toReversed(), { passes: true })
+        return end('several_choices', last, answer)
       }
       const checks = compile(settings)
       const reserve = settings.reserve_ms ?? RESERVE_MS

@@ -228,11 +228,11 @@ function createEnsemble(compile: (settings: EnsembleSettings) => Combine): Strat
       notes.set('mode', settings.mode)
       if (wantsSeveral(call)) {
         notes.set('ended', 'several_choices')
-        return call.sendFirst(targets)
+        return call.sendFirst(targets, { passes: true })
       }
       // a single answer is neither voted on nor compared, and may stream
       if (settings.mode !== 'first_good' && membersOf(targets, settings).length === 1) {
-        return call.sendFirst(targets)
+        return call.sendFirst(targets, { passes: true })
       }
       return asAsked(await compile(settings)(call), call.request.body)
     },

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
@@ -359,6 +361,92 @@ describe('finished means every choice:', () => {
     expect(await isWhole(2, of(0, 'a', 'stop'), '[DONE]')).toBe(true)
     // as some servers have it in every event
     expect(await isWhole(1, of(0, 'a', 'stop'), of(0, 'b', 'stop'))).toBe(true)
+  })
+})
+
+describe('an answer of more than a megabyte is passed on while it comes:', () => {
+  const long = (more: object = {}): string =>
+    JSON.stringify(completion('é'.repeat(1_500_000), more))
+
+  test('every byte, its token counts and its cost', async () => {
+    const text = `${long()} `
+    upstream.answer = whole(text, { ...JSON_TYPE, 'x-request-id': 'r1' })
+    const got = await chat()
+    expect(got.text === text).toBe(true)
+    expect(got.headers.get('content-type')).toMatch('application/json')
+    expect(got.headers.get('x-request-id')).toBe('r1')
+    expect(got.headers.get('x-weir-attempts')).toBe('1')
+    expect(usage()).toEqual({ inputTokens: 1000, outputTokens: 500 })
+    expect(gateway.served[0]).toMatchObject({ status: 200, costUsd: 0.002 })
+  })
+
+  test('compressed ones, and those of other endpoints', async () => {
+    const list = JSON.stringify({ object: 'list', data: [0.5, ...Array(800_000).fill(1)] })
+    const answer = whole(gzipSync(list) as never, { ...JSON_TYPE, 'content-encoding': 'gzip' })
+    upstream.answer = answer
+    expect((await post({ input: 'hi' }, '/v1/embeddings')).text === list).toBe(true)
+  })
+
+  test('an error in it is one, and asked for once', async () => {
+    const error = { message: 'too long', code: 'context_length_exceeded' }
+    upstream.answer = whole(JSON.stringify({ error, junk: 'x'.repeat(3_000_000) }), JSON_TYPE)
+    const got = await chat()
+    expect(got.status).toBe(400)
+    expect(JSON.parse(got.text).error).toMatchObject(error)
+    expect(upstream.received).toHaveLength(1)
+  })
+
+  test.each([
+    ['cut in the middle', long().slice(0, -9)],
+    ['without choices', long({ choices: 1 }).replace('{', `{"x":"${'x'.repeat(2_000_000)}",`)],
+    ['with an error behind it', long({ error: { message: 'lost' } })],
+  ])('one %s is left without its end', async (_, text) => {
+    upstream.answer = whole(text, JSON_TYPE)
+    await expect(chat()).rejects.toThrow()
+    await expect.poll(() => gateway.served[0]?.code).toBe('upstream_broken')
+    expect(upstream.received).toHaveLength(1)
+  })
+
+  test('its cost is told in it to those who ask', async () => {
+    upstream.answer = whole(long(), JSON_TYPE)
+    const { text } = await chat({ weir: { include_cost: true } })
+    expect(JSON.parse(text).usage).toMatchObject({ prompt_tokens: 1000, cost_usd: 0.002 })
+  })
+
+  test('many of them take little memory, however slowly they are read', async () => {
+    const ANSWERS = 12
+    const head = '{"object":"chat.completion","choices":[],"x":"'
+    const block = Buffer.alloc(64 * 1024, 'x')
+    upstream.answer = async (response) => {
+      response.writeHead(200, JSON_TYPE).write(head)
+      for (let i = 0; i < 512 && !response.destroyed; i++) {
+        if (!response.write(block)) await once(response, 'drain').catch(() => {})
+      }
+      response.end('"}')
+    }
+    const held = (): number => {
+      const { heapUsed, external } = process.memoryUsage()
+      return (heapUsed + external) / 1024 / 1024
+    }
+    const before = held()
+    let most = 0
+    const body = JSON.stringify({ model: 'big', messages: user('hello') })
+    const options = { method: 'POST', headers: JSON_TYPE }
+    const sizes = await Promise.all(
+      Array.from({ length: ANSWERS }, async () => {
+        const sent = request(`${gateway.url}/v1/chat/completions`, options).end(body)
+        const [response] = (await once(sent, 'response')) as [IncomingMessage]
+        let size = 0
+        for await (const part of response) {
+          size += (part as Buffer).length
+          most = Math.max(most, held() - before)
+          if (size % 7 === 0) await new Promise((resume) => setTimeout(resume, 5))
+        }
+        return size
+      }),
+    )
+    expect(sizes).toEqual(Array(ANSWERS).fill(head.length + 512 * block.length + 2))
+    expect(most).toBeLessThan(50)
   })
 })
 
