@@ -98,9 +98,10 @@ export async function ingest(
       for (const source of logs) {
         const before = builder.rows.read
         const log = await openLog(source, settings).catch((error: unknown) => {
-          if (paths.includes(source.path) || !isForeignJson(source.path, error)) throw error
+          const why = passedOverBecause(error, source.path, paths)
+          if (why === undefined) throw error
           passedOver ??= error
-          options.onNote?.(`${source.path}: passed over, it is JSON of no known layout`)
+          options.onNote?.(`${source.path}: passed over, ${why}`)
         })
         if (!log) {
           done += source.size
@@ -163,11 +164,22 @@ export async function ingest(
   return { manifest, models, ...(rejects.count > 0 && { rejectsPath: rejects.path }) }
 }
 
-/** JSON that other programs leave beside logs: settings, notebooks, summaries. Lines and tables are never passed over. */
-const isForeignJson = (path: string, error: unknown): boolean =>
-  /\.json(\.(gz|gzip|zst|zstd))?$/i.test(path) &&
-  error instanceof WeirError &&
-  ['format_unknown', 'column_missing'].includes(error.code)
+/**
+ * Why a file that could not be opened does not stop the run: it is empty, as an API's last page is; or JSON that
+ * other programs leave beside logs in folders (settings, notebooks, summaries). Undefined if it does.
+ */
+function passedOverBecause(
+  error: unknown,
+  path: string,
+  named: readonly string[],
+): string | undefined {
+  if (!(error instanceof WeirError)) return undefined
+  if (error.code === 'rows_too_few') return 'it holds no rows'
+  const isForeign = ['format_unknown', 'column_missing'].includes(error.code)
+  return isForeign && !named.includes(path) && /\.json(\.(gz|gzip|zst|zstd))?$/i.test(path)
+    ? 'it is JSON of no known layout'
+    : undefined
+}
 
 const FEEDBACK_ROWS = 1024
 

@@ -19,7 +19,7 @@ export function firstHas(
 
 /** What a preset adds to its name. */
 export type Preset = Required<Pick<Reader, 'name' | 'mapping' | 'recognises'>> &
-  Pick<Reader, 'expand' | 'expandsList' | 'beside' | 'sequential'> & {
+  Pick<Reader, 'expand' | 'expandsList' | 'gather' | 'beside' | 'sequential'> & {
     /** lowest and highest score of the layout, if not 0 and 1; `--score-range` wins */
     readonly scoreRange?: ScoreRange
     /** reads the mapped fields, where they can be left out for reasons of their own */

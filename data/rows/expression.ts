@@ -39,8 +39,9 @@ type Part = (row: RowContext) => unknown
  *     doc.question               a field inside a column; JSON in a text cell is parsed
  *     metrics[0].value           an element of a list; [-1] is the last
  *     scores[name=helpful].value the first element whose field `name` is `helpful`
- *     scores.*.value             of an object's fields or a list's elements the one named by --score-name, else
- *                                the first
+ *     scores.*.value             of an object's fields or a list's elements (by their `name`) the one that --score-name
+ *                                names, else the only one; the user is asked where a file has several
+ *     scores.*first              the same, but the first where none is named: for lists whose order says which counts
  *     attributes["a.b"]          a field with dots in its name
  *     $.eval.model               from the whole JSON document, for rows that come from a list in it
  *     prompt|question            the first that is not empty
@@ -174,7 +175,10 @@ function pathSteps(path: string, facts: Facts): Step[] | undefined {
     else if (index !== undefined) steps.push(elementAt(Number(index)))
     else if (by !== undefined)
       steps.push(elementWith(pathSteps(by.trim(), facts) ?? [], wanted!.trim()))
-    else if (name === '*') steps.push(chosenOf(facts.scoreName))
+    else if (name === '*')
+      steps.push(facts.scoreName === undefined ? onlyOf(facts.path) : namedOf(facts.scoreName))
+    else if (name === '*first')
+      steps.push(facts.scoreName === undefined ? firstOf : namedOf(facts.scoreName))
     else steps.push((value) => own(value, name!))
   }
   return steps.length > 0 ? steps : undefined
@@ -214,14 +218,38 @@ const elementWith =
   (value) =>
     Array.isArray(value) ? value.find((item) => String(walk(item, steps)) === wanted) : undefined
 
-const chosenOf =
-  (name: string | undefined): Step =>
-  (value) => {
+const namedOf =
+  (name: string): Step =>
+  (value) =>
+    Array.isArray(value) ? value.find((item) => own(item, 'name') === name) : own(value, name)
+
+const firstOf: Step = (value) =>
+  typeof value === 'object' && value !== null ? Object.values(value)[0] : undefined
+
+const isNothing = (value: unknown): boolean => value === undefined || value === null || value === ''
+
+/**
+ * The only score of each row that is not empty, whose name must be the same throughout the file.
+ *
+ * @throws WeirError option_invalid, naming those found, if there are several
+ */
+function onlyOf(path: string): Step {
+  const names = new Set<string>()
+  return (value) => {
     if (typeof value !== 'object' || value === null) return undefined
-    if (name === undefined) return Object.values(value)[0]
-    if (!Array.isArray(value)) return own(value, name)
-    return value.find((item) => own(item, 'name') === name)
+    let only: unknown
+    for (const [key, item] of Object.entries(value)) {
+      if (isNothing(item)) continue
+      names.add(Array.isArray(value) ? String(own(item, 'name') ?? `[${key}]`) : key)
+      only ??= item
+    }
+    if (names.size > 1) {
+      const expected = `the one to use of the scores in ${path}: ${[...names].join(', ')}`
+      throw new WeirError('option_invalid', { option: '--score-name', expected, got: 'nothing' })
+    }
+    return only
   }
+}
 
 const segments = (path: string): string[] => path.split(/[/\\]/).filter((part) => part !== '')
 

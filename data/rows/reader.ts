@@ -154,6 +154,11 @@ export interface Reader {
    */
   readonly expandsList?: string
   /**
+   * With `expandsList`: notes what an element says of others. `expand` gets the notes on all elements as
+   * `gathered`, a Map, in its record; a document that is not held is read twice for it.
+   */
+  gather?(gathered: Map<string, RawRecord>, element: RawRecord): void
+  /**
    * For a preset: facts about the log at `path`, from files beside it or from its first records, which
    * expressions name as `@beside.`. Plain data, because threads get a copy.
    */

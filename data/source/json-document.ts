@@ -61,12 +61,11 @@ export function largeDocument(
         yield* others(open()).records(columns)
         return
       }
-      let document: RawRecord | undefined
-      if (list.facts && !once) {
-        const scanner = new DocumentScanner(at, path, list.columns)
-        for await (const chunk of open()) for (const _ of scanner.scan(chunk));
-        document = scanner.end()
+      if (list.gather && once) {
+        const reason = `rows at ${at.join('.')} need what later ones say: give it as a file, which is read twice, instead of standard input`
+        throw new WeirError('file_unreadable', { path, reason })
       }
+      const document = list.facts && !once ? await around(open(), at, path, list) : undefined
       yield* elementsIn(open(), at, path, list, document)
     },
     async close() {},
@@ -86,6 +85,26 @@ const holdsList = (value: unknown, depth = 0): boolean =>
 function listPath(sample: RawRecord, paths: string): readonly string[] | undefined {
   const all = paths.split('|').filter((one) => one !== '$')
   return (all.find((one) => rowsAt(sample, one) !== undefined) ?? all[0])?.split('.')
+}
+
+/** The document around the list at a path, and what the list's elements say of each other. */
+async function around(
+  chunks: AsyncIterable<Buffer>,
+  at: readonly string[],
+  path: string,
+  { columns, gather }: RowList,
+): Promise<RawRecord> {
+  const scanner = new DocumentScanner(at, path, columns)
+  const gathered = new Map<string, RawRecord>()
+  for await (const chunk of chunks) {
+    for (const { bytes } of scanner.scan(chunk)) {
+      if (!gather) continue
+      for (const value of valuesOf(bytes)) {
+        if ('value' in value && isRecord(value.value)) gather(gathered, value.value)
+      }
+    }
+  }
+  return gather ? { ...scanner.end(), gathered } : scanner.end()
 }
 
 async function* elementsIn(

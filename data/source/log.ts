@@ -5,6 +5,7 @@ import { findPreset, findReader, respelt } from '../readers.ts'
 import type { Mapping } from '../rows/mapping.ts'
 import { createPlacer, type PlacerSpec, recordMapper } from '../rows/placer.ts'
 import type { LeftOut, LogRow, RawRecord, Reader, Reject } from '../rows/reader.ts'
+import { isRecord } from '../rows/record.ts'
 import { openArrowTable } from './arrow-table.ts'
 import { largeDocument, readBeginning } from './json-document.ts'
 import { openText } from './jsonl.ts'
@@ -74,13 +75,17 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
   const raw = await table.sample(SAMPLE_RECORDS)
   const rawColumns = new Set(table.columns)
   for (const record of raw) for (const name of Object.keys(record)) rawColumns.add(name)
-  if (raw.length === 0 && rawColumns.size === 0) await refuseUnreadable(table, path)
+  if (raw.length === 0 && rawColumns.size === 0) {
+    await refuseUnreadable(table, path)
+    throw noRows(path)
+  }
   const users = usersMapping(options)
   // a user who says where the rows are describes the whole layout
   const preset =
     users?.rows === undefined && modelsFrom === undefined
       ? findPreset(rawColumns, raw, options.format)
       : undefined
+  if (!preset && raw.length > 0 && raw.every(isEmptyPage)) throw noRows(path)
   const mapping = preset || users?.rows !== undefined ? users : withSpelling(users, rawColumns)
   const beside = await preset?.beside?.(path, raw)
   const mapped = definedOnly({
@@ -139,6 +144,20 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
     close: () => table.close(),
   }
 }
+
+const noRows = (path: string): WeirError =>
+  new WeirError('rows_too_few', { expected: 1, what: `in ${path}`, got: 0 })
+
+/** An answer of an API without rows: `{"data": [], "meta": {"page": 9}}`. */
+const isEmptyPage = (record: RawRecord): boolean =>
+  Object.values(record).some(
+    (value) => Array.isArray(value) || (isRecord(value) && isEmptyPage(value)),
+  ) && !Object.values(record).some(holdsElements)
+
+const holdsElements = (value: unknown): boolean =>
+  Array.isArray(value)
+    ? value.length > 0
+    : isRecord(value) && Object.values(value).some(holdsElements)
 
 /** Throws `file_unreadable` if there are records, and none of them could be read. */
 async function refuseUnreadable(table: Table, path: string): Promise<void> {
@@ -245,7 +264,9 @@ function rowList(reader: Reader, spec: PlacerSpec): RowList | undefined {
   const map = recordMapper(reader, spec)
   const path = map?.rows ?? reader.expandsList
   if (!map || path === undefined) return undefined
-  if (reader.expand) return { path, columns: undefined, facts: JSON.stringify }
+  if (reader.expand) {
+    return { path, columns: undefined, facts: JSON.stringify, gather: reader.gather }
+  }
   const { columns, documentFacts: facts } = map.compiled
   return { path, columns, facts }
 }
@@ -262,7 +283,7 @@ export async function openTable(
   const { path } = source
   const chunks = source.chunks()[Symbol.asyncIterator]()
   const first = await chunks.next()
-  if (first.done) throw new WeirError('rows_too_few', { expected: 1, what: `in ${path}`, got: 0 })
+  if (first.done) throw noRows(path)
   const head = first.value
   const columnar = columnarKind(head)
   if (columnar) {

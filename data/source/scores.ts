@@ -77,7 +77,12 @@ export async function gatherScores(
 /** The layout of a file of scores that a preset knows. */
 async function knownScores(source: Source): Promise<ScoreFile | undefined> {
   if (source.path === STDIN || source.size === 0) return undefined
-  const { columns, sample } = await beginning(source)
+  const begin = await beginning(source).catch((error: unknown) => {
+    if (error instanceof WeirError && error.code === 'rows_too_few') return undefined
+    throw error
+  })
+  if (!begin) return undefined
+  const { columns, sample } = begin
   return SCORE_FILES.find((known) => known.recognises(columns, sample))
 }
 

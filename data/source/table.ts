@@ -8,6 +8,8 @@ export interface RowList {
   readonly columns: readonly string[] | undefined
   /** what rows are told of the document around their list, as text; undefined if they need nothing of it */
   readonly facts: ((document: RawRecord) => string) | undefined
+  /** notes what an element says of others, which rows are told as the document's `gathered` */
+  readonly gather?: ((gathered: Map<string, RawRecord>, element: RawRecord) => void) | undefined
 }
 
 /** An opened file of records in any container: text with lines, or columns in row groups. */

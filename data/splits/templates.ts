@@ -23,8 +23,8 @@ const LEAST_CORE = 24
 const READ = 2_000
 const MOST_PREFIXES = 200
 
-/** What names the question in a prompt: "Q:", "Question 3:", "User:". */
-const LABEL = /^\s*(?:q|question|user|human|prompt|input|task|problem|query)s?\s*\d*\s*[:.)-]\s*/i
+/** What names the question in a prompt: "Q:", "Question:", "User:". One with a number tells questions apart. */
+const LABEL = /^\s*(?:q|question|user|human|prompt|input|task|problem|query)s?\s*[:.)-]\s*/i
 
 /**
  * Finds templates in a sample of the prompts. A natural opening such as "what is the" counts as well: without

@@ -45,7 +45,8 @@ describe('an expression', () => {
     ['metrics.accuracy', 0.25],
     ['m|cost', 3],
     ['scores[name=helpful].value', 0.75],
-    ['graded.*.value', 'C'],
+    ['graded.*first.value', 'C'],
+    ['metrics[0].*', 0.5],
     ['cell.messages[0].content', 'in text'],
     ['$.eval.model', 'whole'],
     ['empty|nothing|doc.question', 'deep'],
@@ -69,6 +70,16 @@ describe('an expression', () => {
   test('takes the score that --score-name names', () => {
     expect(evaluated('graded.*.value', { scoreName: 'fuzzy' })).toBe('I')
     expect(evaluated('scores.*.value', { scoreName: 'helpful' })).toBe(0.75)
+  })
+
+  test('asks which score counts where a row or a file has several', async () => {
+    const several = (async () => evaluated('scores.*.value'))()
+    expect((await refusal(several, 'option_invalid')).message).toContain('speed, helpful')
+    const { value } = compileExpression('scores.*', { path: 'log.jsonl' })
+    const scored = (scores: object) => value({ record: { scores }, document: {} })
+    expect(scored({ polite: null, helpful: 0.5 })).toBe(0.5)
+    const other = (async () => scored({ polite: 1 }))()
+    expect((await refusal(other, 'option_invalid')).message).toContain('log.jsonl: helpful, polite')
   })
 
   test.each(['@nothing', 'a..b', '[0', 'a|', '@folder[x]'])('%s is refused', async (text) => {

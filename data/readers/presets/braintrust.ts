@@ -22,24 +22,51 @@ export const braintrustPreset = definePreset({
   },
   recognises: (columns, [first]) =>
     firstHas(columns, first?.events)('id', 'span_id', 'root_span_id', 'input', 'scores'),
+  expandsList: 'events',
+  gather: noteCall,
   expand: (record) =>
-    Array.isArray(record.events) ? withCalls(record.events.filter(isRecord)) : [record],
+    Array.isArray(record.events)
+      ? withCalls(record.events.filter(isRecord), record.gathered)
+      : [record],
 })
 
+interface Calls extends RawRecord {
+  readonly count: number
+  /** undefined if different models were called */
+  readonly model: unknown
+  readonly metrics: unknown
+}
+
+/** Notes the call of a model by its trace. */
+function noteCall(
+  calls: Map<string, RawRecord>,
+  { root_span_id, metadata, metrics }: RawRecord,
+): void {
+  if (!isRecord(metadata) || typeof metadata.model !== 'string') return
+  const trace = String(root_span_id)
+  const before = calls.get(trace) as Calls | undefined
+  const made: Calls = before
+    ? {
+        count: before.count + 1,
+        model: before.model === metadata.model ? before.model : undefined,
+        metrics: undefined,
+      }
+    : { count: 1, model: metadata.model, metrics: costOf(metrics) }
+  calls.set(trace, made)
+}
+
+const costOf = (metrics: unknown): RawRecord => {
+  const { estimated_cost, completion_tokens } = isRecord(metrics) ? metrics : {}
+  return { estimated_cost, completion_tokens }
+}
+
 /** The spans, each with the model that was called in its trace, if it was one only. */
-function withCalls(events: readonly RawRecord[]): readonly RawRecord[] {
-  const calls = new Map<unknown, RawRecord[]>()
-  for (const event of events) {
-    if (!isRecord(event.metadata) || typeof event.metadata.model !== 'string') continue
-    const before = calls.get(event.root_span_id)
-    if (before) before.push(event)
-    else calls.set(event.root_span_id, [event])
-  }
+function withCalls(events: readonly RawRecord[], gathered: unknown): readonly RawRecord[] {
+  const calls = gathered instanceof Map ? (gathered as Map<string, RawRecord>) : new Map()
+  if (calls !== gathered) for (const event of events) noteCall(calls, event)
   return events.map((event) => {
-    const made = calls.get(event.root_span_id) ?? []
-    const models = new Set(made.map(({ metadata }) => (metadata as RawRecord).model))
-    if (models.size !== 1) return event
-    const called_metrics = made.length === 1 ? made[0]!.metrics : undefined
-    return { ...event, called_model: [...models][0], called_metrics }
+    const made = calls.get(String(event.root_span_id)) as Calls | undefined
+    if (made?.model === undefined) return event
+    return { ...event, called_model: made.model, called_metrics: made.metrics }
   })
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { WeirError } from '../../../core/errors.ts'
 import type { RawRecord } from '../../rows/reader.ts'
 import { isRecord } from '../../rows/record.ts'
 import { definePreset } from '../preset.ts'
@@ -15,7 +16,7 @@ export const helmPreset = definePreset({
     fields: {
       prompt: 'instance.input.text|request.prompt',
       model: 'request.model|adapter_spec.model',
-      score: 'stats.*',
+      score: 'stats.*first',
       tokens: 'stats.num_output_tokens|stats.num_completion_tokens',
       category: '@beside.scenario',
     },
@@ -43,11 +44,16 @@ const MAIN_METRICS = [
   ...['wildbench_score_rescaled', 'omni_math_accuracy', 'rouge_l', 'bleu_4', 'pass'],
 ]
 
+/** @throws file_unreadable if the file is there and is no JSON: its scores would be missed without a word */
 async function json(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined
+    throw new WeirError('file_unreadable', { path, reason: cause.message }, { cause })
+  })
   try {
-    return JSON.parse(await readFile(path, 'utf8'))
-  } catch {
-    return undefined
+    return text === undefined ? undefined : JSON.parse(text)
+  } catch (cause) {
+    throw new WeirError('file_unreadable', { path, reason: (cause as Error).message }, { cause })
   }
 }
 

@@ -13,7 +13,7 @@ export const lmEvalPreset = definePreset({
     fields: {
       prompt: 'arguments.gen_args_0.arg_0|arguments[0][0]|doc.question|doc.query|doc.prompt',
       model: '@beside.model|@folder',
-      score: 'metric_values.*',
+      score: 'metric_values.*first',
       category: '@beside.task',
       id: 'sample_id',
     },

@@ -571,6 +571,7 @@ export const FIXTURES: readonly PresetFixture[] = [
     follows:
       'tests/log/test_eval_log/log_read_sample.json of UKGovernmentBEIS/inspect_ai (62d91db), log version 2',
     files: { 'log.json': INSPECT_LOG },
+    options: { scoreName: 'match' },
     formats: ['inspect'],
     rows: [
       ...[1, 0, 0.5, 0.25].map(
@@ -995,6 +996,7 @@ export const FIXTURES: readonly PresetFixture[] = [
         cursor: null,
       },
     },
+    options: { scoreName: 'Factuality' },
     formats: ['braintrust'],
     rows: ['What is the weather? | gpt-4o 0.6', 'left out: no score'],
     first: { cost: 0.0002, tokens: 10, time: '2025-03-01T10:00:00.000Z' },

@@ -79,11 +79,16 @@ test('every preset has a fixture', () => {
   ).toEqual([])
 })
 
-test('every layout has its row in docs/data.md', async () => {
+test('every layout has its row in docs/data.md, and every row there is a layout', async () => {
   const text = await readFile(join(import.meta.dirname, '../../../docs/data.md'), 'utf8')
-  const rows = new Set([...text.matchAll(/^\| `([\w-]+)`/gm)].map(([, name]) => name))
+  const tables = text.matchAll(/^\| layout \(`--format`\).*\n\|[-|]+\n((?:\|.*\n)+)/gm)
+  const rows = new Set(
+    [...tables].flatMap(([, table]) =>
+      [...table!.matchAll(/^\| `([\w-]+)`/gm)].map(([, name]) => name),
+    ),
+  )
   const names = [...READERS, ...SCORE_FILES].map(({ name }) => name)
-  expect(names.filter((name) => !rows.has(name))).toEqual([])
+  expect([...rows].sort()).toEqual([...new Set(names)].sort())
 })
 
 const lmEval = (index: number): Files =>
@@ -152,4 +157,85 @@ test('an .eval log of Inspect is refused with the command that converts it', asy
   expect((await refusal(work, 'file_unreadable')).message).toContain(
     'inspect log convert --to json',
   )
+})
+
+const fixture = (name: string): Files => FIXTURES.find((it) => it.name === name)!.files
+
+test.each([
+  ['inspect', 'log.json'],
+  ['braintrust (API)', 'experiment.json'],
+])('several scores in one file of %s ask for one', async (name, file) => {
+  const work = read({ [file]: fixture(name)[file] })
+  expect((await refusal(work, 'option_invalid')).message).toMatch(/scores in .*: \w+, \w+/)
+})
+
+/** The only document of a fixture, with the list at `path` repeated until it has thousands of elements. */
+function repeated(name: string, path: readonly (string | number)[]): Files {
+  const files = structuredClone(fixture(name)) as Record<string, unknown>
+  const [file, document] = Object.entries(files).find(([at]) => !at.endsWith('s.json'))!
+  const content = Array.isArray(document) ? document[0] : document
+  const owner = path.slice(0, -1).reduce((at, key) => (at as never)[key], content)
+  const list = (owner as Record<string, unknown[]>)[path.at(-1)!]!
+  const filler = 'x'.repeat(300)
+  const many = Array.from({ length: 400 }, () =>
+    list.map((one) => ({ ...(one as object), filler })),
+  )
+  Object.assign(owner, { [path.at(-1)!]: many.flat() })
+  return { ...files, [file.replace('.jsonl', '.json')]: content }
+}
+
+test.each([
+  ['helm', ['request_states'], undefined],
+  [
+    'otel (GenAI spans with evaluations)',
+    ['resourceSpans', 0, 'scopeSpans', 0, 'spans'],
+    undefined,
+  ],
+  ['braintrust (API)', ['events'], 'Factuality'],
+] as const)('a large document of %s is read row by row', async (name, path, scoreName) => {
+  const folder = await scratch()
+  const files = repeated(name, path)
+  const [given] = (await written(folder, files)).filter((it) =>
+    /(state|traces|experiment).json$/.test(it),
+  )
+  const rowsOf = async (documentBytes?: number) => {
+    const source = await openSource(given!)
+    const log = await openLog(source, { documentBytes, ...(scoreName && { scoreName }) })
+    const lines: string[] = []
+    let most = 0
+    let firstAt: number | undefined
+    for await (const batch of log.rows()) {
+      firstAt ??= source.bytesRead() / source.size
+      most = Math.max(most, batch.length)
+      lines.push(...batch.map(describedRow))
+    }
+    await log.close()
+    return { lines, most, firstAt: firstAt! }
+  }
+  const [held, streamed] = [await rowsOf(), await rowsOf(20_000)]
+  expect(streamed.lines.length).toBeGreaterThan(500)
+  const scored = (lines: readonly string[]) => lines.filter((line) => !line.startsWith('left out'))
+  expect(scored(streamed.lines)[0]).toBe(scored(held.lines)[0])
+  if (name !== 'helm') expect(streamed.lines).toEqual(held.lines)
+  // the rows of a piece of the file at a time
+  expect(streamed.firstAt).toBeLessThan(0.5)
+  expect(streamed.most).toBeLessThan(streamed.lines.length / 2)
+})
+
+test('pages without rows among others are passed over with a note, unless they are all there is', async () => {
+  const folder = await scratch()
+  const pages = {
+    'page-1.json': fixture('helicone (API)')[Object.keys(fixture('helicone (API)'))[0]!],
+    'page-2.json': { data: [], meta: { page: 2, totalItems: 0 } },
+    'page-3.json': { events: [], cursor: null },
+    'page-4.json': [],
+  }
+  const paths = await written(folder, pages)
+  await writeFile(join(folder, 'page-5.jsonl'), '')
+  const notes: string[] = []
+  const options = { seed: 1, onNote: (note: string) => notes.push(note) }
+  const { manifest } = await readLogs([...paths, join(folder, 'page-5.jsonl')], options)
+  expect(manifest.rows.kept).toBeGreaterThan(0)
+  expect(notes.filter((note) => note.includes('passed over, it holds no rows'))).toHaveLength(4)
+  await refusal(readLogs(paths.slice(1), { seed: 1 }), 'rows_too_few')
 })
