@@ -226,7 +226,12 @@ const namedOf =
 const firstOf: Step = (value) =>
   typeof value === 'object' && value !== null ? Object.values(value)[0] : undefined
 
-const isNothing = (value: unknown): boolean => value === undefined || value === null || value === ''
+/** Also an object of nothing: a score's `{"value": null}`. */
+const isNothing = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  value === '' ||
+  (typeof value === 'object' && Object.values(value).every(isNothing))
 
 /**
  * The only score of each row that is not empty, whose name must be the same throughout the file.

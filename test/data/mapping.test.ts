@@ -77,7 +77,7 @@ describe('an expression', () => {
     expect((await refusal(several, 'option_invalid')).message).toContain('speed, helpful')
     const { value } = compileExpression('scores.*', { path: 'log.jsonl' })
     const scored = (scores: object) => value({ record: { scores }, document: {} })
-    expect(scored({ polite: null, helpful: 0.5 })).toBe(0.5)
+    expect(scored({ polite: null, brief: { value: null }, helpful: 0.5 })).toBe(0.5)
     const other = (async () => scored({ polite: 1 }))()
     expect((await refusal(other, 'option_invalid')).message).toContain('log.jsonl: helpful, polite')
   })
