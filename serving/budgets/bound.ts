@@ -92,7 +92,13 @@ function promptsOf(endpoint: ServedEndpoint, { prompt }: PassedBody): number {
 }
 
 /** Endpoints whose bodies are texts; others take files, or refer to them. */
-const OF_TEXT = new Set<ServedEndpoint>(['chat', 'responses', 'completions', 'moderations'])
+const OF_TEXT = new Set<ServedEndpoint>([
+  'chat',
+  'responses',
+  'messages',
+  'completions',
+  'moderations',
+])
 
 /** Content whose tokens are not in the body's bytes. */
 function beyondText(endpoint: ServedEndpoint, body: PassedBody): boolean {

@@ -10,6 +10,7 @@ import {
   otherFields,
   type Part,
   type Reasoning,
+  type Refused,
   type Reply,
   type ReplyEvent,
   type ResultPart,
@@ -20,10 +21,12 @@ import {
   type ToolChoice,
   type Turn,
   textOf,
+  throwRefused,
   UntranslatableRequest,
   type Usage,
 } from './form.ts'
 import { inline, sourceOfUrl, urlOfSource } from './media.ts'
+import { keptInChat } from './rest-rules.ts'
 
 /** OpenAI's chat completions: bodies into the conversation form and out of it, answers out of it. */
 
@@ -169,7 +172,8 @@ export function thinkingOf(block: Fields): ThinkingPart | undefined {
   return {
     type: 'thinking',
     text: text(block.thinking) ?? '',
-    signature: text(block.signature),
+    // Weir writes an empty one where the thinking came from a model that does not sign
+    signature: text(block.signature) || undefined,
   }
 }
 
@@ -277,6 +281,16 @@ const TYPE_OF_ENDING: Readonly<Record<string, string>> = {
 const CALL_FIELDS = new Set(['id', 'type', 'function', 'index', 'cache_control'])
 
 function callOf(call: Fields, where: string): CallPart {
+  const free = object(call.custom)
+  if (free) {
+    return {
+      type: 'call',
+      id: String(call.id),
+      name: String(free.name),
+      arguments: text(free.input) ?? '',
+      custom: true,
+    }
+  }
   const made = object(call.function)
   if (!made) {
     const fault = `${where}: a tool call of type ${String(call.type)} cannot be translated`
@@ -380,20 +394,25 @@ function stopsOf(stop: unknown): readonly string[] | undefined {
 }
 
 /**
- * The chat body of a conversation. What came by another API and has no place here is refused by name, except
- * fields in `rest`, which are left out and reported.
+ * The chat body of a conversation. What came by another API and has no place here is refused by name; fields
+ * in `rest` are kept, left out and reported, or refused, by the rules of that API (`rest-rules.ts`).
  *
+ * @param refused takes what has no place here; it is then left out, so that the rest can still be read
  * @throws UntranslatableRequest
  */
-export function toChat(conversation: Conversation, adjusted: Adjusted): Record<string, unknown> {
+export function toChat(
+  conversation: Conversation,
+  adjusted: Adjusted,
+  refused: Refused = throwRefused,
+): Record<string, unknown> {
   const { from, tools, output, reasoning, rest } = conversation
-  if (from !== 'chat') for (const field in rest) adjusted(`${field} left out`)
   const choice = conversation.toolChoice
+  const functions = tools?.flatMap((tool) => functionOf(tool, refused))
   return definedOnly({
-    ...(from === 'chat' ? rest : {}),
+    ...(from === 'chat' ? rest : keptInChat(from, rest, adjusted, refused)),
     model: conversation.model,
-    messages: conversation.turns.flatMap(messagesOf),
-    tools: tools?.map(functionOf),
+    messages: conversation.turns.flatMap((turn) => messagesOf(turn, refused)),
+    tools: functions && functions.length === 0 && tools!.length > 0 ? undefined : functions,
     tool_choice: choice && chatChoice(choice),
     parallel_tool_calls: conversation.parallelCalls,
     response_format: output && formatOf(output),
@@ -410,13 +429,16 @@ export function toChat(conversation: Conversation, adjusted: Adjusted): Record<s
 }
 
 /** One turn; results of tools become messages of their own, before what else the turn says. */
-function messagesOf({ role, parts, name, rest }: Turn): Record<string, unknown>[] {
+function messagesOf(
+  { role, parts, name, rest }: Turn,
+  refused: Refused,
+): Record<string, unknown>[] {
   const results = parts.filter((part) => part.type === 'result')
   const messages: Record<string, unknown>[] = results.map((result) =>
     definedOnly({
       role: 'tool',
       tool_call_id: result.callId,
-      content: contentOf(result.parts),
+      content: contentOf(result.parts, refused),
       cache_control: result.cache,
       ...(role === 'tool' ? { name, ...rest } : {}),
     }),
@@ -426,7 +448,9 @@ function messagesOf({ role, parts, name, rest }: Turn): Record<string, unknown>[
   messages.push(
     definedOnly({
       role,
-      ...(role === 'assistant' ? assistantFields(others) : { content: contentOf(others) }),
+      ...(role === 'assistant'
+        ? assistantFields(others, refused)
+        : { content: contentOf(others, refused) }),
       name,
       ...rest,
     }),
@@ -435,13 +459,16 @@ function messagesOf({ role, parts, name, rest }: Turn): Record<string, unknown>[
 }
 
 /** Text alone as a string, else the list of parts. */
-function contentOf(parts: readonly Part[]): string | Record<string, unknown>[] {
+function contentOf(parts: readonly Part[], refused: Refused): string | Record<string, unknown>[] {
   const plain = parts.every((part) => part.type === 'text' && !part.cache && !part.rest)
   if (plain && parts.length < 2) return textOf(parts)
-  return parts.map(chatPart)
+  return parts.flatMap((part) => {
+    const written = chatPart(part, refused)
+    return written ? [written] : []
+  })
 }
 
-function chatPart(part: Part): Record<string, unknown> {
+function chatPart(part: Part, refused: Refused): Record<string, unknown> | undefined {
   switch (part.type) {
     case 'text':
       return part.refusal
@@ -451,12 +478,18 @@ function chatPart(part: Part): Record<string, unknown> {
       return definedOnly({ ...mediaFields(part), cache_control: part.cache, ...part.rest })
     case 'thinking':
       return { ...thinkingBlock(part) }
-    default:
-      throw new UntranslatableRequest(
-        `content of type ${part.type === 'opaque' ? String(part.value.type) : part.type} has no place in a chat message`,
-      )
+    default: {
+      const type = part.type === 'opaque' ? String(part.value.type) : part.type
+      const fault = `content of type ${type} has no place in a chat message`
+      refused(new UntranslatableRequest(fault, fieldOf(part)))
+      return undefined
+    }
   }
 }
+
+/** The field of the client's body that an opaque part came in. */
+const fieldOf = (part: Part): string =>
+  part.type === 'opaque' && part.from === 'responses' ? 'input' : 'messages'
 
 function mediaFields({ kind, source, name, detail }: MediaPart): Record<string, unknown> {
   if (kind === 'image') {
@@ -475,10 +508,18 @@ function mediaFields({ kind, source, name, detail }: MediaPart): Record<string, 
 }
 
 /** The fields of an assistant message, of a request or of an answer. */
-function assistantFields(parts: readonly Part[]): Record<string, unknown> {
+function assistantFields(
+  parts: readonly Part[],
+  refused: Refused = throwRefused,
+): Record<string, unknown> {
   const calls = parts.filter((part) => part.type === 'call')
   const thinking = parts.filter((part) => part.type === 'thinking')
-  const blocks = parts.flatMap((part) => (part.type === 'opaque' ? [part.value] : []))
+  const blocks = parts.flatMap((part) => {
+    if (part.type !== 'opaque') return []
+    if (part.from === 'messages') return [part.value]
+    chatPart(part, refused)
+    return []
+  })
   const refusals = parts.filter((part) => part.type === 'text' && part.refusal)
   const said = parts.filter(
     (part) => part.type === 'media' || (part.type === 'text' && !part.refusal),
@@ -488,7 +529,7 @@ function assistantFields(parts: readonly Part[]): Record<string, unknown> {
     ({ signature, redacted }) => signature !== undefined || redacted !== undefined,
   )
   return definedOnly({
-    content: said.length === 0 ? null : contentOf(said),
+    content: said.length === 0 ? null : contentOf(said, refused),
     refusal: refusals.length > 0 ? textOf(refusals) : undefined,
     reasoning_content: thought === '' ? undefined : thought,
     thinking_blocks: kept.length > 0 ? kept.map(thinkingBlock) : undefined,
@@ -497,20 +538,26 @@ function assistantFields(parts: readonly Part[]): Record<string, unknown> {
   })
 }
 
-const toolCall = ({ id, name, arguments: text, cache, rest }: CallPart): object =>
-  definedOnly({
+const toolCall = ({ id, name, arguments: text, custom, cache, rest }: CallPart): object => {
+  if (custom) return { id, type: 'custom', custom: { name, input: text } }
+  return definedOnly({
     id,
     type: 'function',
     function: { name, arguments: text },
     cache_control: cache,
     ...rest,
   })
+}
 
-function functionOf({ name, description, schema, strict, cache, opaque, rest }: Tool): object {
+function functionOf(
+  { name, description, schema, strict, cache, opaque, rest }: Tool,
+  refused: Refused,
+): object | [] {
   if (opaque) {
     if (opaque.from === 'chat') return opaque.value
     const fault = `tools: ${name} of type ${String(opaque.value.type)} has no place in a chat body`
-    throw new UntranslatableRequest(fault, 'tools')
+    refused(new UntranslatableRequest(fault, 'tools'))
+    return []
   }
   const definition = definedOnly({ name, description, parameters: schema, strict, ...rest })
   return definedOnly({ type: 'function', function: definition, cache_control: cache })
@@ -569,6 +616,7 @@ export function chatCompletion(reply: Reply, created: number): Record<string, un
 /** OpenAI's shape of token counts. */
 export function chatUsage(usage: Usage): Record<string, unknown> {
   const { inputTokens, outputTokens, cachedInputTokens = 0, cacheWriteTokens } = usage
+  const { reasoningTokens } = usage
   return {
     prompt_tokens: inputTokens,
     completion_tokens: outputTokens,
@@ -577,6 +625,9 @@ export function chatUsage(usage: Usage): Record<string, unknown> {
       cached_tokens: cachedInputTokens,
       cache_write_tokens: cacheWriteTokens,
     }),
+    ...(reasoningTokens === undefined
+      ? {}
+      : { completion_tokens_details: { reasoning_tokens: reasoningTokens } }),
   }
 }
 
@@ -615,9 +666,10 @@ export class ChatChunks {
         this.blocks.push(event.part.value)
         return ''
       case 'call': {
-        const { index, id, name, rest } = event
-        const made = { name, arguments: '' }
-        const call = { index, id, type: 'function', function: made, ...rest }
+        const { index, id, name, custom, rest } = event
+        const call = custom
+          ? { index, id, type: 'custom', custom: { name, input: '' } }
+          : { index, id, type: 'function', function: { name, arguments: '' }, ...rest }
         return this.kept() + this.delta({ tool_calls: [call] })
       }
       case 'arguments': {

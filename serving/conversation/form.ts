@@ -5,7 +5,7 @@
  */
 
 /** An API whose bodies are read and written. */
-export type ApiName = 'chat' | 'messages'
+export type ApiName = 'chat' | 'messages' | 'responses'
 
 /** Fields of a body that have no place of their own in the form, by the names of the API they came by. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -93,6 +93,8 @@ export interface CallPart {
   readonly name: string
   /** JSON text, as the model wrote it */
   readonly arguments: string
+  /** of a tool that takes free text: `arguments` is that text, not JSON */
+  readonly custom?: true | undefined
   readonly cache?: CacheMark | undefined
   readonly rest?: Fields | undefined
 }
@@ -169,7 +171,7 @@ export type StopReason = 'end' | 'length' | 'calls' | 'refused'
 /** One step of a streamed answer. */
 export type ReplyEvent =
   | { readonly type: 'start'; readonly id: string; readonly model: string }
-  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'text'; readonly text: string; readonly refusal?: true | undefined }
   /** thinking as it comes; the whole part follows in `thought` */
   | { readonly type: 'thinking'; readonly text: string }
   | { readonly type: 'thought'; readonly part: ThinkingPart }
@@ -179,6 +181,7 @@ export type ReplyEvent =
       readonly index: number
       readonly id: string
       readonly name: string
+      readonly custom?: true | undefined
       readonly rest?: Fields | undefined
     }
   | { readonly type: 'arguments'; readonly index: number; readonly text: string }
@@ -200,6 +203,8 @@ export interface Usage {
   readonly cachedInputTokens?: number
   /** prompt tokens written to it */
   readonly cacheWriteTokens?: number
+  /** answer tokens that were hidden reasoning, if reported; counted in `outputTokens` */
+  readonly reasoningTokens?: number
   /** the answer was not complete when this was counted */
   readonly partial?: true
 }
@@ -216,12 +221,29 @@ export class UntranslatableRequest extends Error {
   }
 }
 
+/** Takes what cannot be said in another API; the usual one throws it. */
+export type Refused = (fault: UntranslatableRequest) => void
+
+export const throwRefused: Refused = (fault) => {
+  throw fault
+}
+
 /** Called with each thing that was left out or changed by a stated rule, for the client to be told. */
 export type Adjusted = (what: string) => void
 
 /** The text of parts that are text, joined. */
 export const textOf = (parts: readonly Part[], between = ''): string =>
   parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join(between)
+
+/** The objects of a list; none if it is absent. @throws UntranslatableRequest if one is none */
+export function listOf(value: unknown, where: string): readonly Fields[] {
+  if (!Array.isArray(value)) return []
+  const wrong = value.findIndex((each) => typeof each !== 'object' || each === null)
+  if (wrong < 0) return value as Fields[]
+  const got = value[wrong] === null ? 'null' : typeof value[wrong]
+  const fault = `${where}: expected a list of objects, got ${got} at ${wrong}`
+  throw new UntranslatableRequest(fault, where)
+}
 
 /** The fields of an object that are not among these names; undefined if there are none. */
 export function otherFields(object: Fields, known: ReadonlySet<string>): Fields | undefined {

@@ -7,6 +7,7 @@ import {
   type CallPart,
   type Conversation,
   type Fields,
+  listOf,
   type MediaPart,
   type MediaSource,
   type OutputFormat,
@@ -69,7 +70,7 @@ export function fromMessages(body: Fields): Conversation {
     from: 'messages',
     model: String(body.model),
     turns: system.length > 0 ? [{ role: 'system', parts: system }, ...turns] : turns,
-    tools: Array.isArray(body.tools) ? (body.tools as Fields[]).map(toolOf) : undefined,
+    tools: Array.isArray(body.tools) ? listOf(body.tools, 'tools').map(toolOf) : undefined,
     toolChoice: choice && choiceOf(choice),
     parallelCalls: choice?.disable_parallel_tool_use === true ? false : undefined,
     output: given?.type === 'json_schema' ? { type: 'schema', schema: given.schema } : undefined,
@@ -98,13 +99,14 @@ const object = (value: unknown): Fields | undefined =>
     : undefined
 
 function turnOf(message: Fields): Turn {
-  const role = message.role === 'assistant' ? 'assistant' : 'user'
-  return { role, parts: blockParts(message.content) }
+  const { role } = message
+  const side = role === 'assistant' || role === 'system' ? role : 'user'
+  return { role: side, parts: blockParts(message.content) }
 }
 
 function blockParts(content: unknown): Part[] {
   if (typeof content === 'string') return [{ type: 'text', text: content }]
-  return Array.isArray(content) ? (content as Fields[]).map(partOf) : []
+  return Array.isArray(content) ? listOf(content, 'messages').map(partOf) : []
 }
 
 const TEXT_FIELDS = new Set(['type', 'text', 'cache_control'])
@@ -491,11 +493,11 @@ const mediaSource = (source: Exclude<MediaSource, { at: 'stored' }>): Fields =>
     ? { type: 'url', url: source.url }
     : { type: 'base64', media_type: source.mediaType, data: source.data }
 
-const callBlock = ({ id, name, arguments: given, cache }: CallPart): Block => ({
+const callBlock = ({ id, name, arguments: given, custom, cache }: CallPart): Block => ({
   type: 'tool_use',
   id: callId(id),
   name,
-  input: inputOf(given, name),
+  input: custom ? { input: given } : inputOf(given, name),
   ...marked(cache),
 })
 
@@ -772,13 +774,21 @@ export class MessageEvents {
     this.jsonTool = jsonTool
   }
 
+  /** Counts the tokens of an event, and reads nothing else of it. */
+  count(event: Fields): void {
+    if (event.type === 'message_start') this.counted(object(event.message)?.usage)
+    if (event.type !== 'message_delta') return
+    this.ended = true
+    this.counted(event.usage)
+  }
+
   /** @param event of any type but `error`. Unknown types say nothing */
   read(event: Fields): ReplyEvent[] {
     const index = number(event.index) ?? 0
     switch (event.type) {
       case 'message_start': {
         const message = object(event.message) ?? {}
-        this.counted(message.usage)
+        this.count(event)
         return [{ type: 'start', id: String(message.id ?? ''), model: String(message.model ?? '') }]
       }
       case 'content_block_start':
@@ -788,8 +798,7 @@ export class MessageEvents {
       case 'content_block_stop':
         return this.stopped(index)
       case 'message_delta': {
-        this.ended = true
-        this.counted(event.usage)
+        this.count(event)
         const { stop_reason: reason, stop_sequence: sequence } = object(event.delta) ?? {}
         const stop = stopOf(reason)
         const left = [...this.open.keys()].flatMap((each) => this.stopped(each))

@@ -1,5 +1,6 @@
 import type { Decision } from '../../models/decision/decision.ts'
 import type { Reservation } from '../budgets/reservations.ts'
+import type { ClientBody } from '../conversation/client-api.ts'
 import type { KeyHolder } from '../router/keys.ts'
 import type { Cancellation } from '../upstreams/cancellation.ts'
 import type {
@@ -17,6 +18,10 @@ export interface GatewayRequest {
   readonly id: string
   /** as received, without `weir`: `model` is what the client asked for */
   readonly body: ChatBody
+  /** the request as its client wrote it, if that was not a chat body: `body` was read from it */
+  readonly client?: ClientBody | undefined
+  /** the upstream that keeps what the request refers to, such as an earlier response */
+  readonly pinned?: { readonly model: string; readonly upstream: string } | undefined
   /**
    * for an endpoint other than chat: the body that is sent upstream; `body.messages` then only holds its
    * texts
@@ -326,6 +331,8 @@ export interface Admission {
 /** One `send` of one request. */
 export interface Dispatch extends Admission {
   readonly endpoint: Endpoint
+  /** the client's own body may be sent to an upstream of its API: nothing is to be read of the answer */
+  readonly native: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly cancellation: Cancellation
   /** records the outcome of each attempt */

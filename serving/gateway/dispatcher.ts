@@ -2,14 +2,19 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../core/errors.ts'
 import type { Price } from '../../models/prices.ts'
 import type { Reservation } from '../budgets/reservations.ts'
+import { type ClientBody, changedClientBody } from '../conversation/client-api.ts'
 import { editJson } from '../upstreams/body-text.ts'
 import { cancelled, UpstreamError } from '../upstreams/failure.ts'
 
+import { NoSuchApi } from '../upstreams/http-upstream.ts'
 import type {
   AttemptProgress,
+  ChatBody,
   LargeAnswer,
   PassedBody,
   StreamAnswer,
+  UpstreamAnswer,
+  UpstreamCall,
   Usage,
 } from '../upstreams/upstream.ts'
 import type { Abilities } from './abilities.ts'
@@ -23,6 +28,7 @@ import {
 import type { Permit } from './breaker.ts'
 import type { Admission, Admit, Answer, Dispatch, Target } from './contracts.ts'
 
+import { withNotes } from './parameters.ts'
 import { endReservation, UNSENT } from './spending.ts'
 
 /** A name of `gateway.models` and its backends. */
@@ -94,7 +100,10 @@ export class ModelDispatcher {
   async send(dispatch: Dispatch): Promise<Answer> {
     const { attempts, budget, random, now } = this.options
     const { target, cancellation, maxLatencyMs } = dispatch
-    const { backends } = this.model(target.model)
+    const { pinned } = dispatch.request
+    const all = this.model(target.model).backends
+    const kept = pinned && all.filter(({ upstream }) => upstream.name === pinned.upstream)
+    const backends = kept && kept.length > 0 ? kept : all
     const stream = dispatch.body.stream === true
     const tried = new Set<Backend>()
     budget.earn()
@@ -241,22 +250,27 @@ async function attemptOnce(
   const stream = dispatch.body.stream === true
   const progress: AttemptProgress = {}
   try {
-    const body = bodyFor(target, dispatch.body, backend.model)
-    const text = dispatch.text && textFor(target, dispatch.text)
-    const holdsUsage = dispatch.request.hints.include_cost === true
     const routed = dispatch.plan?.deciding.step !== 'model_named'
-    const call = {
-      endpoint,
-      body,
-      text,
+    const common = {
       headers,
       remainingMs,
       progress,
-      holdsUsage,
+      holdsUsage: dispatch.request.hints.include_cost === true,
       routed,
       passes: dispatch.passes,
     }
-    const answer = await backend.upstream.complete(call, cancellation)
+    const { client } = dispatch.request
+    const answer = await (client
+      ? askForClient(dispatch, client, backend, common, cancellation)
+      : backend.upstream.complete(
+          {
+            ...common,
+            endpoint,
+            body: bodyFor(target, dispatch.body, backend.model),
+            text: dispatch.text && textFor(target, dispatch.text),
+          },
+          cancellation,
+        ))
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream
     if (answer.kind !== 'complete') {
@@ -272,6 +286,61 @@ async function attemptOnce(
     }
     throw error
   }
+}
+
+/**
+ * Asks for an answer to a request of another API than chat completions: an upstream of that API gets the
+ * client's body, any other the chat body, unless that cannot say all of it.
+ */
+async function askForClient(
+  { target, body, native }: Dispatch,
+  client: ClientBody,
+  { upstream, model }: Backend,
+  common: Omit<UpstreamCall, 'endpoint' | 'body'>,
+  cancellation: Dispatch['cancellation'],
+): Promise<UpstreamAnswer> {
+  const chat = bodyFor(target, body, model) as ChatBody
+  if (native && upstream.speaks?.(client.api)) {
+    const { system, parameters } = target
+    const notes: string[] = []
+    const own = changedClientBody(client.api, client.body, parameters, system, (what) =>
+      notes.push(what),
+    )
+    const changed = system !== undefined || parameters !== undefined
+    const call = {
+      ...common,
+      endpoint: client.api,
+      body: { ...own, model } as PassedBody,
+      text: changed ? undefined : client.text,
+      chat,
+      // the id of an answer that the upstream keeps is changed
+      passes: common.passes && !(common.routed && client.api === 'responses'),
+    }
+    try {
+      return withNotes({ ...(await upstream.complete(call, cancellation)), native: true }, notes)
+    } catch (error) {
+      if (!(error instanceof NoSuchApi)) throw error
+    }
+  }
+  if (client.refused) {
+    const { message, param = null } = client.refused
+    const spoken = {
+      message,
+      type: 'invalid_request_error',
+      code: 'unsupported_parameter',
+      param,
+    }
+    const facts = { upstream: upstream.name, reason: message, status: 400, spoken }
+    throw new UpstreamError('rejected', facts)
+  }
+  const call = {
+    ...common,
+    endpoint: 'chat' as const,
+    body: chat,
+    translated: true,
+    passes: false,
+  }
+  return withNotes(await upstream.complete(call, cancellation), client.adjusted)
 }
 
 /** One attempt at a backend, from its start: tells the breaker, the request's costs and the budget how it ended. */

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type ErrorCode, WeirError } from '../../core/errors.ts'
 import { BODY_LIMIT } from '../../core/json-body.ts'
+import type { ClientApi } from '../conversation/client-api.ts'
 import { type SpokenError, UpstreamError } from '../upstreams/failure.ts'
 import type { Attempt } from './contracts.ts'
 
@@ -52,6 +53,77 @@ function ownFields(spoken: SpokenError): SpokenError {
     ...rest,
     ...(typeof type === 'string' && type !== '' ? { type } : {}),
     ...(code === undefined ? {} : { code }),
+  }
+}
+
+/** The API that the clients of a path use, for the shape of their errors. */
+export const apiOfPath = (path: string): 'messages' | undefined =>
+  /\/v1\/messages(?=[/?]|$)/.test(path) ? 'messages' : undefined
+
+/** An error as Anthropic's clients expect it. */
+export function messagesError({ status, body }: ErrorAnswer, id: string | undefined): object {
+  const { message, type, code, param } = body.error
+  const own = ANTHROPIC_TYPES.has(String(type)) ? type : anthropicType(status)
+  // our code and field beside it: clients of Weir branch on them
+  return {
+    type: 'error',
+    error: { type: own, message, code, param },
+    ...(id === undefined ? {} : { request_id: id }),
+  }
+}
+
+const ANTHROPIC_TYPES = new Set([
+  'invalid_request_error',
+  'authentication_error',
+  'billing_error',
+  'permission_error',
+  'not_found_error',
+  'request_too_large',
+  'rate_limit_error',
+  'timeout_error',
+  'api_error',
+  'overloaded_error',
+])
+
+function anthropicType(status: number): string {
+  switch (status) {
+    case 401:
+      return 'authentication_error'
+    case 402:
+      return 'billing_error'
+    case 403:
+      return 'permission_error'
+    case 404:
+      return 'not_found_error'
+    case 413:
+      return 'request_too_large'
+    case 429:
+      return 'rate_limit_error'
+    case 408:
+    case 504:
+      return 'timeout_error'
+    case 503:
+    case 529:
+      return 'overloaded_error'
+    default:
+      return status < 500 ? 'invalid_request_error' : 'api_error'
+  }
+}
+
+/** The last event of a stream that broke: clients throw on it. */
+export function errorEvent(error: WeirError, api: ClientApi | undefined): string {
+  const facts = { method: 'POST', path: '', contentType: undefined }
+  const answer = errorAnswer(error, facts)
+  switch (api) {
+    case 'messages':
+      return `event: error\ndata: ${JSON.stringify(messagesError(answer, undefined))}\n\n`
+    case 'responses': {
+      const { message, code, param } = answer.body.error
+      const data = { type: 'error', code, message, param }
+      return `event: error\ndata: ${JSON.stringify(data)}\n\n`
+    }
+    default:
+      return `data: ${JSON.stringify(answer.body)}\n\n`
   }
 }
 

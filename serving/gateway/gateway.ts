@@ -226,7 +226,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     dispatcher,
     async chat(request, cancelled) {
-      const exchange = open('chat', request, cancelled)
+      const exchange = open(request.client?.api ?? 'chat', request, cancelled)
       const plan = await part(exchange, undefined, () => policy.plan(request, exchange.planning()))
       for (const budget of plan.overBudget ?? []) onOverBudget?.(budget)
       if (plan.kind === 'refuse') {
@@ -452,8 +452,11 @@ class Exchange {
       Math.max(0, Math.min(this.remainingMs(), until - options.now()))
     // all retries of one send share a key, so that an upstream that supports the header bills them once
     const headers = { ...options.headers, 'idempotency-key': `${request.id}-${++this.sends}` }
+    // strategies read answers and change bodies, in chat's shape
+    const own = body === request.body && (plan?.strategy.kind ?? 'none') === 'single'
     return options.dispatcher.send({
       endpoint,
+      native: own && request.client !== undefined,
       request,
       plan,
       target,

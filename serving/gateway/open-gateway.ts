@@ -193,8 +193,10 @@ function defaultBackend(
 ): Backend | undefined {
   if (name === undefined) return undefined
   const upstream = upstreams.get(name)
-  if (upstream?.forward) return new Backend(upstream, '', 1, breakers.get(name)!, clock)
-  const able = [...upstreams.values()].filter((one) => one.forward).map((one) => one.name)
+  const forwardsAll = (one: Upstream): boolean => one.forward !== undefined && !one.forwards
+  if (upstream && forwardsAll(upstream))
+    return new Backend(upstream, '', 1, breakers.get(name)!, clock)
+  const able = [...upstreams.values()].filter(forwardsAll).map((one) => one.name)
   throw new WeirError('config_invalid', {
     where: 'gateway.default_upstream',
     expected: `one of gateway.upstreams with OpenAI's API (${able.join(', ')})`,

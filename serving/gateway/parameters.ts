@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { changedClientBody } from '../conversation/client-api.ts'
 import { editJson } from '../upstreams/body-text.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import type { PassedBody, Upstream, UpstreamAnswer, UpstreamCall } from '../upstreams/upstream.ts'
@@ -248,6 +249,8 @@ export function withParameters(upstream: Upstream, rules: ParameterRules): Upstr
   return {
     name: upstream.name,
     close: () => upstream.close(),
+    ...(upstream.speaks ? { speaks: upstream.speaks.bind(upstream) } : {}),
+    forwards: upstream.forwards,
     ...(upstream.forward ? { forward: upstream.forward.bind(upstream) } : {}),
     async complete(call, cancellation) {
       for (let changed = 0; ; changed++) {
@@ -257,7 +260,7 @@ export function withParameters(upstream: Upstream, rules: ParameterRules): Upstr
         }
         const shaped = { ...shapedCall(rulesNow(call.routed ?? false), call, adjusted), adjusted }
         try {
-          return noted(await upstream.complete(shaped, cancellation), notes)
+          return withNotes(await upstream.complete(shaped, cancellation), notes)
         } catch (error) {
           if (changed >= MOST_CHANGES || !learns(error, shaped)) throw error
         }
@@ -271,7 +274,18 @@ function shapedCall(
   call: UpstreamCall,
   adjusted: (what: string) => void,
 ): UpstreamCall {
-  if (call.endpoint !== 'chat') return call
+  const { endpoint, chat } = call
+  if (endpoint === 'responses' || endpoint === 'messages') {
+    const changes = chat && changesFor(rules, chat, adjusted)
+    if (!changes) return call
+    const named = Object.fromEntries(
+      Object.entries(changes).filter(([field]) => field !== 'messages'),
+    )
+    if (Object.keys(named).length === 0) return call
+    const body = changedClientBody(endpoint, call.body, named, undefined, adjusted)
+    return { ...call, body: { ...body, model: call.body.model }, text: undefined }
+  }
+  if (endpoint !== 'chat') return call
   const changes = changesFor(rules, call.body, adjusted)
   if (!changes) return call
   const body: Record<string, unknown> = { ...call.body }
@@ -286,8 +300,10 @@ function shapedCall(
 }
 
 /** The answer, with what was changed in a header of the client's. */
-function noted(answer: UpstreamAnswer, notes: readonly string[]): UpstreamAnswer {
+export function withNotes(answer: UpstreamAnswer, notes: readonly string[]): UpstreamAnswer {
   if (notes.length === 0) return answer
-  const said = [...new Set(notes)].join('; ').replace(/[^\x20-\x7e]/g, '?')
+  const before = answer.headers?.['x-weir-adjusted']
+  const all = [...new Set([...notes, ...(before === undefined ? [] : before.split('; '))])]
+  const said = all.join('; ').replace(/[^\x20-\x7e]/g, '?')
   return { ...answer, headers: { ...answer.headers, 'x-weir-adjusted': said } }
 }

@@ -1,11 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
+import { ClientStream, clientAnswer } from '../conversation/client-api.ts'
 import { editJson } from '../upstreams/body-text.ts'
-import type { LargeAnswer, StreamAnswer } from '../upstreams/upstream.ts'
-import type { GatewayRequest, RefusePlan, StepVerdict, Trail } from './contracts.ts'
-import { errorAnswer, headerText } from './error-body.ts'
+import type { CompleteAnswer, LargeAnswer, StreamAnswer } from '../upstreams/upstream.ts'
+import type { Answer, GatewayRequest, RefusePlan, StepVerdict, Trail } from './contracts.ts'
+import { errorEvent, headerText } from './error-body.ts'
 import type { Outcome } from './gateway.ts'
+import { StoredIds } from './stored-ids.ts'
 
 /**
  * Writes the result of a request, bypassing fastify's reply, whose headers and hooks cost more than our own
@@ -22,10 +24,7 @@ export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promis
     } else if (plan.kind === 'refuse' && exchange.request.body.stream) {
       await sendStream(reply, headers, outcome, refusalChunks(plan, exchange.request))
     } else {
-      const { text, body } = answer?.answer ?? {
-        text: undefined,
-        body: plan.kind === 'refuse' && refusalAnswer(plan, exchange.request),
-      }
+      const { text, body } = wholeOf(outcome, answer?.answer)
       sendWhole(reply, headers, withCost(text ?? JSON.stringify(body), body, exchange))
       outcome.finish(200)
     }
@@ -34,6 +33,61 @@ export async function sendOutcome(reply: FastifyReply, outcome: Outcome): Promis
     outcome.finish(500, 'internal')
     throw error
   }
+}
+
+/** A whole answer, or a refusal that is displayed as one, in the client's API. */
+function wholeOf(
+  { answer, plan, exchange: { request } }: Outcome,
+  given: CompleteAnswer | undefined,
+): Pick<CompleteAnswer, 'text' | 'body'> {
+  const refusal = plan.kind === 'refuse' ? refusalAnswer(plan, request) : {}
+  const { text, body, usage, native } = given ?? { text: undefined, body: refusal }
+  const { client } = request
+  if (!client) return { text, body }
+  if (!native) {
+    const written = clientAnswer(client, body, usage ?? NO_TOKENS, seconds(request))
+    return { text: undefined, body: written }
+  }
+  const ids = answer && storedIds(answer, request)
+  if (!ids) return { text, body }
+  const kept = ids.write(text ?? JSON.stringify(body))
+  return { text: kept, body }
+}
+
+const NO_TOKENS = { inputTokens: 0, outputTokens: 0 }
+const seconds = ({ time }: GatewayRequest): number => Math.floor(time / 1000)
+
+/** Names who keeps the answer in its id, where the client asked a router and the upstream may keep it. */
+function storedIds(
+  { target, upstream }: Answer,
+  { client, body, pinned }: GatewayRequest,
+): StoredIds | undefined {
+  const routed = pinned !== undefined || body.model !== target.model
+  if (client?.api !== 'responses' || !routed || client.body.store === false) return undefined
+  return new StoredIds({ model: target.model, upstream })
+}
+
+/** The chunks of a stream in the client's API, with its last events. */
+async function* clientChunks(
+  stream: StreamAnswer,
+  { answer, exchange: { request } }: Outcome,
+): AsyncGenerator<string> {
+  const { client } = request
+  if (!client) {
+    yield* stream.chunks
+    return
+  }
+  if (stream.native) {
+    const ids = answer && storedIds(answer, request)
+    for await (const chunk of stream.chunks) yield ids ? ids.write(chunk) : chunk
+    return
+  }
+  const written = new ClientStream(client, seconds(request))
+  for await (const chunk of stream.chunks) {
+    const text = written.write(chunk)
+    if (text !== '') yield text
+  }
+  yield written.end(stream.usage() ?? NO_TOKENS)
 }
 
 function sendWhole(reply: FastifyReply, headers: string[], text: string): void {
@@ -59,16 +113,16 @@ async function sendStream(
   const { exchange } = outcome
   let code: string | undefined
   try {
-    await sendParts(raw, stream.chunks)
-    if (exchange.request.hints.include_cost) raw.write(costEvent(exchange, stream))
+    const { client } = exchange.request
+    await sendParts(raw, client ? clientChunks(stream, outcome) : stream.chunks)
+    if (exchange.request.hints.include_cost && !client) raw.write(costEvent(exchange, stream))
     sent.tellCost(exchange)
     raw.end(exchange.endpoint === 'chat' ? 'data: [DONE]\n\n' : undefined)
   } catch (error) {
     const known = error instanceof WeirError ? error : gone(error)
     code = known.code
     // no [DONE]: the answer is incomplete, and clients throw on an event with an error
-    const facts = { method: 'POST', path: '', contentType: undefined }
-    raw.end(`data: ${JSON.stringify(errorAnswer(known, facts).body)}\n\n`)
+    raw.end(errorEvent(known, exchange.request.client?.api))
   } finally {
     stream.cancel()
     outcome.finish(200, code)

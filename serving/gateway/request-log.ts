@@ -62,13 +62,15 @@ export function gatewayRecord(
   }
 }
 
+const ROUTED = new Set<Served['endpoint']>(['chat', 'responses', 'messages'])
+
 /** The properties of the request that policies look at. */
 function asked(
   { request, plan, endpoint, code }: Served,
   holds: Pick<LogContents, 'text' | 'metadata'>,
 ): Partial<Line<GatewayRecord>> {
   const { hints } = request
-  const traits = endpoint === 'chat' ? traitsOf(request) : undefined
+  const traits = ROUTED.has(endpoint) ? traitsOf(request) : undefined
   const answer = [request.body.max_completion_tokens, request.body.max_tokens]
   const words =
     // a text that was refused for its length is not kept

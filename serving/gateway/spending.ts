@@ -72,7 +72,8 @@ export const reserving =
       model: target.model,
       endpoint,
       body,
-      text,
+      // what a chat body cannot say counts as well
+      text: request.client?.text ?? text,
       system: target.system,
       parameters: target.parameters,
     })

@@ -87,10 +87,10 @@ function compileSensitive({
     const lower = patterns.length > 0 ? text.toLowerCase() : ''
     return patterns.some((pattern) => pattern.test(lower)) || (detect && redact(text) !== text)
   }
-  return ({ body, passed }, { tags }) => {
+  return ({ body, passed, client }, { tags }) => {
     if (wanted.some((tag) => tags.includes(tag))) return true
     if (patterns.length === 0 && !detect && rule === 'pass') return false
-    const { texts, joined, unreadable } = requestTexts(passed ?? body)
+    const { texts, joined, unreadable } = requestTexts(client?.body ?? passed ?? body)
     if (unreadable && rule === 'private') return true
     const text = [...texts, ...joined].join('\n')
     if (found(text)) return true

@@ -23,8 +23,11 @@ export const mayName = ({ routers, models }: KeyHolder, model: string): boolean 
 
 /** The keys of a server, as hashes. */
 export interface KeyRing {
-  /** @throws key_missing, key_unknown */
-  holder(authorization: string | undefined): KeyHolder
+  /**
+   * @param apiKey the header `x-api-key`, as Anthropic's clients send it; used without `authorization`
+   * @throws key_missing, key_unknown
+   */
+  holder(authorization: string | undefined, apiKey?: string | readonly string[]): KeyHolder
 }
 
 export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
@@ -39,8 +42,9 @@ export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
     }),
   }))
   return {
-    holder(authorization) {
-      const key = /^Bearer +(\S{1,500}) *$/i.exec(authorization ?? '')?.[1]
+    holder(authorization, apiKey) {
+      const given = authorization ?? (typeof apiKey === 'string' ? `Bearer ${apiKey}` : '')
+      const key = /^Bearer +(\S{1,500}) *$/i.exec(given)?.[1]
       if (key === undefined) throw new WeirError('key_missing')
       const digest = createHash('sha256').update(key).digest()
       // every entry is compared, so that the time does not reveal which one matched

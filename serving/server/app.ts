@@ -7,7 +7,13 @@ import fastify, {
 } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
 import { BODY_LIMIT } from '../../core/json-body.ts'
-import { type ErrorAnswer, errorAnswer, requestFacts } from '../gateway/error-body.ts'
+import {
+  apiOfPath,
+  type ErrorAnswer,
+  errorAnswer,
+  messagesError,
+  requestFacts,
+} from '../gateway/error-body.ts'
 import { ANYONE, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { RateLimit } from '../state/rate-limit.ts'
 import { FORWARDED } from '../upstreams/upstream.ts'
@@ -15,9 +21,10 @@ import { addJsonBodies, bodyMemory, claimBody } from './bodies.ts'
 import { browserGuard } from './browser-guard.ts'
 import { docsPage, openApiDocument } from './openapi.ts'
 import { addBatchRoute } from './routes/batch.ts'
-import { addChatRoute } from './routes/chat.ts'
+import { AnswerTurns, addChatRoute } from './routes/chat.ts'
 import { addFeedbackRoute } from './routes/feedback.ts'
 import { addForwardedRoutes } from './routes/forwarded.ts'
+import { addOtherApiRoutes } from './routes/other-apis.ts'
 import { addPassedRoute } from './routes/passed.ts'
 import { addHealthRoutes, addMetricsRoute, addModelsRoute } from './routes/read-only.ts'
 import { addRouteRoute } from './routes/route.ts'
@@ -27,11 +34,17 @@ import { compileValidator } from './validator.ts'
 /** Paths that need no key: whether the server runs, and how to call it. */
 const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json', '/docs'])
 /** Paths whose answers bypass fastify's reply. */
-const LEAN_PATHS = new Set(['/route', '/v1/chat/completions', '/v1/responses', '/v1/embeddings'])
+const LEAN_PATHS = new Set([
+  '/route',
+  '/v1/chat/completions',
+  '/v1/responses',
+  '/v1/messages',
+  '/v1/embeddings',
+])
 
 /** Paths of OpenAI's API without the version, as clients call them whose base URL lacks it. */
 const UNVERSIONED = new RegExp(
-  `^/(chat/completions|responses|embeddings|models|${FORWARDED.join('|')})(?=[/?]|$)`,
+  `^/(chat/completions|responses|messages|embeddings|models|${FORWARDED.join('|')})(?=[/?]|$)`,
 )
 
 /** Requests without a valid key, from one address to one process, before they are rate limited. */
@@ -79,7 +92,7 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
   const wrongKeys = new RateLimit()
   const holderOf = (ring: KeyRing, { headers, ip }: FastifyRequest): KeyHolder => {
     try {
-      return ring.holder(headers.authorization)
+      return ring.holder(headers.authorization, headers['x-api-key'])
     } catch (error) {
       wrongKeys.take(ip, WRONG_KEYS_PER_MINUTE)
       throw error
@@ -124,8 +137,9 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
   addFeedbackRoute(app, services)
   addModelsRoute(app, services)
   if (services.gateway) {
-    addChatRoute(app, services, services.gateway)
-    addPassedRoute(app, services, services.gateway, 'responses')
+    const turns = new AnswerTurns(services.gate)
+    addChatRoute(app, services, services.gateway, turns)
+    addOtherApiRoutes(app, services, services.gateway, turns)
     addPassedRoute(app, services, services.gateway, 'embeddings')
     addForwardedRoutes(app, services, services.gateway)
   }
@@ -202,7 +216,11 @@ export function addConventions(app: FastifyInstance, services: BareServices): vo
 }
 
 function sendError(reply: FastifyReply, answer: ErrorAnswer): void {
-  const { status, body, retryAfter, headers } = answer
+  const { status, retryAfter, headers } = answer
+  const body =
+    apiOfPath(reply.request.url) === 'messages'
+      ? messagesError(answer, headers?.['x-weir-id'])
+      : answer.body
   if (headers) reply.headers(headers)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   if (status === 401) reply.header('www-authenticate', 'Bearer')

@@ -1,3 +1,4 @@
+import type { TSchema } from 'typebox'
 import { Decision, type Explanation, RouteRequest } from '../../models/decision/decision.ts'
 import { FeedbackBody } from '../../records/feedback/body.ts'
 import { STEP_NAMES } from '../gateway/contracts.ts'
@@ -6,6 +7,7 @@ import { FORWARDED } from '../upstreams/upstream.ts'
 import { BatchRequest, BatchResponse } from './routes/batch.ts'
 import { ChatRequest } from './routes/chat.ts'
 import { FeedbackAnswer } from './routes/feedback.ts'
+import { MessagesRequest, ResponsesRequest } from './routes/other-apis.ts'
 import { PassedRequest } from './routes/passed.ts'
 import { ModelList } from './routes/read-only.ts'
 
@@ -290,13 +292,39 @@ function gatewayPaths(headers: Record<string, unknown>): Record<string, unknown>
     },
     '/v1/responses': passed(
       'responses',
-      'Passes a request of the Responses API on to the model it names; a policy’s hard limits and guardrails hold, nothing is routed.',
-      { model: 'big-1', input: 'Say hello.' },
+      ResponsesRequest,
+      'Answers a request of OpenAI’s Responses API by the model that policy and router pick. An upstream that has this API gets the request as it is, any other as a chat.',
+      { model: 'weir', input: 'Say hello.' },
       { id: 'resp_1', object: 'response', status: 'completed', model: 'big-1', output: [] },
       headers,
     ),
+    '/v1/messages': passed(
+      'messages',
+      MessagesRequest,
+      'Answers a request of Anthropic’s Messages API by the model that policy and router pick. Errors have Anthropic’s shape; the key may be in x-api-key.',
+      { model: 'weir', max_tokens: 400, messages: [{ role: 'user', content: 'Say hello.' }] },
+      {
+        id: 'msg_1',
+        type: 'message',
+        role: 'assistant',
+        model: 'big-1',
+        content: [{ type: 'text', text: 'Hello.' }],
+        stop_reason: 'end_turn',
+        usage: { input_tokens: 9, output_tokens: 3 },
+      },
+      headers,
+    ),
+    '/v1/messages/count_tokens': passed(
+      'countTokens',
+      MessagesRequest,
+      'Counts the tokens of a request of the Messages API: by Anthropic’s API for a model that is named and behind it, else an estimate.',
+      { model: 'weir', messages: [{ role: 'user', content: 'Say hello.' }] },
+      { input_tokens: 10 },
+      {},
+    ),
     '/v1/embeddings': passed(
       'embeddings',
+      PassedRequest,
       'Passes texts on to the embedding model it names.',
       { model: 'embed-1', input: ['first text', 'second text'] },
       {
@@ -323,6 +351,7 @@ function gatewayPaths(headers: Record<string, unknown>): Record<string, unknown>
 
 function passed(
   operationId: string,
+  schema: TSchema,
   summary: string,
   request: Readonly<Record<string, unknown>>,
   example: Readonly<Record<string, unknown>>,
@@ -332,7 +361,7 @@ function passed(
     post: {
       operationId,
       summary,
-      requestBody: gatewayBody(PassedRequest, request),
+      requestBody: gatewayBody(schema, request),
       responses: {
         200: { ...answer('The upstream’s answer', example), headers },
         ...GATEWAY_REFUSALS,

@@ -1,5 +1,6 @@
 export { UntranslatableRequest } from '../conversation/form.ts'
 
+import type { ClientApi } from '../conversation/client-api.ts'
 import type { ServerEvent } from './sse.ts'
 import type { Endpoint, UpstreamCall, Usage } from './upstream.ts'
 
@@ -39,8 +40,10 @@ export interface Dialect {
   stream(call: UpstreamCall): StreamDecoder
   /** For a whole answer that the client gets as it is; absent if answers must be translated. */
   passing?(call: UpstreamCall): PassingAnswer
-  /** whether it has the rest of OpenAI's API, so that other requests can be forwarded */
-  readonly forwards?: true
+  /** the API, other than chat completions, whose bodies it takes as they are */
+  readonly native?: ClientApi
+  /** what else can be forwarded: the rest of OpenAI's API, or these paths */
+  readonly forwards?: 'all' | readonly string[]
 }
 
 /** Reads what must be known of a whole answer while its bytes pass. */

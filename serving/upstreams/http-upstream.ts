@@ -42,6 +42,11 @@ export const HttpUpstreamSettings = Type.Object(
     /** between two packets of a stream */
     idle_timeout_ms: Type.Optional(Milliseconds),
     connections: Type.Optional(Type.Integer({ minimum: 1 })),
+    /**
+     * of OpenAI's API: it has `/responses` (true), or bodies of it are translated to chat completions (false);
+     * tried if absent
+     */
+    responses: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 )
@@ -107,6 +112,9 @@ export async function openHttpUpstream(
     for (const header in given) if (!(header in fixed)) list.push(header, given[header]!)
     return list
   }
+
+  /** undefined until it is known whether the upstream has the client's API beside chat completions */
+  let hasNative = dialect.native === 'responses' ? settings.responses : true
 
   /** undefined until it is known whether the upstream takes the fields that only the gateway adds */
   let takesAdded: boolean | undefined
@@ -178,9 +186,31 @@ export async function openHttpUpstream(
     }
   }
 
+  /** Many servers of OpenAI's API have no `/responses`: they are asked once, and not again. */
+  const askNative = async (
+    call: UpstreamCall,
+    cancellation: Cancellation,
+  ): Promise<UpstreamAnswer> => {
+    try {
+      const answer = await ask(call, cancellation, false)
+      hasNative = true
+      return answer
+    } catch (error) {
+      if (error instanceof UpstreamError && isMissing(error)) {
+        hasNative = false
+        throw new NoSuchApi()
+      }
+      throw error
+    }
+  }
+
   const forward: Upstream['forward'] = (call, cancellation) =>
     new Promise((resolve, reject) => {
       if (cancellation.cancelled) throw cancelled(cancellation.reason)
+      if (Array.isArray(dialect.forwards) && !dialect.forwards.includes(call.path)) {
+        const reason = `it has no endpoint ${call.method} ${call.path}`
+        throw new UpstreamError('misconfigured', { upstream: name, reason })
+      }
       const asked = new URLSearchParams(call.query)
       // the operator's parameters cannot be overridden
       for (const field of query.keys()) asked.delete(field)
@@ -204,7 +234,12 @@ export async function openHttpUpstream(
   return {
     name,
     ...(dialect.forwards ? { forward } : {}),
+    ...(Array.isArray(dialect.forwards) ? { forwards: dialect.forwards } : {}),
+    speaks: (api) => api === dialect.native && hasNative !== false,
     complete(call, cancellation) {
+      if (call.chat !== undefined && call.endpoint === dialect.native && hasNative === undefined) {
+        return askNative(call, cancellation)
+      }
       if (takesAdded === false) return ask(call, cancellation, true)
       return dialect.adds?.(call)
         ? askWithAdded(call, cancellation)
@@ -223,6 +258,19 @@ const LONG = 1024 * 1024
 function encoded(text: string): string | Buffer {
   if (text.length < LONG) return text
   return Buffer.from(text, Buffer.byteLength(text) === text.length ? 'latin1' : 'utf8')
+}
+
+/** The upstream does not have the client's API: nothing was billed, and chat completions are asked instead. */
+export class NoSuchApi extends Error {
+  override readonly name = 'NoSuchApi'
+}
+
+/** No such path, rather than no such model. */
+function isMissing({ upstreamStatus: status, reason, spoken }: UpstreamError): boolean {
+  if (status === 405 || status === 501) return true
+  if (status !== 404) return false
+  const said = `${reason} ${JSON.stringify(spoken ?? '')}`
+  return !/model|deployment/i.test(said)
 }
 
 /** How strict servers refuse a field without naming it. */

@@ -1,3 +1,4 @@
+import { plainChat } from '../conversation/plain-chat.ts'
 import { editJson } from './body-text.ts'
 import {
   AnsweredError,
@@ -15,21 +16,25 @@ import { MemberScanner } from './passing.ts'
 import { eventText, isDone, type ServerEvent } from './sse.ts'
 import type { Endpoint, UpstreamCall, Usage } from './upstream.ts'
 
-const PATHS: Record<Endpoint, string> = {
+const PATHS: Partial<Record<Endpoint, string>> = {
   chat: '/chat/completions',
   responses: '/responses',
   embeddings: '/embeddings',
 }
 
+const unheard = (): void => {}
+
 /** Any server with OpenAI's API: OpenAI, Azure's v1, vLLM, Ollama, llama.cpp, LiteLLM and so on. */
 export const openAiDialect: Dialect = {
-  forwards: true,
+  forwards: 'all',
+  native: 'responses',
   path: (endpoint) => PATHS[endpoint],
   headers: (key) => (key === undefined ? {} : { authorization: `Bearer ${key}` }),
   // without it a stream has no token counts, and its cost would be unknown
   adds: ({ endpoint, body }) => endpoint === 'chat' && body.stream === true && !asksForUsage(body),
   request(call, plain) {
-    const { body, text } = call
+    const { text } = call
+    const body = call.translated ? plainChat(call.body, call.adjusted ?? unheard) : call.body
     const counted =
       !plain && openAiDialect.adds?.(call)
         ? { stream_options: { ...(body.stream_options as object | null), include_usage: true } }
@@ -118,12 +123,15 @@ export function openAiUsage(counts: Counts | null | undefined): Usage | undefine
   // LiteLLM passes on Anthropic's name
   const written = tokenCount(details.cache_write_tokens ?? counts.cache_creation_input_tokens)
   const cachedInputTokens = Math.min(cached, inputTokens)
+  const answer = (counts.completion_tokens_details ?? counts.output_tokens_details ?? {}) as Counts
+  const reasoningTokens = tokenCount(answer.reasoning_tokens)
   const cacheWriteTokens = Math.min(written, inputTokens - cachedInputTokens)
   return {
     inputTokens,
     outputTokens: tokenCount(counts.completion_tokens ?? counts.output_tokens),
     ...(cachedInputTokens > 0 ? { cachedInputTokens } : {}),
     ...(cacheWriteTokens > 0 ? { cacheWriteTokens } : {}),
+    ...(reasoningTokens > 0 ? { reasoningTokens } : {}),
   }
 }
 

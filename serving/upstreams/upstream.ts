@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ClientApi } from '../conversation/client-api.ts'
 import type { Adjusted, Usage } from '../conversation/form.ts'
 import type { Cancellation } from './cancellation.ts'
 
@@ -25,8 +26,8 @@ export interface ContentPart {
   readonly [field: string]: unknown
 }
 
-/** The paths of OpenAI's API that are passed on; only `chat` is routed. */
-export type Endpoint = 'chat' | 'responses' | 'embeddings'
+/** The endpoints of models; `embeddings` alone is not routed. */
+export type Endpoint = 'chat' | ClientApi | 'embeddings'
 
 /**
  * The first parts of the other paths, which are forwarded as they are. A closed list: an API that manages the
@@ -53,6 +54,10 @@ export interface UpstreamCall {
   readonly endpoint: Endpoint
   /** `model` is already the upstream's name for it; overrides are merged in */
   readonly body: ChatBody | PassedBody
+  /** of a body of another API: the chat body that it was read as */
+  readonly chat?: ChatBody | undefined
+  /** `body` was made from a body of another API */
+  readonly translated?: boolean
   /** the client's JSON of `body`, if only `model` differs */
   readonly text?: string | undefined
   /** the client headers that the allow-list lets through */
@@ -92,6 +97,8 @@ export interface CompleteAnswer {
   readonly usage: Usage | undefined
   /** headers of the upstream that the client gets: its id of the request, its rate limits */
   readonly headers?: Readonly<Record<string, string>>
+  /** `body` is in the client's own API, not in OpenAI's chat shape */
+  readonly native?: boolean | undefined
 }
 
 /**
@@ -115,6 +122,8 @@ export interface StreamAnswer {
   readonly cancel: () => void
   /** made from a whole answer, whose attempt has ended and was counted */
   readonly fromWhole?: true
+  /** `chunks` are events of the client's own API, not of OpenAI's chat API */
+  readonly native?: boolean | undefined
 }
 
 /**
@@ -131,6 +140,8 @@ export interface LargeAnswer {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** closes the connection; safe to call at any time, any number of times */
   readonly cancel: () => void
+  /** in the client's own API */
+  readonly native?: boolean | undefined
 }
 
 export type UpstreamAnswer = CompleteAnswer | StreamAnswer | LargeAnswer
@@ -162,6 +173,8 @@ export interface ForwardedAnswer {
 /** One server that answers for models. Tests use fakes. */
 export interface Upstream {
   readonly name: string
+  /** whether it takes bodies of this API as they are; others are translated to chat completions */
+  speaks?(api: ClientApi): boolean
   /**
    * Asks once, without retries. `body.stream` determines the kind of answer.
    *
@@ -175,5 +188,7 @@ export interface Upstream {
    * @throws UpstreamError if there is no answer, or one about our account; WeirError `cancelled`
    */
   forward?(call: ForwardedCall, cancellation: Cancellation): Promise<ForwardedAnswer>
+  /** the paths that `forward` takes; any of OpenAI's API if absent */
+  readonly forwards?: readonly string[] | undefined
   close(): Promise<void>
 }

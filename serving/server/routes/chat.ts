@@ -12,7 +12,7 @@ import type { ChatBody } from '../../upstreams/upstream.ts'
 import type { Services } from '../services.ts'
 
 /** The body's `weir` object: the client's routing options. Never sent upstream. */
-const RequestHints = Type.Object(
+export const RequestHintsSchema = Type.Object(
   {
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
     session_id: Type.Optional(Type.String({ maxLength: 1000 })),
@@ -54,14 +54,18 @@ export const ChatRequest = Type.Object({
   stream: Type.Optional(Type.Boolean()),
   /** the client's own user */
   user: UserName,
-  weir: Type.Optional(RequestHints),
+  weir: Type.Optional(RequestHintsSchema),
 })
 type ChatRequest = Type.Static<typeof ChatRequest>
 
 /** `POST /v1/chat/completions`, as called by OpenAI's clients. */
-export function addChatRoute(app: FastifyInstance, services: Services, gateway: Gateway): void {
-  const { gate, ids, log, now, bodyLimit } = services
-  const turns = new AnswerTurns(gate)
+export function addChatRoute(
+  app: FastifyInstance,
+  services: Services,
+  gateway: Gateway,
+  turns: AnswerTurns,
+): void {
+  const { ids, log, now, bodyLimit } = services
   app.post<{ Body: ChatRequest }>(
     '/v1/chat/completions',
     { schema: { body: ChatRequest }, bodyLimit },
@@ -108,7 +112,7 @@ interface Answered {
  * Requests that came in one turn of the event loop are processed together, and whole answers of one turn are
  * written together, which costs less than one by one. Streams do not wait for others.
  */
-class AnswerTurns {
+export class AnswerTurns {
   private readonly gate: LoadGate
   private readonly asked = new TurnQueue<Asked>((items) => {
     for (const item of items) void this.begin(item)

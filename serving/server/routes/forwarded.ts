@@ -203,7 +203,8 @@ function modelOf(value: unknown): string {
   )
 }
 
-async function sendForwarded(reply: FastifyReply, outcome: ForwardOutcome): Promise<void> {
+/** Sends an upstream's answer as it comes. */
+export async function sendForwarded(reply: FastifyReply, outcome: ForwardOutcome): Promise<void> {
   const { answer, id, model, upstream } = outcome
   const { status, body, headers } = answer
   const { raw } = reply

@@ -3,7 +3,7 @@ import Type from 'typebox'
 import type { Gateway, OnCancel } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'
 import { passedTurns } from '../../policy/limits.ts'
-import type { Endpoint, PassedBody } from '../../upstreams/upstream.ts'
+import type { PassedBody } from '../../upstreams/upstream.ts'
 import type { Services } from '../services.ts'
 import { UserName } from './chat.ts'
 
@@ -13,12 +13,12 @@ export const PassedRequest = Type.Object({
   user: UserName,
 })
 
-/** `POST /v1/responses` and `/v1/embeddings`: passed on to the named model; nothing is routed. */
+/** `POST /v1/embeddings`: passed on to the named model; nothing is routed. */
 export function addPassedRoute(
   app: FastifyInstance,
   services: Services,
   gateway: Gateway,
-  endpoint: Exclude<Endpoint, 'chat'>,
+  endpoint: 'embeddings',
 ): void {
   const { gate, ids, now, bodyLimit } = services
   app.post<{ Body: PassedBody }>(

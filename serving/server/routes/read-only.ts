@@ -35,6 +35,17 @@ export const ModelList = Type.Object({
   data: Type.Array(Model),
 })
 
+/** The list as Anthropic's clients expect it, in one page. */
+function anthropicList(models: readonly Type.Static<typeof Model>[]): object {
+  const data = models.map(({ id, created }) => ({
+    type: 'model',
+    id,
+    display_name: id,
+    created_at: new Date(created * 1000).toISOString(),
+  }))
+  return { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null }
+}
+
 /**
  * `GET /v1/models` and `/v1/models/NAME`: router names, and the gateway's models or its policy's names, as
  * OpenAI clients list them.
@@ -45,22 +56,28 @@ export function addModelsRoute(app: FastifyInstance, services: Services): void {
     const names = services.policies?.names ?? services.gateway?.dispatcher.models.keys() ?? []
     // a key limited to some routers may name no model but those it lists
     const models = [...names].filter((name) => !routers || named?.has(name))
+    const own = targets.filter(([, target]) => !routers || routers.has(target.name))
+    const weir = { id: 'weir', object: 'model' as const, created: 0, owned_by: 'weir' }
     return [
-      ...targets
-        .filter(([, target]) => !routers || routers.has(target.name))
-        .map(([id, target]) => ({
-          id,
-          object: 'model' as const,
-          created: Math.floor(Date.parse(target.arms[0]!.live.router.manifest.created) / 1000),
-          owned_by: 'weir',
-        })),
+      // the default router; a policy has the name in its list
+      ...(services.gateway && !services.policies && own.length > 0 ? [weir] : []),
+      ...own.map(([id, target]) => ({
+        id,
+        object: 'model' as const,
+        created: Math.floor(Date.parse(target.arms[0]!.live.router.manifest.created) / 1000),
+        owned_by: 'weir',
+      })),
       ...models.map((id) => ({ id, object: 'model' as const, created: 0, owned_by: 'gateway' })),
     ]
   }
-  app.get('/v1/models', { schema: { response: { 200: ModelList } } }, ({ caller }) => ({
-    object: 'list' as const,
-    data: listed(caller),
-  }))
+  app.get('/v1/models', { schema: { response: { 200: ModelList } } }, (request, reply) => {
+    const data = listed(request.caller)
+    if (request.headers['anthropic-version'] === undefined) {
+      return { object: 'list' as const, data }
+    }
+    // as a text, which the schema of OpenAI's list does not apply to
+    return reply.type('application/json; charset=utf-8').send(JSON.stringify(anthropicList(data)))
+  })
   // names may have slashes in them
   app.get<{ Params: { '*': string } }>(
     '/v1/models/*',

@@ -16,6 +16,9 @@ const BODIES: Record<string, (text: string) => object> = {
   '/v1/responses': (text) => ({
     input: [{ role: 'user', content: [{ type: 'input_text', text }] }],
   }),
+  '/v1/messages': (text) => ({
+    messages: [{ role: 'user', content: [{ type: 'text', text }] }],
+  }),
   '/v1/embeddings': (text) => ({ input: [text] }),
   '/v1/responses/*': (text) => ({ input: text }),
 }
@@ -60,7 +63,9 @@ test('every endpoint that goes upstream has its case here', async () => {
     open.push(part)
     if (methods?.includes('POST')) paths.push(open.join('').replace(/\/?\*$/, '/*'))
   }
-  expect(paths.filter((path) => path.startsWith('/v1/')).sort()).toEqual(Object.keys(BODIES).sort())
+  // tokens are counted here, unless the model is behind Anthropic's API
+  const upstream = paths.filter((path) => path.startsWith('/v1/') && !path.endsWith('count_tokens'))
+  expect(upstream.sort()).toEqual(Object.keys(BODIES).sort())
 })
 
 test.each(Object.entries(BODIES))(
