@@ -43,6 +43,20 @@ export const ERRORS = {
   ),
   models_equal: row('expected two different models, got {model} for both --strong and --weak'),
   dataset_invalid: row('expected a weir dataset at {path}: {reason}'),
+  // collecting labels
+  collection_invalid: row('expected a collection of weir collect at {path}: {reason}'),
+  collection_other: row(
+    '{path} holds a collection with {what} {before}, not {now}: take another --out for a new one',
+    400,
+    2,
+  ),
+  collection_busy: row('{path} is in use by {holder}', 503),
+  collection_stopped: row('{count} questions in a row failed; the last one: {reason}', 502),
+  judge_is_candidate: row(
+    'expected a judge that is not judged, got {judge}, which answers as {model}: models favour their own answers. Take another, or allow it with --judge-may-be-candidate',
+    400,
+    2,
+  ),
   // the hub
   hub_denied: row(
     '{url} answered {status}: it needs a token (HF_TOKEN) whose account accepted the terms of {repo}',

@@ -1,3 +1,4 @@
+import { type ChildProcess, type ForkOptions, fork } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -27,6 +28,26 @@ export function startWorker(
   )
   const source = `import(${quote(pathToFileURL(tsx))}).then((tsx) => { tsx.register(); return import(${quote(entry)}) })`
   return new Worker(source, { ...settings, eval: true })
+}
+
+/**
+ * Starts a process on one of our modules, from source or from the build as `startWorker` does.
+ *
+ * @param module path of the entry relative to the caller, without extension
+ * @param from the caller's `import.meta.url`
+ */
+export function startProcess(
+  module: string,
+  from: string,
+  options: Omit<ForkOptions, 'execArgv'> = {},
+): ChildProcess {
+  const extension = new URL(from).pathname.endsWith('.ts') ? '.ts' : '.js'
+  const entry = new URL(`${module}${extension}`, from)
+  const tsx = (): string => pathToFileURL(createRequire(from).resolve('tsx')).href
+  return fork(entry, [], {
+    ...options,
+    execArgv: extension === '.ts' ? ['--import', tsx()] : [],
+  })
 }
 
 const quote = (url: URL): string => JSON.stringify(url.href)

@@ -1,11 +1,19 @@
+import { createHash } from 'node:crypto'
+import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
-import { transcript } from '../models/reading/transcript.ts'
+import type { OnProgress } from '../core/progress.ts'
+import { readTranscript, transcript } from '../models/reading/transcript.ts'
 import { isDecisionLogLine } from './readers/weir-log.ts'
-import { promptCell, systemCell, toolsCell } from './rows/cell.ts'
+import { labelCell, promptCell, systemCell, toolsCell } from './rows/cell.ts'
+import { compileExpression } from './rows/expression.ts'
 import type { RawRecord, ReadRecord } from './rows/reader.ts'
+import { isRecord } from './rows/record.ts'
 import { expandPaths } from './source/expand-paths.ts'
 import { openText } from './source/jsonl.ts'
+import { openTable } from './source/log.ts'
+import { openQuery, QUERY_PATH, type QueryOption } from './source/query.ts'
 import { openSource, prepend } from './source/source.ts'
+import type { Table } from './source/table.ts'
 
 /** Prompts from files that need no other data: a column `prompt` (text or messages) or `messages`. */
 export interface PromptLog {
@@ -34,27 +42,158 @@ export async function readPrompts(
     const first = await chunks.next()
     if (!first.done) {
       const table = openText(first.value, prepend([first.value], chunks))
-      try {
-        for await (const batch of table.records()) {
-          for (const item of batch) {
-            const prompt = promptOf(item, path)
-            if (prompt !== undefined) prompts.push(prompt)
-          }
-        }
-      } finally {
-        await table.close()
-      }
+      for await (const { prompt } of promptsOf(table, path)) prompts.push(prompt)
       sources.push({ path, sha256: await source.sha256(), rows: prompts.length - before })
     }
   }
-  if (prompts.length === 0) {
-    throw new WeirError('rows_too_few', { expected: 1, what: `in ${paths.join(', ')}`, got: 0 })
-  }
+  if (prompts.length === 0) throw noPrompts(paths)
   return { prompts, sources }
 }
 
+const noPrompts = (paths: readonly string[]): WeirError =>
+  new WeirError('rows_too_few', { expected: 1, what: `in ${paths.join(', ')}`, got: 0 })
+
+/** A prompt that models can be asked, with what its file says of it. */
+export interface PromptRow {
+  /** everything of the conversation as one text (`transcript`) */
+  readonly prompt: string
+  /** as OpenAI's API takes them */
+  readonly messages: readonly RawRecord[]
+  /** tool definitions; only whole ones, as a model cannot call a name */
+  readonly tools?: readonly RawRecord[]
+  /** the group it belongs to: a task, a tenant, a template */
+  readonly category?: string
+  /** the right answer, for checks without a model */
+  readonly reference?: string
+  /** how often the files have it */
+  readonly times: number
+}
+
+export interface PromptRowsOptions {
+  /** where the group stands, such as `category` (the default) or `metadata.feature` */
+  readonly category?: string | undefined
+  /** where the right answer stands; by default `reference`, `expected`, `answer` or `ground_truth` */
+  readonly reference?: string | undefined
+  /** rows that DuckDB selects, beside the files */
+  readonly query?: QueryOption | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+const REFERENCES = 'reference|expected|answer|ground_truth'
+
+/**
+ * The distinct prompts of files in any format that logs have (JSON lines, JSON, CSV, Parquet, Arrow, plain or
+ * compressed), of Weir's decision logs and of a query, in the order in which they first appear. Answers at the end of a
+ * conversation are left off: they are what is to be asked for.
+ *
+ * @throws row_invalid, log_needs, rows_too_few, as `readPrompts`
+ */
+export async function readPromptRows(
+  paths: readonly string[],
+  options: PromptRowsOptions,
+): Promise<{ readonly rows: readonly PromptRow[]; readonly sources: PromptLog['sources'] }> {
+  const { query, signal, onProgress } = options
+  const rows = new Map<string, PromptRow>()
+  const sources: { path: string; sha256: string; rows: number }[] = []
+  const read = async (table: Table, path: string): Promise<number> => {
+    let read = 0
+    const category = compileExpression(options.category ?? 'category', { path })
+    const reference = compileExpression(options.reference ?? REFERENCES, { path })
+    for await (const { prompt, record, line } of promptsOf(table, path, true)) {
+      read++
+      const known = rows.get(prompt)
+      if (known) {
+        rows.set(prompt, { ...known, times: known.times + 1 })
+        continue
+      }
+      const row = { record, document: record }
+      const group = labelCell(category.value(row))
+      if ('reason' in group) {
+        throw invalid(path, line, options.category ?? 'category', group.reason)
+      }
+      rows.set(prompt, {
+        ...askable(prompt, record),
+        ...definedOnly({ category: group.value, reference: referenceText(reference.value(row)) }),
+        times: 1,
+      })
+      if (rows.size % 1000 === 0) onProgress?.({ stage: 'reading prompts', done: rows.size })
+    }
+    return read
+  }
+  for (const path of await expandPaths(paths)) {
+    const source = await openSource(path, signal)
+    const found = await read(await openTable(source), path)
+    sources.push({ path, sha256: await source.sha256(), rows: found })
+  }
+  if (query) {
+    const sha256 = createHash('sha256').update(query.sql).digest('hex')
+    const found = await read(await openQuery(query, { signal, onProgress }), QUERY_PATH)
+    sources.push({ path: QUERY_PATH, sha256, rows: found })
+  }
+  if (rows.size === 0) throw noPrompts(query ? [...paths, QUERY_PATH] : paths)
+  return { rows: [...rows.values()], sources }
+}
+
+/** A right answer as text: numbers and yes-or-no values as JSON writes them. */
+function referenceText(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function'])
+
+/** What to send to a model: the record's own messages where OpenAI's API takes them as they are. */
+function askable(prompt: string, record: RawRecord): Omit<PromptRow, 'times'> {
+  const raw = record.messages ?? record.prompt
+  const asIs =
+    Array.isArray(raw) && raw.every((turn) => isRecord(turn) && ROLES.has(String(turn.role)))
+  const { turns, tools } = readTranscript(prompt)
+  const system = typeof record.system === 'string' && record.system !== ''
+  const messages: readonly RawRecord[] = asIs
+    ? [
+        ...(system ? [{ role: 'system', content: record.system }] : []),
+        ...unanswered(raw as RawRecord[]),
+      ]
+    : turns.map(({ role, text }) => ({ role: ROLES.has(role) ? role : 'user', content: text }))
+  const whole = tools.filter((tool) => isRecord(tool.function))
+  return { prompt, messages, ...(whole.length > 0 && { tools: whole }) }
+}
+
+/** A conversation without the answers at its end; as it is if nothing else is in it. */
+function unanswered<Turn extends { readonly role?: unknown }>(turns: readonly Turn[]): Turn[] {
+  const last = turns.findLastIndex(({ role }) => role !== 'assistant')
+  return last < 0 ? [...turns] : turns.slice(0, last + 1)
+}
+
+interface FoundPrompt {
+  readonly prompt: string
+  readonly record: RawRecord
+  readonly line: number
+}
+
+/** @param asking leaves off the answers at the end of a conversation */
+async function* promptsOf(
+  table: Table,
+  path: string,
+  asking = false,
+): AsyncGenerator<FoundPrompt, void, undefined> {
+  try {
+    for await (const batch of table.records()) {
+      for (const item of batch) {
+        const prompt = promptOf(item, path, asking)
+        if (prompt !== undefined && 'record' in item) {
+          yield { prompt, record: item.record, line: item.line }
+        }
+      }
+    }
+  } finally {
+    await table.close()
+  }
+}
+
 /** A record's prompt as a transcript; undefined for lines that are no requests. */
-function promptOf(item: ReadRecord, path: string): string | undefined {
+function promptOf(item: ReadRecord, path: string, asking: boolean): string | undefined {
   if (!('record' in item)) throw invalid(path, item.line, item.field, item.reason)
   const { record, line } = item
   const served = servedPrompt(record, path)
@@ -67,7 +206,9 @@ function promptOf(item: ReadRecord, path: string): string | undefined {
   if ('reason' in system) throw invalid(path, line, 'system', system.reason)
   const tools = toolsCell(record.tools)
   if ('reason' in tools) throw invalid(path, line, 'tools', tools.reason)
-  return transcript(cell.value, system.value, tools.value)
+  const { value } = cell
+  const asked = asking && typeof value !== 'string' ? unanswered(value) : value
+  return transcript(asked, system.value, tools.value)
 }
 
 /**

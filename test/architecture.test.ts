@@ -50,6 +50,7 @@ const SERVING = [
   'budgets',
   'gateway',
   'strategies',
+  'judging',
   'policy',
   'audit',
   'server',

@@ -241,6 +241,23 @@ export async function readServeConfig(
   return { config: config as ServeConfig, source }
 }
 
+/**
+ * The gateway section of a server's configuration, for commands that ask its models without serving.
+ *
+ * @throws config_invalid, also without such a section; file_not_found
+ */
+export async function readGatewayConfig(path: string): Promise<{
+  readonly gateway: NonNullable<ServeConfig['gateway']>
+  readonly log: ServeConfig['log']
+  readonly source: Source
+}> {
+  const source = await readSource(path, 'a server config')
+  const { gateway, log } = fileConfig(source)
+  if (gateway) return { gateway, log, source }
+  const expected = 'a section gateway, with upstreams and models'
+  throw new WeirError('config_invalid', { where: `${path}:1`, expected, got: 'none' })
+}
+
 /** Routers may all come from the command line, so the file alone is checked with one in their place. */
 function fileConfig(source: Source): Partial<ServeConfig> {
   const { value } = source

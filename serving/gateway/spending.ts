@@ -20,7 +20,7 @@ const UNBILLED = new Set([
 ])
 
 /** Whether an attempt may be billed: the upstream worked on answers that were late, cut or given up. */
-const mayBeBilled = (outcome: string): boolean => !UNBILLED.has(outcome)
+export const mayBeBilled = (outcome: string): boolean => !UNBILLED.has(outcome)
 
 /**
  * What spending is counted under: the rule or route that decided, else the step. A cached decision counts for

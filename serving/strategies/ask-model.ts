@@ -106,11 +106,11 @@ function textOf(answer: Answer): string {
   return answer.answer.kind === 'complete' ? saidBy(answer as WholeAnswer).text.trim() : ''
 }
 
-/** The value of the only field of a JSON object; undefined if the text is anything else. */
+/** The value of the only field of a JSON object, which may be fenced as code; undefined if the text is anything else. */
 export function onlyField(text: string, field: string): unknown {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(/^\s*```(?:json)?\n([\s\S]*?)\n```\s*$/.exec(text)?.[1] ?? text)
   } catch {
     return undefined
   }

@@ -232,15 +232,37 @@ const JsonSchema = Type.Object(
 )
 
 /** The whole text must be JSON that fits the schema: programs that read it expect no text around it. */
-function schemaCheck({ schema }: Static<typeof JsonSchema>): TextCheck {
+const schemaCheck = ({ schema }: Static<typeof JsonSchema>): TextCheck =>
+  ofText(compiledTest(schema))
+
+function compiledTest(schema: object): (text: string) => boolean {
   const compiled = CompileSchema(schema)
-  return ofText((text) => {
+  return (text) => {
     try {
       return compiled.Check(JSON.parse(text))
     } catch {
       return false
     }
+  }
+}
+
+/**
+ * Whether a text is JSON that fits a schema (draft 7).
+ *
+ * @throws config_invalid if it is no such schema, or has patterns, which do not run in linear time
+ */
+export function schemaTest(schema: unknown): (text: string) => boolean {
+  const where = 'the schema'
+  if (typeof schema !== 'object' || schema === null) {
+    throw new WeirError('config_invalid', { where, expected: 'an object', got: String(schema) })
+  }
+  schemaFaults(schema, [], {
+    fault(at, expected, got) {
+      throw new WeirError('config_invalid', { where: [where, ...at].join('.'), expected, got })
+    },
+    model: () => {},
   })
+  return compiledTest(schema)
 }
 
 const FinishReason = Type.Object(

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 /** Every subcommand by name, in the order `weir --help` lists them; each file is loaded on demand. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   data: async () => (await import('./data/data.ts')).dataCommand(),
+  collect: async () => (await import('./collect.ts')).collectCommand(),
   train: async () => (await import('./train.ts')).trainCommand(),
   calibrate: async () => (await import('./calibrate.ts')).calibrateCommand(),
   'calibrate-cascade': async () =>

@@ -10,6 +10,8 @@ export interface Reply {
   readonly finish?: string
   /** of the answer, as it counts them; 500 unless told */
   readonly tokens?: number
+  /** of the question; 1000 unless told */
+  readonly promptTokens?: number
   /** an HTTP error instead */
   readonly status?: number
   /** never answers */
@@ -106,6 +108,10 @@ function answer(response: ServerResponse, body: Asked, reply: Reply): void {
   })
   response.writeHead(200, { 'content-type': 'application/json' })
   const choices = (reply.choices ?? [text]).map(one)
-  const usage = { ...TOKENS, completion_tokens: reply.tokens ?? TOKENS.completion_tokens }
+  const usage = {
+    ...TOKENS,
+    completion_tokens: reply.tokens ?? TOKENS.completion_tokens,
+    prompt_tokens: reply.promptTokens ?? TOKENS.prompt_tokens,
+  }
   response.end(JSON.stringify({ ...head, object: 'chat.completion', choices, usage }))
 }

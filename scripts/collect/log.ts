@@ -1,0 +1,109 @@
+import { join } from 'node:path'
+import { definedOnly } from '../../core/defined.ts'
+import { writeWhole } from '../../core/files.ts'
+import { type CorrectedLabels, correctJudge } from '../../core/stats/judged-mean.ts'
+import { type IngestSummary, ingest } from '../../data/ingest.ts'
+import { promptFields } from '../../models/reading/transcript.ts'
+import { COLLECTION_FILES } from './collection.ts'
+import { type GradedRow, humanPair, judgedPair, labelValue, meanOf } from './grades.ts'
+import { pairsOf } from './run.ts'
+
+/** The judge of labels that people's labels corrected. */
+export const CORRECTED = 'corrected'
+
+/** A judge's labels of one pair, corrected by people's; undefined with too few of theirs. */
+export function correctedPair(
+  rows: readonly GradedRow[],
+  a: string,
+  b: string,
+): { readonly rows: readonly GradedRow[]; readonly correction: CorrectedLabels } | undefined {
+  const judgedRows = rows.filter((row) => !Number.isNaN(judgedPair(row, a, b)))
+  const correction = correctJudge({
+    judged: judgedRows.map((row) => judgedPair(row, a, b)),
+    human: judgedRows.map((row) => humanPair(row, a, b)),
+    weights: judgedRows.map(weightOf),
+  })
+  return correction && { rows: judgedRows, correction }
+}
+
+/** How many requests a row stands for, up to a common factor. */
+export const weightOf = ({ row }: GradedRow): number => row.times / row.propensity
+
+/**
+ * The rows as a log that `weir train` reads. Scores of single answers make outcomes. Comparisons make votes: those of each
+ * judge, half a vote for each order; or, where people labelled enough rows to correct the judges, one soft label per row,
+ * written as two votes with the shares in which people would give them (what the correction expects for the judges'
+ * verdict; what people said, where they did).
+ */
+export function* logLines(
+  rows: readonly GradedRow[],
+  models: readonly string[],
+): Generator<Record<string, unknown>> {
+  const corrections = pairsOf(models).map(([a, b]) => {
+    const found = correctedPair(rows, a, b)
+    return { a, b, correction: found?.correction }
+  })
+  for (const graded of rows) {
+    const { row, answers, comparisons, scores, labels } = graded
+    const { tools, category } = row
+    const base = { ...promptFields(row.prompt), ...definedOnly({ tools, category }), id: row.id }
+    const vote = (a: string, b: string, value: number, judge: string, weight: number) => ({
+      ...base,
+      model_a: a,
+      model_b: b,
+      winner: value === 1 ? 'a' : value === 0 ? 'b' : 'tie',
+      judge,
+      weight,
+    })
+    if (scores.length > 0) {
+      const of = (model: string): number =>
+        meanOf(scores.filter((one) => one.model === model).map(({ score }) => score))
+      const each = [...answers]
+      yield {
+        ...base,
+        scores: Object.fromEntries(each.map(([model]) => [model, of(model)])),
+        costs: Object.fromEntries(each.map(([model, { costUsd }]) => [model, costUsd])),
+        tokens: Object.fromEntries(
+          each.flatMap(([model, { outputTokens }]) =>
+            outputTokens === undefined ? [] : [[model, outputTokens]],
+          ),
+        ),
+      }
+    }
+    for (const { a, b, correction } of corrections) {
+      const human = humanPair(graded, a, b)
+      if (correction && comparisons.length > 0) {
+        const judged = judgedPair(graded, a, b)
+        const expected = correction.intercept + correction.slope * judged
+        const soft = Number.isNaN(human) ? Math.min(1, Math.max(0, expected)) : human
+        if (Number.isNaN(soft)) continue
+        if (soft > 0) yield vote(a, b, 1, CORRECTED, soft)
+        if (soft < 1) yield vote(a, b, 0, CORRECTED, 1 - soft)
+        continue
+      }
+      for (const one of comparisons.filter((its) => its.a === a && its.b === b)) {
+        for (const value of [one.aFirst, one.bFirst]) {
+          if (value !== undefined) yield vote(a, b, value, one.judge, 0.5)
+        }
+      }
+      for (const label of labels.filter((its) => [its.a, its.b].every((m) => m === a || m === b))) {
+        const value = label.a === a ? labelValue(label) : 1 - labelValue(label)
+        yield vote(a, b, value, `human:${label.by}`, 1)
+      }
+    }
+  }
+}
+
+/** Writes `log.jsonl` and the dataset made of it; undefined if nothing was graded. */
+export async function writeDataset(
+  folder: string,
+  rows: readonly GradedRow[],
+  models: readonly string[],
+  seed: number,
+): Promise<IngestSummary | undefined> {
+  const lines = [...logLines(rows, models)].map((line) => `${JSON.stringify(line)}\n`)
+  const path = join(folder, COLLECTION_FILES.log)
+  await writeWhole(path, lines.join(''))
+  if (lines.length === 0) return undefined
+  return ingest([path], { out: join(folder, COLLECTION_FILES.dataset), seed, format: 'canonical' })
+}
