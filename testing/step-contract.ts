@@ -38,13 +38,10 @@ export function requestOf({
   text,
   model = 'weir',
   ...more
-}: Partial<GatewayRequest> & {
-  readonly text?: string | undefined
-  readonly model?: string
-}): GatewayRequest {
+}: Partial<GatewayRequest> & { readonly model?: string }): GatewayRequest {
   return {
     id: 'request-1',
-    body: { model, messages: text === undefined ? [] : [{ role: 'user', content: text }] },
+    body: { model, messages: typeof text === 'string' ? [{ role: 'user', content: text }] : [] },
     caller: { name: 'key' },
     headers: {},
     hints: {},

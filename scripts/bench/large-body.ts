@@ -1,18 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runServer } from '../../serving/server/run-server.ts'
 import { openTerminal } from '../terminal/terminal.ts'
+import { figureTable, middle } from './figures.ts'
 import { SOURCE, startServer } from './load.ts'
 import { writeRouteBundle } from './route-bundle.ts'
 
 /**
- * `tsx scripts/bench/large-body.ts`: how long one turn of the event loop takes while chats with an image of 20 MB
- * pass through the gateway, which is how long `/health` may have to wait. Processor time is counted, as other
- * processes add to the time by the clock; the longest turn of each chat, the least and the median of all chats.
+ * `tsx scripts/bench/large-body.ts`: how long `/health` takes at most while a chat with an image of 20 MB passes through
+ * the gateway, and how long one turn of the event loop takes, in processor time of the main thread, as other
+ * processes add to the time by the clock. The least and the median of all chats.
  */
 const { values } = parseArgs({
   options: {
@@ -36,6 +38,18 @@ process.stdin.on('data', async () => {
   process.stdout.write(answer.status + '\\n')
 })`
 
+/** In a process of its own: asks for `/health` all the time; prints the slowest answer since the last line that it read. */
+const PINGER = `
+const [url] = process.argv.slice(1)
+let slowest = 0
+process.stdin.on('data', () => { process.stdout.write(slowest + '\\n'); slowest = 0 })
+for (;;) {
+  const started = performance.now()
+  await (await fetch(url + '/health')).arrayBuffer()
+  slowest = Math.max(slowest, performance.now() - started)
+  await new Promise((resume) => setTimeout(resume, 1))
+}`
+
 const terminal = openTerminal()
 const root = await mkdtemp(join(tmpdir(), 'weir-large-'))
 const children: ChildProcess[] = []
@@ -58,18 +72,15 @@ try {
     },
   )
   try {
-    const longest = await turnsOf(server.url)
-    const ordered = longest.toSorted((a, b) => a - b)
+    const { turns, health } = await chatsAt(server.url)
     const figures = {
-      least_ms: ordered[0]!,
-      median_ms: ordered[Math.floor(ordered.length / 2)]!,
+      health_least_ms: Math.min(...health),
+      health_median_ms: middle(health),
+      turn_least_ms: Math.min(...turns),
+      turn_median_ms: middle(turns),
     }
     if (values.json) terminal.json({ figures })
-    else {
-      terminal.print(
-        `longest turn of the event loop in a chat of ${values.megabytes} MB: ${figures.least_ms.toFixed(1)} ms of processor time (median ${figures.median_ms.toFixed(1)} ms)`,
-      )
-    }
+    else terminal.print(figureTable(figures))
   } finally {
     await server.close()
   }
@@ -78,19 +89,37 @@ try {
   await rm(root, { recursive: true })
 }
 
-/** The longest turn of each chat, in milliseconds of processor time; the first two warm up and are left out. */
-async function turnsOf(url: string): Promise<number[]> {
-  const args = ['-e', CLIENT, url, values.megabytes, values.text]
-  const client = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  children.push(client)
-  const found: number[] = []
+interface Chats {
+  /** the longest turn of each chat, in milliseconds of the main thread's processor time */
+  readonly turns: number[]
+  /** the slowest answer of `/health` in each, in milliseconds */
+  readonly health: number[]
+}
+
+/** The first two chats warm up and are left out. */
+async function chatsAt(url: string): Promise<Chats> {
+  const started = (script: string, ...args: string[]) => {
+    const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit']
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, ...args], { stdio })
+    children.push(child)
+    return child
+  }
+  const client = started(CLIENT, url, values.megabytes, values.text)
+  const pinger = started(PINGER, url)
+  const slowest = async (): Promise<number> => {
+    pinger.stdin.write('\n')
+    return Number(String(((await once(pinger.stdout, 'data')) as [Buffer])[0]))
+  }
+  const turns: number[] = []
+  const health: number[] = []
   for (let chat = 0; chat < Number(values.chats) + 2; chat++) {
     let longest = 0
     let running = true
-    let last = process.cpuUsage()
+    await slowest()
+    let last = mainThreadMs()
     const look = (): void => {
-      const now = process.cpuUsage()
-      longest = Math.max(longest, now.user + now.system - last.user - last.system)
+      const now = mainThreadMs()
+      longest = Math.max(longest, now - last)
       last = now
       if (running) setImmediate(look)
     }
@@ -99,7 +128,18 @@ async function turnsOf(url: string): Promise<number[]> {
     const [status] = (await once(client.stdout, 'data')) as [Buffer]
     running = false
     if (String(status).trim() !== '200') throw new Error(`status ${status}`)
-    if (chat > 1) found.push(longest / 1000)
+    const waited = await slowest()
+    if (chat < 2) continue
+    turns.push(longest)
+    health.push(waited)
   }
-  return found
+  pinger.kill()
+  client.kill()
+  return { turns, health }
+}
+
+/** Processor time of this process's main thread, in milliseconds, from /proc. */
+function mainThreadMs(): number {
+  const file = `/proc/self/task/${process.pid}/schedstat`
+  return Number(readFileSync(file, 'utf8').split(' ')[0]) / 1e6
 }

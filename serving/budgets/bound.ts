@@ -1,3 +1,4 @@
+import { type BodyText, bodySize } from '../../core/large-json.ts'
 import type { Price } from '../../models/prices.ts'
 import type { PassedBody, ServedEndpoint } from '../upstreams/upstream.ts'
 import { type Nanodollars, nanosOf } from './units.ts'
@@ -16,7 +17,7 @@ export interface Question {
   readonly endpoint: ServedEndpoint
   readonly body: PassedBody
   /** the JSON of `body` as received, if available */
-  readonly text?: string | undefined
+  readonly text?: BodyText | undefined
   /** added before the messages */
   readonly system?: string | undefined
   /** merged over the body */
@@ -40,9 +41,7 @@ export function upperBound(
 ): Nanodollars {
   const asked = parameters ? { ...body, ...parameters } : body
   const said =
-    (text === undefined ? bytesOf(body) : Buffer.byteLength(text)) +
-    bytesOf(parameters) +
-    bytesOf(system)
+    (text === undefined ? bytesOf(body) : bodySize(text)) + bytesOf(parameters) + bytesOf(system)
   const tools = asked.tools === undefined && asked.functions === undefined ? 0 : TOOL_TOKENS
   const textTokens = said + TEMPLATE_TOKENS + tools
   const inMost =

@@ -1,3 +1,4 @@
+import type { BodyText } from '../../core/large-json.ts'
 import { fromChat, toChat } from './chat.ts'
 import { ChatReader, replyOfChat } from './chat-reader.ts'
 import {
@@ -26,7 +27,7 @@ export interface ClientBody {
   readonly api: ClientApi
   readonly body: Fields
   /** the JSON that `body` was parsed from */
-  readonly text: string | undefined
+  readonly text: BodyText | undefined
   /** what the chat body leaves out or changes */
   readonly adjusted: readonly string[]
   /** what no chat body can say: only an upstream of the client's own API can answer */
@@ -132,7 +133,7 @@ const CHANGES = {
 export function readClientBody(
   api: ClientApi,
   body: Fields,
-  text: string | undefined,
+  text: BodyText | undefined,
 ): { readonly chat: Record<string, unknown>; readonly client: ClientBody } {
   const adjusted: string[] = []
   let refused: UntranslatableRequest | undefined

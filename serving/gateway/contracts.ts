@@ -1,3 +1,4 @@
+import type { BodyText } from '../../core/large-json.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import type { Reservation } from '../budgets/reservations.ts'
 import type { ClientBody } from '../conversation/client-api.ts'
@@ -30,7 +31,7 @@ export interface GatewayRequest {
   /** it goes to the default upstream, which is none of the models: its model's name, if any, is not ours */
   readonly unlisted?: boolean
   /** the JSON that `body` was parsed from, if nothing else was in it: it can then be passed on unchanged */
-  readonly text?: string | undefined
+  readonly text?: BodyText | undefined
   /** whoever sends the answer takes a `LargeAnswer`, and not only whole ones and streams */
   readonly takesBytes?: boolean
   readonly caller: KeyHolder
@@ -201,7 +202,7 @@ export interface SendOptions {
   /** aborts only this call, in addition to the request's signal */
   readonly signal?: AbortSignal
   /** the client's JSON with the same changes as `body`, if it needs no other: numbers keep their digits */
-  readonly text?: string | undefined
+  readonly text?: BodyText | undefined
   /** the answer goes to the client as it is, so that a large one need not be held: see `takesBytes` */
   readonly passes?: boolean
   /** time limit in milliseconds, if shorter than the deadline; the upstream counts as failed after it */
@@ -325,7 +326,7 @@ export interface Admission {
   readonly target: Target
   readonly body: PassedBody
   /** the client's own JSON of `body`, where there is one */
-  readonly text?: string | undefined
+  readonly text?: BodyText | undefined
 }
 
 /** One `send` of one request. */

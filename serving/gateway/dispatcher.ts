@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../core/errors.ts'
+import type { BodyText } from '../../core/large-json.ts'
 import type { Price } from '../../models/prices.ts'
 import type { Reservation } from '../budgets/reservations.ts'
 import { type ClientBody, changedClientBody } from '../conversation/client-api.ts'
@@ -413,7 +414,7 @@ function bodyFor({ system, parameters }: Target, body: PassedBody, model: string
 }
 
 /** The client's JSON with this target's changes; undefined if that is not certain to work. */
-function textFor({ system, parameters }: Target, text: string): string | undefined {
+function textFor({ system, parameters }: Target, text: BodyText): BodyText | undefined {
   if (system === undefined && parameters === undefined) return text
   const edits: Record<string, string | ((value?: string) => string)> = {}
   for (const [name, value] of Object.entries(parameters ?? {})) {

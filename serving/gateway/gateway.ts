@@ -1,4 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
+import type { BodyText } from '../../core/large-json.ts'
 import { mayName } from '../router/keys.ts'
 import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody, ServedEndpoint } from '../upstreams/upstream.ts'
@@ -82,7 +83,7 @@ export interface Gateway {
     request: GatewayRequest,
     body: PassedBody,
     /** the client's JSON of `body` */
-    text: string,
+    text: BodyText,
     cancelled: OnCancel,
   ): Promise<Outcome>
   /**

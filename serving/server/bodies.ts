@@ -4,7 +4,8 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BytesHeld } from '../../core/bytes-held.ts'
 import { WeirError } from '../../core/errors.ts'
-import { BODY_LIMIT, decodeBody, parseJsonBody, parseLargeBody } from '../../core/json-body.ts'
+import { decodeBody, parseJsonBody } from '../../core/json-body.ts'
+import { LargeJsonReader } from '../../core/large-json.ts'
 
 /** Largest body of the gateway's endpoints in bytes: images come as base64. */
 export const DEFAULT_GATEWAY_BODY = 64 * 1024 * 1024
@@ -16,11 +17,8 @@ export const bodyMemory = (most: number = DEFAULT_BODIES_IN_FLIGHT): BytesHeld =
   new BytesHeld(most, 'request bodies')
 /** Bodies below this are not counted: the number of requests under way bounds them. */
 const COUNTED = 64 * 1024
-/**
- * Bodies above this are parsed in several turns of the event loop, so that others are answered between. Below it
- * looking for their long strings first costs as much time as it saves.
- */
-const LARGE = BODY_LIMIT
+/** Bodies above this are read in a thread, so that others are answered meanwhile. */
+const LARGE = 1024 * 1024
 const DECOMPRESS: Readonly<
   Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>
 > = {
@@ -36,12 +34,16 @@ declare module 'fastify' {
   }
   interface FastifyInstance {
     bodyMemory: BytesHeld
+    largeBodies: LargeJsonReader
   }
 }
 
 /** Reads JSON bodies, each up to its route's `bodyLimit`, compressed ones too. */
 export function addJsonBodies(app: FastifyInstance, memory: BytesHeld): void {
   app.decorate('bodyMemory', memory)
+  const reader = new LargeJsonReader()
+  app.decorate('largeBodies', reader)
+  app.addHook('onClose', () => reader.close())
   app.addContentTypeParser('application/json', (request, payload, done) => {
     readBody(request, payload as unknown as Readable, memory, (error, bytes) => {
       if (error) {
@@ -83,13 +85,10 @@ async function parsed(request: FastifyRequest, bytes: Buffer): Promise<unknown> 
     request.bodyText = decodeBody(plain)
     return parseJsonBody(request.bodyText)
   }
-  await turn()
-  const { text, value } = await parseLargeBody(plain)
+  const text = await request.server.largeBodies.read(plain)
   request.bodyText = text
-  return value
+  return text.value()
 }
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 async function decompressed(request: FastifyRequest, bytes: Buffer): Promise<Buffer> {
   const coding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase()
@@ -151,6 +150,9 @@ function readBody(
 ): void {
   const limit = request.routeOptions.bodyLimit!
   const claim = request.bodyClaim
+  const declared = Number(request.headers['content-length'])
+  // filled as it comes: joining many parts at the end takes long
+  const whole = declared > LARGE && declared <= limit ? Buffer.allocUnsafeSlow(declared) : undefined
   let parts: Buffer[] = []
   let size = 0
   let fault: Error | undefined
@@ -163,7 +165,8 @@ function readBody(
         memory.take(size - claim.bytes)
         claim.bytes = size
       }
-      parts.push(chunk)
+      if (whole) chunk.copy(whole, size - chunk.length)
+      else parts.push(chunk)
     } catch (error) {
       fault = error as Error
       parts = []
@@ -171,7 +174,7 @@ function readBody(
   })
   payload.once('end', () => {
     if (fault) done(fault)
-    else done(undefined, parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+    else done(undefined, whole ?? (parts.length === 1 ? parts[0]! : Buffer.concat(parts)))
   })
   payload.once('error', (cause) => {
     const got = `${size} bytes, then the connection broke`

@@ -3,6 +3,7 @@ import type { BytesHeld } from '../../core/bytes-held.ts'
 import { type CloseStack, openOrClose } from '../../core/close-stack.ts'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
+import type { BodyText } from '../../core/large-json.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { LogContents } from '../../records/decision-record.ts'
@@ -132,7 +133,7 @@ declare module 'fastify' {
     /** the caller: set before the body is read */
     caller: KeyHolder
     /** the body as received */
-    bodyText: string
+    bodyText: BodyText
   }
 }
 

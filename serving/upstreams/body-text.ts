@@ -1,4 +1,5 @@
 import { stringEnd } from '../../core/json-body.ts'
+import { type BodyText, LargeJson } from '../../core/large-json.ts'
 
 /**
  * Changes to top-level fields of a JSON object, by name: the JSON text of the new value, a function of the
@@ -21,9 +22,14 @@ interface Member {
  * parsers differ in which one they take, so an upstream could read a different text from the one that limits
  * were checked against.
  *
- * @param text JSON that has been parsed: an object
+ * @param text JSON that has been parsed: an object. Of a large one, edits see marks instead of long strings
  */
-export function editJson(text: string, edits: JsonEdits): string | undefined {
+export function editJson<T extends BodyText>(text: T, edits: JsonEdits): T | undefined
+export function editJson(text: BodyText, edits: JsonEdits): BodyText | undefined {
+  if (text instanceof LargeJson) {
+    const outline = editJson(text.outline, edits)
+    return outline === undefined ? undefined : text.with(outline)
+  }
   const members = topLevelMembers(text)
   if (!members) return undefined
   const found = new Set<string>()

@@ -27,7 +27,7 @@ export interface Dialect {
   path(endpoint: Endpoint): string | undefined
   headers(key: string | undefined): Record<string, string>
   /**
-   * The body to send: JSON text, or a value to serialize.
+   * The body to send: JSON text (a string or a `LargeJson`), or a value to serialize.
    *
    * @param plain leave out what only the gateway asks for: this upstream refuses it
    * @throws UntranslatableRequest

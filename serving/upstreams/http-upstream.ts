@@ -1,5 +1,7 @@
+import { Readable } from 'node:stream'
 import Type from 'typebox'
 import type { BytesHeld } from '../../core/bytes-held.ts'
+import { LargeJson } from '../../core/large-json.ts'
 import { type OutgoingTls, type OutgoingUrl, outgoingPool } from '../../core/outgoing.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { Cancellation } from './cancellation.ts'
@@ -119,9 +121,10 @@ export async function openHttpUpstream(
   /** undefined until it is known whether the upstream takes the fields that only the gateway adds */
   let takesAdded: boolean | undefined
 
-  const payload = (call: UpstreamCall, plain: boolean): string | Buffer => {
+  const payload = (call: UpstreamCall, plain: boolean): string | Buffer | LargeJson => {
     try {
       const request = dialect.request(call, plain)
+      if (request instanceof LargeJson) return request
       return encoded(typeof request === 'string' ? request : JSON.stringify(request))
     } catch (error) {
       if (!(error instanceof UntranslatableRequest)) throw error
@@ -164,7 +167,13 @@ export async function openHttpUpstream(
         resolve,
         reject,
       })
-      pool.dispatch({ method: 'POST', path: `${base}${path}${search}`, headers, body }, reader)
+      const to = { method: 'POST' as const, path: `${base}${path}${search}`, headers }
+      if (body instanceof LargeJson) {
+        headers.push('content-length', String(body.size))
+        pool.dispatch({ ...to, body: Readable.from(body.pieces()) }, reader)
+      } else {
+        pool.dispatch({ ...to, body }, reader)
+      }
     })
 
   /** An upstream with a strict schema refuses fields that it does not know: it is asked without them. */

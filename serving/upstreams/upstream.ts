@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { BodyText } from '../../core/large-json.ts'
 import type { ClientApi } from '../conversation/client-api.ts'
 import type { Adjusted, Usage } from '../conversation/form.ts'
 import type { Cancellation } from './cancellation.ts'
@@ -59,7 +60,7 @@ export interface UpstreamCall {
   /** `body` was made from a body of another API */
   readonly translated?: boolean
   /** the client's JSON of `body`, if only `model` differs */
-  readonly text?: string | undefined
+  readonly text?: BodyText | undefined
   /** the client headers that the allow-list lets through */
   readonly headers: Readonly<Record<string, string>>
   /** milliseconds left; the upstream's timeouts are never longer */

@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { parseJsonBody, parseLargeBody } from '../../core/json-body.ts'
+import { parseJsonBody } from '../../core/json-body.ts'
+import { LargeJson, LargeJsonReader, outlineOf } from '../../core/large-json.ts'
 
 const LONG = 'QUJD'.repeat(50_000)
-const large = (text: string) => parseLargeBody(Buffer.from(text))
+const ofBytes = (bytes: Buffer) => new LargeJson(bytes, outlineOf(bytes))
+const large = (text: string) => ofBytes(Buffer.from(text))
+const written = (json: LargeJson) => Buffer.concat(json.pieces()).toString()
 
-describe('a large body in which long strings are cut out is parsed as JSON.parse does:', () => {
+describe('a large body, whose long strings stay bytes, says what JSON.parse says:', () => {
   const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${LONG}` } }
   test.each<[string, unknown]>([
     [
@@ -17,22 +20,23 @@ describe('a large body in which long strings are cut out is parsed as JSON.parse
     ['long strings with escapes', { a: `${LONG}\n`, b: `${LONG}\\`, c: `\\${LONG}\\\\`, d: LONG }],
     ['long names', { [LONG]: LONG, b: { [LONG]: 1 } }],
     ['numbers', { a: LONG, b: [1.5, -0, 1e300] }],
-  ])('%s', async (_, value) => {
+  ])('%s', (_, value) => {
     for (const text of [JSON.stringify(value), JSON.stringify(value, undefined, 2)]) {
-      const parsed = await large(text)
-      expect(parsed.value).toEqual(JSON.parse(text))
-      // what is sent on says the same
-      expect(JSON.parse(parsed.text)).toEqual(JSON.parse(text))
+      const parsed = large(text)
+      expect(parsed.value()).toEqual(JSON.parse(text))
+      // what is sent on is the same
+      expect(written(parsed) === text).toBe(true)
+      expect(parsed.size).toBe(Buffer.byteLength(text))
     }
   })
 
-  test('its text keeps the digits of numbers', async () => {
+  test('its text keeps the digits of numbers', () => {
     const text = `{"a":"${LONG}","b":12345678901234567890,"c":1.0,"é":1}`
-    expect((await large(text)).text).toBe(text.replace('é', '\\u00e9'))
+    expect(written(large(text))).toBe(text)
   })
 
-  test('a field named __proto__ stays a field', async () => {
-    const { value } = await large(`{"__proto__":"${LONG}","a":{"__proto__":{"b":"${LONG}"}}}`)
+  test('a field named __proto__ stays a field', () => {
+    const value = large(`{"__proto__":"${LONG}","a":{"__proto__":{"b":"${LONG}"}}}`).value()
     expect(Object.keys(value as object)).toEqual(['__proto__', 'a'])
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype)
   })
@@ -45,16 +49,31 @@ test.each([
   ['a string that ends in an escape', `{"a":"${LONG}\\"}`],
   ['two strings without a comma', `["${LONG}" "${LONG}"]`],
   ['text behind it', `{"a":"${LONG}"} x`],
-])('%s is refused, large or not', async (_, text) => {
+])('%s is refused, large or not', (_, text) => {
   expect(() => parseJsonBody(text)).toThrow('expected JSON')
-  await expect(large(text)).rejects.toThrow('expected JSON')
+  expect(() => large(text).value()).toThrow('expected JSON')
 })
 
-test('bytes that are not UTF-8 are refused, in a long string and beside one', async () => {
+test('bytes that are not UTF-8 are refused, in a long string and beside one', () => {
   const bad = Buffer.from([0x22, 0xff, 0x22])
   const long = Buffer.from(`"${LONG}`)
   const comma = Buffer.from(',')
   const list = (...parts: Buffer[]) => Buffer.concat([Buffer.from('['), ...parts, Buffer.from(']')])
-  await expect(parseLargeBody(list(long, bad.subarray(1)))).rejects.toThrow('expected UTF-8')
-  await expect(parseLargeBody(list(long, Buffer.from('"'), comma, bad))).rejects.toThrow('UTF-8')
+  expect(() => ofBytes(list(long, bad.subarray(1)))).toThrow('expected UTF-8')
+  expect(() => ofBytes(list(long, Buffer.from('"'), comma, bad))).toThrow('UTF-8')
+})
+
+test('large bodies are read in a thread, one after the other, and refusals are the same', async () => {
+  const reader = new LargeJsonReader()
+  try {
+    const texts = [`{"a":"${LONG}"}`, `{"a":"é${LONG}"}`, JSON.stringify({ a: LONG, b: 'x' })]
+    const read = await Promise.all(texts.map((text) => reader.read(Buffer.from(text))))
+    expect(read.map((json) => json.value())).toEqual(texts.map((text) => JSON.parse(text)))
+    expect(read.map(written)).toEqual(texts)
+    const deep = `${'['.repeat(100)}"${LONG}"${']'.repeat(100)}`
+    await expect(reader.read(Buffer.from(deep))).rejects.toMatchObject({ code: 'too_deep' })
+    await expect(reader.read(Buffer.from(`"${LONG}`))).rejects.toMatchObject({ status: 400 })
+  } finally {
+    await reader.close()
+  }
 })

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { WeirError } from '../../../core/errors.ts'
+import { type BodyText, LargeJson } from '../../../core/large-json.ts'
 import { headerText } from '../../gateway/error-body.ts'
 import type { Forwarding } from '../../gateway/forwarding.ts'
 import type { ForwardOutcome, Gateway } from '../../gateway/gateway.ts'
@@ -164,9 +165,9 @@ async function read(request: FastifyRequest, payload: Readable): Promise<Content
       model: modelOf(readable.model),
       readable,
       // what limits were checked against: a field given twice is read in one way only
-      body: editJson(bodyText, {}) ?? JSON.stringify(readable),
+      body: payloadOf(editJson(bodyText, {})) ?? JSON.stringify(readable),
       withModel: (model) =>
-        editJson(bodyText, { model: JSON.stringify(model) }) ??
+        payloadOf(editJson(bodyText, { model: JSON.stringify(model) })) ??
         JSON.stringify({ ...readable, model }),
     }
   }
@@ -191,6 +192,10 @@ async function read(request: FastifyRequest, payload: Readable): Promise<Content
     withModel: named && ((model) => withFormValue(bytes, named, model)),
   }
 }
+
+/** A body to send as it is. */
+export const payloadOf = (text: BodyText | undefined): string | Buffer | undefined =>
+  text instanceof LargeJson ? Buffer.concat(text.pieces()) : text
 
 /** @throws request_invalid */
 function modelOf(value: unknown): string {

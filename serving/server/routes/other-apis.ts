@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { WeirError } from '../../../core/errors.ts'
+import type { BodyText } from '../../../core/large-json.ts'
 import { assertMetadata } from '../../../models/decision/route-request.ts'
 import { LIST_LIMIT, MESSAGES_LIMIT, NAME_LIMIT } from '../../../models/reading/messages.ts'
 import { type ClientApi, readClientBody } from '../../conversation/client-api.ts'
@@ -13,7 +14,7 @@ import { editJson } from '../../upstreams/body-text.ts'
 import type { ChatBody, PassedBody } from '../../upstreams/upstream.ts'
 import type { Services } from '../services.ts'
 import { type AnswerTurns, RequestHintsSchema, UserName } from './chat.ts'
-import { sendForwarded } from './forwarded.ts'
+import { payloadOf, sendForwarded } from './forwarded.ts'
 import { withClient } from './passed.ts'
 
 /** A text, or a list of parts; what the parts are is read later. */
@@ -82,15 +83,16 @@ export function addOtherApiRoutes(
       return { input_tokens: Math.max(1, needsOf(body).promptTokens) }
     }
     const text = client!.text ?? JSON.stringify(client!.body)
-    const withModel = (model: string): string =>
-      editJson(text, { model: JSON.stringify(model) }) ?? JSON.stringify({ ...client!.body, model })
+    const withModel = (model: string): string | Buffer =>
+      payloadOf(editJson(text, { model: JSON.stringify(model) })) ??
+      JSON.stringify({ ...client!.body, model })
     const passed = { ...asked, passed: client!.body as PassedBody }
     const sent = {
       method: 'POST' as const,
       path: COUNTING,
       query: '',
       headers: { 'content-type': 'application/json' },
-      body: text,
+      body: payloadOf(text),
       withModel,
     }
     const outcome = await withClient(reply, (gone) =>
@@ -152,7 +154,7 @@ function askedOf(
 function readBody(
   api: ClientApi,
   body: Fields,
-  text: string | undefined,
+  text: BodyText | undefined,
 ): ReturnType<typeof readClientBody> {
   try {
     return readClientBody(api, body, text)

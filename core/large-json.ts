@@ -1,0 +1,253 @@
+import { randomUUID } from 'node:crypto'
+import type { Worker } from 'node:worker_threads'
+import { type ErrorCode, WeirError } from './errors.ts'
+import { assertShape, decodeBody, parsedJson } from './json-body.ts'
+import { startWorker } from './worker-entry.ts'
+
+/** Strings of more bytes than this stay where they are. */
+const LONG_STRING = 1024
+
+/** Strings of fewer bytes than this are read at once: a property that reads later takes longer. */
+const SHORT = 64 * 1024
+
+/** One long string of a large body that is a value. */
+interface Cut {
+  /** its contents in the body's bytes, without the quotes */
+  readonly start: number
+  readonly end: number
+  /** in `decoded`, if it has escapes or letters beyond ASCII; otherwise its bytes are its characters */
+  readonly from?: number | undefined
+  readonly to?: number
+  /** two bytes for each UTF-16 unit, else one */
+  readonly wide?: boolean
+}
+
+/** A large JSON text in which long strings are replaced by marks. */
+export interface Outline {
+  /** JSON */
+  readonly text: string
+  /** the string that replaces the nth cut is this followed by n */
+  readonly mark: string
+  readonly cuts: readonly Cut[]
+  /** the contents of those strings that must be decoded */
+  readonly decoded: Uint8Array
+}
+
+/**
+ * The outline of a body. Takes about 5 ms per megabyte, so it is made in a thread.
+ *
+ * @throws request_invalid, too_deep, too_many_parts
+ */
+export function outlineOf(bytes: Buffer): Outline {
+  // unknown to clients, so that no string of theirs is taken for a cut
+  const mark = `${randomUUID()}:`
+  const cuts: Cut[] = []
+  const kept: string[] = []
+  const decoded: Buffer[] = []
+  let at = 0
+  let to = 0
+  // one character a byte
+  assertShape(bytes.toString('latin1'), (quote, end) => {
+    if (end - quote <= LONG_STRING || isKey(bytes, end)) return
+    const start = quote + 1
+    const its = decodedString(bytes, start, end)
+    const from = to
+    if (its) {
+      decoded.push(its.bytes)
+      to += its.bytes.length
+    }
+    const cut = its ? { start, end, from, to, wide: its.wide } : { start, end }
+    kept.push(decodeBody(bytes.subarray(at, start)), `${mark}${cuts.length}`)
+    cuts.push(cut)
+    at = end
+  })
+  kept.push(decodeBody(bytes.subarray(at)))
+  return { text: kept.join(''), mark, cuts, decoded: Buffer.concat(decoded) }
+}
+
+const COLON = 0x3a
+
+/** Whether the string is a field's name. */
+function isKey(bytes: Buffer, end: number): boolean {
+  let i = end + 1
+  while (bytes[i]! <= 0x20) i++
+  return bytes[i] === COLON
+}
+
+/** Escapes, control characters, which JSON does not allow, and anything beyond ASCII. */
+const NOT_PLAIN = /[^\x20-\x5b\x5d-\x7f]/
+
+/** The characters of a string; undefined if they are its bytes. @throws request_invalid */
+function decodedString(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): { readonly bytes: Buffer; readonly wide: boolean } | undefined {
+  if (end < bytes.length && !NOT_PLAIN.test(bytes.toString('latin1', start, end))) return undefined
+  const text = parsedJson(decodeBody(bytes.subarray(start - 1, end + 1))) as string
+  const wide = /[^\0-\xff]/.test(text)
+  return { bytes: Buffer.from(text, wide ? 'utf16le' : 'latin1'), wide }
+}
+
+/** The JSON text of a body: a `LargeJson` if it is large. */
+export type BodyText = string | LargeJson
+
+/** Number of bytes of its UTF-8. */
+export const bodySize = (text: BodyText): number =>
+  typeof text === 'string' ? Buffer.byteLength(text) : text.size
+
+/** The JSON text of a large body, whose long strings are kept as bytes. */
+export class LargeJson {
+  /** the text with marks instead of long strings */
+  readonly outline: string
+  private readonly bytes: Buffer
+  private readonly from: Outline
+
+  constructor(bytes: Buffer, from: Outline, outline: string = from.text) {
+    this.bytes = bytes
+    this.from = from
+    this.outline = outline
+  }
+
+  /** The text with another outline, which has some or all of the marks. */
+  with(outline: string): LargeJson {
+    return new LargeJson(this.bytes, this.from, outline)
+  }
+
+  /** Its UTF-8, in pieces. Long ones are parts of the body's bytes. */
+  pieces(): Buffer[] {
+    const { outline, bytes, from } = this
+    return outline
+      .split(new RegExp(`${from.mark}(\\d+)`))
+      .map((piece, i) =>
+        i % 2 === 0
+          ? Buffer.from(piece)
+          : bytes.subarray(from.cuts[Number(piece)]!.start, from.cuts[Number(piece)]!.end),
+      )
+  }
+
+  /** Number of bytes of its UTF-8. */
+  get size(): number {
+    return this.pieces().reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** What the text says. A long string is read from the bytes when it is first used. @throws request_invalid */
+  value(): unknown {
+    const { outline, bytes, from } = this
+    const { mark, cuts, decoded } = from
+    const read = (name: string): string => {
+      const { start, end, from: first, to, wide } = cuts[Number(name.slice(mark.length))]!
+      if (first === undefined) return bytes.toString('latin1', start, end)
+      const its = Buffer.from(decoded.buffer, decoded.byteOffset, decoded.length)
+      return its.toString(wide ? 'utf16le' : 'latin1', first, to)
+    }
+    const value = parsedJson(outline)
+    if (typeof value === 'string') return value.startsWith(mark) ? read(value) : value
+    const isShort = (name: string): boolean => {
+      const { start, end } = cuts[Number(name.slice(mark.length))]!
+      return end - start < SHORT
+    }
+    if (cuts.length > 0) readLater(value, mark, read, isShort)
+    return value
+  }
+}
+
+/** Replaces marks within a value by properties that read their strings. */
+function readLater(
+  value: unknown,
+  mark: string,
+  read: (name: string) => string,
+  isShort: (name: string) => boolean,
+): void {
+  if (typeof value !== 'object' || value === null) return
+  const fields = value as Record<string, unknown>
+  for (const field of Object.keys(fields)) {
+    const its = fields[field]
+    if (typeof its !== 'string') {
+      readLater(its, mark, read, isShort)
+    } else if (its.startsWith(mark)) {
+      let text: string | undefined
+      const get = (): string => {
+        text ??= read(its)
+        return text
+      }
+      const later = { configurable: true, enumerable: true }
+      // `__proto__` is an own field of what was parsed, and an assignment would set the prototype
+      if (isShort(its)) Object.defineProperty(fields, field, { value: get() })
+      else Object.defineProperty(fields, field, { ...later, get })
+    }
+  }
+}
+
+/** What the thread answers: the bytes come back, as they were moved to it. */
+export type OutlineReply = { readonly id: number } & (
+  | { readonly bytes: Uint8Array; readonly outline: Outline }
+  | { readonly code: ErrorCode | undefined; readonly message: string }
+)
+
+export interface OutlineRequest {
+  readonly id: number
+  readonly bytes: Uint8Array
+}
+
+interface Waiting {
+  resolve(text: LargeJson): void
+  reject(error: Error): void
+}
+
+/** Reads large bodies in a thread, which is started with the first of them. */
+export class LargeJsonReader {
+  private worker: Worker | undefined
+  private readonly waiting = new Map<number, Waiting>()
+  private last = 0
+
+  /**
+   * Must not be used afterwards: `bytes` are moved to the thread and back.
+   *
+   * @throws request_invalid, too_deep, too_many_parts
+   */
+  read(bytes: Buffer): Promise<LargeJson> {
+    const own =
+      bytes.length === bytes.buffer.byteLength ? bytes : Buffer.from(Uint8Array.from(bytes).buffer)
+    this.worker ??= this.start()
+    const { worker } = this
+    const id = ++this.last
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject })
+      const request: OutlineRequest = { id, bytes: own }
+      worker.postMessage(request, [own.buffer as ArrayBuffer])
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.worker?.terminate()
+  }
+
+  private start(): Worker {
+    const worker = startWorker('./large-json-worker', import.meta.url)
+    worker.unref()
+    worker.on('message', (reply: OutlineReply) => this.settle(reply))
+    const ended = (error: Error): void => {
+      if (this.worker === worker) this.worker = undefined
+      for (const { reject } of this.waiting.values()) reject(error)
+      this.waiting.clear()
+    }
+    worker.on('error', ended)
+    worker.on('exit', (code) => ended(new Error(`the thread that reads bodies ended with ${code}`)))
+    return worker
+  }
+
+  private settle(reply: OutlineReply): void {
+    const waiting = this.waiting.get(reply.id)
+    this.waiting.delete(reply.id)
+    if ('outline' in reply) {
+      const { buffer, byteOffset, length } = reply.bytes
+      waiting?.resolve(
+        new LargeJson(Buffer.from(buffer as ArrayBuffer, byteOffset, length), reply.outline),
+      )
+    } else {
+      const { code, message } = reply
+      waiting?.reject(code ? new WeirError(code, {}, { message }) : new Error(message))
+    }
+  }
+}
