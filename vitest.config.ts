@@ -37,6 +37,7 @@ export default defineConfig({
     // vitest leaves a core free, which on two cores means one file at a time
     maxWorkers: Math.max(2, availableParallelism()),
     testTimeout: 30_000,
+    globalSetup: ['test/temporary-folder.ts'],
     setupFiles: ['test/setup.ts'],
     projects: [
       { extends: true, test: { name: 'alone', include: ALONE } },

@@ -2,7 +2,7 @@ import { defineConfig, mergeConfig } from 'vitest/config'
 import together from './vitest.config.ts'
 
 /**
- * Tests that take too long for every change. `npm run test:processes`: whole programs started as users start them.
+ * Tests that take too long for every change. `npm run test:processes`: whole programs started as users start them, real logs.
  * `npm run test:crash`: whole processes killed again and again.
  */
 const { projects: _, ...test } = together.test ?? {}

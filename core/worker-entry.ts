@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
+import { refuseNativeTelemetry } from './native-telemetry.ts'
 
 /**
  * Starts a worker thread on one of our modules, from source (`.ts`, under tsx or vitest) or from the build
@@ -17,6 +18,7 @@ export function startWorker(
   from: string,
   options: Omit<WorkerOptions, 'eval'> = {},
 ): Worker {
+  refuseNativeTelemetry()
   const extension = new URL(from).pathname.endsWith('.ts') ? '.ts' : '.js'
   const entry = new URL(`${module}${extension}`, from)
   // vitest's execArgv and loaders do not apply to the worker

@@ -148,16 +148,18 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
 const noRows = (path: string): WeirError =>
   new WeirError('rows_too_few', { expected: 1, what: `in ${path}`, got: 0 })
 
-/** An answer of an API without rows: `{"data": [], "meta": {"page": 9}}`. */
-const isEmptyPage = (record: RawRecord): boolean =>
-  Object.values(record).some(
-    (value) => Array.isArray(value) || (isRecord(value) && isEmptyPage(value)),
-  ) && !Object.values(record).some(holdsElements)
-
-const holdsElements = (value: unknown): boolean =>
-  Array.isArray(value)
-    ? value.length > 0
-    : isRecord(value) && Object.values(value).some(holdsElements)
+/** An answer of an API without rows: `{"data": [], "meta": {"page": 9}}`, with its list at most three levels down. */
+const isEmptyPage = (record: RawRecord): boolean => {
+  let level: unknown[] = Object.values(record)
+  let empty = false
+  for (let depth = 0; depth < 3; depth++) {
+    const lists = level.filter(Array.isArray)
+    if (lists.some(({ length }) => length > 0)) return false
+    empty ||= lists.length > 0
+    level = level.filter(isRecord).flatMap(Object.values)
+  }
+  return empty
+}
 
 /** Throws `file_unreadable` if there are records, and none of them could be read. */
 async function refuseUnreadable(table: Table, path: string): Promise<void> {

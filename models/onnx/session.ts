@@ -1,5 +1,6 @@
 import type * as Ort from 'onnxruntime-node'
 import { WeirError } from '../../core/errors.ts'
+import { refuseNativeTelemetry } from '../../core/native-telemetry.ts'
 
 /** onnxruntime-node is imported only here, on first use: a router with a folded head never loads it. */
 export type OrtModule = typeof Ort
@@ -15,6 +16,7 @@ const INSTALL = 'npm i --ignore-scripts onnxruntime-node@1.30'
 
 /** @throws module_missing if it was left out (`--omit=optional`); onnx_failed if it cannot be loaded */
 export function openOrt(): Promise<OrtModule> {
+  refuseNativeTelemetry()
   loading ??= import('onnxruntime-node').catch((cause: unknown) => {
     loading = undefined
     throw isAbsent(cause)

@@ -12,7 +12,7 @@ import { gunzipSync } from 'node:zlib'
  *
  *     npx tsx test/compat/make.ts CHECKOUT test/compat/VERSION
  *
- * `compat.test.ts` then holds every later version against what that release said of them.
+ * `compat.process.ts` then holds every later version against what that release said of them.
  */
 const [checkout, target] = process.argv.slice(2)
 if (!checkout || !target) throw new Error('usage: make.ts CHECKOUT FOLDER')

@@ -98,9 +98,12 @@ function csv(lines: number, random: Random): string {
   return [columns.join(','), ...rows].join('\n')
 }
 
+/** Files of 100 rows each; `.ci/long` asks for more. */
+const FILES = Number(process.env.WEIR_SPOILT_FILES ?? 15)
+
 describe('whatever a log holds', () => {
-  test('7,000 spoilt rows of JSONL: no crash, and every line is accounted for', async () => {
-    for (let file = 0; file < 70; file++) {
+  test('spoilt rows of JSONL: no crash, and every line is accounted for', async () => {
+    for (let file = 0; file < FILES; file++) {
       const lines = [JSON.stringify(row()), ...[...Array(99)].map(spoiltLine)]
       const bytes = spoilBytes(lines.join('\n'))
       const filled = bytes
@@ -112,15 +115,15 @@ describe('whatever a log holds', () => {
     }
   })
 
-  test('3,000 spoilt rows of CSV and JSON: counts add up, or one line says what is wrong', async () => {
+  test('spoilt rows of CSV and JSON: counts add up, or one line says what is wrong', async () => {
     let counted = 0
-    for (let file = 0; file < 30; file++) {
+    for (let file = 0; file < FILES; file++) {
       const text =
         file % 2 === 0 ? csv(100, random) : `[${[...Array(100)].map(spoiltLine).join(',\n')}]`
       const read = await accounted(`log.${file % 2 === 0 ? 'csv' : 'json'}`, spoilBytes(text))
       if (typeof read === 'number') counted += read
     }
-    expect(counted).toBeGreaterThan(1000)
+    expect(counted).toBeGreaterThan(FILES * 33)
   })
 
   test('files cut at any byte, and bytes that are no log at all', async () => {

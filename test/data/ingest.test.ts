@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openDataset } from '../../data/dataset/dataset.ts'
 import { ingest, readLogs } from '../../data/ingest.ts'
-import { gzip, jsonl, REAL_DATA, refusal, scratch } from './scratch.ts'
+import { gzip, jsonl, refusal, scratch } from './scratch.ts'
 
 const vote = (prompt: string, winner = 'a', more: object = {}): object => ({
   prompt,
@@ -194,21 +193,3 @@ describe('ingest says in one line what is wrong with', () => {
     expect(error.message).toContain('prompt, remark')
   })
 })
-
-describe.skipIf(!existsSync(REAL_DATA))(
-  'the real logs (skipped where ../shared/data is absent)',
-  () => {
-    test.each([
-      ['routellm-mmlu.csv.gz', 11_332, 2],
-      ['routellm-gsm8k.csv.gz', 1_037, 2],
-      ['mmlu-pro.jsonl.gz', 9_716, 33],
-      ['alpaca-eval-preferences.jsonl.gz', 70_951, 93],
-      ['pandalm-human-preferences.jsonl.gz', 791, 5],
-      ['arena-bench-scores.jsonl.gz', 302, 15],
-    ])('%s: %i rows of %i models, none refused', async (name, rows, models) => {
-      const data = await readLogs([join(REAL_DATA, name)], { seed: 1 })
-      expect(data.manifest.rows).toEqual({ read: rows, kept: rows, rejected: 0, duplicates: 0 })
-      expect(data.models).toHaveLength(models)
-    })
-  },
-)

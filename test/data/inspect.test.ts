@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../../core/random.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { inspect } from '../../data/inspect/inspect.ts'
 import { pairGain } from '../../data/inspect/pair-gain.ts'
-import { jsonl, REAL_DATA, scratch } from './scratch.ts'
+import { jsonl, scratch } from './scratch.ts'
 
 async function dataset(rows: readonly object[]) {
   const folder = await scratch({ 'log.jsonl': jsonl(rows) })
@@ -97,12 +96,3 @@ describe('inspect', () => {
     expect(pair.verdict).toContain('undefined')
   })
 })
-
-test.skipIf(!existsSync(REAL_DATA))(
-  'the oracle on MMLU is the one known (skipped where ../shared/data is absent)',
-  async () => {
-    const data = await readLogs([join(REAL_DATA, 'routellm-mmlu.csv.gz')], { seed: 1 })
-    const pair = pairGain(data, 'gpt-4-1106-preview', 'mistralai/Mixtral-8x7B-Instruct-v0.1')
-    expect(pair.oracle!.apgr).toBeCloseTo(1.28, 1)
-  },
-)

@@ -5,9 +5,6 @@ import { gzipSync } from 'node:zlib'
 import { afterEach, expect } from 'vitest'
 import { type ErrorCode, WeirError } from '../../core/errors.ts'
 
-/** Where the real logs lie; tests that read them are skipped where they are absent. */
-export const REAL_DATA = process.env.WEIR_DATA ?? join(process.cwd(), '../shared/data')
-
 const folders: string[] = []
 
 afterEach(async () => {

@@ -41,7 +41,7 @@ beforeAll(async () => {
   sample = await readLogs([SAMPLE], { seed: 1, rejectsPath: join(folder, 'rejects.jsonl') })
   const lines = gunzipSync(await readFile(SAMPLE))
     .toString()
-    .split('\n', 800)
+    .split('\n', 400)
   few = await logOf(lines.map((line) => JSON.parse(line)))
 })
 

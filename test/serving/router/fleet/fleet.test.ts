@@ -156,7 +156,7 @@ describe('reload', () => {
       }
     }
     const clients = Array.from({ length: 8 }, client)
-    for (let i = 0; i < 15; i++) {
+    for (let i = 0; i < 8; i++) {
       const threshold = 0.1 + (i % 7) / 10
       const { manifest } = await writeBundle(sample.root, sampleDraft({ threshold }))
       thresholds.set(manifest.version, threshold)
