@@ -1,10 +1,11 @@
 import type { OnProgress } from '../core/progress.ts'
 import { type Dataset, SPLITS, type Split } from '../data/dataset/dataset.ts'
-import type { PairLabels } from '../data/pair.ts'
+import { type PairLabels, pairLabels } from '../data/pair.ts'
 import { wholeText } from '../models/reading/recipe.ts'
 import { evaluateRouters } from './evaluate/evaluate-routers.ts'
-import { evidenceNotes, labelsOf } from './evaluate/log/scored-log.ts'
+import { evidenceNotes, labelsOf, rowsOfPrompts } from './evaluate/log/scored-log.ts'
 import type { EvaluationReport } from './evaluate/report/report.ts'
+import { withJudgedEstimates } from './ope/judged-estimates.ts'
 import { singleEvidence } from './ope/sensitivity.ts'
 import type { EncodedSplit } from './trainers/splits.ts'
 
@@ -20,46 +21,36 @@ export interface TestOptions {
 
 /** Evaluates a router on the test prompts; baselines that learn are fitted on the train prompts. */
 export async function evaluateOnTest(
-  dataset: Dataset,
+  estimated: Dataset,
   options: TestOptions,
-  labels: PairLabels,
+  known: PairLabels,
   test: EncodedSplit,
   winRate: Float64Array,
 ): Promise<EvaluationReport> {
-  const inTest = rowsIn(labels, test.prompts)
-  const reference = rowsOfSplit(labels, dataset, 'train')
+  const { seed, strong, weak } = options
+  const judged = { prompts: test.prompts, winRates: [winRate] }
+  const dataset = await withJudgedEstimates(estimated, judged, seed)
+  const labels = pairLabels(dataset, strong, weak)
+  const { rows, places } = rowsOfPrompts(labels, test.prompts)
+  const prompts = Int32Array.from(places, (at) => test.prompts[at]!)
+  const reference = rowsOfSplit(known, estimated, 'train')
   return evaluateRouters({
-    routers: [{ name: options.router, winRate: inTest.map(({ row }) => winRate[row]!) }],
-    prompts: inTest.map(({ row }) => wholeText(dataset.prompts[test.prompts[row]!]!)),
-    categories: inTest.map(({ row }) => dataset.categories[test.prompts[row]!]),
-    labels: labelsOf(
-      labels,
-      inTest.map(({ label }) => label),
-    ),
-    singles: singleEvidence(
-      dataset,
-      Int32Array.from(inTest, ({ row }) => test.prompts[row]!),
-      options.strong,
-    ),
+    routers: [{ name: options.router, winRate: Array.from(places, (at) => winRate[at]!) }],
+    prompts: Array.from(prompts, (prompt) => wholeText(dataset.prompts[prompt]!)),
+    categories: Array.from(prompts, (prompt) => dataset.categories[prompt]),
+    labels: labelsOf(labels, rows),
+    singles: singleEvidence(dataset, prompts, strong),
     warnings: evidenceNotes(dataset, options),
-    pair: { strong: options.strong, weak: options.weak },
+    pair: { strong, weak },
     reference: {
-      prompts: reference.map((label) => wholeText(dataset.prompts[labels.prompt[label]!]!)),
-      categories: reference.map((label) => dataset.categories[labels.prompt[label]!]),
-      y: reference.map((label) => labels.label[label]!),
+      prompts: reference.map((label) => wholeText(dataset.prompts[known.prompt[label]!]!)),
+      categories: reference.map((label) => dataset.categories[known.prompt[label]!]),
+      y: reference.map((label) => known.label[label]!),
     },
-    seed: options.seed,
+    seed,
     signal: options.signal,
     onProgress: options.onProgress,
   })
-}
-
-/** The rows of the split that have a label, each with the index of its label. */
-function rowsIn(labels: PairLabels, prompts: Int32Array): { row: number; label: number }[] {
-  const place = new Map(Array.from(labels.prompt, (prompt, label) => [prompt, label]))
-  return Array.from(prompts, (prompt, row) => ({ row, label: place.get(prompt) ?? -1 })).filter(
-    ({ label }) => label >= 0,
-  )
 }
 
 /** Indices of the labels on prompts of the split. */

@@ -15,7 +15,9 @@ import {
 } from '../evaluate/log/model-table.ts'
 import { type RequestCosts, requestCosts, roleOf } from '../evaluate/log/request-costs.ts'
 import { embedAll, scoreAll, scoreQualities, type Watch } from '../evaluate/log/router-scores.ts'
+import { rowsOfPrompts } from '../evaluate/log/scored-log.ts'
 import { freshRows } from '../evaluate/log/unseen-rows.ts'
+import { withJudgedEstimates } from '../ope/judged-estimates.ts'
 import { withPairEstimates } from '../ope/pair-estimates.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
 import {
@@ -75,15 +77,26 @@ export async function gatherRows(
   const strong = roleOf(candidates, 'strong')
   const weak = roleOf(candidates, 'weak')
   const pair = { strong: strong.model, weak: weak.model }
-  const dataset = await withPairEstimates(log, pair, options)
-  const labels = pairLabels(dataset, strong.model, weak.model)
-  const { rows, grid, prompts, hashes, data } = await freshLog(source, dataset, labels.prompt, {
+  const estimated = await withPairEstimates(log, pair, options)
+  const known = pairLabels(estimated, strong.model, weak.model)
+  const fresh = await freshLog(source, estimated, known.prompt, {
     ...options,
     mostSetAside: MOST_SET_ASIDE,
   })
   const scoreRows = async (of: Int32Array): Promise<Float64Array> =>
-    (await scoreAll(router, textsOf(dataset, labels.prompt, of), options)).winRate
-  const raw = await scoreRows(rows)
+    (await scoreAll(router, textsOf(estimated, known.prompt, of), options)).winRate
+  const winRates = await scoreRows(fresh.rows)
+  const dataset = await withJudgedEstimates(
+    estimated,
+    { prompts: fresh.prompts, winRates: [winRates] },
+    seed,
+  )
+  const labels = pairLabels(dataset, strong.model, weak.model)
+  const { rows, places } = rowsOfPrompts(labels, fresh.prompts)
+  const prompts = Int32Array.from(places, (at) => fresh.prompts[at]!)
+  const hashes = Array.from(places, (at) => fresh.hashes[at]!)
+  const raw = Float64Array.from(places, (at) => winRates[at]!)
+  const dropped = fresh.rows.length - rows.length
   const costs = requestCosts(dataset, prompts, strong, weak)
   const labelled = labelledRows(labels, rows, raw, costs, dataset)
   const fitted =
@@ -94,12 +107,18 @@ export async function gatherRows(
   const weight = options.targetPrompts && (await shiftWeights(router, dataset, prompts, options))
   return {
     rows: { ...labelled, winRate: calibrateAll(map, raw), ...(weight && { weight }) },
-    reference: grid && calibrateAll(map, await scoreRows(grid)),
+    reference: fresh.grid && calibrateAll(map, await scoreRows(fresh.grid)),
     map,
     probability: fitted?.report,
     costBasis: costs?.basis,
     hashes,
-    data,
+    data:
+      dropped === 0
+        ? fresh.data
+        : calibrationData(dataset.manifest.sources, hashes, {
+            ...fresh.data.left_out,
+            'without overlap': dropped,
+          }),
   }
 }
 

@@ -85,38 +85,29 @@ export async function withPairEstimates(
     return refuse(regions.map(({ words }) => words).join('; '))
   }
   const nuisances = await estimateNuisances(dataset, pair, codes, inside, options)
-  const usable = nuisances.usable
-  const effective = {
-    strong: effectiveOf(inside, nuisances, 1),
-    weak: effectiveOf(inside, nuisances, 0),
-  }
+  const overlap = overlapSummary(inside, nuisances)
+  const { effective, propensity_auc: auc } = overlap
   if (Math.min(effective.strong, effective.weak) < LEAST_EFFECTIVE) {
     const worth = `${Math.floor(effective.strong)} answers of ${pair.strong} and ${Math.floor(effective.weak)} of ${pair.weak}`
     return refuse(
-      `which of them was asked can be told from the prompt (AUC ${nuisances.auc.toFixed(2)}), so that the log is worth ${worth} for a comparison (at least ${LEAST_EFFECTIVE} of each)`,
+      `which of them was asked can be told from the prompt (AUC ${auc.toFixed(2)}), so that the log is worth ${worth} for a comparison (at least ${LEAST_EFFECTIVE} of each)`,
     )
   }
-  const used = usable.reduce((sum, value) => sum + value, 0)
-  let smallest = 1
-  usable.forEach((ok, i) => {
-    const e = nuisances.propensity[i]!
-    if (ok) smallest = Math.min(smallest, e, 1 - e)
-  })
+  const used = nuisances.usable.reduce((sum, value) => sum + value, 0)
   const faint = kept.length - used
+  const { source } = nuisances
   const summary: Observational = {
     ...counts,
     used,
     excluded: singles.prompts.length - used,
-    propensities: nuisances.source,
-    method: METHODS[nuisances.source],
-    propensity_auc: nuisances.auc,
-    least_propensity: smallest,
-    effective,
+    propensities: source,
+    method: METHODS[source],
+    ...overlap,
     regions: [
       ...regions.map(({ words }) => words),
       ...(faint > 0
         ? [
-            `${faint.toLocaleString('en-US')} more prompts look like those that only one of the two models was asked (propensity under ${LEAST_PROPENSITY[nuisances.source === 'logged' ? 'logged' : 'estimated']})`,
+            `${faint.toLocaleString('en-US')} more prompts look like those that only one of the two models was asked (propensity under ${LEAST_PROPENSITY[source === 'logged' ? 'logged' : 'estimated']})`,
           ]
         : []),
     ],
@@ -144,7 +135,7 @@ function singleAnswers(codes: Uint8Array): SingleAnswers {
 }
 
 /** Everything that was predicted about n single answers. */
-interface Nuisances {
+export interface Nuisances {
   readonly source: Observational['propensities']
   /** n: probability that the strong model was asked */
   readonly propensity: Float64Array
@@ -152,7 +143,7 @@ interface Nuisances {
   readonly usable: Uint8Array
   /** n x 2, strong then weak, in [0, 1] */
   readonly predicted: Float64Array
-  readonly auc: number
+  /** n: the fold of the prompt's question */
   readonly fold: Uint8Array
 }
 
@@ -166,42 +157,60 @@ async function estimateNuisances(
   const features = options.features ?? (await logFeatures(dataset, options))
   const fold = foldsOf(dataset, options.seed)
   const logged = loggedPropensities(dataset, pair, singles)
-  const unknown = logged.reduce((sum, e) => sum + (Number.isNaN(e) ? 1 : 0), 0)
+  const unknown = Array.from(logged.keys()).filter((i) => Number.isNaN(logged[i]!))
   const [strongTarget, weakTarget] = [
     scoreTarget(dataset, pair.strong, codes, 'strong_only'),
     scoreTarget(dataset, pair.weak, codes, 'weak_only'),
   ]
   const askedTarget: CrossFitTarget = {
     name: 'who was asked',
-    prompts: singles.prompts.filter((_, i) => Number.isNaN(logged[i]!)),
-    labels: Float32Array.from(singles.strong.filter((_, i) => Number.isNaN(logged[i]!))),
+    prompts: Int32Array.from(unknown, (i) => singles.prompts[i]!),
+    labels: Float32Array.from(unknown, (i) => singles.strong[i]!),
   }
-  const targets = [strongTarget, weakTarget, ...(unknown > 0 ? [askedTarget] : [])]
-  const [strongLogit, weakLogit, askedLogit] = await crossFit(
-    features,
-    fold,
-    targets,
-    singles.prompts,
-    options,
+  const targets = [strongTarget, weakTarget, ...(unknown.length > 0 ? [askedTarget] : [])]
+  const [strong, weak, asked] = await crossFit(features, fold, targets, singles.prompts, options)
+  return calibratedNuisances(
+    dataset,
+    pair,
+    singles,
+    Uint8Array.from(singles.prompts, (prompt) => fold[prompt]!),
+    { asked: asked ? [asked, strong!, weak!] : [], strong: [strong!], weak: [weak!] },
   )
+}
+
+/** Columns of n numbers that propensities and each model's scores are predicted from. */
+export interface NuisanceColumns {
+  readonly asked: readonly Float64Array[]
+  readonly strong: readonly Float64Array[]
+  readonly weak: readonly Float64Array[]
+}
+
+/**
+ * Propensities and predicted scores by logistic regressions on the given columns, which have to be made without
+ * the row's own answer. Each row is predicted by a fit to the rows of the other folds.
+ */
+export async function calibratedNuisances(
+  dataset: Dataset,
+  pair: EvidencePair,
+  singles: SingleAnswers,
+  fold: Uint8Array,
+  columns: NuisanceColumns,
+): Promise<Nuisances> {
+  const logged = loggedPropensities(dataset, pair, singles)
+  const unknown = Array.from(logged.keys()).filter((i) => Number.isNaN(logged[i]!))
   const propensity = logged.slice()
-  if (askedLogit) {
-    const rows = Array.from(propensity.keys()).filter((i) => Number.isNaN(logged[i]!))
-    const estimated = await recalibrated(
-      [askedLogit, strongLogit!, weakLogit!],
-      singles.strong,
-      rows,
-    )
-    for (const i of rows) propensity[i] = estimated[i]!
+  if (unknown.length > 0) {
+    const estimated = await recalibrated(columns.asked, singles.strong, unknown, fold)
+    for (const i of unknown) propensity[i] = estimated[i]!
   }
   const usable = Uint8Array.from(propensity, (e, i) => {
     const least = Number.isNaN(logged[i]!) ? LEAST_PROPENSITY.estimated : LEAST_PROPENSITY.logged
     return Math.min(e, 1 - e) >= least ? 1 : 0
   })
   const predicted = new Float64Array(2 * singles.prompts.length)
-  for (const [column, logit, answered] of [
-    [0, strongLogit!, 1],
-    [1, weakLogit!, 0],
+  for (const [column, from, answered] of [
+    [0, columns.strong, 1],
+    [1, columns.weak, 0],
   ] as const) {
     const rows = Array.from(propensity.keys()).filter(
       (i) => singles.strong[i] === answered && usable[i] === 1,
@@ -213,17 +222,35 @@ async function estimateNuisances(
     )
     // each answer counts 1 / propensity, so that predictions are right on average over all prompts
     const weights = propensity.map((e) => 1 / Math.max(answered === 1 ? e : 1 - e, 0.01))
-    const values = await recalibrated([logit], scores, rows, weights)
+    const values = await recalibrated(from, scores, rows, fold, weights)
     for (let i = 0; i < values.length; i++) predicted[2 * i + column] = values[i]!
   }
+  const source =
+    unknown.length === 0
+      ? 'logged'
+      : unknown.length === logged.length
+        ? 'estimated'
+        : 'logged and estimated'
+  return { source, propensity, usable, predicted, fold }
+}
+
+/** How much of who was asked was left to chance, over the usable single answers. */
+export function overlapSummary(
+  singles: SingleAnswers,
+  nuisances: Pick<Nuisances, 'propensity' | 'usable'>,
+): Pick<Observational, 'propensity_auc' | 'least_propensity' | 'effective'> {
+  let smallest = 1
+  nuisances.usable.forEach((ok, i) => {
+    const e = nuisances.propensity[i]!
+    if (ok) smallest = Math.min(smallest, e, 1 - e)
+  })
   return {
-    source:
-      unknown === 0 ? 'logged' : unknown === logged.length ? 'estimated' : 'logged and estimated',
-    propensity,
-    usable,
-    predicted,
-    auc: propensityAuc(propensity, singles.strong),
-    fold: Uint8Array.from(singles.prompts, (prompt) => fold[prompt]!),
+    propensity_auc: propensityAuc(nuisances.propensity, singles.strong),
+    least_propensity: smallest,
+    effective: {
+      strong: effectiveOf(singles, nuisances, 1),
+      weak: effectiveOf(singles, nuisances, 0),
+    },
   }
 }
 
@@ -231,7 +258,7 @@ async function estimateNuisances(
  * The probability that the strong model was the one of the two to be asked, as logged; NaN where the log does
  * not say it. With more than two models in the log it needs the logged propensity of both.
  */
-function loggedPropensities(
+export function loggedPropensities(
   { models, outcomes }: Dataset,
   pair: EvidencePair,
   { prompts, strong }: SingleAnswers,
@@ -276,7 +303,7 @@ function answeredScores(
 
 function effectiveOf(
   { strong }: SingleAnswers,
-  { propensity, usable }: Nuisances,
+  { propensity, usable }: Pick<Nuisances, 'propensity' | 'usable'>,
   answered: 0 | 1,
 ): number {
   const weights = propensity.map((e, i) =>
@@ -285,50 +312,67 @@ function effectiveOf(
   return effectiveSampleSize(weights)
 }
 
-function estimatesFrom(
+/**
+ * Estimates from everything that was predicted, on the usable single answers.
+ *
+ * @param others the estimates of all other prompts; none otherwise
+ */
+export function estimatesFrom(
   dataset: Dataset,
   pair: EvidencePair,
   singles: SingleAnswers,
   nuisances: Nuisances,
   summary: Observational,
+  others?: PairEstimates,
 ): PairEstimates {
   const n = dataset.prompts.length
+  const m = dataset.models.length
   const [s, w] = [modelIndex(dataset, pair.strong), modelIndex(dataset, pair.weak)]
-  const scores = new Float64Array(2 * n).fill(Number.NaN)
-  const predicted = new Float64Array(2 * n).fill(Number.NaN)
-  const propensity = new Float64Array(n).fill(Number.NaN)
   const { strong: asked, prompts } = singles
-  const complete = (values: Float64Array, guess: Float64Array, logged: Float32Array): void => {
-    const m = dataset.models.length
+  const start = (columns: number, given: Float64Array | undefined): Float64Array =>
+    given?.slice() ?? new Float64Array(columns * n).fill(Number.NaN)
+  const complete = (
+    guess: Float64Array,
+    logged: Float32Array,
+    given: Float64Array | undefined,
+  ): Float64Array => {
+    const values = start(2, given)
     for (let i = 0; i < prompts.length; i++) {
-      if (nuisances.usable[i] !== 1) continue
       const prompt = prompts[i]!
       const e = nuisances.propensity[i]!
       const y = logged[prompt * m + (asked[i] === 1 ? s : w)]!
-      values[2 * prompt] = doublyRobustScore(guess[2 * i]!, asked[i] === 1 ? y : undefined, 1 / e)
-      values[2 * prompt + 1] = doublyRobustScore(
-        guess[2 * i + 1]!,
-        asked[i] === 1 ? undefined : y,
-        1 / (1 - e),
-      )
+      const usable = nuisances.usable[i] === 1
+      values[2 * prompt] = usable
+        ? doublyRobustScore(guess[2 * i]!, asked[i] === 1 ? y : undefined, 1 / e)
+        : Number.NaN
+      values[2 * prompt + 1] = usable
+        ? doublyRobustScore(guess[2 * i + 1]!, asked[i] === 1 ? undefined : y, 1 / (1 - e))
+        : Number.NaN
     }
-  }
-  const { outcomes } = dataset
-  complete(scores, nuisances.predicted, outcomes!.scores)
-  for (let i = 0; i < prompts.length; i++) {
-    if (nuisances.usable[i] !== 1) continue
-    propensity[prompts[i]!] = nuisances.propensity[i]!
-    predicted.set(nuisances.predicted.subarray(2 * i, 2 * i + 2), 2 * prompts[i]!)
-  }
-  const spend = (logged: Float32Array | undefined): Float64Array | undefined => {
-    const guess = logged && amountsByLength(dataset, singles, nuisances.fold, logged, [s, w])
-    if (!guess) return undefined
-    const values = new Float64Array(2 * n).fill(Number.NaN)
-    complete(values, guess, logged)
     return values
   }
-  const costs = spend(outcomes!.costs)
-  const tokens = spend(outcomes!.tokens)
+  const { outcomes } = dataset
+  const scores = complete(nuisances.predicted, outcomes!.scores, others?.scores)
+  const predicted = start(2, others?.predicted)
+  const propensity = start(1, others?.propensity)
+  for (let i = 0; i < prompts.length; i++) {
+    const usable = nuisances.usable[i] === 1
+    propensity[prompts[i]!] = usable ? nuisances.propensity[i]! : Number.NaN
+    for (const column of [0, 1]) {
+      predicted[2 * prompts[i]! + column] = usable
+        ? nuisances.predicted[2 * i + column]!
+        : Number.NaN
+    }
+  }
+  const spend = (
+    logged: Float32Array | undefined,
+    given: Float64Array | undefined,
+  ): Float64Array | undefined => {
+    const guess = logged && amountsByLength(dataset, singles, nuisances.fold, logged, [s, w])
+    return guess && complete(guess, logged, given)
+  }
+  const costs = spend(outcomes!.costs, others?.costs)
+  const tokens = spend(outcomes!.tokens, others?.tokens)
   return {
     strong: s,
     weak: w,

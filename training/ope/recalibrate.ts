@@ -1,17 +1,23 @@
 import { sigmoid } from '../../models/families/linear-head.ts'
-import { fitLogistic } from '../solver/logistic.ts'
+import { fitLogistic, type LogisticFit } from '../solver/logistic.ts'
+import { FOLDS } from './cross-fit.ts'
+import { sampleOf } from './log-features.ts'
 
 /** Probabilities stay this far from 0 and 1. */
 const EDGE = 1e-3
 /** On columns of standard deviation 1. */
 const L2 = 0.1
 
+/** A regression on a few columns is fitted to at most this many rows; more would change it little. */
+const MOST_FITTED = 40_000
+
 /**
- * Calibrates cross-fitted logits: a logistic regression of the labels on a few columns of them (Platt 1999),
- * fitted to the given rows, evaluated on all.
+ * Calibrates cross-fitted columns: a logistic regression of the labels on a few of them (Platt 1999), fitted to
+ * the given rows of all folds but one and evaluated on that one.
  *
  * @param columns n each
  * @param labels n, in [0, 1]; read only in the given rows
+ * @param fold n: the fold of each row, under FOLDS
  * @param weights n; 1 each by default
  * @returns n probabilities
  */
@@ -19,6 +25,7 @@ export async function recalibrated(
   columns: readonly Float64Array[],
   labels: ArrayLike<number>,
   rows: readonly number[],
+  fold: Uint8Array,
   weights?: Float64Array,
 ): Promise<Float64Array> {
   const n = columns[0]!.length
@@ -28,23 +35,34 @@ export async function recalibrated(
     const { mean, deviation } = momentsOf(column, rows)
     for (let i = 0; i < n; i++) values[i * d + j] = (column[i]! - mean) / deviation
   }
-  let total = 0
-  for (const i of rows) total += weights?.[i] ?? 1
-  const fit = await fitLogistic({
-    embeddings: { kind: 'dense', rows: n, dimension: d, values },
-    rows: Int32Array.from(rows),
-    labels: Float32Array.from(rows, (i) => labels[i]!),
-    // weights average 1, so that the penalty means the same with and without them
-    weights: Float32Array.from(rows, (i) => ((weights?.[i] ?? 1) * rows.length) / total),
-    l2: L2,
-    maxIterations: 100,
-    tolerance: 1e-6,
-  })
-  return Float64Array.from({ length: n }, (_, i) => {
-    let z = fit.bias
-    for (let j = 0; j < d; j++) z += fit.weights[j]! * values[i * d + j]!
-    return Math.min(1 - EDGE, Math.max(EDGE, sigmoid(z)))
-  })
+  const out = new Float64Array(n)
+  let init: LogisticFit | undefined
+  for (let left = 0; left < FOLDS; left++) {
+    const others = rows.filter((i) => fold[i] !== left)
+    const kept = sampleOf(others.length, MOST_FITTED, left)
+    const fitted = kept ? Array.from(kept, (at) => others[at]!) : others
+    let total = 0
+    for (const i of fitted) total += weights?.[i] ?? 1
+    const fit: LogisticFit = await fitLogistic({
+      embeddings: { kind: 'dense', rows: n, dimension: d, values },
+      rows: Int32Array.from(fitted),
+      labels: Float32Array.from(fitted, (i) => labels[i]!),
+      // weights average 1, so that the penalty means the same with and without them
+      weights: Float32Array.from(fitted, (i) => ((weights?.[i] ?? 1) * fitted.length) / total),
+      l2: L2,
+      maxIterations: 100,
+      tolerance: 1e-6,
+      ...(init && { init }),
+    })
+    init = fit
+    for (let i = 0; i < n; i++) {
+      if (fold[i] !== left) continue
+      let z = fit.bias
+      for (let j = 0; j < d; j++) z += fit.weights[j]! * values[i * d + j]!
+      out[i] = Math.min(1 - EDGE, Math.max(EDGE, sigmoid(z)))
+    }
+  }
+  return out
 }
 
 function momentsOf(

@@ -3,6 +3,7 @@ import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { SparseEmbeddings } from '../../../models/encoders/embeddings.ts'
 import { takeSparse } from '../../../models/encoders/embeddings.ts'
 import { fitRouter } from '../../../training/fit-router.ts'
+import { withJudgedEstimates } from '../../../training/ope/judged-estimates.ts'
 import { type LogFeatures, logFeatures } from '../../../training/ope/log-features.ts'
 import { withPairEstimates } from '../../../training/ope/pair-estimates.ts'
 import { HELD_OUT, openSet, type RouterSet, stemCells, TRAIN } from '../router-sets.ts'
@@ -33,8 +34,10 @@ export const SINGLE_SETS: readonly RouterSet[] = [
 export interface Assignment {
   readonly name: string
   readonly logged: boolean
-  /** probability of the strong model, given the prompt's place in the order of the router's win rates, in [0, 1] */
+  /** probability of the strong model, given the prompt's place in the order of a router's win rates, in [0, 1] */
   readonly strong: (place: number) => number
+  /** whether that router is another than the one that is judged */
+  readonly other?: boolean
 }
 
 const uneven = (place: number): number => 0.1 + 0.8 / (1 + Math.exp(-8 * (place - 0.5)))
@@ -43,6 +46,7 @@ export const ASSIGNMENTS: readonly Assignment[] = [
   { name: 'one in five strong', logged: false, strong: () => 0.2 },
   { name: 'by prompt, logged', logged: true, strong: uneven },
   { name: 'by prompt, estimated', logged: false, strong: uneven },
+  { name: 'by another router, estimated', logged: false, strong: uneven, other: true },
 ]
 
 /** Held-out prompts with both answers, and a router's win rates for them. */
@@ -52,6 +56,8 @@ export interface Pool {
   readonly winRate: Float64Array
   /** n: place in the order of the win rates, in [0, 1] */
   readonly place: Float64Array
+  /** the same of another router, a `knn` trained on both answers */
+  readonly otherPlace: Float64Array
   readonly strong: Float64Array
   readonly weak: Float64Array
   readonly features: LogFeatures
@@ -72,24 +78,16 @@ export async function openPool(folder: string, set: RouterSet, seed: number): Pr
     false,
     () => random.next(),
   )
-  const { family, weights, pair, encoder } = await fitRouter(training, {
-    strong: set.strong,
-    weak: set.weak,
-    router: 'classifier',
-    engine: 'onnx',
-    seed,
-    threads: 1,
-  })
   const held = Int32Array.from(split.keys()).filter((i) => split[i] === HELD_OUT)
   const dataset = takePrompts(all, held)
-  const { embeddings } = await encoder.encoder.encode(dataset.prompts)
-  const { winRate } = family.forward(weights, pair, embeddings)
-  const place = new Float64Array(held.length)
-  Int32Array.from(held.keys())
-    .sort((a, b) => winRate[a]! - winRate[b]!)
-    .forEach((row, at) => {
-      place[row] = (at + 0.5) / held.length
-    })
+  const winRatesOf = async (log: Dataset, router: string): Promise<Float64Array> => {
+    const { strong, weak } = set
+    const options = { strong, weak, router, engine: 'onnx', seed, threads: 1 } as const
+    const { family, weights, pair, encoder } = await fitRouter(log, options)
+    const { embeddings } = await encoder.encoder.encode(dataset.prompts)
+    return family.forward(weights, pair, embeddings).winRate
+  }
+  const winRate = await winRatesOf(training, 'classifier')
   const column = (model: string): Float64Array =>
     Float64Array.from(
       dataset.prompts,
@@ -100,12 +98,24 @@ export async function openPool(folder: string, set: RouterSet, seed: number): Pr
     set,
     dataset,
     winRate,
-    place,
+    place: placesOf(winRate),
+    otherPlace: placesOf(await winRatesOf({ ...all, split }, 'knn')),
     strong: column(set.strong),
     weak: column(set.weak),
     features,
     rows: await features.encode(Int32Array.from(dataset.prompts.keys())),
   }
+}
+
+/** Each value's place among them, in (0, 1). */
+function placesOf(values: Float64Array): Float64Array {
+  const places = new Float64Array(values.length)
+  Int32Array.from(values.keys())
+    .sort((a, b) => values[a]! - values[b]!)
+    .forEach((row, at) => {
+      places[row] = (at + 0.5) / values.length
+    })
+  return places
 }
 
 /** The given prompts, in the given order; they may repeat. */
@@ -155,7 +165,7 @@ export async function singleLogOf(
   const random = createRandom(deriveSeed(seed, 'assignment'))
   const log = hideOne(
     takePrompts(pool.dataset, rows),
-    (i) => assignment.strong(pool.place[rows[i]!]!),
+    (i) => assignment.strong((assignment.other ? pool.otherPlace : pool.place)[rows[i]!]!),
     assignment.logged,
     () => random.next(),
     pool.set,
@@ -169,5 +179,12 @@ export async function singleLogOf(
         Int32Array.from(prompts, (i) => rows[i]!),
       ),
   }
-  return withPairEstimates(log, pool.set, { seed, features })
+  return withJudgedEstimates(
+    await withPairEstimates(log, pool.set, { seed, features }),
+    {
+      prompts: Int32Array.from(rows.keys()),
+      winRates: [Float64Array.from(rows, (row) => pool.winRate[row]!)],
+    },
+    seed,
+  )
 }

@@ -8,6 +8,7 @@ import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
 import { wholeText } from '../../../models/reading/recipe.ts'
 import type { Router } from '../../../models/router.ts'
+import { withJudgedEstimates } from '../../ope/judged-estimates.ts'
 import { withPairEstimates } from '../../ope/pair-estimates.ts'
 import { type SingleEvidence, singleEvidence } from '../../ope/sensitivity.ts'
 import type { ReferenceRows } from '../baselines/category-prior.ts'
@@ -76,7 +77,8 @@ const MIN_REFERENCE_ROWS = 200
 const MAX_REFERENCE_ROWS = 15_000
 
 /**
- * Where only one model answered most prompts, the missing scores are estimated from the whole log.
+ * Where only one model answered most prompts, the missing scores are estimated from the whole log and from the
+ * routers' win rates.
  *
  * @throws rows_too_few if too few rows are left after leaving out those the routers saw; overlap_missing
  */
@@ -86,28 +88,53 @@ export async function scoreLog(
   options: ScoreLogOptions,
 ): Promise<ScoredLog> {
   const pair = pairOf(bundles, options)
-  const dataset = await withPairEstimates(log, pair, options)
-  const labels = pairLabels(dataset, pair.strong, pair.weak)
-  const { rows, trained, leftOut } = judgedRows(bundles, dataset, labels, options, (left) =>
+  const estimated = await withPairEstimates(log, pair, options)
+  const known = pairLabels(estimated, pair.strong, pair.weak)
+  const unseen = judgedRows(bundles, estimated, known, options, (left) =>
     left ? `that no router has seen (left out: ${left})` : 'to evaluate on',
   )
-  const chosen = Int32Array.from(rows, (row) => labels.prompt[row]!)
-  const prompts = Array.from(chosen, (prompt) => dataset.prompts[prompt]!)
-  const routers: ScoredRouter[] = []
-  for (const bundle of bundles) routers.push(await scoredRouter(bundle, prompts, options))
+  const candidates = Int32Array.from(unseen.rows, (row) => known.prompt[row]!)
+  const texts = Array.from(candidates, (prompt) => estimated.prompts[prompt]!)
+  const scored: ScoredRouter[] = []
+  for (const bundle of bundles) scored.push(await scoredRouter(bundle, texts, options))
+  const dataset = await withJudgedEstimates(
+    estimated,
+    { prompts: candidates, winRates: scored.map(({ winRate }) => winRate) },
+    options.seed,
+  )
+  const labels = pairLabels(dataset, pair.strong, pair.weak)
+  const { rows, places } = rowsOfPrompts(labels, candidates)
+  const chosen = Int32Array.from(places, (at) => candidates[at]!)
   return {
     pair,
     rows: chosen,
-    prompts: prompts.map(wholeText),
+    prompts: Array.from(places, (at) => wholeText(texts[at]!)),
     categories: Array.from(chosen, (prompt) => dataset.categories[prompt]),
     labels: labelsOf(labels, rows),
     singles: singleEvidence(dataset, chosen, pair.strong),
     costs: costsOf(dataset, chosen, bundles, pair, options.prices),
-    routers,
-    reference: referenceRows(dataset, labels, trained),
-    leftOut,
-    warnings: [...notesOn(bundles, pair, leftOut), ...evidenceNotes(dataset, pair)],
+    routers: scored.map(({ winRate, ...router }) => ({
+      ...router,
+      winRate: Float64Array.from(places, (at) => winRate[at]!),
+    })),
+    reference: referenceRows(estimated, known, unseen.trained),
+    leftOut: unseen.leftOut,
+    warnings: [...notesOn(bundles, pair, unseen.leftOut), ...evidenceNotes(dataset, pair)],
   }
+}
+
+/**
+ * The label of each prompt that has one: indices into the labels, and into the given prompts.
+ *
+ * @param prompts indices into the dataset's prompts
+ */
+export function rowsOfPrompts(
+  { prompt }: Pick<PairLabels, 'prompt'>,
+  prompts: Int32Array,
+): { readonly rows: Int32Array; readonly places: Int32Array } {
+  const row = new Map(Array.from(prompt, (of, at) => [of, at]))
+  const places = Int32Array.from(prompts.keys()).filter((at) => row.has(prompts[at]!))
+  return { rows: places.map((at) => row.get(prompts[at]!)!), places }
 }
 
 async function scoredRouter(
