@@ -6,7 +6,7 @@ import { loadRouter, type Router } from '../../models/router.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { checkGolden, readGolden } from '../evaluate/golden/check-golden.ts'
 import { intervalOf } from '../ope/evaluate-policy.ts'
-import { evaluateOnLog } from '../ope/log-policy.ts'
+import { evaluateOnLog, priceAtThreshold } from '../ope/log-policy.ts'
 
 export interface GateResult {
   readonly gate: string
@@ -56,7 +56,7 @@ export async function checkGates(
       found: `folded head and graph differ by ${difference.toExponential(1)}`,
     })
     if (evidence.golden) results.push(await golden(router, evidence.golden, evidence.signal))
-    const price = evidence.strongPrice ?? Math.max(0, 2 * serving.manifest.threshold.value - 1)
+    const price = evidence.strongPrice ?? priceAtThreshold(serving.manifest.threshold.value)
     if (evidence.outcomes) {
       results.push(
         await beatsOnOutcomes(router, current, candidate, serving, evidence.outcomes, price),

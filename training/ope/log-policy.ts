@@ -1,5 +1,9 @@
 import { WeirError } from '../../core/errors.ts'
+import { promptHash } from '../../core/hash.ts'
 import type { OnProgress } from '../../core/progress.ts'
+import type { PartialInterval } from '../../core/stats/intervals.ts'
+import { type DataHashes, seenPartOf } from '../../models/bundle/data-hashes.ts'
+import { readBundle } from '../../models/bundle/read.ts'
 import type { Router } from '../../models/router.ts'
 import type { DecisionRecord, FeedbackRecord } from '../../records/decision-record.ts'
 import { type AnsweredLog, readAnswered } from '../../records/feedback/answered.ts'
@@ -8,11 +12,18 @@ import { type LoggedOutcomes, STRONG, thresholdPolicy, WEAK } from './logged.ts'
 
 export interface LogPolicyReport extends PolicyReport {
   readonly router: { readonly name: string; readonly version: string; readonly threshold: number }
-  /** share of the logged requests that the policy sends strong */
+  /** share of the logged requests that the policy sends strong, and that were sent strong */
   readonly strong_share: number
+  readonly served_strong_share: number
+  /** score units that each strong call is charged in every value of this report */
+  readonly strong_price: number
+  /** doubly robust, this policy minus the serving policy, without the charge: quality alone */
+  readonly quality_over_served: PartialInterval
   readonly counts: AnsweredLog['counts'] & {
     /** rows with an outcome, but answered by a model outside the pair, or by a fallback without a win rate */
     readonly left_out: number
+    /** rows with an outcome whose prompt the router was trained or validated on */
+    readonly seen: number
   }
   /** keys that rated more than their share, and how much of it counts */
   readonly limited_keys: AnsweredLog['limited']
@@ -21,7 +32,10 @@ export interface LogPolicyReport extends PolicyReport {
 export interface LogPolicyOptions {
   /** replaces the bundle's threshold */
   readonly threshold?: number | undefined
-  /** score units subtracted for a strong call; 0 values only quality */
+  /**
+   * score units subtracted for a strong call; 0 values only quality. By default what the log's median threshold
+   * says a strong call must gain
+   */
   readonly strongPrice?: number | undefined
   /** feedback that is stored elsewhere than in the log */
   readonly feedback?: AsyncIterable<FeedbackRecord>
@@ -48,30 +62,54 @@ export async function evaluateOnLog(
   const model = (role: string): string =>
     manifest.candidates.find((candidate) => candidate.role === role)!.model
   const pair = [model('weak'), model('strong')]
-  const rows = log.answered.filter(
+  const hashes = await (await readBundle(router.path)).dataHashes()
+  const known = log.answered.filter(
     ({ decision }) => pair.includes(decision.model) && decision.win_rate !== null,
   )
+  const rows = known.filter(({ decision }) => !madeFrom(hashes, decision))
   const decisions = rows.map(({ decision }) => decision)
   const scores = await scoresOf(decisions, router, path, log.text, options)
   const threshold = options.threshold ?? manifest.threshold.value
   const policy = thresholdPolicy(scores.winRate, threshold)
-  const logged = loggedOutcomes(
-    decisions,
-    Float64Array.from(rows, ({ score }) => score),
-    pair,
-    scores,
-    options.strongPrice ?? 0,
-  )
-  const report = evaluatePolicy(logged, policy)
-  let strong = 0
-  for (let i = 0; i < rows.length; i++) strong += policy[2 * i + STRONG]!
+  const rated = Float64Array.from(rows, ({ score }) => score)
+  const price = options.strongPrice ?? impliedPrice(decisions)
+  const charged = (amount: number): PolicyReport =>
+    evaluatePolicy(loggedOutcomes(decisions, rated, pair, scores, amount), policy)
+  const report = charged(price)
+  let [strong, servedStrong] = [0, 0]
+  for (let i = 0; i < rows.length; i++) {
+    strong += policy[2 * i + STRONG]!
+    servedStrong += decisions[i]!.model === pair[STRONG] ? 1 : 0
+  }
   return {
     router: { name: manifest.name, version: manifest.version, threshold },
     strong_share: strong / rows.length,
+    served_strong_share: servedStrong / rows.length,
+    strong_price: price,
+    quality_over_served: price === 0 ? report.over_served : charged(0).over_served,
     ...report,
-    counts: { ...log.counts, left_out: log.answered.length - rows.length },
+    counts: {
+      ...log.counts,
+      left_out: log.answered.length - known.length,
+      seen: known.length - rows.length,
+    },
     limited_keys: log.limited,
   }
+}
+
+/** A router looks better than it is on prompts that it was fitted to or stopped on. */
+function madeFrom(hashes: DataHashes, { text, prompt_hash: hash }: DecisionRecord): boolean {
+  const part = text === undefined ? hashes.seenIn(hash) : seenPartOf(text, promptHash(text), hashes)
+  return part === 'train' || part === 'validation'
+}
+
+/** What a router with this threshold says a strong call must gain to be worth it, in score units. */
+export const priceAtThreshold = (threshold: number): number =>
+  Math.min(1, Math.max(0, 2 * threshold - 1))
+
+function impliedPrice(decisions: readonly DecisionRecord[]): number {
+  const sorted = decisions.map(({ threshold }) => threshold).sort((a, b) => a - b)
+  return priceAtThreshold(sorted[sorted.length >>> 1] ?? 0)
 }
 
 interface PolicyScores {

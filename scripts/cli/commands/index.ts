@@ -19,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   spend: async () => (await import('./spend.ts')).spendCommand(),
   forget: async () => (await import('./forget.ts')).forgetCommand(),
   replay: async () => (await import('./replay.ts')).replayCommand(),
+  learn: async () => (await import('./learn.ts')).learnCommand(),
   ope: async () => (await import('./ope.ts')).opeCommand(),
   sign: async () => (await import('./sign.ts')).signCommand(),
   promote: async () => (await import('./promote.ts')).promoteCommand(),

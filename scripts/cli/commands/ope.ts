@@ -18,8 +18,8 @@ const OPTIONS = optionTable({
   strongPrice: {
     flag: '--strong-price <score>',
     schema: Share,
-    unset: '0',
-    help: 'score units that each strong call is charged',
+    unset: 'what the log’s threshold implies',
+    help: 'score units that each strong call is charged; 0 values quality alone',
   },
   keyShare: KEY_SHARE_OPTION,
   ...BUNDLE_OPTIONS,
@@ -59,33 +59,42 @@ async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
     })
     terminal.endProgress()
     if (flags.json) terminal.json(report)
-    else terminal.print(render(report, log, path))
+    else terminal.print(renderOpe(report, log, path, { otherThreshold: threshold !== undefined }))
   } finally {
     await router.close()
     await store?.close()
   }
 }
 
-function render(report: LogPolicyReport, log: string, bundle: string): string {
-  const { router, counts } = report
+interface Naming {
+  /** the folder that serves, if it is known */
+  readonly serving?: string
+  /** whether the threshold that was valued is not the bundle's own */
+  readonly otherThreshold?: boolean
+}
+
+/** The estimates of `weir ope`, with the verdict and the commands that come next. */
+export function renderOpe(
+  report: LogPolicyReport,
+  log: string,
+  bundle: string,
+  naming: Naming,
+): string {
+  const { router, counts, strong_price: price } = report
   const line = (name: string, { value, low, high }: PartialInterval): string[] => [
     name,
     score(value!),
     `${score(low!)} to ${score(high!)}`,
   ]
-  const { low, high } = report.over_served
-  const verdict =
-    low! > 0
-      ? `Better than what served. Next: weir promote ${bundle} --over SERVING --log ${log}`
-      : high! < 0
-        ? 'Worse than what served.'
-        : 'Not told apart from what served: log more, or explore more.'
   return [
-    `${router.name} ${router.version} at ${score(router.threshold)} on ${count(report.rows)} outcomes of ${count(counts.decisions)} decisions: ${percent(report.strong_share)} strong`,
+    `${router.name} ${router.version} at ${score(router.threshold)} on ${count(report.rows)} outcomes of ${count(counts.decisions)} decisions: ${percent(report.strong_share)} strong, where ${percent(report.served_strong_share)} were`,
+    price > 0
+      ? `each strong call is charged ${score(price)} score units in all values (--strong-price; 0 values quality alone)`
+      : 'strong calls are not charged: these are values of quality alone (--strong-price)',
     `worth ${count(Math.floor(report.effective))} outcomes; agrees with what was done on ${percent(report.agreement)}; weights cut on ${(100 * report.clipped).toFixed(1)}%`,
-    ...(counts.left_out + counts.orphaned + counts.torn + counts.invalid > 0
+    ...(counts.seen + counts.left_out + counts.orphaned + counts.torn + counts.invalid > 0
       ? [
-          `left out: ${counts.left_out} of other models, ${counts.orphaned} feedback without a decision, ${counts.torn} cut-off and ${counts.invalid} unreadable lines`,
+          `left out: ${counts.seen} that the router was made from, ${counts.left_out} of other models, ${counts.orphaned} feedback without a decision, ${counts.torn} cut-off and ${counts.invalid} unreadable lines`,
         ]
       : []),
     ...report.limited_keys.map(
@@ -100,10 +109,35 @@ function render(report: LogPolicyReport, log: string, bundle: string): string {
       line('direct method', report.direct),
       line('as served', report.served),
       line('over what served', report.over_served),
+      ...(price > 0 ? [line('the same, quality alone', report.quality_over_served)] : []),
     ]),
     '',
-    verdict,
+    ...verdictOf(report, log, bundle, naming),
   ].join('\n')
+}
+
+/** What the estimate says, and the commands that come next. */
+function verdictOf(
+  { over_served: { low, high }, strong_price: price, strong_share: share, router }: LogPolicyReport,
+  log: string,
+  bundle: string,
+  { serving = 'SERVING', otherThreshold }: Naming,
+): string[] {
+  if (high! < 0) return ['Worse than what served.']
+  if (!(low! > 0)) return ['Not told apart from what served: log more, or explore more.']
+  const promote = `weir promote ${bundle} --over ${serving} --log ${log} --strong-price ${score(price)}`
+  if (!otherThreshold) {
+    return [
+      `Better than what served. Next, at its threshold of ${score(router.threshold)}:`,
+      `  ${promote}`,
+    ]
+  }
+  // promotion takes a bundle as it is, so the threshold has to be in it
+  return [
+    `Better than what served. Next, to put a threshold of about ${score(router.threshold)} into the bundle and promote it:`,
+    `  weir calibrate ${bundle} ${log} --strong-share ${score(share)}`,
+    `  ${promote}`,
+  ]
 }
 
 /** `bundle` or `bundle@threshold`; if a folder of the whole name exists, it is that folder. */

@@ -7,7 +7,7 @@ import { createRandom } from '../../../core/random.ts'
 import { writeBundle } from '../../../models/bundle/write.ts'
 import { loadRouter, type Router } from '../../../models/router.ts'
 import { decisionLine, type FeedbackRecord } from '../../../records/decision-record.ts'
-import { evaluateOnLog } from '../../../training/ope/log-policy.ts'
+import { evaluateOnLog, priceAtThreshold } from '../../../training/ope/log-policy.ts'
 import { sampleDraft } from '../../models/sample-bundle.ts'
 import { loadWordEncoder } from '../../models/word-encoder.ts'
 
@@ -78,7 +78,7 @@ async function served(
 }
 
 test('a log that another router served says what this one would have earned', async () => {
-  const report = await evaluateOnLog(await served('full', 'full'), router)
+  const report = await evaluateOnLog(await served('full', 'full'), router, { strongPrice: 0 })
   // proofs go strong, greetings weak: every answer right, where half were
   expect(report.strong_share).toBeCloseTo(0.5, 12)
   expect(report.doubly_robust.low).toBeGreaterThan(0.9)
@@ -87,13 +87,24 @@ test('a log that another router served says what this one would have earned', as
   expect(report.rows).toBe(N)
   const charged = await evaluateOnLog(join(root, 'full.jsonl'), router, { strongPrice: 0.2 })
   expect(charged.doubly_robust.value! - report.doubly_robust.value!).toBeCloseTo(-0.1, 1)
+  expect(charged.quality_over_served).toEqual(report.over_served)
+})
+
+test('a strong call is charged what the serving threshold says it must gain', async () => {
+  const path = join(root, 'full.jsonl')
+  // the log's router served with a threshold of 1: a strong call is worth it only where it gains 1
+  const report = await evaluateOnLog(path, router)
+  expect(report.strong_price).toBe(1)
+  expect(report.served_strong_share).toBeCloseTo(0.1, 1)
+  expect(report.over_served.value!).toBeLessThan(report.quality_over_served.value!)
+  expect([0.3, 0.5, 0.62, 2].map(priceAtThreshold)).toEqual([0, 0, 0.24, 1])
 })
 
 test('without prompts only another threshold of the same router can be valued', async () => {
   const other = await served('hashes', 'none')
   await expect(evaluateOnLog(other, router)).rejects.toMatchObject({ code: 'log_needs' })
   const own = await served('own', 'none', { version: router.manifest.version })
-  const report = await evaluateOnLog(own, router, { threshold: 0 })
+  const report = await evaluateOnLog(own, router, { threshold: 0, strongPrice: 0 })
   expect(report.strong_share).toBe(1)
   expect(report.doubly_robust.value).toBeGreaterThan(0.9)
 })
@@ -110,13 +121,13 @@ test('a key that gives most of the feedback, and gives it wrong, moves the estim
   const rate = (i: number, truth: number) =>
     i % 5 === 0 ? { score: truth, key: `honest-${(i / 5) % 8}` } : { score: 1 - truth, key: 'eve' }
   const log = await served('flooded', 'full', { rate })
-  const all = await evaluateOnLog(log, router, { keyShare: 1 })
+  const all = await evaluateOnLog(log, router, { keyShare: 1, strongPrice: 0 })
   expect(all.doubly_robust.value).toBeLessThan(0.25)
   expect(all.limited_keys).toEqual([])
-  const half = await evaluateOnLog(log, router)
+  const half = await evaluateOnLog(log, router, { strongPrice: 0 })
   expect(half.limited_keys).toEqual([{ key: 'eve', rated: 1600, counted: 400 }])
   expect(half.rows).toBe(800)
-  const tenth = await evaluateOnLog(log, router, { keyShare: 1 / 9 })
+  const tenth = await evaluateOnLog(log, router, { keyShare: 1 / 9, strongPrice: 0 })
   expect(tenth.limited_keys).toEqual([{ key: 'eve', rated: 1600, counted: 50 }])
   // known truth 1, moved by no more than the share that eve has, and what chance adds
   for (const [{ doubly_robust: value }, share] of [
@@ -131,7 +142,7 @@ test('a key that gives most of the feedback, and gives it wrong, moves the estim
     rate: (i, truth) =>
       i % 5 === 0 ? rate(i, truth) : { score: truth, key: 'judge', role: 'any' },
   })
-  const trusted = await evaluateOnLog(judged, router)
+  const trusted = await evaluateOnLog(judged, router, { strongPrice: 0 })
   expect([trusted.limited_keys, trusted.rows]).toEqual([[], N])
   expect(trusted.doubly_robust.low).toBeGreaterThan(0.9)
 })

@@ -1,12 +1,14 @@
-import { promptHash } from '../../../core/hash.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { PairLabels } from '../../../data/pair.ts'
 import { SPLITS, type SplitFractions, splitOf } from '../../../data/splits/assign-splits.ts'
 import { promptStem } from '../../../data/splits/stem.ts'
-import { type DataHashes, SEEN_PARTS, type SeenPart } from '../../../models/bundle/data-hashes.ts'
+import {
+  type DataHashes,
+  SEEN_PARTS,
+  type SeenPart,
+  seenPartOf,
+} from '../../../models/bundle/data-hashes.ts'
 import type { SplitRule } from '../../../models/bundle/manifest.ts'
-import { wholeText } from '../../../models/reading/recipe.ts'
-import { isConversation } from '../../../models/reading/transcript.ts'
 
 /** What a router was trained on, and how its log was split. */
 export interface RouterPast {
@@ -65,17 +67,11 @@ export function unseenRows(
   }
 }
 
-/** Bundles from before transcripts know a conversation by the hash of its whole text. */
-function seenPart(
+const seenPart = (
   { prompts, hashes }: Dataset,
   prompt: number,
   seen: DataHashes,
-): SeenPart | undefined {
-  const part = seen.seenIn(hashes[prompt]!)
-  const text = prompts[prompt]!
-  if (part || !isConversation(text)) return part
-  return seen.seenIn(promptHash(wholeText(text)))
-}
+): SeenPart | undefined => seenPartOf(prompts[prompt]!, hashes[prompt]!, seen)
 
 function keptForTest(prompt: string, rule: SplitRule): boolean {
   const fractions = rule.fractions as SplitFractions
