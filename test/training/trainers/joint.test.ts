@@ -2,9 +2,13 @@ import { expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
 import type { DenseEmbeddings } from '../../../models/encoders/embeddings.ts'
 import { classifier } from '../../../models/families/classifier.ts'
+import { mf } from '../../../models/families/mf.ts'
+import { mlp } from '../../../models/families/mlp.ts'
 import { createEngine } from '../../../training/engine/engines.ts'
 import { classifierTrainer } from '../../../training/trainers/heads/classifier.ts'
-import type { TrainingRows } from '../../../training/trainers/trainer.ts'
+import { mfTrainer } from '../../../training/trainers/heads/mf.ts'
+import { mlpTrainer } from '../../../training/trainers/heads/mlp.ts'
+import type { Trainer, TrainingRows } from '../../../training/trainers/trainer.ts'
 
 const PAIR = { strong: 0, weak: 1 }
 
@@ -34,21 +38,24 @@ function mixed(seed: number, won: number): TrainingRows {
 }
 
 /** Mean win rate on the prompts that were voted on, and the quality of the weak model on the scored ones. */
-async function fitted(won: number): Promise<{ voted: number; weak: number }> {
+async function fitted(
+  { family, trainer, settings }: Fitted,
+  won: number,
+): Promise<{ voted: number; weak: number }> {
   const engine = await createEngine('onnx')
   const train = mixed(1, won)
-  const { weights } = await classifierTrainer.fit({
+  const { weights } = await trainer.fit({
     models: ['big', 'small'],
     ...PAIR,
     train,
     validation: mixed(2, won),
-    hyperparameters: classifierTrainer.defaults,
+    hyperparameters: { ...trainer.defaults, ...settings },
     seed: 1,
     engine,
     threads: 1,
   })
   await engine.close()
-  const { winRate, quality } = classifier.forward(weights, PAIR, train.embeddings)
+  const { winRate, quality } = family.forward(weights, PAIR, train.embeddings)
   const scored = (i: number): boolean => !Number.isNaN(train.outcomes!.scores[2 * i]!)
   const mean = (values: ArrayLike<number>): number =>
     Array.from(values).reduce((sum, x) => sum + x, 0) / values.length
@@ -58,10 +65,25 @@ async function fitted(won: number): Promise<{ voted: number; weak: number }> {
   }
 }
 
-test('votes beside scores move the win rates of their prompts, and turned round the other way', async () => {
-  const [often, seldom] = [await fitted(0.9), await fitted(0.1)]
-  expect(often.voted).toBeGreaterThan(0.6)
-  expect(seldom.voted).toBeLessThan(0.5)
-  // scores still say how good each model is
-  expect(Math.abs(often.weak - 0.6)).toBeLessThan(0.12)
-})
+const DESCENT = { epochs: 12, batch_size: 32, learning_rate: 1e-2 }
+const FITTED = {
+  classifier: { family: classifier, trainer: classifierTrainer as Trainer, settings: {} },
+  mlp: { family: mlp, trainer: mlpTrainer as Trainer, settings: { ...DESCENT, hidden: 8 } },
+  mf: {
+    family: mf,
+    trainer: mfTrainer as Trainer,
+    settings: { ...DESCENT, rank: 8, form: 'success' },
+  },
+}
+type Fitted = (typeof FITTED)[keyof typeof FITTED]
+
+test.each(Object.entries(FITTED))(
+  '%s: votes beside scores move the win rates of their prompts, and turned round the other way',
+  async (_, of) => {
+    const [often, seldom] = [await fitted(of, 0.9), await fitted(of, 0.1)]
+    expect(often.voted).toBeGreaterThan(0.6)
+    expect(seldom.voted).toBeLessThan(0.5)
+    // scores still say how good each model is
+    expect(Math.abs(often.weak - 0.6)).toBeLessThan(0.12)
+  },
+)

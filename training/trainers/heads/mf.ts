@@ -9,12 +9,12 @@ import type { DataSize, Trainer, TrainerInput, TrainingRows } from '../trainer.t
 import { type Comparisons, comparisons } from './comparisons.ts'
 import { denseRows, descentOptions, descentResult, embeddingLookup } from './descent.ts'
 import { successFitRows, successLoss } from './success-rows.ts'
-import { SMOOTHING, withShrunkVotes } from './targets.ts'
+import { hasVotes, SMOOTHING, withShrunkVotes } from './targets.ts'
 
 const MF_SETTINGS = Type.Object({
   form: word(
     ['pairwise', 'success'],
-    'pairwise: learn from comparisons of two models (Ong et al. 2024); success: learn each model’s probability of success from outcomes (EmbedLLM), the default where one model answered most prompts',
+    'pairwise: learn from comparisons of two models (Ong et al. 2024); success: learn each model’s probability of success from outcomes (EmbedLLM) and votes, the default where one model answered most prompts',
   ),
   rank: whole(128, 'dimension of the model embeddings', {
     minimum: 1,
@@ -64,7 +64,7 @@ export const mfTrainer: Trainer<MfSettings> = {
 
   sized({ prompts, votes, models, compared }: DataSize) {
     // where one model answered most prompts there is little to compare
-    const single = votes === 0 && compared < LEAST_COMPARED * prompts
+    const single = compared + votes < LEAST_COMPARED * prompts
     const form = single ? { form: 'success' as const } : {}
     const pairs = Math.min((models * (models - 1)) / 2, 8)
     const rows = votes + prompts * (single ? 1 : pairs)
@@ -112,13 +112,14 @@ function pairwiseFit(input: MfInput) {
 
 function successFit(input: MfInput) {
   const models = input.models.length
+  const votes = hasVotes(input)
   const random = createRandom(deriveSeed(input.seed, 'mf-init'))
   const spec = mfSpec(models, input.train.embeddings.dimension, input.hyperparameters, random)
   return {
     spec: { ...spec, name: 'mf success', loss: mfSuccessLoss(models) },
     data: {
-      train: successFitRows(input.train, denseRows(input.train), models),
-      validation: successFitRows(input.validation, denseRows(input.validation), models),
+      train: successFitRows(input.train, denseRows(input.train), models, votes),
+      validation: successFitRows(input.validation, denseRows(input.validation), models, votes),
     },
   }
 }

@@ -12,6 +12,7 @@ import { type SuccessTable, successFitRows, successLoss } from './success-rows.t
 import {
   CLASS_WEIGHT,
   type ClassWeight,
+  hasVotes,
   outcomeTarget,
   pairTarget,
   SMOOTHING,
@@ -131,13 +132,13 @@ export const successLossOf =
   (ops, parameters, batch) =>
     successLoss(ops, logitsOf(ops, parameters, batch), batch, models)
 
-/** One row per prompt with its scores, or one row per vote on the pair. */
+/** One row per prompt with its scores and one per vote, or, without scores, one row per vote on the pair. */
 function headRows(input: MlpInput, split: TrainingRows, embeddings: DenseEmbeddings): FitRows {
   const { class_weight, smoothing } = input.hyperparameters
   const models = input.models.length
   if (split.outcomes) {
     const table = weightedTable(split, models, class_weight)
-    return successFitRows(split, embeddings, models, table)
+    return successFitRows(split, embeddings, models, hasVotes(input), table)
   }
   const votes = pairTarget(withShrunkVotes(split, smoothing), input)
   const { rows, labels, weights } = withClassWeight(votes, class_weight)

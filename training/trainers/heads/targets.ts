@@ -49,6 +49,13 @@ export function outcomeTarget(split: TrainingRows, models: number, model: number
   return target(rows, labels, new Float32Array(rows.length).fill(1))
 }
 
+/** Whether train or validation has votes. */
+export const hasVotes = ({
+  train,
+  validation,
+}: Pick<TrainerInput, 'train' | 'validation'>): boolean =>
+  [train, validation].some(({ preferences }) => (preferences?.prompt.length ?? 0) > 0)
+
 /** Whether any vote compares the pair. */
 export function hasPairVotes(
   { preferences }: TrainingRows,
