@@ -115,7 +115,7 @@ export const ERRORS = {
   log_lacks: row('{what} needs {needed}: serve with {option}; {path} was written without'),
   promotion_refused: row('{candidate} is not promoted: {reason}'),
   history_missing: row('{path} has no promotion history yet; weir promote starts one'),
-  store_unavailable: row('the feedback store {store} cannot be used: {reason}', 503),
+  store_unavailable: row('the store {store} cannot be used: {reason}', 503),
   state_invalid: row('{path} does not hold the state of {what}: {reason}'),
   // bundles and encoders
   bundle_invalid: row('expected a weir bundle at {path}: {reason}'),

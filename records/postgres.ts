@@ -2,6 +2,8 @@ import type { Pool } from 'pg'
 import { WeirError } from '../core/errors.ts'
 import { outgoingSocket } from '../core/outgoing.ts'
 
+export type { Pool, PoolClient } from 'pg'
+
 /**
  * A pool of PostgreSQL connections. The driver is an optional dependency, loaded only here; it connects to
  * the server at the first query.
@@ -30,6 +32,59 @@ export async function openPostgres(url: string): Promise<Pool> {
   pool.on('error', () => {})
   return pool
 }
+
+/**
+ * Brings the tables of one part of Weir up to date: each step is run once, in order, and a step that was
+ * released is never changed. Replicas that start together wait for each other.
+ *
+ * A store that is one step ahead is used as it is: a step must leave the release before it working, so that old
+ * and new replicas can serve side by side.
+ *
+ * @param part the name of the part, such as `budgets`
+ * @param steps SQL, the oldest first
+ * @throws store_unavailable
+ */
+export async function migrate(pool: Pool, part: string, steps: readonly string[]): Promise<void> {
+  const client = await pool.connect()
+  try {
+    await client.query('BEGIN')
+    await client.query('SELECT pg_advisory_xact_lock(7305812)')
+    await client.query(
+      'CREATE TABLE IF NOT EXISTS weir_schema (part text PRIMARY KEY, version integer NOT NULL)',
+    )
+    const { rows } = await client.query<{ version: number }>(
+      'SELECT version FROM weir_schema WHERE part = $1',
+      [part],
+    )
+    const version = rows[0]?.version ?? 0
+    if (version > steps.length + 1) {
+      throw new Error(
+        `its tables for ${part} are of a later release (version ${version}, this one knows ${steps.length})`,
+      )
+    }
+    for (const step of steps.slice(version)) await client.query(step)
+    await client.query(
+      `INSERT INTO weir_schema (part, version) VALUES ($1, $2)
+       ON CONFLICT (part) DO UPDATE SET version = greatest(weir_schema.version, excluded.version)`,
+      [part, steps.length],
+    )
+    await client.query('COMMIT')
+    client.release()
+  } catch (error) {
+    client.release(error as Error)
+    throw error
+  }
+}
+
+/** The error of a store that does not answer, or refuses. */
+export const storeError = (url: string, cause: unknown): WeirError =>
+  cause instanceof WeirError
+    ? cause
+    : new WeirError(
+        'store_unavailable',
+        { store: withoutPassword(url), reason: (cause as Error).message || String(cause) },
+        { cause, retryAfter: 1 },
+      )
 
 /** The address without its password, for messages. */
 export function withoutPassword(url: string): string {

@@ -35,6 +35,7 @@ const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] 
   [/^re2js$/, 'core/pattern.ts'],
   [/^yaml$/, 'core/yaml-source.ts'],
   [/^pg$/, 'records/postgres.ts'],
+  [/^(ioredis|rate-limiter-flexible)$/, 'serving/state/redis.ts'],
   [/^fzstd$/, 'data/source/source.ts'],
   [/^@huggingface\/tokenizers$/, 'models/encoders/hf/tokenizer.ts'],
   [/^@observablehq\/plot$/, 'scripts/report/plot.ts'],

@@ -1,12 +1,10 @@
 import { Compile } from 'typebox/compile'
-import { WeirError } from '../../core/errors.ts'
 import { FeedbackRecord } from '../decision-record.ts'
-import { openPostgres, withoutPassword } from '../postgres.ts'
+import { migrate, openPostgres, storeError } from '../postgres.ts'
 import type { FeedbackStore } from './store.ts'
 
-/** Serialised among replicas that start together, because concurrent CREATE ... IF NOT EXISTS can collide. */
-const SCHEMA = `
-SELECT pg_advisory_xact_lock(7305812);
+const SCHEMA = [
+  `
 CREATE TABLE IF NOT EXISTS weir_feedback (
   decision_id text NOT NULL,
   model text NOT NULL,
@@ -15,7 +13,8 @@ CREATE TABLE IF NOT EXISTS weir_feedback (
   body jsonb NOT NULL,
   PRIMARY KEY (decision_id, model, source)
 );
-CREATE INDEX IF NOT EXISTS weir_feedback_said ON weir_feedback (said);`
+CREATE INDEX IF NOT EXISTS weir_feedback_said ON weir_feedback (said);`,
+]
 
 const RECORD = `
 INSERT INTO weir_feedback (decision_id, model, source, said, body) VALUES ($1, $2, $3, $4, $5)
@@ -45,15 +44,11 @@ export async function openPostgresStore(url: string): Promise<FeedbackStore> {
     try {
       return await work()
     } catch (cause) {
-      throw new WeirError(
-        'store_unavailable',
-        { store: withoutPassword(url), reason: (cause as Error).message },
-        { cause },
-      )
+      throw storeError(url, cause)
     }
   }
   try {
-    await run(() => pool.query(SCHEMA))
+    await run(() => migrate(pool, 'feedback', SCHEMA))
   } catch (error) {
     await pool.end()
     throw error
@@ -99,8 +94,7 @@ export async function forgetInPostgres(
     )
     return rowCount ?? 0
   } catch (cause) {
-    const reason = (cause as Error).message
-    throw new WeirError('store_unavailable', { store: withoutPassword(url), reason }, { cause })
+    throw storeError(url, cause)
   } finally {
     await pool.end()
   }

@@ -6,6 +6,7 @@ import type { Price } from '../../models/prices.ts'
 import type { PrimaryChannel } from '../state/primary-channel.ts'
 import type { ModelTerms } from './bound.ts'
 import type { BudgetRefusal, BudgetState } from './ledger.ts'
+import type { PostgresBudgetStore } from './postgres-store.ts'
 import {
   type BudgetQuestion,
   DeclaredBudgets,
@@ -41,6 +42,10 @@ export interface OpenBudgetsOptions {
   readonly keys: readonly string[] | undefined
   /** folder of spending and budgets; without it spending is only counted, and budgets are refused */
   readonly folder: string | undefined
+  /** the store that several servers share; else this server keeps its budgets itself */
+  readonly shared?: PostgresBudgetStore | undefined
+  /** servers that answer together: several need a shared store for budgets */
+  readonly replicas?: number
   /** for a worker, whose budgets the primary keeps */
   readonly primary: PrimaryChannel | undefined
   /** identifies this process among several that write to one folder */
@@ -102,6 +107,7 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   const overrun = new Set<string>()
 
   const check: Budgets['check'] = (source, budgets, tiers = {}) => {
+    if (budgets.length > 0) assertShared(options.replicas, options.shared)
     if (budgets.length > 0 && !store) {
       throw new WeirError('config_invalid', {
         where: SPEND_WHERE,
@@ -177,9 +183,28 @@ export function openBudgets(options: OpenBudgetsOptions): Budgets {
   }
 }
 
-/** The primary's in a worker, else this process's; none without a folder. */
+/**
+ * Refuses budgets that every one of several servers would spend in full.
+ *
+ * @throws config_invalid
+ */
+export function assertShared(replicas = 1, shared: unknown): void {
+  if (replicas <= 1 || shared) return
+  throw new WeirError('config_invalid', {
+    where: 'state.stores',
+    expected: `postgres://..., because each of ${replicas} servers would spend the budgets in full`,
+    got: 'no store that they share',
+  })
+}
+
+/** The shared one, the primary's in a worker, else this process's; none without a folder. */
 function storeOf(options: OpenBudgetsOptions): BudgetStore | undefined {
-  const { folder, primary, allowHosts, registry, now, onWarning } = options
+  const { folder, primary, shared, allowHosts, registry, now, onWarning } = options
+  if (shared) {
+    // one process's metrics are added up by its primary, which shows them once
+    if (!primary) budgetMetrics(registry, () => shared.lastStates())
+    return shared
+  }
   if (folder === undefined) return undefined
   if (primary) return remoteStore(primary, now)
   const local = openLocalStore({ folder, where: SPEND_WHERE, allowHosts, now, onWarning })

@@ -19,6 +19,7 @@ import type {
 import { assertBudgetRoutes } from '../gateway/spending.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
+import type { HotStore } from '../state/hot-store.ts'
 import { assertPolicyFits, type CheckedPolicy, checkPolicy } from './check.ts'
 import type { PolicyFile } from './file.ts'
 import { type FleetRouter, fleetRouter } from './learned-router.ts'
@@ -443,6 +444,8 @@ export interface GatewayPolicyOptions {
   readonly makeEncoder: (name: string) => Promise<Encoder>
   readonly limits?: readonly ModelLimit[]
   readonly known?: ModelLimit | undefined
+  /** what several servers share */
+  readonly shared?: HotStore | undefined
   /** default: the built-in steps */
   readonly steps?: PolicySteps | undefined
   readonly hooks?: PolicyHooks | undefined
@@ -460,7 +463,7 @@ export async function openGatewayPolicies(
 ): Promise<LivePolicies | undefined> {
   const sources = policySources(config)
   if (sources.length === 0) return undefined
-  const { limits, known, steps, hooks, onWarning, now } = options
+  const { limits, known, shared, steps, hooks, onWarning, now } = options
   return openPolicies({
     sources,
     models: Object.keys(config.models),
@@ -468,6 +471,7 @@ export async function openGatewayPolicies(
     encoders: new EncoderPool(options.makeEncoder),
     limits,
     known,
+    shared,
     steps,
     allowDown: config.allow_down,
     hedgeAfterMs: config.hedge_after_ms,

@@ -8,6 +8,7 @@ import type {
   ServePlan,
 } from '../gateway/contracts.ts'
 import type { Traits } from '../gateway/traits.ts'
+import type { HotStore } from '../state/hot-store.ts'
 import type { StrategySettings } from '../strategies/settings.ts'
 import type { Condition, LanguageOf } from './condition.ts'
 import type { PolicyFile, RouteFile } from './file.ts'
@@ -95,6 +96,8 @@ export interface PolicyServices {
   readonly limits?: readonly ModelLimit[] | undefined
   /** what is known of what the models can take: closes some of those left open, never all */
   readonly known?: ModelLimit | undefined
+  /** what several servers share: sessions' models, cached decisions; without one, each keeps its own */
+  readonly shared?: HotStore | undefined
   /** called with what operators should know, such as an encoder that fails */
   readonly onWarning?: ((message: string, error?: unknown) => void) | undefined
   /** for routes that do not set it */

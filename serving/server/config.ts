@@ -3,6 +3,7 @@ import { EncoderConnection } from '../../models/encoders/openai/access.ts'
 import { Alarms } from '../alarms/config.ts'
 import { GatewayConfig } from '../gateway/config.ts'
 import { ROUTING } from '../router/config.ts'
+import { StateConfig } from '../state/config.ts'
 import { Cors } from './browser-guard.ts'
 
 /** A server's configuration: `weir serve --config FILE`, or the same built from flags. */
@@ -33,6 +34,8 @@ export const ServeConfig = Type.Object(
     hosts: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
     /** also answer chats: upstreams, models, prices; if absent, the server only routes */
     gateway: Type.Optional(GatewayConfig),
+    /** what several servers share, and where */
+    state: Type.Optional(StateConfig),
     /** where feedback is stored instead of the log: `postgres://...`, shared by replicas, or a folder */
     store: Type.Optional(Type.String({ minLength: 1 })),
     log: Type.Optional(

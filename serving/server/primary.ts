@@ -1,6 +1,8 @@
 import type { BudgetState } from '../budgets/ledger.ts'
-import { budgetMetrics, SPEND_WHERE, spendFolderOf } from '../budgets/open.ts'
+import { assertShared, budgetMetrics, SPEND_WHERE, spendFolderOf } from '../budgets/open.ts'
+import { openSharedBudgets } from '../budgets/postgres-store.ts'
 import { BUDGET_TOPIC, openLocalStore, PrimaryBudgets } from '../budgets/store.ts'
+import { stateSettings } from '../state/config.ts'
 import type { TopicHandler } from '../state/primary-channel.ts'
 import { PrimaryRateLimits, RATE_TOPIC } from '../state/rate-limit.ts'
 import type { ServeConfig } from './config.ts'
@@ -31,14 +33,21 @@ export async function openPrimaryState(
 ): Promise<PrimaryState> {
   const rates = new PrimaryRateLimits(workers)
   const handlers = new Map<string, TopicHandler>([[RATE_TOPIC, rates.answer]])
+  const state = stateSettings(config.state)
+  const allowHosts = config.gateway?.allow_hosts
+  const declared = config.gateway?.budgets ?? []
+  // each worker asks it; here it only shows what all have spent
+  const shared = await openSharedBudgets(state, { allowHosts, now, onWarning })
+  shared?.declare(declared)
+  if (declared.length > 0) assertShared(state.replicas, shared)
   const folder = spendFolderOf(config.gateway, config.log)
   const store =
-    folder === undefined
+    folder === undefined || shared
       ? undefined
       : openLocalStore({
           folder,
           where: SPEND_WHERE,
-          allowHosts: config.gateway?.allow_hosts,
+          allowHosts,
           now,
           onWarning,
         })
@@ -47,20 +56,22 @@ export async function openPrimaryState(
   const registry = new Registry()
   if (store && budgets) {
     // report a folder that is in use before any worker starts
-    store.declare(config.gateway?.budgets ?? [])
+    store.declare(declared)
     handlers.set(BUDGET_TOPIC, budgets.answer)
     budgetMetrics(registry, () => store.states())
   }
+  if (shared) budgetMetrics(registry, () => shared.lastStates())
   return {
     handlers,
     gone(worker) {
       rates.gone(worker)
       budgets?.gone(worker)
     },
-    budgets: () => store?.states() ?? [],
+    budgets: () => store?.states() ?? shared?.lastStates() ?? [],
     metrics: () => registry.metrics(),
     async close() {
       await store?.close()
+      await shared?.close()
     },
   }
 }

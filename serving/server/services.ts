@@ -16,6 +16,7 @@ import { type AuditLog, type AuditWho, openAuditLog } from '../audit/audit-log.t
 import { type BundleAudit, bundleAudit } from '../audit/bundle-audit.ts'
 import { policyHooks } from '../audit/policy-hooks.ts'
 import { type Budgets, openBudgets, spendFolderOf } from '../budgets/open.ts'
+import { openSharedBudgets } from '../budgets/postgres-store.ts'
 import type { ServedObserver } from '../gateway/contracts.ts'
 import type { RequestFacts } from '../gateway/error-body.ts'
 import { unableTo } from '../gateway/failover.ts'
@@ -42,9 +43,11 @@ import { createFleet, type Fleet } from '../router/fleet.ts'
 import { createKeyRing, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { OnlineLearner } from '../router/learner.ts'
 import type { DecisionObserver } from '../router/observer.ts'
+import { type StateSettings, stateSettings } from '../state/config.ts'
 import { LoadGate } from '../state/load-gate.ts'
 import type { PrimaryChannel } from '../state/primary-channel.ts'
 import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
+import { openRedis, type RedisState } from '../state/redis.ts'
 import { createStrategies } from '../strategies/strategies.ts'
 import type { UpstreamKind } from '../upstreams/kinds.ts'
 import { bodyMemory, DEFAULT_GATEWAY_BODY } from './bodies.ts'
@@ -167,6 +170,11 @@ async function openAll(
       maxLagMs: config.max_lag_ms ?? DEFAULT_MAX_LAG_MS,
     }),
   )
+  const state = stateSettings(config.state)
+  const hot =
+    state.redis === undefined
+      ? undefined
+      : opened.use(await openRedis({ ...state, url: state.redis, onWarning }))
   let log: LogWriter | undefined
   // closed after the routers: an embedding may still be about to be logged
   opened.add(() => log?.close())
@@ -252,7 +260,7 @@ async function openAll(
       config,
       config.gateway,
       options,
-      { fleet, decider, metrics, audit, servedObservers, draws, now },
+      { fleet, decider, metrics, audit, servedObservers, draws, now, state, hot },
       opened,
     ))
   return {
@@ -264,7 +272,9 @@ async function openAll(
     bundleAudit: ofBundles,
     gate,
     encoders,
-    rateLimit: options.primary ? opened.use(new LeasedRateLimit(options.primary)) : new RateLimit(),
+    rateLimit:
+      hot?.rates ??
+      (options.primary ? opened.use(new LeasedRateLimit(options.primary)) : new RateLimit()),
     ratePerMinute: config.rate_per_minute,
     keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
     browsers: { cors: config.cors, hosts: config.hosts },
@@ -320,7 +330,11 @@ async function openChats(
     servedObservers,
     draws,
     now,
+    state,
+    hot,
   }: Pick<Services, 'fleet' | 'decider' | 'metrics' | 'now'> & {
+    readonly state: StateSettings
+    readonly hot: RedisState | undefined
     readonly audit: AuditLog | undefined
     readonly servedObservers: readonly ServedObserver[]
     /** whether decisions may be drawn at random */
@@ -334,8 +348,12 @@ async function openChats(
   const priced = await withPrices(section)
   const ofPolicies = policyHooks({ audit, approvals: section.require_approval, onWarning })
   const keys = config.keys?.map(({ name }) => name)
+  const shared = await openSharedBudgets(state, { allowHosts: priced.allow_hosts, now, onWarning })
+  opened.add(() => shared?.close())
   const budgets = opened.use(
     openBudgets({
+      shared,
+      replicas: state.replicas,
       models: priced.models,
       budgets: priced.budgets ?? [],
       allowHosts: priced.allow_hosts,
@@ -357,6 +375,7 @@ async function openChats(
     steps: policySteps(options.policySteps),
     limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
     known: (model, _, { request }) => gateway && unableTo(gateway.dispatcher, model, request),
+    shared: hot,
     hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
     onWarning,
     now,

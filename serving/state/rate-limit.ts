@@ -109,7 +109,7 @@ export class RateLimit implements RateLimiter {
 }
 
 /** @param wait milliseconds */
-const rateLimited = (perMinute: number, wait: number): WeirError =>
+export const rateLimited = (perMinute: number, wait: number): WeirError =>
   new WeirError(
     'rate_limited',
     { limit: perMinute },

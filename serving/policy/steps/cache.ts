@@ -4,7 +4,7 @@ import { definedOnly } from '../../../core/defined.ts'
 import { promptHash } from '../../../core/hash.ts'
 import type { ServePlan } from '../../gateway/contracts.ts'
 import { closed } from '../file.ts'
-import type { PolicyRow, StepState } from '../step.ts'
+import type { PolicyRow, StepPlan, StepState } from '../step.ts'
 
 const Cache = Type.Object(
   {
@@ -20,25 +20,39 @@ export const cache: PolicyRow<typeof Cache> = {
   schema: Cache,
   // spending counts for what decided first
   spendingRoutes: () => [],
-  step({ minutes, entries = 10_000 }) {
+  step({ minutes, entries = 10_000 }, file, { shared }) {
+    /** servers with other policies decide otherwise */
+    const prefix = `cache:${promptHash(JSON.stringify(file))}:`
     const plans = new LruMap<string, { readonly plan: ServePlan; readonly until: number }>(entries)
     /** keys that were not found: to be stored once their requests are decided */
     const missed = new WeakMap<StepState, string>()
+    const keptPlan = (key: string, time: number): ServePlan | undefined => {
+      const kept = plans.get(key)
+      return kept && kept.until > time ? kept.plan : undefined
+    }
+    const repeated = (plan: ServePlan): StepPlan => {
+      const { step: reason, name } = plan.deciding
+      return { ...plan, deciding: definedOnly({ reason, name }) }
+    }
     return {
       decide(state) {
         const key = decisionKey(state)
-        const kept = plans.get(key)
-        if (!kept || kept.until <= state.request.time) {
-          missed.set(state, key)
-          return undefined
-        }
-        const { step: reason, name } = kept.plan.deciding
-        return { ...kept.plan, deciding: definedOnly({ reason, name }) }
+        const plan = keptPlan(key, state.request.time)
+        if (plan) return repeated(plan)
+        missed.set(state, key)
+        return shared?.get(prefix + key).then((text) => {
+          const found = text === undefined ? undefined : (JSON.parse(text) as ServePlan)
+          if (!found) return undefined
+          missed.delete(state)
+          return repeated(found)
+        })
       },
       decided(state, plan) {
         const key = missed.get(state)
         if (key === undefined) return
-        plans.set(key, { plan, until: state.request.time + minutes * 60_000 })
+        const milliseconds = minutes * 60_000
+        plans.set(key, { plan, until: state.request.time + milliseconds })
+        shared?.set(prefix + key, JSON.stringify(plan), milliseconds)
       },
     }
   },

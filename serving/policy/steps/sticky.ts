@@ -22,21 +22,33 @@ const STEP: StepName = 'sticky'
 export const sticky: PolicyRow<typeof Sticky> = {
   key: 'sticky',
   schema: Sticky,
-  step({ margin, minutes = 30, sessions = 10_000 }) {
+  step({ margin, minutes = 30, sessions = 10_000 }, _, { shared }) {
     /** the model of each session's last answer */
     const last = new LruMap<string, { readonly model: string; readonly time: number }>(sessions)
-    /** The model that the client states, or that this process remembers. */
-    const lastModel = (request: GatewayRequest): string | undefined => {
-      if (request.hints.previous_model !== undefined) return request.hints.previous_model
+    /** what the shared store said, because a request is decided more than once */
+    const asked = new WeakMap<GatewayRequest, Promise<string | undefined>>()
+    /** The model that the client states, or that the servers or this process remember. */
+    const lastModel = (
+      request: GatewayRequest,
+    ): string | undefined | Promise<string | undefined> => {
+      const { previous_model, session_id } = request.hints
+      if (previous_model !== undefined) return previous_model
       const known = last.get(sessionKey(request))
-      return known && request.time - known.time < minutes * 60_000 ? known.model : undefined
+      const own = known && request.time - known.time < minutes * 60_000 ? known.model : undefined
+      if (!shared || session_id === undefined) return own
+      const before = asked.get(request)
+      if (before) return before
+      // another server may have answered the session since
+      const answer = shared.get(sharedKey(request)).then((model) => model ?? own)
+      asked.set(request, answer)
+      return answer
     }
     /** Whether a decision is too near its threshold to change a session's model. */
     const isNearThreshold = ({ win_rate, threshold }: Decision): boolean =>
       Math.abs((win_rate ?? 1) - threshold) <= margin
     return {
       async decide({ request, open, learned, serve }) {
-        const model = lastModel(request)
+        const model = await lastModel(request)
         if (model === undefined) return undefined
         if (!open.includes(model)) return skip('models_closed', model)
         const decision = await learned()
@@ -54,11 +66,15 @@ export const sticky: PolicyRow<typeof Sticky> = {
       decided({ request }, plan) {
         if (request.hints.session_id === undefined) return
         if (plan.deciding.step !== STEP && !plan.decision) return
-        last.set(sessionKey(request), { model: plan.targets[0]!.model, time: request.time })
+        const { model } = plan.targets[0]!
+        last.set(sessionKey(request), { model, time: request.time })
+        shared?.set(sharedKey(request), model, minutes * 60_000)
       },
     }
   },
 }
+
+const sharedKey = (request: GatewayRequest): string => `sticky:${sessionKey(request)}`
 
 /**
  * A session belongs to one key: the same name under another key is another session. Fixed size for any length

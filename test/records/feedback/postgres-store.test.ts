@@ -1,8 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -10,67 +7,17 @@ import { openFeedbackStore } from '../../../records/feedback/open-store.ts'
 import { forgetInPostgres } from '../../../records/feedback/postgres-store.ts'
 import { storeContract, word, wordsOf } from '../../../testing/feedback-store-contract.ts'
 import { built } from '../../built/build.ts'
+import { hasPostgres, type PostgresServer, postgresServer } from '../../stores.ts'
 
-const DEBIAN = '/usr/lib/postgresql'
-const bin = existsSync(DEBIAN)
-  ? readdirSync(DEBIAN)
-      .map((version) => join(DEBIAN, version, 'bin'))
-      .find((folder) => existsSync(join(folder, 'initdb')))
-  : undefined
-
-/** PostgreSQL refuses to run as root: the user that Debian's package made, or this one. */
-function runsAs(): { uid?: number; gid?: number } {
-  if (process.getuid?.() !== 0) return {}
-  try {
-    const id = (flag: string): number =>
-      Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
-    return { uid: id('-u'), gid: id('-g') }
-  } catch {
-    return {}
-  }
-}
-const user = bin ? runsAs() : {}
-const usable = bin !== undefined && (process.getuid?.() !== 0 || user.uid !== undefined)
-if (!usable) console.info('PostgreSQL store: skipped, Debian’s postgresql is not installed')
-
-describe.skipIf(!usable)('in PostgreSQL', () => {
-  let folder: string
-  let port: number
-  const url = (name: string): string => `postgres://weir@127.0.0.1:${port}/${name}`
-  const admin = (sql: string): void => {
-    const options = ['-h', '127.0.0.1', '-p', String(port), '-U', 'weir', '-d', 'postgres']
-    execFileSync(join(bin!, 'psql'), [...options, '-qc', sql], { stdio: 'pipe' })
-  }
-  const control = (...options: string[]): void => {
-    execFileSync(join(bin!, 'pg_ctl'), ['-D', join(folder, 'data'), '-w', ...options], {
-      ...user,
-      cwd: folder,
-      stdio: 'ignore',
-    })
-  }
-  const start = (): void => {
-    const settings = `-p ${port} -c listen_addresses=127.0.0.1 -k ${folder}`
-    control('-l', join(folder, 'log'), '-o', settings, 'start')
-  }
+describe.skipIf(!hasPostgres)('in PostgreSQL', () => {
+  let server: PostgresServer
+  const url = (name: string): string => server.url(name)
+  const admin = (sql: string): void => void server.sql(sql)
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'weir-postgres-'))
-    if (user.uid !== undefined) chownSync(folder, user.uid, user.gid!)
-    const probe = createServer().listen(0, '127.0.0.1')
-    await once(probe, 'listening')
-    port = (probe.address() as { port: number }).port
-    probe.close()
-    execFileSync(
-      join(bin!, 'initdb'),
-      ['-D', join(folder, 'data'), '-U', 'weir', '--auth=trust', '--no-sync'],
-      { ...user, cwd: folder, stdio: 'pipe' },
-    )
-    start()
+    server = await postgresServer()
   }, 60_000)
-  afterAll(() => {
-    control('-m', 'immediate', 'stop')
-    rmSync(folder, { recursive: true, force: true })
-  }, 60_000)
+  afterAll(() => server.close(), 60_000)
 
   const made = new Set<string>()
   storeContract(async (name) => {
@@ -98,12 +45,12 @@ describe.skipIf(!usable)('in PostgreSQL', () => {
     for await (const id of createInterface({ input: child.stdout })) {
       acknowledged.push(id)
       if (acknowledged.length === 150) {
-        control('-m', 'immediate', 'stop')
+        await server.kill()
         child.kill('SIGKILL')
       }
     }
     await ended
-    start()
+    await server.start()
     const store = await openFeedbackStore(url('killed'))
     const kept = (await wordsOf(store)).map((record) => record.decision_id)
     await store.close()

@@ -1,0 +1,383 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { BudgetAlert } from '../../../serving/budgets/ledger.ts'
+import { assertShared } from '../../../serving/budgets/open.ts'
+import {
+  openPostgresBudgets,
+  type PostgresBudgetStore,
+  type PostgresBudgetsOptions,
+} from '../../../serving/budgets/postgres-store.ts'
+import type { GatewayConfig } from '../../../serving/gateway/config.ts'
+import type { ServeConfig } from '../../../serving/server/config.ts'
+import { stateSettings } from '../../../serving/state/config.ts'
+import { openRedis, type RedisState } from '../../../serving/state/redis.ts'
+import {
+  eventually,
+  hasPostgres,
+  hasRedis,
+  type PostgresServer,
+  postgresServer,
+  redisServer,
+  type StoreServer,
+} from '../../stores.ts'
+import { budget } from '../budgets/budget.ts'
+import { type GatewayApp, gatewayApp, HARD, user } from '../gateway/gateway-app.ts'
+
+const DOLLAR = 1e9
+const opened: { close(): unknown }[] = []
+afterEach(async () => {
+  for (const one of opened.splice(0)) await one.close()
+})
+
+test('two stores of one kind are refused, and so are budgets that several servers would each spend', () => {
+  expect(stateSettings({ stores: ['postgres://a/b', 'valkey://c:6379'] })).toMatchObject({
+    postgres: 'postgres://a/b',
+    redis: 'redis://c:6379',
+    replicas: 1,
+  })
+  expect(() => stateSettings({ stores: ['redis://a', 'valkey://b'] })).toThrow('state.stores')
+  expect(() => assertShared(3, undefined)).toThrow(
+    'state.stores: expected postgres://..., because each of 3 servers would spend the budgets in full',
+  )
+  assertShared(3, {})
+  assertShared(1, undefined)
+})
+
+let server: PostgresServer
+beforeAll(async () => {
+  if (hasPostgres) server = await postgresServer()
+}, 60_000)
+afterAll(() => server?.close(), 60_000)
+
+describe.skipIf(!hasPostgres)('budgets in PostgreSQL', () => {
+  let databases = 0
+  let database: string
+  const alerts: BudgetAlert[] = []
+  const warnings: string[] = []
+
+  const fresh = (): void => {
+    database = `b${++databases}`
+    server.sql(`CREATE DATABASE ${database}`)
+    alerts.length = 0
+    warnings.length = 0
+  }
+  const replica = async (
+    options: Partial<PostgresBudgetsOptions> = {},
+    settings = [budget({ usd: 1, alert_at: [0.5] })],
+  ): Promise<PostgresBudgetStore> => {
+    const store = await openPostgresBudgets({
+      url: server.url(database),
+      leaseMs: 30_000,
+      lostReservations: 'expected',
+      budgetsWhenGone: 'closed',
+      deadlineMs: 20_000,
+      now: Date.now,
+      onWarning: (message) => warnings.push(message),
+      onAlert: (alert) => alerts.push(alert),
+      ...options,
+    })
+    opened.push(store)
+    store.declare(settings)
+    return store
+  }
+  const claim = (nanos: number) => ({ budgets: ['all'], nanos })
+  const stateOf = async (store: PostgresBudgetStore) => (await store.states())[0]!
+
+  test('servers that start together share them, and never spend more than one budget', async () => {
+    fresh()
+    const stores = await Promise.all([replica(), replica(), replica()])
+    let admitted = 0
+    await Promise.all(
+      Array.from({ length: 150 }, async (_, i) => {
+        const store = stores[i % 3]!
+        const refusal = await store.reserve(`r${i}`, claim(DOLLAR / 50))
+        if (refusal)
+          expect(refusal).toMatchObject({ budget: 'all', action: 'stop', reason: 'held' })
+        else {
+          admitted++
+          store.commit(`r${i}`, DOLLAR / 100)
+        }
+      }),
+    )
+    expect(admitted).toBeGreaterThanOrEqual(50)
+    await eventually(async () => (await stateOf(stores[0]!)).held_usd === 0)
+    const { spent_usd, refused } = await stateOf(stores[1]!)
+    expect(spent_usd).toBeCloseTo(admitted / 100, 9)
+    expect(spent_usd).toBeLessThanOrEqual(1)
+    expect(refused).toBe(150 - admitted)
+    expect(alerts.filter(({ level }) => level === 'refusing')).toHaveLength(1)
+  })
+
+  test('a claim is refused for what is spent, held, or too large, and a commit counts once', async () => {
+    fresh()
+    const store = await replica()
+    expect(await store.reserve('a', claim(0.6 * DOLLAR))).toBeUndefined()
+    expect(await store.reserve('b', claim(0.6 * DOLLAR))).toMatchObject({
+      reason: 'held',
+      retryAfter: 1,
+    })
+    expect(await store.reserve('c', claim(2 * DOLLAR))).toMatchObject({ reason: 'too_large' })
+    expect(store.query(claim(3 * DOLLAR))).toMatchObject({ reason: 'too_large' })
+    store.commit('a', 0.5 * DOLLAR)
+    store.commit('a', 0.5 * DOLLAR)
+    await eventually(async () => (await stateOf(store)).spent_usd === 0.5)
+    expect(alerts.map(({ level }) => level)).toEqual(['refusing', 0.5])
+    const refusal = await store.reserve('d', claim(0.6 * DOLLAR))
+    expect(refusal).toMatchObject({ reason: 'spent', per: 'day', usd: 1 })
+    expect(refusal!.retryAfter).toBeGreaterThan(0)
+  })
+
+  test('all budgets of a claim must have room; one that stops comes before one that downgrades', async () => {
+    fresh()
+    const settings = [
+      budget({ name: 'z-small', usd: 0.1, per: 'total', action: 'downgrade' }),
+      budget({ name: 'all', usd: 0.2 }),
+      budget({ name: 'told', usd: 0.01, action: 'alert', alert_at: [1] }),
+    ]
+    const store = await replica({}, settings)
+    const both = { budgets: ['z-small', 'all', 'told'], nanos: 0.15 * DOLLAR }
+    expect(await store.reserve('a', both)).toMatchObject({ budget: 'z-small', action: 'downgrade' })
+    expect((await store.states()).map(({ held_usd }) => held_usd)).toEqual([0, 0, 0])
+    const more = { ...both, nanos: 0.3 * DOLLAR }
+    expect(await store.reserve('b', more)).toMatchObject({ budget: 'all', action: 'stop' })
+    expect(await store.reserve('c', { ...both, nanos: 0.05 * DOLLAR })).toBeUndefined()
+    expect((await store.states()).map(({ held_usd }) => held_usd)).toEqual([0.05, 0.05, 0.05])
+  })
+
+  test.each([
+    ['expected', 0.5 + 0.05],
+    ['bound', 0.5 + 0.1],
+    ['nothing', 0.5],
+  ] as const)(
+    'what a lost server has left counts as %s once its lease has ended',
+    async (rule, spent) => {
+      fresh()
+      const store = await replica({ lostReservations: rule, leaseMs: 300 })
+      // half of the bounds were paid so far
+      await Promise.all(
+        [1, 2, 3, 4, 5].map(async (i) => {
+          expect(await store.reserve(`r${i}`, claim(0.2 * DOLLAR))).toBeUndefined()
+        }),
+      )
+      for (const i of [1, 2, 3, 4, 5]) store.commit(`r${i}`, 0.1 * DOLLAR)
+      await eventually(async () => (await stateOf(store)).spent_usd === 0.5)
+      server.sql(
+        `INSERT INTO weir_owners VALUES ('lost', clock_timestamp() + interval '0.2 s');
+       INSERT INTO weir_reservations (id, owner, nanos, periods, state)
+         SELECT 'lost:1', 'lost', 100000000, jsonb_build_object('all', period), 'open' FROM weir_budgets;
+       UPDATE weir_budgets SET held = held + 100000000`,
+        database,
+      )
+      expect((await stateOf(store)).held_usd).toBe(0.1)
+      await eventually(async () => (await stateOf(store)).held_usd === 0)
+      expect((await stateOf(store)).spent_usd).toBeCloseTo(spent, 9)
+      expect(warnings.join()).toContain('1 answers were under way when their server was lost')
+      // it was only slow: what it says in the end is what counts
+      const settle = JSON.stringify([
+        { id: 'lost:1', nanos: 70_000_000, budgets: [{ name: 'all', per: 'day', limit: 1e9 }] },
+      ])
+      for (let i = 0; i < 2; i++) {
+        server.sql(`SELECT weir_budgets_v1('lost', '${settle}', '[]', '[]')`, database)
+      }
+      expect((await stateOf(store)).spent_usd).toBeCloseTo(0.57, 9)
+    },
+  )
+
+  test('while the store is gone, requests are refused or let through as configured, and nothing is lost', async () => {
+    fresh()
+    const closed = await replica({ deadlineMs: 300 })
+    const open = await replica({ deadlineMs: 300, budgetsWhenGone: 'open' })
+    expect(await closed.reserve('a', claim(0.1 * DOLLAR))).toBeUndefined()
+    await server.kill()
+    closed.commit('a', 0.05 * DOLLAR)
+    await expect(closed.reserve('b', claim(0.1 * DOLLAR))).rejects.toMatchObject({
+      code: 'store_unavailable',
+    })
+    expect(await open.reserve('c', claim(0.1 * DOLLAR))).toBeUndefined()
+    const before = performance.now()
+    await expect(closed.reserve('d', claim(0.1 * DOLLAR))).rejects.toThrow('cannot be used')
+    expect(performance.now() - before).toBeLessThan(400)
+    open.commit('c', 0.02 * DOLLAR)
+    await server.start()
+    await eventually(async () => {
+      const { spent_usd, held_usd } = await stateOf(closed).catch(() => ({
+        spent_usd: 0,
+        held_usd: 1,
+      }))
+      return Math.abs(spent_usd - 0.07) < 1e-9 && held_usd === 0
+    })
+    await eventually(
+      async () =>
+        (await Promise.resolve(closed.reserve('e', claim(1))).catch(() => 'gone')) === undefined,
+    )
+    expect(
+      warnings.filter((line) => line.includes('requests that they count are refused')),
+    ).toHaveLength(1)
+    expect(warnings.filter((line) => line.includes('let through and counted later'))).toHaveLength(
+      1,
+    )
+    expect(warnings.filter((line) => line.includes('answers again')).length).toBeGreaterThan(0)
+  }, 30_000)
+
+  test('tables of one release ahead are used, and of two are refused', async () => {
+    fresh()
+    await replica()
+    server.sql(`UPDATE weir_schema SET version = version + 1 WHERE part = 'budgets'`, database)
+    await replica()
+    server.sql(`UPDATE weir_schema SET version = version + 1 WHERE part = 'budgets'`, database)
+    await expect(replica()).rejects.toThrow('of a later release')
+  })
+})
+
+describe.skipIf(!hasPostgres || !hasRedis)('two servers with both stores', () => {
+  let redis: StoreServer
+  beforeAll(async () => {
+    redis = await redisServer()
+  })
+  afterAll(() => redis.close())
+
+  /** Answers count 1,000 + 500 tokens: $0.02 of the big model's, $0.002 of the small one's. */
+  const models = {
+    small: { upstreams: [{ upstream: 'little' }], price: { input: 1, output: 2 }, context: 4000 },
+    big: {
+      upstreams: [{ upstream: 'large' }],
+      price: { input: 10, output: 20 },
+      context: 4000,
+      output_tokens: 1500,
+    },
+  }
+  const state = (more: object = {}) => ({
+    stores: [server.url(), redis.url()],
+    replicas: 2,
+    deadline_ms: 20_000,
+    ...more,
+  })
+  const weir = async (gateway: Partial<GatewayConfig>, config: Partial<ServeConfig> = {}) => {
+    const app = await gatewayApp(
+      { models, retry_budget: 0, ...gateway },
+      { state: state(), ...config },
+    )
+    opened.push(app)
+    return app
+  }
+  const ask = (app: GatewayApp, content: string, options: object = {}) =>
+    app.client.chat.completions
+      .create(
+        { model: 'weir', messages: user(content.padEnd(1200, ' .')), max_tokens: 600 } as never,
+        options,
+      )
+      .withResponse()
+
+  test('spend one budget, without a folder of their own, and show the same', async () => {
+    const budgets = [budget({ usd: 0.05 })]
+    const [one, two] = [await weir({ budgets }), await weir({ budgets })]
+    await ask(one, HARD)
+    await ask(two, HARD)
+    await expect(ask(one, HARD)).rejects.toMatchObject({ status: 402, code: 'budget_spent' })
+    const states = await Promise.all(
+      [one, two].map(async ({ services }) => (await services.budgets!.report()).budgets[0]!),
+    )
+    expect(states).toMatchObject([{ spent_usd: 0.04 }, { spent_usd: 0.04 }])
+    await one.services.close()
+    const metrics = (await two.app.inject({ url: '/metrics' })).body
+    expect(metrics).toContain('weir_budget_used_ratio{budget="all"}')
+  })
+
+  test('let through one rate', async () => {
+    const apps = [await weir({}, { rate_per_minute: 5 }), await weir({}, { rate_per_minute: 5 })]
+    const codes = await Promise.all(
+      Array.from({ length: 16 }, async (_, i) => {
+        const url = '/route'
+        const { statusCode } = await apps[i % 2]!.app.inject({
+          method: 'POST',
+          url,
+          payload: { prompt: 'x' },
+        })
+        return statusCode
+      }),
+    )
+    expect(codes.filter((code) => code === 200)).toHaveLength(5)
+    expect(codes.filter((code) => code === 429)).toHaveLength(11)
+  })
+
+  test('refuse to start with budgets that they would each spend', async () => {
+    const alone = weir({ budgets: [budget()] }, { state: { stores: 'memory', replicas: 2 } })
+    await expect(alone).rejects.toThrow('state.stores: expected postgres://')
+  })
+
+  test('refuse to start where a store does not answer', async () => {
+    const stores = ['redis://127.0.0.1:1']
+    await expect(weir({}, { state: { stores } })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    })
+    const durable = { stores: 'postgres://weir@127.0.0.1:1/x' }
+    await expect(weir({ budgets: [budget()] }, { state: durable })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    })
+  })
+})
+
+describe.skipIf(!hasRedis)('rates and sessions in Redis', () => {
+  let redis: StoreServer
+  beforeAll(async () => {
+    redis = await redisServer()
+  })
+  afterAll(() => redis.close())
+  const warnings: string[] = []
+  const replica = async (replicas = 2): Promise<RedisState> => {
+    const state = await openRedis({
+      url: redis.url(),
+      replicas,
+      // a busy machine is not what is tested here
+      deadlineMs: 20_000,
+      onWarning: (message) => warnings.push(message),
+    })
+    opened.push(state)
+    return state
+  }
+  const tried = async (states: readonly RedisState[], client: string, tries: number) => {
+    let through = 0
+    await Promise.all(
+      Array.from({ length: tries }, async (_, i) => {
+        try {
+          await states[i % states.length]!.rates.take(client, 20)
+          through++
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'rate_limited' })
+        }
+      }),
+    )
+    return through
+  }
+
+  test('three servers let through one limit together', async () => {
+    const states = await Promise.all([replica(), replica(), replica()])
+    expect(await tried(states, 'a', 100)).toBe(20)
+    expect(await tried(states, 'a', 100)).toBe(0)
+    expect(await tried(states, 'b', 10)).toBe(10)
+  })
+
+  test('what one server says of a session, another reads, until it expires', async () => {
+    const [one, two] = await Promise.all([replica(), replica()])
+    one!.set('sticky:s', 'big', 60_000)
+    await eventually(async () => (await two!.get('sticky:s')) === 'big')
+    one!.set('short', 'x', 30)
+    await eventually(async () => (await two!.get('short')) === undefined)
+  })
+
+  test('without Redis each server keeps its share of the rates, forgets others’ sessions, and comes back', async () => {
+    const state = await replica(4)
+    await redis.kill()
+    warnings.length = 0
+    await wait(20)
+    expect(await tried([state], 'c', 50)).toBe(5)
+    expect(await state.get('sticky:s')).toBeUndefined()
+    state.set('sticky:s', 'big', 1000)
+    await redis.start()
+    await eventually(async () => {
+      state.set('back', 'yes', 60_000)
+      return (await state.get('back')) === 'yes'
+    })
+    expect(await tried([state], 'd', 50)).toBe(20)
+  })
+})
