@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import type { OnProgress } from '../core/progress.ts'
-import { readTranscript, transcript } from '../models/reading/transcript.ts'
+import { pickContext, readTranscript, transcript } from '../models/reading/transcript.ts'
 import { isDecisionLogLine } from './readers/weir-log.ts'
 import { labelCell, promptCell, systemCell, toolsCell } from './rows/cell.ts'
 import { compileExpression } from './rows/expression.ts'
@@ -26,12 +26,14 @@ export interface PromptLog {
  * Reads JSONL, JSON, CSV or TSV, plain or compressed, and Weir's own decision logs; paths may be folders or
  * patterns.
  *
+ * @param context keys of declared context, read from columns or `metadata`
  * @throws row_invalid, naming file and line, at the first record without a prompt; log_needs for a decision that
  * was logged without its text; rows_too_few if there are no prompts
  */
 export async function readPrompts(
   paths: readonly string[],
   signal?: AbortSignal,
+  context: readonly string[] = [],
 ): Promise<PromptLog> {
   const prompts: string[] = []
   const sources: { path: string; sha256: string; rows: number }[] = []
@@ -42,7 +44,7 @@ export async function readPrompts(
     const first = await chunks.next()
     if (!first.done) {
       const table = openText(first.value, prepend([first.value], chunks))
-      for await (const { prompt } of promptsOf(table, path)) prompts.push(prompt)
+      for await (const { prompt } of promptsOf(table, path, { context })) prompts.push(prompt)
       sources.push({ path, sha256: await source.sha256(), rows: prompts.length - before })
     }
   }
@@ -100,7 +102,7 @@ export async function readPromptRows(
     let read = 0
     const category = compileExpression(options.category ?? 'category', { path })
     const reference = compileExpression(options.reference ?? REFERENCES, { path })
-    for await (const { prompt, record, line } of promptsOf(table, path, true)) {
+    for await (const { prompt, record, line } of promptsOf(table, path, { asking: true })) {
       read++
       const known = rows.get(prompt)
       if (known) {
@@ -172,16 +174,22 @@ interface FoundPrompt {
   readonly line: number
 }
 
-/** @param asking leaves off the answers at the end of a conversation */
+interface PromptReading {
+  /** leaves off the answers at the end of a conversation */
+  readonly asking?: boolean
+  /** keys of declared context that are read */
+  readonly context?: readonly string[]
+}
+
 async function* promptsOf(
   table: Table,
   path: string,
-  asking = false,
+  reading: PromptReading,
 ): AsyncGenerator<FoundPrompt, void, undefined> {
   try {
     for await (const batch of table.records()) {
       for (const item of batch) {
-        const prompt = promptOf(item, path, asking)
+        const prompt = promptOf(item, path, reading)
         if (prompt !== undefined && 'record' in item) {
           yield { prompt, record: item.record, line: item.line }
         }
@@ -193,7 +201,11 @@ async function* promptsOf(
 }
 
 /** A record's prompt as a transcript; undefined for lines that are no requests. */
-function promptOf(item: ReadRecord, path: string, asking: boolean): string | undefined {
+function promptOf(
+  item: ReadRecord,
+  path: string,
+  { asking, context = [] }: PromptReading,
+): string | undefined {
   if (!('record' in item)) throw invalid(path, item.line, item.field, item.reason)
   const { record, line } = item
   const served = servedPrompt(record, path)
@@ -208,7 +220,9 @@ function promptOf(item: ReadRecord, path: string, asking: boolean): string | und
   if ('reason' in tools) throw invalid(path, line, 'tools', tools.reason)
   const { value } = cell
   const asked = asking && typeof value !== 'string' ? unanswered(value) : value
-  return transcript(asked, system.value, tools.value)
+  const { metadata } = record
+  const declared = { ...(metadata as RawRecord | null | undefined), ...record }
+  return transcript(asked, system.value, tools.value, pickContext(declared, context))
 }
 
 /**

@@ -36,12 +36,14 @@ export async function datasetOf(
   logs: Logs,
   {
     seed,
+    context,
     signal,
     onProgress,
-  }: Undefinable<Pick<ReadLogsOptions, 'seed' | 'signal' | 'onProgress'>>,
+  }: Undefinable<Pick<ReadLogsOptions, 'seed' | 'context' | 'signal' | 'onProgress'>>,
 ): Promise<Dataset> {
   if (typeof logs !== 'string' && !isList(logs)) return logs
-  return readLogs(logs, definedOnly({ seed, signal, onProgress }))
+  const keys = context && context.length > 0 ? context : undefined
+  return readLogs(logs, definedOnly({ seed, context: keys, signal, onProgress }))
 }
 
 type Undefinable<T> = { readonly [K in keyof T]?: T[K] | undefined }

@@ -13,14 +13,21 @@ import { type ModelPair, withPair } from './bundle/with-pair.ts'
 import { type CalibrationMap, calibrate } from './calibration-map.ts'
 import { decide, flipOf } from './decision/decide.ts'
 import type { Decision, Explanation, RouteRequest } from './decision/decision.ts'
-import { explainLinear, explainNeighbours, explainParts } from './decision/explain.ts'
+import {
+  explainFields,
+  explainLinear,
+  explainNeighbours,
+  explainParts,
+} from './decision/explain.ts'
 import { requestText } from './decision/route-request.ts'
+import { textOf, withText } from './encoders/context.ts'
 import type { Embeddings } from './encoders/embeddings.ts'
 import type { Encoder, EncoderSpec } from './encoders/encoder.ts'
 import type { EncoderAccess } from './encoders/openai/access.ts'
 import type { Scores } from './families/linear-head.ts'
 import { type LinearHead, scoreLinear } from './families/linear-head.ts'
-import { type PromptReader, promptCharacters, promptReader } from './reading/recipe.ts'
+import { contextKeys, type PromptReader, promptCharacters, promptReader } from './reading/recipe.ts'
+import { pickContext } from './reading/transcript.ts'
 
 /** A router's scores for n prompts, in their order. */
 export interface RouterScores {
@@ -114,6 +121,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     head: linearScorer((await bundle.fallbackHead())!),
   }
   const read = promptReader(manifest.recipe)
+  const keys = contextKeys(manifest.recipe)
   const scoreTexts = (texts: readonly string[], signal?: AbortSignal): Promise<RouterScores> =>
     scoreWith(encoder, head, manifest, texts, signal)
   const score = (prompts: readonly string[], signal?: AbortSignal): Promise<RouterScores> =>
@@ -125,15 +133,22 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     const text = read(prompt)
     return {
       ...(await explainScore(text)),
-      read: text,
+      read: textOf(text),
       ...(observational && { observational: describeObservational(observational) }),
       ...(bundle.signedBy !== undefined && { signed_by: bundle.signedBy }),
     }
   }
+  const winRates = async (texts: readonly string[]): Promise<Float64Array> =>
+    (await scoreTexts(texts)).winRate
   const explainScore = async (text: string): Promise<Explanation> => {
     const { embeddings } = await encoder.encode([text])
     if (head.linear) return explainLinear(head.linear, embeddings, encoder.featureNames?.(text))
-    const features = await explainParts(text, async (texts) => (await scoreTexts(texts)).winRate)
+    const features = [
+      ...(await explainFields(text, encoder, winRates)),
+      ...(await explainParts(textOf(text), (texts) =>
+        winRates(texts.map((part) => withText(text, part))),
+      )),
+    ].sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution))
     const weights = bundle.manifest.files[NEIGHBOURS_FILE]
       ? await head.neighbours?.(embeddings)
       : undefined
@@ -182,7 +197,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     },
     async route(request) {
       const started = performance.now()
-      const text = requestText(request)
+      const text = requestText(request, pickContext(request.metadata, keys))
       if (request.router !== undefined && request.router !== manifest.name) {
         throw new WeirError(
           'router_unknown',

@@ -2,6 +2,7 @@ import { WeirError } from '../core/errors.ts'
 import type { PartialInterval } from '../core/stats/intervals.ts'
 import type { Dataset } from '../data/dataset/dataset.ts'
 import { pairLabels } from '../data/pair.ts'
+import { textOf } from '../models/encoders/context.ts'
 import type { Embeddings } from '../models/encoders/embeddings.ts'
 import { evaluateRouters, MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import { type FitRouterOptions, fitHead, type PreparedRows, prepareRows } from './fit-router.ts'
@@ -136,7 +137,7 @@ async function intervals(
   if (rows.length < MIN_EVALUATION_ROWS) return new Map()
   const report = await evaluateRouters({
     routers: scored.map(({ name, winRate }) => ({ name, winRate: rows.map((i) => winRate[i]!) })),
-    prompts: rows.map((row) => dataset.prompts[held[row]!]!),
+    prompts: rows.map((row) => textOf(dataset.prompts[held[row]!]!)),
     labels: { y },
     seed: options.seed,
     replicates: 500,

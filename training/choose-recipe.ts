@@ -2,8 +2,8 @@ import { createRandom, deriveSeed } from '../core/random.ts'
 import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
 import { promptStem } from '../data/splits/stem.ts'
 import { promptReader, RECIPES, type Recipe } from '../models/reading/recipe.ts'
-import { isConversation } from '../models/reading/transcript.ts'
-import { type FitRouterOptions, fitRouter } from './fit-router.ts'
+import { isConversation, readTranscript } from '../models/reading/transcript.ts'
+import { type FitRouterOptions, fitRouter, type ReadDataset } from './fit-router.ts'
 import { pairRows, winRateLosses } from './trainers/pair-rows.ts'
 import { encodeSplit } from './trainers/splits.ts'
 import { type Contender, type Standing, standings } from './tune/tune.ts'
@@ -27,47 +27,81 @@ const UNUSED = SPLITS.indexOf('calibration')
 const HELD_OUT = SPLITS.indexOf('test')
 
 /** The dataset as a recipe reads it. */
-export function readDataset(dataset: Dataset, recipe: Recipe): Dataset {
-  return { ...dataset, prompts: dataset.prompts.map(promptReader(recipe)) }
+export function readDataset(dataset: Dataset, recipe: Recipe): ReadDataset {
+  return { ...dataset, prompts: dataset.prompts.map(promptReader(recipe)), recipe }
 }
 
 /**
  * The recipe for a log: `last` where almost all rows are single prompts, which say nothing about how to read
- * a conversation. Otherwise the one with the lowest out-of-fold log-loss on the train and validation rows. They are compared by the classifier on `lexical`, by the
- * last user turn's stem in four folds.
+ * a conversation. Otherwise the one with the lowest out-of-fold log-loss on the train and validation rows, with
+ * features of the conversation if they lower it further. They are compared by the classifier on `lexical`, by
+ * the last user turn's stem in four folds.
+ *
+ * @param context keys of declared context that every recipe reads
  */
 export async function chooseRecipe(
   dataset: Dataset,
   options: FitRouterOptions,
+  context?: readonly string[],
 ): Promise<RecipeChoice> {
-  const [plain] = RECIPES
+  const reading = RECIPES.map((recipe) => withContextKeys(recipe, context))
   const rows = [...dataset.prompts.keys()].filter((row) => dataset.split[row]! <= VALIDATION)
-  const spoken = rows.filter((row) => isConversation(dataset.prompts[row]!)).length
-  if (spoken < LEAST_CONVERSATIONS || spoken < LEAST_SHARE * rows.length) return { recipe: plain! }
+  const spoken = rows.filter((row) => isSpoken(dataset.prompts[row]!)).length
+  if (spoken < LEAST_CONVERSATIONS || spoken < LEAST_SHARE * rows.length) {
+    return { recipe: reading[0]! }
+  }
   const folds = foldsOf(dataset, rows, options.seed)
   const contenders: (Contender & { readonly recipe: Recipe })[] = []
-  for (const [done, { recipe, read }] of readings(dataset).entries()) {
-    options.onProgress?.({
-      stage: 'comparing recipes',
-      done,
-      total: RECIPES.length,
-      note: recipe.name,
-    })
+  const compare = async (name: string, recipe: Recipe, read: ReadDataset): Promise<void> => {
+    const done = contenders.length
+    const total = RECIPES.length + 1
+    options.onProgress?.({ stage: 'comparing recipes', done, total, note: name })
     const losses: number[] = []
     for (const split of folds) losses.push(...(await heldOutLosses({ ...read, split }, options)))
-    contenders.push({ name: recipe.name, losses, recipe })
+    contenders.push({ name, losses, recipe })
   }
-  const [only] = contenders
-  if (contenders.length === 1 || only!.losses.length === 0) return { recipe: only!.recipe }
-  const best = standings(contenders).map((row) => ({ ...row, chosen: row.above === 0 }))
-  const chosen = best.findIndex((row) => row.chosen)
-  return { recipe: contenders[chosen]!.recipe, rows: best }
+  for (const { recipe, read } of readings(dataset, reading)) {
+    await compare(recipe.name, recipe, read)
+  }
+  if (contenders[0]!.losses.length === 0) return { recipe: reading[0]! }
+  const { recipe } = contenders[lowest(contenders)]!
+  const featured: Recipe = { ...recipe, features: 'conversation' }
+  await compare(`${recipe.name} ${FEATURES}`, featured, readDataset(dataset, featured))
+  const chosen = lowest(contenders)
+  return {
+    recipe: contenders[chosen]!.recipe,
+    rows: standings(contenders).map((row, i) => ({ ...row, chosen: i === chosen })),
+  }
+}
+
+const FEATURES = 'and features'
+
+/** The contender with the lowest loss; the earlier one of equals. */
+function lowest(contenders: readonly Contender[]): number {
+  const totals = contenders.map(({ losses }) =>
+    Array.from(losses).reduce((sum, loss) => sum + loss, 0),
+  )
+  return totals.indexOf(Math.min(...totals))
+}
+
+/** A recipe that also reads these keys of declared context. */
+export const withContextKeys = (recipe: Recipe, keys: readonly string[] | undefined): Recipe =>
+  keys && keys.length > 0 ? { ...recipe, context: [...keys] } : recipe
+
+/** Whether a prompt has more to read than one user turn. */
+function isSpoken(prompt: string): boolean {
+  if (!isConversation(prompt)) return false
+  const { turns, tools } = readTranscript(prompt)
+  return turns.length > 1 || tools.length > 0
 }
 
 /** The dataset by each recipe, without those that read it like an earlier one. */
-function readings(dataset: Dataset): { readonly recipe: Recipe; readonly read: Dataset }[] {
-  const found: { recipe: Recipe; read: Dataset }[] = []
-  for (const recipe of RECIPES) {
+function readings(
+  dataset: Dataset,
+  recipes: readonly Recipe[],
+): { readonly recipe: Recipe; readonly read: ReadDataset }[] {
+  const found: { recipe: Recipe; read: ReadDataset }[] = []
+  for (const recipe of recipes) {
     const read = readDataset(dataset, recipe)
     const same = ({ read: other }: { read: Dataset }): boolean =>
       other.prompts.every((prompt, i) => prompt === read.prompts[i])
@@ -100,7 +134,7 @@ function foldsOf(dataset: Dataset, rows: readonly number[], seed: number): Uint8
 }
 
 async function heldOutLosses(
-  folded: Dataset,
+  folded: ReadDataset,
   { strong, weak, engine, seed, threads, signal }: FitRouterOptions,
 ): Promise<Float64Array> {
   const fitted = await fitRouter(folded, {

@@ -3,9 +3,9 @@ import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
 import type { PairLabels } from '../data/pair.ts'
 import { encodeHead, FALLBACK_HEAD_FILE } from '../models/bundle/head-file.ts'
 import type { Manifest } from '../models/bundle/manifest.ts'
-import type { Encoder, EncoderSpec } from '../models/encoders/encoder.ts'
+import { type Encoder, type EncoderSpec, partsOf } from '../models/encoders/encoder.ts'
 import { type LinearHead, linearLogits } from '../models/families/linear-head.ts'
-import { fitLexical } from './lexical/fit.ts'
+import { fitWords, type ReadDataset } from './fit-router.ts'
 import { fitLogistic, type LogisticFit } from './solver/logistic.ts'
 
 export interface FallbackInput {
@@ -31,7 +31,8 @@ const ITERATIONS = 200
 
 /** Whether this encoder may take longer than a decision's deadline allows. */
 export function needsFallback(spec: EncoderSpec): boolean {
-  return !QUICK_KINDS.has(spec.kind)
+  const [inner] = spec.kind === 'context' ? partsOf(spec) : []
+  return inner ? needsFallback(inner) : !QUICK_KINDS.has(spec.kind)
 }
 
 /**
@@ -39,11 +40,10 @@ export function needsFallback(spec: EncoderSpec): boolean {
  * pair's labels of the same train rows. Its logits are then scaled to the mean and spread of the router's
  * logits on validation, so that the router's threshold sends about as many prompts to the strong model.
  */
-export async function fitFallback(dataset: Dataset, input: FallbackInput): Promise<Fallback> {
+export async function fitFallback(dataset: ReadDataset, input: FallbackInput): Promise<Fallback> {
   const { labels, signal, onProgress } = input
   const watch = { signal, onProgress }
-  const prompts = dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train')
-  const { encoder, files } = await fitLexical({ prompts, ...watch })
+  const { encoder, files } = await fitWords(dataset, 'sparse', { seed: 1, ...watch })
   const train = await labelled(dataset, encoder, labels, 'train', signal)
   const held = await labelled(dataset, encoder, labels, 'validation', signal)
   let best: { fit: LogisticFit; loss: number } | undefined

@@ -3,11 +3,14 @@ import type { OnProgress } from '../core/progress.ts'
 import { deriveSeed } from '../core/random.ts'
 import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
 import { modelIndex } from '../data/pair.ts'
+import { textOf } from '../models/encoders/context.ts'
 import type { EncoderArtifact } from '../models/encoders/encoder.ts'
 import { joinEncoders } from '../models/encoders/joined.ts'
 import type { Family, Pair } from '../models/families/family.ts'
 import { loadFamily } from '../models/families/registry.ts'
+import { type Recipe, readsFields } from '../models/reading/recipe.ts'
 import { createEngine } from './engine/engines.ts'
+import { fitContext } from './fit-context.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
 import { loadTrainer } from './trainers/registry.ts'
 import { type Settings, settingFault } from './trainers/settings.ts'
@@ -39,6 +42,11 @@ export interface FitRouterOptions {
   readonly onProgress?: OnProgress | undefined
 }
 
+/** A dataset whose prompts a recipe has read; without one they are plain texts. */
+export interface ReadDataset extends Dataset {
+  readonly recipe?: Recipe
+}
+
 /** The encoded rows that a family is fitted on; several fits may share them. */
 export interface PreparedRows {
   readonly encoder: EncoderArtifact
@@ -57,7 +65,7 @@ export interface FittedRouter extends TrainerResult, PreparedRows {
  * select.
  */
 export async function fitRouter(
-  dataset: Dataset,
+  dataset: ReadDataset,
   options: FitRouterOptions,
 ): Promise<FittedRouter> {
   const { input } = await loadTrainer(options.router)
@@ -66,7 +74,7 @@ export async function fitRouter(
 
 /** Fits the encoder on the train prompts, in the form that the trainer reads, and encodes train and validation. */
 export async function prepareRows(
-  dataset: Dataset,
+  dataset: ReadDataset,
   input: Trainer['input'],
   options: FitRouterOptions,
 ): Promise<PreparedRows> {
@@ -136,32 +144,53 @@ export function comparedPrompts(
 
 /** The given encoder, or `lexical` in the form that the trainer reads, or both side by side. */
 async function fitEncoder(
-  dataset: Dataset,
-  input: 'dense' | 'sparse',
+  dataset: ReadDataset,
+  input: Trainer['input'],
   options: FitRouterOptions,
 ): Promise<EncoderArtifact> {
-  const { encoder, besideLexical, seed, signal, onProgress, fitted } = options
-  if (encoder && !besideLexical) return encoder
+  const { encoder, besideLexical, fitted } = options
   const known = fitted?.get(input)
   if (known) return known
-  if (encoder && input === 'dense') {
+  if (encoder && besideLexical && input === 'dense') {
     throw new WeirError('option_invalid', {
       option: '--encoder',
       expected: `only a dense encoder for --router ${options.router}`,
       got: `lexical+${encoder.encoder.spec.kind}`,
     })
   }
+  if (encoder && !besideLexical) return withFields(dataset, encoder)
+  const lexical = await fitWords(dataset, input, options)
+  const made = encoder ? joinEncoders(lexical, encoder) : lexical
+  fitted?.set(input, made)
+  return made
+}
+
+const trainPrompts = ({ prompts, split }: Dataset): string[] =>
+  prompts.filter((_, i) => SPLITS[split[i]!] === 'train')
+
+/** An encoder of text with columns for declared context and conversation features, if the recipe reads them. */
+function withFields(dataset: ReadDataset, encoder: EncoderArtifact): EncoderArtifact {
+  const { recipe } = dataset
+  return readsFields(recipe) ? fitContext(encoder, trainPrompts(dataset), recipe) : encoder
+}
+
+/** `lexical`, fitted on the train prompts, with the recipe's fields. */
+export async function fitWords(
+  dataset: ReadDataset,
+  input: Trainer['input'],
+  { seed, signal, onProgress }: Pick<FitRouterOptions, 'seed' | 'signal' | 'onProgress'>,
+): Promise<EncoderArtifact> {
+  const { recipe } = dataset
+  const readings = trainPrompts(dataset)
   const lexical = await fitLexical({
-    prompts: dataset.prompts.filter((_, i) => SPLITS[dataset.split[i]!] === 'train'),
+    prompts: readsFields(recipe) ? readings.map(textOf) : readings,
     ...(input === 'dense'
       ? { projection: { ...PROJECTION_DEFAULTS, seed: deriveSeed(seed, 'svd') } }
       : {}),
     signal,
     onProgress,
   })
-  const made = encoder ? joinEncoders(lexical, encoder) : lexical
-  fitted?.set(input, made)
-  return made
+  return withFields(dataset, lexical)
 }
 
 /**

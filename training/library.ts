@@ -2,6 +2,7 @@ import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import type { OnProgress } from '../core/progress.ts'
 import { datasetOf, type Logs } from '../data/read-logs.ts'
+import { contextOfBundles } from '../models/bundle/read.ts'
 import type { Price } from '../models/prices.ts'
 import { knownRecipe, type Recipe } from '../models/reading/recipe.ts'
 import { type CalibrateResult, calibrate as calibrateBundle } from './calibrate/calibrate.ts'
@@ -61,6 +62,11 @@ export interface TrainSettings extends WorkOptions {
    * chooses a known one on the train and validation rows
    */
   readonly recipe?: string | Recipe | undefined
+  /**
+   * columns of the logs, or keys of their `metadata`, that say where a request is from, such as `feature`, `tier` or
+   * `size:number`; requests name them in `metadata`
+   */
+  readonly context?: readonly string[] | undefined
   /** `lexical` (the default), `use-lite`, `use-lite-static`, `hf:<dir>`, `openai:<model>`, or `lexical+` one of them */
   readonly encoder?: string | undefined
   /** engine for families that are trained by gradient steps; `onnx` by default */
@@ -101,7 +107,8 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
   } = options
   const prices = given && tableOf(given)
   const choice = models && checkedRule(rule ?? { kind: 'best-value' })
-  const all = await datasetOf(logs, options)
+  const keys = options.context?.map((key) => key.replace(/:.*/, ''))
+  const all = await datasetOf(logs, { ...options, context: keys })
   const { strong, weak } = options
   const chosen = models
     ? chooseModels(all, { models, strong, weak, prices })
@@ -168,7 +175,7 @@ export async function calibrate(
   options: CalibrateOptions,
 ): Promise<CalibrateResult> {
   const { prices, targetPrompts, ...given } = options
-  const dataset = await datasetOf(logs, options)
+  const dataset = await datasetOf(logs, { ...options, context: await contextOfBundles([bundle]) })
   return calibrateBundle(bundle, definedOnly({ dataset, targetPrompts }), {
     seed: 1,
     ...definedOnly(given),
@@ -204,8 +211,9 @@ export async function evaluate(
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { prices, strong, weak, seed = 1, ...given } = options
-  const dataset = await datasetOf(logs, options)
-  return evaluateBundles(typeof bundles === 'string' ? [bundles] : bundles, dataset, {
+  const paths = typeof bundles === 'string' ? [bundles] : bundles
+  const dataset = await datasetOf(logs, { ...options, context: await contextOfBundles(paths) })
+  return evaluateBundles(paths, dataset, {
     ...given,
     ...definedOnly({ strong, weak }),
     seed,

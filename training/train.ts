@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
-import type { Dataset, Split } from '../data/dataset/dataset.ts'
+import { type Dataset, type Split, seenHash } from '../data/dataset/dataset.ts'
 import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
 import type { Candidate } from '../models/bundle/manifest.ts'
 import {
@@ -12,13 +12,15 @@ import {
   NEIGHBOURS_TEXT_FILE,
 } from '../models/bundle/neighbours-file.ts'
 import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
+import { textOf } from '../models/encoders/context.ts'
 import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
 import { scoreLinear } from '../models/families/linear-head.ts'
 import type { Price } from '../models/prices.ts'
 import type { Recipe } from '../models/reading/recipe.ts'
+import { readTranscript } from '../models/reading/transcript.ts'
 import { AUTO, type AutoChoice, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
-import { chooseRecipe, type RecipeChoice, readDataset } from './choose-recipe.ts'
+import { chooseRecipe, type RecipeChoice, readDataset, withContextKeys } from './choose-recipe.ts'
 import { type RuleRequest, reportTrainedRule, trainedRule } from './default-rule.ts'
 import { MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { FrontierReport } from './evaluate/frontier/frontier-report.ts'
@@ -41,6 +43,8 @@ export interface TrainOptions extends FitRouterOptions {
   readonly tune?: number
   /** which parts of conversations are read; chosen on the train and validation rows if `auto` or absent */
   readonly recipe?: Recipe | 'auto'
+  /** keys of declared context that the router reads, such as `tier` or `size:number` */
+  readonly context?: readonly string[]
   /** chooses among all of the dataset's models, by this rule */
   readonly choice?: RuleRequest
   /** stores the start of each prompt with a head that looks up training prompts, for `explain` */
@@ -78,11 +82,12 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   // the search, the comparison and the last fit learn from the same train prompts
   const options: TrainOptions = { fitted: new Map(), ...given }
   const stored = await withPairEstimates(log, options, options)
+  checkContext(stored, options.context)
   const labels = checkedLabels(stored, options)
   const reading =
     typeof options.recipe === 'object'
-      ? { recipe: options.recipe }
-      : await chooseRecipe(stored, options)
+      ? { recipe: withContextKeys(options.recipe, options.context) }
+      : await chooseRecipe(stored, options, options.context)
   const { recipe } = reading
   const dataset = readDataset(stored, recipe)
   const { tune = 1 } = options
@@ -130,8 +135,8 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
     probes: (await encoder.encoder.encode(probePrompts(dataset))).embeddings,
     threshold,
     seen: {
-      train: hashesOf(dataset, fitted.train),
-      validation: hashesOf(dataset, fitted.validation),
+      train: hashesOf(stored, fitted.train),
+      validation: hashesOf(stored, fitted.validation),
     },
   })
   const test = await encodeSplit(dataset, 'test', encoder.encoder, rest.signal)
@@ -206,6 +211,20 @@ function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLa
   return labels
 }
 
+/** @throws option_invalid for a key of which no prompt declares a value */
+function checkContext({ prompts }: Dataset, keys: readonly string[] = []): void {
+  for (const key of keys) {
+    const name = key.replace(/:.*/, '')
+    const has = (prompt: string): boolean => {
+      const { context } = readTranscript(prompt)
+      return context !== undefined && Object.hasOwn(context, name)
+    }
+    if (prompts.some(has)) continue
+    const expected = 'a column of the logs, or a key of their `metadata`, with a value in some row'
+    throw new WeirError('option_invalid', { option: '--context', expected, got: name })
+  }
+}
+
 /** Threshold that sends half of the given win rates to the strong model. */
 function middleThreshold(winRate: Float64Array): number {
   const sorted = winRate.toSorted()
@@ -221,7 +240,7 @@ function probePrompts(dataset: Dataset): string[] {
 }
 
 const hashesOf = (dataset: Dataset, { prompts }: EncodedSplit): string[] =>
-  Array.from(prompts, (prompt) => dataset.hashes[prompt]!)
+  Array.from(prompts, (prompt) => seenHash(dataset, prompt))
 
 /**
  * Versions of the libraries a router was made with, for its manifest; libraries that are not installed are
@@ -281,7 +300,12 @@ function neighbourFiles(
   return new Map([
     [NEIGHBOURS_FILE, encodeNeighbours({ observed, prior, hashes: own, scores })],
     ...(keepText
-      ? [[NEIGHBOURS_TEXT_FILE, encodeNeighbourTexts(rows.map((row) => prompts[row]!))] as const]
+      ? [
+          [
+            NEIGHBOURS_TEXT_FILE,
+            encodeNeighbourTexts(rows.map((row) => textOf(prompts[row]!))),
+          ] as const,
+        ]
       : []),
   ])
 }

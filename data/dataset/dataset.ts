@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
+import { promptHash } from '../../core/hash.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
+import { withoutContext } from '../../models/reading/transcript.ts'
 import { readArrow } from '../source/arrow.ts'
 import { DATASET_FILES, type DatasetManifest, readManifest } from './manifest.ts'
 
@@ -207,4 +209,17 @@ async function readOutcomes(
     tokens: found.tokens,
     propensities: found.propensities,
   })
+}
+
+/**
+ * The hash by which a bundle knows a prompt that it has seen: of the prompt without its declared context, so that
+ * a router that reads other keys of the same log knows it too.
+ */
+export function seenHash(
+  { prompts, hashes }: Pick<Dataset, 'prompts' | 'hashes'>,
+  prompt: number,
+): string {
+  const text = prompts[prompt]!
+  const bare = withoutContext(text)
+  return bare === text ? hashes[prompt]! : promptHash(bare)
 }

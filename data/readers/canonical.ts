@@ -166,16 +166,17 @@ export function readOutcome(
 
 type Base = Pick<
   LogRow,
-  'origin' | 'prompt' | 'system' | 'tools' | 'id' | 'category' | 'timestamp' | 'group'
+  'origin' | 'prompt' | 'system' | 'tools' | 'context' | 'id' | 'category' | 'timestamp' | 'group'
 >
 
 /** The fields that both row kinds share. */
 export function readBase(given: RawRecord, origin: RowOrigin): Base | Reject {
   // an exported dataset holds conversations as transcripts
-  const record =
+  const { context, ...held } =
     typeof given.prompt === 'string' && isConversation(given.prompt)
-      ? { ...given, ...promptFields(given.prompt) }
-      : given
+      ? promptFields(given.prompt)
+      : {}
+  const record: RawRecord = { ...given, ...held }
   const prompt = promptCell(record.prompt)
   if ('reason' in prompt) return reject(origin, 'prompt', prompt.reason)
   const system = systemCell(record.system)
@@ -193,6 +194,7 @@ export function readBase(given: RawRecord, origin: RowOrigin): Base | Reject {
     prompt: prompt.value,
     ...(system.value !== undefined && { system: system.value }),
     ...(tools.value !== undefined && { tools: tools.value }),
+    ...(context && { context }),
   }
   if (id.value === undefined && category.value === undefined && timestamp.value === undefined) {
     return base

@@ -1,5 +1,5 @@
 import { Compile } from 'typebox/compile'
-import { promptFields } from '../../models/reading/transcript.ts'
+import { pickContext, promptFields } from '../../models/reading/transcript.ts'
 import { DecisionRecord, FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
 
 import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
@@ -76,11 +76,15 @@ function readLine(
 
 /** Records which model answered a gateway's request; feedback names it by its own id or its decision's id. */
 function takeAnswer(record: GatewayRecord, decisions: Decisions): void {
-  const { id, decision_id, model, targets, time, propensity, text } = record
+  const { id, decision_id, model, targets, time, propensity, text, metadata } = record
   if (model === null) return
   const decided = decision_id === undefined ? undefined : decisions.get(decision_id)
   if (decision_id !== undefined && decided) {
-    const known = { ...decided, ...(model === decided.model ? {} : { answered: model }) }
+    const known = {
+      ...decided,
+      ...(metadata && { metadata }),
+      ...(model === decided.model ? {} : { answered: model }),
+    }
     decisions.set(decision_id, known)
     decisions.set(id, known)
     return
@@ -88,10 +92,20 @@ function takeAnswer(record: GatewayRecord, decisions: Decisions): void {
   const known = { model: targets[0] ?? model, time: time / 1000, propensity }
   decisions.set(id, {
     ...known,
+    ...(metadata && { metadata }),
     ...(model === known.model ? {} : { answered: model }),
     ...(text === undefined ? {} : { text }),
   })
 }
+
+/** A decision's prompt, with the metadata that the gateway logged of it as its context. */
+function promptOf({ text, metadata }: Logged): Pick<LogRow, 'prompt' | 'tools' | 'context'> {
+  const fields = promptFields(text!)
+  const context = metadata && pickContext(metadata, Object.keys(metadata))
+  return context ? { ...fields, context: { ...context, ...fields.context } } : fields
+}
+
+type Logged = Decisions extends Map<string, infer Known> ? Known : never
 
 /** Feedback on a decision as a row: an outcome of the model, or a preference between two models. */
 export function feedbackRow(
@@ -116,7 +130,7 @@ export function feedbackRow(
     return {
       kind: 'preference',
       origin,
-      ...promptFields(decision.text),
+      ...promptOf(decision),
       id: `${feedback.decision_id}\n${feedback.source ?? ''}\n${model}\n${feedback.against}`,
       timestamp: decision.time,
       modelA: model,
@@ -129,7 +143,7 @@ export function feedbackRow(
   return {
     kind: 'outcome',
     origin,
-    ...promptFields(decision.text),
+    ...promptOf(decision),
     // One source judges one model's answer once; a repeated delivery is the same event.
     id: `${feedback.decision_id}\n${feedback.source ?? ''}\n${model}`,
     timestamp: decision.time,

@@ -128,7 +128,7 @@ export const wideReader: Reader = {
 export function wideColumns(
   columns: ReadonlySet<string>,
   sample: readonly RawRecord[],
-  { modelsFrom, scoreRange: [low, high] = [0, 1] }: ReaderSettings,
+  { modelsFrom, context = [], scoreRange: [low, high] = [0, 1] }: ReaderSettings,
 ): WideColumns {
   if (modelsFrom) return { models: modelsFrom, others: new Map(), unclear: new Map() }
   const models: string[] = []
@@ -139,6 +139,7 @@ export function wideColumns(
   /** columns named after something done to the row, whose numbers are all 0 or 1 */
   const done = new Set<string>()
   for (const column of columns) {
+    if (context.includes(column)) continue
     const filled = sample.map((record) => record[column]).filter((cell) => !isMissing(cell))
     const numbers = filled.map(scoreNumber).filter((number) => number !== undefined)
     if (numbers.length * 2 <= filled.length) continue

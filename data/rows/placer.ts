@@ -1,3 +1,4 @@
+import { CONTEXT_VALUE_LIMIT, isDeclarable, pickContext } from '../../models/reading/transcript.ts'
 import { labelCell, shown } from './cell.ts'
 import type { RowContext } from './expression.ts'
 import { type CompiledMapping, compileMapping, type Mapping, rowsAt } from './mapping.ts'
@@ -70,10 +71,12 @@ type ReadMapped = (
 ) => ReturnType<ReadRow>
 
 /** Reads a row, and its time and group where the splits need them. */
-function checkedRow(read: ReadRow, { groupBy, needsTime }: PlacerSpec): ReadMapped {
+function checkedRow(read: ReadRow, { groupBy, needsTime, context }: PlacerSpec): ReadMapped {
   return (record, origin, raw) => {
-    const row = read(record, origin)
-    if (row === undefined || row.kind === 'reject' || row.kind === 'left_out') return row
+    const found = read(record, origin)
+    if (found === undefined || found.kind === 'reject' || found.kind === 'left_out') return found
+    const row = declaring(found, context, [record, raw])
+    if (row.kind === 'reject') return row
     if (needsTime && row.timestamp === undefined) {
       const reason = 'expected a time, which --test-after compares; got nothing'
       return { kind: 'reject', origin, field: 'timestamp', reason }
@@ -84,6 +87,45 @@ function checkedRow(read: ReadRow, { groupBy, needsTime }: PlacerSpec): ReadMapp
     return group.value === undefined ? row : { ...row, group: group.value }
   }
 }
+
+/**
+ * The row with the values of the keys of --context: from its columns, its `metadata`, or the transcript that it
+ * was read from.
+ */
+function declaring(
+  row: LogRow,
+  keys: readonly string[] | undefined,
+  records: readonly RawRecord[],
+): LogRow | Reject {
+  if (!keys) {
+    if (!row.context) return row
+    const { context: _, ...rest } = row
+    return rest
+  }
+  const given: RawRecord[] = [
+    ...records,
+    ...records.flatMap(({ metadata }) => (isRecord(metadata) ? [metadata] : [])),
+    ...(row.context ? [row.context] : []),
+  ]
+  const values: Record<string, unknown> = {}
+  for (const key of keys) {
+    const from = given.find((one) => Object.hasOwn(one, key) && !isEmpty(one[key]))
+    if (!from) continue
+    const value = from[key]
+    if (!isDeclarable(value)) {
+      const expected = `expected a number, true, false or text of at most ${CONTEXT_VALUE_LIMIT} characters`
+      const reason = `${expected}, got ${shown(value)}`
+      return { kind: 'reject', origin: row.origin, field: key, reason }
+    }
+    values[key] = value
+  }
+  const { context: _, ...rest } = row
+  const context = pickContext(values, keys)
+  return context ? { ...rest, context } : rest
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined || value === null || value === '' || Number.isNaN(value)
 
 type Row = LogRow | Reject | LeftOut
 

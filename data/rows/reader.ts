@@ -1,5 +1,5 @@
 import type { PromptInput } from '../../models/reading/messages.ts'
-import type { ToolDefinition } from '../../models/reading/transcript.ts'
+import type { DeclaredContext, ToolDefinition } from '../../models/reading/transcript.ts'
 import type { Mapping } from './mapping.ts'
 import type { RawRecord } from './record.ts'
 
@@ -37,6 +37,8 @@ interface RowBase {
   readonly id?: string
   readonly category?: string
   readonly timestamp?: number
+  /** the values of the keys of --context */
+  readonly context?: DeclaredContext
   /** the value of the --group-by column */
   readonly group?: string
 }
@@ -119,6 +121,7 @@ export type Decisions = Map<
     /** of the other models that could have been chosen, if the choice was random */
     readonly others?: Readonly<Record<string, number>>
     readonly text?: string
+    readonly metadata?: RawRecord
     /** set if another model answered than was decided: a failover, a cascade */
     readonly answered?: string
   }
@@ -132,6 +135,8 @@ export interface ReaderSettings {
   readonly decisions?: Decisions
   /** the columns of a wide table that hold models' scores; found by their values if absent */
   readonly modelsFrom?: readonly string[]
+  /** keys of declared context, which are read with each row and are never models */
+  readonly context?: readonly string[]
 }
 
 /** A known layout of rows. Every one passes `testing/reader-contract.ts`. */

@@ -48,7 +48,7 @@ export class RowPacker {
     }
     if (this.at === this.rows.kind.length) this.rows = grown(this.rows, rowColumns(this.at * 2))
     const { rows, hash: words, at } = this
-    this.addText(transcript(row.prompt, row.system, row.tools))
+    this.addText(transcript(row.prompt, row.system, row.tools, row.context))
     if (row.id === undefined) {
       rows.id[at * 2] = 0
       rows.id[at * 2 + 1] = 0

@@ -34,6 +34,7 @@ export interface LogOptions
     PlacerSpec,
     | 'mapping'
     | 'groupBy'
+    | 'context'
     | 'scoreRange'
     | 'scoreName'
     | 'needsTime'
@@ -71,7 +72,8 @@ export async function openLogTable(
 }
 
 async function recognise(table: Table, path: string, options: LogOptions): Promise<Log> {
-  const { groupBy, scoreRange, scoreName, needsTime, decisions, modelsFrom, joined } = options
+  const { groupBy, context, scoreRange, scoreName, needsTime, decisions, modelsFrom, joined } =
+    options
   const raw = await table.sample(SAMPLE_RECORDS)
   const rawColumns = new Set(table.columns)
   for (const record of raw) for (const name of Object.keys(record)) rawColumns.add(name)
@@ -118,6 +120,7 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
     columns,
     sample,
     groupBy,
+    context,
     scoreRange,
     needsTime,
     decisions,
@@ -250,10 +253,13 @@ function neededColumns(
 ): readonly string[] | undefined {
   const map = recordMapper(reader, spec)
   if (reader.expand) return undefined
-  const group = spec.groupBy === undefined ? [] : [spec.groupBy]
+  const group = [
+    ...(spec.groupBy === undefined ? [] : [spec.groupBy]),
+    ...(spec.context ? [...spec.context, 'metadata'] : []),
+  ]
   if (!map) {
     const wanted = reader.columns?.(spec.columns)
-    return wanted && [...new Set([...wanted, ...group])]
+    return wanted && [...new Set([...wanted, ...group.filter((name) => all.has(name))])]
   }
   const mapped = map.compiled.columns
   if (mapped === undefined) return undefined

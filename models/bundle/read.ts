@@ -6,6 +6,7 @@ import { WeirError } from '../../core/errors.ts'
 import { readRegularFile, regularFilesUnder } from '../../core/regular-file.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import type { LinearHead } from '../families/linear-head.ts'
+import { contextKeys } from '../reading/recipe.ts'
 import { DATA_HASHES_FILE, type DataHashes, decodeDataHashes } from './data-hashes.ts'
 import { decodeHead, FALLBACK_HEAD_FILE, HEAD_FILE, roleIndex } from './head-file.ts'
 import { BUNDLE_FORMAT, Manifest } from './manifest.ts'
@@ -287,6 +288,19 @@ export async function hasRule(path: string): Promise<boolean> {
     if (error instanceof WeirError) return false
     throw error
   }
+}
+
+/** The keys of declared context that any of these bundles reads; one that cannot be read is refused where it is used. */
+export async function contextOfBundles(paths: readonly string[]): Promise<readonly string[]> {
+  const keys = new Set<string>()
+  for (const path of paths) {
+    try {
+      for (const key of contextKeys((await readBundle(path)).manifest.recipe)) keys.add(key)
+    } catch (error) {
+      if (!(error instanceof WeirError)) throw error
+    }
+  }
+  return [...keys]
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { NeighbourWeights } from '../bundle/graph-head.ts'
 import type { NeighbourRows } from '../bundle/neighbours-file.ts'
+import { fieldName, fieldsOf, framed, textOf } from '../encoders/context.ts'
 import type { Embeddings } from '../encoders/embeddings.ts'
+import type { Encoder } from '../encoders/encoder.ts'
 import { type LinearHead, linearLogits, sigmoid } from '../families/linear-head.ts'
 import type { Explanation } from './decision.ts'
 
@@ -108,6 +110,32 @@ export async function explainParts(
   return features
     .filter(({ contribution }) => contribution !== 0)
     .sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution))
+}
+
+/**
+ * The effect of each field of a reading on the win rate, like that of its parts: the log-odds with it minus those
+ * without. None if the encoder reads no fields.
+ *
+ * @param winRates calibrated win rates of readings
+ */
+export async function explainFields(
+  reading: string,
+  encoder: Pick<Encoder, 'fieldNames'>,
+  winRates: (readings: readonly string[]) => Promise<Float64Array>,
+): Promise<Explanation['features']> {
+  const names = encoder.fieldNames
+  const fields = fieldsOf(reading)
+  const given = [...fields.keys()].filter((i) => fields[i] !== '' && names?.[i] !== undefined)
+  if (!names || given.length === 0) return []
+  const without = given.map((i) => framed(fields.with(i, ''), textOf(reading)))
+  const rates = await winRates([reading, ...without])
+  const whole = logOdds(rates[0]!)
+  return given
+    .map((i, at) => ({
+      name: fieldName(names[i]!, fields[i]!),
+      contribution: whole - logOdds(rates[at + 1]!),
+    }))
+    .filter(({ contribution }) => contribution !== 0)
 }
 
 /** Splits the prompt into runs of whole words, as equal in number as possible; fewer for a long prompt. */

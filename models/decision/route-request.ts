@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { describeValue } from '../../core/schema-fault.ts'
 import { METADATA_LIMIT, NAME_LIMIT } from '../reading/messages.ts'
-import { transcript } from '../reading/transcript.ts'
+import { type DeclaredContext, transcript } from '../reading/transcript.ts'
 import type { RouteRequest } from './decision.ts'
 
 /** Maximum prompt length in UTF-16 units; bounds the cost of one request. */
@@ -10,9 +10,10 @@ export const PROMPT_LIMIT = 1_000_000
 /**
  * A request's conversation as one text (see `transcript`): what is hashed, logged and scored.
  *
+ * @param context the declared context that the router reads of it
  * @throws request_invalid, prompt_empty, prompt_too_long; each error names the field
  */
-export function requestText(request: RouteRequest): string {
+export function requestText(request: RouteRequest, context?: DeclaredContext): string {
   const { prompt, messages } = request
   assertMetadata(request.metadata, 'metadata')
   if ((prompt === undefined) === (messages === undefined)) {
@@ -40,7 +41,7 @@ export function requestText(request: RouteRequest): string {
   if (prompt !== undefined && given > PROMPT_LIMIT) {
     throw new WeirError('prompt_too_long', { limit: PROMPT_LIMIT, got: given }, { param })
   }
-  const text = transcript(prompt ?? messages!, request.system, request.tools)
+  const text = transcript(prompt ?? messages!, request.system, request.tools, context)
   // a long conversation is routed on its beginning and its end; its last words matter most
   return text.length > PROMPT_LIMIT ? headAndTail(text) : text
 }

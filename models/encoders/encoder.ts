@@ -12,10 +12,15 @@ export const EncoderSpec = Type.Object({
 })
 export type EncoderSpec = Type.Static<typeof EncoderSpec>
 
+/** The specs of the encoders that an encoder is made of; none for one that reads texts itself. */
+export function partsOf({ options }: Pick<EncoderSpec, 'options'>): readonly EncoderSpec[] {
+  const { parts, inner } = options
+  return [...(Array.isArray(parts) ? parts : []), ...(inner ? [inner] : [])] as EncoderSpec[]
+}
+
 /** Whether the encoder, or a part of it, sends prompts to another machine. */
 export function isRemote({ kind, options }: Pick<EncoderSpec, 'kind' | 'options'>): boolean {
-  const parts = Array.isArray(options.parts) ? (options.parts as EncoderSpec[]) : []
-  return kind === 'openai' || parts.some(isRemote)
+  return kind === 'openai' || partsOf({ options }).some(isRemote)
 }
 
 export interface Encoded {
@@ -39,6 +44,8 @@ export interface Encoder {
   encodeNow?(prompt: string): Encoded
   /** Names of the embedding's dimensions, if they are meaningful to a person (for `explain`). */
   featureNames?(prompt: string): ReadonlyMap<number, string>
+  /** the names of a reading's fields, in order, for an encoder that reads them (see `context.ts`) */
+  readonly fieldNames?: readonly string[] | undefined
   close?(): Promise<void>
 }
 

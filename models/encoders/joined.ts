@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Check } from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
+import { textOf } from './context.ts'
 import type { DenseEmbeddings, SparseEmbeddings } from './embeddings.ts'
 import { type Encoded, type Encoder, type EncoderArtifact, EncoderSpec } from './encoder.ts'
 
@@ -53,7 +54,8 @@ function fromParts(spec: EncoderSpec, sparse: Encoder, dense: Encoder): Encoder 
     async encode(prompts, signal): Promise<Encoded> {
       const [left, right] = await Promise.all([
         sparse.encode(prompts, signal),
-        dense.encode(prompts, signal),
+        // fields are the sparse part's to read
+        dense.encode(sparse.spec.kind === 'context' ? prompts.map(textOf) : prompts, signal),
       ])
       if (left.embeddings.kind !== 'sparse' || right.embeddings.kind !== 'dense') {
         throw new TypeError('joined takes a sparse encoder and a dense one')
@@ -63,6 +65,7 @@ function fromParts(spec: EncoderSpec, sparse: Encoder, dense: Encoder): Encoder 
         truncated: left.truncated.map((cut, row) => cut | right.truncated[row]!),
       }
     },
+    fieldNames: sparse.fieldNames,
     featureNames: (prompt) => sparse.featureNames?.(prompt) ?? new Map(),
     async close() {
       await Promise.all([sparse.close?.(), dense.close?.()])

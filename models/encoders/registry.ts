@@ -154,6 +154,15 @@ const ENCODERS = new Map<string, EncoderKind>([
     },
   ],
   [
+    'context',
+    {
+      async load(spec, folder, options) {
+        const { loadContextEncoder } = await import('./context.ts')
+        return loadContextEncoder(spec, folder, (inner) => loadEncoder(inner, folder, options))
+      },
+    },
+  ],
+  [
     'openai',
     {
       async load(spec, _folder, { access = {}, environment = process.env }) {

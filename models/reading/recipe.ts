@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
+import { framed } from '../encoders/context.ts'
 import { cutText } from '../encoders/cut.ts'
+import { conversationFeatures } from './conversation.ts'
 import type { Conversation, ToolDefinition, Turn } from './transcript.ts'
 import { isConversation, readTranscript, toolNames } from './transcript.ts'
 
@@ -18,6 +20,12 @@ export const Envelope = Type.Object(
   { additionalProperties: false },
 )
 export type Envelope = Type.Static<typeof Envelope>
+
+/**
+ * A key of declared context, and how it is read where its values do not say: `tier`, `size:number`,
+ * `version:category`.
+ */
+export const ContextKey = Type.String({ pattern: '^[^\\s,:=]{1,100}(:number|:category)?$' })
 
 const Characters = Type.Integer({ minimum: 1, maximum: 1_000_000 })
 
@@ -54,6 +62,12 @@ export const Recipe = Type.Object(
     total_characters: Type.Optional(Characters),
     /** taken off user turns, in order */
     envelopes: Type.Array(Envelope, { maxItems: 200 }),
+    /** keys of declared context (`metadata` of a request, columns of a log) that become features */
+    context: Type.Optional(
+      Type.Array(ContextKey, { minItems: 1, maxItems: 50, uniqueItems: true }),
+    ),
+    /** features of the conversation (`CONVERSATION_FEATURES`) beside its text */
+    features: Type.Optional(Type.Literal('conversation')),
   },
   { additionalProperties: false },
 )
@@ -137,8 +151,20 @@ export function describeRecipe(recipe: Recipe): string {
       ? []
       : [results === 'count' ? 'the number of tool results' : 'tool results']),
   ]
-  return `${parts.join(', ')} (recipe ${recipe.name})`
+  const beside = [
+    ...(recipe.features ? ['features of the conversation'] : []),
+    ...(recipe.context ? [`declared ${contextKeys(recipe).join(', ')}`] : []),
+  ]
+  return `${[...parts, ...beside].join(', ')} (recipe ${recipe.name})`
 }
+
+/** Whether a recipe's readings have fields beside their text (see `framed`). */
+export const readsFields = (recipe: Recipe | undefined): recipe is Recipe =>
+  recipe?.context !== undefined || recipe?.features !== undefined
+
+/** The names of the keys of declared context that a recipe reads. */
+export const contextKeys = (recipe: Recipe | undefined): readonly string[] =>
+  recipe?.context?.map((key) => key.replace(/:.*/, '')) ?? []
 
 const SYSTEM_WORDS: Readonly<Record<string | number, string>> = {
   whole: 'the system prompt',
@@ -168,12 +194,27 @@ export function knownRecipe(name: string, option: string): Recipe | 'auto' {
 export function promptReader(recipe: Recipe | undefined): PromptReader {
   if (!recipe) return (prompt) => (isConversation(prompt) ? wholeText(prompt) : prompt)
   const strip = stripper(recipe.envelopes)
+  const plain = (prompt: string): string => cut(strip(prompt), recipe.turn_characters)
+  // a conversation of which nothing is to be read is read whole: an empty text says nothing
+  const orWhole = (text: string, prompt: string): string =>
+    /\S/.test(text) ? text : wholeText(prompt)
+  if (!readsFields(recipe)) {
+    return (prompt) =>
+      orWhole(
+        isConversation(prompt) ? rendered(readTranscript(prompt), recipe, strip) : plain(prompt),
+        prompt,
+      )
+  }
+  const keys = contextKeys(recipe)
   return (prompt) => {
-    const text = isConversation(prompt)
-      ? rendered(readTranscript(prompt), recipe, strip)
-      : cut(strip(prompt), recipe.turn_characters)
-    // a conversation of which nothing is to be read is read whole: an empty text says nothing
-    return /\S/.test(text) ? text : wholeText(prompt)
+    const conversation = readTranscript(prompt)
+    const text = isConversation(prompt) ? rendered(conversation, recipe, strip) : plain(prompt)
+    const { context } = conversation
+    const fields: (string | number)[] = keys.map((key) =>
+      context && Object.hasOwn(context, key) ? String(context[key]) : '',
+    )
+    if (recipe.features) fields.push(...conversationFeatures(conversation))
+    return framed(fields, orWhole(text, prompt))
   }
 }
 

@@ -10,10 +10,14 @@ export interface Turn {
 /** A tool's definition, as OpenAI (`{type, function}`), Anthropic or a log writes it. */
 export type ToolDefinition = Readonly<Record<string, unknown>>
 
-/** What a request or a row of a log holds: all turns in order, and the tools that were offered. */
+/** What the application declares of a request, by name: which feature, tenant, template or tier it is from. */
+export type DeclaredContext = Readonly<Record<string, string | number | boolean>>
+
+/** What a request or a row of a log holds: all turns in order, the tools that were offered, and declared context. */
 export interface Conversation {
   readonly turns: readonly Turn[]
   readonly tools: readonly ToolDefinition[]
+  readonly context?: DeclaredContext | undefined
 }
 
 /** Starts a turn (record separator), and ends its role (unit separator). */
@@ -21,6 +25,9 @@ const TURN = '\u001e'
 const ROLE_END = '\u001f'
 /** Stands before `R`, `U` or `Z` for the three characters themselves, where a text holds them. */
 const ESCAPE = '\u001a'
+/** The role under which declared context stands: no role of a turn can be written like this. */
+const CONTEXT = `${ESCAPE}C`
+const CONTEXT_START = TURN + CONTEXT + ROLE_END
 const isSpecial = (text: string): boolean =>
   text.includes(TURN) || text.includes(ROLE_END) || text.includes(ESCAPE)
 
@@ -29,11 +36,22 @@ const isSpecial = (text: string): boolean =>
  * logged and scored. One user turn without tools is its plain text, so that a plain prompt and the same
  * prompt sent as chat are the same. Anything else is its turns, each preceded by a record separator, its role
  * and a unit separator; tool definitions are JSON under an empty role. Turns without text are left out.
+ *
+ * @param context the declared context that a router reads; with it the transcript is another prompt
  */
 export function transcript(
   input: PromptInput,
   system?: string,
   tools: readonly ToolDefinition[] = [],
+  context?: DeclaredContext,
+): string {
+  return withContext(conversationText(input, system, tools), context)
+}
+
+function conversationText(
+  input: PromptInput,
+  system: string | undefined,
+  tools: readonly ToolDefinition[],
 ): string {
   if (typeof input === 'string' && !system && tools.length === 0) return plainTranscript(input)
   const turns = turnsOf(input, system)
@@ -44,6 +62,30 @@ export function transcript(
   let text = tools.length > 0 ? TURN + ROLE_END + escaped(JSON.stringify(tools)) : ''
   for (const turn of turns) text += TURN + escaped(turn.role) + ROLE_END + escaped(turn.text)
   return text
+}
+
+/** A transcript without context with one before it; unchanged if the context holds nothing. */
+export function withContext(prompt: string, context: DeclaredContext | undefined): string {
+  if (context === undefined) return prompt
+  const names = Object.keys(context)
+  if (names.length === 0) return prompt
+  const sorted = Object.fromEntries(names.sort().map((name) => [name, context[name]]))
+  const turns = isConversation(prompt) ? prompt : `${TURN}user${ROLE_END}${escaped(prompt)}`
+  return CONTEXT_START + escaped(JSON.stringify(sorted)) + turns
+}
+
+/**
+ * A stored prompt without its declared context: what identifies a prompt that a router has seen, whatever was
+ * declared of it.
+ */
+export function withoutContext(prompt: string): string {
+  if (!prompt.startsWith(CONTEXT_START)) return prompt
+  const rest = prompt.slice(prompt.indexOf(TURN, 1))
+  const mark = `${TURN}user${ROLE_END}`
+  // one user turn is its plain text
+  return rest.startsWith(mark) && rest.indexOf(TURN, 1) < 0
+    ? plainTranscript(unescaped(rest.slice(mark.length)))
+    : rest
 }
 
 /** The turns of a prompt that have text, the separate system prompt first. */
@@ -64,7 +106,7 @@ export function turnsOf(input: PromptInput, system?: string): Turn[] {
 const plainTranscript = (text: string): string =>
   isConversation(text) ? `${TURN}user${ROLE_END}${escaped(text)}` : text
 
-/** Whether a stored prompt is more than one plain user turn. */
+/** Whether a stored prompt is more than one plain user turn: several turns, tools or declared context. */
 export const isConversation = (prompt: string): boolean => prompt.charCodeAt(0) === 0x1e
 
 /** The conversation that a stored prompt stands for: the reverse of `transcript`. */
@@ -72,25 +114,34 @@ export function readTranscript(prompt: string): Conversation {
   if (!isConversation(prompt)) return { turns: [{ role: 'user', text: prompt }], tools: [] }
   const turns: Turn[] = []
   let tools: readonly ToolDefinition[] = []
+  let context: DeclaredContext | undefined
   for (const part of prompt.slice(1).split(TURN)) {
     const at = part.indexOf(ROLE_END)
+    if (at === CONTEXT.length && part.startsWith(CONTEXT)) {
+      context = declared(unescaped(part.slice(at + 1)))
+      continue
+    }
     const role = at < 0 ? 'user' : unescaped(part.slice(0, at))
     const text = unescaped(part.slice(at + 1))
     if (role === '') tools = definitions(text)
     else turns.push({ role, text })
   }
-  return { turns, tools }
+  return { turns, tools, context }
 }
 
 /** A stored prompt as fields of a log's row; `transcript` makes the same of them again. */
 export function promptFields(prompt: string): {
   readonly prompt: PromptInput
   readonly tools?: readonly ToolDefinition[]
+  readonly context?: DeclaredContext
 } {
   if (!isConversation(prompt)) return { prompt }
-  const { turns, tools } = readTranscript(prompt)
-  const messages = turns.map(({ role, text }) => ({ role, content: text }))
-  return tools.length > 0 ? { prompt: messages, tools } : { prompt: messages }
+  const { turns, tools, context } = readTranscript(prompt)
+  return {
+    prompt: turns.map(({ role, text }) => ({ role, content: text })),
+    ...(tools.length > 0 && { tools }),
+    ...(context && { context }),
+  }
 }
 
 /**
@@ -141,4 +192,41 @@ function definitions(text: string): readonly ToolDefinition[] {
   } catch {
     return []
   }
+}
+
+/** The context of a transcript; none if the text was changed since it was written. */
+function declared(text: string): DeclaredContext | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return value !== null && typeof value === 'object' && !Array.isArray(value)
+      ? pickContext(value as Record<string, unknown>, Object.keys(value))
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Longest declared value, in UTF-16 units; a longer one is a text, not a name or a number. */
+export const CONTEXT_VALUE_LIMIT = 200
+
+/** Whether a value can be declared: short text that is not empty, a finite number, true or false. */
+export const isDeclarable = (value: unknown): value is string | number | boolean =>
+  typeof value === 'string'
+    ? value !== '' && value.length <= CONTEXT_VALUE_LIMIT
+    : typeof value === 'boolean' || Number.isFinite(value)
+
+/** Those of the named values that can be declared; undefined if there are none. Others count as not given. */
+export function pickContext(
+  values: Readonly<Record<string, unknown>> | undefined,
+  keys: readonly string[],
+): DeclaredContext | undefined {
+  if (values === undefined) return undefined
+  let picked: Record<string, string | number | boolean> | undefined
+  for (const key of keys) {
+    const value = Object.hasOwn(values, key) ? values[key] : undefined
+    if (!isDeclarable(value)) continue
+    picked ??= {}
+    Object.defineProperty(picked, key, { value, enumerable: true, writable: true })
+  }
+  return picked
 }

@@ -81,6 +81,13 @@ export const LOG_OPTIONS = optionTable({
     help: 'range of the scores in the logs, such as 1-10 for a judge; they are rescaled to 0-1',
     section: READING,
   },
+  context: {
+    flag: '--context <keys>',
+    key: 'context',
+    schema: Text,
+    help: 'columns (or keys of `metadata`) that say where a request is from, such as feature,tenant,tier or size:number; the router reads them, and requests name them in `metadata`',
+    section: READING,
+  },
   split: {
     flag: '--split <fractions>',
     key: 'split',
@@ -249,20 +256,51 @@ export function parsePrice(option: string, text: string): [string, Price] {
   return [match[1]!, { input, output }]
 }
 
-/** The dataset of a command's logs (one dataset folder, or files), read and labelled according to its flags. */
+/**
+ * The dataset of a command's logs (one dataset folder, or files), read and labelled according to its flags.
+ *
+ * @param bundles without --context, the keys that these bundles read
+ */
 export async function openFlaggedLogs(
   paths: readonly string[],
   flags: LogFlags & PairFlags,
   options: Pick<IngestOptions, 'seed' | 'signal' | 'onProgress'>,
+  bundles: readonly string[] = [],
 ): Promise<Dataset> {
   const { openDatasetOrLogs } = await import('../../data/ingest.ts')
   const labelled = pairOptions(flags)
   const reading = await readOptions({ ...flags, seed: options.seed })
   const { openTerminal } = await import('../terminal/terminal.ts')
   const onNote = openTerminal().note
-  const dataset = await openDatasetOrLogs(paths, { ...reading, onNote, ...options })
+  const { contextOfBundles } = await import('../../models/bundle/read.ts')
+  const context = reading.context ?? (await contextOfBundles(bundles))
+  const dataset = await openDatasetOrLogs(paths, {
+    ...reading,
+    ...(context.length > 0 && { context }),
+    onNote,
+    ...options,
+  })
   return Object.keys(labelled).length > 0 ? { ...dataset, labelled } : dataset
 }
+
+/**
+ * `--context`: keys of declared context, each with how it is read if its values do not say.
+ *
+ * @throws option_invalid
+ */
+export function contextOption(text: string | undefined): readonly string[] | undefined {
+  if (text === undefined) return undefined
+  const keys = text.split(',').map((key) => key.trim())
+  const names = keys.map(contextName)
+  const bad = keys.find(
+    (key, i) => !/^[^\s,:=]{1,100}(:number|:category)?$/.test(key) || names.indexOf(names[i]!) < i,
+  )
+  if (bad === undefined) return keys
+  const expected = 'names of columns, each once, such as feature,tier or size:number (or :category)'
+  throw new WeirError('option_invalid', { option: '--context', expected, got: text })
+}
+
+const contextName = (key: string): string => key.replace(/:.*/, '')
 
 /** The flags as options of `pairLabels`. */
 export const pairOptions = ({ judge, minVotes, margin }: PairFlags): PairOptions =>
@@ -319,6 +357,7 @@ export async function readOptions(flags: ReadFlags): Promise<Omit<IngestOptions,
     scores: scores === undefined ? undefined : definedOnly({ path: scores, on }),
     scoreName: flags.scoreName,
     modelsFrom: modelsFrom?.split(',').map((name) => name.trim()),
+    context: contextOption(flags.context)?.map(contextName),
     scoreRange: scoreRange === undefined ? undefined : readRange(scoreRange),
     groupBy: flags.groupBy,
     testBy: testBy === undefined ? undefined : readTestBy(testBy),

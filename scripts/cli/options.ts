@@ -240,3 +240,19 @@ function describe({ min, max, integer }: NumberRange): string {
   if (max !== undefined) return `${kind} of at most ${max}`
   return kind
 }
+
+/** `--metadata`: a JSON object. @throws option_invalid */
+export function metadataOption(text: string | undefined): Record<string, unknown> {
+  if (text === undefined) return {}
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // reported below
+  }
+  throw new WeirError('option_invalid', {
+    option: '--metadata',
+    expected: 'a JSON object',
+    got: text,
+  })
+}

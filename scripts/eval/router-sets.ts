@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { definedOnly } from '../../core/defined.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
@@ -12,6 +13,10 @@ export interface RouterSet extends PairLog {
   /** APGR published for the pair (Ong et al. 2024), and this project's target */
   readonly published?: number
   readonly bar?: number
+  /** keys of declared context that the routers read */
+  readonly context?: readonly string[]
+  /** which parts of conversations they read; `last` by default */
+  readonly recipe?: string
 }
 
 const PUBLISHED_MMLU = { ...MMLU, published: 0.603 }
@@ -61,7 +66,8 @@ export async function openSet(
   set: RouterSet,
   which: 'pair' | 'all' = 'pair',
 ): Promise<Dataset> {
-  const dataset = await readLogs([join(folder, set.file)], { seed: 1 })
+  const { context } = set
+  const dataset = await readLogs([join(folder, set.file)], { seed: 1, ...definedOnly({ context }) })
   const { prompt } = pairLabels(dataset, set.strong, set.weak)
   const all = which === 'all' && dataset.outcomes !== undefined
   const models = all ? dataset.models : [set.strong, set.weak].sort()

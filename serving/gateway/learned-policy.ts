@@ -1,6 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Decision, RouteRequest } from '../../models/decision/decision.ts'
 import type { ChatMessage } from '../../models/reading/messages.ts'
+import { pickContext } from '../../models/reading/transcript.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { mayName } from '../router/keys.ts'
@@ -122,11 +123,28 @@ export function routeRequest(request: GatewayRequest, router: string | undefined
   if (hints.threshold !== undefined) asked.threshold = hints.threshold
   if (hints.session_id !== undefined) asked.session_id = hints.session_id
   if (hints.previous_model !== undefined) asked.previous_model = hints.previous_model
-  if (hints.metadata !== undefined) asked.metadata = hints.metadata
+  const metadata = declaredOf(body.metadata, hints.metadata)
+  if (metadata !== undefined) asked.metadata = metadata
   if (hints.models) asked.models = [...hints.models]
   if (Array.isArray(body.tools)) asked.tools = body.tools
   if (router !== undefined) asked.router = router
   return asked
+}
+
+/** `metadata` of OpenAI's own requests has at most this many keys. */
+const OPENAI_METADATA = 16
+
+/** What a request declares of itself: in `metadata` of OpenAI's API, and in `weir.metadata`, which wins. */
+function declaredOf(
+  openAi: unknown,
+  ours: RouteRequest['metadata'],
+): RouteRequest['metadata'] | undefined {
+  if (openAi === null || typeof openAi !== 'object' || Array.isArray(openAi)) return ours
+  const given = openAi as Record<string, unknown>
+  const keys = Object.keys(given)
+  if (keys.length > OPENAI_METADATA) return ours
+  const declared = pickContext(given, keys)
+  return declared ? { ...declared, ...ours } : ours
 }
 
 function toMessage({ role, content }: ChatTurn): ChatMessage {

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { PublicKey } from '../../models/bundle/signature.ts'
 import { Exploration } from '../../models/online/exploration.ts'
+import { CONTEXT_VALUE_LIMIT } from '../../models/reading/transcript.ts'
 
 /** A linear head on each router's win rates that learns from `POST /feedback`. Off if absent. */
 export const Online = Type.Object(
@@ -34,6 +35,8 @@ export const Online = Type.Object(
 export type Online = Type.Static<typeof Online>
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' })
+
+const ContextName = Type.String({ pattern: '^[^\\s,:=]{1,100}$' })
 
 /** The fields of a server's configuration that define which routers decide, for which keys, and how. */
 export const ROUTING = {
@@ -77,6 +80,18 @@ export const ROUTING = {
   online: Type.Optional(Online),
   /** scores cached per router version, by prompt; 0 caches none */
   cache_entries: Type.Optional(Type.Integer({ minimum: 0 })),
+  /** declared context: what requests say of where they are from, in `metadata` or the header `x-weir-context` */
+  context: Type.Optional(
+    Type.Object(
+      {
+        /** keys that are logged with the text even if no router reads them yet, so that the next one can learn them */
+        keys: Type.Optional(Type.Array(ContextName, { maxItems: 50 })),
+        /** keys that only an API key's `context` can set: what a request says of them is ignored */
+        trusted: Type.Optional(Type.Array(ContextName, { maxItems: 50 })),
+      },
+      { additionalProperties: false },
+    ),
+  ),
   keys: Type.Optional(
     Type.Array(
       Type.Object(
@@ -88,6 +103,18 @@ export const ROUTING = {
           /** models that a key limited to some routers may name all the same, such as embeddings */
           models: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
           rate_per_minute: Type.Optional(Type.Integer({ minimum: 1 })),
+          /** declared context of all its requests, such as its tenant; it wins over what a request says */
+          context: Type.Optional(
+            Type.Record(
+              ContextName,
+              Type.Union([
+                Type.String({ minLength: 1, maxLength: CONTEXT_VALUE_LIMIT }),
+                Type.Number(),
+                Type.Boolean(),
+              ]),
+              { additionalProperties: false },
+            ),
+          ),
           /** the decisions it may give feedback on: only its own (default), or any key's, as for a judge */
           feedback: Type.Optional(Type.Union([Type.Literal('own'), Type.Literal('any')])),
         },

@@ -4,6 +4,7 @@ import { decide } from '../../models/decision/decide.ts'
 import type { Decision, Explanation, RouteRequest } from '../../models/decision/decision.ts'
 import { requestText } from '../../models/decision/route-request.ts'
 import { promptCharacters } from '../../models/reading/recipe.ts'
+import { type DeclaredContext, pickContext } from '../../models/reading/transcript.ts'
 import { explained } from '../../models/router.ts'
 import { chooseArm, createChooser, type DecideBy, type Explorer } from './choose.ts'
 import { DeadlineQueue } from './deadline.ts'
@@ -14,7 +15,7 @@ import type { DecisionObserver } from './observer.ts'
 import { ruleHits } from './rule-hits.ts'
 import { type OnEncoderFailure, type Scored, scoreBatch, scorePrompt } from './scoring.ts'
 import type { Prepared } from './snapshot.ts'
-import { resolveTarget } from './snapshot.ts'
+import { resolveTarget, type Target } from './snapshot.ts'
 
 export interface DeciderOptions {
   readonly fleet: Fleet
@@ -35,6 +36,8 @@ export interface Caller {
   readonly name?: string
   /** the routers the key may use; any if absent */
   readonly routers?: ReadonlySet<string>
+  /** declared context of all its requests */
+  readonly context?: DeclaredContext
 }
 
 export interface Decider {
@@ -66,7 +69,7 @@ export function createDecider(options: DeciderOptions): Decider {
     if (caller.routers && !caller.routers.has(target.name)) {
       throw new WeirError('router_forbidden', { router: target.name }, { param: 'router' })
     }
-    const text = requestText(asked)
+    const text = requestText(asked, declared(asked.metadata, target.context, caller.context))
     const request =
       target.threshold === undefined || asked.threshold !== undefined
         ? asked
@@ -208,6 +211,20 @@ export function createDecider(options: DeciderOptions): Decider {
         letGo,
       }),
   }
+}
+
+/**
+ * The declared context that the target's routers read of a request: what its metadata says of the open keys, and
+ * what its API key says of any.
+ */
+function declared(
+  metadata: RouteRequest['metadata'],
+  { all, open }: Target['context'],
+  own: DeclaredContext | undefined,
+): DeclaredContext | undefined {
+  if (all.length === 0) return undefined
+  const said = pickContext(metadata, open)
+  return own ? { ...said, ...pickContext(own, all) } : said
 }
 
 /** A decision remains valid if it cannot be explained. */

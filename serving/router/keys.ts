@@ -37,6 +37,7 @@ export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
       name: key.name,
       ...(key.routers ? { routers: new Set(key.routers) } : {}),
       ...(key.models ? { models: new Set(key.models) } : {}),
+      context: key.context,
       feedback: key.feedback,
       ratePerMinute: key.rate_per_minute,
     }),

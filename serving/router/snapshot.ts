@@ -1,5 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { RouteRequest } from '../../models/decision/decision.ts'
+import { contextKeys } from '../../models/reading/recipe.ts'
 import type { Rollout } from '../../records/rollout.ts'
 import type { Routing } from './config.ts'
 import type { LiveRouter } from './live-router.ts'
@@ -15,6 +16,8 @@ export interface Target {
   readonly name: string
   readonly arms: readonly Arm[]
   readonly shadows: readonly LiveRouter[]
+  /** the keys of declared context that are read of a request, and those of them that the request itself may set */
+  readonly context: { readonly all: readonly string[]; readonly open: readonly string[] }
   /** from a name like `router-mf-0.116`, which includes a threshold */
   readonly threshold?: number
 }
@@ -37,7 +40,7 @@ export interface StagedRouter {
 /** @throws config_invalid if a name refers to nothing, or to two things */
 export function buildSnapshot(
   routers: ReadonlyMap<string, LiveRouter>,
-  config: Pick<Routing, 'default' | 'aliases' | 'splits' | 'shadows'>,
+  config: Pick<Routing, 'default' | 'aliases' | 'splits' | 'shadows' | 'context'>,
   staged: ReadonlyMap<string, StagedRouter> = new Map(),
 ): Snapshot {
   const need = (name: string, where: string): LiveRouter => {
@@ -50,9 +53,16 @@ export function buildSnapshot(
       .filter((shadow) => shadow.of === name)
       .map((shadow) => need(shadow.router, 'shadows'))
   const targets = new Map<string, Target>()
-  const add = (name: string, target: Target): void => {
+  const contextOf = ({ arms, shadows }: Pick<Target, 'arms' | 'shadows'>): Target['context'] => {
+    const read = [...arms.map(({ live }) => live), ...shadows].flatMap(({ router }) =>
+      contextKeys(router.manifest.recipe),
+    )
+    const all = [...new Set([...read, ...(config.context?.keys ?? [])])]
+    return { all, open: all.filter((key) => config.context?.trusted?.includes(key) !== true) }
+  }
+  const add = (name: string, target: Omit<Target, 'context'>): void => {
     if (targets.has(name)) throw invalid(name, 'a name used once', 'it twice')
-    targets.set(name, target)
+    targets.set(name, { ...target, context: contextOf(target) })
   }
   for (const [name, live] of routers) {
     const next = staged.get(name)

@@ -6,7 +6,7 @@ import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
 import { type IngestOptions, readLogs } from '../../data/ingest.ts'
 import { findLeaks } from '../../data/inspect/leaks.ts'
 import { DEFAULT_FRACTIONS, shortParts } from '../../data/splits/assign-splits.ts'
-import { askedText } from '../../models/reading/transcript.ts'
+import { askedText, readTranscript } from '../../models/reading/transcript.ts'
 import { jsonl, refusal, scratch } from './scratch.ts'
 
 const WORDS =
@@ -189,5 +189,56 @@ describe('what is asked', () => {
       own.set(user, (own.get(user) ?? new Set()).add(splits.get(prompt)!))
     }
     expect([...own.values()].every((of) => of.size === 1)).toBe(true)
+  })
+})
+
+describe('declared context', () => {
+  const rows = [
+    { prompt: 'a', tier: 'gold', metadata: { tier: 'other', size: 3 }, scores: { m: 1, n: 0 } },
+    { prompt: 'a', tier: '', metadata: { tier: 'free' }, scores: { m: 1, n: 0 } },
+    { prompt: [{ role: 'user', content: 'b' }], beta: false, scores: { m: 1, n: 0 } },
+    { prompt: 'c', metadata: 'none', scores: { m: 1, n: 0 } },
+  ]
+  const context = ['tier', 'size', 'beta']
+  const contexts = ({ prompts }: Dataset) => prompts.map((prompt) => readTranscript(prompt).context)
+
+  test('is read from columns, then from metadata, and makes rows of a prompt different', async () => {
+    const dataset = await read(rows, { context })
+    expect(contexts(dataset)).toEqual([
+      { tier: 'gold', size: 3 },
+      { tier: 'free' },
+      { beta: false },
+      undefined,
+    ])
+    expect(dataset.split[0]).toBe(dataset.split[1])
+    expect((await read(rows)).prompts).toEqual(['a', 'b', 'c'])
+  })
+
+  test('is kept by an exported dataset, for those who ask for it', async () => {
+    const dataset = await read(rows, { context })
+    const exported = dataset.prompts.map((prompt) => ({ prompt, scores: { m: 1, n: 0 } }))
+    expect(contexts(await read(exported, { context: ['tier'] }))).toEqual([
+      ...[{ tier: 'gold' }, { tier: 'free' }],
+      ...[undefined, undefined],
+    ])
+    expect((await read(exported)).prompts).toEqual(['a', 'b', 'c'])
+  })
+
+  test('of another kind is refused, with the row and the column', async () => {
+    const folder = await scratch({ 'log.jsonl': jsonl([...rows, { ...rows[0], tier: ['x'] }]) })
+    const rejectsPath = join(folder, 'rejects.jsonl')
+    const options = { seed: 1, context, rejectsPath, maxRejects: 1 }
+    await readLogs([join(folder, 'log.jsonl')], options)
+    const [reject] = (await readFile(rejectsPath, 'utf8')).trim().split('\n')
+    expect(JSON.parse(reject!)).toMatchObject({ line: 5, field: 'tier' })
+    expect(reject).toContain('expected a number, true, false or text')
+  })
+
+  test('is no model of a wide table', async () => {
+    const csv = 'prompt,premium,big,small\nq1,1,1,0\nq2,0,1,1\nq3,1,0,0\n'
+    const folder = await scratch({ 'log.csv': csv })
+    const dataset = await readLogs([join(folder, 'log.csv')], { seed: 1, context: ['premium'] })
+    expect(dataset.models).toEqual(['big', 'small'])
+    expect(contexts(dataset)[0]).toEqual({ premium: '1' })
   })
 })

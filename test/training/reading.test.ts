@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -12,11 +12,11 @@ import { loadRouter, type Router } from '../../models/router.ts'
 import { evaluate } from '../../training/evaluate/evaluate.ts'
 import { type TrainResult, train } from '../../training/train.ts'
 
-async function logOf(lines: readonly object[]): Promise<Dataset> {
+async function logOf(lines: readonly object[], more: object = {}): Promise<Dataset> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-reading-'))
   const path = join(folder, 'log.jsonl')
   await writeFile(path, lines.map((line) => JSON.stringify(line)).join('\n'))
-  return readLogs([path], { seed: 1, rejectsPath: join(folder, 'rejects.jsonl') })
+  return readLogs([path], { seed: 1, rejectsPath: join(folder, 'rejects.jsonl'), ...more })
 }
 
 const trainedOn = async (dataset: Dataset, more: object = {}): Promise<TrainResult> =>
@@ -155,4 +155,79 @@ describe('a log of conversations', () => {
         .win_rate!
     expect(await rate('compile')).toBeGreaterThan(0.2 + (await rate('greet')))
   }, 120_000)
+})
+
+describe('declared context', () => {
+  /** Prompts whose words say nothing; whether the small model fails goes with the feature and the size. */
+  function declared(rows: number, seed: number): { metadata: Record<string, unknown> }[] {
+    const random = createRandom(seed)
+    return Array.from({ length: rows }, (_, i) => {
+      const hard = random.next() < 0.5
+      const words = Array.from({ length: 6 }, () => `word${random.int(30)}`).join(' ')
+      return {
+        prompt: `${words} ${i * 7 + seed * 10_000}`,
+        metadata: {
+          feature: hard ? 'contracts' : 'smalltalk',
+          size: hard ? 100 + i : i,
+          request: `r${i}`,
+        },
+        scores: { big: 1, small: Number(random.next() > (hard ? 0.9 : 0.1)) },
+      }
+    })
+  }
+  const CONTEXT = { context: ['feature', 'size'] }
+  let trained: TrainResult
+  let router: Router
+  beforeAll(async () => {
+    const dataset = await logOf(declared(600, 1), CONTEXT)
+    trained = await trainedOn(dataset, { context: ['feature', 'size:number'] })
+    router = await loadRouter(trained.bundle.path)
+  })
+
+  it('is learned, and read of requests by their metadata', async () => {
+    expect(trained.report.routers[0]!.apgr.low).toBeGreaterThan(0.6)
+    const rate = async (metadata: Record<string, unknown>) =>
+      (await router.route({ prompt: SIX, metadata })).win_rate!
+    const [hard, easy] = [
+      await rate({ feature: 'contracts' }),
+      await rate({ feature: 'smalltalk' }),
+    ]
+    expect(hard).toBeGreaterThan(easy + 0.2)
+    const average = await rate({})
+    expect(average).toBeGreaterThan(easy)
+    expect(average).toBeLessThan(hard)
+    // a value that training has not seen, or that is none, is the average, and never an error
+    for (const feature of ['never seen', 7, null, {}, 'x'.repeat(5000)]) {
+      expect(await rate({ feature, other: [] })).toBe(average)
+    }
+  })
+
+  it('is explained, and is not in the bundle', async () => {
+    const asked = { prompt: SIX, metadata: { feature: 'contracts', size: 120 }, explain: true }
+    const { explanation } = await router.route(asked)
+    const names = explanation!.features.map(({ name }) => name)
+    expect(names).toContain('[feature: contracts]')
+    expect(explanation!.read).toBe(SIX)
+    for (const name of await readdir(trained.bundle.path, { recursive: true })) {
+      const text = await readFile(join(trained.bundle.path, name), 'latin1').catch(() => '')
+      expect(text).not.toMatch(/contracts|smalltalk/)
+    }
+  })
+
+  it('does not make a prompt that was trained on unseen, whatever is declared of it', async () => {
+    const relabelled = declared(600, 1).map((row) => ({ ...row, metadata: { feature: 'other' } }))
+    const log = await logOf([...relabelled, ...declared(120, 2)], CONTEXT)
+    const report = await evaluate([trained.bundle.path], log, { seed: 1, replicates: 50 })
+    if (!('rows' in report)) throw new TypeError('expected a report of a pair')
+    // fresh rows, and of the log's own those that were held out: not the 500 that were learned from
+    expect(report.rows).toBeLessThan(300)
+  })
+
+  it('is asked for in vain where no row declares it', async () => {
+    const dataset = await logOf(declared(100, 1), CONTEXT)
+    await expect(trainedOn(dataset, { context: ['fature'] })).rejects.toMatchObject({
+      code: 'option_invalid',
+      message: expect.stringContaining('fature'),
+    })
+  })
 })

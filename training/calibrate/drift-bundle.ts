@@ -1,6 +1,6 @@
 import Value from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
-import type { Dataset } from '../../data/dataset/dataset.ts'
+import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
 import type { Manifest } from '../../models/bundle/manifest.ts'
 import { type Bundle, readBundle } from '../../models/bundle/read.ts'
 import type { WrittenBundle } from '../../models/bundle/write.ts'
@@ -80,7 +80,7 @@ function certificateOf({ threshold }: Manifest, path: string): Certificate {
 async function calibrationPrompts(source: Bundle, dataset: Dataset): Promise<string[]> {
   const seen = await source.dataHashes()
   const prompts = dataset.prompts.filter(
-    (_, i) => seen.seenIn(dataset.hashes[i]!) === 'calibration',
+    (_, i) => seen.seenIn(seenHash(dataset, i)) === 'calibration',
   )
   if (prompts.length >= LEAST_ROWS) return prompts
   throw new WeirError('rows_too_few', {

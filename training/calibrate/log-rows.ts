@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
-import type { Dataset } from '../../data/dataset/dataset.ts'
+import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
 import { type PairLabels, pairLabels } from '../../data/pair.ts'
 import { type Candidate, isBlunt } from '../../models/bundle/manifest.ts'
 import type { Bundle } from '../../models/bundle/read.ts'
@@ -210,7 +210,7 @@ async function freshLog(
   const aside = sequential && !inAdvance ? setAside(fresh.rows, seed, mostSetAside) : undefined
   const rows = aside?.rows ?? fresh.rows
   const prompts = Int32Array.from(rows, (row) => prompt[row]!)
-  const hashes = Array.from(prompts, (at) => dataset.hashes[at]!)
+  const hashes = Array.from(prompts, (at) => seenHash(dataset, at))
   const others = { grid: aside?.grid.length ?? 0, ...leftOut }
   return {
     rows,

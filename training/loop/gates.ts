@@ -1,5 +1,5 @@
 import type { PartialInterval } from '../../core/stats/intervals.ts'
-import type { Dataset } from '../../data/dataset/dataset.ts'
+import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { type Bundle, canonicalJson, readBundle } from '../../models/bundle/read.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
@@ -132,7 +132,7 @@ async function beatsOnOutcomes(
   const labels = pairLabels(dataset, model('strong'), model('weak'))
   const seen = [await candidateBundle.dataHashes(), await servingBundle.dataHashes()]
   const rows = Array.from(labels.prompt.keys()).filter((row) =>
-    seen.every((hashes) => !hashes.seenIn(dataset.hashes[labels.prompt[row]!]!)),
+    seen.every((hashes) => !hashes.seenIn(seenHash(dataset, labels.prompt[row]!))),
   )
   if (rows.length < LEAST_ROWS) {
     const found = `${rows.length} prompts that neither router was made from (at least ${LEAST_ROWS})`

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
-import type { Dataset } from '../../data/dataset/dataset.ts'
+import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
 import { modelIndex } from '../../data/pair.ts'
 import {
   DATA_HASHES_FILE,
@@ -91,7 +91,7 @@ export async function onboard(
       grown,
       model,
       price,
-      rows.map((row) => dataset.hashes[row]!),
+      rows.map((row) => seenHash(dataset, row)),
     ),
     probes: rows.length,
     measure: head.link === 'success' ? 'score' : 'win rate',
@@ -117,7 +117,7 @@ export async function suggestProbes(
   const seen = decodeDataHashes(file, DATA_HASHES_FILE)
   const all = [...dataset.prompts.keys()]
   const fresh = all.filter((row) => {
-    const part = seen.seenIn(dataset.hashes[row]!)
+    const part = seen.seenIn(seenHash(dataset, row))
     return part !== 'train' && part !== 'validation'
   })
   const from = fresh.length >= POOL_PROBES * count ? fresh : all

@@ -101,9 +101,11 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
     await refuseNoLogs()
   }
   const { readPrompts } = await import('../../../data/prompt-log.ts')
+  const { contextOfBundles } = await import('../../../models/bundle/read.ts')
+  const keys = await contextOfBundles([bundle])
   const prompts = (paths: readonly string[]) =>
-    paths.length > 0 ? readPrompts(paths, options.signal) : undefined
-  const dataset = logs.length > 0 ? await openLabelled(logs, flags, options) : undefined
+    paths.length > 0 ? readPrompts(paths, options.signal, keys) : undefined
+  const dataset = logs.length > 0 ? await openLabelled(bundle, logs, flags, options) : undefined
   const unlabelled = await prompts(flags.unlabelled)
   const targetPrompts = (await prompts(flags.targetPrompts))?.prompts
   const result = await calibrate(
@@ -138,7 +140,7 @@ async function showMenu(
   const { printMenu } = await import('../calibration-report.ts')
   if (logs.length === 0) await refuseNoLogs()
   const { confidence = 0.9 } = flags
-  const dataset = await openLabelled(logs, flags, options)
+  const dataset = await openLabelled(bundle, logs, flags, options)
   const { menu, rows } = await bundleMenu(bundle, dataset, { ...options, confidence })
   terminal.endProgress()
   if (flags.report) {
@@ -150,12 +152,13 @@ async function showMenu(
 }
 
 async function openLabelled(
+  bundle: string,
   logs: readonly string[],
   flags: CalibrateFlags,
   { seed, signal, onProgress }: Options,
 ): Promise<Dataset> {
   const { openFlaggedLogs } = await import('../log-options.ts')
-  return openFlaggedLogs(logs, flags, { seed, signal, onProgress })
+  return openFlaggedLogs(logs, flags, { seed, signal, onProgress }, [bundle])
 }
 
 async function refuseNoLogs(): Promise<never> {

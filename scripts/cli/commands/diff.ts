@@ -53,7 +53,7 @@ async function run(
   const { strong, weak, seed, replicates } = flags
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const prices = await priceOption(flags.price)
-  const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
+  const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch }, [before, after])
   const diff = await diffBundles(before, after, dataset, {
     ...definedOnly({ strong, weak }),
     seed,

@@ -47,12 +47,14 @@ async function run(
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
   const { seed } = flags
-  const { prompts, sources } = await readPrompts(paths, watch.signal)
+  const { contextOfBundles } = await import('../../../models/bundle/read.ts')
+  const keys = await contextOfBundles([bundle])
+  const { prompts, sources } = await readPrompts(paths, watch.signal, keys)
   const result = await driftOfBundle(bundle, prompts, {
     openRouter: (path) => openRouter(path, flags),
     seed,
     ...(flags.reference.length > 0 && {
-      reference: await openFlaggedLogs(flags.reference, flags, { seed, ...watch }),
+      reference: await openFlaggedLogs(flags.reference, flags, { seed, ...watch }, [bundle]),
     }),
     ...(flags.recalibrate && { recalibrate: { date: new Date().toISOString(), sources } }),
     ...watch,

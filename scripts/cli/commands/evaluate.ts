@@ -65,7 +65,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   if (flags.report !== undefined && !(strong || weak) && (await hasRule(bundles[0]!))) {
     await refuseReport(flags.report)
   }
-  const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch })
+  const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch }, bundles)
   const groupings = await originsOf(logs, dataset, flags, watch.signal)
   const report = await evaluate(bundles, dataset, {
     ...definedOnly({ strong, weak }),

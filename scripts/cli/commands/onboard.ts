@@ -60,11 +60,8 @@ async function run(
     throw new WeirError('option_invalid', { option: 'the options', expected, got })
   }
   const bundle = await readBundle(path, { signers: signersOf(flags) })
-  const dataset = await openFlaggedLogs(logs, flags, {
-    seed: 1,
-    signal,
-    onProgress: terminal.onProgress,
-  })
+  const watch = { signal, onProgress: terminal.onProgress }
+  const dataset = await openFlaggedLogs(logs, flags, { seed: 1, ...watch }, [path])
   const encoder = await loadEncoder(bundle.manifest.encoder, bundle.path, {
     access: encoderAccess(flags),
   })
@@ -72,7 +69,10 @@ async function run(
     if (count !== undefined) {
       const prompts = await suggestProbes(bundle, encoder, dataset, count, signal)
       terminal.endProgress()
-      const rows = prompts.map(promptFields)
+      const rows = prompts.map((prompt) => {
+        const { context, ...fields } = promptFields(prompt)
+        return { ...fields, ...(context && { metadata: context }) }
+      })
       if (flags.json) terminal.json({ prompts: rows.map(({ prompt }) => prompt) })
       else for (const row of rows) terminal.print(JSON.stringify(row))
       return

@@ -3,7 +3,7 @@ import { openTerminal } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS } from '../bundle-access.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable, Text, Texts } from '../options.ts'
+import { type Flags, metadataOption, optionTable, Text, Texts } from '../options.ts'
 import { AUDIT_COMMANDS } from './policy-audit.ts'
 import { policyCompareCommand } from './policy-compare.ts'
 
@@ -99,7 +99,7 @@ async function explain(
     caller: { name: options.key },
     headers: {},
     hints: {
-      metadata: { ...(await metadataOf(options.metadata)), tags: [...options.tag] },
+      metadata: { ...metadataOption(options.metadata), tags: [...options.tag] },
       ...definedOnly({ session_id: options.session }),
     },
     time: Date.now(),
@@ -127,19 +127,6 @@ async function explain(
   if (options.bundle === undefined && checked.file.learned) {
     terminal.note('without --bundle, the learned step is skipped')
   }
-}
-
-async function metadataOf(text: string | undefined): Promise<Record<string, unknown>> {
-  if (text === undefined) return {}
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
-  } catch {
-    // reported below
-  }
-  const { WeirError } = await import('../../../core/errors.ts')
-  const expected = 'a JSON object'
-  throw new WeirError('option_invalid', { option: '--metadata', expected, got: text })
 }
 
 async function readText(path: string): Promise<string> {

@@ -75,11 +75,16 @@ async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<voi
   const { log, golden, to, share, strongPrice, keyShare } = flags
   const outcomes =
     flags.data.length > 0
-      ? await openFlaggedLogs(flags.data, flags, {
-          seed: 1,
-          signal,
-          onProgress: terminal.onProgress,
-        })
+      ? await openFlaggedLogs(
+          flags.data,
+          flags,
+          {
+            seed: 1,
+            signal,
+            onProgress: terminal.onProgress,
+          },
+          [candidate, ...(flags.over === undefined ? [] : [flags.over])],
+        )
       : undefined
   terminal.endProgress()
   if (flags.store !== undefined && flags.log === undefined) {

@@ -7,7 +7,15 @@ import { openTerminal, score, type Terminal, table } from '../../terminal/termin
 import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable, pairOption, Share, Switch, Text } from '../options.ts'
+import {
+  type Flags,
+  metadataOption,
+  optionTable,
+  pairOption,
+  Share,
+  Switch,
+  Text,
+} from '../options.ts'
 
 const OPTIONS = optionTable({
   threshold: {
@@ -31,6 +39,11 @@ const OPTIONS = optionTable({
     flag: '--messages',
     schema: Switch,
     help: 'the prompt is JSON: a list of chat messages, or {messages, system, tools} as in POST /route',
+  },
+  metadata: {
+    flag: '--metadata <json>',
+    schema: Text,
+    help: 'metadata of the request, of which the router reads its declared context, such as {"tier": "free"}',
   },
   ...BUNDLE_OPTIONS,
   json: jsonOption('the decision'),
@@ -64,7 +77,11 @@ async function route(
   )
   try {
     const asked = options.messages ? conversationOf(text) : { prompt: text }
-    const decision = await router.route({ ...asked, ...definedOnly({ threshold, explain }) })
+    const metadata = options.metadata === undefined ? undefined : metadataOption(options.metadata)
+    const decision = await router.route({
+      ...asked,
+      ...definedOnly({ threshold, explain, metadata }),
+    })
     if (options.json) {
       terminal.json(decision)
       return

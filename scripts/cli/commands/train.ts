@@ -16,7 +16,7 @@ export const trainCommand = defineCommand({
 
 async function run(named: readonly string[], given: TrainFlags, command: Command): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { openFlaggedLogs, priceOption } = await import('../log-options.ts')
+  const { contextOption, openFlaggedLogs, priceOption } = await import('../log-options.ts')
   const { openTrainEncoder } = await import('../../../training/train-encoder.ts')
   const { configured, judgeWeights, requiredPair, requireLogs, settingsOption } = await import(
     '../train-options.ts'
@@ -73,7 +73,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     threads,
     hyperparameters,
     prices,
-    ...definedOnly({ tune, keepText }),
+    ...definedOnly({ tune, keepText, context: contextOption(flags.context) }),
     signal,
     onProgress: terminal.onProgress,
   }).finally(() => encoder?.encoder.close?.())

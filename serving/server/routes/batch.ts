@@ -7,6 +7,7 @@ import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
 import { ErrorBody, errorAnswer, requestFacts } from '../../gateway/error-body.ts'
 import type { Services } from '../services.ts'
 import { withoutNulls } from '../validator.ts'
+import { withDeclared } from './route.ts'
 
 export const BATCH_LIMIT = 1000
 
@@ -45,7 +46,11 @@ export function addBatchRoute(app: FastifyInstance, services: Services): void {
       try {
         const room = log?.room()
         if (room) await room
-        const items = request.body.requests.map(checkItem)
+        const header = request.headers['x-weir-context']
+        const items = request.body.requests.map((item, index) => {
+          const checked = checkItem(item, index)
+          return checked instanceof WeirError ? checked : withDeclared(checked, header)
+        })
         const results = await decider.routeBatch(items, request.caller)
         return {
           object: 'list',

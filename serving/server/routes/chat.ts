@@ -9,6 +9,7 @@ import type { LoadGate } from '../../state/load-gate.ts'
 import { TurnQueue } from '../../state/turn-queue.ts'
 import { editJson } from '../../upstreams/body-text.ts'
 import type { ChatBody } from '../../upstreams/upstream.ts'
+import { declaredHints } from '../context-header.ts'
 import type { Services } from '../services.ts'
 
 /** The body's `weir` object: the client's routing options. Never sent upstream. */
@@ -78,15 +79,13 @@ export function addChatRoute(
         caller,
         headers,
         takesBytes: true,
-        hints: body.weir ?? NO_HINTS,
+        hints: declaredHints(body.weir, headers['x-weir-context']),
         time: now(),
       }
       turns.add(reply, log?.room(), (cancelled) => gateway.chat(asked, cancelled))
     },
   )
 }
-
-const NO_HINTS = {}
 
 /** A copy has a cost, so it is only made if there is something to leave out. */
 function withoutHints(body: ChatRequest): Omit<ChatRequest, 'weir'> {

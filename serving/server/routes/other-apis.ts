@@ -12,6 +12,7 @@ import { needsOf } from '../../gateway/needs.ts'
 import { openStoredId } from '../../gateway/stored-ids.ts'
 import { editJson } from '../../upstreams/body-text.ts'
 import type { ChatBody, PassedBody } from '../../upstreams/upstream.ts'
+import { declaredHints } from '../context-header.ts'
 import type { Services } from '../services.ts'
 import { type AnswerTurns, RequestHintsSchema, UserName } from './chat.ts'
 import { payloadOf, sendForwarded } from './forwarded.ts'
@@ -106,8 +107,6 @@ export function addOtherApiRoutes(
 /** Where Anthropic's API counts the tokens of a body, which is not billed. */
 const COUNTING = '/messages/count_tokens'
 
-const NO_HINTS: RequestHints = {}
-
 /** The request that a client's body is, for the gateway. @throws request_invalid, response_unknown */
 function askedOf(
   api: ClientApi,
@@ -137,6 +136,7 @@ function askedOf(
     )
   }
   const { chat, client } = readBody(api, own, text)
+  const hints = declaredHints(weir, headers['x-weir-context'])
   return {
     id: ids.next(caller.name),
     body: chat as unknown as ChatBody,
@@ -145,7 +145,7 @@ function askedOf(
     headers,
     takesBytes: true,
     // the model that keeps the conversation
-    hints: stored ? { ...weir, models: [stored.model] } : (weir ?? NO_HINTS),
+    hints: stored ? { ...hints, models: [stored.model] } : hints,
     pinned: stored,
     time: now(),
   }

@@ -3,6 +3,7 @@ import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
 import { policyRules } from '../../policy/route-preview.ts'
 import type { KeyHolder } from '../../router/keys.ts'
 import { TurnQueue } from '../../state/turn-queue.ts'
+import { withContextHeader } from '../context-header.ts'
 import { sendDecision } from '../decision-json.ts'
 import type { Services } from '../services.ts'
 
@@ -60,10 +61,21 @@ export function addRouteRoute(app: FastifyInstance, services: Services): void {
     { schema: { body: RouteRequest, response: { 200: Decision } } },
     (request, reply) => {
       gate.inFlight++
-      const asked = { body: request.body, caller: request.caller, reply, decision: undefined }
+      const { caller } = request
+      const body = withDeclared(request.body, request.headers['x-weir-context'])
+      const asked = { body, caller, reply, decision: undefined }
       const room = log?.room()
       if (room) void room.then(() => queue.add(asked))
       else queue.add(asked)
     },
   )
+}
+
+/** A request with the declared context of its header. */
+export function withDeclared(
+  body: RouteRequest,
+  header: string | readonly string[] | undefined,
+): RouteRequest {
+  if (header === undefined) return body
+  return { ...body, metadata: withContextHeader(body.metadata ?? {}, header) }
 }

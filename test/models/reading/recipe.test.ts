@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { fieldsOf, textOf } from '../../../models/encoders/context.ts'
+import { CONVERSATION_FEATURES } from '../../../models/reading/conversation.ts'
 import { promptReader, RECIPES, type Recipe, wholeText } from '../../../models/reading/recipe.ts'
 import { transcript } from '../../../models/reading/transcript.ts'
 
@@ -114,4 +116,71 @@ describe('recipes', () => {
 
 it('shows a conversation whole', () => {
   expect(wholeText(chat)).toBe(read(chat, undefined))
+})
+
+describe('fields beside the text', () => {
+  const last = recipe('last')
+  const fields = (prompt: string, of: Recipe): string[] => fieldsOf(read(prompt, of))
+
+  it('are the declared keys in the recipe’s order, empty where a request says nothing', () => {
+    const own = { ...last, context: ['tier', 'size:number'] }
+    expect(fields(transcript('q', undefined, [], { size: 3, tier: 'gold' }), own)).toEqual([
+      'gold',
+      '3',
+    ])
+    expect(fields('q', own)).toEqual(['', ''])
+    expect(textOf(read('q', own))).toBe('q')
+    expect(
+      fields(transcript('q', undefined, [], { tier: 'x' }), { ...own, context: ['toString'] }),
+    ).toEqual([''])
+  })
+
+  const of = (...given: Parameters<typeof transcript>): Record<string, number> => {
+    const values = fields(transcript(...given), { ...last, features: 'conversation' })
+    return Object.fromEntries(CONVERSATION_FEATURES.map((name, i) => [name, Number(values[i])]))
+  }
+
+  it('tell a follow-up from a question', () => {
+    const question = 'How do I sort a list of dates in Python by their month?'
+    const first = of(question)
+    expect(first).toMatchObject({ 'user turns': 1, 'short follow-up': 0, 'refers back': 0 })
+    const followed = (text: string) => of([user(question), answer('Use sorted().'), user(text)])
+    expect(followed('yes, go on')).toMatchObject({
+      ...{ 'user turns': 2, 'short follow-up': 1, 'refers back': 1, correction: 0 },
+    })
+    expect(followed('No, I meant by year')).toMatchObject({ correction: 1, 'repeated question': 0 })
+    expect(followed('nein, das ist falsch')).toMatchObject({ correction: 1 })
+    expect(followed('How do I sort a list of dates in Python by month?')).toMatchObject({
+      'repeated question': 1,
+    })
+    expect(
+      followed('Write a limerick about two otters and a very patient grey heron.'),
+    ).toMatchObject({
+      ...{ 'short follow-up': 0, correction: 0, 'repeated question': 0 },
+    })
+    expect(of('継続してください')).toMatchObject({ script: 2 })
+    expect(of('Как отсортировать список?')).toMatchObject({ script: 1 })
+  })
+
+  it('tell how tools fare', () => {
+    const turns = [
+      user('read the file'),
+      answer('calling'),
+      { role: 'tool', content: 'Error: not found' },
+    ]
+    expect(of(turns, undefined, TOOLS)).toMatchObject({
+      ...{ 'tools offered': 1, 'tool results since the question': 1, 'last tool call failed': 1 },
+    })
+    expect(of([...turns, user('and now?')])).toMatchObject({
+      ...{ 'tool results since the question': 0, 'last tool call failed': 0 },
+    })
+    expect(of('```js\nlet x = 1\n```')).toMatchObject({ code: 1 })
+  })
+
+  it('are read of long conversations in linear time', () => {
+    const start = performance.now()
+    const turns = Array.from({ length: 10_000 }, (_, i) => user(`turn ${i} `.repeat(5)))
+    of([...turns, user('no '.repeat(100_000))])
+    expect(performance.now() - start).toBeLessThan(1000)
+  })
 })

@@ -47,7 +47,8 @@ export async function promptOrigins(
         signal?.throwIfAborted()
         for (const row of batch) {
           if (row.kind === 'reject' || row.kind === 'left_out') continue
-          const prompt = index.get(promptHash(transcript(row.prompt, row.system, row.tools)))
+          const text = transcript(row.prompt, row.system, row.tools, row.context)
+          const prompt = index.get(promptHash(text))
           if (prompt === undefined) continue
           source[prompt] ??= file.path
           if (row.timestamp !== undefined && !(time[prompt]! <= row.timestamp)) {

@@ -1,4 +1,4 @@
-import type { Dataset } from '../../../data/dataset/dataset.ts'
+import { type Dataset, seenHash } from '../../../data/dataset/dataset.ts'
 import type { PairLabels } from '../../../data/pair.ts'
 import { SPLITS, type SplitFractions, splitOf } from '../../../data/splits/assign-splits.ts'
 import { promptStem } from '../../../data/splits/stem.ts'
@@ -67,11 +67,8 @@ export function unseenRows(
   }
 }
 
-const seenPart = (
-  { prompts, hashes }: Dataset,
-  prompt: number,
-  seen: DataHashes,
-): SeenPart | undefined => seenPartOf(prompts[prompt]!, hashes[prompt]!, seen)
+const seenPart = (dataset: Dataset, prompt: number, seen: DataHashes): SeenPart | undefined =>
+  seenPartOf(dataset.prompts[prompt]!, seenHash(dataset, prompt), seen)
 
 function keptForTest(prompt: string, rule: SplitRule): boolean {
   const fractions = rule.fractions as SplitFractions
