@@ -4,7 +4,7 @@ import { alpacaEvalReader } from './readers/alpaca-eval.ts'
 import { arenaConversationReader, arenaKaggleReader } from './readers/arena.ts'
 import { CANONICAL_COLUMNS, canonicalReader } from './readers/canonical.ts'
 import { judgeScoreReader } from './readers/judge-score.ts'
-import { longReader, plainName } from './readers/long.ts'
+import { FIELD_NAMES, longReader, plainName } from './readers/long.ts'
 import { braintrustPreset } from './readers/presets/braintrust.ts'
 import { heliconePreset } from './readers/presets/helicone.ts'
 import { helmPreset } from './readers/presets/helm.ts'
@@ -82,12 +82,63 @@ export function registerReader(reader: Reader): void {
   readers.unshift(reader)
 }
 
+/** What others call the columns of a comparison; the first and the second model of a pair stand at one place. */
+const COMPARISON = {
+  model_a: [
+    ...[
+      'model_a',
+      'model_1',
+      'model1',
+      'model_left',
+      'left_model',
+      'first_model',
+      'llm_a',
+      'llm_1',
+    ],
+    ...['model_name_a', 'model_name_1', 'model_a_name', 'model_1_name'],
+  ],
+  model_b: [
+    ...['model_b', 'model_2', 'model2', 'model_right', 'right_model', 'second_model', 'llm_b'],
+    ...['llm_2', 'model_name_b', 'model_name_2', 'model_b_name', 'model_2_name'],
+  ],
+  winner: [
+    ...['winner', 'preference', 'preferred', 'preferred_model', 'winning_model', 'choice', 'vote'],
+    ...['verdict', 'better', 'better_model', 'judgment', 'judgement'],
+  ],
+} as const
+
 /**
- * Columns that are spelt with other capitals, blanks or hyphens than a layout spells them: `Model A` for `model_a`.
+ * Columns that are spelt with other capitals, blanks or hyphens than a layout spells them: `Model A` for `model_a`;
+ * and those of a comparison by their other usual names.
  *
  * @returns the file's column by the name that the layouts know
  */
 export function respelt(columns: ReadonlySet<string>): ReadonlyMap<string, string> {
+  return new Map([...otherSpelling(columns), ...comparison(columns)])
+}
+
+/** The columns of a comparison under other names; none unless both models, the winner and the prompt are there. */
+function comparison(columns: ReadonlySet<string>): ReadonlyMap<string, string> {
+  const plain = new Map([...columns].map((column) => [plainName(column), column]))
+  const first = (names: readonly string[]): string | undefined =>
+    names.map((name) => plain.get(name)).find((name) => name !== undefined)
+  const pair = COMPARISON.model_a.findIndex(
+    (a, at) => plain.has(a) && plain.has(COMPARISON.model_b[at]!),
+  )
+  const winner = first(COMPARISON.winner)
+  const prompt = first(FIELD_NAMES.prompt)
+  const read = plain.has('conversation_a')
+  if (pair < 0 || winner === undefined || prompt === undefined || read) return new Map()
+  const found = Object.entries({
+    prompt,
+    model_a: plain.get(COMPARISON.model_a[pair]!)!,
+    model_b: plain.get(COMPARISON.model_b[pair]!)!,
+    winner,
+  })
+  return new Map(found.filter(([ours, theirs]) => ours !== theirs))
+}
+
+function otherSpelling(columns: ReadonlySet<string>): ReadonlyMap<string, string> {
   const known = new Set([...CANONICAL_COLUMNS, ...READERS.flatMap(({ required }) => required)])
   const found = new Map<string, string>()
   for (const column of columns) {

@@ -28,10 +28,10 @@ const WINNERS: ReadonlyMap<unknown, Winner> = new Map([
 
 /** Other words for the winner, compared in lower case without blanks, `_` and brackets. */
 const WINNER_WORDS: ReadonlyMap<string, Winner> = new Map([
-  ...['a', 'modela', 'left', 'responsea', 'answera', 'assistanta'].map(
+  ...['a', 'modela', 'left', 'responsea', 'answera', 'assistanta', 'model1', 'first'].map(
     (word) => [word, 'a'] as const,
   ),
-  ...['b', 'modelb', 'right', 'responseb', 'answerb', 'assistantb'].map(
+  ...['b', 'modelb', 'right', 'responseb', 'answerb', 'assistantb', 'model2', 'second'].map(
     (word) => [word, 'b'] as const,
   ),
   ...['tie', 'tied', 'draw', 'equal', 'same', 'bothgood', 'tiebothgood'].map(

@@ -39,7 +39,8 @@ export const FIELD_NAMES = {
       'grade',
     ],
     ...['correct', 'is_correct', 'correctness', 'passed', 'pass', 'success', 'exact_match', 'acc'],
-    ...['label', 'outcome', 'feedback', 'thumbs_up'],
+    ...['label', 'outcome', 'feedback', 'thumbs_up', 'thumbs', 'thumb', 'user_feedback'],
+    ...['user_rating', 'user_score', 'helpful', 'upvoted', 'liked', 'satisfied', 'resolved'],
   ],
   cost: [
     ...['cost', 'cost_usd', 'usd', 'spend', 'total_cost', 'response_cost', 'price', 'cost_in_usd'],

@@ -81,6 +81,7 @@ async function recognise(table: Table, path: string, options: LogOptions): Promi
     await refuseUnreadable(table, path)
     throw noRows(path)
   }
+  refuseColumnwise(raw, path)
   const users = usersMapping(options)
   // a user who says where the rows are describes the whole layout
   const preset =
@@ -162,6 +163,32 @@ const isEmptyPage = (record: RawRecord): boolean => {
     level = level.filter(isRecord).flatMap(Object.values)
   }
   return empty
+}
+
+/**
+ * A table that pandas wrote column by column, which would pass for one record. Throws `file_unreadable`.
+ *
+ * `{"prompt": {"0": ..., "1": ...}}` (`to_json()`), `{"prompt": [...], "score": [...]}` (`to_dict("list")`) and
+ * `{"columns": [...], "index": [...], "data": [[...]]}` (`orient="split"`).
+ */
+function refuseColumnwise(raw: readonly RawRecord[], path: string): void {
+  const [record, more] = raw
+  if (record === undefined || more !== undefined) return
+  const columns = Object.values(record)
+  const numbered = (value: unknown): boolean =>
+    isRecord(value) && Object.keys(value).length > 1 && Object.keys(value)[1] === '1'
+  const plain = (value: unknown): number =>
+    Array.isArray(value) && !value.some(isRecord) ? value.length : -1
+  const length = plain(columns[0])
+  const split =
+    Array.isArray(record.columns) && Array.isArray(record.data) && Array.isArray(record.data[0])
+  const byColumn =
+    columns.length > 1 &&
+    (columns.every(numbered) || (length > 1 && columns.every((value) => plain(value) === length)))
+  if (!split && !byColumn) return
+  const reason =
+    'it holds a table column by column; expected one JSON object a row: df.to_json(FILE, orient="records", lines=True)'
+  throw new WeirError('file_unreadable', { path, reason })
 }
 
 /** Throws `file_unreadable` if there are records, and none of them could be read. */

@@ -214,6 +214,30 @@ describe('messages', () => {
   ])('%j is refused', (value) => expect(promptCell(value)).toHaveProperty('reason'))
 })
 
+test.each([
+  ['question', 'model_1', 'model_2', 'choice'],
+  ['Instruction', 'Model Left', 'Model Right', 'Preference'],
+  ['query', 'llm_a', 'llm_b', 'verdict'],
+  ['input', 'model_a', 'model_b', 'winner'],
+])('a comparison in columns %s, %s, %s, %s', async (prompt, a, b, winner) => {
+  const rows = ['big', 'small', 'Tie', 'first', 'model 2'].map((won, i) => ({
+    [prompt]: `p${i}`,
+    [a]: 'big',
+    [b]: 'small',
+    [winner]: won,
+  }))
+  expect((await labels('l.jsonl', jsonl(rows)))[1]).toEqual([1, 0, 0.5, 1, 0])
+})
+
+test.each([
+  ['to_json()', { prompt: { 0: 'p', 1: 'q' }, big: { 0: 1, 1: 0 } }],
+  ['to_dict("list")', { prompt: ['p', 'q'], big: [1, 0], small: [0, 1] }],
+  ['orient="split"', { columns: ['prompt', 'big'], index: [0], data: [['p', 1]] }],
+])('a table written column by column (%s) says how to write it', async (_, table) => {
+  const reading = labels('t.json', JSON.stringify(table))
+  await expect(reading).rejects.toThrow(/column by column; .*orient="records", lines=True/)
+})
+
 describe('the winner', () => {
   const read = async (winner: string, a = 'GPT-4o', b = 'small') =>
     (await labels('l.jsonl', jsonl([{ prompt: 'p', model_a: a, model_b: b, winner }])))[1]
