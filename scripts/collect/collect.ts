@@ -23,10 +23,11 @@ import {
   type SampleRow,
 } from './collection.ts'
 import { addGraders, readGraders } from './graders.ts'
-import { gradedRows, readLabels } from './grades.ts'
+import { type GradedRow, gradedRows, readLabels } from './grades.ts'
 import { writeDataset } from './log.ts'
 import { type Plan, planLines, planOf } from './plan.ts'
-import { type Ending, type JudgeSpec, runCollection } from './run.ts'
+import { enoughLines, pairReport } from './report.ts'
+import { type Ending, type JudgeSpec, pairsOf, runCollection } from './run.ts'
 import { drawSample, promptId, type SamplingRule } from './sampling.ts'
 
 /** Everything that `weir collect` was asked for; plain data, so that another process can be told. */
@@ -57,11 +58,17 @@ export interface CollectRequest {
   readonly command?: string | undefined
   readonly capUsd: number
   readonly concurrency: number
+  /** rows between two looks at the results */
   readonly batch: number
+  /** ends the run early, by an interval that holds at every look */
+  readonly until?: StopRule | undefined
   readonly askAgain: boolean
   /** only say what it would take */
   readonly planOnly: boolean
 }
+
+/** When there is enough: which model is better is decided, or the win rate is known to so much. */
+export type StopRule = { readonly decided: true } | { readonly halfWidth: number }
 
 export interface CollectSummary {
   readonly folder: string
@@ -146,9 +153,20 @@ export async function collect(
       `${JSON.stringify({ judges, checks: checkTexts }, undefined, 2)}\n`,
     )
     journal = new CallJournal(folder)
+    const calls = journal
+    const labels = await readLabels(folder)
     const { ending } = await runCollection(collection, {
       asker,
       journal,
+      enough: async (rows) => {
+        const sample = collection.sample.slice(0, rows)
+        const graded = await gradedRows({ ...collection, sample }, calls, {
+          judges,
+          checks,
+          labels,
+        })
+        return looked(graded, collection.settings.models, calls.spentUsd, request.until, onNote)
+      },
       judges,
       command,
       concurrency: request.concurrency,
@@ -158,7 +176,6 @@ export async function collect(
       onProgress,
       now,
     })
-    const labels = await readLabels(folder)
     const rows = await gradedRows(collection, journal, { judges, checks, labels })
     const { seed } = collection.settings.sample
     const written = await writeDataset(folder, rows, collection.settings.models, seed)
@@ -185,6 +202,30 @@ export async function collect(
     // planning leaves nothing behind
     if (request.planOnly && !isCollection(folder)) await removeEmpty(folder)
   }
+}
+
+/** Says what is known after a batch, and whether that is enough. */
+function looked(
+  rows: readonly GradedRow[],
+  models: readonly string[],
+  spentUsd: number,
+  until: StopRule | undefined,
+  onNote: (note: string) => void,
+): boolean {
+  const reports = pairsOf(models).flatMap(([a, b]) => pairReport(rows, a, b, spentUsd) ?? [])
+  for (const { strong, weak, enough } of reports) {
+    onNote(`after ${rows.length} prompts, ${strong} beside ${weak}:`)
+    for (const line of enoughLines(enough, strong, weak)) onNote(line)
+  }
+  if (until === undefined || reports.length === 0) return false
+  return reports.every(
+    ({
+      enough: {
+        verdict,
+        any_time: { low, high },
+      },
+    }) => ('decided' in until ? verdict !== 'open' : (high - low) / 2 <= until.halfWidth),
+  )
 }
 
 const removeEmpty = async (folder: string): Promise<void> => {

@@ -211,7 +211,7 @@ export function judgedPair({ comparisons, scores }: GradedRow, a: string, b: str
 }
 
 /** How good a is beside b by people: the mean of their labels; NaN without any. */
-export const humanPair = ({ labels }: GradedRow, a: string, b: string): number =>
+export const humanPair = ({ labels }: Pick<GradedRow, 'labels'>, a: string, b: string): number =>
   meanOf(
     labels.flatMap((label) => {
       if (label.a === a && label.b === b) return [labelValue(label)]

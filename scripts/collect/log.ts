@@ -41,7 +41,7 @@ export function* logLines(
 ): Generator<Record<string, unknown>> {
   const corrections = pairsOf(models).map(([a, b]) => {
     const found = correctedPair(rows, a, b)
-    return { a, b, correction: found?.correction }
+    return { a, b, soft: found && softLabels(found.rows, a, b, found.correction) }
   })
   for (const graded of rows) {
     const { row, answers, comparisons, scores, labels } = graded
@@ -70,15 +70,13 @@ export function* logLines(
         ),
       }
     }
-    for (const { a, b, correction } of corrections) {
+    for (const { a, b, soft } of corrections) {
       const human = humanPair(graded, a, b)
-      if (correction && comparisons.length > 0) {
-        const judged = judgedPair(graded, a, b)
-        const expected = correction.intercept + correction.slope * judged
-        const soft = Number.isNaN(human) ? Math.min(1, Math.max(0, expected)) : human
-        if (Number.isNaN(soft)) continue
-        if (soft > 0) yield vote(a, b, 1, CORRECTED, soft)
-        if (soft < 1) yield vote(a, b, 0, CORRECTED, 1 - soft)
+      if (soft && comparisons.length > 0) {
+        const value = Number.isNaN(human) ? soft(judgedPair(graded, a, b)) : human
+        if (Number.isNaN(value)) continue
+        if (value > 0) yield vote(a, b, 1, CORRECTED, value)
+        if (value < 1) yield vote(a, b, 0, CORRECTED, 1 - value)
         continue
       }
       for (const one of comparisons.filter((its) => its.a === a && its.b === b)) {
@@ -91,6 +89,40 @@ export function* logLines(
         yield vote(a, b, value, `human:${label.by}`, 1)
       }
     }
+  }
+}
+
+/** Levels of the judges' verdicts that are told apart: 0, .25, .5, .75, 1. */
+const LEVELS = 5
+/** Labels that the straight line of the correction counts for, at each level. */
+const LINE_LABELS = 2
+
+/**
+ * What people would say, on average, where the judges say so much: the mean of people's labels at that level of the judges',
+ * drawn to the line of the correction where they are few. So judges that err often give labels near the middle.
+ */
+function softLabels(
+  rows: readonly GradedRow[],
+  a: string,
+  b: string,
+  { intercept, slope }: CorrectedLabels,
+): (judged: number) => number {
+  const levelOf = (judged: number): number => Math.round((LEVELS - 1) * judged)
+  const sums = new Float64Array(LEVELS)
+  const counts = new Float64Array(LEVELS)
+  for (const row of rows) {
+    const human = humanPair(row, a, b)
+    if (Number.isNaN(human)) continue
+    const level = levelOf(judgedPair(row, a, b))
+    sums[level]! += human
+    counts[level]!++
+  }
+  return (judged) => {
+    const level = levelOf(judged)
+    const line = Math.min(0.95, Math.max(0.05, intercept + slope * judged))
+    return Number.isNaN(judged)
+      ? judged
+      : (sums[level]! + LINE_LABELS * line) / (counts[level]! + LINE_LABELS)
   }
 }
 

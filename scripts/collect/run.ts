@@ -84,7 +84,7 @@ export interface RunOptions {
   /** rows between two looks at the results */
   readonly batch: number
   /** whether there is enough; gets the number of rows at the start of the sample that are done with */
-  readonly enough?: ((rows: number) => boolean) | undefined
+  readonly enough?: ((rows: number) => Promise<boolean>) | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
 }
@@ -242,7 +242,7 @@ export async function runCollection(
       report()
       if (options.enough && prefix >= looked + batch && prefix < sample.length) {
         looked = prefix - (prefix % batch)
-        if (options.enough(looked)) ending ??= 'enough'
+        if (await options.enough(looked)) ending ??= 'enough'
       }
     }
   }

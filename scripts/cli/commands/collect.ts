@@ -1,9 +1,19 @@
 import Type from 'typebox'
 import { definedOnly } from '../../../core/defined.ts'
+import type { StopRule } from '../../collect/collect.ts'
 import { count, openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption, seedOption } from '../log-options.ts'
-import { type Flags, keyValue, oneOf, optionTable, Switch, Text, TextByName } from '../options.ts'
+import {
+  type Flags,
+  keyValue,
+  numberOption,
+  oneOf,
+  optionTable,
+  Switch,
+  Text,
+  TextByName,
+} from '../options.ts'
 
 const SAMPLE = 'The sample'
 const GRADING = 'Grading'
@@ -34,6 +44,18 @@ const OPTIONS = optionTable({
     schema: Text,
     default: 'collected',
     help: 'folder of the collection; run the command again to go on with it',
+  },
+  until: {
+    flag: '--until <what>',
+    schema: Text,
+    unset: 'the whole sample',
+    help: 'stop early: decided (which model is better), or a number such as .03 (win rate known to so much), by an interval that holds at every look',
+  },
+  batch: {
+    flag: '--batch <number>',
+    schema: Count,
+    default: 100,
+    help: 'prompts between two looks at the results',
   },
   plan: { flag: '--plan', schema: Switch, help: 'print what it would take, and ask nothing' },
   sampleSize: {
@@ -209,7 +231,8 @@ async function run(prompts: readonly string[], flags: Flags<typeof OPTIONS>): Pr
       checks: flags.check,
       capUsd: flags.budget,
       concurrency: flags.concurrency,
-      batch: 100,
+      batch: flags.batch,
+      ...(flags.until !== undefined && { until: stopRule(flags.until) }),
       askAgain: flags.askAgain === true,
       planOnly: flags.plan === true,
     },
@@ -248,6 +271,13 @@ async function run(prompts: readonly string[], flags: Flags<typeof OPTIONS>): Pr
       : `Dataset: ${dataset}. Next: weir grade ${folder}`,
   )
   if (ending === 'interrupted') process.exitCode = 130
+}
+
+/** @throws option_invalid */
+function stopRule(text: string): StopRule {
+  if (text === 'decided') return { decided: true }
+  const halfWidth = numberOption('--until', text, { min: 0.001, max: 0.5 })!
+  return { halfWidth }
 }
 
 /** `name=value`, the value as JSON, or as text where it is none. */

@@ -4,6 +4,8 @@ import type { Command } from 'commander'
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   data: async () => (await import('./data/data.ts')).dataCommand(),
   collect: async () => (await import('./collect.ts')).collectCommand(),
+  grade: async () => (await import('./grade.ts')).gradeCommand(),
+  label: async () => (await import('./label.ts')).labelCommand(),
   train: async () => (await import('./train.ts')).trainCommand(),
   calibrate: async () => (await import('./calibrate.ts')).calibrateCommand(),
   'calibrate-cascade': async () =>

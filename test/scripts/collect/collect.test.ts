@@ -29,7 +29,7 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   provider.upstream.asked.length = 0
-  Object.assign(provider.options, { judge: {}, failing: undefined })
+  Object.assign(provider.options, { quality: QUALITY, judge: {}, failing: undefined })
 })
 afterAll(async () => {
   await provider.close()
@@ -204,6 +204,17 @@ test('a call that was under way when its process died is not asked again unless 
   const done = await run({ ...asked, askAgain: true })
   expect(questions()).toBe(before + 1)
   expect(done).toMatchObject({ rows: { answered: 4 }, in_doubt: { calls: 0 } })
+})
+
+test('a run stops once it is decided which model is better, or the win rate is known well enough', async () => {
+  provider.options.quality = { big: 1, small: 0 }
+  const decided = await run(request({ until: { decided: true }, batch: 10, concurrency: 1 }))
+  expect(decided.ending).toBe('enough')
+  expect(decided.rows.answered).toBeLessThan(30)
+  expect(decided.notes.join('\n')).toMatch(/after 10 prompts, big beside small:.*however often/s)
+  provider.options.quality = QUALITY
+  const wide = await run(request({ until: { halfWidth: 0.001 }, batch: 20 }))
+  expect(wide.ending).toBe('done')
 })
 
 test('checks grade without a model, and give scores with costs and tokens', async () => {
