@@ -60,7 +60,8 @@ async function freePort(): Promise<number> {
 }
 
 export async function postgresServer(): Promise<PostgresServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'weir-postgres-'))
+  // another user's process must reach it, which the folder of the tests does not allow
+  const folder = mkdtempSync(join(user.uid === undefined ? tmpdir() : '/tmp', 'weir-postgres-'))
   if (user.uid !== undefined) chownSync(folder, user.uid, user.gid!)
   const port = await freePort()
   execFileSync(

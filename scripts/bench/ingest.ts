@@ -100,6 +100,8 @@ async function main(): Promise<void> {
       json: { type: 'boolean', default: false },
       rows: { type: 'string', default: '1000000' },
       dir: { type: 'string' },
+      /** leave Parquet out */
+      jsonl: { type: 'boolean', default: false },
     },
   })
   const rows = Number(values.rows)
@@ -110,16 +112,17 @@ async function main(): Promise<void> {
     const parquet = join(folder, `rows-${rows}.parquet`)
     const held = await readdir(folder)
     if (!held.includes(`rows-${rows}.jsonl`)) await writeJsonLines(lines, rows)
-    if (!held.includes(`rows-${rows}.parquet`)) {
+    if (!values.jsonl && !held.includes(`rows-${rows}.parquet`)) {
       await writePreferencesParquet(parquet, generateRows(rows, 1))
     }
     build()
     const runs: Record<string, Run> = {}
-    for (const [name, job, path] of [
+    const jobs = [
       ['bare', 'bare', lines],
       ['jsonl', 'ingest', lines],
-      ['parquet', 'ingest', parquet],
-    ] as const) {
+      ...(values.jsonl ? [] : [['parquet', 'ingest', parquet] as const]),
+    ] as const
+    for (const [name, job, path] of jobs) {
       const run = measure(job, path)
       runs[name] = run
       if (!values.json) {
@@ -130,13 +133,16 @@ async function main(): Promise<void> {
         )
       }
     }
-    const { bare, jsonl, parquet: columnar } = runs as Record<'bare' | 'jsonl' | 'parquet', Run>
+    const { bare, jsonl } = runs as Record<'bare' | 'jsonl', Run>
+    const columnar = runs.parquet
     const figures = {
       ingest_vs_json_parse: bare.seconds / jsonl.seconds,
       ingest_vs_json_parse_cpu: bare.cpuSeconds / jsonl.cpuSeconds,
-      parquet_vs_jsonl: jsonl.seconds / columnar.seconds,
       peak_mb: jsonl.peakMb,
-      parquet_peak_mb: columnar.peakMb,
+      ...(columnar && {
+        parquet_vs_jsonl: jsonl.seconds / columnar.seconds,
+        parquet_peak_mb: columnar.peakMb,
+      }),
     }
     if (values.json) process.stdout.write(`${JSON.stringify({ rows, runs, figures })}\n`)
     else process.stdout.write(`${figureTable(figures)}\n`)
@@ -144,8 +150,6 @@ async function main(): Promise<void> {
     if (!values.dir) await rm(folder, { recursive: true, force: true })
   }
 }
-
-await main()
 
 const COLUMNS = ['prompt', 'response_a', 'response_b', 'model_a', 'model_b', 'winner']
 
@@ -161,3 +165,5 @@ async function writePreferencesParquet<T extends object>(
     columns: COLUMNS.map((name) => ({ name, type: 'STRING' as const })),
   })
 }
+
+await main()
