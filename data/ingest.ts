@@ -11,9 +11,9 @@ import { DatasetBuilder, type ModelRows, type SplitOptions } from './dataset/bui
 import { type Dataset, openDataset } from './dataset/dataset.ts'
 import { replaceFolder } from './dataset/folder.ts'
 import { type DatasetManifest, isDataset, SourceDigests } from './dataset/manifest.ts'
-import { feedbackRow } from './readers/weir-log.ts'
+import { feedbackRow, unratedDecisions } from './readers/weir-log.ts'
 import { isKnownToThreads } from './readers.ts'
-import type { Decisions } from './rows/reader.ts'
+import { type Decisions, UNRATED } from './rows/reader.ts'
 import { RejectsFile } from './rows/rejects-file.ts'
 import type { RowBlock } from './rows/row-block.ts'
 import { RowPacker } from './rows/row-packer.ts'
@@ -154,6 +154,8 @@ export async function ingest(
       }
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
+      const waiting = unratedDecisions(decisions)
+      if (waiting > 0) builder.addUnrated(UNRATED.decision, waiting)
       checkLeftOut(builder, options.query ? [...paths, QUERY_PATH] : paths)
       return { manifest: await builder.finish(split, options), models: builder.modelRows() }
     } finally {

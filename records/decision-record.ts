@@ -157,6 +157,8 @@ export const Feedback = Type.Object(
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
     /** the source of the score, such as `user`, `judge` or a metric's name */
     source: Type.Optional(Type.String({ maxLength: 200 })),
+    /** how much the score counts where an answer has several, from 0 to 1; 1 by default */
+    weight: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
     cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
     latency_ms: Type.Optional(Type.Number({ minimum: 0 })),
     input_tokens: Type.Optional(Type.Integer({ minimum: 0 })),

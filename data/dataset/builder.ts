@@ -114,6 +114,12 @@ export class DatasetBuilder {
     await this.prompts.flush()
   }
 
+  /** Counts answers that nobody has rated. */
+  addUnrated(reason: string, answers: number): void {
+    this.rows.read += answers
+    this.leftOut.set(reason, (this.leftOut.get(reason) ?? 0) + answers)
+  }
+
   /** Counts a file with the same bytes as an earlier one: its rows are the same events, so none are kept. */
   addRepeated(rows: number): void {
     this.rows.read += rows

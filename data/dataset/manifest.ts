@@ -4,6 +4,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
 import { SplitRule } from '../../models/bundle/manifest.ts'
+import { UNRATED } from '../rows/reader.ts'
 import type { Source } from '../source/source.ts'
 
 export const DATASET_FORMAT = 1
@@ -69,6 +70,10 @@ export const DatasetManifest = Type.Object({
   left_out: Type.Optional(Type.Record(Type.String(), Count)),
 })
 export type DatasetManifest = Type.Static<typeof DatasetManifest>
+
+/** Answers of the log that nobody has rated, or not yet. */
+export const unratedAnswers = ({ left_out: by }: Pick<DatasetManifest, 'left_out'>): number =>
+  Object.values(UNRATED).reduce((sum, reason) => sum + (by?.[reason] ?? 0), 0)
 
 /** Whether there is a dataset folder at the path. */
 export async function isDataset(path: string): Promise<boolean> {

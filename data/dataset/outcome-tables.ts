@@ -26,7 +26,7 @@ export class OutcomeTables {
     for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
       const model = models[block.entryModel[at]!]!
       // a model that could have been asked has a propensity without a score
-      addKnown(scores, prompt, model, block.entryScore[at]!)
+      addKnown(scores, prompt, model, block.entryScore[at]!, block.weight[i]!)
       addKnown(costs, prompt, model, block.entryCost[at]!)
       addKnown(tokens, prompt, model, block.entryTokens[at]!)
       addKnown(propensities, prompt, model, block.entryPropensity[at]!)
@@ -60,13 +60,20 @@ export class OutcomeTables {
   }
 }
 
-function addKnown(table: OutcomeTable, prompt: number, model: number, value: number): void {
-  if (!Number.isNaN(value)) table.add(prompt, model, value)
+function addKnown(
+  table: OutcomeTable,
+  prompt: number,
+  model: number,
+  value: number,
+  weight = 1,
+): void {
+  if (!Number.isNaN(value) && weight > 0) table.add(prompt, model, value, weight)
 }
 
-/** Sums and counts of one quantity for one model, one element per prompt. */
+/** Weighted sums, weights and counts of one quantity for one model, one element per prompt. */
 interface ModelColumn {
   readonly sum: Growable<Float64Array>
+  readonly weight: Growable<Float64Array>
   readonly count: Growable<Int32Array>
 }
 
@@ -78,11 +85,13 @@ class OutcomeTable {
     return this.columns.length === 0
   }
 
-  add(prompt: number, model: number, value: number): void {
+  add(prompt: number, model: number, value: number, weight: number): void {
     const column = this.column(model)
     column.sum.extend(prompt + 1)
+    column.weight.extend(prompt + 1)
     column.count.extend(prompt + 1)
-    column.sum.set(prompt, column.sum.at(prompt) + value)
+    column.sum.set(prompt, column.sum.at(prompt) + weight * value)
+    column.weight.set(prompt, column.weight.at(prompt) + weight)
     column.count.set(prompt, column.count.at(prompt) + 1)
   }
 
@@ -92,8 +101,8 @@ class OutcomeTable {
     const column = this.columns[model]
     if (!column) return means
     for (let i = start; i < Math.min(end, column.count.length); i++) {
-      const count = column.count.at(i)
-      if (count > 0) means[i - start] = column.sum.at(i) / count
+      const weight = column.weight.at(i)
+      if (weight > 0) means[i - start] = column.sum.at(i) / weight
     }
     return means
   }
@@ -112,15 +121,20 @@ class OutcomeTable {
     let sum = 0
     let count = 0
     for (let i = 0; column && i < column.count.length; i++) {
-      sum += column.sum.at(i)
-      count += column.count.at(i)
+      const rows = column.count.at(i)
+      if (rows > 0) sum += (rows * column.sum.at(i)) / column.weight.at(i)
+      count += rows
     }
     return { sum, count }
   }
 
   private column(model: number): ModelColumn {
     while (this.columns.length <= model) {
-      this.columns.push({ sum: new Growable(Float64Array, 8), count: new Growable(Int32Array, 8) })
+      this.columns.push({
+        sum: new Growable(Float64Array, 8),
+        weight: new Growable(Float64Array, 8),
+        count: new Growable(Int32Array, 8),
+      })
     }
     return this.columns[model]!
   }

@@ -28,6 +28,8 @@ export interface Meeting {
 
 export interface Inspection {
   readonly rows: Dataset['manifest']['rows']
+  /** rows left out, by reason, such as answers that nobody has rated yet */
+  readonly left_out: Readonly<Record<string, number>>
   readonly counts: Dataset['manifest']['counts']
   /** most observed first */
   readonly models: readonly ModelSummary[]
@@ -49,6 +51,7 @@ export function inspect(
   const { manifest } = dataset
   return {
     rows: manifest.rows,
+    left_out: manifest.left_out ?? {},
     counts: manifest.counts,
     models: modelSummaries(dataset),
     meetings: meetings(dataset),

@@ -14,7 +14,16 @@ import {
   timeCell,
   toolsCell,
 } from '../rows/cell.ts'
-import type { LogRow, RawRecord, Reader, Reject, RowOrigin, Winner } from '../rows/reader.ts'
+import {
+  type LeftOut,
+  type LogRow,
+  type RawRecord,
+  type Reader,
+  type Reject,
+  type RowOrigin,
+  UNRATED,
+  type Winner,
+} from '../rows/reader.ts'
 
 const WINNERS: ReadonlyMap<unknown, Winner> = new Map([
   ['a', 'a'],
@@ -88,8 +97,20 @@ export const canonicalReader: Reader = {
     (_columns, _sample, { scoreRange }) =>
     (record, origin) =>
       record.scores === undefined || record.scores === null
-        ? readPreference(record, origin)
+        ? isUnrated(record)
+          ? { kind: 'left_out', reason: UNRATED.row }
+          : readPreference(record, origin)
         : readOutcome(record, origin, scoreRange),
+}
+
+/** An outcome row whose score is still to come: `"scores": null`, and no models that are compared. */
+const isUnrated = (record: RawRecord): boolean =>
+  record.scores === null && record.model_a === undefined && record.model_b === undefined
+
+/** Whether models are named, and none has its score yet: `{"big-1": null}`. */
+function isAwaited(scores: object): boolean {
+  const values = Object.values(scores)
+  return values.length > 0 && values.every((value) => value === null)
 }
 
 /** A preference row in Weir's column names; readers of other layouts rename columns and call this. */
@@ -134,11 +155,14 @@ export function readOutcome(
   record: RawRecord,
   origin: RowOrigin,
   range?: ScoreRange,
-): LogRow | Reject {
+): LogRow | Reject | LeftOut {
   const base = readBase(record, origin)
   if ('kind' in base) return base
   const scores = readMap(record.scores, (value) => scoreCell(value, range))
   if ('reason' in scores) return reject(origin, `scores${scores.key}`, scores.reason)
+  if (scores.map?.size === 0 && isAwaited(record.scores as object)) {
+    return { kind: 'left_out', reason: UNRATED.row }
+  }
   if (scores.map === undefined || scores.map.size === 0) {
     return reject(origin, 'scores', 'expected the score of at least one model')
   }
@@ -154,10 +178,13 @@ export function readOutcome(
   if ('reason' in propensities) {
     return reject(origin, `propensities${propensities.key}`, propensities.reason)
   }
+  const weight = amountCell(record.weight)
+  if ('reason' in weight) return reject(origin, 'weight', weight.reason)
   return {
     kind: 'outcome',
     ...base,
     scores: scores.map,
+    ...(weight.value !== undefined && { weight: weight.value }),
     ...(costs.map && { costs: costs.map }),
     ...(tokens.map && { tokens: tokens.map }),
     ...(propensities.map && { propensities: propensities.map }),

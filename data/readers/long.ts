@@ -9,7 +9,15 @@ import {
   toolsCell,
 } from '../rows/cell.ts'
 import { parsedText } from '../rows/expression.ts'
-import type { LeftOut, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
+import {
+  type LeftOut,
+  type LogRow,
+  type RawRecord,
+  type Reader,
+  type Reject,
+  type RowOrigin,
+  UNRATED,
+} from '../rows/reader.ts'
 import { readBase, readOutcome, readPreference, reject } from './canonical.ts'
 
 /**
@@ -41,6 +49,7 @@ export const FIELD_NAMES = {
     ...['correct', 'is_correct', 'correctness', 'passed', 'pass', 'success', 'exact_match', 'acc'],
     ...['label', 'outcome', 'feedback', 'thumbs_up', 'thumbs', 'thumb', 'user_feedback'],
     ...['user_rating', 'user_score', 'helpful', 'upvoted', 'liked', 'satisfied', 'resolved'],
+    ...['reaction', 'accepted'],
   ],
   cost: [
     ...['cost', 'cost_usd', 'usd', 'spend', 'total_cost', 'response_cost', 'price', 'cost_in_usd'],
@@ -56,6 +65,7 @@ export const FIELD_NAMES = {
     ],
     ...['response_tokens', 'tokens'],
   ],
+  weight: ['weight', 'score_weight', 'outcome_weight'],
   propensity: [
     ...['propensity', 'action_probability', 'action_prob', 'logging_probability'],
     ...['assignment_probability'],
@@ -123,18 +133,22 @@ const TESTS: Partial<Record<Field, (cell: unknown) => boolean>> = {
   score: (cell) => scoreWord(cell) !== undefined,
   cost: (cell) => 'value' in amountCell(cell),
   tokens: (cell) => 'value' in amountCell(cell),
+  weight: (cell) => 'value' in amountCell(cell),
   propensity: (cell) => 'value' in probabilityCell(cell),
   id: (cell) => typeof cell !== 'object',
   category: (cell) => typeof cell !== 'object',
 }
 
 const WORDS: ReadonlyMap<string, number> = new Map([
-  ...['pass', 'passed', 'correct', 'right', 'yes', 'success', 'good', 'up', 'thumbs_up'].map(
-    (word) => [word, 1] as const,
-  ),
-  ...['fail', 'failed', 'incorrect', 'wrong', 'no', 'failure', 'bad', 'down', 'thumbs_down'].map(
-    (word) => [word, 0] as const,
-  ),
+  ...[
+    ...['pass', 'passed', 'correct', 'right', 'yes', 'success', 'good', 'up', 'thumbs_up'],
+    ...['thumbsup', 'like', 'liked', 'positive', 'helpful', 'resolved', 'accepted', '👍'],
+  ].map((word) => [word, 1] as const),
+  ...[
+    ...['fail', 'failed', 'incorrect', 'wrong', 'no', 'failure', 'bad', 'down', 'thumbs_down'],
+    ...['thumbsdown', 'dislike', 'disliked', 'negative', 'unhelpful', 'not_helpful'],
+    ...['unresolved', 'not_resolved', 'rejected', '👎'],
+  ].map((word) => [word, 0] as const),
 ])
 
 /** A score as a number or in words (pass, fail, correct); undefined for anything else. */
@@ -215,7 +229,7 @@ export function readAnswer(
 ): LogRow | Reject | LeftOut {
   const score = scoreCell(scoreWord(record.score) ?? record.score, range)
   if ('reason' in score) return reject(origin, 'score', score.reason)
-  if (score.value === undefined) return { kind: 'left_out', reason: 'no score' }
+  if (score.value === undefined) return { kind: 'left_out', reason: UNRATED.row }
   const base = readBase({ ...record, prompt: promptOf(record.prompt) }, origin)
   if ('kind' in base) return base
   const model = nameCell(record.model)
@@ -229,6 +243,8 @@ export function readAnswer(
   const length =
     tokens.value ??
     (characters.value === undefined ? undefined : characters.value / CHARACTERS_PER_TOKEN)
+  const weight = amountCell(record.weight)
+  if ('reason' in weight) return reject(origin, 'weight', weight.reason)
   const propensity = probabilityCell(record.propensity)
   if ('reason' in propensity) return reject(origin, 'propensity', propensity.reason)
   const { value: name } = model
@@ -238,6 +254,7 @@ export function readAnswer(
     // several models' answers to one prompt may share the prompt's id
     ...(base.id !== undefined && { id: `${base.id}\n${name}` }),
     scores: new Map([[name, score.value]]),
+    ...(weight.value !== undefined && { weight: weight.value }),
     ...(cost.value !== undefined && { costs: new Map([[name, cost.value]]) }),
     ...(length !== undefined && { tokens: new Map([[name, length]]) }),
     ...(propensity.value !== undefined && { propensities: new Map([[name, propensity.value]]) }),

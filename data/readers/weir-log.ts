@@ -122,8 +122,9 @@ export function feedbackRow(
     const reason = `decision ${feedback.decision_id} was logged without its text (serve with the log's text on)`
     return reject(origin, 'text', reason)
   }
+  decision.rated = true
   const model = feedback.model ?? decision.answered ?? decision.model
-  const { cost_usd, output_tokens } = feedback
+  const { cost_usd, output_tokens, weight } = feedback
   // other models (from an audit or a correction) were not drawn by the server, so they have no propensity
   const propensity = model === decision.model ? decision.propensity : undefined
   if (feedback.kind === 'preference' && feedback.against !== undefined) {
@@ -148,12 +149,22 @@ export function feedbackRow(
     id: `${feedback.decision_id}\n${feedback.source ?? ''}\n${model}`,
     timestamp: decision.time,
     scores: new Map([[model, feedback.score]]),
+    ...(weight !== undefined && { weight }),
     ...(cost_usd !== undefined && { costs: new Map([[model, cost_usd]]) }),
     ...(output_tokens !== undefined && { tokens: new Map([[model, output_tokens]]) }),
     ...(propensity !== undefined && {
       propensities: new Map([...Object.entries(decision.others ?? {}), [model, propensity]]),
     }),
   }
+}
+
+/** Number of decisions whose prompt was logged and that no feedback came for. */
+export function unratedDecisions(decisions: Decisions): number {
+  // a request may be known by two ids
+  const waiting = new Set(
+    [...decisions.values()].filter(({ text, rated }) => text !== undefined && !rated),
+  )
+  return waiting.size
 }
 
 const fieldOf = (path: string | undefined): string =>

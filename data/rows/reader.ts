@@ -64,6 +64,8 @@ export interface OutcomeRow extends RowBase {
   readonly tokens?: ReadonlyMap<string, number>
   /** probability with which the logging server chose each model for the prompt, also of models not chosen */
   readonly propensities?: ReadonlyMap<string, number>
+  /** how much the scores count where a prompt and model have several; 1 if absent */
+  readonly weight?: number
 }
 
 export type LogRow = PreferenceRow | OutcomeRow
@@ -82,6 +84,9 @@ export interface LeftOut {
   /** short and the same for many rows, such as `no score` */
   readonly reason: string
 }
+
+/** Reasons for which answers are left out that nobody has rated, or not yet: they are not failures. */
+export const UNRATED = { row: 'no score', decision: 'no feedback yet' } as const
 
 /** A record with its position in the file, or the reason why it could not be read. */
 export type ReadRecord =
@@ -124,6 +129,8 @@ export type Decisions = Map<
     readonly metadata?: RawRecord
     /** set if another model answered than was decided: a failover, a cascade */
     readonly answered?: string
+    /** set once any feedback was read */
+    rated?: true
   }
 >
 

@@ -159,7 +159,7 @@ export class RowPacker {
     rows.modelA[at] = 0
     rows.modelB[at] = 0
     rows.winner[at] = 0
-    rows.weight[at] = 0
+    rows.weight[at] = row.weight ?? 1
     rows.judge[at] = 0
     rows.propensity[at] = Number.NaN
     for (const [model, score] of row.scores) {

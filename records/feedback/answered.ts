@@ -6,7 +6,7 @@ import { feedbackKey } from './store.ts'
 /** A decision and its feedback. */
 export interface AnsweredDecision {
   readonly decision: DecisionRecord
-  /** score of the model that answered: the mean over sources of the latest rating per source */
+  /** score of the model that answered: the weighted mean over sources of the latest rating per source */
   readonly score: number
   readonly costUsd: number | undefined
   /** scores of other models on the same request: double calls, corrections that name a model */
@@ -115,18 +115,19 @@ function answeredBy(
   answered: string,
   about: readonly FeedbackRecord[],
 ): AnsweredDecision | undefined {
-  const own: number[] = []
+  let [weighted, total] = [0, 0]
   const others = new Map<string, number>()
   let costUsd: number | undefined
-  for (const { model = answered, score, cost_usd: cost } of about) {
+  for (const { model = answered, score, weight = 1, cost_usd: cost } of about) {
     if (model !== decision.model) others.set(model, score)
     else {
-      own.push(score)
+      weighted += weight * score
+      total += weight
       costUsd ??= cost
     }
   }
-  if (own.length === 0) return undefined
-  const score = own.reduce((sum, x) => sum + x, 0) / own.length
+  if (total === 0) return undefined
+  const score = weighted / total
   const key = about.find((one) => one.key !== undefined && one.role !== 'any')?.key
   return { decision, score, costUsd, others, key }
 }

@@ -43,6 +43,8 @@ export const FeedbackBody = Type.Object(
      * rating.
      */
     time: Type.Optional(Type.Number({ minimum: 0 })),
+    /** how much the score counts where an answer has several, from 0 to 1; 1 by default */
+    weight: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
     cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
     latency_ms: Type.Optional(Type.Number({ minimum: 0 })),
     input_tokens: Type.Optional(Type.Integer({ minimum: 0 })),

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openDataset } from '../../data/dataset/dataset.ts'
+import { unratedAnswers } from '../../data/dataset/manifest.ts'
 import { ingest, readLogs } from '../../data/ingest.ts'
 import { gzip, jsonl, refusal, scratch } from './scratch.ts'
 
@@ -86,7 +87,7 @@ describe('ingest', () => {
       JSON.stringify(vote('  ')),
       JSON.stringify(vote('x', 'A wins')),
       JSON.stringify({ prompt: 'x', model_a: 'm', model_b: 'm', winner: 'a' }),
-      '{"prompt": "x", "scores": {"m": NaN}}',
+      '{"prompt": "x", "scores": {}}',
       JSON.stringify({ prompt: 'x', scores: { m: 1.5 } }),
       JSON.stringify(vote('x'.repeat(10_000_000))),
       '[1]',
@@ -112,6 +113,24 @@ describe('ingest', () => {
     ])
     expect(rejects.every(({ file, reason }) => file === path && reason.length > 10)).toBe(true)
     expect(rejects[5].reason).toContain('10000000')
+  })
+
+  test('counts answers that nobody has rated yet, and averages ratings by their weights', async () => {
+    const lines = [
+      '{"prompt": "x", "scores": {"m": NaN}}',
+      JSON.stringify({ prompt: 'y', scores: { m: null, n: null } }),
+      JSON.stringify({ prompt: 'z', scores: null }),
+      JSON.stringify({ prompt: 'a', scores: { m: 1, n: null } }),
+      JSON.stringify({ prompt: 'a', scores: { m: 0 }, weight: 0.25 }),
+    ]
+    const dataset = await read('log.jsonl', lines.join('\n'))
+    expect(dataset.manifest.rows).toMatchObject({ read: 5, kept: 2, rejected: 0, left_out: 3 })
+    expect(unratedAnswers(dataset.manifest)).toBe(3)
+    expect([dataset.models, ...dataset.outcomes!.scores]).toEqual([['m'], Math.fround(0.8)])
+    const long = 'prompt,model,thumbs,weight\na,m,up,1\na,m,down,3\nb,m,,1\n'
+    const table = await read('log.csv', long)
+    expect([...table.outcomes!.scores]).toEqual([0.25])
+    expect(table.manifest.left_out).toEqual({ 'no score': 1 })
   })
 
   test('takes NaN for no score, and refuses others out of range, at the line the record starts on', async () => {

@@ -61,6 +61,19 @@ test('outcomes of a decision log keep the probability with which their model was
   expect([...outcomes!.propensities!]).toEqual([nan, Math.fround(0.95), Math.fround(0.05), nan])
 })
 
+test('several ratings of one answer count by their weights; decisions without any are counted', async () => {
+  const { outcomes, manifest } = await read([
+    decision('d1', 'small', 1, 'one'),
+    decision('d2', 'small', 1, 'two'),
+    decision('d3', 'small', 1, 'three'),
+    said('d1', 1, { kind: 'thumbs', source: 'user' }),
+    said('d1', 0, { kind: 'score', source: 'judge', weight: 0.25 }),
+  ])
+  expect([...outcomes!.scores]).toEqual([Math.fround(0.8)])
+  expect(manifest.left_out).toEqual({ 'no feedback yet': 2 })
+  expect(manifest.rows).toMatchObject({ read: 4, kept: 2, rejected: 0, left_out: 2 })
+})
+
 test('preferences between two answers become votes, with their propensity', async () => {
   const { preferences, outcomes, manifest } = await read([
     decision('d1', 'small', 0.75, 'one'),

@@ -1,6 +1,7 @@
 import { WeirError } from '../../../core/errors.ts'
 import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
+import { unratedAnswers } from '../../../data/dataset/manifest.ts'
 import { countEvidence, evidenceOf, type PairLabels, pairLabels } from '../../../data/pair.ts'
 import { type Candidate, isBlunt } from '../../../models/bundle/manifest.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
@@ -167,7 +168,22 @@ export function labelsOf(
 }
 
 /** What the figures leave out or rest on, if only one model answered some prompts. */
-export function evidenceNotes(dataset: Dataset, { strong, weak }: ModelPair): string[] {
+export function evidenceNotes(dataset: Dataset, pair: ModelPair): string[] {
+  return [...unratedNotes(dataset), ...singleNotes(dataset, pair)]
+}
+
+/** What is assumed where only some answers were rated. */
+function unratedNotes({ manifest }: Dataset): string[] {
+  const unrated = unratedAnswers(manifest)
+  if (unrated === 0) return []
+  const rated = manifest.rows.kept + manifest.rows.duplicates
+  const count = (value: number): string => value.toLocaleString('en-US')
+  return [
+    `only ${count(rated)} of the log’s ${count(rated + unrated)} answers were rated (so far): figures are of the rated ones, and hold for all if whether an answer is rated does not depend on its prompt or on how good it is`,
+  ]
+}
+
+function singleNotes(dataset: Dataset, { strong, weak }: ModelPair): string[] {
   if (!dataset.estimates) {
     const { strong_only, weak_only } = countEvidence(evidenceOf(dataset, strong, weak))
     const single = strong_only + weak_only

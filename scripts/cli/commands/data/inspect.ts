@@ -113,6 +113,9 @@ function print(terminal: Terminal, found: Inspection): void {
   terminal.print(
     `${count(rows.read)} rows: ${count(rows.kept)} kept, ${count(rows.rejected)} refused, ${count(rows.duplicates)} met before`,
   )
+  for (const [reason, left] of Object.entries(found.left_out)) {
+    terminal.print(`${count(left)} answers left out: ${reason}`)
+  }
   terminal.print(
     `${count(counts.prompts)} prompts: train ${count(counts.train)}, validation ${count(counts.validation)}, calibration ${count(counts.calibration)}, test ${count(counts.test)}`,
   )
