@@ -1,6 +1,6 @@
 import { thinkingBlock } from './chat.ts'
 import type { Fields, Part, Reply, ReplyEvent, StopReason, ThinkingPart, Usage } from './form.ts'
-import { sealedThinking } from './responses.ts'
+import { namespacedTools, sealedThinking } from './responses.ts'
 
 /** Writes answers of OpenAI's Responses API: whole ones, and as the events of a stream. */
 
@@ -97,14 +97,19 @@ interface Made {
   readonly custom?: true | undefined
 }
 
-const callItem = (
+type Names = ReturnType<typeof namespacedTools>
+
+function callItem(
   itemId: string,
   { id, name, arguments: said, custom }: Made,
   status: string,
-): Fields =>
-  custom
-    ? { id: itemId, type: 'custom_tool_call', status, call_id: id, name, input: said }
-    : { id: itemId, type: 'function_call', status, call_id: id, name, arguments: said }
+  names: Names,
+): Fields {
+  const called = names.get(name) ?? { name }
+  return custom
+    ? { id: itemId, type: 'custom_tool_call', status, call_id: id, ...called, input: said }
+    : { id: itemId, type: 'function_call', status, call_id: id, ...called, arguments: said }
+}
 
 /** Ids of items: those of one response differ, those of two responses as well. */
 const itemId = (kind: 'msg' | 'rs' | 'fc' | 'ctc', id: string, nth: number): string =>
@@ -114,6 +119,7 @@ const itemId = (kind: 'msg' | 'rs' | 'fc' | 'ctc', id: string, nth: number): str
 export function responseOf(reply: Reply, head: Head): Record<string, unknown> {
   const { id, model, stop, usage } = reply
   const output: Fields[] = []
+  const names = namespacedTools(head.asked.tools)
   let said: Fields[] = []
   const flush = (): void => {
     if (said.length > 0) {
@@ -127,7 +133,7 @@ export function responseOf(reply: Reply, head: Head): Record<string, unknown> {
       continue
     }
     flush()
-    const item = otherItem(part, id, output.length)
+    const item = otherItem(part, id, output.length, names)
     if (item) output.push(item)
   }
   flush()
@@ -140,10 +146,10 @@ export function responseOf(reply: Reply, head: Head): Record<string, unknown> {
   }
 }
 
-function otherItem(part: Part, id: string, nth: number): Fields | undefined {
+function otherItem(part: Part, id: string, nth: number, names: Names): Fields | undefined {
   if (part.type === 'thinking') return reasoningItem(itemId('rs', id, nth), part)
   if (part.type !== 'call') return undefined
-  return callItem(itemId(part.custom ? 'ctc' : 'fc', id, nth), part, 'completed')
+  return callItem(itemId(part.custom ? 'ctc' : 'fc', id, nth), part, 'completed', names)
 }
 
 /** An item of a stream that is still coming. */
@@ -161,6 +167,7 @@ interface OpenItem {
 /** Writes one streamed answer. */
 export class ResponsesWriter {
   private readonly head: Head
+  private readonly names: Names
   private number = 0
   private id = ''
   private model = ''
@@ -174,6 +181,7 @@ export class ResponsesWriter {
 
   constructor(head: Head) {
     this.head = head
+    this.names = namespacedTools(head.asked.tools)
   }
 
   /** Whole server-sent events for one step; '' for nothing. */
@@ -324,20 +332,20 @@ export class ResponsesWriter {
       call: { id, name, custom },
     }
     this.calls.set(step.index, item)
-    const begun = callItem(item.id, { id, name, custom, arguments: '' }, 'in_progress')
+    const begun = callItem(item.id, { id, name, custom, arguments: '' }, 'in_progress', this.names)
     return this.event('response.output_item.added', { output_index: index, item: begun })
   }
 
   private callDone({ id, index, said, call }: OpenItem): string {
     const at = { item_id: id, output_index: index }
     const made = { ...call!, arguments: said }
-    const item = callItem(id, made, 'completed')
+    const item = callItem(id, made, 'completed', this.names)
     this.output[index] = item
     const done = call!.custom
       ? this.event('response.custom_tool_call_input.done', { ...at, input: said })
       : this.event('response.function_call_arguments.done', {
           ...at,
-          name: call!.name,
+          name: this.names.get(call!.name)?.name ?? call!.name,
           arguments: said,
         })
     return done + this.event('response.output_item.done', { output_index: index, item })

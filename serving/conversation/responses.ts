@@ -66,7 +66,7 @@ export function fromResponses(body: Fields): Conversation {
     from: 'responses',
     model: String(body.model),
     turns: [...system, ...turns],
-    tools: Array.isArray(body.tools) ? listOf(body.tools, 'tools').map(toolOf) : undefined,
+    tools: Array.isArray(body.tools) ? listOf(body.tools, 'tools').flatMap(toolsOf) : undefined,
     toolChoice: choice,
     parallelCalls: bool(body.parallel_tool_calls),
     output: outputOf(object(format)),
@@ -130,16 +130,41 @@ function turnOf(item: Fields, where: string): Turn {
   }
 }
 
-const callOf = ({ type, call_id: id, name, arguments: given, input }: Fields): CallPart =>
+/** What a tool of a namespace is called in APIs that have none. */
+const nameIn = (namespace: unknown, name: unknown): string =>
+  typeof namespace === 'string' && namespace !== '' ? `${namespace}__${name}` : String(name)
+
+/** By the names that they have in other APIs: the tools of namespaces. */
+export function namespacedTools(
+  tools: unknown,
+): ReadonlyMap<string, { readonly namespace: string; readonly name: string }> {
+  const found = new Map<string, { readonly namespace: string; readonly name: string }>()
+  for (const { type, name: namespace, tools: inside } of listOf(tools, 'tools')) {
+    if (type !== 'namespace') continue
+    for (const { name } of listOf(inside, 'tools')) {
+      found.set(nameIn(namespace, name), { namespace: String(namespace), name: String(name) })
+    }
+  }
+  return found
+}
+
+const callOf = ({
+  type,
+  call_id: id,
+  namespace,
+  name,
+  arguments: given,
+  input,
+}: Fields): CallPart =>
   type === 'custom_tool_call'
     ? {
         type: 'call',
         id: String(id),
-        name: String(name),
+        name: nameIn(namespace, name),
         arguments: text(input) ?? '',
         custom: true,
       }
-    : { type: 'call', id: String(id), name: String(name), arguments: text(given) ?? '' }
+    : { type: 'call', id: String(id), name: nameIn(namespace, name), arguments: text(given) ?? '' }
 
 /** Begins `encrypted_content` that holds blocks of thinking which another provider signed. */
 const SIGNED = 'weir1.'
@@ -221,6 +246,14 @@ function partOf(part: Fields, where: string): Part {
   return { type: 'opaque', from: 'responses', value: part }
 }
 
+/** A tool, or those of a namespace. */
+function toolsOf(tool: Fields): Tool[] {
+  if (tool.type !== 'namespace') return [toolOf(tool)]
+  return listOf(tool.tools, 'tools').map((inside) =>
+    toolOf({ ...inside, name: nameIn(tool.name, inside.name) }),
+  )
+}
+
 function toolOf(tool: Fields): Tool {
   const { type, name, description, parameters, strict } = tool
   if (type === 'function') {
@@ -251,7 +284,7 @@ function choiceOf(choice: unknown): ToolChoice | undefined {
   const given = object(choice)
   if (!given) return undefined
   if (given.type === 'function' || given.type === 'custom') {
-    return { mode: 'tool', name: String(given.name) }
+    return { mode: 'tool', name: nameIn(given.namespace, given.name) }
   }
   if (given.type === 'allowed_tools') {
     const names = listOf(given.tools, 'tool_choice').map(({ name, type }) => String(name ?? type))

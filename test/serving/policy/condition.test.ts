@@ -235,3 +235,61 @@ default: weak`
     expect(third).toMatchObject({ propensity: 0.3 })
   })
 })
+
+describe('housekeeping', () => {
+  const when = '{ housekeeping: true }'
+  const asked = (system: string, text: string): Partial<GatewayRequest> => ({
+    body: {
+      model: 'weir',
+      messages: [
+        { role: 'system', content: system },
+        { role: 'user', content: text },
+      ],
+    },
+  })
+  it.each([
+    ['Claude Code', 'Generate a concise, sentence-case title (3-7 words) that captures the topic.'],
+    ['opencode', 'You are a title generator. You output ONLY a thread title. Nothing else.'],
+    ['a topic', 'Analyze if this message indicates a new conversation topic. If it does, ...'],
+    ['a command', 'Your task is to process Bash commands that an AI coding agent wants to run.'],
+  ])('is known by its instructions: %s', async (_, system) => {
+    expect(await holds(when, 'x', asked(system, 'fix the build'))).toBe(true)
+  })
+
+  it('is known in the last message too', async () => {
+    const webUi =
+      '### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat.'
+    expect(await holds(when, webUi)).toBe(true)
+    expect(await holds(when, 'Suggest 3-5 relevant follow-up questions that the user ...')).toBe(
+      true,
+    )
+  })
+
+  it.each([
+    'Write a blog post with a good title about cats.',
+    'What is the title of this book?',
+    'Summarize the conversation between Alice and Bob in the play.',
+    'How do I generate a page title in HTML?',
+    'Create a function that sets the document title for each page',
+  ])('is not what a user asks: %s', async (text) => {
+    const system = 'You are a coding agent. Keep the title of commits short.'
+    expect(
+      await holds(
+        '{ housekeeping: [titles, suggestions, checks, compaction] }',
+        text,
+        asked(system, text),
+      ),
+    ).toBe(false)
+  })
+
+  it('is of the kinds that are listed', async () => {
+    const compact = 'Your task is to create a detailed summary of the conversation so far.'
+    expect(await holds(when, compact)).toBe(false)
+    expect(await holds('{ housekeeping: [compaction] }', compact)).toBe(true)
+    const probe = {
+      body: { model: 'weir', max_tokens: 1, messages: [{ role: 'user', content: 'quota' }] },
+    }
+    expect(await holds('{ housekeeping: [checks] }', 'quota', probe)).toBe(true)
+    expect(await holds('{ housekeeping: [titles] }', 'quota', probe)).toBe(false)
+  })
+})
