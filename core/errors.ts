@@ -22,6 +22,9 @@ export const ERRORS = {
   format_unknown: row(
     'could not tell what {path} holds: expected one of {expected}; its columns are {got}',
   ),
+  labels_missing: row(
+    '{path} holds prompts, and nothing that says how well a model answered them. Ask models and grade their answers: weir collect {path} --models big,small --judge judge --config weir.yaml --budget 5 --plan (docs/collect.md); or add scores or votes (docs/data.md)',
+  ),
   query_failed: row('--query could not be read: {reason}', 400, 2),
   column_missing: row('expected a column {column} in {path}, got {got}'),
   models_unclear: row(

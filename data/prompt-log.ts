@@ -3,6 +3,7 @@ import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import type { OnProgress } from '../core/progress.ts'
 import { pickContext, readTranscript, transcript } from '../models/reading/transcript.ts'
+import { fieldColumns } from './readers/long.ts'
 import { isDecisionLogLine } from './readers/weir-log.ts'
 import { labelCell, promptCell, systemCell, toolsCell } from './rows/cell.ts'
 import { compileExpression } from './rows/expression.ts'
@@ -67,6 +68,8 @@ export interface PromptRow {
   readonly category?: string
   /** the right answer, for checks without a model */
   readonly reference?: string
+  /** what the application declares of it (`--context` of `weir train`) */
+  readonly metadata?: RawRecord
   /** how often the files have it */
   readonly times: number
 }
@@ -102,7 +105,10 @@ export async function readPromptRows(
     let read = 0
     const category = compileExpression(options.category ?? 'category', { path })
     const reference = compileExpression(options.reference ?? REFERENCES, { path })
-    for await (const { prompt, record, line } of promptsOf(table, path, { asking: true })) {
+    const sample = await table.sample(100)
+    const names = new Set(sample.flatMap(Object.keys))
+    const column = fieldColumns(names, sample).get('prompt')
+    for await (const { prompt, record, line } of promptsOf(table, path, { asking: { column } })) {
       read++
       const known = rows.get(prompt)
       if (known) {
@@ -115,8 +121,9 @@ export async function readPromptRows(
         throw invalid(path, line, options.category ?? 'category', group.reason)
       }
       rows.set(prompt, {
-        ...askable(prompt, record),
+        ...askable(prompt, record, column),
         ...definedOnly({ category: group.value, reference: referenceText(reference.value(row)) }),
+        ...(isRecord(record.metadata) && { metadata: record.metadata }),
         times: 1,
       })
       if (rows.size % 1000 === 0) onProgress?.({ stage: 'reading prompts', done: rows.size })
@@ -146,8 +153,12 @@ function referenceText(value: unknown): string | undefined {
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function'])
 
 /** What to send to a model: the record's own messages where OpenAI's API takes them as they are. */
-function askable(prompt: string, record: RawRecord): Omit<PromptRow, 'times'> {
-  const raw = record.messages ?? record.prompt
+function askable(
+  prompt: string,
+  record: RawRecord,
+  column: string | undefined,
+): Omit<PromptRow, 'times'> {
+  const raw = promptIn(record, { column })
   const asIs =
     Array.isArray(raw) && raw.every((turn) => isRecord(turn) && ROLES.has(String(turn.role)))
   const { turns, tools } = readTranscript(prompt)
@@ -175,11 +186,21 @@ interface FoundPrompt {
 }
 
 interface PromptReading {
-  /** leaves off the answers at the end of a conversation */
-  readonly asking?: boolean
+  /** prompts to be asked: without the answers at the end of a conversation */
+  readonly asking?: Asking
   /** keys of declared context that are read */
   readonly context?: readonly string[]
 }
+
+interface Asking {
+  /** where the prompt stands if neither in `prompt` nor in `messages` */
+  readonly column: string | undefined
+}
+
+const promptIn = (record: RawRecord, asking: Asking | undefined): unknown =>
+  record.prompt ??
+  record.messages ??
+  (asking?.column === undefined ? undefined : record[asking.column])
 
 async function* promptsOf(
   table: Table,
@@ -210,7 +231,7 @@ function promptOf(
   const { record, line } = item
   const served = servedPrompt(record, path)
   if (served === null) return undefined
-  const cell = promptCell(served ?? record.prompt ?? record.messages)
+  const cell = promptCell(served ?? promptIn(record, asking))
   if ('reason' in cell) throw invalid(path, line, 'prompt', cell.reason)
   // a logged text is a transcript already
   if (served !== undefined) return served

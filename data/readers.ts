@@ -1,5 +1,5 @@
 import { WeirError } from '../core/errors.ts'
-import { adviseOn } from './readers/advice.ts'
+import { adviseOn, holdsOnlyPrompts } from './readers/advice.ts'
 import { alpacaEvalReader } from './readers/alpaca-eval.ts'
 import { arenaConversationReader, arenaKaggleReader } from './readers/arena.ts'
 import { CANONICAL_COLUMNS, canonicalReader } from './readers/canonical.ts'
@@ -165,8 +165,8 @@ export function findPreset(
 }
 
 /**
- * The layout of a file, given by name or recognised from its first records. Throws `column_missing` if it is
- * almost a known layout, and `format_unknown` otherwise.
+ * The layout of a file, given by name or recognised from its first records. Throws `labels_missing` if it holds prompts
+ * alone, `column_missing` if it is almost a known layout, and `format_unknown` otherwise.
  */
 export function findReader(
   path: string,
@@ -184,6 +184,7 @@ export function findReader(
       got: format,
     })
   }
+  if (!reader && holdsOnlyPrompts(columns, sample)) throw new WeirError('labels_missing', { path })
   const missing = missingColumn(columns, reader)
   if (missing) {
     const error = { column: missing, path, got: [...columns] }

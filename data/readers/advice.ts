@@ -61,6 +61,21 @@ export function adviseOn(
   }
 }
 
+/** Names of numbers that are no scores, wherever they stand. */
+const COUNTED =
+  /^(id|idx|index|row|line|number|n|times?|time_?stamp|created(_at)?|.*_id|length|tokens?|chars|characters)$/i
+
+/** Whether a file of no known layout has prompts, and nothing that says which model answered them or how well. */
+export function holdsOnlyPrompts(
+  columns: ReadonlySet<string>,
+  sample: readonly RawRecord[],
+): boolean {
+  if (['model_a', 'model_b', 'winner'].some((column) => columns.has(column))) return false
+  const fields = fieldsOf(columns, sample)
+  if (!fields.has('prompt') || fields.has('model') || fields.has('score')) return false
+  return [...wideColumns(columns, sample, {}).others.keys()].every((name) => COUNTED.test(name))
+}
+
 function flagsFor(rows: string | undefined, fields: ReadonlyMap<Field, string>): string {
   const map = [
     `prompt=${fields.get('prompt') ?? 'PATH'}`,

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
 import type { Source } from '../../core/yaml-source.ts'
 import { DEFAULT_CACHE_ENTRIES } from '../../serving/router/config.ts'
-import { DEFAULT_DEADLINE_MS, ServeConfig } from '../../serving/server/config.ts'
+import { assertServes, DEFAULT_DEADLINE_MS, ServeConfig } from '../../serving/server/config.ts'
 import { BUNDLE_OPTIONS } from './bundle-access.ts'
 import { assertFits, readSource } from './config-file.ts'
 import {
@@ -238,6 +238,7 @@ export async function readServeConfig(
   }
   const where = source ?? { path: 'options', text: '', value: config, hash: '', lineOf: () => 1 }
   assertFits(ServeConfig, config, where)
+  assertServes(config as ServeConfig)
   return { config: config as ServeConfig, source }
 }
 
@@ -258,10 +259,10 @@ export async function readGatewayConfig(path: string): Promise<{
   throw new WeirError('config_invalid', { where: `${path}:1`, expected, got: 'none' })
 }
 
-/** Routers may all come from the command line, so the file alone is checked with one in their place. */
+/** Routers may all come from the command line, so the file may leave them out. */
 function fileConfig(source: Source): Partial<ServeConfig> {
   const { value } = source
-  const whole = isObject(value) ? { routers: [{ path: '.' }], ...value } : value
+  const whole = isObject(value) ? { routers: [], ...value } : value
   assertFits(ServeConfig, whole, source)
   return value as Partial<ServeConfig>
 }

@@ -323,12 +323,12 @@ async function drawnSample(
         : { kind: 'stratified', groups: rows.map((row) => row.category) }
   const sample = drawSample(rows.length, size, how, seed).map(({ index, propensity }) => {
     const row = rows[index]!
-    const { prompt, messages, tools, category: group, reference: right, times } = row
+    const { prompt, messages, tools, metadata, category: group, reference: right, times } = row
     return {
       id: promptId(prompt),
       prompt,
       messages: [...messages],
-      ...definedOnly({ tools: tools && [...tools], category: group, reference: right }),
+      ...definedOnly({ metadata, tools: tools && [...tools], category: group, reference: right }),
       times,
       propensity,
       ...(router && { win_rate: router.winRates[index]! }),

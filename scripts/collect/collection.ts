@@ -69,6 +69,7 @@ export const SampleRow = Type.Object({
   tools: Type.Optional(Type.Array(Type.Record(Type.String(), Type.Unknown()))),
   category: Type.Optional(Type.String()),
   reference: Type.Optional(Type.String()),
+  metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   /** how often the prompt stands in the files */
   times: Type.Integer({ minimum: 1 }),
   /** probability with which it was drawn */

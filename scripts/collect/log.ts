@@ -45,8 +45,12 @@ export function* logLines(
   })
   for (const graded of rows) {
     const { row, answers, comparisons, scores, labels } = graded
-    const { tools, category } = row
-    const base = { ...promptFields(row.prompt), ...definedOnly({ tools, category }), id: row.id }
+    const { tools, category, metadata } = row
+    const base = {
+      ...promptFields(row.prompt),
+      ...definedOnly({ tools, category, metadata }),
+      id: row.id,
+    }
     const vote = (a: string, b: string, value: number, judge: string, weight: number) => ({
       ...base,
       model_a: a,

@@ -40,6 +40,7 @@ const ContextName = Type.String({ pattern: '^[^\\s,:=]{1,100}$' })
 
 /** The fields of a server's configuration that define which routers decide, for which keys, and how. */
 export const ROUTING = {
+  /** may be empty beside a `gateway`, which then decides by rules, names and shares alone */
   routers: Type.Array(
     Type.Object(
       {
@@ -50,7 +51,6 @@ export const ROUTING = {
       },
       { additionalProperties: false },
     ),
-    { minItems: 1 },
   ),
   /** public keys (`ed25519:...`) of which one must have signed every bundle; a bundle without is refused */
   require_signature: Type.Optional(Type.Array(PublicKey, { minItems: 1 })),

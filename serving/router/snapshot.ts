@@ -22,10 +22,10 @@ export interface Target {
   readonly threshold?: number
 }
 
-/** All routers and names at one moment. Immutable: a reload makes another one. */
+/** All routers and names at one moment; none in a gateway without a trained router. Immutable: a reload makes another one. */
 export interface Snapshot {
   readonly routers: ReadonlyMap<string, LiveRouter>
-  /** by router name, alias and split name; always includes `default` */
+  /** by router name, alias and split name; includes `default` if there is any router */
   readonly targets: ReadonlyMap<string, Target>
   /** by router name, the version that is being rolled out */
   readonly staged: ReadonlyMap<string, StagedRouter>
@@ -97,10 +97,11 @@ export function buildSnapshot(
     if (!target) throw invalid(`aliases.${alias}`, 'the name of a router or split', name)
     add(alias, target)
   }
-  if (!targets.has('default')) {
-    const name = config.default ?? [...routers.keys()][0]!
-    const target = targets.get(name)
-    if (!target) throw invalid('default', 'the name of a router, split or alias', name)
+  const byDefault = config.default ?? [...routers.keys()][0]
+  // a gateway may start without any router
+  if (!targets.has('default') && byDefault !== undefined) {
+    const target = targets.get(byDefault)
+    if (!target) throw invalid('default', 'the name of a router, split or alias', byDefault)
     targets.set('default', target)
   }
   return { routers, targets, staged }
@@ -114,10 +115,11 @@ const ROUTELLM_NAME = /^router-(.+)-([^-]*)$/
  * @throws router_unknown, router_name_invalid
  */
 export function resolveTarget(snapshot: Snapshot, name: string | undefined): Target {
-  const found = snapshot.targets.get(name ?? 'default')
+  const asked = name ?? 'default'
+  const found = snapshot.targets.get(asked)
   if (found) return found
-  if (name!.startsWith('router-')) return routeLlmTarget(snapshot, name!)
-  throw unknown(snapshot, name!)
+  if (asked.startsWith('router-')) return routeLlmTarget(snapshot, asked)
+  throw unknown(snapshot, asked)
 }
 
 function routeLlmTarget(snapshot: Snapshot, name: string): Target {
@@ -140,7 +142,8 @@ function byFamily(snapshot: Snapshot, family: string): Target | undefined {
 }
 
 function unknown(snapshot: Snapshot, name: string): WeirError {
-  const known = [...snapshot.targets.keys()]
+  const names = [...snapshot.targets.keys()]
+  const known = names.length > 0 ? names : 'none, as it was started without a trained router'
   return new WeirError('router_unknown', { router: name, known }, { param: 'router' })
 }
 

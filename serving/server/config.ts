@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { WeirError } from '../../core/errors.ts'
 import { EncoderConnection } from '../../models/encoders/openai/access.ts'
 import { Alarms } from '../alarms/config.ts'
 import { GatewayConfig } from '../gateway/config.ts'
@@ -59,6 +60,13 @@ export const ServeConfig = Type.Object(
   { additionalProperties: false },
 )
 export type ServeConfig = Type.Static<typeof ServeConfig>
+
+/** @throws config_invalid if there is neither a router nor a gateway: nothing could be answered */
+export function assertServes({ routers, gateway }: ServeConfig): void {
+  if (routers.length > 0 || gateway) return
+  const expected = 'a bundle of weir train, or a section gateway'
+  throw new WeirError('config_invalid', { where: 'routers', expected, got: 'neither' })
+}
 
 export const DEFAULT_DEADLINE_MS = 50
 export const DEFAULT_MAX_IN_FLIGHT = 1024

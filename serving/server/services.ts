@@ -53,6 +53,7 @@ import type { UpstreamKind } from '../upstreams/kinds.ts'
 import { bodyMemory, DEFAULT_GATEWAY_BODY } from './bodies.ts'
 import type { BrowserRules } from './browser-guard.ts'
 import {
+  assertServes,
   DEFAULT_DEADLINE_MS,
   DEFAULT_MAX_IN_FLIGHT,
   DEFAULT_MAX_LAG_MS,
@@ -158,6 +159,7 @@ async function openAll(
   opened: CloseStack,
 ): Promise<Services> {
   const { onWarning, now = Date.now } = options
+  assertServes(config)
   const encoderAccess = {
     connections: config.encoders,
     allowHosts: config.allow_encoder_hosts,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readPromptRows } from '../../data/prompt-log.ts'
+import { readLogs } from '../../data/read-logs.ts'
 
 let root: string
 beforeAll(async () => {
@@ -77,6 +78,20 @@ test('other layouts of messages, tables and decision logs are read too', async (
   ])
 })
 
+test.each([
+  lines({ prompt: 'a', id: 1 }, { prompt: 'b', id: 2 }),
+  lines({ messages: [{ role: 'user', content: 'Hello' }], user_id: 7 }),
+  lines({ question: 'What?', category: 'geo' }),
+])('a file of prompts alone is told apart, and the next step is said: %s', async (text) => {
+  const path = join(root, 'only.jsonl')
+  await writeFile(path, text)
+  const reading = readLogs(path, { rejectsPath: join(root, 'rejects.jsonl') })
+  await expect(reading).rejects.toMatchObject({
+    code: 'labels_missing',
+    message: expect.stringContaining(`weir collect ${path} --models big,small`),
+  })
+})
+
 test('a group may stand deeper, and what is no prompt is refused with its line', async () => {
   const { rows } = await read(lines({ prompt: 'a', metadata: { feature: 'chat' } }), {
     category: 'metadata.feature',
@@ -85,6 +100,8 @@ test('a group may stand deeper, and what is no prompt is refused with its line',
   await expect(read(lines({ prompt: 'a' }, { prompt: '' }))).rejects.toThrow(
     /prompts\.jsonl:2: prompt/,
   )
-  await expect(read(lines({ question: 'a' }))).rejects.toThrow(/:1: prompt/)
+  const other = await read('Question,n\nWhy?,1\n', {}, 'q.csv')
+  expect(other.rows[0]!.messages).toEqual([{ role: 'user', content: 'Why?' }])
+  await expect(read(lines({ text: 5 }))).rejects.toThrow(/:1: prompt/)
   await expect(read(lines({ prompt: 'a', category: { b: 1 } }))).rejects.toThrow(/:1: category/)
 })

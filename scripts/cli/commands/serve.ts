@@ -67,10 +67,21 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
           `${name} ${version} on ${url}: ${strong} where the win rate is at least ${score(threshold)}, else ${weak}`,
         )
       }
+      if (routers.length === 0) {
+        terminal.print(`${url}: no trained router yet; chats go by model, rules and shares`)
+      }
       if (adminUrl) {
         terminal.print(
           `Admin: curl -s -X POST ${adminUrl}/admin/reload -H "authorization: Bearer $(cat '${adminTokenFile}')"`,
         )
+      }
+      if (routers.length === 0) {
+        const [model] = Object.keys(config.gateway?.models ?? {})
+        const named = config.gateway?.policy === undefined ? model : 'weir'
+        terminal.print(
+          `Try: curl -s ${url}/v1/chat/completions -H 'content-type: application/json' -d '{"model": "${named}", "messages": [{"role": "user", "content": "Hello"}]}'`,
+        )
+        return
       }
       terminal.print(
         `Try: curl -s ${url}/route -H 'content-type: application/json' -d '{"prompt": "Prove that sqrt(2) is irrational."}'`,
