@@ -1,4 +1,4 @@
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import { WeirError } from '../core/errors.ts'
 import { outgoingSocket } from '../core/outgoing.ts'
 
@@ -75,6 +75,38 @@ export async function migrate(pool: Pool, part: string, steps: readonly string[]
     throw error
   }
 }
+
+/**
+ * Runs rare work, such as an audit record, on a connection of its own.
+ *
+ * @param part whose tables are brought up to date first; see `migrate`
+ * @throws store_unavailable
+ */
+export async function withPostgres<T>(
+  url: string,
+  part: string,
+  steps: readonly string[],
+  work: (client: PoolClient) => Promise<T>,
+): Promise<T> {
+  const pool = await openPostgres(url)
+  try {
+    await migrate(pool, part, steps)
+    const client = await pool.connect()
+    client.on('error', () => {})
+    try {
+      return await work(client)
+    } finally {
+      client.release()
+    }
+  } catch (cause) {
+    throw storeError(url, cause)
+  } finally {
+    await pool.end()
+  }
+}
+
+/** Whether a place is the address of a database, and not a folder. */
+export const isPostgresUrl = (place: string): boolean => /^postgres(ql)?:\/\//.test(place)
 
 /** The error of a store that does not answer, or refuses. */
 export const storeError = (url: string, cause: unknown): WeirError =>

@@ -6,6 +6,7 @@ import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { writeWhole } from '../../core/files.ts'
 import { readRegularFile } from '../../core/regular-file.ts'
+import { isPostgresUrl, withPostgres } from '../../records/postgres.ts'
 import { assertPersonName, nameFault, sameName } from './person-name.ts'
 
 /** Who proposes or approves: the stated name, and the user and machine that it was stated from. */
@@ -79,8 +80,7 @@ export async function propose(
     sha256: sha256(text),
     text,
   }
-  await mkdir(folder, { recursive: true })
-  await writeWhole(join(folder, `${id}.proposal.json`), jsonText(proposal))
+  await filesOf(folder).write(`${id}.proposal.json`, jsonText(proposal))
   return proposal
 }
 
@@ -104,7 +104,8 @@ export async function approve(
     throw refused(`${by.name} proposed it, and another one must approve`)
   }
   if (found.approval) throw refused(`${found.approval.by.name} has approved it already`)
-  const bytes = await readProposal(folder, `${id}.proposal.json`)
+  const files = filesOf(folder)
+  const bytes = await files.read(`${id}.proposal.json`)
   const approval: Approval = {
     object: 'policy.approval',
     id,
@@ -113,21 +114,22 @@ export async function approve(
     sha256: proposal.sha256,
     proposal_sha256: sha256(bytes),
   }
-  await writeWhole(join(folder, `${id}.approval.json`), jsonText(approval))
+  await files.write(`${id}.approval.json`, jsonText(approval))
   return { proposal, approval }
 }
 
 /** Every proposal whose text matches its hash, oldest first; changed files are left out. */
 export async function proposals(folder: string): Promise<ProposalState[]> {
-  const names = await readdir(folder).catch((): string[] => [])
+  const files = filesOf(folder)
+  const names = await files.names()
   const found: ProposalState[] = []
   for (const name of names.filter((each) => /^[0-9a-f]{12}\.proposal\.json$/.test(each))) {
-    const bytes = await readProposal(folder, name)
+    const bytes = await files.read(name)
     const proposal = parsed(bytes)
     if (!isProposal.Check(proposal) || `${proposal.id}.proposal.json` !== name) continue
     if (sha256(proposal.text) !== proposal.sha256) continue
     const approval = parsed(
-      await readProposal(folder, `${proposal.id}.approval.json`).catch(() => Buffer.alloc(0)),
+      await files.read(`${proposal.id}.approval.json`).catch(() => Buffer.alloc(0)),
     )
     const valid =
       isApproval.Check(approval) &&
@@ -164,8 +166,58 @@ const samePerson = (a: Person, b: Person): boolean => sameName(a.name, b.name)
 /** More than any policy has; what else lies in the folder is not waited for. */
 const MAX_BYTES = 16 * 2 ** 20
 
-const readProposal = (folder: string, name: string): Promise<Uint8Array> =>
-  readRegularFile(join(folder, name), { maxBytes: MAX_BYTES })
+/** Where proposals and approvals are: files by name. */
+interface ApprovalFiles {
+  names(): Promise<readonly string[]>
+  /** @throws if there is none */
+  read(name: string): Promise<Uint8Array>
+  write(name: string, text: string): Promise<void>
+}
+
+const APPROVAL_SCHEMA = ['CREATE TABLE weir_approvals (name text PRIMARY KEY, body text NOT NULL)']
+
+/** A folder, or `postgres://...`, which several servers share. */
+function filesOf(place: string): ApprovalFiles {
+  if (!isPostgresUrl(place)) {
+    return {
+      names: () => readdir(place).catch((): string[] => []),
+      read: (name) => readRegularFile(join(place, name), { maxBytes: MAX_BYTES }),
+      async write(name, text) {
+        await mkdir(place, { recursive: true })
+        await writeWhole(join(place, name), text)
+      },
+    }
+  }
+  const ask = (sql: string, values: readonly string[] = []): Promise<Record<string, string>[]> =>
+    withPostgres(place, 'approvals', APPROVAL_SCHEMA, async (client) => {
+      const { rows } = await client.query<Record<string, string>>(sql, [...values])
+      return rows
+    })
+  let bodies: Promise<ReadonlyMap<string, string>> | undefined
+  const all = (): Promise<ReadonlyMap<string, string>> =>
+    ask('SELECT name, body FROM weir_approvals').then(
+      (rows) => new Map(rows.map(({ name, body }) => [name!, body!])),
+    )
+  return {
+    async names() {
+      bodies = all()
+      return [...(await bodies).keys()]
+    },
+    async read(name) {
+      bodies ??= all()
+      const body = (await bodies).get(name)
+      if (body === undefined) throw new WeirError('file_not_found', { path: name })
+      return Buffer.from(body)
+    },
+    async write(name, text) {
+      bodies = undefined
+      await ask(
+        'INSERT INTO weir_approvals VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET body = excluded.body',
+        [name, text],
+      )
+    },
+  }
+}
 
 const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 

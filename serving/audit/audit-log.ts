@@ -6,9 +6,16 @@ import { WeirError } from '../../core/errors.ts'
 import { withLock } from '../../core/lock.ts'
 import { appendLine, makeFolder } from '../../core/segments.ts'
 import { AUDIT_FILE } from '../../records/log-reader.ts'
+import {
+  isPostgresUrl,
+  type PoolClient,
+  withoutPassword,
+  withPostgres,
+} from '../../records/postgres.ts'
 
 export interface AuditLogOptions {
-  readonly folder: string
+  /** a folder, or `postgres://...`, where several servers continue one chain */
+  readonly place: string
   readonly who: AuditWho
   readonly now: () => Date
 }
@@ -28,26 +35,17 @@ const SAME_MS = 60_000
 /** An append takes milliseconds: if it takes longer than this, the disk does not respond. */
 const LOCK_DEADLINE_MS = 10_000
 
-export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promise<AuditLog> {
-  makeFolder(folder)
-  const path = join(folder, AUDIT_FILE)
+export async function openAuditLog({ place, who, now }: AuditLogOptions): Promise<AuditLog> {
+  if (isPostgresUrl(place)) return sharedAuditLog({ place, who, now })
+  makeFolder(place)
+  const path = join(place, AUDIT_FILE)
   const append = async (event: AuditEvent): Promise<void> => {
     const text = await readFile(path, 'utf8').catch(absent)
     // a crash may have cut the last line off: it is terminated, kept and counted, never removed
     const torn = text !== '' && !text.endsWith('\n')
     const lines = text.split('\n').slice(0, torn ? undefined : -1)
-    const time = now()
-    if (saidAlready(lines, event, who, time)) return
-    const last = lines.at(-1)
-    const record: AuditRecord = {
-      object: 'audit',
-      seq: lines.length + 1,
-      time: time.toISOString(),
-      who,
-      ...event,
-      prev: last === undefined ? GENESIS : lineHash(last),
-    }
-    await appendLine(path, JSON.stringify(record))
+    const line = nextLine(lines, lines.length, event, who, now())
+    if (line !== undefined) await appendLine(path, line)
   }
   return {
     path,
@@ -66,6 +64,69 @@ export async function openAuditLog({ folder, who, now }: AuditLogOptions): Promi
   }
 }
 
+const AUDIT_SCHEMA = ['CREATE TABLE weir_audit (seq bigint PRIMARY KEY, line text NOT NULL)']
+/** Lines that are looked at for an event that was recorded already. */
+const RECENT = 50
+
+/** One chain of all servers: each appends while it holds an advisory lock. */
+async function sharedAuditLog({ place, who, now }: AuditLogOptions): Promise<AuditLog> {
+  const append = async (client: PoolClient, event: AuditEvent): Promise<void> => {
+    await client.query('BEGIN')
+    await client.query('SELECT pg_advisory_xact_lock(7305814)')
+    const { rows } = await client.query<{ seq: string; line: string }>(
+      `SELECT seq, line FROM weir_audit ORDER BY seq DESC LIMIT ${RECENT}`,
+    )
+    const count = Number(rows[0]?.seq ?? 0)
+    const lines = rows.map(({ line }) => line).reverse()
+    const line = nextLine(lines, count, event, who, now())
+    if (line !== undefined) {
+      await client.query('INSERT INTO weir_audit VALUES ($1, $2)', [count + 1, line])
+    }
+    await client.query('COMMIT')
+  }
+  return {
+    path: withoutPassword(place),
+    record: (event) =>
+      withPostgres(place, 'audit', AUDIT_SCHEMA, (client) => append(client, event)),
+  }
+}
+
+/** The lines of an audit log that servers share, in order. @throws store_unavailable */
+export const sharedAuditLines = (url: string): Promise<string[]> =>
+  withPostgres(url, 'audit', AUDIT_SCHEMA, async (client) => {
+    const { rows } = await client.query<{ line: string }>(
+      'SELECT line FROM weir_audit ORDER BY seq',
+    )
+    return rows.map(({ line }) => line)
+  })
+
+/**
+ * The line that records an event.
+ *
+ * @param lines the last ones before it
+ * @param count number of all lines before it
+ * @returns undefined if another worker of this server has recorded the event
+ */
+function nextLine(
+  lines: readonly string[],
+  count: number,
+  event: AuditEvent,
+  who: AuditWho,
+  time: Date,
+): string | undefined {
+  if (saidAlready(lines, event, who, time)) return undefined
+  const last = lines.at(-1)
+  const record: AuditRecord = {
+    object: 'audit',
+    seq: count + 1,
+    time: time.toISOString(),
+    who,
+    ...event,
+    prev: last === undefined ? GENESIS : lineHash(last),
+  }
+  return JSON.stringify(record)
+}
+
 export const lineHash = (line: string): string => createHash('sha256').update(line).digest('hex')
 
 /** Whether a worker of this server has recorded the same event, with no other event of that name since. */
@@ -75,7 +136,7 @@ function saidAlready(
   who: AuditWho,
   time: Date,
 ): boolean {
-  for (const line of lines.slice(-50).reverse()) {
+  for (const line of lines.slice(-RECENT).reverse()) {
     const record = parsed(line)
     if (record?.name !== event.name) continue
     const { process, host } = record.who

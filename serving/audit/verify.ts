@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { AUDIT_FILE } from '../../records/log-reader.ts'
-import { AuditRecord, GENESIS, lineHash } from './audit-log.ts'
+import { isPostgresUrl, withoutPassword } from '../../records/postgres.ts'
+import { AuditRecord, GENESIS, lineHash, sharedAuditLines } from './audit-log.ts'
 
 /** A line of an audit log that breaks its hash chain. */
 export interface AuditFault {
@@ -25,8 +26,13 @@ export interface AuditReport {
 
 const check = Compile(AuditRecord)
 
-/** Reads an audit log and checks its chain. @param path the log's folder or the file @throws file_not_found */
+/**
+ * Reads an audit log and checks its chain.
+ *
+ * @param path the log's folder, the file, or `postgres://...` @throws file_not_found, store_unavailable
+ */
 export async function verifyAudit(path: string): Promise<AuditReport> {
+  if (isPostgresUrl(path)) return checked(withoutPassword(path), await sharedAuditLines(path))
   const entry = await stat(path).catch(() => undefined)
   const file = entry?.isDirectory() ? join(path, AUDIT_FILE) : path
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
@@ -34,6 +40,10 @@ export async function verifyAudit(path: string): Promise<AuditReport> {
   })
   const lines = text.split('\n')
   if (lines.at(-1) === '') lines.pop()
+  return checked(file, lines)
+}
+
+function checked(path: string, lines: readonly string[]): AuditReport {
   const records: AuditRecord[] = []
   const faults: AuditFault[] = []
   let torn = 0
@@ -56,7 +66,7 @@ export async function verifyAudit(path: string): Promise<AuditReport> {
     }
     prev = lineHash(line)
   }
-  return { path: file, records, faults, torn, head: prev }
+  return { path, records, faults, torn, head: prev }
 }
 
 /** A line that is not JSON was cut off by a crash; JSON that is not a record was added by something else. */

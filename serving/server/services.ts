@@ -193,10 +193,11 @@ async function openAll(
     log: () => log,
   })
   const loaded = await fleet.reload()
+  const auditPlace = state.postgres ?? config.log?.folder
   const audit =
-    config.log && options.who
+    auditPlace !== undefined && options.who
       ? await openAuditLog({
-          folder: config.log.folder,
+          place: auditPlace,
           who: options.who,
           now: () => new Date(now()),
         })

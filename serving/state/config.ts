@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
+import { isPostgresUrl } from '../../records/postgres.ts'
 
 const Store = Type.String({
   pattern: '^(memory|postgres(ql)?://.+|(redis|rediss|valkey|valkeys)://.+)$',
@@ -50,13 +51,11 @@ export interface StateSettings {
 export const DEFAULT_LEASE_SECONDS = 30
 export const DEFAULT_STORE_DEADLINE_MS = 1000
 
-const isPostgres = (store: string): boolean => /^postgres(ql)?:/.test(store)
-
 /** @throws config_invalid if two stores are of one kind */
 export function stateSettings(config: StateConfig | undefined): StateSettings {
   const stores = [config?.stores ?? 'memory'].flat().filter((store) => store !== 'memory')
-  const [postgres, ...second] = stores.filter(isPostgres)
-  const [redis, ...more] = stores.filter((store) => !isPostgres(store))
+  const [postgres, ...second] = stores.filter(isPostgresUrl)
+  const [redis, ...more] = stores.filter((store) => !isPostgresUrl(store))
   if (second.length > 0 || more.length > 0) {
     throw new WeirError('config_invalid', {
       where: 'state.stores',

@@ -50,7 +50,11 @@ test('weir policy propose, approve and proposals: two people for one text', asyn
 test('weir policy audit prints what was served, and fails where a line was changed', async () => {
   const folder = await scratch({})
   const who = { user: 'ops', host: 'one', process: 1 }
-  const log = await openAuditLog({ folder, who, now: () => new Date('2026-03-01T12:00:00Z') })
+  const log = await openAuditLog({
+    place: folder,
+    who,
+    now: () => new Date('2026-03-01T12:00:00Z'),
+  })
   for (const hash of ['aaaa', 'bbbb', 'cccc']) {
     const diff = `+1 ${hash}`
     await log.record({ event: 'policy_loaded', name: 'main', hash, why: 'SIGHUP', diff })

@@ -8,7 +8,7 @@ const FOLDER = {
   flag: '--to <dir>',
   schema: Text,
   required: true,
-  help: 'folder of proposals: the server’s gateway.require_approval',
+  help: 'folder of proposals, or postgres://...: the server’s gateway.require_approval',
 } as const
 
 const PROPOSE_OPTIONS = optionTable({
@@ -49,7 +49,7 @@ export const AUDIT_COMMANDS = [
   defineCommand({
     name: 'proposals',
     description: 'list the proposals, and who approved them',
-    arguments: [['<dir>', 'folder of proposals']],
+    arguments: [['<dir>', 'folder of proposals, or postgres://...']],
     options: LIST_OPTIONS,
     examples: ['weir policy proposals approvals'],
     run: runProposals,
@@ -58,7 +58,7 @@ export const AUDIT_COMMANDS = [
     name: 'audit',
     description:
       'print which policy was served when, and check that no record was changed; exits 1 if one was',
-    arguments: [['<log>', 'the server’s log folder, or its audit.jsonl']],
+    arguments: [['<log>', 'the server’s log folder, its audit.jsonl, or postgres://...']],
     options: AUDIT_OPTIONS,
     examples: ['weir policy audit logs'],
     run: runAudit,

@@ -19,7 +19,7 @@ afterEach(() => rm(folder, { recursive: true }))
 
 const open = (process = 1): Promise<AuditLog> =>
   openAuditLog({
-    folder,
+    place: folder,
     who: { user: 'ops', host: 'one', process },
     now: () => {
       time += 1000

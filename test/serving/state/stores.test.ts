@@ -1,5 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { approve, approvedState, propose } from '../../../serving/audit/approvals.ts'
+import { openAuditLog } from '../../../serving/audit/audit-log.ts'
+import { verifyAudit } from '../../../serving/audit/verify.ts'
 import type { BudgetAlert } from '../../../serving/budgets/ledger.ts'
 import { assertShared } from '../../../serving/budgets/open.ts'
 import {
@@ -226,6 +229,49 @@ describe.skipIf(!hasPostgres)('budgets in PostgreSQL', () => {
     await replica()
     server.sql(`UPDATE weir_schema SET version = version + 1 WHERE part = 'budgets'`, database)
     await expect(replica()).rejects.toThrow('of a later release')
+  })
+})
+
+describe.skipIf(!hasPostgres)('audit and approvals in PostgreSQL', () => {
+  test('servers continue one chain, and a changed record is found', async () => {
+    server.sql('CREATE DATABASE audit')
+    const place = server.url('audit')
+    const servers = await Promise.all(
+      [1, 2, 3].map((process) =>
+        openAuditLog({ place, who: { user: 'u', host: 'h', process }, now: () => new Date() }),
+      ),
+    )
+    const event = { event: 'policy_loaded', name: 'p', why: 'start' } as const
+    await Promise.all(servers.map((log, i) => log.record({ ...event, hash: `h${i}` })))
+    // another worker of the same server
+    await servers[0]!.record({ ...event, name: 'q', hash: 'h' })
+    await servers[0]!.record({ ...event, name: 'q', hash: 'h' })
+    const report = await verifyAudit(place)
+    expect(report.records.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+    expect(report.faults).toEqual([])
+    expect(report.path).not.toContain('file')
+    server.sql(
+      `UPDATE weir_audit SET line = replace(line, '"start"', '"reload"') WHERE seq = 2`,
+      'audit',
+    )
+    expect((await verifyAudit(place)).faults).toMatchObject([{ line: 3 }])
+  })
+
+  test('a policy that one person proposes and another approves may be served by all', async () => {
+    server.sql('CREATE DATABASE approvals')
+    const place = server.url('approvals')
+    const person = (name: string) => ({ name, user: 'u', host: 'h' })
+    const given = { text: 'version: 1', path: 'policy.yaml', by: person('Alice') }
+    const { id } = await propose(place, given, new Date())
+    const candidate = { text: given.text, path: given.path, hash: 'x' }
+    await expect(approvedState(place, candidate)).rejects.toMatchObject({
+      code: 'policy_unapproved',
+    })
+    await expect(approve(place, id, person('Alice'), new Date())).rejects.toThrow(
+      'another one must',
+    )
+    await approve(place, id, person('Bob'), new Date())
+    expect((await approvedState(place, candidate)).approval.by.name).toBe('Bob')
   })
 })
 

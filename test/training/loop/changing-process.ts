@@ -42,7 +42,7 @@ const TURNS = {
   },
   async audit() {
     const who = { user: 'somebody', host: 'here', process: process.pid }
-    const log = await openAuditLog({ folder: join(root, 'log'), who, now: () => new Date() })
+    const log = await openAuditLog({ place: join(root, 'log'), who, now: () => new Date() })
     let i = 0
     const loaded = async (): Promise<void> => {
       await log.record({ event: 'bundle_loaded', name: 'sample', hash: String(++i), why: 'SIGHUP' })
