@@ -4,6 +4,7 @@ import { WeirError } from '../../core/errors.ts'
 import { framed } from '../encoders/context.ts'
 import { cutText } from '../encoders/cut.ts'
 import { conversationFeatures } from './conversation.ts'
+import { normalForm } from './normal-form.ts'
 import type { Conversation, ToolDefinition, Turn } from './transcript.ts'
 import { isConversation, readTranscript, toolNames } from './transcript.ts'
 
@@ -62,6 +63,8 @@ export const Recipe = Type.Object(
     total_characters: Type.Optional(Characters),
     /** taken off user turns, in order */
     envelopes: Type.Array(Envelope, { maxItems: 200 }),
+    /** text is read as it looks (`normalForm`): look-alike letters, invisible characters and Unicode forms do not count */
+    normalise: Type.Optional(Type.Literal('unicode')),
     /** keys of declared context (`metadata` of a request, columns of a log) that become features */
     context: Type.Optional(
       Type.Array(ContextKey, { minItems: 1, maxItems: 50, uniqueItems: true }),
@@ -99,6 +102,7 @@ const BASE = {
   tools: 'names',
   tool_results: 'none',
   envelopes: AGENT_ENVELOPES,
+  normalise: 'unicode',
 } satisfies Omit<Recipe, 'name' | 'user_turns'>
 
 /** The recipes that are known by name, the cheapest to read first; `auto` chooses among them. */
@@ -196,8 +200,9 @@ export function promptReader(recipe: Recipe | undefined): PromptReader {
   const strip = stripper(recipe.envelopes)
   const plain = (prompt: string): string => cut(strip(prompt), recipe.turn_characters)
   // a conversation of which nothing is to be read is read whole: an empty text says nothing
+  const seen = recipe.normalise ? normalForm : (text: string): string => text
   const orWhole = (text: string, prompt: string): string =>
-    /\S/.test(text) ? text : wholeText(prompt)
+    seen(/\S/.test(text) ? text : wholeText(prompt))
   if (!readsFields(recipe)) {
     return (prompt) =>
       orWhole(

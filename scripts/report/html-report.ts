@@ -6,7 +6,13 @@ import {
   spread,
 } from '../../training/evaluate/report/verdict.ts'
 import { controls, curveFigure, scoreFigures } from './charts.ts'
-import { comparisonTable, curveTable, operatingTable, sliceTables } from './html-tables.ts'
+import {
+  comparisonTable,
+  curveTable,
+  operatingTable,
+  robustnessTable,
+  sliceTables,
+} from './html-tables.ts'
 import { html, type Markup, scriptJson } from './markup.ts'
 import { count, dollars, percent, score } from './number-format.ts'
 import { page } from './page.ts'
@@ -40,6 +46,9 @@ ${scoreFigures(plot, report)}</section>
 <section aria-labelledby="slices"><h2 id="slices">Where quality is lost</h2>
 <p class="quiet">Groups of at least 30 prompts, surest loss against always-strong first.</p>
 ${report.routers.map((router) => html`<h3>${router.name}</h3>${sliceTables(router)}`)}</section>
+<section aria-labelledby="robustness"><h2 id="robustness">How a prompt is written</h2>
+<p class="quiet">The same questions written otherwise, with text around them, and with text that is meant to turn the decision.</p>
+${report.routers.map((router) => html`<h3>${router.name}</h3>${robustnessTable(router)}`)}</section>
 <section aria-labelledby="misses"><h2 id="misses">Prompts to read</h2>
 <p class="quiet">Sent to the weak model, and only the strong one did well: the dearest and surest mistakes first${report.evidence.single > 0 && ', among prompts that both models answered'}.</p>
 ${report.routers.map(missList)}</section>

@@ -124,6 +124,25 @@ export function comparisonTable({ comparisons }: EvaluationReport): Markup {
   )
 }
 
+/** What each change of a prompt does to a router's decisions. */
+export function robustnessTable({ robustness }: RouterReport): Markup {
+  if (!robustness) return html`<p class="quiet">Not measured: weir evaluate --robustness does.</p>`
+  return table(
+    'Robustness',
+    ['', 'sent strong', 'of the weak turned', 'of the strong turned', 'APGR'],
+    [
+      ['unchanged', percent(robustness.strong_share), '', '', score(robustness.apgr)],
+      ...robustness.rows.map((row) => [
+        row.change,
+        percent(row.strong_share),
+        percent(row.upgraded),
+        percent(row.downgraded),
+        score(row.apgr),
+      ]),
+    ],
+  )
+}
+
 const SLICES_OPEN = 10
 
 /** Worst first; the rest collapsed. */

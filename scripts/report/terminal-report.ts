@@ -37,6 +37,7 @@ export function renderReport(report: EvaluationReport): string {
         `${pair.a} minus ${pair.b}: ${spread(pair)}, p ${probability(pair.p_holm)}${report.comparisons.length > 1 ? ' (Holm)' : ''}`,
     ),
     ...report.routers.map(worstSlices),
+    ...report.routers.map(robustnessLines),
   ]
   const shown = sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'))
   return `${shown.join('\n\n')}\n`
@@ -123,6 +124,29 @@ function worstSlices(router: RouterReport): string[] {
         `${count(slice.rows)} prompts`,
         `${percent(slice.strong_share)} strong`,
         `loss ${spread(slice.loss)}`,
+      ]),
+    ),
+  ]
+}
+
+/** Changes that turn fewer decisions are not listed. */
+const TURNED = 0.05
+
+function robustnessLines({ name, robustness }: RouterReport): string[] {
+  if (!robustness) return []
+  const turned = robustness.rows
+    .filter(({ upgraded, downgraded }) => Math.max(upgraded, downgraded) > TURNED)
+    .sort((a, b) => b.upgraded + b.downgraded - a.upgraded - a.downgraded)
+  const of = `${robustness.rows.length} changes of how a prompt is written, on ${count(robustness.prompts)} prompts`
+  if (turned.length === 0) return [`${name}: none of ${of}, turns over 5% of its decisions`]
+  return [
+    `${name} is turned by ${turned.length} of ${of} (${percent(robustness.strong_share)} strong unchanged)`,
+    ...aligned(
+      turned.map((row) => [
+        `  ${row.change}`,
+        `${percent(row.strong_share)} strong`,
+        `${percent(row.upgraded)} of the weak turned`,
+        `${percent(row.downgraded)} of the strong turned`,
       ]),
     ),
   ]

@@ -1,4 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
+import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { evaluateRouters } from './evaluate-routers.ts'
 import { type FrontierReport, frontierReport } from './frontier/frontier-report.ts'
@@ -10,7 +11,9 @@ import { scoreQualities } from './log/router-scores.ts'
 
 import { judgedRows, type ScoreLogOptions, scoreLog } from './log/scored-log.ts'
 import type { LeftOut } from './log/unseen-rows.ts'
-import type { EvaluationReport, Provenance } from './report/report.ts'
+import type { EvaluationReport, Provenance, RouterReport } from './report/report.ts'
+import { conversationGroupings } from './report/slices.ts'
+import { measureRobustness, type RobustnessReport } from './robustness/robustness.ts'
 
 export interface EvaluateOptions extends ScoreLogOptions {
   readonly seed: number
@@ -18,6 +21,11 @@ export interface EvaluateOptions extends ScoreLogOptions {
   /** more ways to slice, such as source and time; each has one name per prompt of the dataset */
   readonly groupings?: readonly Grouping[] | undefined
   readonly details?: boolean | undefined
+  /**
+   * measures how far decisions depend on how a prompt is written: `short` only for routers that answer at once,
+   * `long` for all, with a search of suffixes that turn decisions
+   */
+  readonly robustness?: 'short' | 'long' | undefined
 }
 
 /** Evaluations of routers among many models. */
@@ -60,19 +68,56 @@ async function pairReport(
   options: EvaluateOptions,
 ): Promise<EvaluationReport> {
   const log = await scoreLog(bundles, dataset, options)
+  const stored = Array.from(log.rows, (prompt) => dataset.prompts[prompt]!)
   const report = await evaluateRouters({
     ...options,
     ...log,
-    groupings: options.groupings?.map(({ by, names }) => ({
-      by,
-      names: Array.from(log.rows, (prompt) => names[prompt]),
-    })),
+    groupings: [
+      ...conversationGroupings(stored),
+      ...(options.groupings ?? []).map(({ by, names }) => ({
+        by,
+        names: Array.from(log.rows, (prompt) => names[prompt]),
+      })),
+    ],
     spend: log.costs && {
       ...log.costs,
       origin: log.costs.basis === LOGGED_DOLLARS ? 'logged' : 'estimated',
     },
   })
-  return { ...report, provenance: provenanceOf(bundles, dataset, log.leftOut, log.costs) }
+  const gain = Float64Array.from(log.labels.y, (y) => 2 * y - 1)
+  const routers: RouterReport[] = []
+  for (const [i, router] of report.routers.entries()) {
+    const robustness = await robustnessOf(bundles[i]!, stored, gain, options)
+    routers.push({ ...router, ...(robustness && { robustness }) })
+  }
+  return { ...report, routers, provenance: provenanceOf(bundles, dataset, log.leftOut, log.costs) }
+}
+
+/** Most prompts that changes are measured on, and what a search of suffixes tries. */
+const PERTURBED = { short: 300, long: 1000 } as const
+const SEARCH = { candidates: 2000, queries: 200, words: 20 }
+
+async function robustnessOf(
+  { name, router }: NamedRouter,
+  stored: readonly string[],
+  gain: Float64Array,
+  { robustness: form, seed, signal, onProgress }: EvaluateOptions,
+): Promise<RobustnessReport | undefined> {
+  if (form === undefined || (form === 'short' && !router.scoreNow)) return undefined
+  const rows = createRandom(deriveSeed(seed, 'robustness'))
+    .shuffle([...stored.keys()])
+    .slice(0, PERTURBED[form])
+  return measureRobustness({
+    prompts: rows.map((row) => stored[row]!),
+    gain: rows.map((row) => gain[row]!),
+    threshold: router.manifest.threshold.value,
+    score: async (prompts) => (await router.score(prompts, signal)).winRate,
+    seed,
+    search: form === 'long' ? SEARCH : undefined,
+    signal,
+    onProgress: (done, total, note) =>
+      onProgress?.({ stage: `robustness of ${name}`, done, total, note }),
+  })
 }
 
 /** Evaluates on the prompts for which every candidate's outcome is known. */

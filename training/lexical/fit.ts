@@ -100,28 +100,43 @@ function keptBuckets(frequency: Uint32Array, minPrompts: number, limit: number):
   return Uint32Array.from(kept).sort()
 }
 
+/** Share of the training prompts below and above the range that surface features are held to. */
+const OUTSIDE = 0.01
+
+/** Mean, scale and range of the surface features over the training prompts, held to their range. */
 function surfaceScales(
   prompts: readonly string[],
   weight: number,
-): Pick<LexicalState, 'surfaceMean' | 'surfaceScale'> {
+): Pick<LexicalState, 'surfaceMean' | 'surfaceScale' | 'surfaceLow' | 'surfaceHigh'> {
+  const n = prompts.length
   const values = new Float64Array(SURFACE_COUNT)
-  const sum = new Float64Array(SURFACE_COUNT)
-  const squares = new Float64Array(SURFACE_COUNT)
-  for (const prompt of prompts) {
+  const columns = Array.from({ length: SURFACE_COUNT }, () => new Float64Array(n))
+  prompts.forEach((prompt, row) => {
     surfaceFeatures(truncatePrompt(prompt), values)
     values[0] = Math.log(prompt.length + 1)
-    for (let i = 0; i < SURFACE_COUNT; i++) {
-      sum[i]! += values[i]!
-      squares[i]! += values[i]! ** 2
-    }
-  }
-  const n = Math.max(1, prompts.length)
-  const surfaceMean = Float32Array.from(sum, (total) => total / n)
-  const surfaceScale = Float32Array.from(squares, (total, i) => {
-    const variance = total / n - (sum[i]! / n) ** 2
-    return variance > 1e-9 ? weight / Math.sqrt(variance) : 0
+    for (let i = 0; i < SURFACE_COUNT; i++) columns[i]![row] = values[i]!
   })
-  return { surfaceMean, surfaceScale }
+  const surfaceMean = new Float32Array(SURFACE_COUNT)
+  const surfaceScale = new Float32Array(SURFACE_COUNT)
+  const surfaceLow = new Float32Array(SURFACE_COUNT)
+  const surfaceHigh = new Float32Array(SURFACE_COUNT)
+  columns.forEach((column, i) => {
+    column.sort()
+    const low = column[Math.floor(OUTSIDE * (n - 1))] ?? 0
+    const high = column[Math.ceil((1 - OUTSIDE) * (n - 1))] ?? 0
+    let [sum, squares] = [0, 0]
+    for (const value of column) {
+      const held = Math.min(Math.max(value, low), high)
+      sum += held
+      squares += held * held
+    }
+    const variance = squares / Math.max(1, n) - (sum / Math.max(1, n)) ** 2
+    surfaceMean[i] = sum / Math.max(1, n)
+    surfaceScale[i] = variance > 1e-9 ? weight / Math.sqrt(variance) : 0
+    surfaceLow[i] = low
+    surfaceHigh[i] = high
+  })
+  return { surfaceMean, surfaceScale, surfaceLow, surfaceHigh }
 }
 
 /** The SVD's right vectors as 8-bit rows, each with a scale: a quarter of the bytes, cosine above .999. */

@@ -41,6 +41,8 @@ export function createFeaturizer(state: LexicalState): Featurizer {
   const ownWeights = new Float32Array(ownIds.length)
   const ownOffsets = new Uint32Array(2)
   const ownTruncated = new Uint8Array(1)
+  const low = state.surfaceLow ?? new Float32Array(SURFACE_COUNT).fill(-Infinity)
+  const high = state.surfaceHigh ?? new Float32Array(SURFACE_COUNT).fill(Infinity)
   let distinct = 0
   const countGram = (hash: number): void => {
     const bucket = hash & (BUCKETS - 1)
@@ -123,9 +125,9 @@ export function createFeaturizer(state: LexicalState): Featurizer {
     surfaceFeatures(text, surface)
     surface[0] = Math.log(prompt.length + 1)
     for (let feature = 0; feature < SURFACE_COUNT; feature++) {
+      const value = Math.min(Math.max(surface[feature]!, low[feature]!), high[feature]!)
       ids[at] = columns + feature
-      weights[at++] =
-        (surface[feature]! - state.surfaceMean[feature]!) * state.surfaceScale[feature]!
+      weights[at++] = (value - state.surfaceMean[feature]!) * state.surfaceScale[feature]!
     }
     return at
   }

@@ -16,6 +16,9 @@ export interface LexicalState {
   readonly surfaceMean: Float32Array
   /** SURFACE_COUNT: weight / standard deviation; 0 for a constant feature */
   readonly surfaceScale: Float32Array
+  /** SURFACE_COUNT each: values outside count as these ends; absent in bundles from before */
+  readonly surfaceLow?: Float32Array
+  readonly surfaceHigh?: Float32Array
   /** the truncated SVD of the n-gram columns, for heads that read dense embeddings */
   readonly projection?: LexicalProjection
 }
@@ -36,6 +39,9 @@ export function encodeLexicalState(state: LexicalState): Uint8Array {
     idf: state.idf,
     surfaceMean: state.surfaceMean,
     surfaceScale: state.surfaceScale,
+    ...(state.surfaceLow && state.surfaceHigh
+      ? { surfaceLow: state.surfaceLow, surfaceHigh: state.surfaceHigh }
+      : {}),
     ...(projection ? { projection: projection.values, projectionScale: projection.scale } : {}),
   })
 }
@@ -62,6 +68,10 @@ export function decodeLexicalState(bytes: Uint8Array, path: string): LexicalStat
     idf: take('idf', Float32Array, buckets.length),
     surfaceMean: take('surfaceMean', Float32Array, SURFACE_COUNT),
     surfaceScale: take('surfaceScale', Float32Array, SURFACE_COUNT),
+    ...(arrays.surfaceLow && {
+      surfaceLow: take('surfaceLow', Float32Array, SURFACE_COUNT),
+      surfaceHigh: take('surfaceHigh', Float32Array, SURFACE_COUNT),
+    }),
   }
   if (!arrays.projection) return state
   const values = take('projection', Int8Array)

@@ -10,7 +10,7 @@ import { openTerminal } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, encoderAccess, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from '../log-options.ts'
-import { type Flags, optionTable, Text } from '../options.ts'
+import { type Flags, optionTable, Switch, Text } from '../options.ts'
 
 const OPTIONS = optionTable({
   strong: {
@@ -29,6 +29,11 @@ const OPTIONS = optionTable({
     schema: Type.Integer({ minimum: 50, maximum: 100_000 }),
     unset: '1000; 200 past 200,000 prompts',
     help: 'bootstrap replicates',
+  },
+  robustness: {
+    flag: '--robustness',
+    schema: Switch,
+    help: 'search texts that turn decisions when they are put after a prompt, and measure changes of prompts for slow encoders too; takes minutes',
   },
   price: PRICE_OPTION,
   seed: seedOption('seed of the bootstrap and the random baselines'),
@@ -77,6 +82,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     groupings,
     sources: sourcesOf(groupings, dataset),
     details: true,
+    robustness: flags.robustness ? 'long' : 'short',
     latency: true,
     ...watch,
   })

@@ -7,6 +7,7 @@ import type { LeftOut } from '../log/unseen-rows.ts'
 import type { CurveBand, CurvePoints } from '../metrics/curve-points.ts'
 import type { OperatingPoint } from '../metrics/operating-point.ts'
 import type { Reliability } from '../metrics/reliability.ts'
+import type { RobustnessReport } from '../robustness/robustness.ts'
 import type { Miss } from './misses.ts'
 import type { SliceReport } from './slices.ts'
 
@@ -87,6 +88,8 @@ export interface RouterReport extends CurveReport {
   readonly operating?: OperatingPoint
   readonly reliability?: Reliability
   readonly latency?: LatencyReport
+  /** what changes of how a prompt is written do to its decisions */
+  readonly robustness?: RobustnessReport
   /** worst first */
   readonly slices?: readonly SliceReport[]
   readonly worst_misses?: readonly Miss[]

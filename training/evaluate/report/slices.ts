@@ -1,4 +1,5 @@
 import { type PartialInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
+import { readTranscript } from '../../../models/reading/transcript.ts'
 import type { Grouping } from '../log/prompt-origins.ts'
 import { apgr, costQualityCurve } from '../metrics/curve.ts'
 
@@ -31,6 +32,27 @@ export function textGroupings(prompts: readonly string[]): Grouping[] {
     { by: 'length', names: traits.map(({ length }) => length) },
     { by: 'language', names: traits.map(({ language }) => language) },
     { by: 'code', names: traits.map(({ code }) => code) },
+  ]
+}
+
+/** A system prompt of more characters than this is long. */
+const LONG_SYSTEM = 2000
+
+/** Slices of stored prompts by their place in a conversation and by their system prompt. */
+export function conversationGroupings(prompts: readonly string[]): Grouping[] {
+  const traits = prompts.map((prompt) => {
+    const { turns } = readTranscript(prompt)
+    const system = turns
+      .filter(({ role }) => role === 'system' || role === 'developer')
+      .reduce((sum, { text }) => sum + text.length, 0)
+    return {
+      turn: turns.filter(({ role }) => role === 'user').length > 1 ? 'follow-up' : 'first turn',
+      system: system > LONG_SYSTEM ? 'long' : system > 0 ? 'short' : 'none',
+    }
+  })
+  return [
+    { by: 'turn', names: traits.map(({ turn }) => turn) },
+    { by: 'system prompt', names: traits.map(({ system }) => system) },
   ]
 }
 
