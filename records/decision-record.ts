@@ -180,6 +180,8 @@ export const FeedbackRecord = Type.Interface([Feedback], {
   key: Type.Optional(Type.String()),
   /** the key may rate every key's decisions (`feedback: any`), so its weight is not limited */
   role: Type.Optional(Type.Literal('any')),
+  /** probability that this model was asked beside the one that answered, where chance decided (shadow answers) */
+  propensity: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
 })
 export type FeedbackRecord = Type.Static<typeof FeedbackRecord>
 

@@ -125,8 +125,8 @@ export function feedbackRow(
   decision.rated = true
   const model = feedback.model ?? decision.answered ?? decision.model
   const { cost_usd, output_tokens, weight } = feedback
-  // other models (from an audit or a correction) were not drawn by the server, so they have no propensity
-  const propensity = model === decision.model ? decision.propensity : undefined
+  // other models were not drawn by the server (an audit, a correction), or with a chance of their own (a shadow answer)
+  const propensity = model === decision.model ? decision.propensity : feedback.propensity
   if (feedback.kind === 'preference' && feedback.against !== undefined) {
     return {
       kind: 'preference',

@@ -76,6 +76,26 @@ export const BreakerConfig = Type.Object(
 )
 export type BreakerConfig = Type.Static<typeof BreakerConfig>
 
+/** `gateway.shadow_answers`: what another model would have answered, judged, for a share of the requests. */
+export const ShadowAnswersConfig = Type.Object(
+  {
+    /** of the answered chats, drawn at random */
+    share: Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
+    /** names of `gateway.models`; one of those that did not answer is asked, each with the same probability */
+    models: Type.Array(ModelName, { minItems: 1 }),
+    /** a name of `gateway.models` that is none of them; grades both answers, each by itself and without names */
+    judge: ModelName,
+    /** most US dollars a day for the other models and the judge; reserved before each call */
+    budget_usd: Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 }),
+    /** takes out e-mail addresses, numbers and keys before anything is sent */
+    redact: Type.Optional(Type.Boolean()),
+    /** what a good answer is, for the judge */
+    criteria: Type.Optional(Type.String({ minLength: 1 })),
+  },
+  { additionalProperties: false },
+)
+export type ShadowAnswersConfig = Type.Static<typeof ShadowAnswersConfig>
+
 /** The `gateway` section of a server's configuration. */
 export const GatewayConfig = Type.Object(
   {
@@ -136,6 +156,8 @@ export const GatewayConfig = Type.Object(
     /** spending limits; those of policy files apply too */
     budgets: Type.Optional(Budgets),
     spend: Type.Optional(SpendSettings),
+    /** also ask another model, after the client has its answer, and judge both; off if absent */
+    shadow_answers: Type.Optional(ShadowAnswersConfig),
   },
   { additionalProperties: false },
 )

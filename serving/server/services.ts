@@ -6,7 +6,7 @@ import { WeirError } from '../../core/errors.ts'
 import type { BodyText } from '../../core/large-json.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
-import type { LogContents } from '../../records/decision-record.ts'
+import type { FeedbackRecord, LogContents } from '../../records/decision-record.ts'
 import { openFeedbackStore } from '../../records/feedback/open-store.ts'
 import { segmentStore } from '../../records/feedback/segment-store.ts'
 import type { FeedbackStore } from '../../records/feedback/store.ts'
@@ -25,6 +25,7 @@ import { gatewayMetrics } from '../gateway/metrics.ts'
 import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
 import { requestLog } from '../gateway/request-log.ts'
 import { assertBudgetRoutes, closedByBudget, spendObserver } from '../gateway/spending.ts'
+import { assertShadowAnswers, ShadowAnswers, shadowBudget } from '../judging/shadow-answers.ts'
 import {
   budgetHooks,
   joinHooks,
@@ -257,13 +258,32 @@ async function openAll(
     ...definedOnly({ explorer: exploration && createExplorer(exploration), online }),
   })
   const draws = exploration !== undefined
+  const kept = feedback
   const chats =
     config.gateway &&
     (await openChats(
       config,
       config.gateway,
       options,
-      { fleet, decider, metrics, audit, servedObservers, draws, now, state, hot },
+      {
+        fleet,
+        decider,
+        metrics,
+        audit,
+        servedObservers,
+        draws,
+        now,
+        state,
+        hot,
+        record:
+          kept &&
+          (async (rating) => {
+            await kept.record(rating)
+            alarms?.feedback(rating)
+            online?.feedback(rating)
+            metrics.feedback()
+          }),
+      },
       opened,
     ))
   return {
@@ -335,7 +355,10 @@ async function openChats(
     now,
     state,
     hot,
+    record,
   }: Pick<Services, 'fleet' | 'decider' | 'metrics' | 'now'> & {
+    /** keeps feedback; undefined if there is nowhere to keep it */
+    readonly record: ((rating: FeedbackRecord) => Promise<void>) | undefined
     readonly state: StateSettings
     readonly hot: RedisState | undefined
     readonly audit: AuditLog | undefined
@@ -398,7 +421,31 @@ async function openChats(
     now,
     seed: randomInt(2 ** 31),
   })
-  return { gateway: opened.use(gateway), budgets, policies }
+  const open = opened.use(gateway)
+  const { shadow_answers: shadows } = priced
+  if (!shadows) return { gateway: open, budgets, policies }
+  assertShadowAnswers(shadows, priced.models)
+  if (!record) {
+    throw new WeirError('config_invalid', {
+      where: 'gateway.shadow_answers',
+      expected: 'log or store, where its scores are kept as feedback',
+      got: 'neither',
+    })
+  }
+  budgets.declare('gateway.shadow_answers', [shadowBudget(shadows)])
+  const shadowing = opened.use(
+    new ShadowAnswers({
+      config: shadows,
+      admits: policies?.admits?.bind(policies),
+      budgets,
+      record,
+      registry: metrics.registry,
+      random: Math.random,
+      now,
+      onWarning,
+    }),
+  )
+  return { gateway: shadowing.over(open), budgets, policies }
 }
 
 async function namedEncoder(name: string): Promise<Encoder> {
