@@ -1,4 +1,5 @@
 import type { UpstreamError } from '../upstreams/failure.ts'
+import { isTooLong } from '../upstreams/refusal.ts'
 import type { PassedBody } from '../upstreams/upstream.ts'
 import type { Feature } from './needs.ts'
 
@@ -13,10 +14,6 @@ export interface Inability {
   /** what it does not take, if that is one of the features that requests are matched by */
   readonly feature?: Feature | undefined
 }
-
-const TOO_LONG_CODE = /context_length_exceeded|exceed_context_size|prompt_too_long|string_above_max/
-const TOO_LONG =
-  /maximum context length|context (length|window|size|limit)|prompt is too long|input is too long|too many (input |total )?tokens|maximum number of tokens|longer than the model|exceeds? the (model'?s )?(maximum |max )?(context|token)|reduce the length|prompt.{0,40}exceeds?.{0,40}tokens|max_model_len/i
 
 const UNSUPPORTED_CODE =
   /unsupported_(parameter|value|param|field)|unknown_(parameter|field)|unrecognized|extra_forbidden|not_supported|unsupported$/
@@ -66,11 +63,13 @@ export function inabilityOf(error: UpstreamError, body: PassedBody): Inability |
   const status = error.upstreamStatus ?? 400
   if (!REFUSING.has(status)) return undefined
   const codes = `${code ?? ''}`
-  if (TOO_LONG_CODE.test(codes) || status === 413 || TOO_LONG.test(message)) {
+  if (status === 413 || isTooLong({ message, code })) {
     return { tooLong: true, context: statedContext(message) }
   }
-  if (!UNSUPPORTED_CODE.test(codes) && !UNSUPPORTED.test(message)) return undefined
   const parameter = parameterIn(body, param, message)
+  const plain =
+    parameter === DEVELOPER_ROLE || (parameter === 'n' && /\b(1|one|single)\b/i.test(message))
+  if (!plain && !UNSUPPORTED_CODE.test(codes) && !UNSUPPORTED.test(message)) return undefined
   const feature =
     (parameter === undefined ? undefined : FEATURE_OF[parameter]) ?? featureIn(body, message)
   return parameter === undefined && feature === undefined
@@ -99,7 +98,7 @@ function statedContext(message: string): number | undefined {
   const number = '([\\d][\\d,_.]{2,})'
   const patterns = [
     `(?:maximum context length|context (?:length|window|size|limit)|max_model_len)[^\\d]{0,30}${number}`,
-    `> ?${number} ?(?:maximum|tokens)?`,
+    `[>=] ?${number} ?(?:maximum|tokens)?`,
     `(?:holds|at most|limit of|limit is|up to|maximum of|maximum is|max(?:imum)? allowed)[^\\d]{0,20}${number}`,
   ]
   for (const pattern of patterns) {
@@ -116,7 +115,8 @@ function parameterIn(body: PassedBody, param: unknown, message: string): string 
     const [field = ''] = param.replace(/^body\./, '').split(/[.[]/)
     if (field !== 'messages' && field in body) return field
   }
-  if (/\bdeveloper\b/i.test(message) && /\brole/i.test(message) && hasDeveloper(body)) {
+  const place = `${typeof param === 'string' ? param : ''} ${message}`
+  if (hasDeveloper(body) && (ROLE_NAMED.test(message) || ROLE_PLACE.test(place))) {
     return DEVELOPER_ROLE
   }
   for (const field in body) {
@@ -130,6 +130,10 @@ function parameterIn(body: PassedBody, param: unknown, message: string): string 
   }
   return undefined
 }
+
+/** How refusals name the role of a message, and its place. */
+const ROLE_NAMED = /\bdeveloper\b.*\brole|\brole.*\bdeveloper\b/is
+const ROLE_PLACE = /\bmessages?\W{0,2}\d+\W{1,2}(\w+\W)?role\b/
 
 /** Stands for the role `developer`, which servers with older chat templates do not know. */
 export const DEVELOPER_ROLE = 'role.developer'

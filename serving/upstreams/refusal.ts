@@ -18,7 +18,7 @@ export function refusalOf(
   const spoken = spokenError(body)
   const status = head.status > 299 ? head.status : statusOf(spoken)
   const { kind, pauses } = classified(status, spoken, isHtml(body))
-  const wait = retryAfterMs(head.headers, spoken?.message ?? '', now)
+  const wait = retryAfterMs(head.headers, { message: spoken?.message ?? '', body }, now)
   const rejected = kind === 'rejected'
   const withWords = rejected || (head.status < 300 && kind !== 'misconfigured')
   return new UpstreamError(kind, {
@@ -85,7 +85,8 @@ function spokenValue(value: unknown): SpokenError | undefined {
   if (Array.isArray(error)) return spokenValue(error)
   const words = wordsOf(fields)
   if (words !== undefined) {
-    const { type, code, param = paramOf(detail) ?? paramOf(message) } = fields
+    const { type, error_code: other, code = other } = fields
+    const { param = paramOf(detail) ?? paramOf(message) } = fields
     return limited({ message: words, ...given({ type, code, param }) })
   }
   const text = typeof error === 'string' && error !== '' ? error : msg
@@ -108,6 +109,10 @@ function wordsOf(fields: Fields): string | undefined {
     fields.detail,
     fields.msg,
     fields.error_description,
+    fields.error_message,
+    fields.error_msg,
+    fields.errorMessage,
+    fields.errmsg,
     fields.title,
   ]) {
     const words = wordsIn(value)
@@ -200,7 +205,7 @@ function isAboutRequest(spoken: SpokenError | undefined): boolean {
 const ACCOUNT_CODE =
   /insufficient_quota|insufficient_balance|insufficient_credit|billing|quota_exceeded|account_(deactivated|suspended)|invalid_api_key|credit/i
 const ACCOUNT_WORDS =
-  /exceeded your current quota|check your plan and billing|credit balance|(insufficient|no|out of|not enough|more) (account )?(balance|credits?|funds|quota)|balance is (too low|used up|insufficient)|account (is )?(suspended|deactivated|not active)|incorrect api key|invalid api key/i
+  /exceeded your current quota|check your plan and billing|credit balance|(insufficient|no|out of|not enough|more) (account )?(balance|credits?|funds|quota)|balance is (too low|used up|insufficient)|account (is )?(suspended|deactivated|not active)|(incorrect|invalid|expired|missing|unknown|no) (api|access|secret) (key|token)|(api|access|secret) (key|token) (is |was |has )?(been )?(not valid|not found|invalid|incorrect|expired|revoked|missing|disabled|required)/i
 
 function isAboutAccount(status: number, spoken: SpokenError | undefined): boolean {
   if (status === 401 || status === 402 || status === 403) return true
@@ -211,11 +216,11 @@ function isAboutAccount(status: number, spoken: SpokenError | undefined): boolea
 
 /** How providers say that a conversation is too long for the model, where they have no code for it. */
 const TOO_LONG =
-  /maximum context length|context (length|window) (of|is|exceeded)|exceeds? the (model'?s )?(maximum )?context|prompt is too long|input is too long|too many (input )?tokens|exceeds the maximum number of tokens|exceed_context_size|longer than the model'?s context/i
+  /maximum context length|context (length|window|size|limit)|exceeds? the (model'?s )?(maximum |max )?(context|token)|(prompt|input|conversation) is too long|too many (input |total |prompt )?tokens|maximum number of tokens|exceed_context_size|longer than the model|reduce the length|prompt.{0,40}exceeds?.{0,40}tokens|max_model_len|max_(new_)?tokens.{0,12} must be <|max_seq_len|(input|prompt).{0,30}tokens.{0,60}(exceeds?|must be|more than|greater than)/i
 
 /** Whether a refusal is about a conversation that is too long for the model. */
 export const isTooLong = ({ code, type, message }: SpokenError): boolean =>
-  /context_length_exceeded|exceed_context_size|prompt_too_long/.test(
+  /context_length_exceeded|exceed_context_size|prompt_too_long|string_above_max/.test(
     `${code ?? ''} ${type ?? ''}`,
   ) || TOO_LONG.test(message)
 

@@ -4,16 +4,21 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
  * Milliseconds that an upstream asks us to wait: `retry-after-ms`, `Retry-After` (seconds or an HTTP date, RFC
  * 9110, 10.2.3), else the reset of what is used up of its rate limits (`x-ratelimit-reset-requests: 6m0s`,
  * `anthropic-ratelimit-tokens-reset: 2026-01-01T00:00:00Z`, `x-ratelimit-reset: 1767225600`), else what its
- * words say ("try again in 2.5s"). Undefined if it says nothing.
+ * words say ("try again in 2.5s"), else a field of its body (Google's `retryDelay: "34s"`, `retry_after: 12`).
+ * Undefined if it says nothing.
  *
  * @param now milliseconds since 1970
  */
-export function retryAfterMs(headers: Headers, words: string, now: number): number | undefined {
+export function retryAfterMs(
+  headers: Headers,
+  { message, body = '' }: { readonly message: string; readonly body?: string },
+  now: number,
+): number | undefined {
   const fine = headerOf(headers, 'retry-after-ms')
   if (fine !== undefined && Number(fine) >= 0) return Number(fine)
   const asked = headerOf(headers, 'retry-after')
   const wait = asked === undefined ? undefined : momentMs(asked, now)
-  return wait ?? resetMs(headers, now) ?? wordsMs(words)
+  return wait ?? resetMs(headers, now) ?? wordsMs(message) ?? fieldMs(body)
 }
 
 function headerOf(headers: Headers, name: string): string | undefined {
@@ -74,6 +79,15 @@ function durationMs(text: string): number | undefined {
     sum += Number(amount) * UNITS[unit!]!
   }
   return sum
+}
+
+const DELAY_FIELD =
+  /"(?:retryDelay|retry_delay|retry_after|retryAfter|retry_after_(?:ms|seconds))"\s*:\s*"?(\d+(?:\.\d+)?)(ms|s)?/
+/** Seconds, unless the field's name or value says otherwise. */
+function fieldMs(body: string): number | undefined {
+  const [field, amount, unit] = DELAY_FIELD.exec(body) ?? []
+  if (field === undefined) return undefined
+  return Number(amount) * (unit === 'ms' || field.includes('_ms"') ? 1 : 1000)
 }
 
 /** "Please try again in 6m0s", "retry after 12 seconds". */

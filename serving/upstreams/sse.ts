@@ -61,7 +61,7 @@ export class EventParser {
 
 /** The last event of streams of OpenAI's API; some servers write blanks around it. */
 export const isDone = (data: string): boolean =>
-  data === '[DONE]' || (data.length < 32 && data.trim() === '[DONE]')
+  data === '[DONE]' || (data.length < 32 && data.trim().toUpperCase() === '[DONE]')
 
 /** One event as text. @param event its name, if it has one */
 export function eventText(data: string, event?: string): string {

@@ -37,6 +37,17 @@ describe('what a refusal says the model cannot do', () => {
       error('9300 tokens do not fit, this model holds 8,192', { code: 'context_length_exceeded' }),
       8192,
     ],
+    [
+      422,
+      { error: '`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 and 1024' },
+      4096,
+    ],
+    [400, { message: 'Input is too long for requested model.' }, undefined],
+    [
+      400,
+      [error('The input token count (1200000) exceeds the maximum number of tokens allowed')],
+      undefined,
+    ],
   ])('%i %j is about its context', (status, body, context) => {
     expect(inabilityOf(refusal(status, body), chat())).toEqual({ tooLong: true, context })
   })
@@ -57,6 +68,32 @@ describe('what a refusal says the model cannot do', () => {
   ])('%j names a parameter', (body, parameter) => {
     const sent = chat({ max_tokens: 5, temperature: 0.2 })
     expect(inabilityOf(refusal(422, body), sent)?.parameter).toBe(parameter)
+  })
+
+  test.each([
+    [error('Unexpected role developer'), 'role.developer'],
+    [error('system or user', { param: 'messages[0].role' }), 'role.developer'],
+    [
+      { detail: [{ loc: ['body', 'messages', 0, 'role'], msg: "Input should be 'user'" }] },
+      'role.developer',
+    ],
+    [error("'n' must be 1"), 'n'],
+    [{ detail: [{ loc: ['body', 'n'], msg: 'Input should be less than or equal to 1' }] }, 'n'],
+    [error('Only one completion choice is allowed', { param: 'n' }), 'n'],
+    [error("'n' must be a number"), undefined],
+  ])('%j is about the role of a message, or the number of answers', (body, parameter) => {
+    const messages = [{ role: 'developer', content: 'hi' }]
+    const sent = chat({ messages, n: 2 })
+    expect(inabilityOf(refusal(400, body), sent)?.parameter).toBe(parameter)
+  })
+
+  test.each([
+    ['API key not valid. Please pass a valid API key.', 'misconfigured'],
+    ['Your access token has expired', 'misconfigured'],
+    ['no such tool', 'rejected'],
+  ])('%s is %s', (message, kind) => {
+    expect(refusal(400, [error(message)]).kind).toBe(kind)
+    expect(refusal(400, { error_code: 17, error_msg: message }).kind).toBe(kind)
   })
 
   test.each([

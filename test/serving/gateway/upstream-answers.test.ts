@@ -238,6 +238,9 @@ describe('compressed answers are read, though none was asked for:', () => {
     ['deflate', deflateRawSync],
     ['gzip, br', (text) => brotliCompressSync(gzipSync(text))],
     ['identity', Buffer.from],
+    ['gzip, identity', gzipSync],
+    ['utf-8', Buffer.from],
+    ['none', Buffer.from],
   ]
   test.each(codings)('%s', async (coding, compress) => {
     const headers = { ...JSON_TYPE, 'content-encoding': coding }

@@ -41,7 +41,7 @@ test.each([
   [{ 'x-ratelimit-reset': String(NOW + 3500) }, 3500],
   [{ 'x-ratelimit-reset': String(NOW - 3500) }, 0],
 ] as const)('%j asks for %s ms', (headers, expected) => {
-  expect(retryAfterMs(headers, '', NOW)).toBe(expected)
+  expect(retryAfterMs(headers, { message: '' }, NOW)).toBe(expected)
 })
 
 test.each([
@@ -51,6 +51,16 @@ test.each([
   ['Please retry after 12 seconds.', 12_000],
   ['slow down', undefined],
 ])('the words %j ask for %s ms, where no header does', (words, expected) => {
-  expect(retryAfterMs({}, words, NOW)).toBe(expected)
-  expect(retryAfterMs({ 'retry-after': '1' }, words, NOW)).toBe(1000)
+  expect(retryAfterMs({}, { message: words }, NOW)).toBe(expected)
+  expect(retryAfterMs({ 'retry-after': '1' }, { message: words }, NOW)).toBe(1000)
+})
+
+test.each([
+  ['{"error":{"details":[{"@type":"RetryInfo","retryDelay":"34.5s"}]}}', 34_500],
+  ['{"retry_after": 12}', 12_000],
+  ['{"retry_after_ms":"250"}', 250],
+  ['{"retry_after":"soon"}', undefined],
+])('the body %s asks for %s ms, where no header or word does', (body, expected) => {
+  expect(retryAfterMs({}, { message: '', body }, NOW)).toBe(expected)
+  expect(retryAfterMs({}, { message: 'try again in 1s', body }, NOW)).toBe(1000)
 })
