@@ -28,7 +28,7 @@ import {
 } from './backend.ts'
 import type { Permit } from './breaker.ts'
 import type { Admission, Admit, Answer, Dispatch, Target } from './contracts.ts'
-
+import type { ParameterRules } from './parameters.ts'
 import { withNotes } from './parameters.ts'
 import { endReservation, UNSENT } from './spending.ts'
 
@@ -40,6 +40,8 @@ export interface ServedModel {
   readonly quality: number | undefined
   /** what it can take, as stated and as learnt */
   readonly abilities?: Abilities | undefined
+  /** rules of its upstreams by which an answer may cost more than was asked for */
+  readonly costRules?: readonly ParameterRules[]
 }
 
 export interface DispatcherOptions extends BalanceOptions {

@@ -24,7 +24,13 @@ import type { Policy, ServedObserver, Strategy } from './contracts.ts'
 import { ModelDispatcher, RetryBudget, type ServedModel } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
-import { FAMILY_NAMES, type ParameterRules, rulesFor, withParameters } from './parameters.ts'
+import {
+  FAMILY_NAMES,
+  mayCostMore,
+  type ParameterRules,
+  rulesFor,
+  withParameters,
+} from './parameters.ts'
 import { reserving } from './spending.ts'
 
 export interface OpenGatewayOptions {
@@ -116,7 +122,7 @@ export async function openGateway(
       budget: new RetryBudget(config.retry_budget ?? DEFAULT_RETRY_BUDGET),
       now: clock,
       random: () => random.next(),
-      admit: budgets && reserving(budgets),
+      admit: budgets && reserving(budgets, (name) => models.get(name)?.costRules ?? []),
     })
     const learned = createLearnedPolicy({
       decider: options.decider,
@@ -161,6 +167,7 @@ function servedModels(
   for (const [name, model] of Object.entries(config.models)) {
     const { upstreams: behind, price, quality, parameters } = model
     assertFamily(name, parameters)
+    const costRules: ParameterRules[] = []
     const backends = behind.map((entry, i) => {
       const upstream = upstreams.get(entry.upstream)
       if (upstream) {
@@ -169,6 +176,7 @@ function servedModels(
         const { model: asked = name, weight = 1 } = entry
         const rules = withinLimits(rulesFor(asked, parameters), model.output_tokens)
         const fitted = withParameters(upstream, rules)
+        if (mayCostMore(rules)) costRules.push(rules)
         return new Backend(fitted, asked, weight, breaker, clock, keyPause)
       }
       throw new WeirError('config_invalid', {
@@ -179,7 +187,7 @@ function servedModels(
     })
     const { context, output_tokens: outputTokens, capabilities: features } = model
     const abilities = new Abilities({ context, outputTokens, features }, clock)
-    models.set(name, { name, backends, price, quality, abilities })
+    models.set(name, { name, backends, price, quality, abilities, costRules })
   }
   return models
 }

@@ -174,6 +174,34 @@ export function changesFor(
   return Object.keys(changes).length === 0 ? undefined : changes
 }
 
+/** Fields of which an answer costs more the larger they are. */
+const COSTLY = ['max_tokens', 'max_completion_tokens', 'max_output_tokens', 'n', 'best_of'] as const
+
+/** Whether the rules may ask for a more expensive answer than the request does. */
+export const mayCostMore = (rules: ParameterRules): boolean =>
+  COSTLY.some(
+    (field) =>
+      rules.fixed?.[field] !== undefined ||
+      rules.default?.[field] !== undefined ||
+      rules.clamp?.[field]?.min !== undefined,
+  )
+
+/** What the cost of an answer depends on once one of these rules has changed the body: the largest of each field. */
+export function costlyFields(
+  rules: readonly ParameterRules[],
+  body: PassedBody,
+): Record<string, number> {
+  const most: Record<string, number> = {}
+  for (const one of rules) {
+    const changes = changesFor(one, body, () => {}) ?? {}
+    for (const field of COSTLY) {
+      const value = changes[field]
+      if (typeof value === 'number') most[field] = Math.max(value, most[field] ?? 0)
+    }
+  }
+  return most
+}
+
 /** The messages with other roles; undefined if there is nothing to change. */
 function renamedRoles(messages: unknown, roles: ReadonlyMap<string, string>): unknown {
   if (roles.size === 0 || !Array.isArray(messages)) return undefined

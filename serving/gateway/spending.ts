@@ -4,7 +4,9 @@ import type { Budgets } from '../budgets/open.ts'
 import { type BudgetQuestion, type Reservation, refusalError } from '../budgets/reservations.ts'
 
 import { type BudgetSettings, listed } from '../budgets/settings.ts'
-import type { Admit, Attempt, GatewayRequest, Plan, ServedObserver } from './contracts.ts'
+import type { PassedBody } from '../upstreams/upstream.ts'
+import type { Admit, Attempt, GatewayRequest, Plan, ServedObserver, Target } from './contracts.ts'
+import { costlyFields, type ParameterRules } from './parameters.ts'
 
 /** The outcome of an attempt that was given up before anything left this machine. */
 export const UNSENT = 'unsent'
@@ -62,9 +64,16 @@ export function assertBudgetRoutes(
   }
 }
 
-/** Reserves each attempt's highest possible cost before it is made. */
+/**
+ * Reserves each attempt's highest possible cost before it is made.
+ *
+ * @param rulesOf the rules of a model's upstreams by which an answer may cost more than was asked for
+ */
 export const reserving =
-  (budgets: Pick<Budgets, 'reserve'>): Admit =>
+  (
+    budgets: Pick<Budgets, 'reserve'>,
+    rulesOf: (model: string) => readonly ParameterRules[] = () => [],
+  ): Admit =>
   ({ endpoint, request, plan, target, body, text }) =>
     budgets.reserve({
       key: request.caller.name,
@@ -75,8 +84,18 @@ export const reserving =
       // what a chat body cannot say counts as well
       text: request.client?.text ?? text,
       system: target.system,
-      parameters: target.parameters,
+      parameters: withRules(target.parameters, rulesOf(target.model), body),
     })
+
+/** The parameters that are merged over a body, with what the rules then make of its costs. */
+function withRules(
+  parameters: Target['parameters'],
+  rules: readonly ParameterRules[],
+  body: PassedBody,
+): Target['parameters'] {
+  if (rules.length === 0) return parameters
+  return { ...parameters, ...costlyFields(rules, { ...body, ...parameters }) }
+}
 
 /** Ends the reservation of an attempt that has ended, according to its outcome. */
 export function endReservation(reservation: Reservation, attempt: Attempt): void {

@@ -84,6 +84,20 @@ test('a budget that stops refuses with 402 before anything is asked, and says un
   expect(await states()).toMatchObject([{ spent_usd: 2 * BIG, refused: 2 }])
 })
 
+test.each([
+  { fixed: { max_tokens: 1500 } },
+  { fixed: { n: 100 } },
+  { clamp: { max_tokens: { min: 1500 } } },
+  { rename: { max_tokens: 'max_completion_tokens' }, fixed: { max_completion_tokens: 1500 } },
+])('a budget bounds an answer by what the rules %j make of it', async (parameters) => {
+  const price = { input: 10, output: 20 }
+  const big = { upstreams: [{ upstream: 'large' }], price, context: 4000, parameters }
+  const small = { ...big, upstreams: [{ upstream: 'little' }], parameters: { default: { n: 1 } } }
+  await open([budget({ usd: 0.03 })], { models: { small, big } })
+  await expect(ask('hi', { model: 'big', max_tokens: 20 })).rejects.toMatchObject({ status: 402 })
+  await expect(ask('hi', { model: 'small', max_tokens: 20 })).resolves.toBeDefined()
+})
+
 test('a budget that downgrades closes the model; a cheaper one answers, though it is no better', async () => {
   await open([budget({ usd: 0.03, of: { model: 'big' }, action: 'downgrade' })])
   // 1,000 tokens of prompt and 600 of answer are bounded by 0.0245 or so
