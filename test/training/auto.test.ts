@@ -18,7 +18,7 @@ const OPTIONS: FitRouterOptions = {
 
 let dataset: Dataset
 beforeAll(async () => {
-  dataset = await readLogs([await writeSmallLog(320, 9)], { seed: 1 })
+  dataset = await readLogs([await writeSmallLog(240, 9)], { seed: 1 })
 })
 
 describe('--router auto', () => {

@@ -97,7 +97,9 @@ for (const set of logs) {
     ],
   ]
   for (const assignment of [ASSIGNMENTS[0]!, ASSIGNMENTS[2]!]) {
-    const of = { splits: Number(options.splits), rows: 2000, loss: 0.05, confidence: 0.9, seed }
+    // a part of the pool has to be left to judge the promise on
+    const rows = Math.min(2000, 2 * Math.floor(pool.winRate.length / 6))
+    const of = { splits: Number(options.splits), rows, loss: 0.05, confidence: 0.9, seed }
     const found = await promiseOf(pool, assignment, of, terminal.onProgress)
     if (found.splits === 0) continue
     const name = `${set.name}_${assignment.name.replaceAll(/[ ,]+/g, '_')}`

@@ -45,9 +45,11 @@ const inputOf = (
 
 /** Small enough for a test, by family; the others' defaults are. */
 const SMALL: Readonly<Record<string, Readonly<Record<string, number | string>>>> = {
-  mf: { rank: 8, epochs: 20, learning_rate: 0.01 },
-  'mf success': { form: 'success', rank: 8, epochs: 20, learning_rate: 0.01 },
-  mlp: { hidden: 8, epochs: 20, learning_rate: 0.01 },
+  kernel: { rank: 24, centres: 24 },
+  ensemble: { rank: 24, centres: 24, l2_steps: 2, folds: 3, mix_folds: 2 },
+  mf: { rank: 8, epochs: 10, learning_rate: 0.03 },
+  'mf success': { form: 'success', rank: 8, epochs: 10, learning_rate: 0.03 },
+  mlp: { hidden: 8, epochs: 10, learning_rate: 0.03 },
 }
 
 const TRAINED = ['classifier', 'kernel', 'knn', 'sw', 'ensemble', 'mf', 'mf success', 'mlp']
@@ -62,7 +64,7 @@ describe.each(TRAINED)('the %s trainer', (title) => {
   it('learns which prompts need the strong model, the same way every time', async () => {
     const trainer = await loadTrainer(name)
     const family = await loadFamily(name)
-    const input = inputOf(rowsOf(1, 300), rowsOf(2, 80), { ...trainer.defaults, ...SMALL[title] })
+    const input = inputOf(rowsOf(1, 200), rowsOf(2, 60), { ...trainer.defaults, ...SMALL[title] })
     const { weights } = await trainer.fit(input)
     expect((await trainer.fit(input)).weights).toEqual(weights)
     const asked = rowsOf(3, 200)
