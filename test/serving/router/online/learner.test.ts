@@ -58,7 +58,7 @@ test('feedback corrects the win rate of prompts like it, and decisions follow', 
   const before = await route('prove it')
   expect(before.win_rate).toBeGreaterThan(0.7)
   expect((await route('hello there')).win_rate).toBeLessThan(0.3)
-  const decisions = await teach(800)
+  const decisions = await teach(500)
   expect((await route('prove it')).win_rate).toBeLessThan(0.45)
   expect((await route('hello there')).win_rate).toBeGreaterThan(0.55)
   const late = decisions.slice(-200)
@@ -71,19 +71,19 @@ test('feedback corrects the win rate of prompts like it, and decisions follow', 
 test('Thompson sampling chooses as often as its propensities say, which the log keeps beside the router’s own win rate', async () => {
   sample = await open({ prior_rows: 1 })
   const decisions: Decision[] = []
-  for (let i = 0; i < 600; i++) decisions.push(await route('why'))
+  for (let i = 0; i < 400; i++) decisions.push(await route('why'))
   const [first] = decisions
   const strong = first!.candidates.find(({ model }) => model === 'big')!.propensity
   expect(strong).toBeGreaterThan(0.05)
   expect(strong).toBeLessThan(0.95)
-  const share = decisions.filter(({ model }) => model === 'big').length / 600
-  expect(Math.abs(share - strong)).toBeLessThan(3 * Math.sqrt((strong * (1 - strong)) / 600))
+  const share = decisions.filter(({ model }) => model === 'big').length / 400
+  expect(Math.abs(share - strong)).toBeLessThan(3 * Math.sqrt((strong * (1 - strong)) / 400))
   await sample.services.log!.flushed()
   const logged: DecisionRecord[] = []
   for await (const { record } of readDecisionLog(join(sample.root, 'log'))) {
     if (record.object === 'decision') logged.push(record)
   }
-  expect(logged).toHaveLength(600)
+  expect(logged).toHaveLength(400)
   const { winRate } = await sample.router.score(['why'])
   for (const [i, record] of logged.entries()) {
     expect(record.base_win_rate).toBe(winRate[0])
@@ -102,7 +102,7 @@ test('a dollar budget is kept to, and paid for what gains most', async () => {
   )
   let spent = 0
   const strong = { hard: 0, easy: 0 }
-  const requests = 2000
+  const requests = 1200
   for (let i = 0; i < requests; i++) {
     const hard = i % 4 === 0
     const decision = await route(hard ? 'prove it' : 'code')
