@@ -16,6 +16,15 @@ import { type TunedFamily, tuneFamily } from './tune/tune-family.ts'
 
 export const AUTO = 'auto'
 
+/** What `--router auto` prefers: the best win rates, or the simplest family that is not clearly worse. */
+export type Preference = 'quality' | 'latency'
+
+export interface AutoOptions {
+  readonly prefer?: Preference | undefined
+  /** of comparing families, the last fit included; no limit by default */
+  readonly minutes?: number | undefined
+}
+
 /** One family of the table that `--router auto` prints. */
 export interface AutoRow extends Standing {
   /** measured on the rows held back for the comparison */
@@ -34,7 +43,9 @@ export interface AutoChoice {
 }
 
 /**
- * Fits the families side by side and returns the simplest one within one standard error of the best. Half of
+ * Fits the families side by side and returns the best one, or with `prefer: 'latency'` the simplest within one
+ * standard error of the best. With `minutes`, families are compared, simplest first, as long as the winner can still
+ * be fitted in time: the longest fit so far is set aside for it. Half of
  * the validation rows stop and tune each family, the other half compares the families, so that no family is
  * compared on rows it was tuned on. The caller then fits the winner with all validation rows.
  *
@@ -43,9 +54,12 @@ export interface AutoChoice {
  */
 export async function chooseFamily(
   dataset: Dataset,
-  options: FitRouterOptions,
+  options: FitRouterOptions & AutoOptions,
   trials = 1,
 ): Promise<AutoChoice> {
+  const started = performance.now()
+  const budget = (options.minutes ?? Number.POSITIVE_INFINITY) * 60_000
+  let longest = 0
   const { dataset: nested, compared } = nestValidation(dataset)
   const rowsFor = rowsByInput(nested, options)
   const winRates: { name: string; winRate: Float64Array }[] = []
@@ -54,6 +68,11 @@ export async function chooseFamily(
   const names = familiesFor(options)
   for (const [done, name] of names.entries()) {
     options.onProgress?.({ stage: 'comparing families', done, total: names.length, note: name })
+    const spent = performance.now() - started
+    if (winRates.length > 0 && spent + 2 * longest > budget) {
+      skipped.push({ name, reason: `the ${options.minutes} minutes would not have been enough` })
+      continue
+    }
     // hyperparameters set by hand belong to the family that is fitted in the end
     const own = { ...options, router: name, hyperparameters: {} }
     try {
@@ -63,6 +82,7 @@ export async function chooseFamily(
       const fitted = await fitHead(nested, prepared, { ...own, hyperparameters: settings })
       const { winRate } = fitted.family.forward(fitted.weights, fitted.pair, asked)
       winRates.push({ name, winRate })
+      longest = Math.max(longest, performance.now() - started - spent)
     } catch (error) {
       if (options.signal?.aborted && winRates.length > 0) break
       const small = error instanceof WeirError && error.code === 'rows_too_few'
@@ -102,7 +122,7 @@ function rowsByInput(nested: Dataset, options: FitRouterOptions) {
 
 async function compare(
   dataset: Dataset,
-  options: FitRouterOptions,
+  options: FitRouterOptions & AutoOptions,
   held: readonly number[],
   scored: readonly { name: string; winRate: Float64Array }[],
 ): Promise<Pick<AutoChoice, 'family' | 'rows'>> {
@@ -116,7 +136,9 @@ async function compare(
     name,
     losses: winRateLosses(winRate, observed),
   }))
-  const order = standings(contenders)
+  const near = standings(contenders)
+  const order =
+    options.prefer === 'latency' ? near : near.map((row) => ({ ...row, chosen: row.above === 0 }))
   const apgr = await intervals(dataset, options, held, rows, y, scored)
   return {
     family: order.find(({ chosen }) => chosen)!.name,

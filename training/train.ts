@@ -18,7 +18,7 @@ import { scoreLinear } from '../models/families/linear-head.ts'
 import type { Price } from '../models/prices.ts'
 import type { Recipe } from '../models/reading/recipe.ts'
 import { readTranscript } from '../models/reading/transcript.ts'
-import { AUTO, type AutoChoice, chooseFamily } from './auto.ts'
+import { AUTO, type AutoChoice, type AutoOptions, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
 import { chooseRecipe, type RecipeChoice, readDataset, withContextKeys } from './choose-recipe.ts'
 import { type RuleRequest, reportTrainedRule, trainedRule } from './default-rule.ts'
@@ -34,7 +34,7 @@ import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
 import { type Tuning, tuneRouter } from './tune/tune.ts'
 
-export interface TrainOptions extends FitRouterOptions {
+export interface TrainOptions extends FitRouterOptions, AutoOptions {
   /** the folder that bundles are kept in; the new one is `out/name` */
   readonly out: string
   readonly name: string

@@ -5,7 +5,7 @@ import { readPreference, reject } from './canonical.ts'
 
 /**
  * LMSYS Arena as on Kaggle (55k and later sets): prompts as a JSON list of the user's turns, one column per
- * verdict. A router decides on the first turn, so the first turn is the prompt.
+ * verdict. The verdict is about the whole conversation, so all the user's turns are the prompt.
  */
 export const arenaKaggleReader: Reader = {
   name: 'arena-kaggle',
@@ -15,7 +15,7 @@ export const arenaKaggleReader: Reader = {
   columns: (columns) =>
     [...arenaKaggleReader.required, 'id'].filter((column) => columns.has(column)),
   open: () => (record, origin) => {
-    const prompt = firstTurn(record.prompt)
+    const prompt = userTurns(record.prompt)
     if (prompt === undefined) {
       const reason = `expected a JSON list of turns, got ${shown(record.prompt)}`
       return reject(origin, 'prompt', reason)
@@ -51,7 +51,7 @@ export const arenaConversationReader: Reader = {
       ...['question_id', 'id', 'judge', 'tstamp', 'timestamp', 'category', 'language'],
     ].filter((column) => columns.has(column)),
   open: () => (record, origin) => {
-    const prompt = opening(record.conversation_a)
+    const prompt = asked(record.conversation_a)
     if (prompt === undefined) {
       const reason = `expected messages with a user's turn, got ${shown(record.conversation_a)}`
       return reject(origin, 'conversation_a', reason)
@@ -79,23 +79,28 @@ const plainRecord = ({ model_a, model_b, id }: RawRecord): RawRecord => ({
   judge: 'human',
 })
 
-/** The first of the turns in a JSON list; undefined for anything else. */
-function firstTurn(value: unknown): unknown {
+/** The turns in a JSON list as messages, one turn as its text; undefined for anything else. */
+function userTurns(value: unknown): unknown {
   const list = typeof value === 'string' ? parsed(value) : value
-  return Array.isArray(list) && typeof list[0] === 'string' ? list[0] : undefined
+  if (!Array.isArray(list) || typeof list[0] !== 'string') return undefined
+  const turns = list.filter((turn) => typeof turn === 'string' && turn !== '')
+  return turns.length > 1 ? turns.map((content) => ({ role: 'user', content })) : list[0]
 }
 
-/** The conversation up to the first user turn, which is what a router sees when it chooses. */
-function opening(value: unknown): ChatMessage[] | undefined {
+/**
+ * What was asked in a conversation: all turns but the answers, which are those of one of the models that are
+ * compared, so that a router could tell from them who won. Undefined without a user's turn.
+ */
+function asked(value: unknown): ChatMessage[] | undefined {
   const list = typeof value === 'string' ? parsed(value) : value
   if (!Array.isArray(list)) return undefined
   const messages = list as readonly { role?: unknown; content?: unknown }[]
-  const first = messages.findIndex((message) => message?.role === 'user')
-  if (first < 0) return undefined
-  return messages.slice(0, first + 1).map(({ role, content }) => ({
-    role: role as string,
-    content: contentOf(content),
-  }))
+  const last = messages.findLastIndex((message) => message?.role === 'user')
+  if (last < 0) return undefined
+  return messages
+    .slice(0, last + 1)
+    .filter((message) => message?.role !== 'assistant')
+    .map((message) => ({ role: message?.role as string, content: contentOf(message?.content) }))
 }
 
 /** Newer Arena sets nest text and images in `content`. */

@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { HASH_PREFIX_LENGTH, promptHash } from '../../core/hash.ts'
 import { wholeText } from '../reading/recipe.ts'
-import { isConversation } from '../reading/transcript.ts'
+import { isConversation, withoutContext } from '../reading/transcript.ts'
 
 /** `data-hashes.bin`: the prompts a router was made from, so that it is not evaluated on them. */
 export const DATA_HASHES_FILE = 'data-hashes.bin'
@@ -84,11 +84,12 @@ export function decodeDataHashes(bytes: Uint8Array, path: string): DataHashes {
 }
 
 /**
- * Where a router's making used a stored prompt with this hash. Bundles from before transcripts know a
+ * Where a router's making used a stored prompt with this hash, whatever context is declared of it. Bundles from before transcripts know a
  * conversation by the hash of its whole text.
  */
 export function seenPartOf(text: string, hash: string, seen: DataHashes): SeenPart | undefined {
-  const part = seen.seenIn(hash)
-  if (part || !isConversation(text)) return part
-  return seen.seenIn(promptHash(wholeText(text)))
+  const bare = withoutContext(text)
+  const part = seen.seenIn(bare === text ? hash : promptHash(bare))
+  if (part || !isConversation(bare)) return part
+  return seen.seenIn(promptHash(wholeText(bare)))
 }

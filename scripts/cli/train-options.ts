@@ -102,6 +102,22 @@ export const TRAIN_OPTIONS = optionTable({
     help: `${familyNames().join(', ')} or auto; kernel needs --encoder lexical+...`,
     section: LEARNING,
   },
+  prefer: {
+    flag: '--prefer <what>',
+    key: 'prefer',
+    schema: Type.Union([Type.Literal('quality'), Type.Literal('latency')]),
+    unset: 'quality',
+    help: 'with --router auto: quality takes the best family, latency the simplest that is not clearly worse',
+    section: LEARNING,
+  },
+  minutes: {
+    flag: '--minutes <number>',
+    key: 'minutes',
+    schema: Type.Number({ exclusiveMinimum: 0 }),
+    unset: 'no limit',
+    help: 'with --router auto: compare families for at most this long, fitting the winner included',
+    section: LEARNING,
+  },
   encoder: {
     flag: '--encoder <encoder>',
     key: 'encoder',

@@ -28,6 +28,14 @@ export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): vo
       ]),
     ]),
   )
+  const best = rows.find(({ above }) => above === 0)
+  const taken = rows.find(({ chosen }) => chosen)
+  if (best && taken && best !== taken && best.apgr.value !== null && taken.apgr.value !== null) {
+    const cost = best.apgr.value - taken.apgr.value
+    terminal.print(
+      `${taken.name} instead of ${best.name} is expected to cost ${score(cost)} APGR (--prefer quality takes ${best.name})`,
+    )
+  }
   for (const { name, reason } of skipped) terminal.print(`${name}: left out, ${reason}`)
 }
 

@@ -27,13 +27,28 @@ describe('--router auto', () => {
     choice = await chooseFamily(dataset, OPTIONS)
   }, 60_000)
 
-  it('judges every family on the same held-back rows and chooses the first within one standard error', () => {
+  it('judges every family on the same held-back rows and chooses the best', () => {
     const { family, rows, skipped, stopped } = choice
     expect(rows.map(({ name }) => name)).toEqual(['classifier', 'knn', 'mf', 'mlp'])
+    const least = Math.min(...rows.map(({ loss }) => loss))
+    expect(rows.find(({ name }) => name === family)!.loss).toBe(least)
+    expect(rows.filter(({ chosen }) => chosen).map(({ name }) => name)).toEqual([family])
+    expect([skipped, stopped]).toEqual([[], false])
+  })
+
+  it('chooses the first within one standard error where latency is preferred', async () => {
+    const { family, rows } = await chooseFamily(dataset, { ...OPTIONS, prefer: 'latency' })
     const near = rows.find(({ above, error }) => above <= error)!
     expect(family).toBe(near.name)
     expect(rows.filter(({ chosen }) => chosen).map(({ name }) => name)).toEqual([family])
-    expect([skipped, stopped]).toEqual([[], false])
+  })
+
+  it('keeps to a time budget and says what it left out', async () => {
+    const { family, rows, skipped } = await chooseFamily(dataset, { ...OPTIONS, minutes: 1e-6 })
+    expect(rows.map(({ name }) => name)).toEqual(['classifier'])
+    expect(family).toBe('classifier')
+    expect(skipped.map(({ name }) => name)).toEqual(['knn', 'mf', 'mlp'])
+    expect(skipped[0]!.reason).toContain('minutes')
   })
 
   it('reads no label of test and calibration rows', async () => {

@@ -73,7 +73,10 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     threads,
     hyperparameters,
     prices,
-    ...definedOnly({ tune, keepText, context: contextOption(flags.context) }),
+    ...definedOnly({
+      ...{ tune, keepText, context: contextOption(flags.context) },
+      ...{ prefer: flags.prefer, minutes: flags.minutes },
+    }),
     signal,
     onProgress: terminal.onProgress,
   }).finally(() => encoder?.encoder.close?.())

@@ -74,7 +74,10 @@ const CASES: readonly ReaderCase[] = [
       kaggle('["tied"]', '0', '0', '1'),
       kaggle('["lost"]', '0', '1', '0'),
     ],
-    rows: ['first | m > n', 'tied | m = n', 'lost | m < n'],
+    rows: [
+      '[{"role":"user","content":"first"},{"role":"user","content":"second"}] | m > n',
+      ...['tied | m = n', 'lost | m < n'],
+    ],
     bad: [
       { change: { prompt: 'not a list' }, field: 'prompt' },
       { change: { prompt: '[null]' }, field: 'prompt' },
@@ -95,7 +98,9 @@ const CASES: readonly ReaderCase[] = [
         tstamp: 1.68e9,
       },
     ],
-    rows: ['[{"role":"user","content":"hi"}] | m > n', '[{"role":"user","content":"hi"}] | m ! n'],
+    rows: ['>', '!'].map(
+      (won) => `[{"role":"user","content":"hi"},{"role":"user","content":"more"}] | m ${won} n`,
+    ),
     bad: [
       { change: { conversation_a: [] }, field: 'conversation_a' },
       { change: { winner: 'x' }, field: 'winner' },

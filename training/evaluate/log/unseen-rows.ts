@@ -1,4 +1,4 @@
-import { type Dataset, seenHash } from '../../../data/dataset/dataset.ts'
+import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { PairLabels } from '../../../data/pair.ts'
 import { SPLITS, type SplitFractions, splitOf } from '../../../data/splits/assign-splits.ts'
 import { promptStem } from '../../../data/splits/stem.ts'
@@ -68,7 +68,7 @@ export function unseenRows(
 }
 
 const seenPart = (dataset: Dataset, prompt: number, seen: DataHashes): SeenPart | undefined =>
-  seenPartOf(dataset.prompts[prompt]!, seenHash(dataset, prompt), seen)
+  seenPartOf(dataset.prompts[prompt]!, dataset.hashes[prompt]!, seen)
 
 function keptForTest(prompt: string, rule: SplitRule): boolean {
   const fractions = rule.fractions as SplitFractions
