@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { count, openTerminal, table } from '../terminal/terminal.ts'
 import { figureTable, middle } from './figures.ts'
+import { measureApis } from './proxy/apis.ts'
 import { type Contenders, NAMES, type Name, startContenders } from './proxy/contenders.ts'
 import { failures, measure, type Round } from './proxy/round.ts'
 import { measureStreams, type StreamResult } from './proxy/stream-runs.ts'
@@ -13,7 +14,7 @@ import { benchPrompts } from './route-bundle.ts'
  * `npm run bench:proxy`: chats through `weir serve`, routed, metered and logged; through
  * `@portkey-ai/gateway`; through the smallest proxy of fastify and undici; and directly to the same local
  * upstream. They alternate on one core; upstream and load share the other. Then streams: the time added to
- * the first token, and memory with 200 at once.
+ * the first token, and memory with 200 at once. `--api` compares requests of other APIs with chats instead.
  */
 const { values: options } = parseArgs({
   options: {
@@ -23,6 +24,7 @@ const { values: options } = parseArgs({
     connections: { type: 'string', default: '32' },
     streams: { type: 'string', default: '200' },
     waves: { type: 'string', default: '8' },
+    api: { type: 'boolean', default: false },
   },
 })
 
@@ -42,6 +44,37 @@ const terminal = openTerminal()
 const root = await mkdtemp(join(tmpdir(), 'weir-bench-'))
 let contenders: Contenders | undefined
 try {
+  if (options.api) await compareApis()
+  else await compareProxies()
+} finally {
+  contenders?.close()
+  await rm(root, { recursive: true, force: true })
+}
+
+/** Requests of other APIs, routed, against routed chats: what they cost of the processor. */
+async function compareApis(): Promise<void> {
+  const { rounds: total, seconds, connections } = options
+  const costs = await measureApis(root, {
+    prompts: benchPrompts(PROMPT_CHARACTERS, 2000),
+    rounds: Number(total),
+    seconds: Number(seconds),
+    connections: Number(connections),
+    onRound: (done, of) => terminal.onProgress({ stage: 'taking turns', done, total: of }),
+  })
+  terminal.endProgress()
+  const chat = costs.get('chat')!
+  const figures = Object.fromEntries(
+    [...costs].map(([name, us]) => [`${name}_cpu_vs_chat`, us / chat]),
+  )
+  if (options.json) {
+    terminal.json({ figures, cpu_us: Object.fromEntries(costs) })
+    return
+  }
+  const rows = [...costs].map(([name, us]) => [name, us.toFixed(0), (us / chat).toFixed(2)])
+  terminal.print(table([['', 'CPU us', 'of a chat'], ...rows]))
+}
+
+async function compareProxies(): Promise<void> {
   contenders = await startContenders(root)
   const bodies = join(root, 'bodies.jsonl')
   await writeFile(bodies, chatBodies())
@@ -56,9 +89,6 @@ try {
       terminal.onProgress({ stage: `waves of ${many} streams`, done: wave - 1, total: waves }),
   })
   report(rounds, alone, streams)
-} finally {
-  contenders?.close()
-  await rm(root, { recursive: true, force: true })
 }
 
 /** The model is a router for weir; the others pass it on. */

@@ -101,6 +101,7 @@ export const STEP_NAMES = [
   'semantic',
   'cache',
   'decide_by_model',
+  'sessions',
   'sticky',
   'learned',
   'default',

@@ -446,6 +446,7 @@ export interface GatewayPolicyOptions {
   readonly known?: ModelLimit | undefined
   /** what several servers share */
   readonly shared?: HotStore | undefined
+  readonly priceOf?: PolicyServices['priceOf']
   /** default: the built-in steps */
   readonly steps?: PolicySteps | undefined
   readonly hooks?: PolicyHooks | undefined
@@ -463,7 +464,7 @@ export async function openGatewayPolicies(
 ): Promise<LivePolicies | undefined> {
   const sources = policySources(config)
   if (sources.length === 0) return undefined
-  const { limits, known, shared, steps, hooks, onWarning, now } = options
+  const { limits, known, shared, priceOf, steps, hooks, onWarning, now } = options
   return openPolicies({
     sources,
     models: Object.keys(config.models),
@@ -472,6 +473,7 @@ export async function openGatewayPolicies(
     limits,
     known,
     shared,
+    priceOf,
     steps,
     allowDown: config.allow_down,
     hedgeAfterMs: config.hedge_after_ms,

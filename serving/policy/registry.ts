@@ -14,6 +14,7 @@ import { learned } from './steps/learned.ts'
 import { named } from './steps/named.ts'
 import { rule } from './steps/rule.ts'
 import { semantic } from './steps/semantic.ts'
+import { sessions } from './steps/sessions.ts'
 import { sticky } from './steps/sticky.ts'
 
 /** Each step by its name, in the order of `STEP_NAMES`. The last one always decides, if a model is open. */
@@ -25,6 +26,7 @@ const STEPS: Readonly<Record<StepName, PolicyRow>> = {
   semantic,
   cache,
   decide_by_model: decideByModel,
+  sessions,
   sticky,
   learned,
   default: defaultRoute,

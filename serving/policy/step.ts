@@ -1,5 +1,6 @@
 import type Type from 'typebox'
 import type { Decision } from '../../models/decision/decision.ts'
+import type { Price } from '../../models/prices.ts'
 import type {
   Deciding,
   GatewayRequest,
@@ -98,6 +99,8 @@ export interface PolicyServices {
   readonly known?: ModelLimit | undefined
   /** what several servers share: sessions' models, cached decisions; without one, each keeps its own */
   readonly shared?: HotStore | undefined
+  /** of a model; undefined if it is not known */
+  readonly priceOf?: ((model: string) => Price | undefined) | undefined
   /** called with what operators should know, such as an encoder that fails */
   readonly onWarning?: ((message: string, error?: unknown) => void) | undefined
   /** for routes that do not set it */

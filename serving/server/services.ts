@@ -401,6 +401,7 @@ async function openChats(
     steps: policySteps(options.policySteps),
     limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
     known: (model, _, { request }) => gateway && unableTo(gateway.dispatcher, model, request),
+    priceOf: (model) => gateway?.dispatcher.models.get(model)?.price,
     shared: hot,
     hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
     onWarning,

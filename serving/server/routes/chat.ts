@@ -5,6 +5,7 @@ import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from '../../../models/reading
 import type { GatewayRequest } from '../../gateway/contracts.ts'
 import type { Gateway, OnCancel, Outcome } from '../../gateway/gateway.ts'
 import { sendOutcome } from '../../gateway/reply.ts'
+import { withSession } from '../../gateway/sessions.ts'
 import type { LoadGate } from '../../state/load-gate.ts'
 import { TurnQueue } from '../../state/turn-queue.ts'
 import { editJson } from '../../upstreams/body-text.ts'
@@ -79,7 +80,7 @@ export function addChatRoute(
         caller,
         headers,
         takesBytes: true,
-        hints: declaredHints(body.weir, headers['x-weir-context']),
+        hints: withSession(declaredHints(body.weir, headers['x-weir-context']), headers, body),
         time: now(),
       }
       turns.add(reply, log?.room(), (cancelled) => gateway.chat(asked, cancelled))

@@ -9,6 +9,7 @@ import { type Fields, UntranslatableRequest } from '../../conversation/form.ts'
 import type { GatewayRequest, RequestHints } from '../../gateway/contracts.ts'
 import type { Gateway } from '../../gateway/gateway.ts'
 import { needsOf } from '../../gateway/needs.ts'
+import { withSession } from '../../gateway/sessions.ts'
 import { openStoredId } from '../../gateway/stored-ids.ts'
 import { editJson } from '../../upstreams/body-text.ts'
 import type { ChatBody, PassedBody } from '../../upstreams/upstream.ts'
@@ -136,7 +137,8 @@ function askedOf(
     )
   }
   const { chat, client } = readBody(api, own, text)
-  const hints = declaredHints(weir, headers['x-weir-context'])
+  const declared = declaredHints(weir, headers['x-weir-context'])
+  const hints = withSession(declared, headers, given)
   return {
     id: ids.next(caller.name),
     body: chat as unknown as ChatBody,

@@ -74,6 +74,19 @@ sticky: { margin: 0.1 }`,
     before: { text: 'first', hints: { session_id: 's' } },
     decides: { text: 'next', hints: { session_id: 's' } },
   },
+  sessions: {
+    step: 'sessions',
+    policy: `
+default: weak
+learned: {}
+sessions: { cache_minutes: 5 }`,
+    needs: {
+      learned: fakeRouter({ winRate: () => 0.45 }),
+      priceOf: (model) => (model === 'strong' ? { input: 3, output: 15 } : { input: 1, output: 5 }),
+    },
+    before: { text: 'first', hints: { session_id: 's' } },
+    decides: { text: 'next', hints: { session_id: 's' } },
+  },
   cache: {
     step: 'cache',
     policy: `

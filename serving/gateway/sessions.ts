@@ -1,0 +1,56 @@
+import type { RequestHints } from './contracts.ts'
+
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * Headers in which clients name their session: ours, Claude Code's, Codex's, and those of others. Each client also
+ * sends the conversation as a whole.
+ */
+const HEADERS = [
+  'x-weir-session',
+  'x-claude-code-session-id',
+  'session-id',
+  'session_id',
+  'x-session-id',
+  'x-session-affinity',
+] as const
+
+/** Longest id that is kept. */
+const LONGEST = 1000
+
+const idOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' && value.length <= LONGEST ? value : undefined
+
+/**
+ * The client's hints, with the session that its headers or its body name where `weir.session_id` does not: a
+ * header, `prompt_cache_key` (OpenAI's clients send their conversation's id), or the session in Anthropic's
+ * `metadata.user_id`.
+ *
+ * @param body as the client sent it
+ */
+export function withSession(hints: RequestHints, headers: Headers, body: Fields): RequestHints {
+  if (hints.session_id !== undefined) return hints
+  let id: string | undefined
+  for (const name of HEADERS) {
+    id = headers[name] === undefined ? undefined : idOf(headers[name])
+    if (id !== undefined) break
+  }
+  id ??= idOf(body.prompt_cache_key)
+  if (id === undefined && body.metadata) id = userSession(body.metadata as Fields)
+  return id === undefined ? hints : { ...hints, session_id: id }
+}
+
+/** Claude Code's `user_id` is JSON with the session in it, or ends in it. */
+function userSession({ session_id: own, user_id: user }: Fields): string | undefined {
+  const stated = idOf(own)
+  if (stated !== undefined || typeof user !== 'string' || user.length > LONGEST) return stated
+  if (user.startsWith('{')) {
+    try {
+      return idOf((JSON.parse(user) as Fields).session_id)
+    } catch {
+      return undefined
+    }
+  }
+  return /_session_([0-9a-f-]{36})$/.exec(user)?.[1]
+}

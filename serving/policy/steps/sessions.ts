@@ -1,0 +1,284 @@
+import Type from 'typebox'
+import { LruMap } from '../../../core/bounded-map.ts'
+import { promptHash } from '../../../core/hash.ts'
+import type { Decision } from '../../../models/decision/decision.ts'
+import {
+  chooseInSession,
+  type SessionTurn,
+  type WarmPrefix,
+} from '../../../models/decision/session-cost.ts'
+import type { GatewayRequest, ServePlan } from '../../gateway/contracts.ts'
+import { needsOf } from '../../gateway/needs.ts'
+import type { ChatTurn } from '../../upstreams/upstream.ts'
+import { closed } from '../file.ts'
+import { type PolicyRow, type StepState, skip } from '../step.ts'
+import { STUCK_SIGNS, stuckSigns } from '../stuck.ts'
+
+const Sessions = Type.Object(
+  {
+    /** how long providers keep a prompt in their cache (default 5) */
+    cache_minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    /** win rate that another model loses by taking a conversation over (default 0.02) */
+    switch_loss: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    /** most turns that the cost of a switch is spread over (default 10) */
+    turns: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
+    /** added to the win rate of the rest of a session in which these signs were seen (default 0.1 for each) */
+    stuck: Type.Optional(
+      Type.Partial(
+        Type.Object(
+          Object.fromEntries(
+            STUCK_SIGNS.map((sign) => [sign, Type.Number({ minimum: 0, maximum: 1 })]),
+          ),
+          closed,
+        ),
+      ),
+    ),
+    /** how long a session is remembered (default 60) */
+    minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    /** sessions that this process remembers (default 10,000) */
+    sessions: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
+  closed,
+)
+
+/** What is remembered of a session. Short names: it travels to the store that servers share. */
+interface Session {
+  /** the model of the last answer */
+  readonly model: string
+  /** by model: tokens that it has read, and when (milliseconds since 1970) */
+  readonly warm: Readonly<Record<string, readonly [tokens: number, time: number]>>
+  /** answers so far */
+  readonly turns: number
+  /** tokens of the first and of the last prompt */
+  readonly first: number
+  readonly last: number
+  /** mean of the router's win rates so far */
+  readonly mean: number
+  /** added to the win rate, as it was stuck */
+  readonly stuck: number
+}
+
+const STUCK_GAIN = 0.1
+const FEW_TURNS = 5
+/** Tokens of an answer without a stated limit, in a session. */
+const ANSWER_TOKENS = 500
+
+/**
+ * A turn of a session is decided with the price of switching: what another model must read again, as against
+ * what the last one has in its provider's cache. Inside a loop of tools the model does not change.
+ */
+export const sessions: PolicyRow<typeof Sessions> = {
+  key: 'sessions',
+  schema: Sessions,
+  step(section, _, { shared, priceOf }) {
+    const { cache_minutes: cache = 5, switch_loss: loss = 0.02, turns: most = 10 } = section
+    const { minutes = 60, sessions: limit = 10_000, stuck: gains = {} } = section
+    const lifetimeMs = cache * 60_000
+    const known = new LruMap<string, { readonly session: Session; readonly time: number }>(limit)
+    const asked = new WeakMap<GatewayRequest, Promise<Session | undefined>>()
+
+    const sessionOf = (request: GatewayRequest): Promise<Session | undefined> => {
+      const before = asked.get(request)
+      if (before) return before
+      const key = sessionKey(request)
+      const own = known.get(key)
+      const fresh = own && request.time - own.time < minutes * 60_000 ? own.session : undefined
+      const found = shared
+        ? shared.get(`session:${key}`).then((text) => parsed(text) ?? fresh)
+        : Promise.resolve(fresh)
+      asked.set(request, found)
+      return found
+    }
+
+    /** What the session's signs add to the win rate, and which one is new. */
+    const stuckNow = (
+      session: Session,
+      messages: readonly ChatTurn[],
+    ): { readonly gain: number; readonly sign: string | undefined } => {
+      let gain = session.stuck
+      let sign: string | undefined
+      for (const each of stuckSigns(messages)) {
+        const its = (gains as Readonly<Record<string, number>>)[each] ?? STUCK_GAIN
+        if (its <= gain) continue
+        gain = its
+        sign = each
+      }
+      return { gain, sign }
+    }
+
+    return {
+      async decide(state) {
+        const { request, open, learned } = state
+        const session = await sessionOf(request)
+        if (!session) return undefined
+        const { model } = session
+        if (!open.includes(model)) return skip('models_closed', model)
+        const { messages } = request.body
+        const { gain, sign } = stuckNow(session, messages)
+        if (inToolLoop(messages) && sign === undefined) {
+          const others = open.filter((other) => other !== model)
+          return state.serve({ models: [model, ...others] }, { reason: 'tool_loop' })
+        }
+        const decision = await learned()
+        if ('kind' in decision) return skip(decision.kind === 'skip' ? decision.reason : 'refused')
+        const pair = pairOf(decision, open)
+        if (!pair) return skip('no_pair')
+        const { win_rate: winRate, threshold } = decision
+        const chosen = choose(pair, session, request, {
+          winRate: winRate ?? threshold,
+          threshold,
+          gain,
+        })
+        if (chosen === undefined) return skip('no_price')
+        const reason = reasonFor(chosen, model, decision.model, sign)
+        const rest = [pair.strong, pair.weak].filter((other) => other !== chosen)
+        return state.serve({ models: [chosen, ...rest] }, { reason }, { decision })
+      },
+      decided(state, plan) {
+        remember(state, plan)
+      },
+    }
+
+    /** The model for this turn; undefined where a price is not known. */
+    function choose(
+      { strong, weak }: Pair,
+      session: Session,
+      request: GatewayRequest,
+      { winRate, threshold, gain }: { winRate: number; threshold: number; gain: number },
+    ): string | undefined {
+      const prices = { strong: priceOf?.(strong), weak: priceOf?.(weak) }
+      if (!prices.strong || !prices.weak) return undefined
+      const warm = (model: string): WarmPrefix | undefined => {
+        const [tokens, time] = session.warm[model] ?? []
+        return tokens === undefined ? undefined : { tokens, ageMs: request.time - time! }
+      }
+      const chosen = chooseInSession({
+        winRate: Math.min(1, winRate + gain),
+        meanWinRate: Math.min(1, session.mean + gain),
+        threshold,
+        last: session.model === strong ? 'strong' : 'weak',
+        switchLoss: loss,
+        strong: { price: prices.strong, warm: warm(strong) },
+        weak: { price: prices.weak, warm: warm(weak) },
+        turn: turnOf(session, request),
+      })
+      return chosen === 'strong' ? strong : weak
+    }
+
+    function turnOf(session: Session, { body }: GatewayRequest): SessionTurn {
+      const { promptTokens, answerTokens } = needsOf(body)
+      const grown = (promptTokens - session.first) / Math.max(1, session.turns)
+      return {
+        promptTokens,
+        answerTokens: Math.min(answerTokens ?? ANSWER_TOKENS, ANSWER_TOKENS),
+        growthTokens: Math.max(0, grown),
+        // a session that has lasted so long lasts about as long again, and a new one a few turns
+        turns: Math.min(most, session.turns + FEW_TURNS),
+        lifetimeMs,
+      }
+    }
+
+    function remember({ request }: StepState, plan: ServePlan): void {
+      // a rule's answer, to a question of the agent's own, is none of the session's turns
+      if (plan.strategy.kind !== 'single' || !SESSION_STEPS.has(plan.deciding.step)) return
+      const key = sessionKey(request)
+      const before = known.get(key)?.session
+      void (asked.get(request) ?? Promise.resolve(before)).then((session) => {
+        const next = grown(session, request, plan)
+        known.set(key, { session: next, time: request.time })
+        shared?.set(`session:${key}`, JSON.stringify(next), minutes * 60_000)
+      })
+    }
+
+    function grown(
+      session: Session | undefined,
+      request: GatewayRequest,
+      plan: ServePlan,
+    ): Session {
+      const { promptTokens, answerTokens } = needsOf(request.body)
+      const { model } = plan.targets[0]!
+      const read = promptTokens + Math.min(answerTokens ?? ANSWER_TOKENS, ANSWER_TOKENS)
+      const turns = (session?.turns ?? 0) + 1
+      const winRate = plan.decision?.win_rate ?? session?.mean ?? 0.5
+      return {
+        model,
+        warm: { ...session?.warm, [model]: [read, request.time] },
+        turns,
+        first: session?.first ?? promptTokens,
+        last: promptTokens,
+        mean: (session?.mean ?? winRate) + (winRate - (session?.mean ?? winRate)) / turns,
+        stuck: session ? stuckNow(session, request.body.messages).gain : 0,
+      }
+    }
+  },
+}
+
+/** Steps whose decisions a session goes on from. */
+const SESSION_STEPS = new Set<string>([
+  'sessions',
+  'sticky',
+  'learned',
+  'cache',
+  'default',
+  'fallback',
+])
+
+/** Why a model was chosen: as a label of metrics, one of few. */
+function reasonFor(
+  chosen: string,
+  last: string,
+  decided: string,
+  sign: string | undefined,
+): string {
+  if (sign !== undefined && chosen !== last) return `stuck_${sign}`
+  if (chosen === decided) return chosen === last ? 'kept' : 'worth_switching'
+  return chosen === last ? 'switch_too_dear' : 'session_as_a_whole'
+}
+
+interface Pair {
+  readonly strong: string
+  readonly weak: string
+}
+
+/** The two models of a router's decision that are open: the first one of its order if the win rate is reached. */
+function pairOf(
+  { candidates, win_rate: winRate, threshold }: Decision,
+  open: readonly string[],
+): Pair | undefined {
+  const models = candidates.filter(({ model }) => open.includes(model)).map(({ model }) => model)
+  const [first, second] = models
+  if (winRate === null || models.length !== 2 || first === undefined || second === undefined) {
+    return undefined
+  }
+  return winRate >= threshold ? { strong: first, weak: second } : { strong: second, weak: first }
+}
+
+/** Whether results of tools have come since the assistant's last turn. */
+function inToolLoop(messages: readonly ChatTurn[]): boolean {
+  for (let i = messages.length - 1; i >= 0; i--) {
+    const { role } = messages[i]!
+    if (role === 'tool') return true
+    if (role === 'assistant') return false
+  }
+  return false
+}
+
+function parsed(text: string | undefined): Session | undefined {
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text) as Session
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * By the id that the client names, else by the conversation's beginning, which each of its requests repeats. The same
+ * id under another key is another session.
+ */
+function sessionKey({ caller, hints, body }: GatewayRequest): string {
+  const { session_id: id } = hints
+  if (id !== undefined) return promptHash(JSON.stringify([caller.name, id]))
+  const first = body.messages.findIndex(({ role }) => role === 'user')
+  return promptHash(JSON.stringify([caller.name, body.messages.slice(0, first + 1)]))
+}
