@@ -11,9 +11,9 @@ import { DatasetBuilder, type ModelRows, type SplitOptions } from './dataset/bui
 import { type Dataset, openDataset } from './dataset/dataset.ts'
 import { replaceFolder } from './dataset/folder.ts'
 import { type DatasetManifest, isDataset, SourceDigests } from './dataset/manifest.ts'
-import { feedbackRow, unratedDecisions } from './readers/weir-log.ts'
+import { feedbackRow, ratingsWithinKeyShare, unratedDecisions } from './readers/weir-log.ts'
 import { isKnownToThreads } from './readers.ts'
-import { type Decisions, UNRATED } from './rows/reader.ts'
+import { type Decisions, type Rating, UNRATED } from './rows/reader.ts'
 import { RejectsFile } from './rows/rejects-file.ts'
 import type { RowBlock } from './rows/row-block.ts'
 import { RowPacker } from './rows/row-packer.ts'
@@ -39,6 +39,8 @@ export interface IngestOptions extends Omit<LogOptions, 'joined'>, ScoresOptions
   readonly maxRejects?: number
   /** feedback on the logs' decisions that is stored elsewhere, such as in a store shared by replicas */
   readonly feedback?: AsyncIterable<FeedbackRecord>
+  /** most of the feedback of decision logs that one API key may have given; 0.5 by default */
+  readonly keyShare?: number | undefined
   /** file for refused rows; `<out>.rejects.jsonl` by default */
   readonly rejectsPath?: string
   /** the most bytes that a log may have once decompressed; no limit by default */
@@ -80,7 +82,9 @@ export async function ingest(
     await rejects.start()
     const builder = await DatasetBuilder.create(folder)
     const seen = new SourceDigests(sources)
-    const decisions: Decisions = new Map()
+    const ratings: Rating[] = []
+    const decisions: Decisions = Object.assign(new Map(), { ratings })
+    const ended: DatasetManifest['sources'][number][] = []
     let done = 0
     try {
       const {
@@ -89,7 +93,7 @@ export async function ingest(
         files: scoreFiles,
       } = await gatherScores(sources, options, (reject) => rejects.write(reject), signal)
       for (const { source, rows, format } of scoreFiles) {
-        builder.endSource({ path: source.path, sha256: await source.sha256(), rows, format })
+        ended.push({ path: source.path, sha256: await source.sha256(), rows, format })
         done += source.size
       }
       const needsTime = split.testAfter !== undefined
@@ -111,7 +115,7 @@ export async function ingest(
         if (repeated) {
           await log.close()
           builder.addRepeated(repeated.rows)
-          builder.endSource({ ...repeated, path: source.path })
+          ended.push({ ...repeated, path: source.path })
         } else {
           for (const note of log.notes) options.onNote?.(note)
           try {
@@ -126,7 +130,7 @@ export async function ingest(
           const rows = builder.rows.read - before
           const { format } = log.spec
           const sha256 = await source.sha256()
-          builder.endSource(seen.add({ path: source.path, sha256, rows, format }, log.placed))
+          ended.push(seen.add({ path: source.path, sha256, rows, format }, log.placed))
         }
         done += source.size
       }
@@ -146,11 +150,12 @@ export async function ingest(
         }
         const sha256 = createHash('sha256').update(options.query.sql).digest('hex')
         const rows = builder.rows.read - before
-        builder.endSource({ path: QUERY_PATH, sha256, rows, format: log.spec.format })
+        ended.push({ path: QUERY_PATH, sha256, rows, format: log.spec.format })
       }
-      if (options.feedback) {
-        const source = await addFeedback(builder, options.feedback, decisions, rejects, split.seed)
-        builder.endSource(source)
+      if (options.feedback) ended.push(await readFeedback(options.feedback, ratings))
+      const rated = await addRatings(builder, decisions, ratings, rejects, options)
+      for (const source of ended) {
+        builder.endSource({ ...source, rows: source.rows + (rated.get(source.path) ?? 0) })
       }
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
@@ -183,34 +188,53 @@ function passedOverBecause(
     : undefined
 }
 
-const FEEDBACK_ROWS = 1024
-
-/** Feedback from a store, joined with the decisions of the logs read so far. */
-async function addFeedback(
-  builder: DatasetBuilder,
+/** Feedback of a store, added to that of the logs. */
+async function readFeedback(
   feedback: AsyncIterable<FeedbackRecord>,
-  decisions: Decisions,
-  rejects: RejectsFile,
-  seed: number,
+  ratings: Rating[],
 ): Promise<DatasetManifest['sources'][number]> {
   const path = '(feedback store)'
-  const before = builder.rows.read
   const digest = createHash('sha256')
-  const packer = new RowPacker(seed)
   let line = 0
-  const flush = async (): Promise<void> => {
+  for await (const record of feedback) {
+    digest.update(`${JSON.stringify(record)}\n`)
+    ratings.push({ record, origin: { path, line: ++line } })
+  }
+  return { path, sha256: digest.digest('hex'), rows: 0, format: 'weir-log' }
+}
+
+const RATING_ROWS = 1024
+
+/**
+ * Adds the feedback on the logs' decisions, of which one key may not give too much. @returns rows by the path
+ * of their file
+ */
+async function addRatings(
+  builder: DatasetBuilder,
+  decisions: Decisions,
+  ratings: readonly Rating[],
+  rejects: RejectsFile,
+  { seed, keyShare, onNote, signal }: IngestOptions,
+): Promise<Map<string, number>> {
+  const rows = new Map<string, number>()
+  const { kept, limited } = ratingsWithinKeyShare(ratings, keyShare)
+  for (const { key, rated, counted } of limited) {
+    onNote?.(`of the ${rated} decisions that the key ${key} rated, ${counted} count (--key-share)`)
+  }
+  const packer = new RowPacker(seed)
+  for (const [i, rating] of ratings.entries()) {
+    const { record, origin } = rating
+    const row = feedbackRow(record, origin, decisions)
+    packer.add(kept.has(rating) ? row : { kind: 'left_out', reason: UNRATED.share })
+    rows.set(origin.path, (rows.get(origin.path) ?? 0) + 1)
+    if ((i + 1) % RATING_ROWS > 0 && i + 1 < ratings.length) continue
+    throwIfAborted(signal)
     const block = packer.finish()
     for (const reject of block.rejects) await rejects.write(reject)
     await builder.add(block)
+    packer.takeBack(block.text.buffer as ArrayBuffer)
   }
-  for await (const record of feedback) {
-    digest.update(`${JSON.stringify(record)}\n`)
-    packer.add(feedbackRow(record, { path, line: ++line }, decisions))
-    if (line % FEEDBACK_ROWS === 0) await flush()
-  }
-  await flush()
-  const rows = builder.rows.read - before
-  return { path, sha256: digest.digest('hex'), rows, format: 'weir-log' }
+  return rows
 }
 
 /** Progress in rows; the total is extrapolated from the fraction of bytes read. */

@@ -2,7 +2,17 @@ import { Compile } from 'typebox/compile'
 import { pickContext, promptFields } from '../../models/reading/transcript.ts'
 import { DecisionRecord, FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
 
-import type { Decisions, LogRow, RawRecord, Reader, Reject, RowOrigin } from '../rows/reader.ts'
+import { type LimitedKey, type RatedBy, withinKeyShare } from '../../records/feedback/key-share.ts'
+import type {
+  Decisions,
+  LoggedDecision,
+  LogRow,
+  Rating,
+  RawRecord,
+  Reader,
+  Reject,
+  RowOrigin,
+} from '../rows/reader.ts'
 import { reject } from './canonical.ts'
 
 /** Lines about the server itself rather than a request; they are skipped. */
@@ -71,7 +81,9 @@ function readLine(
     const [error] = isFeedback.Errors(record)
     return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no feedback')
   }
-  return feedbackRow(record, origin, decisions)
+  if (!decisions.ratings) return feedbackRow(record, origin, decisions)
+  decisions.ratings.push({ record, origin })
+  return undefined
 }
 
 /** Records which model answered a gateway's request; feedback names it by its own id or its decision's id. */
@@ -99,13 +111,14 @@ function takeAnswer(record: GatewayRecord, decisions: Decisions): void {
 }
 
 /** A decision's prompt, with the metadata that the gateway logged of it as its context. */
-function promptOf({ text, metadata }: Logged): Pick<LogRow, 'prompt' | 'tools' | 'context'> {
+function promptOf({
+  text,
+  metadata,
+}: LoggedDecision): Pick<LogRow, 'prompt' | 'tools' | 'context'> {
   const fields = promptFields(text!)
   const context = metadata && pickContext(metadata, Object.keys(metadata))
   return context ? { ...fields, context: { ...context, ...fields.context } } : fields
 }
-
-type Logged = Decisions extends Map<string, infer Known> ? Known : never
 
 /** Feedback on a decision as a row: an outcome of the model, or a preference between two models. */
 export function feedbackRow(
@@ -156,6 +169,20 @@ export function feedbackRow(
       propensities: new Map([...Object.entries(decision.others ?? {}), [model, propensity]]),
     }),
   }
+}
+
+/** What counts of the feedback that was kept, with at most `share` of it from one API key. */
+export function ratingsWithinKeyShare(
+  ratings: readonly Rating[],
+  share: number | undefined,
+): { readonly kept: ReadonlySet<Rating>; readonly limited: readonly LimitedKey[] } {
+  const ratedBy = ({ record: { decision_id: id, key, role } }: Rating): RatedBy => ({
+    id,
+    key: role === 'any' ? undefined : key,
+  })
+  const keys = new Set(ratings.flatMap(({ record: { key } }) => key ?? [])).size
+  const { kept, limited } = withinKeyShare(ratings, ratedBy, { share, keys })
+  return { kept: new Set(kept), limited }
 }
 
 /** Number of decisions whose prompt was logged and that no feedback came for. */

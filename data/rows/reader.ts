@@ -1,5 +1,6 @@
 import type { PromptInput } from '../../models/reading/messages.ts'
 import type { DeclaredContext, ToolDefinition } from '../../models/reading/transcript.ts'
+import type { FeedbackRecord } from '../../records/decision-record.ts'
 import type { Mapping } from './mapping.ts'
 import type { RawRecord } from './record.ts'
 
@@ -85,8 +86,12 @@ export interface LeftOut {
   readonly reason: string
 }
 
-/** Reasons for which answers are left out that nobody has rated, or not yet: they are not failures. */
-export const UNRATED = { row: 'no score', decision: 'no feedback yet' } as const
+/** Reasons for which answers are left out that nobody has rated, or not yet, or whose rater has too large a share. */
+export const UNRATED = {
+  row: 'no score',
+  decision: 'no feedback yet',
+  share: "feedback beyond its key's share",
+} as const
 
 /** A record with its position in the file, or the reason why it could not be read. */
 export type ReadRecord =
@@ -117,22 +122,30 @@ export type ReadRow = (
 ) => LogRow | Reject | LeftOut | undefined
 
 /** Decisions read so far, by id, waiting for their feedback. */
-export type Decisions = Map<
-  string,
-  {
-    readonly model: string
-    readonly time: number
-    readonly propensity: number
-    /** of the other models that could have been chosen, if the choice was random */
-    readonly others?: Readonly<Record<string, number>>
-    readonly text?: string
-    readonly metadata?: RawRecord
-    /** set if another model answered than was decided: a failover, a cascade */
-    readonly answered?: string
-    /** set once any feedback was read */
-    rated?: true
-  }
->
+export interface Decisions extends Map<string, LoggedDecision> {
+  /** feedback that is kept until all of it is known: how much of it counts depends on who gave the rest */
+  ratings?: Rating[]
+}
+
+/** Feedback on a decision, and where it was read. */
+export interface Rating {
+  readonly record: FeedbackRecord
+  readonly origin: RowOrigin
+}
+
+export interface LoggedDecision {
+  readonly model: string
+  readonly time: number
+  readonly propensity: number
+  /** of the other models that could have been chosen, if the choice was random */
+  readonly others?: Readonly<Record<string, number>>
+  readonly text?: string
+  readonly metadata?: RawRecord
+  /** set if another model answered than was decided: a failover, a cascade */
+  readonly answered?: string
+  /** set once any feedback was read */
+  rated?: true
+}
 
 /** User settings that change how a row is read. */
 export interface ReaderSettings {

@@ -109,9 +109,17 @@ const plainTranscript = (text: string): string =>
 /** Whether a stored prompt is more than one plain user turn: several turns, tools or declared context. */
 export const isConversation = (prompt: string): boolean => prompt.charCodeAt(0) === 0x1e
 
+/** The transcript that was read last: a decision reads its own several times. */
+let last: { readonly prompt: string; readonly conversation: Conversation } | undefined
+
 /** The conversation that a stored prompt stands for: the reverse of `transcript`. */
 export function readTranscript(prompt: string): Conversation {
   if (!isConversation(prompt)) return { turns: [{ role: 'user', text: prompt }], tools: [] }
+  if (last?.prompt !== prompt) last = { prompt, conversation: parsed(prompt) }
+  return last.conversation
+}
+
+function parsed(prompt: string): Conversation {
   const turns: Turn[] = []
   let tools: readonly ToolDefinition[] = []
   let context: DeclaredContext | undefined

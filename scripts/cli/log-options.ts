@@ -10,6 +10,14 @@ import { type Flags, keyValue, optionTable, Share, Switch, Text, TextByName } fr
 const READING = 'Reading the logs'
 const LABELS = 'Labels of the pair'
 
+/** How much of the feedback may come from one API key. */
+export const KEY_SHARE_OPTION = {
+  flag: '--key-share <share>' as const,
+  schema: Type.Number({ minimum: 0.01, maximum: 1 }),
+  unset: '0.5',
+  help: 'count at most this share of the feedback from one API key; 1 counts all',
+}
+
 /** The options of every command that reads logs directly. */
 export const LOG_OPTIONS = optionTable({
   format: {
@@ -132,6 +140,7 @@ export const LOG_OPTIONS = optionTable({
     help: 'refuse a log of more bytes than this, once decompressed',
     section: READING,
   },
+  keyShare: { ...KEY_SHARE_OPTION, key: 'key_share', section: READING },
   rejects: {
     flag: '--rejects <file>',
     key: 'rejects',
@@ -211,14 +220,6 @@ export const STORE_OPTION = {
   schema: Text,
   help: 'where feedback on the log’s decisions is kept: postgres://... or a folder',
   unset: 'in the log',
-}
-
-/** How much of the feedback may come from one API key. */
-export const KEY_SHARE_OPTION = {
-  flag: '--key-share <share>' as const,
-  schema: Type.Number({ minimum: 0.01, maximum: 1 }),
-  unset: '0.5',
-  help: 'count at most this share of the feedback from one API key; 1 counts all',
 }
 
 export const ENDPOINT_OPTION = {
@@ -365,6 +366,7 @@ export async function readOptions(flags: ReadFlags): Promise<Omit<IngestOptions,
     fractions: split === undefined ? undefined : readFractions(split),
     maxRejects: flags.maxRejects,
     maxBytes: flags.maxBytes,
+    keyShare: flags.keyShare,
     rejectsPath: flags.rejects,
   })
 }

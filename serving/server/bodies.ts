@@ -172,11 +172,12 @@ function readBody(
       parts = []
     }
   })
-  payload.once('end', () => {
+  // each comes once: `once` would wrap the listener
+  payload.on('end', () => {
     if (fault) done(fault)
     else done(undefined, whole ?? (parts.length === 1 ? parts[0]! : Buffer.concat(parts)))
   })
-  payload.once('error', (cause) => {
+  payload.on('error', (cause) => {
     const got = `${size} bytes, then the connection broke`
     done(
       fault ??

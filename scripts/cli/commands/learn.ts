@@ -82,7 +82,7 @@ async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const feedback = store && (() => store.read(signal))
   try {
     const dataset = await openDatasetOrLogs([log], {
-      ...definedOnly({ feedback: feedback?.(), maxRejects }),
+      ...definedOnly({ feedback: feedback?.(), maxRejects, keyShare }),
       seed,
       signal,
       onProgress,

@@ -4,7 +4,7 @@ import type { Promotion, Stage } from '../../../training/loop/promote.ts'
 import { openTerminal, table } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter, signersOf } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
-import { jsonOption, KEY_SHARE_OPTION, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
+import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
 import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../options.ts'
 
 const OPTIONS = optionTable({
@@ -21,7 +21,6 @@ const OPTIONS = optionTable({
     help: 'decision log with feedback, served with exploration',
   },
   store: STORE_OPTION,
-  keyShare: KEY_SHARE_OPTION,
   golden: {
     flag: '--golden <file>',
     schema: Text,

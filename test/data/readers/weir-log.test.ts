@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { promptHash } from '../../../core/hash.ts'
-import { readLogs } from '../../../data/ingest.ts'
+import { type IngestOptions, readLogs } from '../../../data/ingest.ts'
 import { transcript } from '../../../models/reading/transcript.ts'
 import type { FeedbackRecord } from '../../../records/decision-record.ts'
 import { jsonl, scratch } from '../scratch.ts'
@@ -29,12 +29,17 @@ const said = (decision_id: string, score: number, more: object = {}): FeedbackRe
   ...more,
 })
 
-async function read(lines: object[], stored?: readonly FeedbackRecord[]) {
+async function read(
+  lines: object[],
+  stored?: readonly FeedbackRecord[],
+  more: Partial<IngestOptions> = {},
+) {
   const folder = await scratch({ 'log.jsonl': jsonl([header, ...lines]) })
   return readLogs([join(folder, 'log.jsonl')], {
     seed: 1,
     rejectsPath: join(folder, 'rejects.jsonl'),
     maxRejects: 1,
+    ...more,
     ...(stored
       ? {
           feedback: (async function* () {
@@ -98,6 +103,28 @@ test('feedback of a store is joined with the log’s decisions; what is in both 
     ['log.jsonl', 1],
     ['(feedback store)', 3],
   ])
+})
+
+test('at most half of the feedback is one key’s, wherever it was given', async () => {
+  const rated = Array.from({ length: 400 }, (_, i) => [
+    decision(`d${i}`, 'small', 1, `prompt ${i}`),
+    { ...said(`d${i}`, i < 300 ? 1 : 0), key: i < 300 ? 'loud' : `key-${i % 3}` },
+  ])
+  const stored = Array.from({ length: 50 }, (_, i) => ({ ...said(`s${i}`, 0), key: 'key-0' }))
+  const more = stored.map((_, i) => decision(`s${i}`, 'small', 1, `stored ${i}`))
+  const notes: string[] = []
+  const lines = [...rated.flat(), ...more]
+  const { outcomes, manifest } = await read(lines, stored, { onNote: (note) => notes.push(note) })
+  const small = [...outcomes!.scores].filter((score) => !Number.isNaN(score))
+  expect(small.filter((score) => score === 1)).toHaveLength(150)
+  expect(small.filter((score) => score === 0)).toHaveLength(150)
+  expect(manifest.rows).toMatchObject({ read: 450, kept: 300, rejected: 0 })
+  expect(manifest.sources.map(({ rows }) => rows)).toEqual([400, 50])
+  expect(notes).toEqual(['of the 300 decisions that the key loud rated, 150 count (--key-share)'])
+  const all = await read(lines, stored, { keyShare: 1 })
+  expect(all.manifest.rows.kept).toBe(450)
+  // one key alone is the operator's
+  expect((await read(rated.slice(0, 300).flat(), [])).manifest.rows.kept).toBe(300)
 })
 
 test('other logs have no propensities', async () => {
