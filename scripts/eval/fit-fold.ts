@@ -104,7 +104,8 @@ const FITTED_BY = [
   'training/solver',
   'training/lexical',
   'models/families',
-  'models/encoders/lexical',
+  'models/encoders',
+  'models/reading',
 ]
 
 /**

@@ -46,7 +46,36 @@ const REAL: readonly RouterSet[] = [
     weak: 'gemini-1.5-flash-002',
     bar: 0.62,
   },
+  {
+    name: 'bfcl',
+    file: 'bfcl-tools.jsonl.gz',
+    strong: 'claude-3-5-sonnet-20240620',
+    weak: 'claude-3-haiku-20240307',
+  },
+  {
+    name: 'oasst',
+    file: 'oasst-chat-preferences.jsonl.gz',
+    strong: 'gpt-3.5-turbo',
+    weak: 'vicuna-13b',
+    recipe: 'conversation',
+    bar: 0.74,
+  },
 ]
+
+/** Sets whose rows name a category: with `--context` it is also declared. */
+const WITH_CATEGORY: Readonly<Record<string, number>> = {
+  mmlu: 0.705,
+  mmlu_1500: 0.665,
+  bfcl: 0.78,
+}
+
+/** The sets, and those with a category once more with the category declared as context. */
+export const withCategory = (sets: readonly RouterSet[]): RouterSet[] =>
+  sets.flatMap((set) => {
+    const bar = WITH_CATEGORY[set.name]
+    if (bar === undefined) return [set]
+    return [set, { ...set, name: `${set.name}, category declared`, context: ['category'], bar }]
+  })
 
 /** The available sets, as `findLogs` finds them. */
 export function routerSets(

@@ -4,23 +4,35 @@ import type { PartialInterval } from '../../core/stats/intervals.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
+import { textOf } from '../../models/encoders/context.ts'
 import type { EncoderArtifact } from '../../models/encoders/encoder.ts'
+import { RECIPES, type Recipe, wholeText } from '../../models/reading/recipe.ts'
+import { readDataset, withContextKeys } from '../../training/choose-recipe.ts'
 import { evaluateRouters } from '../../training/evaluate/evaluate-routers.ts'
 import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
+import type { ReadDataset } from '../../training/fit-router.ts'
 import { standings } from '../../training/tune/tune.ts'
 import { interruptSignal } from '../terminal/interrupt.ts'
 import { openTerminal, score, table } from '../terminal/terminal.ts'
 import { keptEncoder } from './encoder-store.ts'
 import { contenderOf, contendersOf, type FoldResult, fitFold, openFoldStore } from './fit-fold.ts'
 import { list } from './logs.ts'
-import { foldOf, HELD_OUT, openSet, type RouterSet, routerSets } from './router-sets.ts'
+import {
+  foldOf,
+  HELD_OUT,
+  openSet,
+  type RouterSet,
+  routerSets,
+  withCategory,
+} from './router-sets.ts'
 
 /**
  * `npm run eval:routers`: mean APGR of every family, k-fold by stem. In each fold the families are fitted on
  * the other folds alone, including the encoder; `chosen` is in each fold the first of them, as listed, that
  * is within one standard error of the least log-loss on the validation rows inside them: the ensemble, unless
  * another is clearly better. Baselines without training are shown on the same rows. A stopped run continues
- * where it was: a fold's results stay in the cache folder until the code that fits changes.
+ * where it was: a fold's results stay in the cache folder until the code that fits changes. `--context` also
+ * measures sets with categories with the category declared.
  */
 const { values: options } = parseArgs({
   options: {
@@ -33,6 +45,7 @@ const { values: options } = parseArgs({
       default: 'ensemble:lexical+use-lite,classifier',
     },
     shuffle: { type: 'boolean', default: false },
+    context: { type: 'boolean', default: false },
   },
 })
 const folds = Number(options.folds)
@@ -56,7 +69,9 @@ interface Row {
 }
 
 const rows: Row[] = []
-const { folder, sets } = routerSets(list(options.sets), terminal.note)
+const found = routerSets(list(options.sets), terminal.note)
+const { folder } = found
+const sets = options.context ? withCategory(found.sets) : found.sets
 for (const set of sets) {
   const dataset = options.shuffle
     ? shuffled(await openSet(folder, set, 'all'))
@@ -74,10 +89,12 @@ else terminal.print(shown(rows))
 
 async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
   const encoders = new Map<string, EncoderArtifact>()
+  const read = readDataset(dataset, recipeOf(set))
+  const texts = read.prompts.map(textOf)
   for (const router of routers) {
     const name = contenderOf(router).encoder.replace('lexical+', '')
     if (name === 'lexical' || encoders.has(name)) continue
-    encoders.set(name, await keptEncoder(name, dataset.prompts, terminal.onProgress))
+    encoders.set(name, await keptEncoder(name, texts, terminal.onProgress))
   }
   const reports: EvaluationReport[] = []
   for (const seed of seeds) {
@@ -86,13 +103,18 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
       winRates.set(name, new Float64Array(dataset.prompts.length))
     }
     for (let fold = 0; fold < folds; fold++) {
-      await scoreFold(set, foldOf(dataset, { fold, folds, seed, labels: set.labels }), {
-        encoders,
-        winRates,
-        seed,
-        signal,
-        note: `${set.name}, seed ${seed}, fold ${fold + 1} of ${folds}`,
-      })
+      const { split } = foldOf(dataset, { fold, folds, seed, labels: set.labels })
+      await scoreFold(
+        set,
+        { ...read, split },
+        {
+          encoders,
+          winRates,
+          seed,
+          signal,
+          note: `${set.name}, seed ${seed}, fold ${fold + 1} of ${folds}`,
+        },
+      )
     }
     reports.push(await judge(set, dataset, winRates, seed))
   }
@@ -115,9 +137,12 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
     )
 }
 
+const recipeOf = ({ recipe = 'last', context }: RouterSet): Recipe =>
+  withContextKeys(RECIPES.find(({ name }) => name === recipe)!, context)
+
 async function scoreFold(
   set: RouterSet,
-  dataset: Dataset,
+  dataset: ReadDataset,
   given: {
     readonly encoders: ReadonlyMap<string, EncoderArtifact>
     readonly winRates: ReadonlyMap<string, Float64Array>
@@ -152,7 +177,7 @@ async function judge(
   const { label, strong, weak } = pairLabels(dataset, set.strong, set.weak)
   return evaluateRouters({
     routers: Array.from(winRates, ([name, winRate]) => ({ name, winRate })),
-    prompts: dataset.prompts,
+    prompts: dataset.prompts.map(wholeText),
     categories: dataset.categories,
     labels: { y: label, ...(strong && weak && { strong, weak }) },
     // the interval is of the first seed
