@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { TSchema } from 'typebox'
 import { Check, Errors } from 'typebox/value'
+import { standsElsewhere } from '../../core/config-values.ts'
 import { WeirError } from '../../core/errors.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import { fieldKeys, parseSource, type Source } from '../../core/yaml-source.ts'
@@ -20,7 +21,14 @@ export async function readSource(path: string, kind: string): Promise<Source> {
 export function assertFits(schema: TSchema, value: unknown, source: Source): void {
   if (Check(schema, value)) return
   const { field, expected, got } = firstFault(Errors(schema, value), value)
-  throw configFault(source, fieldKeys(value, field), expected, got)
+  const keys = fieldKeys(value, field)
+  const written = keys.reduce<unknown>(
+    (at, key) => (at as Record<string, unknown> | undefined)?.[key],
+    source.value,
+  )
+  // what stands elsewhere may be a password
+  const shown = standsElsewhere(written) ? `what ${written} stands for` : got
+  throw configFault(source, keys, expected, shown)
 }
 
 /** The error of one field of the file, with its line. */

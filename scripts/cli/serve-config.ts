@@ -1,10 +1,11 @@
 import Type from 'typebox'
+import { type ValueSources, withOverrides, withValues } from '../../core/config-values.ts'
 import { WeirError } from '../../core/errors.ts'
 import type { Source } from '../../core/yaml-source.ts'
 import { DEFAULT_CACHE_ENTRIES } from '../../serving/router/config.ts'
 import { assertServes, DEFAULT_DEADLINE_MS, ServeConfig } from '../../serving/server/config.ts'
 import { BUNDLE_OPTIONS } from './bundle-access.ts'
-import { assertFits, readSource } from './config-file.ts'
+import { assertFits, readSource, withLine } from './config-file.ts'
 import {
   type Flags,
   keyValue,
@@ -216,10 +217,11 @@ export const serveConfig = async (
 export async function readServeConfig(
   bundles: readonly string[],
   flags: Partial<ServeFlags>,
+  environment: ValueSources['environment'] = process.env,
 ): Promise<{ readonly config: ServeConfig; readonly source: Source | undefined }> {
   const source =
     flags.config === undefined ? undefined : await readSource(flags.config, 'a server config')
-  const file = source ? fileConfig(source) : {}
+  const file = fileConfig(source ?? NO_FILE, environment, flags.printConfig === true)
   const config: Record<string, unknown> = {
     ...file,
     routers: [...(file.routers ?? []), ...bundles.map((path) => ({ path }))],
@@ -236,8 +238,8 @@ export async function readServeConfig(
     const value = Array.isArray(given) ? FROM_TEXTS[name]!(given) : given
     setAt(config, key.split('.'), ADDED.has(name) ? withBefore(config[key], value) : value)
   }
-  const where = source ?? { path: 'options', text: '', value: config, hash: '', lineOf: () => 1 }
-  assertFits(ServeConfig, config, where)
+  // what is printed keeps the names of what stands elsewhere
+  if (flags.printConfig !== true) assertFits(ServeConfig, config, source ?? NO_FILE)
   assertServes(config as ServeConfig)
   return { config: config as ServeConfig, source }
 }
@@ -253,18 +255,41 @@ export async function readGatewayConfig(path: string): Promise<{
   readonly source: Source
 }> {
   const source = await readSource(path, 'a server config')
-  const { gateway, log } = fileConfig(source)
+  const { gateway, log } = fileConfig(source, process.env)
   if (gateway) return { gateway, log, source }
   const expected = 'a section gateway, with upstreams and models'
   throw new WeirError('config_invalid', { where: `${path}:1`, expected, got: 'none' })
 }
 
-/** Routers may all come from the command line, so the file may leave them out. */
-function fileConfig(source: Source): Partial<ServeConfig> {
+const NO_FILE: Source = { path: 'options', text: '', value: {}, hash: '', lineOf: () => 1 }
+
+/**
+ * The file with `WEIR_*` variables over it and the values that stand elsewhere. Routers may all come from the command
+ * line, so it may leave them out.
+ *
+ * @param asWritten leaves values that stand elsewhere as they are written
+ */
+function fileConfig(
+  source: Source,
+  environment: ValueSources['environment'],
+  asWritten = false,
+): Partial<ServeConfig> {
   const { value } = source
-  const whole = isObject(value) ? { routers: [], ...value } : value
-  assertFits(ServeConfig, whole, source)
-  return value as Partial<ServeConfig>
+  if (!isObject(value)) assertFits(ServeConfig, value, source)
+  const written = withOverrides(value as object as Record<string, unknown>, environment, [
+    ...Object.keys(CONFIG),
+  ])
+  const config = withLineOf(source, () => withValues(written, { environment }))
+  assertFits(ServeConfig, { routers: [], ...(config as object) }, source)
+  return (asWritten ? written : config) as Partial<ServeConfig>
+}
+
+function withLineOf<T>(source: Source, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw withLine(error, source)
+  }
 }
 
 /** @throws option_invalid without a gateway, which policies need */

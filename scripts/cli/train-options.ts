@@ -179,7 +179,7 @@ export const TRAIN_OPTIONS = optionTable({
 export type TrainFlags = Flags<typeof TRAIN_OPTIONS>
 
 /** `weir train --config FILE`: YAML or JSON; the keys of the option table, and the logs. */
-const TrainConfig = fileSchema(TRAIN_OPTIONS, { logs: Type.Optional(Texts) })
+export const TRAIN_CONFIG = fileSchema(TRAIN_OPTIONS, { logs: Type.Optional(Texts) })
 export type TrainConfig = FileConfig<typeof TRAIN_OPTIONS> & { readonly logs?: readonly string[] }
 
 export interface ReadConfig {
@@ -192,13 +192,13 @@ export async function readTrainConfig(path: string): Promise<ReadConfig> {
   const source = await readSource(path, 'a training config')
   const { value } = source
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
-    const known = Object.keys(TrainConfig.properties)
+    const known = Object.keys(TRAIN_CONFIG.properties)
     const unknown = Object.keys(value).find((key) => !known.includes(key))
     if (unknown !== undefined) {
       throw configFault(source, [unknown], `one of ${known.join(', ')}`, unknown)
     }
   }
-  assertFits(TrainConfig, value, source)
+  assertFits(TRAIN_CONFIG, value, source)
   // the schema is made of the same rows as the type
   return { config: value as TrainConfig, source }
 }

@@ -115,7 +115,8 @@ export function spendingRoutes({ file, steps }: PolicyAtWork): string[] {
   return [...named, ...unnamed, ...Object.keys(file.routes ?? {}), ...Object.keys(file.models)]
 }
 
-function fileSchema(rows: readonly PolicyRow[]): Type.TSchema {
+/** The schema of a policy file, made of the schemas of its sections. */
+export function fileSchema(rows: readonly PolicyRow[]): Type.TSchema {
   const sections = rows.flatMap(({ key, schema, required }) =>
     key !== undefined && schema ? [[key, required ? schema : Type.Optional(schema)] as const] : [],
   )

@@ -52,8 +52,9 @@ export async function openRedis(options: RedisOptions): Promise<RedisState> {
     retryStrategy: () => RETRY_MS,
   })
   let failing = false
+  let isOpen = false
   const gone = (error: unknown): void => {
-    if (failing) return
+    if (failing || !isOpen) return
     failing = true
     const reason = (error as Error).message || String(error)
     onWarning(
@@ -68,13 +69,13 @@ export async function openRedis(options: RedisOptions): Promise<RedisState> {
     failing = false
   })
   try {
-    failing = true
     await client.connect()
   } catch (cause) {
     client.disconnect()
     const reason = (cause as Error).message
     throw new WeirError('store_unavailable', { store: shownUrl(url), reason }, { cause })
   }
+  isOpen = true
   const isReady = (): boolean => client.status === 'ready'
 
   const limiters = new Map<number, InstanceType<typeof RateLimiterRedis>>()
@@ -130,7 +131,7 @@ export async function openRedis(options: RedisOptions): Promise<RedisState> {
       client.set(`weir:${key}`, value, 'PX', Math.ceil(milliseconds)).catch(gone)
     },
     async close() {
-      failing = true
+      isOpen = false
       await client.quit().catch(() => {})
       client.disconnect()
     },
