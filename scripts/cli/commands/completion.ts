@@ -1,3 +1,4 @@
+import type { Command } from 'commander'
 import { openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption } from '../log-options.ts'
@@ -5,43 +6,49 @@ import { type Flags, optionTable } from '../options.ts'
 
 const OPTIONS = optionTable({ json: jsonOption('what may follow each command') })
 
-/** `weir completion <shell>`: a script that completes commands and options. */
-export const completionCommand = defineCommand({
-  name: 'completion',
-  description: 'print a script that completes weir’s commands and options: bash, zsh or fish',
-  arguments: [['<shell>', 'bash, zsh or fish']],
-  options: OPTIONS,
-  examples: [
-    'weir completion bash > /etc/bash_completion.d/weir',
-    'source <(weir completion zsh)',
-    'weir completion fish > ~/.config/fish/completions/weir.fish',
-  ],
-  async run(shell, flags: Flags<typeof OPTIONS>) {
-    const words = await wordsByCommand()
-    if (flags.json) {
-      openTerminal().json(Object.fromEntries(words))
-      return
-    }
-    const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell as keyof typeof SHELLS] : undefined
-    if (!script) {
-      const { WeirError } = await import('../../../core/errors.ts')
-      const expected = `one of ${Object.keys(SHELLS).join(', ')}`
-      throw new WeirError('option_invalid', { option: 'the shell', expected, got: shell })
-    }
-    openTerminal().print(script(words))
-  },
-})
+type Commands = Readonly<Record<string, () => Promise<Command>>>
+
+/**
+ * `weir completion <shell>`: a script that completes commands and options.
+ *
+ * @param commands all of `weir`, by name
+ */
+export const completionCommand = (commands: Commands): Command =>
+  defineCommand({
+    name: 'completion',
+    description: 'print a script that completes weir’s commands and options: bash, zsh or fish',
+    arguments: [['<shell>', 'bash, zsh or fish']],
+    options: OPTIONS,
+    examples: [
+      'weir completion bash > /etc/bash_completion.d/weir',
+      'source <(weir completion zsh)',
+      'weir completion fish > ~/.config/fish/completions/weir.fish',
+    ],
+    async run(shell, flags: Flags<typeof OPTIONS>) {
+      const words = await wordsByCommand(commands)
+      if (flags.json) {
+        openTerminal().json(Object.fromEntries(words))
+        return
+      }
+      const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell as keyof typeof SHELLS] : undefined
+      if (!script) {
+        const { WeirError } = await import('../../../core/errors.ts')
+        const expected = `one of ${Object.keys(SHELLS).join(', ')}`
+        throw new WeirError('option_invalid', { option: 'the shell', expected, got: shell })
+      }
+      openTerminal().print(script(words))
+    },
+  })()
 
 /** What may follow each command (`''`, `train`, `data ingest`): subcommands and options. */
-async function wordsByCommand(): Promise<ReadonlyMap<string, readonly string[]>> {
-  const { COMMANDS } = await import('./index.ts')
-  const words = new Map<string, readonly string[]>([['', Object.keys(COMMANDS)]])
-  const add = (path: string, command: import('commander').Command): void => {
+async function wordsByCommand(commands: Commands): Promise<Words> {
+  const words = new Map<string, readonly string[]>([['', Object.keys(commands)]])
+  const add = (path: string, command: Command): void => {
     const options = command.options.flatMap(({ long }) => long ?? [])
     words.set(path, [...command.commands.map((one) => one.name()), ...options, '--help'])
     for (const one of command.commands) add(`${path} ${one.name()}`, one)
   }
-  for (const [name, load] of Object.entries(COMMANDS)) add(name, await load())
+  for (const [name, load] of Object.entries(commands)) add(name, await load())
   return words
 }
 

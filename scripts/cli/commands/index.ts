@@ -20,7 +20,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serveCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   schema: async () => (await import('./schema.ts')).schemaCommand(),
-  completion: async () => (await import('./completion.ts')).completionCommand(),
+  completion: async () => (await import('./completion.ts')).completionCommand(COMMANDS),
   policy: async () => (await import('./policy.ts')).policyCommand(),
   spend: async () => (await import('./spend.ts')).spendCommand(),
   forget: async () => (await import('./forget.ts')).forgetCommand(),
