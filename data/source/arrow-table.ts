@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { WeirError } from '../../core/errors.ts'
 import type { RawRecord, ReadRecord } from '../rows/reader.ts'
 import { openArrow, type RecordBatch } from './arrow.ts'
+import { assertColumns } from './lines.ts'
 import type { Table } from './table.ts'
 
 const BATCH_ROWS = 4096
@@ -15,6 +16,9 @@ export async function openArrowTable(path: string): Promise<Table> {
       const reader = await arrow.RecordBatchReader.from(handle)
       for await (const batch of reader) yield batch as RecordBatch
     } catch (cause) {
+      const { code, message } = cause as Partial<WeirError>
+      if (cause instanceof WeirError && code)
+        throw new WeirError(code, {}, { message: `${path}: ${message}` })
       const reason = `Arrow: ${(cause as Error).message}`
       throw new WeirError('file_unreadable', { path, reason }, { cause })
     } finally {
@@ -25,6 +29,7 @@ export async function openArrowTable(path: string): Promise<Table> {
   const first = await opening.next()
   await opening.return(undefined)
   const columns = first.done ? [] : first.value.schema.fields.map((field) => String(field.name))
+  assertColumns(path, columns.length)
   return {
     columns: new Set(columns),
     async sample(limit) {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { WeirError } from '../../core/errors.ts'
 
 /** A line's text and number (from 1), or the reason why it cannot be read as text. */
 export type Line =
@@ -13,6 +14,12 @@ export const COLUMNS_MAX = 10_000
 
 export const tooManyColumns = (got: number): string =>
   `expected at most ${COLUMNS_MAX} columns, got ${got}`
+
+/** @throws file_unreadable for a file whose head says more columns than anybody has */
+export function assertColumns(path: string, columns: number): void {
+  if (columns <= COLUMNS_MAX) return
+  throw new WeirError('file_unreadable', { path, reason: tooManyColumns(columns) })
+}
 
 export const NEWLINE = 0x0a
 

@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
 import { WeirError } from '../../core/errors.ts'
 import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
+import { assertColumns } from './lines.ts'
 import type { Expansion } from './source.ts'
 import type { Table } from './table.ts'
 
@@ -18,6 +19,7 @@ export async function openParquet(path: string, expansion: Expansion): Promise<T
     const file = await fileBuffer(handle)
     const metadata = await guard(path, () => parquetMetadataAsync(file))
     const columns = parquetSchema(metadata).children.map((child) => child.element.name)
+    assertColumns(path, columns.length)
     return {
       columns: new Set(columns),
       async sample(limit) {

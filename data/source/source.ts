@@ -130,11 +130,11 @@ export async function openSource(
       expansion.restart()
       const count = (expanded: number): void => expansion.add(expanded, read)
       if (compression === 'zstd') {
-        const window = zstdWindow(first.value)
-        if (window > MAX_WINDOW) {
+        try {
+          refuseWindow(path, first.value)
+        } catch (error) {
           await bytes.return(undefined)
-          const reason = `asks for a window of ${window} bytes; at most ${MAX_WINDOW} are given`
-          throw new WeirError('file_too_large', { path, reason })
+          throw error
         }
         yield* unzstd(path, whole, count)
         return
@@ -150,6 +150,14 @@ export async function openSource(
 
 /** The window that zstd's own decoder accepts by default; fzstd would allocate whatever a file asks for. */
 const MAX_WINDOW = 2 ** 27
+
+/** @throws file_too_large */
+function refuseWindow(path: string, head: Buffer): void {
+  const window = zstdWindow(head)
+  if (window <= MAX_WINDOW) return
+  const reason = `asks for a window of ${window} bytes; at most ${MAX_WINDOW} are given`
+  throw new WeirError('file_too_large', { path, reason })
+}
 
 /** The window that a zstd file's first frame asks for, in bytes (RFC 8878, 3.1.1.1). */
 function zstdWindow(head: Buffer): number {
@@ -176,10 +184,22 @@ function compressionOf(head: Buffer): 'gzip' | 'zstd' | 'none' {
   return magic === 0xfd2fb528 || magic >>> 4 === 0x184d2a5 ? 'zstd' : 'none'
 }
 
-/** Decompresses whole zstd buffers, as Arrow files hold them. */
+/** Decompresses whole zstd buffers, as Arrow files hold them. @throws from the function: file_too_large */
 export async function loadZstd(): Promise<(bytes: Uint8Array) => Uint8Array> {
-  const { decompress } = await import('fzstd')
-  return (bytes) => decompress(bytes)
+  const { Decompress } = await import('fzstd')
+  const path = 'a compressed buffer'
+  return (bytes) => {
+    refuseWindow(path, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+    const expansion = new Expansion(path)
+    const parts: Uint8Array[] = []
+    const stream = new Decompress((part) => {
+      expansion.add(part.length, bytes.length)
+      // the library returns views of a window that it overwrites
+      parts.push(part.slice())
+    })
+    stream.push(bytes, true)
+    return Buffer.concat(parts)
+  }
 }
 
 /** Standard input, which an abort ends even while nothing comes. */

@@ -6,7 +6,7 @@ import { parquetWriteBuffer } from 'hyparquet-writer'
 import { describe, expect, test } from 'vitest'
 import { readLogs } from '../../data/ingest.ts'
 import { expandPaths } from '../../data/source/expand-paths.ts'
-import { openSource } from '../../data/source/source.ts'
+import { loadZstd, openSource } from '../../data/source/source.ts'
 import { segmentFiles } from '../../records/log-reader.ts'
 import { jsonl, refusal, scratch } from './scratch.ts'
 
@@ -78,6 +78,15 @@ describe('a decompression bomb', () => {
       compressors: { GZIP: (input: Uint8Array) => gzipSync(input, { level: 1 }) },
     })
     await refusal(reading(await file('bomb.parquet', new Uint8Array(bytes))), 'file_too_large')
+  })
+
+  test('in a buffer of an Arrow file is stopped soon after 64 MiB', async () => {
+    const decode = await loadZstd()
+    expect(() => decode(zstdBomb(33_000))).toThrow('200 times')
+    expect(decode(zstdBomb(10)).length).toBe(10 * 128 * 1024)
+    const wide = zstdBomb(10)
+    wide[5] = 0x15 << 3
+    expect(() => decode(wide)).toThrow('asks for a window')
   })
 
   test('in zstd that asks for gigabytes of window is refused', async () => {

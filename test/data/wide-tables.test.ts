@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { tableFromArrays, tableToIPC } from 'apache-arrow'
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { expect, test } from 'vitest'
 import { readLogs } from '../../data/ingest.ts'
 import { readCsv } from '../../data/source/csv.ts'
@@ -35,6 +37,35 @@ test('columns of one name are all kept, in time linear in their number', async (
   // 2.5 s where each name was compared with all before it
   expect(seconds).toBeLessThan(1)
 })
+
+const names = Array.from({ length: COLUMNS_MAX + 1 }, (_, i) => `c${i}`)
+
+test.each([
+  [
+    'wide.parquet',
+    () =>
+      new Uint8Array(
+        parquetWriteBuffer({ columnData: names.map((name) => ({ name, data: [1] })) }),
+      ),
+  ],
+  [
+    'wide.arrow',
+    () => tableToIPC(tableFromArrays(Object.fromEntries(names.map((name) => [name, [1]]))), 'file'),
+  ],
+])(
+  '%s with more columns than anybody has is refused, in time linear in their number',
+  async (name, make) => {
+    const path = join(await scratch(), name)
+    await writeFile(path, make())
+    const { seconds } = await cpuOf(async () => {
+      const reading = readLogs([path], { seed: 1, rejectsPath: `${path}.rejects` })
+      await expect(reading).rejects.toThrow(
+        `expected at most ${COLUMNS_MAX} columns, got ${names.length}`,
+      )
+    })
+    expect(seconds).toBeLessThan(2)
+  },
+)
 
 test.each([
   ['wide.csv', `${'a,'.repeat(400_000)}\n1,2\n`],

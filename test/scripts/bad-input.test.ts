@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { runWeir } from '../../scripts/cli/program.ts'
@@ -179,6 +180,29 @@ describe('a bundle', () => {
     const decision = JSON.parse(ran.out)
     expect(decision).toMatchObject({ object: 'routing.decision', model: 'big', calibrated: false })
     expect(ran.code).toBe(0)
+  })
+
+  it('reads standard input up to 8 MB of UTF-8, and no further', async () => {
+    const from = async (chunks: readonly Uint8Array[]) => {
+      const stdin = Object.getOwnPropertyDescriptor(process, 'stdin')!
+      const input = Readable.from(chunks)
+      Object.defineProperty(process, 'stdin', { value: input, configurable: true })
+      try {
+        return {
+          ...(await weir('route', at('bundles/good'), '-', '--json')),
+          left: !input.destroyed,
+        }
+      } finally {
+        Object.defineProperty(process, 'stdin', stdin)
+      }
+    }
+    const whole = await from([Buffer.from('prove the '), Buffer.from('lemma')])
+    expect(JSON.parse(whole.out)).toMatchObject({ object: 'routing.decision', model: 'big' })
+    const megabyte = Buffer.alloc(1024 * 1024, 'a')
+    const large = await from(Array(1000).fill(megabyte))
+    expectRefused(large, 2, '<prompt>', 'at most 8388608 bytes', 'more')
+    expect(large.left).toBe(false)
+    expectRefused(await from([Buffer.from([0xff])]), 2, '<prompt>', 'UTF-8', 'other bytes')
   })
 
   it('refuses an empty prompt', async () => {
