@@ -5,8 +5,11 @@ import { type Bundle, canonicalJson, readBundle } from '../../models/bundle/read
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { checkGolden, readGolden } from '../evaluate/golden/check-golden.ts'
+import { rowsOfPrompts } from '../evaluate/log/scored-log.ts'
 import { intervalOf } from '../ope/evaluate-policy.ts'
+import { withJudgedEstimates } from '../ope/judged-estimates.ts'
 import { evaluateOnLog, priceAtThreshold } from '../ope/log-policy.ts'
+import { withPairEstimates } from '../ope/pair-estimates.ts'
 
 export interface GateResult {
   readonly gate: string
@@ -35,6 +38,8 @@ export interface Evidence {
 const PROBES = ['hi', 'Prove that there are infinitely many primes.', '日本語 🙂', 'x'.repeat(5000)]
 const PARITY_LIMIT = 1e-6
 const LEAST_ROWS = 100
+/** of the folds in which missing outcomes are estimated */
+const SEED = 1
 
 /** Checks all gates; all must pass. Bundles are read completely, so hashes are verified. */
 export async function checkGates(
@@ -59,7 +64,10 @@ export async function checkGates(
     const price = evidence.strongPrice ?? priceAtThreshold(serving.manifest.threshold.value)
     if (evidence.outcomes) {
       results.push(
-        await beatsOnOutcomes(router, current, candidate, serving, evidence.outcomes, price),
+        await beatsOnOutcomes(router, current, candidate, serving, evidence.outcomes, {
+          price,
+          signal: evidence.signal,
+        }),
       )
     }
     if (evidence.log) {
@@ -118,32 +126,42 @@ async function golden(router: Router, path: string, signal?: AbortSignal): Promi
   }
 }
 
-/** Net value of each router at its threshold, paired, on prompts that neither was trained on. */
+/**
+ * Net value of each router at its threshold, paired, on prompts that neither was trained on. Where one model
+ * answered most of them, the missing outcomes are estimated.
+ */
 async function beatsOnOutcomes(
   candidate: Router,
   serving: Router,
   candidateBundle: Bundle,
   servingBundle: Bundle,
   dataset: Dataset,
-  price: number,
+  { price, signal }: { readonly price: number; readonly signal: AbortSignal | undefined },
 ): Promise<GateResult> {
   const model = (role: string): string =>
     candidate.manifest.candidates.find((one) => one.role === role)!.model
-  const labels = pairLabels(dataset, model('strong'), model('weak'))
+  const pair = { strong: model('strong'), weak: model('weak') }
+  const estimated = await withPairEstimates(dataset, pair, { seed: SEED, signal })
+  const known = pairLabels(estimated, pair.strong, pair.weak)
   const seen = [await candidateBundle.dataHashes(), await servingBundle.dataHashes()]
-  const rows = Array.from(labels.prompt.keys()).filter((row) =>
-    seen.every((hashes) => !hashes.seenIn(seenHash(dataset, labels.prompt[row]!))),
+  const prompts = known.prompt.filter((prompt) =>
+    seen.every((hashes) => !hashes.seenIn(seenHash(dataset, prompt))),
   )
-  if (rows.length < LEAST_ROWS) {
-    const found = `${rows.length} prompts that neither router was made from (at least ${LEAST_ROWS})`
+  if (prompts.length < LEAST_ROWS) {
+    const found = `${prompts.length} prompts that neither router was made from (at least ${LEAST_ROWS})`
     return { gate: 'beats the serving router', passed: false, found }
   }
-  const prompts = rows.map((row) => dataset.prompts[labels.prompt[row]!]!)
-  const [mine, its] = [await candidate.score(prompts), await serving.score(prompts)]
+  const texts = Array.from(prompts, (prompt) => dataset.prompts[prompt]!)
+  const [mine, its] = [await candidate.score(texts, signal), await serving.score(texts, signal)]
+  const winRates = [mine.winRate, its.winRate]
+  const judged = await withJudgedEstimates(estimated, { prompts, winRates }, SEED)
+  const labels = pairLabels(judged, pair.strong, pair.weak)
+  const { rows, places } = rowsOfPrompts(labels, prompts)
   const gains = Float64Array.from(rows, (row, i) => {
     const gain = 2 * labels.label[row]! - 1 - price
-    const up = mine.winRate[i]! >= candidate.manifest.threshold.value ? gain : 0
-    return up - (its.winRate[i]! >= serving.manifest.threshold.value ? gain : 0)
+    const at = places[i]!
+    const up = mine.winRate[at]! >= candidate.manifest.threshold.value ? gain : 0
+    return up - (its.winRate[at]! >= serving.manifest.threshold.value ? gain : 0)
   })
   const value = gains.reduce((sum, gain) => sum + gain, 0) / gains.length
   const interval = intervalOf({

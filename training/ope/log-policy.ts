@@ -1,8 +1,10 @@
+import { readdir } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
 import { promptHash } from '../../core/hash.ts'
 import type { OnProgress } from '../../core/progress.ts'
 import type { PartialInterval } from '../../core/stats/intervals.ts'
-import { type DataHashes, seenPartOf } from '../../models/bundle/data-hashes.ts'
+import { seenPartOf } from '../../models/bundle/data-hashes.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import type { Router } from '../../models/router.ts'
 import type { DecisionRecord, FeedbackRecord } from '../../records/decision-record.ts'
@@ -22,7 +24,7 @@ export interface LogPolicyReport extends PolicyReport {
   readonly counts: AnsweredLog['counts'] & {
     /** rows with an outcome, but answered by a model outside the pair, or by a fallback without a win rate */
     readonly left_out: number
-    /** rows with an outcome whose prompt the router was trained or validated on */
+    /** rows with an outcome whose prompt the router was trained or validated on, if it was made from this log */
     readonly seen: number
   }
   /** keys that rated more than their share, and how much of it counts */
@@ -62,11 +64,11 @@ export async function evaluateOnLog(
   const model = (role: string): string =>
     manifest.candidates.find((candidate) => candidate.role === role)!.model
   const pair = [model('weak'), model('strong')]
-  const hashes = await (await readBundle(router.path)).dataHashes()
+  const madeFrom = await trainingRows(router, path)
   const known = log.answered.filter(
     ({ decision }) => pair.includes(decision.model) && decision.win_rate !== null,
   )
-  const rows = known.filter(({ decision }) => !madeFrom(hashes, decision))
+  const rows = known.filter(({ decision }) => !madeFrom(decision))
   const decisions = rows.map(({ decision }) => decision)
   const scores = await scoresOf(decisions, router, path, log.text, options)
   const threshold = options.threshold ?? manifest.threshold.value
@@ -97,10 +99,24 @@ export async function evaluateOnLog(
   }
 }
 
-/** A router looks better than it is on prompts that it was fitted to or stopped on. */
-function madeFrom(hashes: DataHashes, { text, prompt_hash: hash }: DecisionRecord): boolean {
-  const part = text === undefined ? hashes.seenIn(hash) : seenPartOf(text, promptHash(text), hashes)
-  return part === 'train' || part === 'validation'
+/**
+ * Tells which decisions of a log a router was trained or validated on: it looks better than it is on their outcomes.
+ * A router that was made from other files was not made from any, though prompts may recur. Files are known by
+ * their names, because the last segment of a log grows.
+ */
+async function trainingRows(
+  { manifest, path: bundle }: Router,
+  log: string,
+): Promise<(decision: DecisionRecord) => boolean> {
+  const files = await readdir(log).catch(() => [basename(log)])
+  const own = manifest.data.sources.some(({ path }) => files.includes(basename(path)))
+  if (!own) return () => false
+  const hashes = await (await readBundle(bundle)).dataHashes()
+  return ({ text, prompt_hash: hash }) => {
+    const part =
+      text === undefined ? hashes.seenIn(hash) : seenPartOf(text, promptHash(text), hashes)
+    return part === 'train' || part === 'validation'
+  }
 }
 
 /** What a router with this threshold says a strong call must gain to be worth it, in score units. */

@@ -9,18 +9,22 @@ import { type Assignment, type Pool, singleLogOf } from './worlds.ts'
 
 export interface SinglePromise {
   readonly splits: number
-  /** share of the splits on whose other prompts the mean loss is above the promised one */
+  /** share of the logs after whose promise the pool's mean loss is above the promised one */
   readonly violations: number
-  /** mean share sent weak on the other prompts; 0 where the promise was refused */
+  /** mean share of the pool sent weak; 0 where the promise was refused */
   readonly weakShare: number
   readonly refused: number
   /** the same from prompts that both models answered, half as many: as many scores */
+  readonly pairedViolations: number
   readonly pairedWeakShare: number
 }
 
 const VALIDATION_ROWS = 500
 
-/** A bounded loss promised on single answers of some of the pool's prompts, and kept or broken on all others. */
+/**
+ * A bounded loss promised on single answers to prompts that are drawn from the pool with replacement, and kept or
+ * broken on the pool, which is the population of these draws.
+ */
 export async function promiseOf(
   pool: Pool,
   assignment: Assignment,
@@ -29,7 +33,7 @@ export async function promiseOf(
 ): Promise<SinglePromise> {
   const { splits, rows, loss, confidence, seed } = options
   const target = { kind: 'max-loss', loss, confidence } as const
-  let [violations, weakShare, refused, pairedWeakShare] = [0, 0, 0, 0]
+  let [violations, weakShare, refused, pairedViolations, pairedWeakShare] = [0, 0, 0, 0, 0]
   for (let split = 0; split < splits; split++) {
     onProgress({
       stage: `${pool.set.name}: promise, ${assignment.name}`,
@@ -37,10 +41,13 @@ export async function promiseOf(
       total: splits,
     })
     const own = deriveSeed(seed, `promise ${split}`)
-    const order = createRandom(own).shuffle(Int32Array.from(pool.winRate.keys()))
-    const reference = Float64Array.from(order.subarray(0, VALIDATION_ROWS), (i) => pool.winRate[i]!)
-    const given = order.slice(VALIDATION_ROWS, VALIDATION_ROWS + rows)
-    const rest = order.subarray(VALIDATION_ROWS + rows)
+    const random = createRandom(own)
+    const n = pool.winRate.length
+    const reference = Float64Array.from(
+      { length: VALIDATION_ROWS },
+      () => pool.winRate[random.int(n)]!,
+    )
+    const given = Int32Array.from({ length: rows }, () => random.int(n))
     const thresholdOn = (calibration: CalibrationRows): number => {
       try {
         return calibrateThreshold({ rows: calibration, target, reference, seed: own }).threshold
@@ -51,10 +58,10 @@ export async function promiseOf(
     }
     const judge = (threshold: number): { loss: number; weak: number } => {
       let [lost, weak] = [0, 0]
-      for (const i of rest) {
+      for (let i = 0; i < n; i++) {
         if (pool.winRate[i]! >= threshold) continue
-        weak += 1 / rest.length
-        lost += (pool.strong[i]! - pool.weak[i]!) / rest.length
+        weak += 1 / n
+        lost += (pool.strong[i]! - pool.weak[i]!) / n
       }
       return { loss: lost, weak }
     }
@@ -72,7 +79,9 @@ export async function promiseOf(
       winRate: Float64Array.from(half, (i) => pool.winRate[i]!),
       gain: Float64Array.from(half, (i) => pool.strong[i]! - pool.weak[i]!),
     })
-    pairedWeakShare += judge(paired).weak / splits
+    const bound = judge(paired)
+    if (bound.loss > loss) pairedViolations += 1 / splits
+    pairedWeakShare += bound.weak / splits
   }
-  return { splits, violations, weakShare, refused, pairedWeakShare }
+  return { splits, violations, weakShare, refused, pairedViolations, pairedWeakShare }
 }

@@ -22,7 +22,7 @@ const { values: options } = parseArgs({
     /** logs for the coverage of intervals */
     repeats: { type: 'string', default: '500' },
     rows: { type: 'string', default: '3000' },
-    /** splits for the promise */
+    /** logs for the promise */
     splits: { type: 'string', default: '1000' },
   },
 })
@@ -93,13 +93,12 @@ for (const set of logs) {
       'violated',
       'sent weak',
       'refused',
-      'sent weak on as many scores, both answers',
+      'violated on as many scores, both answers',
+      'sent weak',
     ],
   ]
   for (const assignment of [ASSIGNMENTS[0]!, ASSIGNMENTS[2]!]) {
-    // a part of the pool has to be left to judge the promise on
-    const rows = Math.min(2000, 2 * Math.floor(pool.winRate.length / 6))
-    const of = { splits: Number(options.splits), rows, loss: 0.05, confidence: 0.9, seed }
+    const of = { splits: Number(options.splits), rows: 2000, loss: 0.05, confidence: 0.9, seed }
     const found = await promiseOf(pool, assignment, of, terminal.onProgress)
     if (found.splits === 0) continue
     const name = `${set.name}_${assignment.name.replaceAll(/[ ,]+/g, '_')}`
@@ -111,10 +110,11 @@ for (const set of logs) {
       percent(found.violations),
       percent(found.weakShare),
       percent(found.refused),
+      percent(found.pairedViolations),
       percent(found.pairedWeakShare),
     ])
   }
-  section(`${set.name}: a net loss of 5% promised at 90%, ${options.splits} splits`, promised)
+  section(`${set.name}: a net loss of 5% promised at 90%, ${options.splits} logs`, promised)
 }
 if (cells.length > 0) {
   figures.coverage_mean = mean(cells)
