@@ -49,7 +49,11 @@ export async function forward(
   const listed = dispatcher.models.get(dispatch.request.body.model)
   const model = listed?.name ?? UNLISTED
   const reserved = await reservation
-  const backend = listed ? chooseBackend(listed.backends, options, { stream: false }) : fallback
+  const { pinned } = dispatch.request
+  const backends = listed?.backends.filter(
+    ({ upstream }) => pinned === undefined || upstream.name === pinned.upstream,
+  )
+  const backend = backends ? chooseBackend(backends, options, { stream: false }) : fallback
   if (!backend) {
     reserved?.release()
     throw dispatcher.unavailable(model, listed?.backends ?? [])

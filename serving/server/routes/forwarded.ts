@@ -8,6 +8,7 @@ import { type BodyText, LargeJson } from '../../../core/large-json.ts'
 import { headerText } from '../../gateway/error-body.ts'
 import type { Forwarding } from '../../gateway/forwarding.ts'
 import type { ForwardOutcome, Gateway } from '../../gateway/gateway.ts'
+import { openStoredId, type StoredAnswer } from '../../gateway/stored-ids.ts'
 import { passedTurns } from '../../policy/limits.ts'
 import { editJson } from '../../upstreams/body-text.ts'
 import { FORWARDED, type ServedEndpoint } from '../../upstreams/upstream.ts'
@@ -77,7 +78,7 @@ function forwarder(
   const { gate, ids, now, policies } = services
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { caller, headers } = request
-    const { path, query } = addressOf(endpoint, request)
+    const { path, query, stored } = addressOf(endpoint, request)
     const payload = request.body as (Readable & IncomingMessage) | undefined | null
     gate.inFlight++
     try {
@@ -86,12 +87,15 @@ function forwarder(
         : streamed
           ? { ...NOTHING, body: payload }
           : await read(request, payload)
-      const { model, readable, body, withModel } = content
+      const { readable, body, withModel } = content
+      // an earlier response is where it is kept, whatever the body names
+      const model = stored?.model ?? content.model
       const asked = {
         id: ids.next(caller.name),
         body: { model, messages: policies ? passedTurns(readable) : [] },
         passed: { model, ...readable },
         unlisted: !gateway.dispatcher.models.has(model),
+        pinned: stored,
         caller,
         headers,
         hints: {},
@@ -121,16 +125,18 @@ function forwarder(
 function addressOf(
   endpoint: ServedEndpoint,
   { params, raw }: FastifyRequest,
-): { readonly path: string; readonly query: string } {
+): { readonly path: string; readonly query: string; readonly stored: StoredAnswer | undefined } {
   const rest = ((params as { '*'?: string })['*'] ?? '').split('/').filter((part) => part !== '')
   if (rest.some((part) => part === '.' || part === '..' || /[\\\p{Cc}]/u.test(part))) {
     const path = raw.url?.slice(0, 200)
     throw new WeirError('route_not_found', { method: raw.method, path })
   }
+  const stored = endpoint === 'responses' ? openStoredId(rest[0] ?? '') : undefined
+  if (stored) rest[0] = stored.id
   const path = ['', endpoint, ...rest.map(encodeURIComponent)].join('/')
   const url = raw.url ?? ''
   const mark = url.indexOf('?')
-  return { path, query: mark < 0 ? '' : url.slice(mark + 1) }
+  return { path, query: mark < 0 ? '' : url.slice(mark + 1), stored }
 }
 
 const DESCRIBING = ['content-type', 'accept', 'range']

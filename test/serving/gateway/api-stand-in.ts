@@ -69,6 +69,7 @@ export async function standIn(responses: boolean, mistral = false): Promise<Stan
     const body = JSON.parse(text || '{}') as Json
     const path = request.url!.split('?')[0]!
     received.push({ path, headers: request.headers, body, text })
+    if (request.method === 'DELETE') return json(response, 200, { deleted: true })
     const want = /want=(\w+)/.exec(text)?.[1] ?? 'plain'
     const api = path.slice('/v1/'.length)
     if (api === 'messages/count_tokens') return json(response, 200, { input_tokens: 77 })

@@ -626,6 +626,9 @@ describe('a request of another API', () => {
       previous_response_id: 'resp_7',
     })
     expect(named.id).toBe('resp_9')
+    native.received.length = 0
+    await openai().responses.delete(first.id)
+    expect(native.received.map(({ path }) => path)).toEqual(['/v1/responses/resp_9'])
     const failed = await Promise.all([
       ask({ model: 'weir', input: 'x', previous_response_id: 'resp_7' }, {}, '/v1/responses'),
       ask({ model: 'small', input: 'x', previous_response_id: 'resp_7' }, {}, '/v1/responses'),
