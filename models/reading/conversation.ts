@@ -90,6 +90,8 @@ const wordsOf = (text: string): Set<string> =>
 
 /** 0: mostly Latin; 1: another alphabet; 2: a script without spaces (Chinese, Japanese, Thai). */
 function scriptOf(text: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
+  if (!/[^\x00-\x7f]/.test(text)) return 0
   let latin = 0
   let spaced = 0
   let unspaced = 0

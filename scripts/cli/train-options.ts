@@ -113,7 +113,7 @@ export const TRAIN_OPTIONS = optionTable({
   minutes: {
     flag: '--minutes <number>',
     key: 'minutes',
-    schema: Type.Number({ exclusiveMinimum: 0 }),
+    schema: Type.Number({ minimum: 0.01 }),
     unset: 'no limit',
     help: 'with --router auto: compare families for at most this long, fitting the winner included',
     section: LEARNING,

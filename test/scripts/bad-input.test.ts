@@ -232,3 +232,105 @@ describe('a bundle', () => {
     expectRefused(await weir('route', at('good.jsonl'), 'hello'), 1, 'bundle_invalid')
   })
 })
+
+describe('what a router reads', () => {
+  const train = (...more: string[]): Promise<Ran> =>
+    weir(
+      'train',
+      at('declared.jsonl'),
+      '--strong',
+      'big',
+      '--weak',
+      'small',
+      '--name',
+      'read',
+      ...more,
+    )
+  const chat = {
+    messages: [
+      { role: 'user', content: 'prove the lemma' },
+      { role: 'assistant', content: 'so be it' },
+      { role: 'user', content: 'no, I meant [[skip this]] the other one' },
+    ],
+    system: 'be brief',
+  }
+
+  beforeAll(async () => {
+    const rows = Array.from({ length: 400 }, (_, i) => ({
+      ...row(i, 1, i % 4 === 0 ? 0 : 1),
+      prompt: `greet guest ${i * 31}`,
+      metadata: { tier: i % 4 === 0 ? 'gold' : 'free' },
+    }))
+    write('declared.jsonl', rows)
+    writeFileSync(
+      at('recipe.yaml'),
+      'name: mine\nbase: user\nsystem: whole\nfeatures: conversation\nenvelopes: [{start: "[[", end: "]]"}]\n',
+    )
+    const made = await train('--recipe', at('recipe.yaml'), '--context', 'tier', '--json')
+    expect(made.err).not.toMatch(/error/)
+    expect(JSON.parse(made.out).reading.recipe).toMatchObject({ name: 'mine', context: ['tier'] })
+  }, 60_000)
+
+  it('is what --recipe FILE says, of the conversation that --messages gives', async () => {
+    const ran = await weir(
+      'route',
+      at('bundles/read'),
+      JSON.stringify(chat),
+      '--messages',
+      '--explain',
+      '--json',
+    )
+    expect(JSON.parse(ran.out).explanation.read).toBe(
+      'system: be brief\n\nuser: prove the lemma\n\nuser: no, I meant  the other one',
+    )
+  })
+
+  it('is also what --metadata declares', async () => {
+    const rate = async (metadata: string): Promise<number> =>
+      JSON.parse(
+        (await weir('route', at('bundles/read'), 'greet guest 7', '--json', '--metadata', metadata))
+          .out,
+      ).win_rate
+    expect(await rate('{"tier": "gold"}')).toBeGreaterThan(0.1 + (await rate('{"tier": "free"}')))
+    expect(await rate('{"tier": "unseen"}')).toBe(await rate('{}'))
+    expectRefused(
+      await weir('route', at('bundles/read'), 'hi', '--metadata', '[]'),
+      2,
+      '--metadata',
+    )
+  })
+
+  it('is read of the log by calibrate without being named again', async () => {
+    const ran = await weir(
+      'calibrate',
+      at('bundles/read'),
+      at('declared.jsonl'),
+      '--strong-share',
+      '0.25',
+      '--json',
+    )
+    expect(ran.err).not.toMatch(/error/)
+    expect(ran.code).toBe(0)
+  })
+
+  it.each([
+    [['--context', 'teir'], 'teir'],
+    [['--context', 'a b'], '--context'],
+    [['--context', 'tier,tier:number'], '--context'],
+    [['--recipe', 'nothing'], '--recipe'],
+    [['--recipe', 'missing.yaml'], '--recipe'],
+    [['--prefer', 'speed'], 'quality'],
+    [['--minutes', '0'], '--minutes'],
+  ])('is refused as %j', async (flags, word) => {
+    const ran = await train(...flags)
+    expect(ran.err).toMatch(word)
+    expect(ran.code).not.toBe(0)
+  })
+
+  it('is refused with the line of the recipe file that is wrong', async () => {
+    writeFileSync(at('wrong.yaml'), 'name: mine\nsystem: whole\nuser_turns: some\n')
+    const ran = await train('--recipe', at('wrong.yaml'))
+    expect(ran.err).toMatch(/wrong\.yaml:3.*user_turns/)
+    expect(ran.code).not.toBe(0)
+  })
+})
