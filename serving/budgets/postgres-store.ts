@@ -26,7 +26,8 @@ export interface PostgresBudgetsOptions
 }
 
 export interface PostgresBudgetStore extends BudgetStore {
-  /** Of the budgets of this process, as of the last report. */
+  states(): Promise<BudgetState[]>
+  /** The states as of the last report. */
   lastStates(): readonly BudgetState[]
 }
 
@@ -34,6 +35,8 @@ export interface PostgresBudgetStore extends BudgetStore {
 const BELIEVED_MS = 250
 /** Wait before a store that failed is asked again; meanwhile nothing waits for it. */
 const RETRY_MS = 500
+/** How old the states that metrics show may be while something is asked, in milliseconds. */
+const SHOWN_MS = 1000
 /** Longest wait for what is still to be written when the server ends. */
 const CLOSE_MS = 5000
 /** Most items of one call: a queue that grew while the store was gone is delivered in pieces. */
@@ -120,6 +123,7 @@ class SharedBudgets implements PostgresBudgetStore {
   #goneUntil = 0
   #failing = false
   #closing = false
+  #shownAt = 0
   #states: readonly BudgetState[] = []
   #reporter: NodeJS.Timeout | undefined
 
@@ -332,6 +336,7 @@ class SharedBudgets implements PostgresBudgetStore {
     try {
       const answer = await this.#run(settles, refusals, claims)
       this.#works()
+      this.#refresh()
       for (const { id, settle, timer } of claims) {
         clearTimeout(timer)
         const refusal = answer.refusals[id]
@@ -417,6 +422,14 @@ class SharedBudgets implements PostgresBudgetStore {
     const wait = reason === 'held' ? 1 : end && Math.ceil((end - now) / 1000)
     const retryAfter = reason === 'too_large' ? undefined : wait
     return definedOnly({ budget: name, usd, per, action, reason, retryAfter })
+  }
+
+  /** The states that metrics show, no older than a second while something is asked. */
+  #refresh(): void {
+    const now = performance.now()
+    if (now - this.#shownAt < SHOWN_MS) return
+    this.#shownAt = now
+    void this.states().catch(() => {})
   }
 
   #works(): void {

@@ -20,7 +20,7 @@ export interface PrimaryState {
   readonly handlers: ReadonlyMap<string, TopicHandler>
   /** A worker has died. */
   gone(worker: number): void
-  budgets(): readonly BudgetState[]
+  budgets(): readonly BudgetState[] | Promise<readonly BudgetState[]>
   /** Prometheus text */
   metrics(): Promise<string>
   close(): Promise<void>
@@ -67,8 +67,11 @@ export async function openPrimaryState(
       rates.gone(worker)
       budgets?.gone(worker)
     },
-    budgets: () => store?.states() ?? shared?.lastStates() ?? [],
-    metrics: () => registry.metrics(),
+    budgets: () => store?.states() ?? shared?.states().catch(() => shared.lastStates()) ?? [],
+    async metrics() {
+      await shared?.states().catch(() => {})
+      return registry.metrics()
+    },
     async close() {
       await store?.close()
       await shared?.close()

@@ -195,7 +195,8 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
       },
       reload: () => askAll({ action: 'reload' }),
       rollback: (router, version) => askAll({ action: 'rollback', router, version }),
-      spend: async () => joinedReport(await hear<SpendReport>('spend'), options.state.budgets()),
+      spend: async () =>
+        joinedReport(await hear<SpendReport>('spend'), await options.state.budgets()),
       metrics: async () => options.metrics(await hear<object>('metrics')),
     },
     async stop() {
