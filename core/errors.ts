@@ -60,6 +60,7 @@ export const ERRORS = {
     400,
     2,
   ),
+  quickstart_stopped: row('stopped at a step that ended with {code}: {command}'),
   // the hub
   hub_denied: row(
     '{url} answered {status}: it needs a token (HF_TOKEN) whose account accepted the terms of {repo}',

@@ -53,7 +53,13 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
   const curves =
     flags.router === undefined ? undefined : await routerScores(flags.router, rows, flags)
   const byPair =
-    curves && pairs.map(([a, b]) => ({ a, b, ...routerCurves(rows, a, b, curves.winRates) }))
+    curves &&
+    pairs.map(([a, b]) => ({
+      a,
+      b,
+      rows: curves.rows.length,
+      ...routerCurves(curves.rows, a, b, curves.winRates),
+    }))
   const lock = await lockCollection(path, { waitMs: 1000 })
   const written = await writeDataset(path, rows, models, sample.seed).finally(() => lock.release())
   if (flags.json) {
@@ -63,6 +69,11 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
   for (const report of reports) {
     for (const line of pairLines(report)) terminal.print(line)
     terminal.print('')
+  }
+  if (curves && curves.seen > 0) {
+    terminal.print(
+      `On the ${curves.rows.length} prompts that ${curves.name} was not made from (${curves.seen} left out):`,
+    )
   }
   for (const each of byPair ?? []) {
     for (const line of curveLines(curves!.name, each)) terminal.print(line)
@@ -76,20 +87,45 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
   }
 }
 
-async function routerScores(
+interface RouterScored<Row> {
+  readonly name: string
+  /** the rows that the router was not made from */
+  readonly rows: readonly Row[]
+  /** rows left out */
+  readonly seen: number
+  readonly winRates: ReadonlyMap<string, number>
+}
+
+/** The router's win rates on the rows that it was neither trained nor validated on. @throws rows_too_few */
+async function routerScores<Row extends { readonly row: { id: string; prompt: string } }>(
   path: string,
-  rows: readonly { readonly row: { readonly id: string; readonly prompt: string } }[],
+  rows: readonly Row[],
   flags: Flags<typeof OPTIONS>,
-): Promise<{ readonly name: string; readonly winRates: ReadonlyMap<string, number> }> {
+): Promise<RouterScored<Row>> {
+  const { WeirError } = await import('../../../core/errors.ts')
+  const { readBundle } = await import('../../../models/bundle/read.ts')
+  const { seenPartOf } = await import('../../../models/bundle/data-hashes.ts')
+  const { promptHash } = await import('../../../core/hash.ts')
   const { loadRouter } = await import('../../../models/router.ts')
-  const router = await loadRouter(path, {
-    encoderAccess: encoderAccess(flags),
-    signers: signersOf(flags),
+  const signers = signersOf(flags)
+  const hashes = await (await readBundle(path, { signers })).dataHashes()
+  const fresh = rows.filter(({ row: { prompt } }) => {
+    const part = seenPartOf(prompt, promptHash(prompt), hashes)
+    return part !== 'train' && part !== 'validation'
   })
+  if (fresh.length < 2) {
+    const what = `of the collection that ${path} was not made from`
+    throw new WeirError('rows_too_few', { expected: 2, what, got: fresh.length })
+  }
+  const router = await loadRouter(path, { encoderAccess: encoderAccess(flags), signers })
   try {
-    const { winRate } = await router.score(rows.map(({ row }) => row.prompt))
-    const winRates = new Map(rows.map(({ row }, i) => [row.id, winRate[i]!]))
-    return { name: router.manifest.name, winRates }
+    const { winRate } = await router.score(fresh.map(({ row }) => row.prompt))
+    return {
+      name: router.manifest.name,
+      rows: fresh,
+      seen: rows.length - fresh.length,
+      winRates: new Map(fresh.map(({ row }, i) => [row.id, winRate[i]!])),
+    }
   } finally {
     await router.close()
   }

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 /** Every subcommand by name, in the order `weir --help` lists them; each file is loaded on demand. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   data: async () => (await import('./data/data.ts')).dataCommand(),
+  quickstart: async () => (await import('./quickstart.ts')).quickstartCommand(),
   collect: async () => (await import('./collect.ts')).collectCommand(),
   grade: async () => (await import('./grade.ts')).gradeCommand(),
   label: async () => (await import('./label.ts')).labelCommand(),
