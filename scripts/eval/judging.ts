@@ -16,7 +16,7 @@ import { train } from '../../training/library.ts'
 import { routerCurve } from '../collect/report.ts'
 import { drawSample } from '../collect/sampling.ts'
 import { openTerminal, table } from '../terminal/terminal.ts'
-import { dataFolder, GSM8K, MMLU, type PairLog } from './logs.ts'
+import { dataFolder, GSM8K, list, MMLU, type PairLog } from './logs.ts'
 
 /**
  * `npm run eval:judging`: what the correction of judges gives on real labels, and whether active sampling pays. "Truth" is
@@ -24,6 +24,10 @@ import { dataFolder, GSM8K, MMLU, type PairLog } from './logs.ts'
  */
 const { values: options } = parseArgs({
   options: {
+    /** some of orders, alpaca, people, second, active */
+    only: { type: 'string', default: '' },
+    /** for active: some of mmlu, gsm8k, openllm */
+    sets: { type: 'string', default: '' },
     repeats: { type: 'string', default: '500' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
@@ -49,7 +53,6 @@ interface Row {
   readonly winner: string
   readonly judge: string
   readonly pair: string
-  readonly order: number
   readonly scores: Readonly<Record<string, number>>
   readonly [field: string]: unknown
 }
@@ -64,7 +67,7 @@ async function* rowsOf(file: string): AsyncGenerator<Row> {
   for await (const line of lines) if (line !== '') yield JSON.parse(line) as Row
 }
 
-const winOf = (winner: string): number => (winner === 'a' ? 1 : winner === 'b' ? 0 : 0.5)
+const winOf = (winner: string): number => ({ a: 1, model_a: 1, b: 0, model_b: 0 })[winner] ?? 0.5
 
 /** What the correction gives when `labels` of the rows, drawn again and again, are labelled by the truth. */
 function corrected(truth: Float64Array, judged: Float64Array, labels: number, random: Random) {
@@ -101,10 +104,10 @@ async function orders(): Promise<void> {
     pairs.set(name, prompts)
     const its = prompts.get(row.pair) ?? { values: [], first: [] }
     prompts.set(row.pair, its)
-    // of the two orders, `order` 2 shows the second model first
+    // `model_a` is the one shown first
     const forX = row.model_a === x ? winOf(row.winner) : 1 - winOf(row.winner)
     its.values.push(forX)
-    its.first.push(row.order === 1 ? winOf(row.winner) : 1 - winOf(row.winner))
+    its.first.push(winOf(row.winner))
   }
   if (pairs.size === 0) return
   const random = createRandom(seed)
@@ -251,7 +254,9 @@ async function active(): Promise<void> {
       'labels needed, active to uniform',
     ],
   ]
+  const sets = list(options.sets)
   for (const log of [MMLU, GSM8K, OPENLLM]) {
+    if (sets.length > 0 && !sets.includes(log.name)) continue
     const path = join(folder, log.file)
     if (!existsSync(path)) continue
     const dataset = await readLogs(path, {
@@ -308,10 +313,10 @@ async function active(): Promise<void> {
   section('Active sampling beside uniform: spread of a router’s APGR over samples', lines)
 }
 
-await orders()
-await alpaca()
-await people()
-await second()
-await active()
+const sections = { orders, alpaca, people, second, active }
+const only = list(options.only)
+for (const [name, run] of Object.entries(sections)) {
+  if (only.length === 0 || only.includes(name)) await run()
+}
 terminal.endProgress()
 if (options.json) terminal.json({ figures })
