@@ -55,7 +55,7 @@ new router is calibrated for the same target as the one that served unless a tar
 async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { WeirError } = await import('../../../core/errors.ts')
-  const { resolve } = await import('node:path')
+  const { join, resolve } = await import('node:path')
   const { openDatasetOrLogs } = await import('../../../data/ingest.ts')
   const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
   const { openTrainEncoder } = await import('../../../training/train-encoder.ts')
@@ -100,7 +100,7 @@ async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
     }).finally(() => made.encoder?.encoder.close?.())
     terminal.endProgress()
     if (flags.json) terminal.json(resultJson(result))
-    else await print(terminal, result, log, serving)
+    else await print(terminal, result, { log, serving, candidate: join(out, name) })
   } finally {
     await store?.close()
   }
@@ -120,9 +120,8 @@ function resultJson({ trained, calibrated, target, report, candidate }: LearnRes
 
 async function print(
   terminal: ReturnType<typeof openTerminal>,
-  { trained, calibrated, report, candidate }: LearnResult,
-  log: string,
-  serving: string,
+  { trained, calibrated, report }: LearnResult,
+  { log, serving, candidate }: Readonly<Record<'log' | 'serving' | 'candidate', string>>,
 ): Promise<void> {
   const { printReport } = await import('../train-report.ts')
   const { printCalibration } = await import('../calibration-report.ts')
