@@ -20,7 +20,13 @@ const ITEM_PART = 1 / 8
  * prompt
  */
 export function decodeBody(bytes: Buffer): string {
-  if (isUtf8(bytes)) return bytes.toString()
+  assertUtf8(bytes)
+  return bytes.toString()
+}
+
+/** @throws request_invalid */
+export function assertUtf8(bytes: Buffer): void {
+  if (isUtf8(bytes)) return
   throw new WeirError('request_invalid', { where: 'body', expected: 'UTF-8', got: 'other bytes' })
 }
 
@@ -39,11 +45,15 @@ export function parseJsonBody(text: string): unknown {
 }
 
 /**
- * @param onString called with the indices of the quotes of each string
+ * @param onLong called with the indices of the quotes of each string of more than `long` characters
  * @throws too_deep, too_many_parts
  */
-export function assertShape(text: string, onString?: (start: number, end: number) => void): void {
-  const { depth, parts } = jsonShape(text, DEPTH_LIMIT, PARTS_LIMIT, onString)
+export function assertShape(
+  text: string,
+  long = Number.POSITIVE_INFINITY,
+  onLong: (start: number, end: number) => void = () => {},
+): void {
+  const { depth, parts } = jsonShape(text, DEPTH_LIMIT, PARTS_LIMIT, long, onLong)
   if (depth > DEPTH_LIMIT) throw new WeirError('too_deep', { limit: DEPTH_LIMIT })
   if (parts > PARTS_LIMIT) throw new WeirError('too_many_parts', { limit: PARTS_LIMIT })
 }
@@ -68,7 +78,8 @@ function jsonShape(
   text: string,
   depthLimit: number,
   partsLimit: number,
-  onString?: (start: number, end: number) => void,
+  long = Number.POSITIVE_INFINITY,
+  onLong: (start: number, end: number) => void = () => {},
 ): { readonly depth: number; readonly parts: number } {
   let depth = 0
   let deepest = 0
@@ -77,7 +88,7 @@ function jsonShape(
     const code = text.charCodeAt(i)
     if (code === 0x22) {
       const end = stringEnd(text, i)
-      onString?.(i, end)
+      if (end - i > long) onLong(i, end)
       i = end
     } else if (code === 0x5b || code === 0x7b) {
       parts++

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Worker } from 'node:worker_threads'
 import { type ErrorCode, WeirError } from './errors.ts'
-import { assertShape, decodeBody, parsedJson } from './json-body.ts'
+import { assertShape, assertUtf8, decodeBody, parsedJson } from './json-body.ts'
 import { startWorker } from './worker-entry.ts'
 
 /** Strings of more bytes than this stay where they are. */
@@ -24,8 +24,8 @@ interface Cut {
 
 /** A large JSON text in which long strings are replaced by marks. */
 export interface Outline {
-  /** JSON */
-  readonly text: string
+  /** JSON; absent if nothing was cut out of the body's own */
+  readonly text: string | undefined
   /** the string that replaces the nth cut is this followed by n */
   readonly mark: string
   readonly cuts: readonly Cut[]
@@ -47,8 +47,8 @@ export function outlineOf(bytes: Buffer): Outline {
   let at = 0
   let to = 0
   // one character a byte
-  assertShape(bytes.toString('latin1'), (quote, end) => {
-    if (end - quote <= LONG_STRING || isKey(bytes, end)) return
+  assertShape(bytes.toString('latin1'), LONG_STRING, (quote, end) => {
+    if (isKey(bytes, end)) return
     const start = quote + 1
     const its = decodedString(bytes, start, end)
     const from = to
@@ -61,8 +61,12 @@ export function outlineOf(bytes: Buffer): Outline {
     cuts.push(cut)
     at = end
   })
-  kept.push(decodeBody(bytes.subarray(at)))
-  return { text: kept.join(''), mark, cuts, decoded: Buffer.concat(decoded) }
+  const rest = bytes.subarray(at)
+  // without cuts the text is the body, which is not sent a second time
+  if (cuts.length === 0) assertUtf8(rest)
+  else kept.push(decodeBody(rest))
+  const text = cuts.length > 0 ? kept.join('') : undefined
+  return { text, mark, cuts, decoded: Buffer.concat(decoded) }
 }
 
 const COLON = 0x3a
@@ -103,7 +107,7 @@ export class LargeJson {
   private readonly bytes: Buffer
   private readonly from: Outline
 
-  constructor(bytes: Buffer, from: Outline, outline: string = from.text) {
+  constructor(bytes: Buffer, from: Outline, outline: string = from.text ?? bytes.toString()) {
     this.bytes = bytes
     this.from = from
     this.outline = outline

@@ -174,6 +174,11 @@ function readBody(
   })
   // each comes once: `once` would wrap the listener
   payload.on('end', () => {
+    if (whole && size !== whole.length && !fault) {
+      const got = `${size} bytes`
+      const expected = `${whole.length} bytes, as content-length says`
+      fault = new WeirError('request_invalid', { where: 'body', expected, got })
+    }
     if (fault) done(fault)
     else done(undefined, whole ?? (parts.length === 1 ? parts[0]! : Buffer.concat(parts)))
   })

@@ -11,6 +11,20 @@ beforeAll(async () => {
 })
 afterAll(() => sample.close())
 
+test.each([2_000_000, 4_000_000])(
+  'a body of another length than it says (%i) is refused',
+  async (said) => {
+    const { statusCode, body } = await sample.app.inject({
+      method: 'POST',
+      url: '/route',
+      headers: { 'content-type': 'application/json', 'content-length': String(said) },
+      payload: JSON.stringify({ prompt: 'x'.repeat(3_000_000) }),
+    })
+    expect(statusCode).toBe(400)
+    expect(body).toContain('as content-length says')
+  },
+)
+
 test.each(Object.entries(HOSTILE_BODIES))('8 MB of %s are refused at once', async (_, make) => {
   const payload = make()
   expect(payload.length).toBeGreaterThan(BODY_LIMIT * 0.92)
