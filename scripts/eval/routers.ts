@@ -137,8 +137,9 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
     )
 }
 
-const recipeOf = ({ recipe = 'last', context }: RouterSet): Recipe =>
-  withContextKeys(RECIPES.find(({ name }) => name === recipe)!, context)
+function recipeOf({ recipe = 'last', context }: RouterSet): Recipe {
+  return withContextKeys(RECIPES.find(({ name }) => name === recipe)!, context)
+}
 
 async function scoreFold(
   set: RouterSet,
