@@ -4,7 +4,7 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BytesHeld } from '../../core/bytes-held.ts'
 import { WeirError } from '../../core/errors.ts'
-import { decodeBody, parseJsonBody } from '../../core/json-body.ts'
+import { BODY_LIMIT, decodeBody, parseJsonBody } from '../../core/json-body.ts'
 import { LargeJsonReader } from '../../core/large-json.ts'
 
 /** Largest body of the gateway's endpoints in bytes: images come as base64. */
@@ -50,7 +50,7 @@ export function addJsonBodies(app: FastifyInstance, memory: BytesHeld): void {
         done(error)
         return
       }
-      if (bytes!.length <= LARGE && request.headers['content-encoding'] === undefined) {
+      if (!readInThread(bytes!) && request.headers['content-encoding'] === undefined) {
         try {
           request.bodyText = decodeBody(bytes!)
           done(null, parseJsonBody(request.bodyText))
@@ -79,9 +79,25 @@ export async function readJson(request: FastifyRequest, payload: Readable): Prom
   return bytes.length === 0 ? undefined : parsed(request, bytes)
 }
 
+/** Bytes whose quotes are counted, and the most quotes in them of a body with long strings. */
+const PROBE = 64 * 1024
+const MOST_QUOTES = PROBE / 64
+
+/**
+ * Whether a body is read in a thread. One of nothing but short strings has to be parsed here in any case, so that
+ * the thread would only add to its cost.
+ */
+function readInThread(bytes: Buffer): boolean {
+  if (bytes.length <= LARGE) return false
+  if (bytes.length > BODY_LIMIT) return true
+  let quotes = 0
+  for (let i = 0; i < PROBE; i++) if (bytes[i] === 0x22) quotes++
+  return quotes <= MOST_QUOTES
+}
+
 async function parsed(request: FastifyRequest, bytes: Buffer): Promise<unknown> {
   const plain = await decompressed(request, bytes)
-  if (plain.length <= LARGE) {
+  if (!readInThread(plain)) {
     request.bodyText = decodeBody(plain)
     return parseJsonBody(request.bodyText)
   }
