@@ -73,7 +73,10 @@ export function holdsOnlyPrompts(
   if (['model_a', 'model_b', 'winner'].some((column) => columns.has(column))) return false
   const fields = fieldsOf(columns, sample)
   if (!fields.has('prompt') || fields.has('model') || fields.has('score')) return false
-  return [...wideColumns(columns, sample, {}).others.keys()].every((name) => COUNTED.test(name))
+  const { models, others, unclear } = wideColumns(columns, sample, {})
+  return (
+    models.length + unclear.size === 0 && [...others.keys()].every((name) => COUNTED.test(name))
+  )
 }
 
 function flagsFor(rows: string | undefined, fields: ReadonlyMap<Field, string>): string {

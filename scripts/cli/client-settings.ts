@@ -40,14 +40,21 @@ interface ClientRow {
 const KEY = 'WEIR_API_KEY'
 const key = `export ${KEY}=...   # a key of the server; any text if it needs none`
 
-/** A client module: the same three facts in each library's words. */
+/**
+ * A client module: the same three facts in each library's words.
+ *
+ * @param imports what it imports, by package: they are the user's packages, and none of ours
+ */
 const module =
-  (text: (facts: ClientFacts) => string): ClientRow['settings'] =>
-  (facts) => ({
-    kind: 'text',
-    path: join(facts.folder, 'weir-client.mjs'),
-    text: text(facts),
-  })
+  (
+    imports: Readonly<Record<string, string>>,
+    body: (facts: ClientFacts) => string,
+  ): ClientRow['settings'] =>
+  (facts) => {
+    const lines = Object.entries(imports).map(([name, what]) => `import ${what} from '${name}'\n`)
+    const path = join(facts.folder, 'weir-client.mjs')
+    return { kind: 'text', path, text: `${lines.join('')}\n${body(facts)}` }
+  }
 const imported = (): readonly string[] => [key, "import { model } from './weir-client.mjs'"]
 
 /** The clients of `weir init`, by name. */
@@ -127,13 +134,11 @@ wire_api = "responses"
   'openai-agents': {
     what: 'OpenAI Agents (npm @openai/agents)',
     settings: module(
-      ({
-        url,
-        model,
-      }) => `import { setDefaultOpenAIClient, setTracingDisabled } from '@openai/agents'
-import OpenAI from 'openai'
-
-const apiKey = process.env.${KEY} ?? 'none'
+      {
+        '@openai/agents': '{ setDefaultOpenAIClient, setTracingDisabled }',
+        openai: 'OpenAI',
+      },
+      ({ url, model }) => `const apiKey = process.env.${KEY} ?? 'none'
 setDefaultOpenAIClient(new OpenAI({ baseURL: ${JSON.stringify(`${url}/v1`)}, apiKey }))
 // traces go to OpenAI, with a key of theirs
 setTracingDisabled(true)
@@ -147,10 +152,11 @@ export const model = ${JSON.stringify(model)}
   'ai-sdk': {
     what: 'the AI SDK (npm ai, @ai-sdk/openai)',
     settings: module(
-      ({ url, model }) => `import { createOpenAI } from '@ai-sdk/openai'
-import { defaultSettingsMiddleware, wrapLanguageModel } from 'ai'
-
-const apiKey = process.env.${KEY} ?? 'none'
+      {
+        '@ai-sdk/openai': '{ createOpenAI }',
+        ai: '{ defaultSettingsMiddleware, wrapLanguageModel }',
+      },
+      ({ url, model }) => `const apiKey = process.env.${KEY} ?? 'none'
 const weir = createOpenAI({ name: 'weir', baseURL: ${JSON.stringify(`${url}/v1`)}, apiKey })
 
 /** for generateText({ model, ... }): without store, each request repeats what earlier ones said */
@@ -167,9 +173,8 @@ export const model = wrapLanguageModel({
   langchain: {
     what: 'LangChain (npm @langchain/openai)',
     settings: module(
-      ({ url, model }) => `import { ChatOpenAI } from '@langchain/openai'
-
-const apiKey = process.env.${KEY} ?? 'none'
+      { '@langchain/openai': '{ ChatOpenAI }' },
+      ({ url, model }) => `const apiKey = process.env.${KEY} ?? 'none'
 
 /** for model.invoke(...), and wherever a chat model is taken */
 export const model = new ChatOpenAI({

@@ -20,6 +20,17 @@ export interface Terminal {
   endProgress(): void
 }
 
+/** Where a person answers questions: standard input, the prompt beside the results on stderr. */
+export const keyboard = () =>
+  ({
+    input: process.stdin,
+    output: process.stderr,
+    /** whether somebody is there to answer */
+    present: process.stdin.isTTY === true,
+    /** of the screen, in characters */
+    columns: process.stdout.columns ?? 100,
+  }) as const
+
 const SHOW_AFTER_MS = 1000
 const REDRAW_MS = 200
 const PLAIN_EVERY_MS = 5000

@@ -208,7 +208,7 @@ describe('ingest says in one line what is wrong with', () => {
   })
 
   test('a file of no known layout', async () => {
-    const error = await refusal(read('t.csv', 'prompt,remark\nx,nice\n'), 'format_unknown')
-    expect(error.message).toContain('prompt, remark')
+    const error = await refusal(read('t.csv', 'prompt,weight_kg\nx,70\n'), 'format_unknown')
+    expect(error.message).toContain('prompt, weight_kg')
   })
 })

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { count, openTerminal } from '../../terminal/terminal.ts'
+import { count, keyboard, openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
@@ -105,12 +105,13 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
     }
     return
   }
-  if (flags.json && process.stdin.isTTY) {
+  const { input, present, columns } = keyboard()
+  if (flags.json && present) {
     const expected = 'labels on standard input, as --json leaves the terminal to the result'
     throw new WeirError('option_invalid', { option: '--json', expected, got: 'a terminal' })
   }
-  const { labelled } = await labelTasksBy(open, commandsOf(process.stdin), {
-    columns: process.stdout.columns ?? 100,
+  const { labelled } = await labelTasksBy(open, commandsOf(input), {
+    columns,
     print: flags.json ? () => {} : terminal.print,
     save: async (task, choice) =>
       labelling.addLabels(path, [labelling.labelOf(task, choice, by, Date.now())]),

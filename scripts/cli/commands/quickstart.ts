@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { WeirError } from '../../../core/errors.ts'
-import { openTerminal } from '../../terminal/terminal.ts'
+import { keyboard, openTerminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption, parsePrice } from '../log-options.ts'
 import { type Flags, numberOption, optionTable, Switch, Text } from '../options.ts'
@@ -110,7 +110,7 @@ async function run(prompts: string | undefined, flags: QuickstartFlags): Promise
       return
     }
     await weir(collect)
-    const labels = flags.labels ?? (process.stdin.isTTY ? 50 : 0)
+    const labels = flags.labels ?? (keyboard().present ? 50 : 0)
     if (labels > 0) {
       ask.close()
       await weir(['label', flags.out, '--number', String(labels)])
@@ -173,14 +173,14 @@ interface Questions {
 /** Asks on a terminal; elsewhere what is missing is an error that names its flag. */
 async function openQuestions(): Promise<Questions> {
   const { createInterface } = await import('node:readline/promises')
-  const isTerminal = process.stdin.isTTY === true
+  const { input, output, present } = keyboard()
   let lines: ReturnType<typeof createInterface> | undefined
   const ask = async (question: string, flag: string): Promise<string> => {
-    if (!isTerminal) {
+    if (!present) {
       const expected = `${question.toLowerCase()}, as there is no terminal to ask on`
       throw new WeirError('option_invalid', { option: flag, expected, got: 'nothing' })
     }
-    lines ??= createInterface({ input: process.stdin, output: process.stderr })
+    lines ??= createInterface({ input, output })
     const said = (await lines.question(`${question}: `)).trim()
     return said === '' ? ask(question, flag) : said
   }

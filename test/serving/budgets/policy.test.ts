@@ -208,7 +208,7 @@ describe('a budget of the server whose route is nobody’s', () => {
 
   test('is refused at the start, with the names there are', async () => {
     await expect(open(mine, budgets('hard', 'haard'))).rejects.toThrow(
-      'gateway.budgets.0.of.route: expected one of hard, model_named, sticky, learned, default, fallback, big, small, got haard',
+      'gateway.budgets.0.of.route: expected one of hard, model_named, sessions, sticky, learned, default, fallback, big, small, got haard',
     )
     await expect(open(mine, budgets('cache'))).rejects.toThrow(
       /of\.route: expected the rule, route or step that decided first, as a cached decision counts for it: one of hard, .*, got cache/,
