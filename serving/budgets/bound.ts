@@ -1,4 +1,4 @@
-import { type BodyText, bodySize } from '../../core/large-json.ts'
+import { type BodyText, bodySize } from '../../core/json/large.ts'
 import type { Price } from '../../models/prices.ts'
 import type { PassedBody, ServedEndpoint } from '../upstreams/upstream.ts'
 import { type Nanodollars, nanosOf } from './units.ts'

@@ -1,4 +1,4 @@
-import type { BodyText } from '../../core/large-json.ts'
+import type { BodyText } from '../../core/json/large.ts'
 import { fromChat, toChat } from './chat.ts'
 import { ChatReader, replyOfChat } from './chat-reader.ts'
 import {

@@ -1,4 +1,4 @@
-import type { BodyText } from '../../core/large-json.ts'
+import type { BodyText } from '../../core/json/large.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import type { Reservation } from '../budgets/reservations.ts'
 import type { ClientBody } from '../conversation/client-api.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { WeirError } from '../../core/errors.ts'
-import type { BodyText } from '../../core/large-json.ts'
+import type { BodyText } from '../../core/json/large.ts'
 import type { Price } from '../../models/prices.ts'
 import type { Reservation } from '../budgets/reservations.ts'
 import { type ClientBody, changedClientBody } from '../conversation/client-api.ts'

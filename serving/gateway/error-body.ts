@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type ErrorCode, WeirError } from '../../core/errors.ts'
-import { BODY_LIMIT } from '../../core/json-body.ts'
+import { BODY_LIMIT } from '../../core/json/body.ts'
 import type { ClientApi } from '../conversation/client-api.ts'
 import { type SpokenError, UpstreamError } from '../upstreams/failure.ts'
 import type { Attempt } from './contracts.ts'

@@ -1,5 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
-import type { BodyText } from '../../core/large-json.ts'
+import type { BodyText } from '../../core/json/large.ts'
 import { mayName } from '../router/keys.ts'
 import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody, ServedEndpoint } from '../upstreams/upstream.ts'

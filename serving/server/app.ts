@@ -6,7 +6,7 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
-import { BODY_LIMIT } from '../../core/json-body.ts'
+import { BODY_LIMIT } from '../../core/json/body.ts'
 import {
   apiOfPath,
   type ErrorAnswer,

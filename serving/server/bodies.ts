@@ -4,8 +4,8 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BytesHeld } from '../../core/bytes-held.ts'
 import { WeirError } from '../../core/errors.ts'
-import { BODY_LIMIT, decodeBody, parseJsonBody } from '../../core/json-body.ts'
-import { LargeJsonReader } from '../../core/large-json.ts'
+import { BODY_LIMIT, decodeBody, parseJsonBody } from '../../core/json/body.ts'
+import { LargeJsonReader } from '../../core/json/large.ts'
 
 /** Largest body of the gateway's endpoints in bytes: images come as base64. */
 export const DEFAULT_GATEWAY_BODY = 64 * 1024 * 1024

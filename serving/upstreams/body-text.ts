@@ -1,5 +1,5 @@
-import { stringEnd } from '../../core/json-body.ts'
-import { type BodyText, LargeJson } from '../../core/large-json.ts'
+import { stringEnd } from '../../core/json/body.ts'
+import { type BodyText, LargeJson } from '../../core/json/large.ts'
 
 /**
  * Changes to top-level fields of a JSON object, by name: the JSON text of the new value, a function of the

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import Type from 'typebox'
 import type { BytesHeld } from '../../core/bytes-held.ts'
-import { LargeJson } from '../../core/large-json.ts'
+import { LargeJson } from '../../core/json/large.ts'
 import { type OutgoingTls, type OutgoingUrl, outgoingPool } from '../../core/outgoing.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { Cancellation } from './cancellation.ts'

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { BodyText } from '../../core/large-json.ts'
+import type { BodyText } from '../../core/json/large.ts'
 import type { ClientApi } from '../conversation/client-api.ts'
 import type { Adjusted, Usage } from '../conversation/form.ts'
 import type { Cancellation } from './cancellation.ts'

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { policyCommand } from '../../scripts/cli/commands/policy.ts'
+import { policyCommand } from '../../scripts/cli/commands/policy/policy.ts'
 import { openAuditLog } from '../../serving/audit/audit-log.ts'
 import { scratch } from '../data/scratch.ts'
 

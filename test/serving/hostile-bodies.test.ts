@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { BODY_LIMIT } from '../../core/json-body.ts'
+import { BODY_LIMIT } from '../../core/json/body.ts'
 import { HOSTILE_BODIES } from '../../scripts/bench/fuzz/bodies.ts'
 import { keyHash } from '../../serving/router/keys.ts'
 import { WRONG_KEYS_PER_MINUTE } from '../../serving/server/app.ts'

@@ -1,4 +1,4 @@
-import { BODY_LIMIT } from '../../../core/json-body.ts'
+import { BODY_LIMIT } from '../../../core/json/body.ts'
 
 /** `head`, as often `piece` as fits into a body, `tail`. */
 const filled = (head: string, piece: (i: number) => string, tail: string): string => {

@@ -147,7 +147,7 @@ function conversationOf(text: string): RouteRequest {
 
 /** Standard input as text. @throws option_invalid if it is larger than a server's request may be, or not UTF-8 */
 async function readInput(): Promise<string> {
-  const { BODY_LIMIT } = await import('../../../core/json-body.ts')
+  const { BODY_LIMIT } = await import('../../../core/json/body.ts')
   const { isUtf8 } = await import('node:buffer')
   const refused = (expected: string, got: string): WeirError =>
     new WeirError('option_invalid', { option: '<prompt>', expected, got })

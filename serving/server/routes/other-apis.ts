@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { WeirError } from '../../../core/errors.ts'
-import type { BodyText } from '../../../core/large-json.ts'
+import type { BodyText } from '../../../core/json/large.ts'
 import { assertMetadata } from '../../../models/decision/route-request.ts'
 import { LIST_LIMIT, MESSAGES_LIMIT, NAME_LIMIT } from '../../../models/reading/messages.ts'
 import { type ClientApi, readClientBody } from '../../conversation/client-api.ts'

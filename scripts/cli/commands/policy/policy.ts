@@ -1,11 +1,11 @@
-import { definedOnly } from '../../../core/defined.ts'
-import { openTerminal } from '../../terminal/terminal.ts'
-import { BUNDLE_OPTIONS } from '../bundle-access.ts'
-import { defineCommand, defineGroup } from '../command.ts'
-import { jsonOption } from '../log-options.ts'
-import { type Flags, metadataOption, optionTable, Text, Texts } from '../options.ts'
-import { AUDIT_COMMANDS } from './policy-audit.ts'
-import { policyCompareCommand } from './policy-compare.ts'
+import { definedOnly } from '../../../../core/defined.ts'
+import { openTerminal } from '../../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS } from '../../bundle-access.ts'
+import { defineCommand, defineGroup } from '../../command.ts'
+import { jsonOption } from '../../log-options.ts'
+import { type Flags, metadataOption, optionTable, Text, Texts } from '../../options.ts'
+import { AUDIT_COMMANDS } from './audit.ts'
+import { policyCompareCommand } from './compare.ts'
 
 const CHECK_OPTIONS = optionTable({ json: jsonOption('the faults') })
 const EXPLAIN_OPTIONS = optionTable({
@@ -68,8 +68,8 @@ export const policyCommand = defineGroup(
 )
 
 async function check(path: string, options: Flags<typeof CHECK_OPTIONS>): Promise<void> {
-  const { faultError, policyFaults } = await import('../../../serving/policy/check.ts')
-  const { parseSource } = await import('../../../core/yaml-source.ts')
+  const { faultError, policyFaults } = await import('../../../../serving/policy/check.ts')
+  const { parseSource } = await import('../../../../core/yaml-source.ts')
   const terminal = openTerminal()
   const source = parseSource(await readText(path), path, 'a policy')
   const faults = policyFaults(source)
@@ -89,8 +89,8 @@ async function explain(
   prompt: string,
   options: Flags<typeof EXPLAIN_OPTIONS>,
 ): Promise<void> {
-  const { checkPolicy } = await import('../../../serving/policy/check.ts')
-  const { explainPolicy } = await import('../explain-policy.ts')
+  const { checkPolicy } = await import('../../../../serving/policy/check.ts')
+  const { explainPolicy } = await import('../../explain-policy.ts')
   const terminal = openTerminal()
   const checked = checkPolicy(await readText(path), path)
   const request = {
@@ -131,7 +131,7 @@ async function explain(
 
 async function readText(path: string): Promise<string> {
   const { readFile } = await import('node:fs/promises')
-  const { WeirError } = await import('../../../core/errors.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
   return readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
   })

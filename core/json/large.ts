@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Worker } from 'node:worker_threads'
-import { type ErrorCode, WeirError } from './errors.ts'
-import { assertShape, assertUtf8, decodeBody, parsedJson } from './json-body.ts'
-import { startWorker } from './worker-entry.ts'
+import { type ErrorCode, WeirError } from '../errors.ts'
+import { startWorker } from '../worker-entry.ts'
+import { assertShape, assertUtf8, decodeBody, parsedJson } from './body.ts'
 
 /** Strings of more bytes than this stay where they are. */
 const LONG_STRING = 1024
@@ -228,7 +228,7 @@ export class LargeJsonReader {
   }
 
   private start(): Worker {
-    const worker = startWorker('./large-json-worker', import.meta.url)
+    const worker = startWorker('./large-worker', import.meta.url)
     worker.unref()
     worker.on('message', (reply: OutlineReply) => this.settle(reply))
     const ended = (error: Error): void => {

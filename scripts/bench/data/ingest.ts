@@ -7,8 +7,8 @@ import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { fileWriter, parquetWriteRows } from 'hyparquet-writer'
-import { createRandom } from '../../core/random.ts'
-import { figureTable } from './figures.ts'
+import { createRandom } from '../../../core/random.ts'
+import { figureTable } from '../figures.ts'
 
 /**
  * `weir data ingest` on one million generated preference rows, compared with a bare loop that splits lines
@@ -83,7 +83,7 @@ async function writeJsonLines(path: string, rows: number): Promise<void> {
 /** Uses the build, because users run it, and because tsx would be measured too. */
 function build(): void {
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  spawnSync(npm, ['run', 'build'], { cwd: fileURLToPath(new URL('../..', import.meta.url)) })
+  spawnSync(npm, ['run', 'build'], { cwd: fileURLToPath(new URL('../../..', import.meta.url)) })
 }
 
 function measure(job: 'bare' | 'ingest', path: string): Run {

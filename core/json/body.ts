@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { WeirError } from './errors.ts'
+import { WeirError } from '../errors.ts'
 
 /** Largest request body in bytes: fits a prompt of a million characters, but not ten megabytes. */
 export const BODY_LIMIT = 8 * 1024 * 1024

@@ -1,9 +1,9 @@
-import { definedOnly } from '../../../core/defined.ts'
-import { openTerminal } from '../../terminal/terminal.ts'
-import { BUNDLE_OPTIONS, signersOf } from '../bundle-access.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable, Text } from '../options.ts'
+import { definedOnly } from '../../../../core/defined.ts'
+import { openTerminal } from '../../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, signersOf } from '../../bundle-access.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption } from '../../log-options.ts'
+import { type Flags, optionTable, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
   to: {
@@ -38,7 +38,7 @@ async function run(home: string, flags: RollbackFlags): Promise<void> {
     await takeBackState(home, flags.online, flags)
     return
   }
-  const { rollBack } = await import('../../../training/loop/promote.ts')
+  const { rollBack } = await import('../../../../training/loop/promote.ts')
   const terminal = openTerminal()
   const { from, to, stage } = await rollBack(
     home,
@@ -50,12 +50,12 @@ async function run(home: string, flags: RollbackFlags): Promise<void> {
 }
 
 async function takeBackState(home: string, folder: string, flags: RollbackFlags): Promise<void> {
-  const { WeirError } = await import('../../../core/errors.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
   if (flags.to !== undefined) {
     const expected = 'none beside --online'
     throw new WeirError('option_invalid', { option: '--to', expected, got: flags.to })
   }
-  const { takeBackOnline } = await import('../../../training/loop/online-state.ts')
+  const { takeBackOnline } = await import('../../../../training/loop/online-state.ts')
   const terminal = openTerminal()
   const { version, from, to } = await takeBackOnline(
     home,

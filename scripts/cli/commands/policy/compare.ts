@@ -1,8 +1,8 @@
-import type { Mean } from '../../replay/policy-compare.ts'
-import { count, openTerminal, score, table } from '../../terminal/terminal.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable } from '../options.ts'
+import type { Mean } from '../../../replay/policy-compare.ts'
+import { count, openTerminal, score, table } from '../../../terminal/terminal.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption } from '../../log-options.ts'
+import { type Flags, optionTable } from '../../options.ts'
 
 const OPTIONS = optionTable({ json: jsonOption('the comparison') })
 
@@ -17,9 +17,9 @@ export const policyCompareCommand = defineCommand({
 })
 
 async function run(path: string, options: Flags<typeof OPTIONS>): Promise<void> {
-  const { comparePolicies } = await import('../../replay/policy-compare.ts')
-  const { readRequests } = await import('../../replay/rows.ts')
-  const { interruptSignal } = await import('../../terminal/interrupt.ts')
+  const { comparePolicies } = await import('../../../replay/policy-compare.ts')
+  const { readRequests } = await import('../../../replay/rows.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
   const terminal = openTerminal()
   const result = comparePolicies(await readRequests(path, interruptSignal()))
   if (options.json) {

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads'
-import { WeirError } from './errors.ts'
-import { type OutlineReply, type OutlineRequest, outlineOf } from './large-json.ts'
+import { WeirError } from '../errors.ts'
+import { type OutlineReply, type OutlineRequest, outlineOf } from './large.ts'
 
 parentPort!.on('message', ({ id, bytes }: OutlineRequest) => {
   const { buffer, byteOffset, length } = bytes

@@ -2,7 +2,7 @@
  * Reads a generated promptfoo export of 100 MB (one JSON document) in bounded memory, and fails if rows are
  * missing or memory is over the bound:
  *
- *     npx tsx scripts/bench/large-json.ts [rows]
+ *     npx tsx scripts/bench/data/large-json.ts [rows]
  */
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { ingest } from '../../data/ingest.ts'
+import { ingest } from '../../../data/ingest.ts'
 
 const MEMORY_MB = 500
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { figureTable } from './figures.ts'
+import { figureTable } from '../figures.ts'
 
 /**
  * `weir data ingest --query` on ten million scored calls in Parquet, aggregated to one million rows; and one

@@ -1,9 +1,9 @@
 import Type from 'typebox'
-import { definedOnly } from '../../../core/defined.ts'
-import type { StopRule } from '../../collect/collect.ts'
-import { count, openTerminal } from '../../terminal/terminal.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption, seedOption } from '../log-options.ts'
+import { definedOnly } from '../../../../core/defined.ts'
+import type { StopRule } from '../../../collect/collect.ts'
+import { count, openTerminal } from '../../../terminal/terminal.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, seedOption } from '../../log-options.ts'
 import {
   type Flags,
   keyValue,
@@ -13,7 +13,7 @@ import {
   Switch,
   Text,
   TextByName,
-} from '../options.ts'
+} from '../../options.ts'
 
 const SAMPLE = 'The sample'
 const GRADING = 'Grading'
@@ -194,10 +194,10 @@ export const collectCommand = defineCommand({
 
 async function run(prompts: readonly string[], flags: Flags<typeof OPTIONS>): Promise<void> {
   const { readFile } = await import('node:fs/promises')
-  const { WeirError } = await import('../../../core/errors.ts')
-  const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { readGatewayConfig } = await import('../serve-config.ts')
-  const { collectApart } = await import('../../collect/process.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { readGatewayConfig } = await import('../../serve-config.ts')
+  const { collectApart } = await import('../../../collect/process.ts')
   const terminal = openTerminal()
   const { gateway, log } = await readGatewayConfig(flags.config)
   const rubric =

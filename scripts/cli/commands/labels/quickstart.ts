@@ -1,9 +1,9 @@
 import Type from 'typebox'
-import { WeirError } from '../../../core/errors.ts'
-import { keyboard, openTerminal } from '../../terminal/terminal.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption, parsePrice } from '../log-options.ts'
-import { type Flags, numberOption, optionTable, Switch, Text } from '../options.ts'
+import { WeirError } from '../../../../core/errors.ts'
+import { keyboard, openTerminal } from '../../../terminal/terminal.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, parsePrice } from '../../log-options.ts'
+import { type Flags, numberOption, optionTable, Switch, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
   config: {
@@ -81,7 +81,7 @@ async function run(prompts: string | undefined, flags: QuickstartFlags): Promise
   const ask = await openQuestions()
   try {
     if (!existsSync(flags.config)) await writeConfig(flags.config, ask, terminal.note)
-    const { readGatewayConfig } = await import('../serve-config.ts')
+    const { readGatewayConfig } = await import('../../serve-config.ts')
     const { gateway } = await readGatewayConfig(flags.config)
     assertKeys(gateway.upstreams)
     const known = Object.keys(gateway.models).join(', ')
@@ -211,8 +211,8 @@ async function writeConfig(
   ask: Questions,
   note: (line: string) => void,
 ): Promise<void> {
-  const { yamlText } = await import('../../../core/yaml-source.ts')
-  const { writeWhole } = await import('../../../core/files.ts')
+  const { yamlText } = await import('../../../../core/yaml-source.ts')
+  const { writeWhole } = await import('../../../../core/files.ts')
   const flag = `--config FILE (${path} does not exist)`
   note(`${path} does not exist. A few questions make it; keys stay in the environment.`)
   const base = await ask('Address of the provider, such as https://api.openai.com/v1', flag)

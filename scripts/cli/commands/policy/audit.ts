@@ -1,7 +1,7 @@
-import { openTerminal, table } from '../../terminal/terminal.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable, Switch, Text } from '../options.ts'
+import { openTerminal, table } from '../../../terminal/terminal.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption } from '../../log-options.ts'
+import { type Flags, optionTable, Switch, Text } from '../../options.ts'
 
 const BY = { flag: '--by <name>', schema: Text, required: true, help: 'your name' } as const
 const FOLDER = {
@@ -67,9 +67,9 @@ export const AUDIT_COMMANDS = [
 
 async function runPropose(path: string, options: Flags<typeof PROPOSE_OPTIONS>): Promise<void> {
   const { readFile } = await import('node:fs/promises')
-  const { WeirError } = await import('../../../core/errors.ts')
-  const { checkPolicy } = await import('../../../serving/policy/check.ts')
-  const { propose } = await import('../../../serving/audit/approvals.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { checkPolicy } = await import('../../../../serving/policy/check.ts')
+  const { propose } = await import('../../../../serving/audit/approvals.ts')
   const terminal = openTerminal()
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new WeirError('file_not_found', { path }, { cause })
@@ -89,7 +89,7 @@ async function runPropose(path: string, options: Flags<typeof PROPOSE_OPTIONS>):
 }
 
 async function runApprove(id: string, options: Flags<typeof APPROVE_OPTIONS>): Promise<void> {
-  const { approve } = await import('../../../serving/audit/approvals.ts')
+  const { approve } = await import('../../../../serving/audit/approvals.ts')
   const terminal = openTerminal()
   const by = await person(options.by)
   const { proposal, approval } = await approve(options.to, id, by, new Date())
@@ -106,7 +106,7 @@ async function runApprove(id: string, options: Flags<typeof APPROVE_OPTIONS>): P
 }
 
 async function runProposals(folder: string, options: Flags<typeof LIST_OPTIONS>): Promise<void> {
-  const { proposals } = await import('../../../serving/audit/approvals.ts')
+  const { proposals } = await import('../../../../serving/audit/approvals.ts')
   const terminal = openTerminal()
   const all = await proposals(folder)
   if (options.json) {
@@ -134,8 +134,8 @@ async function runProposals(folder: string, options: Flags<typeof LIST_OPTIONS>)
 }
 
 async function runAudit(path: string, options: Flags<typeof AUDIT_OPTIONS>): Promise<void> {
-  const { verifyAudit } = await import('../../../serving/audit/verify.ts')
-  const { WeirError } = await import('../../../core/errors.ts')
+  const { verifyAudit } = await import('../../../../serving/audit/verify.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
   const terminal = openTerminal()
   const report = await verifyAudit(path)
   const { records, faults, torn, head } = report
@@ -179,8 +179,8 @@ const approvedBy = (record: {
 
 /** The stated name, and where it was stated. */
 async function person(name: string): Promise<{ name: string; user: string; host: string }> {
-  const { WeirError } = await import('../../../core/errors.ts')
-  const { whoRuns } = await import('../serve-process.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { whoRuns } = await import('../../serve-process.ts')
   if (!/\S/.test(name)) {
     throw new WeirError('option_invalid', { option: '--by', expected: 'a name', got: '""' })
   }

@@ -1,11 +1,11 @@
-import { definedOnly } from '../../../core/defined.ts'
-import type { PartialInterval } from '../../../core/stats/intervals.ts'
-import type { LogPolicyReport } from '../../../training/ope/log-policy.ts'
-import { count, openTerminal, percent, score, table } from '../../terminal/terminal.ts'
-import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption, KEY_SHARE_OPTION, STORE_OPTION } from '../log-options.ts'
-import { type Flags, optionTable, Share, Text } from '../options.ts'
+import { definedOnly } from '../../../../core/defined.ts'
+import type { PartialInterval } from '../../../../core/stats/intervals.ts'
+import type { LogPolicyReport } from '../../../../training/ope/log-policy.ts'
+import { count, openTerminal, percent, score, table } from '../../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../../bundle-access.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, KEY_SHARE_OPTION, STORE_OPTION } from '../../log-options.ts'
+import { type Flags, optionTable, Share, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
   policy: {
@@ -40,12 +40,12 @@ Another threshold of the same router needs no prompts.`,
 })
 
 async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
-  const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { evaluateOnLog } = await import('../../../training/ope/log-policy.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { evaluateOnLog } = await import('../../../../training/ope/log-policy.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
   const { path, threshold } = await policyOption(flags.policy)
-  const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
+  const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const router = await openRouter(path, flags)
   try {
@@ -145,7 +145,7 @@ async function policyOption(
   text: string,
 ): Promise<{ path: string; threshold: number | undefined }> {
   const { stat } = await import('node:fs/promises')
-  const { numberOption } = await import('../options.ts')
+  const { numberOption } = await import('../../options.ts')
   const at = text.lastIndexOf('@')
   const whole = await stat(text).then(
     () => true,

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { openTerminal } from '../../terminal/terminal.ts'
-import { BUNDLE_OPTIONS, encoderAccess, signersOf } from '../bundle-access.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable, Text } from '../options.ts'
+import { openTerminal } from '../../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, encoderAccess, signersOf } from '../../bundle-access.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption } from '../../log-options.ts'
+import { type Flags, optionTable, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
   router: {
@@ -29,13 +29,13 @@ export const gradeCommand = defineCommand({
 })
 
 async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Promise<void> {
-  const { WeirError } = await import('../../../core/errors.ts')
-  const { openCollection } = await import('../../collect/open.ts')
-  const { writeDataset } = await import('../../collect/log.ts')
-  const { pairsOf } = await import('../../collect/run.ts')
-  const { lockCollection } = await import('../../collect/collection.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { openCollection } = await import('../../../collect/open.ts')
+  const { writeDataset } = await import('../../../collect/log.ts')
+  const { pairsOf } = await import('../../../collect/run.ts')
+  const { lockCollection } = await import('../../../collect/collection.ts')
   const { curveLines, pairLines, pairReport, routerCurves } = await import(
-    '../../collect/report.ts'
+    '../../../collect/report.ts'
   )
   const terminal = openTerminal()
   const path = folder ?? 'collected'
@@ -102,11 +102,11 @@ async function routerScores<Row extends { readonly row: { id: string; prompt: st
   rows: readonly Row[],
   flags: Flags<typeof OPTIONS>,
 ): Promise<RouterScored<Row>> {
-  const { WeirError } = await import('../../../core/errors.ts')
-  const { readBundle } = await import('../../../models/bundle/read.ts')
-  const { seenPartOf } = await import('../../../models/bundle/data-hashes.ts')
-  const { promptHash } = await import('../../../core/hash.ts')
-  const { loadRouter } = await import('../../../models/router.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { readBundle } = await import('../../../../models/bundle/read.ts')
+  const { seenPartOf } = await import('../../../../models/bundle/data-hashes.ts')
+  const { promptHash } = await import('../../../../core/hash.ts')
+  const { loadRouter } = await import('../../../../models/router.ts')
   const signers = signersOf(flags)
   const hashes = await (await readBundle(path, { signers })).dataHashes()
   const fresh = rows.filter(({ row: { prompt } }) => {

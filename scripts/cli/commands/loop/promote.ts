@@ -1,11 +1,11 @@
 import Type from 'typebox'
-import { definedOnly } from '../../../core/defined.ts'
-import type { Promotion, Stage } from '../../../training/loop/promote.ts'
-import { openTerminal, table } from '../../terminal/terminal.ts'
-import { BUNDLE_OPTIONS, openRouter, signersOf } from '../bundle-access.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
-import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../options.ts'
+import { definedOnly } from '../../../../core/defined.ts'
+import type { Promotion, Stage } from '../../../../training/loop/promote.ts'
+import { openTerminal, table } from '../../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter, signersOf } from '../../bundle-access.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../../log-options.ts'
+import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../../options.ts'
 
 const OPTIONS = optionTable({
   over: {
@@ -66,9 +66,9 @@ that runs with --watch loads the promoted bundle.`,
 })
 
 async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<void> {
-  const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { openFlaggedLogs } = await import('../log-options.ts')
-  const { promote } = await import('../../../training/loop/promote.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { openFlaggedLogs } = await import('../../log-options.ts')
+  const { promote } = await import('../../../../training/loop/promote.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
   const { log, golden, to, share, strongPrice, keyShare } = flags
@@ -87,11 +87,11 @@ async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<voi
       : undefined
   terminal.endProgress()
   if (flags.store !== undefined && flags.log === undefined) {
-    const { WeirError } = await import('../../../core/errors.ts')
+    const { WeirError } = await import('../../../../core/errors.ts')
     const expected = '--log, whose decisions it is about, beside it'
     throw new WeirError('option_invalid', { option: '--store', expected, got: 'none' })
   }
-  const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
+  const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
   const store = flags.store === undefined ? undefined : await openFeedbackStore(flags.store)
   const result = await promote(candidate, flags.over, {
     load: (path) => openRouter(path, flags),

@@ -21,7 +21,7 @@ async function bareLoop() {
   return rows
 }
 
-const ingest = job !== 'bare' ? (await import('../../dist/data/ingest.js')).ingest : undefined
+const ingest = job !== 'bare' ? (await import('../../../dist/data/ingest.js')).ingest : undefined
 const started = performance.now()
 const cpu = process.cpuUsage()
 if (job === 'query') await ingest([], { out, seed: 1, query: { sql: path } })

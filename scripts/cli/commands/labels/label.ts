@@ -1,8 +1,8 @@
 import Type from 'typebox'
-import { count, keyboard, openTerminal } from '../../terminal/terminal.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable, Text } from '../options.ts'
+import { count, keyboard, openTerminal } from '../../../terminal/terminal.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption } from '../../log-options.ts'
+import { type Flags, optionTable, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
   by: {
@@ -48,11 +48,11 @@ export const labelCommand = defineCommand({
 
 async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { userInfo } = await import('node:os')
-  const { WeirError } = await import('../../../core/errors.ts')
-  const { writeWhole } = await import('../../../core/files.ts')
-  const { openCollection } = await import('../../collect/open.ts')
-  const labelling = await import('../../collect/label.ts')
-  const { commandsOf, labelTasksBy } = await import('../../collect/screen.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { writeWhole } = await import('../../../../core/files.ts')
+  const { openCollection } = await import('../../../collect/open.ts')
+  const labelling = await import('../../../collect/label.ts')
+  const { commandsOf, labelTasksBy } = await import('../../../collect/screen.ts')
   const terminal = openTerminal()
   const path = folder ?? 'collected'
   const by = flags.by ?? userInfo().username

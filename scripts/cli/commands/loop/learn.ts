@@ -1,12 +1,12 @@
-import { definedOnly } from '../../../core/defined.ts'
-import type { LearnResult } from '../../../training/loop/learn.ts'
-import { openTerminal } from '../../terminal/terminal.ts'
-import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
-import { TARGET_OPTIONS } from '../calibration-target.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption, KEY_SHARE_OPTION, LOG_OPTIONS, STORE_OPTION } from '../log-options.ts'
-import { type Flags, optionTable, Text } from '../options.ts'
-import { TRAIN_OPTIONS } from '../train-options.ts'
+import { definedOnly } from '../../../../core/defined.ts'
+import type { LearnResult } from '../../../../training/loop/learn.ts'
+import { openTerminal } from '../../../terminal/terminal.ts'
+import { BUNDLE_OPTIONS, openRouter } from '../../bundle-access.ts'
+import { TARGET_OPTIONS } from '../../calibration-target.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption, KEY_SHARE_OPTION, LOG_OPTIONS, STORE_OPTION } from '../../log-options.ts'
+import { type Flags, optionTable, Text } from '../../options.ts'
+import { TRAIN_OPTIONS } from '../../train-options.ts'
 
 const { escalateShare: _, bestShare: __, costPer1k: ___, ...TARGETS } = TARGET_OPTIONS
 const { router, encoder, engine, seed, threads, set, tune } = TRAIN_OPTIONS
@@ -53,15 +53,15 @@ new router is calibrated for the same target as the one that served unless a tar
 })
 
 async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
-  const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { WeirError } = await import('../../../core/errors.ts')
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
   const { join, resolve } = await import('node:path')
-  const { openDatasetOrLogs } = await import('../../../data/ingest.ts')
-  const { openFeedbackStore } = await import('../../../records/feedback/open-store.ts')
-  const { openTrainEncoder } = await import('../../../training/train-encoder.ts')
-  const { learn } = await import('../../../training/loop/learn.ts')
-  const { settingsOption } = await import('../train-options.ts')
-  const { readTarget } = await import('../calibration-target.ts')
+  const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')
+  const { openFeedbackStore } = await import('../../../../records/feedback/open-store.ts')
+  const { openTrainEncoder } = await import('../../../../training/train-encoder.ts')
+  const { learn } = await import('../../../../training/loop/learn.ts')
+  const { settingsOption } = await import('../../train-options.ts')
+  const { readTarget } = await import('../../calibration-target.ts')
   const terminal = openTerminal()
   const signal = interruptSignal()
   const { onProgress } = terminal
@@ -123,8 +123,8 @@ async function print(
   { trained, calibrated, report }: LearnResult,
   { log, serving, candidate }: Readonly<Record<'log' | 'serving' | 'candidate', string>>,
 ): Promise<void> {
-  const { printReport } = await import('../train-report.ts')
-  const { printCalibration } = await import('../calibration-report.ts')
+  const { printReport } = await import('../../train-report.ts')
+  const { printCalibration } = await import('../../calibration-report.ts')
   const { renderOpe } = await import('./ope.ts')
   printReport(terminal, trained.report)
   terminal.print(`\nCalibrated: ${candidate}`)

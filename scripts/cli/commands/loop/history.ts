@@ -1,7 +1,7 @@
-import { openTerminal, table } from '../../terminal/terminal.ts'
-import { defineCommand } from '../command.ts'
-import { jsonOption } from '../log-options.ts'
-import { type Flags, optionTable } from '../options.ts'
+import { openTerminal, table } from '../../../terminal/terminal.ts'
+import { defineCommand } from '../../command.ts'
+import { jsonOption } from '../../log-options.ts'
+import { type Flags, optionTable } from '../../options.ts'
 
 const OPTIONS = optionTable({ json: jsonOption('the events') })
 
@@ -16,8 +16,8 @@ export const historyCommand = defineCommand({
 })
 
 async function run(home: string, flags: Flags<typeof OPTIONS>): Promise<void> {
-  const { WeirError } = await import('../../../core/errors.ts')
-  const { readHistory } = await import('../../../records/rollout.ts')
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { readHistory } = await import('../../../../records/rollout.ts')
   const terminal = openTerminal()
   const events = await readHistory(home)
   if (flags.json) {

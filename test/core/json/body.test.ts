@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { parseJsonBody } from '../../core/json-body.ts'
-import { LargeJson, LargeJsonReader, outlineOf } from '../../core/large-json.ts'
+import { parseJsonBody } from '../../../core/json/body.ts'
+import { LargeJson, LargeJsonReader, outlineOf } from '../../../core/json/large.ts'
 
 const LONG = 'QUJD'.repeat(50_000)
 const ofBytes = (bytes: Buffer) => new LargeJson(bytes, outlineOf(bytes))
