@@ -227,6 +227,8 @@ describe.skipIf(!hasPostgres || !hasRedis)('three servers with both stores', () 
     for (const old of servers) {
       const fresh = await serve(config)
       ready = [...ready.filter((one) => one !== old), fresh]
+      // requests on their way to the old one arrive, as the preStop of docs/deploy/kubernetes sees to
+      await wait(500)
       const ended = once(old.child, 'exit')
       old.child.kill('SIGTERM')
       await ended
