@@ -40,6 +40,9 @@ interface ClientRow {
 const KEY = 'WEIR_API_KEY'
 const key = `export ${KEY}=...   # a key of the server; any text if it needs none`
 
+/** What `--write` calls a client module, in the user's folder. */
+const CLIENT_FILE = 'weir-client.mjs'
+
 /**
  * A client module: the same three facts in each library's words.
  *
@@ -52,10 +55,10 @@ const module =
   ): ClientRow['settings'] =>
   (facts) => {
     const lines = Object.entries(imports).map(([name, what]) => `import ${what} from '${name}'\n`)
-    const path = join(facts.folder, 'weir-client.mjs')
+    const path = join(facts.folder, CLIENT_FILE)
     return { kind: 'text', path, text: `${lines.join('')}\n${body(facts)}` }
   }
-const imported = (): readonly string[] => [key, "import { model } from './weir-client.mjs'"]
+const imported = (): readonly string[] => [key, `import { model } from './${CLIENT_FILE}'`]
 
 /** The clients of `weir init`, by name. */
 export const CLIENTS = {
