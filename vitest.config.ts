@@ -46,7 +46,7 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.test.ts', 'examples/*.test.ts'],
-          exclude: ALONE,
+          exclude: ['**/node_modules/**', ...ALONE],
           isolate: false,
         },
       },
