@@ -50,8 +50,15 @@ export function collectApart(
       else end(() => reject(errorOf(message.failed)))
     })
     child.once('error', (error) => end(() => reject(error)))
-    child.once('exit', (code, killed) =>
-      end(() => reject(new WeirError('cancelled', { signal: killed ?? `exit code ${code}` }))),
+    // after its last message; where it ended without one, it was killed or could not start
+    child.once('close', (code, killed) =>
+      end(() =>
+        reject(
+          killed === null
+            ? new Error(`the process that asks the models ended with exit code ${code}`)
+            : new WeirError('cancelled', { signal: killed }),
+        ),
+      ),
     )
     const start: ToAsking = { start: request }
     child.send(start)

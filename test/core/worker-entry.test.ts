@@ -1,10 +1,11 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, normalize, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { startWorker } from '../../core/worker-entry.ts'
+import { readSources } from '../../scripts/structure.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -28,7 +29,34 @@ const THREADS = {
     question: { head: new Uint8Array(0), bytes: new TextEncoder().encode('{}\n{}\n') },
     answer: { lines: 2 },
   },
+  'core/json/large-worker': {
+    data: undefined,
+    question: { id: 3, bytes: new TextEncoder().encode('{"a": 1}') },
+    answer: { id: 3, outline: {} },
+  },
 }
+
+test('what our sources start as threads and processes is built into the package; threads are tested here', () => {
+  const { include } = JSON.parse(readFileSync(join(ROOT, 'tsconfig.build.json'), 'utf8')) as {
+    include: string[]
+  }
+  const started = { Worker: new Set<string>(), Process: new Set<string>() }
+  for (const path of readSources(ROOT).keys()) {
+    const text = readFileSync(join(ROOT, path), 'utf8')
+    for (const [, kind, module] of text.matchAll(
+      /start(Worker|Process)\(\s*'([^']+)',\s*import\.meta\.url/g,
+    )) {
+      started[kind as keyof typeof started].add(normalize(join(dirname(path), module!)))
+    }
+  }
+  expect([...started.Worker].sort()).toEqual(Object.keys(THREADS).sort())
+  expect(started.Process).toContain('scripts/collect/asking-process')
+  for (const module of [...started.Worker, ...started.Process]) {
+    expect(existsSync(join(ROOT, `${module}.ts`)), module).toBe(true)
+    const isBuilt = include.some((one) => `${module}.ts` === one || module.startsWith(`${one}/`))
+    expect(isBuilt, module).toBe(true)
+  }
+})
 
 test.each(Object.entries(THREADS))(
   '%s starts from TypeScript source, its imports of ours included',
