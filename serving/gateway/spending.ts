@@ -81,8 +81,8 @@ export const reserving =
       model: target.model,
       endpoint,
       body,
-      // what a chat body cannot say counts as well
-      text: request.client?.text ?? text,
+      // what a chat body cannot say counts as well; a strategy's own question is another one
+      text: (body === request.body ? request.client?.text : undefined) ?? text,
       system: target.system,
       parameters: withRules(target.parameters, rulesOf(target.model), body),
     })

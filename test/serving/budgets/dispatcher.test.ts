@@ -168,3 +168,23 @@ for (const seed of [31, 32, 33]) {
     rmSync(folder, { recursive: true })
   })
 }
+
+test.each([
+  ['as the client wrote it', true, 'the client’s own text, with all that a chat body cannot say'],
+  ['as a strategy asks it', false, undefined],
+])('what a request of another API may cost is bounded by what is sent: %s', (_, own, text) => {
+  const bounded: (object | undefined)[] = []
+  const body = { model: 'weir', messages: [] }
+  const client = {
+    api: 'responses',
+    text: 'the client’s own text, with all that a chat body cannot say',
+  }
+  const admit = reserving({ reserve: (question) => void bounded.push(question) })
+  void admit({
+    endpoint: 'responses',
+    request: { body, client, caller: { name: 'me' } },
+    target: { model: 'judge' },
+    body: own ? body : { model: 'weir', messages: [{ role: 'user', content: 'a longer one' }] },
+  } as unknown as Dispatch)
+  expect(bounded).toMatchObject([{ text }])
+})
