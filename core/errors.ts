@@ -163,6 +163,7 @@ export const ERRORS = {
     'the decision {id} was made for another key; feedback belongs to the key that asked',
     403,
   ),
+  response_unknown: row('no response of this server that this key was given has the id {id}', 404),
   sources_exceeded: row('expected at most {limit} sources and models for one decision', 400),
   router_forbidden: row('this key may not use the router {router}', 403),
   key_missing: row('expected an API key in the authorization header: Bearer KEY', 401),

@@ -12,6 +12,7 @@ import type {
   UpstreamAnswer,
   Usage,
 } from '../upstreams/upstream.ts'
+import type { StoredIds } from './stored-ids.ts'
 
 /** One chat request, as policies and strategies see it. */
 export interface GatewayRequest {
@@ -21,7 +22,7 @@ export interface GatewayRequest {
   readonly body: ChatBody
   /** the request as its client wrote it, if that was not a chat body: `body` was read from it */
   readonly client?: ClientBody | undefined
-  /** the upstream that keeps what the request refers to, such as an earlier response */
+  /** the upstream that keeps what the request refers to: an earlier response that this key was given */
   readonly pinned?: { readonly model: string; readonly upstream: string } | undefined
   /**
    * for an endpoint other than chat: the body that is sent upstream; `body.messages` then only holds its
@@ -32,6 +33,8 @@ export interface GatewayRequest {
   readonly unlisted?: boolean
   /** the JSON that `body` was parsed from, if nothing else was in it: it can then be passed on unchanged */
   readonly text?: BodyText | undefined
+  /** names who keeps the answer in its id, where a router chose */
+  readonly storedIds?: StoredIds | undefined
   /** whoever sends the answer takes a `LargeAnswer`, and not only whole ones and streams */
   readonly takesBytes?: boolean
   readonly caller: KeyHolder

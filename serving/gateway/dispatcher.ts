@@ -27,7 +27,7 @@ import {
   withinLatency,
 } from './backend.ts'
 import type { Permit } from './breaker.ts'
-import type { Admission, Admit, Answer, Dispatch, Target } from './contracts.ts'
+import type { Admission, Admit, Answer, Dispatch, GatewayRequest, Target } from './contracts.ts'
 import type { ParameterRules } from './parameters.ts'
 import { withNotes } from './parameters.ts'
 import { endReservation, UNSENT } from './spending.ts'
@@ -105,8 +105,7 @@ export class ModelDispatcher {
     const { target, cancellation, maxLatencyMs } = dispatch
     const { pinned } = dispatch.request
     const all = this.model(target.model).backends
-    const kept = pinned && all.filter(({ upstream }) => upstream.name === pinned.upstream)
-    const backends = kept && kept.length > 0 ? kept : all
+    const backends = dispatch.native ? keeping(all, pinned) : all
     const stream = dispatch.body.stream === true
     const tried = new Set<Backend>()
     budget.earn()
@@ -212,10 +211,20 @@ export class ModelDispatcher {
       const { upstream, reason, upstreamStatus: status } = failure
       return new UpstreamError('misconfigured', { upstream, reason, status })
     }
-    const reason = 'circuit breakers are open'
+    const reason =
+      backends.length > 0
+        ? 'circuit breakers are open'
+        : 'the upstream that keeps this response no longer serves it'
     return new WeirError('upstream_unavailable', { model, reason }, { retryAfter: OPEN_SECONDS })
   }
 }
+
+/** Of a model's upstreams the one that keeps what a request refers to; all if it refers to nothing. */
+export const keeping = (
+  backends: readonly Backend[],
+  pinned: GatewayRequest['pinned'],
+): readonly Backend[] =>
+  pinned ? backends.filter(({ upstream }) => upstream.name === pinned.upstream) : backends
 
 const isLimited = ({ pause }: Backend): boolean => pause.failure?.kind === 'rate_limited'
 

@@ -5,7 +5,7 @@ import { UsageReader } from '../upstreams/forwarding.ts'
 import type { AttemptProgress, ForwardedAnswer, ForwardedCall } from '../upstreams/upstream.ts'
 import { type Backend, type BalanceOptions, chooseBackend } from './backend.ts'
 import type { Dispatch } from './contracts.ts'
-import { AttemptRecord, type ModelDispatcher } from './dispatcher.ts'
+import { AttemptRecord, keeping, type ModelDispatcher } from './dispatcher.ts'
 
 /**
  * The model of requests to the default upstream, in logs and metrics: they may name any model of it, or none.
@@ -49,14 +49,11 @@ export async function forward(
   const listed = dispatcher.models.get(dispatch.request.body.model)
   const model = listed?.name ?? UNLISTED
   const reserved = await reservation
-  const { pinned } = dispatch.request
-  const backends = listed?.backends.filter(
-    ({ upstream }) => pinned === undefined || upstream.name === pinned.upstream,
-  )
+  const backends = listed && keeping(listed.backends, dispatch.request.pinned)
   const backend = backends ? chooseBackend(backends, options, { stream: false }) : fallback
   if (!backend) {
     reserved?.release()
-    throw dispatcher.unavailable(model, listed?.backends ?? [])
+    throw dispatcher.unavailable(model, backends ?? [])
   }
   const record = new AttemptRecord(backend, model, dispatch.costs, now, reserved)
   const progress: AttemptProgress = {}

@@ -212,8 +212,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     const { request } = exchange
     const { model } = request.body
     const refused = await part(exchange, undefined, async () => {
-      // a key limited to some routers cannot bypass them by naming a model
-      if (!mayName(request.caller, model)) {
+      // a key limited to some routers cannot bypass them by naming a model; an earlier response names its router's choice
+      if (!request.pinned && !mayName(request.caller, model)) {
         throw new WeirError('router_forbidden', { router: model }, { param: 'model' })
       }
       check()

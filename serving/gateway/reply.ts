@@ -1,13 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WeirError } from '../../core/errors.ts'
-import { ClientStream, clientAnswer } from '../conversation/client-api.ts'
+import { type ClientBody, ClientStream, clientAnswer } from '../conversation/client-api.ts'
 import { editJson } from '../upstreams/body-text.ts'
 import type { CompleteAnswer, LargeAnswer, StreamAnswer } from '../upstreams/upstream.ts'
 import type { Answer, GatewayRequest, RefusePlan, StepVerdict, Trail } from './contracts.ts'
 import { errorEvent, headerText } from './error-body.ts'
 import type { Outcome } from './gateway.ts'
-import { StoredIds } from './stored-ids.ts'
 
 /**
  * Writes the result of a request, bypassing fastify's reply, whose headers and hooks cost more than our own
@@ -48,10 +47,8 @@ function wholeOf(
     const written = clientAnswer(client, body, usage ?? NO_TOKENS, seconds(request))
     return { text: undefined, body: written }
   }
-  const ids = answer && storedIds(answer, request)
-  if (!ids) return { text, body }
-  const kept = ids.write(text ?? JSON.stringify(body))
-  return { text: kept, body }
+  const rewrite = answer && storedIds(answer, request)
+  return { text: rewrite ? rewrite(text ?? JSON.stringify(body)) : text, body }
 }
 
 const NO_TOKENS = { inputTokens: 0, outputTokens: 0 }
@@ -60,26 +57,22 @@ const seconds = ({ time }: GatewayRequest): number => Math.floor(time / 1000)
 /** Names who keeps the answer in its id, where the client asked a router and the upstream may keep it. */
 function storedIds(
   { target, upstream }: Answer,
-  { client, body, pinned }: GatewayRequest,
-): StoredIds | undefined {
+  { client, body, pinned, caller, storedIds: ids }: GatewayRequest,
+): ((text: string) => string) | undefined {
   const routed = pinned !== undefined || body.model !== target.model
   if (client?.api !== 'responses' || !routed || client.body.store === false) return undefined
-  return new StoredIds({ model: target.model, upstream })
+  return ids?.rewriter({ model: target.model, upstream }, caller.name)
 }
 
 /** The chunks of a stream in the client's API, with its last events. */
 async function* clientChunks(
   stream: StreamAnswer,
   { answer, exchange: { request } }: Outcome,
+  client: ClientBody,
 ): AsyncGenerator<string> {
-  const { client } = request
-  if (!client) {
-    yield* stream.chunks
-    return
-  }
   if (stream.native) {
-    const ids = answer && storedIds(answer, request)
-    for await (const chunk of stream.chunks) yield ids ? ids.write(chunk) : chunk
+    const rewrite = answer && storedIds(answer, request)
+    for await (const chunk of stream.chunks) yield rewrite ? rewrite(chunk) : chunk
     return
   }
   const written = new ClientStream(client, seconds(request))
@@ -114,7 +107,7 @@ async function sendStream(
   let code: string | undefined
   try {
     const { client } = exchange.request
-    await sendParts(raw, client ? clientChunks(stream, outcome) : stream.chunks)
+    await sendParts(raw, client ? clientChunks(stream, outcome, client) : stream.chunks)
     if (exchange.request.hints.include_cost && !client) raw.write(costEvent(exchange, stream))
     sent.tellCost(exchange)
     raw.end(exchange.endpoint === 'chat' ? 'data: [DONE]\n\n' : undefined)

@@ -1,6 +1,9 @@
+import { WeirError } from '../../core/errors.ts'
+import { type DecisionIds, sameText } from '../router/decision-ids.ts'
+
 /**
  * Ids of answers that an upstream keeps, for requests that refer to them (`previous_response_id`): the id names
- * who keeps the answer, so that no process has to remember it.
+ * who keeps the answer, so that no process has to remember it. It carries a MAC over that and the key that got it.
  */
 
 /** Begins the id of a routed answer that an upstream keeps. */
@@ -14,43 +17,60 @@ export interface StoredAnswer {
   readonly id: string
 }
 
-/** The id that the client gets. */
-export const storedId = ({ model, upstream, id }: StoredAnswer): string =>
-  `${PREFIX}${Buffer.from(JSON.stringify([model, upstream])).toString('base64url')}.${id}`
+export class StoredIds {
+  readonly #ids: Pick<DecisionIds, 'mac'> | undefined
 
-/** What an id that a client sent says; undefined if it is not one of `storedId`. */
-export function openStoredId(given: string): StoredAnswer | undefined {
-  if (!given.startsWith(PREFIX)) return undefined
-  const end = given.indexOf('.', PREFIX.length)
-  if (end < 0) return undefined
-  try {
-    const text = Buffer.from(given.slice(PREFIX.length, end), 'base64url').toString('utf8')
-    const [model, upstream] = JSON.parse(text) as readonly unknown[]
-    if (typeof model !== 'string' || typeof upstream !== 'string') return undefined
-    return { model, upstream, id: given.slice(end + 1) }
-  } catch {
-    return undefined
+  /** @param ids undefined on a server without keys: there is nobody whose answers another one could ask for */
+  constructor(ids: Pick<DecisionIds, 'mac'> | undefined) {
+    this.#ids = ids
+  }
+
+  /** The id that the client gets. @param key name of its API key */
+  idOf({ model, upstream, id }: StoredAnswer, key: string): string {
+    const kept = Buffer.from(JSON.stringify([model, upstream])).toString('base64url')
+    return `${PREFIX}${kept}.${this.#mac(kept, id, key)}.${id}`
+  }
+
+  /**
+   * What an id that a client sent says; undefined if it is none of ours.
+   *
+   * @throws response_unknown if this key was not given it
+   */
+  open(given: string, key: string): StoredAnswer | undefined {
+    if (!given.startsWith(PREFIX)) return undefined
+    const [kept = '', mac = '', ...rest] = given.slice(PREFIX.length).split('.')
+    const id = rest.join('.')
+    const [model, upstream] = sameText(mac, this.#mac(kept, id, key)) ? namesIn(kept) : []
+    if (typeof model === 'string' && typeof upstream === 'string') return { model, upstream, id }
+    const shown = given.slice(0, 200)
+    throw new WeirError('response_unknown', { id: shown }, { param: 'previous_response_id' })
+  }
+
+  /** Changes an answer of `/v1/responses` that comes in parts: whole events, or all of it. */
+  rewriter(kept: Omit<StoredAnswer, 'id'>, key: string): (text: string) => string {
+    let from: string | undefined
+    let to = ''
+    return (text) => {
+      if (from === undefined) {
+        const found = /"id"\s*:\s*"(resp_[^"\\]{1,500})"/.exec(text)?.[1]
+        if (found === undefined) return text
+        from = `"${found}"`
+        to = JSON.stringify(this.idOf({ ...kept, id: found }, key))
+      }
+      return text.includes(from) ? text.replaceAll(from, to) : text
+    }
+  }
+
+  #mac(kept: string, id: string, key: string): string {
+    return this.#ids?.mac('response', [kept, id, key]) ?? ''
   }
 }
 
-/** Replaces the id of an answer that comes in parts, from the first one that has it. */
-export class StoredIds {
-  private readonly kept: Omit<StoredAnswer, 'id'>
-  private from: string | undefined
-  private to = ''
-
-  constructor(kept: Omit<StoredAnswer, 'id'>) {
-    this.kept = kept
-  }
-
-  /** @param text a whole answer of `/v1/responses`, or whole events of its stream */
-  write(text: string): string {
-    if (this.from === undefined) {
-      const found = /"id"\s*:\s*"(resp_[^"\\]{1,500})"/.exec(text)?.[1]
-      if (found === undefined) return text
-      this.from = `"${found}"`
-      this.to = JSON.stringify(storedId({ ...this.kept, id: found }))
-    }
-    return text.includes(this.from) ? text.replaceAll(this.from, this.to) : text
+function namesIn(kept: string): readonly unknown[] {
+  try {
+    const names: unknown = JSON.parse(Buffer.from(kept, 'base64url').toString('utf8'))
+    return Array.isArray(names) ? names : []
+  } catch {
+    return []
   }
 }

@@ -3,6 +3,7 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LruMap } from '../../core/bounded-map.ts'
 import { readDecisionLog } from '../../records/log-reader.ts'
+import { isPostgresUrl } from '../../records/postgres.ts'
 
 /** The owner of the decision with an id: the caller's key, another key, or unknown. */
 export type IdOwner = 'own' | 'other' | 'nobody'
@@ -79,6 +80,19 @@ export class DecisionIds {
     return this.#old.get(id) ? 'own' : 'nobody'
   }
 
+  /**
+   * A MAC (96 bits) over texts that a client holds for this server, which any process with the secret can check.
+   *
+   * @param purpose tells these texts from those of other uses
+   */
+  mac(purpose: string, texts: readonly string[]): string {
+    const whole = createHmac('sha256', this.#options.secret)
+    return whole
+      .update(`${purpose}\n${JSON.stringify(texts)}`)
+      .digest('base64url')
+      .slice(0, 2 * PART)
+  }
+
   #timePart(): string {
     const now = Math.max(0, Math.floor(this.#options.now()))
     if (now !== this.#millisecond) {
@@ -124,17 +138,21 @@ export class DecisionIds {
   }
 }
 
-const sameText = (a: string, b: string): boolean => {
+/** Compares in a time that does not tell where two texts differ. */
+export const sameText = (a: string, b: string): boolean => {
   const [left, right] = [Buffer.from(a), Buffer.from(b)]
   return left.length === right.length && timingSafeEqual(left, right)
 }
 
 const SECRET_FILE = 'id-secret'
 
+/** The variable in which a server that has workers gives all of them one secret. */
+export const GROUP_SECRET = 'WEIR_GROUP_SECRET'
+
 /**
  * The secret of a server group: `WEIR_ID_SECRET`, else a file in the folder of the log or the store that is
  * created once (mode 0600), else the address of a PostgreSQL store, which all its replicas share. Without any
- * of these there is no feedback, and only this process needs to know its ids.
+ * of these there is no feedback, and the secret is that of the server's start (`GROUP_SECRET`).
  */
 export async function idSecret(
   environment: Readonly<Record<string, string | undefined>>,
@@ -143,10 +161,11 @@ export async function idSecret(
 ): Promise<string> {
   const told = environment.WEIR_ID_SECRET
   if (told) return told
-  const shared = store !== undefined && /^postgres(ql)?:\/\//.test(store)
-  if (shared) return createHash('sha256').update(`weir-id\n${store}`).digest('hex')
+  if (store !== undefined && isPostgresUrl(store))
+    return createHash('sha256').update(`weir-id\n${store}`).digest('hex')
   const folder = logFolder ?? store
-  return folder === undefined ? randomBytes(32).toString('hex') : secretIn(folder)
+  if (folder !== undefined) return secretIn(folder)
+  return environment[GROUP_SECRET] ?? randomBytes(32).toString('hex')
 }
 
 async function secretIn(folder: string): Promise<string> {

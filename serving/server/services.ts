@@ -25,6 +25,7 @@ import { gatewayMetrics } from '../gateway/metrics.ts'
 import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
 import { requestLog } from '../gateway/request-log.ts'
 import { assertBudgetRoutes, closedByBudget, spendObserver } from '../gateway/spending.ts'
+import { StoredIds } from '../gateway/stored-ids.ts'
 import { assertShadowAnswers, ShadowAnswers, shadowBudget } from '../judging/shadow-answers.ts'
 import {
   budgetHooks,
@@ -115,6 +116,8 @@ export interface Services {
   readonly feedbackGuard: FeedbackGuard
   /** makes the ids of decisions and requests, and verifies their owners */
   readonly ids: DecisionIds
+  /** makes the ids of answers that upstreams keep, and opens those of requests */
+  readonly storedIds: StoredIds
   readonly alarms: AlarmWatcher | undefined
   readonly online: OnlineLearner | undefined
   readonly metrics: Metrics
@@ -206,7 +209,12 @@ async function openAll(
   const ofBundles = audit && bundleAudit(audit, onWarning)
   await ofBundles?.started(loaded.routers)
   const ids = new DecisionIds({
-    secret: await idSecret(options.environment ?? process.env, config.log?.folder, config.store),
+    secret: await idSecret(
+      options.environment ?? process.env,
+      config.log?.folder,
+      // that several servers share
+      state.postgres ?? config.store,
+    ),
     now,
     newId: options.newId,
     log: config.log?.folder,
@@ -286,6 +294,7 @@ async function openAll(
       },
       opened,
     ))
+  const keys = config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined
   return {
     fleet,
     decider,
@@ -299,12 +308,13 @@ async function openAll(
       hot?.rates ??
       (options.primary ? opened.use(new LeasedRateLimit(options.primary)) : new RateLimit()),
     ratePerMinute: config.rate_per_minute,
-    keys: config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined,
+    keys,
     browsers: { cors: config.cors, hosts: config.hosts },
     bodyLimit: config.gateway?.max_body_bytes ?? DEFAULT_GATEWAY_BODY,
     bodies: bodyMemory(config.max_body_bytes_in_flight),
     log,
     ids,
+    storedIds: new StoredIds(keys && ids),
     feedback,
     feedbackGuard: new FeedbackGuard(ids),
     alarms,

@@ -1,6 +1,8 @@
 import cluster, { type Worker } from 'node:cluster'
+import { randomBytes } from 'node:crypto'
 import { ERRORS, type ErrorCode, WeirError } from '../../core/errors.ts'
 import { joinedReport, type SpendReport } from '../budgets/spend.ts'
+import { GROUP_SECRET } from '../router/decision-ids.ts'
 import type { ReloadReport } from '../router/fleet.ts'
 import { answerTopics, openPrimaryChannel, type PrimaryChannel } from '../state/primary-channel.ts'
 import type { AdminBackend, RouterStatus } from './admin.ts'
@@ -69,6 +71,7 @@ const CHANNEL_END_MS = 1000
  */
 export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
   const { count, onNote } = options
+  const secret = randomBytes(32).toString('hex')
   let stopping = false
   let asked = 0
   let listening = 0
@@ -89,7 +92,7 @@ export function startWorkerGroup(options: WorkerGroupOptions): WorkerGroup {
 
   /** @param failures failed starts in a row in this worker's place */
   const fork = (failures = 0): void => {
-    const worker = cluster.fork()
+    const worker = cluster.fork({ [GROUP_SECRET]: secret })
     let listensSince: number | undefined
     let startError: Error | undefined
     const port = {

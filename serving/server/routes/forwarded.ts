@@ -8,7 +8,7 @@ import { type BodyText, LargeJson } from '../../../core/json/large.ts'
 import { headerText } from '../../gateway/error-body.ts'
 import type { Forwarding } from '../../gateway/forwarding.ts'
 import type { ForwardOutcome, Gateway } from '../../gateway/gateway.ts'
-import { openStoredId, type StoredAnswer } from '../../gateway/stored-ids.ts'
+import type { StoredAnswer, StoredIds } from '../../gateway/stored-ids.ts'
 import { passedTurns } from '../../policy/limits.ts'
 import { editJson } from '../../upstreams/body-text.ts'
 import { FORWARDED, type ServedEndpoint } from '../../upstreams/upstream.ts'
@@ -75,10 +75,10 @@ function forwarder(
   services: Services,
   gateway: Gateway,
 ) {
-  const { gate, ids, now, policies } = services
+  const { gate, ids, storedIds, now, policies } = services
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { caller, headers } = request
-    const { path, query, stored } = addressOf(endpoint, request)
+    const { path, query, stored } = addressOf(endpoint, request, storedIds)
     const payload = request.body as (Readable & IncomingMessage) | undefined | null
     gate.inFlight++
     try {
@@ -124,14 +124,15 @@ function forwarder(
 /** The path below `/v1` with each part encoded again, so that it stays below it, and the parameters. */
 function addressOf(
   endpoint: ServedEndpoint,
-  { params, raw }: FastifyRequest,
+  { params, raw, caller }: FastifyRequest,
+  storedIds: StoredIds,
 ): { readonly path: string; readonly query: string; readonly stored: StoredAnswer | undefined } {
   const rest = ((params as { '*'?: string })['*'] ?? '').split('/').filter((part) => part !== '')
   if (rest.some((part) => part === '.' || part === '..' || /[\\\p{Cc}]/u.test(part))) {
     const path = raw.url?.slice(0, 200)
     throw new WeirError('route_not_found', { method: raw.method, path })
   }
-  const stored = endpoint === 'responses' ? openStoredId(rest[0] ?? '') : undefined
+  const stored = endpoint === 'responses' ? storedIds.open(rest[0] ?? '', caller.name) : undefined
   if (stored) rest[0] = stored.id
   const path = ['', endpoint, ...rest.map(encodeURIComponent)].join('/')
   const url = raw.url ?? ''

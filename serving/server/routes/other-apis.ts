@@ -10,7 +10,6 @@ import type { GatewayRequest, RequestHints } from '../../gateway/contracts.ts'
 import type { Gateway } from '../../gateway/gateway.ts'
 import { needsOf } from '../../gateway/needs.ts'
 import { withSession } from '../../gateway/sessions.ts'
-import { openStoredId } from '../../gateway/stored-ids.ts'
 import { editJson } from '../../upstreams/body-text.ts'
 import type { ChatBody, PassedBody } from '../../upstreams/upstream.ts'
 import { declaredHints } from '../context-header.ts'
@@ -112,7 +111,7 @@ const COUNTING = '/messages/count_tokens'
 function askedOf(
   api: ClientApi,
   { body, bodyText, caller, headers }: FastifyRequest,
-  { ids, now }: Services,
+  { ids, storedIds, now }: Services,
   { dispatcher }: Gateway,
 ): GatewayRequest {
   const { weir, ...given } = body as { readonly weir?: RequestHints } & Fields
@@ -120,7 +119,7 @@ function askedOf(
   let text = weir === undefined ? bodyText : editJson(bodyText, { weir: null })
   let own: Fields = given
   const { previous_response_id: before } = given
-  const stored = typeof before === 'string' ? openStoredId(before) : undefined
+  const stored = typeof before === 'string' ? storedIds.open(before, caller.name) : undefined
   if (stored) {
     own = { ...given, previous_response_id: stored.id }
     text = text && editJson(text, { previous_response_id: JSON.stringify(stored.id) })
@@ -149,6 +148,7 @@ function askedOf(
     // the model that keeps the conversation
     hints: stored ? { ...hints, models: [stored.model] } : hints,
     pinned: stored,
+    storedIds,
     time: now(),
   }
 }

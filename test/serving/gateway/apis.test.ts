@@ -385,6 +385,8 @@ describe.each(Object.entries(KINDS))(
   },
 )
 
+const sha256 = (key: string): string => createHash('sha256').update(key).digest('hex')
+
 describe('a request of another API', () => {
   let plain: StandIn
   let native: StandIn
@@ -416,13 +418,11 @@ describe('a request of another API', () => {
       },
       {
         keys: [
-          {
-            name: 'me',
-            sha256: createHash('sha256').update('sk-me').digest('hex'),
-            feedback: 'own',
-          },
+          { name: 'me', sha256: sha256('sk-me'), feedback: 'own' },
+          { name: 'you', sha256: sha256('sk-you') },
+          { name: 'held', sha256: sha256('sk-held'), routers: ['sample'] },
         ],
-      } as never,
+      },
     )
   })
   afterAll(async () => {
@@ -437,8 +437,8 @@ describe('a request of another API', () => {
 
   const anthropic = (apiKey = 'sk-me'): Anthropic =>
     new Anthropic({ baseURL: gateway.url, apiKey, maxRetries: 0 })
-  const openai = (): OpenAI =>
-    new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'sk-me', maxRetries: 0 })
+  const openai = (apiKey = 'sk-me'): OpenAI =>
+    new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 })
   const ask = (fields: object, headers: Record<string, string> = {}, path = '/v1/messages') =>
     gateway.app.inject({
       method: 'POST',
@@ -641,6 +641,50 @@ describe('a request of another API', () => {
       [400, 'previous_response_id'],
       [400, 'store'],
     ])
+  })
+
+  test('goes on with no response that another key was given, or that nobody was', async () => {
+    const tools = [{ type: 'web_search' as never }]
+    const given = (key: string) =>
+      openai(key).responses.create({ model: 'sample', input: 'want=plain', tools } as never)
+    const { id } = await given('sk-held')
+    native.received.length = 0
+    const parts = id.split('.')
+    const other = Buffer.from('["sonnet","claude"]').toString('base64url')
+    for (const [key, asked] of [
+      ['sk-you', id],
+      ['sk-held', id.replace('resp_9', 'resp_8')],
+      ['sk-held', [parts[0], other, ...parts.slice(2)].join('.')],
+      ['sk-held', 'resp_w1.x'],
+      ['sk-held', `resp_w1.${Buffer.from('5').toString('base64url')}..resp_9`],
+    ] as const) {
+      const failed = { status: 404, code: 'response_unknown', param: 'previous_response_id' }
+      const { responses } = openai(key)
+      const asking = { model: 'sample', input: 'x', previous_response_id: asked }
+      await expect(responses.create(asking)).rejects.toMatchObject(failed)
+      await expect(responses.retrieve(asked)).rejects.toMatchObject(failed)
+      await expect(responses.delete(asked)).rejects.toMatchObject(failed)
+    }
+    expect(native.received).toEqual([])
+    // whoever kept it no longer serves the model: no other one is asked
+    const gone = { model: 'big', upstream: 'claude', id: 'resp_9' }
+    const left = gateway.services.storedIds.idOf(gone, 'held')
+    const lost = { status: 503, code: 'upstream_unavailable' }
+    const asking = { model: 'sample', input: 'x', previous_response_id: left }
+    await expect(openai('sk-held').responses.create(asking)).rejects.toMatchObject(lost)
+    await expect(openai('sk-held').responses.delete(left)).rejects.toMatchObject(lost)
+    expect([...native.received, ...claude.received]).toEqual([])
+    // a key that may name no model goes on with what its router chose, and nowhere else
+    const { responses } = openai('sk-held')
+    await responses.create({ model: 'sample', input: 'x', previous_response_id: id })
+    await responses.delete(id)
+    expect(native.received.map(({ path }) => path)).toEqual([
+      '/v1/responses',
+      '/v1/responses/resp_9',
+    ])
+    await expect(responses.create({ model: 'big', input: 'x' })).rejects.toMatchObject({
+      code: 'router_forbidden',
+    })
   })
 
   test.each([
