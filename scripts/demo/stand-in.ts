@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -44,11 +45,33 @@ const draw = (...texts: readonly string[]): number =>
 
 interface Chat {
   readonly model: keyof typeof PRICES
-  readonly messages: readonly { readonly content: string }[]
+  /** text of each message */
+  readonly said: readonly string[]
 }
 
-function answer({ model, messages }: Chat): string {
-  const said = messages.at(-1)?.content ?? ''
+/** What a body asks, or what is wrong with it. */
+function chatOf(text: string): Chat | string {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    return 'expected JSON'
+  }
+  const { model, messages } = (body ?? {}) as { model?: unknown; messages?: unknown }
+  const known = Object.keys(PRICES).find((name) => name === model)
+  if (known === undefined) return `expected a model of ${Object.keys(PRICES).join(', ')}`
+  if (!Array.isArray(messages)) return 'expected a list of messages'
+  return { model: known as Chat['model'], said: messages.map(textOf) }
+}
+
+function textOf(message: unknown): string {
+  const { content } = (message ?? {}) as { content?: unknown }
+  if (!Array.isArray(content)) return typeof content === 'string' ? content : ''
+  return content.map((part) => String((part as { text?: unknown } | null)?.text ?? '')).join('')
+}
+
+function answer({ model, said: texts }: Chat): string {
+  const said = texts.at(-1) ?? ''
   if (model === 'judge-1') return verdict(said)
   const score = scores.get(said)?.[model] ?? 0.5
   const words = ' so'.repeat(Math.floor(60 * draw(model, said)))
@@ -56,8 +79,9 @@ function answer({ model, messages }: Chat): string {
 }
 
 function verdict(asked: string): string {
-  const { answers = [] } = JSON.parse(asked) as { answers?: { answer: string }[] }
-  const [first, second] = answers.map(({ answer: text }) => Number(/quality (\d+)/.exec(text)?.[1]))
+  const [first, second] = [...asked.matchAll(/An answer of quality (\d+)/g)].map(([, quality]) =>
+    Number(quality),
+  )
   const chance = draw('judge', asked)
   const better = chance < 0.1 ? 1 : Math.sign(first! - second!) * (chance < 0.2 ? -1 : 1)
   return JSON.stringify({ better: better > 0 ? '1' : better < 0 ? '2' : 'tie' })
@@ -66,29 +90,38 @@ function verdict(asked: string): string {
 const tokens = (text: string): number => Math.ceil(text.length / 4)
 
 const server = createServer(async (request, response) => {
+  const reply = (status: number, body: object): void => {
+    response.writeHead(status, { 'content-type': 'application/json' })
+    response.end(JSON.stringify(body))
+  }
+  const refuse = (status: number, message: string): void => reply(status, { error: { message } })
   const parts: Buffer[] = []
   for await (const part of request) parts.push(part as Buffer)
-  const text = Buffer.concat(parts).toString()
-  const chat = JSON.parse(text) as Chat
+  const asked = `${request.method} ${request.url}`
+  if (asked === 'GET /v1/models') {
+    const data = Object.keys(PRICES).map((id) => ({ id, object: 'model' }))
+    return reply(200, { object: 'list', data })
+  }
+  if (asked !== 'POST /v1/chat/completions') return refuse(404, `no such endpoint: ${asked}`)
+  const chat = chatOf(Buffer.concat(parts).toString())
+  if (typeof chat === 'string') return refuse(400, chat)
   const content = answer(chat)
   const message = { role: 'assistant', content }
-  const [read, written] = [
-    tokens(chat.messages.map((turn) => turn.content).join('')),
-    tokens(content),
-  ]
-  response.writeHead(200, { 'content-type': 'application/json' })
-  response.end(
-    JSON.stringify({
-      id: 'chatcmpl-stand-in',
-      object: 'chat.completion',
-      created: 0,
-      model: chat.model,
-      choices: [{ index: 0, message, finish_reason: 'stop' }],
-      usage: { prompt_tokens: read, completion_tokens: written, total_tokens: read + written },
-    }),
-  )
+  const [read, written] = [tokens(chat.said.join('')), tokens(content)]
+  reply(200, {
+    id: 'chatcmpl-stand-in',
+    object: 'chat.completion',
+    created: 0,
+    model: chat.model,
+    choices: [{ index: 0, message, finish_reason: 'stop' }],
+    usage: { prompt_tokens: read, completion_tokens: written, total_tokens: read + written },
+  })
 })
-await new Promise<void>((resolve) => server.listen(Number(values.port), '127.0.0.1', resolve))
+server.listen(Number(values.port), '127.0.0.1')
+await once(server, 'listening').catch((error: Error) => {
+  terminal.note(`${error.message}: give another port, npm run stand-in -- --port 8098`)
+  process.exit(1)
+})
 const { port } = server.address() as AddressInfo
 const models = Object.fromEntries(
   Object.entries(PRICES).map(([name, price]) => [
