@@ -151,7 +151,7 @@ export interface ImportedLabels {
  * Labels from a filled-in spreadsheet (CSV, TSV, JSON lines, Parquet) or from an export of Label Studio (JSON or JSON-MIN).
  *
  * @param by who labelled, where the file does not say
- * @throws row_invalid, with the line, for an unknown row or choice
+ * @throws row_invalid, with the line, for an unknown row or choice, or a file without the column `better`
  */
 export async function readImported(
   collection: Collection,
@@ -163,6 +163,8 @@ export async function readImported(
   const known = new Map(tasks.map((task) => [`${task.id}\n${pairNumber(collection, task)}`, task]))
   const labels: HumanLabel[] = []
   let empty = 0
+  let columns: string[] | undefined
+  let choosable = false
   const table = await openTable(await openSource(path))
   try {
     for await (const batch of table.records()) {
@@ -172,9 +174,11 @@ export async function readImported(
         }
         if (!('record' in item)) refuse(item.field, item.reason)
         else {
+          columns ??= Object.keys(item.record)
+          choosable ||= 'better' in item.record || 'data' in item.record
           for (const { fields, choice, who } of choicesIn(item.record, by)) {
             const task = known.get(`${String(fields.id)}\n${String(fields.pair ?? 1)}`)
-            if (choice === undefined || choice === null || String(choice).trim() === '') {
+            if (task && (choice === undefined || choice === null || String(choice).trim() === '')) {
               empty++
               continue
             }
@@ -182,7 +186,10 @@ export async function readImported(
             const meant = Object.hasOwn(CHOICES, word) ? CHOICES[word] : undefined
             if (!task) {
               const expected = 'the id and pair of an answered row of this collection'
-              refuse('id', `expected ${expected}, got ${fields.id}, ${fields.pair}`)
+              refuse(
+                'id',
+                `expected ${expected}, got ${fields.id ?? 'nothing'}, ${fields.pair ?? 1}`,
+              )
             } else if (!meant) refuse('better', `expected 1, 2, tie or both_bad, got ${choice}`)
             else labels.push(labelOf(task, meant, who, time))
           }
@@ -191,6 +198,10 @@ export async function readImported(
     }
   } finally {
     await table.close()
+  }
+  if (!choosable) {
+    const reason = `expected a column better with 1, 2, tie or both_bad, got ${columns?.join(', ') ?? 'no rows'}`
+    throw new WeirError('row_invalid', { path, line: 1, field: 'better', reason })
   }
   return { labels, empty }
 }

@@ -265,6 +265,14 @@ describe('labels of people', () => {
     )
     await writeFile(path, 'id,better\n0123456789abcdef,1\n')
     await expect(readImported(its, tasks, path, 'eve', 5)).rejects.toThrow(/labels\.csv:2: id/)
+    await writeFile(path, 'a,b\n1,2\n')
+    await expect(readImported(its, tasks, path, 'eve', 5)).rejects.toThrow(
+      /labels\.csv:2: id: expected .* got nothing, 1/,
+    )
+    await writeFile(path, `id,pair,label\n${tasks[0]!.id},1,2\n`)
+    await expect(readImported(its, tasks, path, 'eve', 5)).rejects.toThrow(
+      /better: expected a column better .* got id, pair, label/,
+    )
   })
 
   test('go to Label Studio and back, whole or short, with who said what', async () => {
