@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import { describeValue } from '../../core/schema-fault.ts'
-import { METADATA_LIMIT, NAME_LIMIT } from '../reading/messages.ts'
+import { contentText, METADATA_LIMIT, NAME_LIMIT } from '../reading/messages.ts'
 import { type DeclaredContext, transcript } from '../reading/transcript.ts'
 import type { RouteRequest } from './decision.ts'
 
@@ -28,8 +28,11 @@ export function requestText(request: RouteRequest, context?: DeclaredContext): s
     )
   }
   const param = prompt === undefined ? 'messages' : 'prompt'
-  const spoken = prompt ?? transcript(messages!)
-  if (!/\S/.test(spoken)) {
+  const hasText =
+    prompt === undefined
+      ? messages!.some(({ content }) => /\S/.test(contentText(content)))
+      : /\S/.test(prompt)
+  if (!hasText) {
     throw new WeirError(
       'prompt_empty',
       { got: prompt === undefined ? 'messages without text' : describeValue(prompt) },

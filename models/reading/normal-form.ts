@@ -55,22 +55,32 @@ const REPEATS_TO = 65_536
 /** A sentence or line of fewer characters may well stand twice. */
 const REPEATED = 24
 
+/** What divides a sentence or line from the next, after the mark that ends a sentence. */
+const DIVIDER = /[.!?]\s+|\n+/g
+
 /** A text without sentences and lines that stood in it before, however often they are pasted. */
 function withoutRepeats(text: string): string {
   if (text.length < REPEATS_FROM || text.length > REPEATS_TO) return text
-  // the parts, and after each what divides it from the next
-  const parts = text.split(/((?<=[.!?])\s+|\n+)/)
   const seen = new Set<string>()
   let kept = ''
+  /** where the text starts that is kept and not yet in `kept` */
+  let keptFrom = 0
   let repeating = false
-  for (let i = 0; i < parts.length; i += 2) {
-    const part = parts[i]!
+  DIVIDER.lastIndex = 0
+  for (let from = 0, to = 0; from <= text.length; from = to) {
+    const divider = DIVIDER.exec(text)
+    const end = divider ? divider.index + Number(divider[0][0] !== '\n') : text.length
+    to = divider ? DIVIDER.lastIndex : text.length + 1
+    const part = text.slice(from, end)
     // a short one, such as an option, only counts as pasted again among others that are
     repeating = seen.has(part) && (repeating || part.length >= REPEATED)
     seen.add(part)
-    if (!repeating) kept += part + (parts[i + 1] ?? '')
+    if (repeating) {
+      kept += text.slice(keptFrom, from)
+      keptFrom = to
+    }
   }
-  return kept.length === text.length ? text : kept.trimEnd()
+  return keptFrom === 0 ? text : (kept + text.slice(keptFrom)).trimEnd()
 }
 
 /** Text in capitals as it would be written otherwise: shouting is not another question. */

@@ -168,7 +168,10 @@ export const readsFields = (recipe: Recipe | undefined): recipe is Recipe =>
 
 /** The names of the keys of declared context that a recipe reads. */
 export const contextKeys = (recipe: Recipe | undefined): readonly string[] =>
-  recipe?.context?.map((key) => key.replace(/:.*/, '')) ?? []
+  recipe?.context?.map(contextName) ?? []
+
+/** The name in a key of declared context: `size` of `size:number`. */
+export const contextName = (key: string): string => key.replace(/:.*/, '')
 
 const SYSTEM_WORDS: Readonly<Record<string | number, string>> = {
   whole: 'the system prompt',

@@ -69,7 +69,9 @@ export function withContext(prompt: string, context: DeclaredContext | undefined
   if (context === undefined) return prompt
   const names = Object.keys(context)
   if (names.length === 0) return prompt
-  const sorted = Object.fromEntries(names.sort().map((name) => [name, context[name]]))
+  const sorted = names.every((name, i) => i === 0 || names[i - 1]! < name)
+    ? context
+    : Object.fromEntries(names.sort().map((name) => [name, context[name]]))
   const turns = isConversation(prompt) ? prompt : `${TURN}user${ROLE_END}${escaped(prompt)}`
   return CONTEXT_START + escaped(JSON.stringify(sorted)) + turns
 }
@@ -206,9 +208,9 @@ function definitions(text: string): readonly ToolDefinition[] {
 function declared(text: string): DeclaredContext | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return value !== null && typeof value === 'object' && !Array.isArray(value)
-      ? pickContext(value as Record<string, unknown>, Object.keys(value))
-      : undefined
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined
+    if (Object.values(value).every(isDeclarable)) return value as DeclaredContext
+    return pickContext(value as Record<string, unknown>, Object.keys(value))
   } catch {
     return undefined
   }
@@ -234,7 +236,9 @@ export function pickContext(
     const value = Object.hasOwn(values, key) ? values[key] : undefined
     if (!isDeclarable(value)) continue
     picked ??= {}
-    Object.defineProperty(picked, key, { value, enumerable: true, writable: true })
+    // assigned, it would be the object's prototype
+    if (key === '__proto__') Object.defineProperty(picked, key, { value, enumerable: true })
+    else picked[key] = value
   }
   return picked
 }

@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { fieldsOf, textOf } from '../../../models/encoders/context.ts'
 import { CONVERSATION_FEATURES } from '../../../models/reading/conversation.ts'
-import { promptReader, RECIPES, type Recipe, wholeText } from '../../../models/reading/recipe.ts'
-import { transcript } from '../../../models/reading/transcript.ts'
+import {
+  contextKeys,
+  promptReader,
+  RECIPES,
+  type Recipe,
+  wholeText,
+} from '../../../models/reading/recipe.ts'
+import { pickContext, transcript } from '../../../models/reading/transcript.ts'
 
 const user = (content: string) => ({ role: 'user', content })
 const answer = (content: string) => ({ role: 'assistant', content })
@@ -130,6 +136,11 @@ describe('fields beside the text', () => {
     ])
     expect(fields('q', own)).toEqual(['', ''])
     expect(textOf(read('q', own))).toBe('q')
+    const named = { ...last, context: ['__proto__', 'b', 'a'] }
+    const declared = pickContext(JSON.parse('{"b": 1, "__proto__": "x", "a": true}'), [
+      ...contextKeys(named),
+    ])
+    expect(fields(transcript('q', undefined, [], declared), named)).toEqual(['x', '1', 'true'])
     expect(
       fields(transcript('q', undefined, [], { tier: 'x' }), { ...own, context: ['toString'] }),
     ).toEqual([''])
@@ -158,6 +169,18 @@ describe('fields beside the text', () => {
     ).toMatchObject({
       ...{ 'short follow-up': 0, correction: 0, 'repeated question': 0 },
     })
+    for (const text of ['объясни это ещё раз', '(да)', '¿sí?', '继续']) {
+      expect(followed(text), text).toMatchObject({ 'refers back': 1 })
+    }
+    for (const text of ['нет, другое', 'não é isso', '— No.', '不对']) {
+      expect(followed(text), text).toMatchObject({ correction: 1 })
+    }
+    // parts of words
+    expect(followed('Notes on дальность')).toMatchObject({ 'refers back': 0, correction: 0 })
+    expect(followed('Привет, no')).toMatchObject({ correction: 0 })
+    expect(of([user('Столица Франции?'), answer('Лион'), user('столица, Франции')])).toMatchObject({
+      'repeated question': 1,
+    })
     expect(of('継続してください')).toMatchObject({ script: 2 })
     expect(of('Как отсортировать список?')).toMatchObject({ script: 1 })
   })
@@ -174,7 +197,18 @@ describe('fields beside the text', () => {
     expect(of([...turns, user('and now?')])).toMatchObject({
       ...{ 'tool results since the question': 0, 'last tool call failed': 0 },
     })
-    expect(of('```js\nlet x = 1\n```')).toMatchObject({ code: 1 })
+    const CODE = [
+      '```js\nlet x = 1\n```',
+      'def go(x):',
+      'let f = function (a) { a }',
+      'a;\nb',
+      ' import os',
+      'x => y',
+    ]
+    for (const text of CODE) expect(of(text), text).toMatchObject({ code: 1 })
+    for (const text of ['Import taxes; explained', 'A fox, from memory, as a def of class']) {
+      expect(of(text), text).toMatchObject({ code: 0 })
+    }
   })
 
   it('are read of long conversations in linear time', () => {
