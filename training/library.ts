@@ -4,7 +4,7 @@ import type { OnProgress } from '../core/progress.ts'
 import { datasetOf, type Logs } from '../data/read-logs.ts'
 import { contextOfBundles } from '../models/bundle/read.ts'
 import type { Price } from '../models/prices.ts'
-import { knownRecipe, type Recipe } from '../models/reading/recipe.ts'
+import { contextName, knownRecipe, type Recipe } from '../models/reading/recipe.ts'
 import { type CalibrateResult, calibrate as calibrateBundle } from './calibrate/calibrate.ts'
 import type { Target } from './calibrate/target.ts'
 import { chooseModels } from './choose-models.ts'
@@ -107,7 +107,7 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
   } = options
   const prices = given && tableOf(given)
   const choice = models && checkedRule(rule ?? { kind: 'best-value' })
-  const keys = options.context?.map((key) => key.replace(/:.*/, ''))
+  const keys = options.context?.map(contextName)
   const all = await datasetOf(logs, { ...options, context: keys })
   const { strong, weak } = options
   const chosen = models

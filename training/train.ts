@@ -16,7 +16,7 @@ import { textOf } from '../models/encoders/context.ts'
 import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
 import { scoreLinear } from '../models/families/linear-head.ts'
 import type { Price } from '../models/prices.ts'
-import type { Recipe } from '../models/reading/recipe.ts'
+import { contextName, type Recipe } from '../models/reading/recipe.ts'
 import { readTranscript } from '../models/reading/transcript.ts'
 import { AUTO, type AutoChoice, type AutoOptions, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
@@ -214,7 +214,7 @@ function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLa
 /** @throws option_invalid for a key of which no prompt declares a value */
 function checkContext({ prompts }: Dataset, keys: readonly string[] = []): void {
   for (const key of keys) {
-    const name = key.replace(/:.*/, '')
+    const name = contextName(key)
     const has = (prompt: string): boolean => {
       const { context } = readTranscript(prompt)
       return context !== undefined && Object.hasOwn(context, name)

@@ -84,8 +84,8 @@ export function decodeDataHashes(bytes: Uint8Array, path: string): DataHashes {
 }
 
 /**
- * Where a router's making used a stored prompt with this hash, whatever context is declared of it. Bundles from before transcripts know a
- * conversation by the hash of its whole text.
+ * Where a router's making used a stored prompt with this hash, whatever context is declared of it. Bundles from
+ * before transcripts know a conversation by the hash of its whole text.
  */
 export function seenPartOf(text: string, hash: string, seen: DataHashes): SeenPart | undefined {
   const bare = withoutContext(text)

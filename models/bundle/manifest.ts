@@ -23,6 +23,10 @@ export const Candidate = Type.Object({
 })
 export type Candidate = Type.Static<typeof Candidate>
 
+/** The candidate with this role: every pair has both. */
+export const roleOf = (candidates: readonly Candidate[], role: Candidate['role']): Candidate =>
+  candidates.find((candidate) => candidate.role === role)!
+
 export const Threshold = Type.Object({
   value: Type.Number(),
   /** how it was set: `default` before any calibration (half of validation goes strong) */

@@ -1,11 +1,12 @@
 import Value from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
-import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import type { Manifest } from '../../models/bundle/manifest.ts'
 import { type Bundle, readBundle } from '../../models/bundle/read.ts'
 import type { WrittenBundle } from '../../models/bundle/write.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { embedAll, scoreAll, type Watch } from '../evaluate/log/router-scores.ts'
+import { seenPart } from '../evaluate/log/unseen-rows.ts'
 import { calibratedBundle } from './calibrated-bundle.ts'
 import { Certificate } from './certificate.ts'
 import { LEAST_ROWS } from './rows.ts'
@@ -79,9 +80,7 @@ function certificateOf({ threshold }: Manifest, path: string): Certificate {
 /** The prompts of a log that this bundle was calibrated on, found by their hashes. */
 async function calibrationPrompts(source: Bundle, dataset: Dataset): Promise<string[]> {
   const seen = await source.dataHashes()
-  const prompts = dataset.prompts.filter(
-    (_, i) => seen.seenIn(seenHash(dataset, i)) === 'calibration',
-  )
+  const prompts = dataset.prompts.filter((_, i) => seenPart(dataset, i, seen) === 'calibration')
   if (prompts.length >= LEAST_ROWS) return prompts
   throw new WeirError('rows_too_few', {
     expected: LEAST_ROWS,

@@ -2,7 +2,7 @@ import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
 import { type PairLabels, pairLabels } from '../../data/pair.ts'
-import { type Candidate, isBlunt } from '../../models/bundle/manifest.ts'
+import { type Candidate, isBlunt, roleOf } from '../../models/bundle/manifest.ts'
 import type { Bundle } from '../../models/bundle/read.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
 import type { Router } from '../../models/router.ts'
@@ -13,7 +13,7 @@ import {
   type LogTable,
   logTable,
 } from '../evaluate/log/model-table.ts'
-import { type RequestCosts, requestCosts, roleOf } from '../evaluate/log/request-costs.ts'
+import { type RequestCosts, requestCosts } from '../evaluate/log/request-costs.ts'
 import { embedAll, scoreAll, scoreQualities, type Watch } from '../evaluate/log/router-scores.ts'
 import { rowsOfPrompts } from '../evaluate/log/scored-log.ts'
 import { freshRows } from '../evaluate/log/unseen-rows.ts'

@@ -1,11 +1,13 @@
 import type { PartialInterval } from '../../core/stats/intervals.ts'
-import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
+import type { Dataset } from '../../data/dataset/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
+import { roleOf } from '../../models/bundle/manifest.ts'
 import { type Bundle, canonicalJson, readBundle } from '../../models/bundle/read.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { checkGolden, readGolden } from '../evaluate/golden/check-golden.ts'
 import { rowsOfPrompts } from '../evaluate/log/scored-log.ts'
+import { seenPart } from '../evaluate/log/unseen-rows.ts'
 import { intervalOf } from '../ope/evaluate-policy.ts'
 import { withJudgedEstimates } from '../ope/judged-estimates.ts'
 import { evaluateOnLog, priceAtThreshold } from '../ope/log-policy.ts'
@@ -87,10 +89,8 @@ export async function checkGates(
 }
 
 function samePair(candidate: Bundle, serving: Bundle): GateResult {
-  const pair = ({ manifest }: Bundle): string => {
-    const model = (role: string): string => manifest.candidates.find((c) => c.role === role)!.model
-    return `${manifest.name}: ${model('strong')} over ${model('weak')}`
-  }
+  const pair = ({ manifest: { name, candidates } }: Bundle): string =>
+    `${name}: ${roleOf(candidates, 'strong').model} over ${roleOf(candidates, 'weak').model}`
   const [mine, its] = [pair(candidate), pair(serving)]
   return {
     gate: 'name and pair',
@@ -138,14 +138,16 @@ async function beatsOnOutcomes(
   dataset: Dataset,
   { price, signal }: { readonly price: number; readonly signal: AbortSignal | undefined },
 ): Promise<GateResult> {
-  const model = (role: string): string =>
-    candidate.manifest.candidates.find((one) => one.role === role)!.model
-  const pair = { strong: model('strong'), weak: model('weak') }
+  const { candidates } = candidate.manifest
+  const pair = {
+    strong: roleOf(candidates, 'strong').model,
+    weak: roleOf(candidates, 'weak').model,
+  }
   const estimated = await withPairEstimates(dataset, pair, { seed: SEED, signal })
   const known = pairLabels(estimated, pair.strong, pair.weak)
   const seen = [await candidateBundle.dataHashes(), await servingBundle.dataHashes()]
   const prompts = known.prompt.filter((prompt) =>
-    seen.every((hashes) => !hashes.seenIn(seenHash(dataset, prompt))),
+    seen.every((hashes) => !seenPart(dataset, prompt, hashes)),
   )
   if (prompts.length < LEAST_ROWS) {
     const found = `${prompts.length} prompts that neither router was made from (at least ${LEAST_ROWS})`

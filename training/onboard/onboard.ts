@@ -18,6 +18,7 @@ import { encodeOnnx } from '../../models/onnx/encode.ts'
 import { calibratedGraph } from '../../models/onnx/splice.ts'
 import type { Price } from '../../models/prices.ts'
 import { promptReader } from '../../models/reading/recipe.ts'
+import { seenPart } from '../evaluate/log/unseen-rows.ts'
 import { answersOf, knownScores } from './answers.ts'
 import { type Answer, fitModel, knownLogits, withColumn } from './fit-model.ts'
 
@@ -117,7 +118,7 @@ export async function suggestProbes(
   const seen = decodeDataHashes(file, DATA_HASHES_FILE)
   const all = [...dataset.prompts.keys()]
   const fresh = all.filter((row) => {
-    const part = seen.seenIn(seenHash(dataset, row))
+    const part = seenPart(dataset, row, seen)
     return part !== 'train' && part !== 'validation'
   })
   const from = fresh.length >= POOL_PROBES * count ? fresh : all

@@ -5,6 +5,7 @@ import { promptHash } from '../../core/hash.ts'
 import type { OnProgress } from '../../core/progress.ts'
 import type { PartialInterval } from '../../core/stats/intervals.ts'
 import { seenPartOf } from '../../models/bundle/data-hashes.ts'
+import { roleOf } from '../../models/bundle/manifest.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import type { Router } from '../../models/router.ts'
 import type { DecisionRecord, FeedbackRecord } from '../../records/decision-record.ts'
@@ -61,9 +62,8 @@ export async function evaluateOnLog(
 ): Promise<LogPolicyReport> {
   const { manifest } = router
   const log = await readAnswered(path, options.signal, options.feedback, options.keyShare)
-  const model = (role: string): string =>
-    manifest.candidates.find((candidate) => candidate.role === role)!.model
-  const pair = [model('weak'), model('strong')]
+  const { candidates } = manifest
+  const pair = [roleOf(candidates, 'weak').model, roleOf(candidates, 'strong').model]
   const madeFrom = await trainingRows(router, path)
   const known = log.answered.filter(
     ({ decision }) => pair.includes(decision.model) && decision.win_rate !== null,

@@ -2,8 +2,10 @@ import { cp, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { promptHash } from '../../../core/hash.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
+import { DATA_HASHES_FILE, encodeDataHashes } from '../../../models/bundle/data-hashes.ts'
 import { readBundle } from '../../../models/bundle/read.ts'
 import {
   newSigningKey,
@@ -75,6 +77,27 @@ test('a candidate of another pair, or without the promise that is kept now, is r
   await expect(promote(join(root, 'next/sample'), promised, evidence())).rejects.toThrow(
     'certificate: the serving router has one, the candidate none',
   )
+})
+
+test('conversations that a bundle from before transcripts was made from are no evidence', async () => {
+  const asked = (i: number) => [
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: `prove number ${i}` },
+  ]
+  const rows = Array.from({ length: 150 }, (_, i) => ({
+    prompt: asked(i),
+    scores: { big: 1, small: 0 },
+  }))
+  const path = join(root, 'conversations.jsonl')
+  await writeFile(path, rows.map((row) => JSON.stringify(row)).join('\n'))
+  const draft = sampleDraft({ threshold: 0.5 })
+  const train = rows.map((_, i) => promptHash(`system: Be brief.\n\nprove number ${i}`))
+  const files = new Map([...draft.files, [DATA_HASHES_FILE, encodeDataHashes({ train })]])
+  await writeBundle(join(root, 'old'), { ...draft, files })
+  const spoken = await readLogs([path], { seed: 1 })
+  await expect(
+    promote(join(root, 'old/sample'), home, { ...evidence(), outcomes: spoken }),
+  ).rejects.toThrow('0 prompts that neither router was made from')
 })
 
 test('golden prompts must go where they must', async () => {

@@ -1,5 +1,5 @@
 import { WeirError } from '../../../core/errors.ts'
-import type { Manifest } from '../../../models/bundle/manifest.ts'
+import { type Manifest, roleOf } from '../../../models/bundle/manifest.ts'
 import { readBundle } from '../../../models/bundle/read.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
 import { loadRouter, type Router, type RouterOptions } from '../../../models/router.ts'
@@ -86,5 +86,5 @@ export function pairOf(bundles: readonly NamedRouter[], asked: Partial<ModelPair
 }
 
 export function modelOf({ manifest }: Router, role: 'strong' | 'weak'): string {
-  return manifest.candidates.find((candidate) => candidate.role === role)!.model
+  return roleOf(manifest.candidates, role).model
 }

@@ -95,9 +95,6 @@ const hasEstimates = (
 
 export const LOGGED_DOLLARS = 'dollars as logged'
 
-export const roleOf = (candidates: readonly Candidate[], role: Candidate['role']): Candidate =>
-  candidates.find((candidate) => candidate.role === role)!
-
 /** The candidates with some prices replaced. Refuses a price for any other model. */
 export function withPrices(
   candidates: readonly Candidate[],

@@ -3,7 +3,7 @@ import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { unratedAnswers } from '../../../data/dataset/manifest.ts'
 import { countEvidence, evidenceOf, type PairLabels, pairLabels } from '../../../data/pair.ts'
-import { type Candidate, isBlunt } from '../../../models/bundle/manifest.ts'
+import { type Candidate, isBlunt, roleOf } from '../../../models/bundle/manifest.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
 import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
@@ -236,7 +236,7 @@ function costsOf(
 ): RequestCosts | undefined {
   for (const { router } of bundles) {
     const candidate = (role: 'strong' | 'weak'): Candidate => {
-      const known = router.manifest.candidates.find((candidate) => candidate.role === role)!
+      const known = roleOf(router.manifest.candidates, role)
       const price = prices?.get(pair[role])
       return { ...known, model: pair[role], ...(price && { price }) }
     }

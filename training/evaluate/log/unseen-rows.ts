@@ -67,8 +67,16 @@ export function unseenRows(
   }
 }
 
-const seenPart = (dataset: Dataset, prompt: number, seen: DataHashes): SeenPart | undefined =>
-  seenPartOf(dataset.prompts[prompt]!, dataset.hashes[prompt]!, seen)
+/**
+ * Where a router's making used a prompt of a dataset; undefined if nowhere.
+ *
+ * @param prompt index into the dataset's prompts
+ */
+export const seenPart = (
+  dataset: Pick<Dataset, 'prompts' | 'hashes'>,
+  prompt: number,
+  seen: DataHashes,
+): SeenPart | undefined => seenPartOf(dataset.prompts[prompt]!, dataset.hashes[prompt]!, seen)
 
 function keptForTest(prompt: string, rule: SplitRule): boolean {
   const fractions = rule.fractions as SplitFractions
