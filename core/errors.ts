@@ -56,7 +56,7 @@ export const ERRORS = {
   collection_busy: row('{path} is in use by {holder}', 503),
   collection_stopped: row('{count} questions in a row failed; the last one: {reason}', 502),
   judge_is_candidate: row(
-    'expected a judge that is not judged, got {judge}, which answers as {model}: models favour their own answers. Take another, or allow it with --judge-may-be-candidate',
+    'expected a judge that is none of the models compared, got {judge}, which answers as {model}: models favour their own answers. Take another, or allow it with --judge-may-be-candidate',
     400,
     2,
   ),

@@ -36,7 +36,7 @@ const OPTIONS = optionTable({
   write: {
     flag: '--write',
     schema: Switch,
-    help: 'write the settings into the client’s file; what else is in it is kept',
+    help: 'write the settings into the client’s file; what else is in a JSON file is kept, and no other file is changed',
   },
   json: jsonOption('the file and its contents'),
 })

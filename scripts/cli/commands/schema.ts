@@ -40,7 +40,7 @@ export const schemaCommand = defineCommand({
   name: 'schema',
   description: 'print the JSON Schema of a file, for editors: serve, policy, train or mapping',
   arguments: [['<kind>', 'serve, policy, train or mapping']],
-  options: optionTable({ json: jsonOption('the schema, which it is anyway,') }),
+  options: optionTable({ json: jsonOption('the schema (with or without this)') }),
   notes: `An editor with YAML or JSON support checks and completes a file whose first line names the schema:
 # yaml-language-server: $schema=policy.schema.json`,
   examples: ['weir schema serve > serve.schema.json', 'weir schema policy > policy.schema.json'],

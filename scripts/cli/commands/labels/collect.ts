@@ -37,7 +37,7 @@ const OPTIONS = optionTable({
     flag: '--budget <usd>',
     schema: Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 }),
     required: true,
-    help: 'most US dollars to spend in this folder, ever; reserved before each call',
+    help: 'most US dollars to spend on this folder, over all runs; reserved before each call',
   },
   out: {
     flag: '--out <folder>',
@@ -69,7 +69,7 @@ const OPTIONS = optionTable({
     flag: '--sample <rule>',
     schema: oneOf(['uniform', 'stratified', 'active']),
     default: 'uniform',
-    help: 'how they are drawn: all alike, evenly over categories, or where --router is least sure',
+    help: 'how they are drawn: uniform (all alike), stratified (more of small categories) or active (where --router is least sure)',
     section: SAMPLE,
   },
   router: {

@@ -23,7 +23,7 @@ export const gradeCommand = defineCommand({
   arguments: [['[folder]', 'the folder of weir collect (default collected)']],
   options: OPTIONS,
   notes:
-    'Writes the dataset of the folder anew, with soft labels where people labelled at least 10 prompts. A judge is never taken at its word: with\n50 to 200 labels of people (weir label) its figures are unbiased, and the report shows what it alone would have claimed.',
+    'Writes the dataset of the folder anew, with soft labels where people labelled at least 10 prompts. With labels of people\n(weir label; 10 or more, better 50 to 200) the figures are corrected for the judge’s errors, and stand beside what the judge alone would say.',
   examples: ['weir grade collected', 'weir grade collected --router bundles/demo'],
   run,
 })

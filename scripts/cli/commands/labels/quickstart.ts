@@ -47,7 +47,7 @@ const OPTIONS = optionTable({
     flag: '--labels <number>',
     schema: Type.Integer({ minimum: 0 }),
     unset: '50 on a terminal, else 0',
-    help: 'answers to label yourself, which corrects the judge; 0 takes the judge at its word',
+    help: 'pairs of answers to label yourself, which corrects the judge; 0 leaves the judge uncorrected',
   },
   yes: { flag: '--yes', schema: Switch, help: 'do not stop at the price' },
   json: jsonOption('what was made'),
