@@ -78,12 +78,20 @@ function memberFor(schema: SchemaParts, value: unknown): SchemaParts | undefined
 function ownFault(schema: SchemaParts, value: unknown): SchemaFault | undefined {
   const { maxItems, maxProperties, properties = {}, required = [] } = schema
   if (Array.isArray(value) && maxItems !== undefined && value.length > maxItems) {
-    return { field: '', expected: `at most ${maxItems} items`, got: describeValue(value) }
+    return {
+      field: '',
+      expected: `at most ${counting(maxItems, 'item')}`,
+      got: describeValue(value),
+    }
   }
   if (!isObject(value)) return undefined
   const keys = Object.keys(value)
   if (maxProperties !== undefined && keys.length > maxProperties) {
-    return { field: '', expected: `at most ${maxProperties} fields`, got: String(keys.length) }
+    return {
+      field: '',
+      expected: `at most ${counting(maxProperties, 'field')}`,
+      got: String(keys.length),
+    }
   }
   if (schema.additionalProperties !== false) return undefined
   if (required.some((key) => !Object.hasOwn(value, key))) return undefined
@@ -169,6 +177,17 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   return at
 }
 
-/** A field that the schema does not allow is matched against `false`. */
-const inWords = (message: string): string =>
-  message === 'schema is false' ? 'no such field' : message.replace(/^must (be|match) /, '')
+/** TypeBox's message as what was expected. A field that the schema does not allow is matched against `false`. */
+function inWords(message: string): string {
+  if (message === 'schema is false') return 'no such field'
+  const counted = /^must not have (fewer|more) than (\d+) (item|character|propertie)s$/.exec(
+    message,
+  )
+  if (!counted) return message.replace(/^must (be|match) /, '').replace(/^must not have /, 'no ')
+  const [, which, limit, what] = counted
+  const unit = what === 'propertie' ? 'field' : what
+  return `at ${which === 'fewer' ? 'least' : 'most'} ${counting(Number(limit), unit!)}`
+}
+
+const counting = (limit: number, unit: string): string =>
+  `${limit} ${unit}${limit === 1 ? '' : 's'}`

@@ -163,6 +163,8 @@ function readable(
   const opaque = (what: string, field: string): void => {
     refused(new UntranslatableRequest(`chat completions have no ${what}`, field))
   }
+  // it may be in a template or an earlier response, which only an upstream of this API has
+  if (conversation.turns.length === 0) opaque('requests without input', 'input')
   const turns = conversation.turns.map((turn) => {
     if (!turn.parts.some(({ type }) => type === 'opaque')) return turn
     const parts = turn.parts.map((part) => {

@@ -535,6 +535,12 @@ describe('a request of another API', () => {
       param: 'tools',
       message: expect.stringContaining('web_search_20250305'),
     })
+    for (const input of [undefined, null, []]) {
+      const empty = { input, max_tokens: undefined, messages: undefined }
+      const answer = await ask({ model: 'small', ...empty }, {}, '/v1/responses')
+      expect(answer.statusCode).toBe(400)
+      expect(JSON.parse(answer.body).error).toMatchObject({ param: 'input' })
+    }
     const hosted = {
       input: 'hello',
       tools: [{ type: 'web_search' }],
