@@ -81,9 +81,8 @@ export class CallJournal {
   #take(line: CallLine | DoneLine | FailedLine): void {
     if (line.object === 'call') {
       this.#calls.set(line.id, line)
-      const before = this.#ends.get(line.id)
       // asked once more: what the attempts before may have cost stays counted
-      if (before) this.#ends.delete(line.id)
+      this.#ends.delete(line.id)
       return
     }
     this.#ends.set(line.id, line)

@@ -24,7 +24,7 @@ export interface AnswerCheck {
   grade(answer: CheckedAnswer): number | Promise<number>
 }
 
-const NUMBER = /[-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|\d)(?:e[-+]?\d+)?/giu
+const NUMBER = /[-+\u2212]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?/giu
 
 /**
  * The number that an answer gives: the one in `\boxed{...}`, after `####` or after "answer is", else the last one; NaN
@@ -193,12 +193,16 @@ function commandCheck(command: string): AnswerCheck {
       new Promise<number>((resolve, reject) => {
         const child = spawn(command, {
           shell: true,
-          stdio: ['pipe', 'pipe', 'inherit'],
+          stdio: 'pipe',
           timeout: COMMAND_MS,
         })
         let out = ''
         child.stdout.on('data', (chunk) => {
           out = `${out}${chunk}`.slice(-1000)
+        })
+        let complaint = ''
+        child.stderr.on('data', (chunk) => {
+          complaint = `${complaint}${chunk}`.slice(-500)
         })
         // a command may decide without reading
         child.stdin.on('error', () => {})
@@ -206,10 +210,14 @@ function commandCheck(command: string): AnswerCheck {
         child.once('close', (code, signal) => {
           const told = out.trim()
           const value = Number(told)
-          if (code === null) reject(broken(`${signal} after ${COMMAND_MS / 1000} s`))
+          const why = complaint.trim() === '' ? '' : `: ${complaint.trim()}`
+          if (code === null) reject(broken(`${signal} within ${COMMAND_MS / 1000} s${why}`))
           else if (told === '' && code <= 1) resolve(1 - code)
           else if (told !== '' && code === 0 && value >= 0 && value <= 1) resolve(value)
-          else reject(broken(told === '' ? `exit code ${code}` : `${told} (exit code ${code})`))
+          else {
+            const got = told === '' ? `exit code ${code}` : `${told} (exit code ${code})`
+            reject(broken(`${got}${why}`))
+          }
         })
         child.stdin.end(JSON.stringify(asked))
       }),

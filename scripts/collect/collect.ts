@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
@@ -154,18 +154,26 @@ export async function collect(
     )
     journal = new CallJournal(folder)
     const calls = journal
-    const labels = await readLabels(folder)
+    const said = { judges, checks, labels: await readLabels(folder) }
+    const rows: GradedRow[] = []
+    let gradedTo = 0
+    let grading = Promise.resolve()
+    /** Grades the sample up to a row that is done with; rows are graded once, in order. */
+    const gradeTo = (end: number): Promise<void> => {
+      grading = grading.then(async () => {
+        if (end <= gradedTo) return
+        const sample = collection.sample.slice(gradedTo, end)
+        rows.push(...(await gradedRows({ ...collection, sample }, calls, said)))
+        gradedTo = end
+      })
+      return grading
+    }
     const { ending } = await runCollection(collection, {
       asker,
       journal,
-      enough: async (rows) => {
-        const sample = collection.sample.slice(0, rows)
-        const graded = await gradedRows({ ...collection, sample }, calls, {
-          judges,
-          checks,
-          labels,
-        })
-        return looked(graded, collection.settings.models, calls.spentUsd, request.until, onNote)
+      enough: async (done) => {
+        await gradeTo(done)
+        return looked(rows, collection.settings.models, calls.spentUsd, request.until, onNote)
       },
       judges,
       command,
@@ -176,7 +184,7 @@ export async function collect(
       onProgress,
       now,
     })
-    const rows = await gradedRows(collection, journal, { judges, checks, labels })
+    await gradeTo(collection.sample.length)
     const { seed } = collection.settings.sample
     const written = await writeDataset(folder, rows, collection.settings.models, seed)
     const inDoubt = journal.open
@@ -230,7 +238,6 @@ function looked(
 
 const removeEmpty = async (folder: string): Promise<void> => {
   await rm(join(folder, 'lock'), { force: true })
-  const { rmdir } = await import('node:fs/promises')
   await rmdir(folder).catch(() => {})
 }
 
@@ -296,7 +303,7 @@ async function drawnSample(
     paths,
     definedOnly({ category, reference, query, signal, onProgress }),
   )
-  const router = rule === 'active' ? await winRates(request, rows, watch) : undefined
+  const router = rule === 'active' && !known ? await winRates(request, rows, watch) : undefined
   const size = Math.min(request.sampleSize ?? rows.length, rows.length)
   const settings: CollectionSettings = {
     object: 'collection',

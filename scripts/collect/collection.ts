@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import Type from 'typebox'
@@ -9,6 +9,7 @@ import { removePartials, writeWhole } from '../../core/files.ts'
 import { type Lock, lockFolder } from '../../core/lock.ts'
 import type { OnProgress } from '../../core/progress.ts'
 import { firstFault } from '../../core/schema-fault.ts'
+import { makeFolder } from '../../core/segments.ts'
 
 /** The files of a collection's folder, beside the journal of calls (`calls-*.jsonl`). */
 export const COLLECTION_FILES = {
@@ -135,9 +136,7 @@ export async function createCollection(
   settings: CollectionSettings,
   sample: readonly SampleRow[],
 ): Promise<Collection> {
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new WeirError('file_unwritable', { path: folder, reason: cause.message }, { cause })
-  })
+  makeFolder(folder)
   await removePartials(folder)
   const known: readonly string[] = [...Object.values(COLLECTION_FILES), 'lock']
   const other = (await readdir(folder)).find((name) => !known.includes(name))
@@ -160,21 +159,22 @@ const POLL_MS = 50
  * Holds the folder for this process. Where an interrupted run is still finishing its calls, waits for it.
  *
  * @param waitMs longest wait
- * @throws collection_busy
+ * @throws collection_busy, file_unwritable, and the signal's reason once it is aborted
  */
 export async function lockCollection(
   folder: string,
   { waitMs, signal, onProgress }: { waitMs: number; signal?: AbortSignal; onProgress?: OnProgress },
 ): Promise<Lock> {
-  await mkdir(folder, { recursive: true })
+  makeFolder(folder)
   const started = performance.now()
   for (;;) {
+    signal?.throwIfAborted()
     const lock = lockFolder(folder, Date.now)
     if (!('holder' in lock)) return lock
     const waited = performance.now() - started
     if (waited > waitMs)
       throw new WeirError('collection_busy', { path: folder, holder: lock.holder })
     onProgress?.({ stage: `waiting for ${lock.holder}, which is finishing its calls`, done: 0 })
-    await wait(POLL_MS, undefined, signal ? { signal } : {})
+    await wait(POLL_MS)
   }
 }

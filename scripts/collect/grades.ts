@@ -5,9 +5,10 @@ import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { comparisonIn, gradeIn } from '../../serving/strategies/judge.ts'
-import type { CallJournal } from './calls.ts'
-import type { AnswerCheck } from './checks.ts'
-import { COLLECTION_FILES, type Collection, type SampleRow } from './collection.ts'
+import { CallJournal } from './calls.ts'
+import { type AnswerCheck, openChecks } from './checks.ts'
+import { COLLECTION_FILES, type Collection, readCollection, type SampleRow } from './collection.ts'
+import { readGraders } from './graders.ts'
 import {
   answerCall,
   commandCall,
@@ -218,3 +219,22 @@ export const humanPair = ({ labels }: Pick<GradedRow, 'labels'>, a: string, b: s
       return label.a === b && label.b === a ? [1 - labelValue(label)] : []
     }),
   )
+
+/** A collection with everything that is said of its answers. Reads only; a run may be under way. */
+export interface OpenedCollection {
+  readonly collection: Collection
+  readonly rows: readonly GradedRow[]
+  readonly labels: readonly HumanLabel[]
+  readonly spentUsd: number
+}
+
+/** @throws collection_invalid, row_invalid */
+export async function openCollection(folder: string): Promise<OpenedCollection> {
+  const collection = await readCollection(folder)
+  const { judges, checks: texts } = await readGraders(folder)
+  const checks = await openChecks(texts, undefined)
+  const labels = await readLabels(folder)
+  const journal = new CallJournal(folder)
+  const rows = await gradedRows(collection, journal, { judges, checks, labels })
+  return { collection, rows, labels, spentUsd: journal.spentUsd }
+}

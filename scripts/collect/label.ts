@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
 import { withLock } from '../../core/lock.ts'
@@ -81,12 +80,8 @@ export function labelOf(task: LabelTask, choice: Choice, by: string, time: numbe
 /** Appends labels; each is on disk when this resolves. Several people may label at once. */
 export async function addLabels(folder: string, labels: readonly HumanLabel[]): Promise<void> {
   const path = join(folder, COLLECTION_FILES.labels)
-  await withLock(path, { deadlineMs: LOCK_MS }, async () => {
-    if (labels.length === 1) return appendLine(path, JSON.stringify(labels[0]))
-    // ends a line that a crash cut off
-    await appendFile(path, '')
-    await appendLine(path, labels.map((label) => JSON.stringify(label)).join('\n'))
-  })
+  const lines = labels.map((label) => JSON.stringify(label)).join('\n')
+  await withLock(path, { deadlineMs: LOCK_MS }, () => appendLine(path, lines))
 }
 
 const COLUMNS = ['id', 'pair', 'prompt', 'answer_1', 'answer_2', 'better'] as const

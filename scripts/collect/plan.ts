@@ -2,6 +2,7 @@ import { expectedShrink, sequenceHalfWidth } from '../../core/stats/judged-mean.
 import { Z_95 } from '../../core/stats/normal.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost } from '../../models/prices.ts'
 import type { Asker } from '../../serving/judging/asker.ts'
+import { count } from '../terminal/terminal.ts'
 import type { CollectionSettings, SampleRow } from './collection.ts'
 import { type JudgeSpec, pairsOf } from './run.ts'
 
@@ -39,7 +40,7 @@ export interface Plan {
   }
 }
 
-/** @param sample the rows that are still to be asked, or all of them */
+/** Of the whole sample, whatever was asked of it before. */
 export function planOf(
   { models, max_tokens: maxTokens }: Pick<CollectionSettings, 'models' | 'max_tokens'>,
   sample: readonly SampleRow[],
@@ -97,7 +98,6 @@ export function planOf(
 const usd = (dollars: number): string =>
   `$${dollars < 1 ? dollars.toPrecision(2) : dollars.toFixed(2)}`
 const plusMinus = (half: number): string => `±${half.toFixed(3).replace(/^0/, '')}`
-const number = (n: number): string => n.toLocaleString('en-US')
 
 /** The plan in words. */
 export function planLines(
@@ -112,11 +112,11 @@ export function planLines(
       : `judged by ${judges.map(({ model, mode }) => `${model} (${mode === 'pairs' ? 'pairs, both orders' : 'each answer'})`).join(', ')}`
   const short =
     plan.within_cap < plan.prompts
-      ? `; the cap of ${usd(plan.cap_usd)} pays for about ${number(plan.within_cap)} prompts`
+      ? `; the cap of ${usd(plan.cap_usd)} pays for about ${count(plan.within_cap)} prompts`
       : `; the cap is ${usd(plan.cap_usd)}`
   return [
-    `Plan: ${number(plan.prompts)} of ${number(sample.of)} prompts (${sample.rule}), answered by ${models.join(' and ')}, ${by}`,
-    `${number(plan.answers)} answers and ${number(plan.judgements)} judgements: about ${usd(plan.about_usd)}, at most ${usd(plan.most_usd)}${short}`,
+    `Plan: ${count(plan.prompts)} of ${count(sample.of)} prompts (${sample.rule}), answered by ${models.join(' and ')}, ${by}`,
+    `${count(plan.answers)} answers and ${count(plan.judgements)} judgements: about ${usd(plan.about_usd)}, at most ${usd(plan.most_usd)}${short}`,
     `Expected 95% interval of a win rate: ${plusMinus(half.judged)} by the judge alone, which may be biased; with ${half.labels} labels of people ${plusMinus(half.corrected)} corrected (a judge that agrees on ${AGREEMENT * 100}%), ${plusMinus(half.people)} by people alone`,
   ]
 }

@@ -11,6 +11,7 @@ import {
   type Verdict,
 } from '../../core/stats/judged-mean.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
+import { percent } from '../terminal/terminal.ts'
 import { type GradedRow, humanPair, judgedPair, meanOf } from './grades.ts'
 import { weightOf } from './log.ts'
 
@@ -338,7 +339,6 @@ const shown = (interval: Interval | undefined): string =>
   interval
     ? `${number(interval.value)} [${number(interval.low)}, ${number(interval.high)}]`
     : 'unknown'
-const percent = (share: number): string => `${Math.round(100 * share)}%`
 const usd = (dollars: number): string =>
   `$${dollars < 10 ? dollars.toFixed(2) : Math.round(dollars)}`
 

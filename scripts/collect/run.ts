@@ -103,7 +103,8 @@ export interface RunSummary {
  * Asks the candidates for each row of the sample, in order, then the judges, until everything is asked, the budget is
  * spent, there is enough, or the signal is aborted. What the journal has is not asked again.
  *
- * @throws upstream_misconfigured, as every further question would fail too; collection_stopped
+ * @throws upstream_misconfigured, as every further question would fail too; collection_stopped; errors of the disk and of
+ * `--check-command`. All calls under way are finished before.
  */
 export async function runCollection(
   { sample, settings }: Collection,
@@ -112,13 +113,15 @@ export async function runCollection(
   const { journal, concurrency, signal, onProgress, batch } = options
   const asking = new ModelAsker()
   let ending: Ending | undefined
-  let failure: WeirError | undefined
+  let failure: { readonly error: unknown } | undefined
   let failedInARow = 0
   let next = 0
   let looked = 0
   /** rows done with; the start of the sample up to the first that is not */
   const finished = new Uint8Array(sample.length)
   let prefix = 0
+  /** a question was left out because the run ends */
+  let cutShort = false
   const halted = (): boolean =>
     ending !== undefined || failure !== undefined || signal?.aborted === true
 
@@ -131,17 +134,20 @@ export async function runCollection(
     const known = journal.result(id)
     if (known && !(known.object === 'failed' && known.again)) return known
     if (journal.isOpen(id) && !options.askAgain) return undefined
-    if (halted()) return undefined
+    if (halted()) {
+      cutShort = true
+      return undefined
+    }
     const asked = await ask((mostUsd) => journal.begin(id, model, options.now(), mostUsd))
     const line = lineOf(id, asked)
     journal.end(line)
     const { error } = asked
     if (error?.code === 'budget_spent' || error?.code === 'model_over_budget') ending ??= 'budget'
-    else if (error?.code === 'upstream_misconfigured') failure ??= error
+    else if (error?.code === 'upstream_misconfigured') failure ??= { error }
     else if (!error) failedInARow = 0
     else if (++failedInARow >= FAILURES_IN_A_ROW) {
       const parameters = { count: failedInARow, reason: error.message }
-      failure ??= new WeirError('collection_stopped', parameters, { cause: error })
+      failure ??= { error: new WeirError('collection_stopped', parameters, { cause: error }) }
     }
     return line
   }
@@ -176,20 +182,23 @@ export async function runCollection(
     }
   }
 
-  /** Whether every candidate answered. */
-  const work = async (row: SampleRow): Promise<boolean> => {
-    const lines = await Promise.all(settings.models.map((model) => answer(row, model)))
+  const work = async (row: SampleRow): Promise<void> => {
+    const lines = await allOf(settings.models.map((model) => answer(row, model)))
     const answers = new Map<string, string>()
     for (const [i, line] of lines.entries()) {
       if (line?.object === 'done') answers.set(settings.models[i]!, wordsOf(line))
     }
-    if (answers.size < settings.models.length) return false
+    if (answers.size < settings.models.length) return
     const messages = row.messages as unknown as readonly ChatTurn[]
     const { command } = options
     if (command) {
       for (const [model, text] of answers) {
         const id = commandCall(row.id, model)
-        if (journal.result(id) || halted()) continue
+        if (journal.result(id)) continue
+        if (halted()) {
+          cutShort = true
+          return
+        }
         const { prompt, reference } = row
         const grade = await command.grade({ prompt, model, answer: text, reference })
         journal.end({ object: 'done', id, text: String(grade), cost_usd: 0, ms: 0 })
@@ -219,8 +228,7 @@ export async function runCollection(
         ),
       )
     })
-    await Promise.all(questions)
-    return true
+    await allOf(questions)
   }
 
   const report = (): void =>
@@ -232,11 +240,19 @@ export async function runCollection(
     })
 
   const worker = async (): Promise<void> => {
+    try {
+      await workOn()
+    } catch (error) {
+      // the others finish their calls and stop
+      failure ??= { error }
+    }
+  }
+  const workOn = async (): Promise<void> => {
     while (!halted() && next < sample.length) {
       const at = next++
       const row = sample[at]!
-      const answered = await work(row)
-      if (halted() && !answered) continue
+      await work(row)
+      if (cutShort) continue
       finished[at] = 1
       while (finished[prefix]) prefix++
       report()
@@ -248,13 +264,19 @@ export async function runCollection(
   }
   report()
   await Promise.all(Array.from({ length: Math.min(concurrency, sample.length) }, worker))
-  if (failure) throw failure
+  if (failure) throw failure.error
   const cut = signal?.aborted === true && prefix < sample.length
   return {
     ending: ending ?? (cut ? 'interrupted' : 'done'),
     rows: prefix,
     spentUsd: journal.spentUsd,
   }
+}
+
+/** Like `Promise.all`, but waits for all of them before it rejects: paid calls are recorded while the journal is open. */
+async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work)
+  return Promise.all(work)
 }
 
 /** One question to a judge; where its upstream takes no schema, a second one without. */

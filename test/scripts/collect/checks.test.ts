@@ -18,6 +18,8 @@ test.each([
   ['contains', 'It is Paris, of course.', 'paris', 1],
   ['contains', 'Parisian food', 'Paris', 0],
   ['numeric', 'So the total is $1,234.50.', '1234.5', 1],
+  ['numeric', 'He earns 5 a day, 1,234 in all.', '#### 1,234', 1],
+  ['numeric', 'The answer is 12,345,678', '12345678', 1],
   ['numeric', 'First 3, then 4. #### 12', '#### 12', 1],
   ['numeric', 'x = \\boxed{-7} since 7 > 3', '-7', 1],
   ['numeric', 'The answer is 42. I checked it 3 times.', '42', 1],
@@ -34,6 +36,7 @@ test.each([
 test('numbers and choices are found where answers put them', () => {
   expect(numberIn('1e3 apples')).toBe(1000)
   expect(numberIn('\u22125 degrees')).toBe(-5)
+  expect(numberIn('.5 or 1,2,3')).toBe(3)
   expect(numberIn('')).toBeNaN()
   expect(choiceIn('Answer: **B**')).toBe('B')
   expect(choiceIn('A lot of words')).toBeUndefined()

@@ -65,6 +65,7 @@ async function run(
   return { ...(await collect(asked, watch)), notes }
 }
 
+const tick = () => new Promise((resolve) => setImmediate(resolve))
 const questions = (): number => provider.upstream.asked.length
 
 test('asks every model and the judge in both orders, once, and makes a dataset of what was said', async () => {
@@ -184,6 +185,37 @@ test('an interruption finishes the calls under way, keeps what was paid, and goe
   expect(questions()).toBe(120)
 })
 
+test('interrupted while the last answers are judged, it is not done', async () => {
+  const asked = request({ sampleSize: 4 })
+  const judging = new AbortController()
+  provider.options.delayMs = 5
+  const running = run(asked, { signal: judging.signal })
+  while (!provider.upstream.asked.some(({ model }) => model === 'small')) await tick()
+  judging.abort()
+  const last = await running
+  delete provider.options.delayMs
+  expect(last).toMatchObject({ ending: 'interrupted', rows: { answered: 4 } })
+  expect(await run(asked)).toMatchObject({ ending: 'done' })
+  expect(questions()).toBe(16)
+})
+
+test('a check command that fails ends the run once the calls under way are recorded', async () => {
+  const asked = request({ sampleSize: 8, judges: [], command: 'echo no such tool >&2; exit 3' })
+  provider.options.delayMs = 20
+  const before = provider.usd
+  await expect(run(asked)).rejects.toThrow(/exit code 3: no such tool/)
+  const made = questions()
+  delete provider.options.delayMs
+  const paid = provider.usd - before
+  const fixed = { ...asked, command: 'exit 0' }
+  const done = await run({ ...fixed, capUsd: 10 })
+  expect(made).toBe(2 * asked.concurrency)
+  expect(done).toMatchObject({ ending: 'done', in_doubt: { calls: 0 } })
+  expect(questions()).toBe(16)
+  expect(paid).toBeGreaterThan(0)
+  expect(done.spent_usd).toBeCloseTo(provider.usd - before, 9)
+})
+
 test('a call that was under way when its process died is not asked again unless told', async () => {
   const asked = request({ sampleSize: 4 })
   await run(asked)
@@ -282,5 +314,5 @@ test('what cannot be asked is refused before anything is spent', async () => {
   await writeFile(join(root, 'bad.jsonl'), '{"prompt": ""}\n')
   await refused({ prompts: [join(root, 'bad.jsonl')], folder: other }, /bad\.jsonl:1: prompt/)
   await writeFile(join(root, 'out-busy'), '')
-  await refused({ folder: join(root, 'out-busy') }, /out-busy/)
+  await refused({ folder: join(root, 'out-busy') }, /could not write .*out-busy/)
 })

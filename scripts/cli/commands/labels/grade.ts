@@ -29,39 +29,15 @@ export const gradeCommand = defineCommand({
 })
 
 async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Promise<void> {
-  const { WeirError } = await import('../../../../core/errors.ts')
-  const { openCollection } = await import('../../../collect/open.ts')
-  const { writeDataset } = await import('../../../collect/log.ts')
-  const { pairsOf } = await import('../../../collect/run.ts')
-  const { lockCollection } = await import('../../../collect/collection.ts')
-  const { curveLines, pairLines, pairReport, routerCurves } = await import(
-    '../../../collect/report.ts'
-  )
+  const { isCollection, lockCollection } = await import('../../../collect/collection.ts')
+  const { curveLines, pairLines } = await import('../../../collect/report.ts')
   const terminal = openTerminal()
   const path = folder ?? 'collected'
-  const { collection, rows, spentUsd } = await openCollection(path)
-  const { models, sample } = collection.settings
-  const pairs = pairsOf(models)
-  const reports = pairs.flatMap(([a, b]) => pairReport(rows, a, b, spentUsd) ?? [])
-  if (reports.length === 0) {
-    throw new WeirError('rows_too_few', {
-      expected: 2,
-      what: `graded for two models in ${path} (weir collect --judge or --check)`,
-      got: rows.length === 0 ? 'no row that all models answered' : 'none',
-    })
-  }
-  const curves =
-    flags.router === undefined ? undefined : await routerScores(flags.router, rows, flags)
-  const byPair =
-    curves &&
-    pairs.map(([a, b]) => ({
-      a,
-      b,
-      rows: curves.rows.length,
-      ...routerCurves(curves.rows, a, b, curves.winRates),
-    }))
-  const lock = await lockCollection(path, { waitMs: 1000 })
-  const written = await writeDataset(path, rows, models, sample.seed).finally(() => lock.release())
+  // held from reading to writing, so that no run adds rows in between
+  const lock = isCollection(path) ? await lockCollection(path, { waitMs: 1000 }) : undefined
+  const { pairs, reports, curves, byPair, written } = await graded(path, flags).finally(() =>
+    lock?.release(),
+  )
   if (flags.json) {
     terminal.json({ folder: path, pairs: reports, ...(byPair && { router: byPair }) })
     return
@@ -85,6 +61,38 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
       `Dataset: ${join(path, 'dataset')}. Next: weir train ${join(path, 'dataset')} --strong ${strong} --weak ${weak}`,
     )
   }
+}
+
+/** Reads the collection, reports on it and writes its dataset. @throws collection_invalid, rows_too_few */
+async function graded(path: string, flags: Flags<typeof OPTIONS>) {
+  const { WeirError } = await import('../../../../core/errors.ts')
+  const { openCollection } = await import('../../../collect/grades.ts')
+  const { writeDataset } = await import('../../../collect/log.ts')
+  const { pairsOf } = await import('../../../collect/run.ts')
+  const { pairReport, routerCurves } = await import('../../../collect/report.ts')
+  const { collection, rows, spentUsd } = await openCollection(path)
+  const { models, sample } = collection.settings
+  const pairs = pairsOf(models)
+  const reports = pairs.flatMap(([a, b]) => pairReport(rows, a, b, spentUsd) ?? [])
+  if (reports.length === 0) {
+    throw new WeirError('rows_too_few', {
+      expected: 2,
+      what: `graded for two models in ${path} (weir collect --judge or --check)`,
+      got: rows.length === 0 ? 'no row that all models answered' : 'none',
+    })
+  }
+  const curves =
+    flags.router === undefined ? undefined : await routerScores(flags.router, rows, flags)
+  const byPair =
+    curves &&
+    pairs.map(([a, b]) => ({
+      a,
+      b,
+      rows: curves.rows.length,
+      ...routerCurves(curves.rows, a, b, curves.winRates),
+    }))
+  const written = await writeDataset(path, rows, models, sample.seed)
+  return { pairs, reports, curves, byPair, written }
 }
 
 interface RouterScored<Row> {

@@ -50,7 +50,7 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
   const { userInfo } = await import('node:os')
   const { WeirError } = await import('../../../../core/errors.ts')
   const { writeWhole } = await import('../../../../core/files.ts')
-  const { openCollection } = await import('../../../collect/open.ts')
+  const { openCollection } = await import('../../../collect/grades.ts')
   const labelling = await import('../../../collect/label.ts')
   const { commandsOf, labelTasksBy } = await import('../../../collect/screen.ts')
   const terminal = openTerminal()
