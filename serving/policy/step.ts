@@ -77,7 +77,6 @@ export interface StepState extends Limited {
  * a closed model, is deterministic, and never throws, whatever the request. Steps are also asked what they
  * would have decided with other outcomes of percentage splits, so they have no side effects in `decide`, only
  * in `decided`. `testing/step-contract.ts` tests this for each step.
- * nothing in `decide`, only in `decided`. `testing/step-contract.ts` holds each step to that.
  */
 export interface Step {
   decide(state: StepState): StepResult | Promise<StepResult>

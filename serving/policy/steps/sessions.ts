@@ -1,6 +1,5 @@
 import Type from 'typebox'
-import { LruMap } from '../../../core/bounded-map.ts'
-import { promptHash } from '../../../core/hash.ts'
+import { Compile } from 'typebox/compile'
 import type { Decision } from '../../../models/decision/decision.ts'
 import {
   chooseInSession,
@@ -11,6 +10,7 @@ import type { GatewayRequest, ServePlan } from '../../gateway/contracts.ts'
 import { needsOf } from '../../gateway/needs.ts'
 import type { ChatTurn } from '../../upstreams/upstream.ts'
 import { closed } from '../file.ts'
+import { SharedMemory, sessionKey } from '../shared-memory.ts'
 import { type PolicyRow, type StepState, skip } from '../step.ts'
 import { STUCK_SIGNS, stuckSigns } from '../stuck.ts'
 
@@ -42,21 +42,22 @@ const Sessions = Type.Object(
 )
 
 /** What is remembered of a session. Short names: it travels to the store that servers share. */
-interface Session {
+const Session = Type.Object({
   /** the model of the last answer */
-  readonly model: string
+  model: Type.String(),
   /** by model: tokens that it has read, and when (milliseconds since 1970) */
-  readonly warm: Readonly<Record<string, readonly [tokens: number, time: number]>>
+  warm: Type.Record(Type.String(), Type.Tuple([Type.Number(), Type.Number()])),
   /** answers so far */
-  readonly turns: number
-  /** tokens of the first and of the last prompt */
-  readonly first: number
-  readonly last: number
+  turns: Type.Number(),
+  /** tokens of the first prompt */
+  first: Type.Number(),
   /** mean of the router's win rates so far */
-  readonly mean: number
+  mean: Type.Number(),
   /** added to the win rate, as it was stuck */
-  readonly stuck: number
-}
+  stuck: Type.Number(),
+})
+type Session = Type.Static<typeof Session>
+const isSession = Compile(Session)
 
 const STUCK_GAIN = 0.1
 const FEW_TURNS = 5
@@ -74,21 +75,14 @@ export const sessions: PolicyRow<typeof Sessions> = {
     const { cache_minutes: cache = 5, switch_loss: loss = 0.02, turns: most = 10 } = section
     const { minutes = 60, sessions: limit = 10_000, stuck: gains = {} } = section
     const lifetimeMs = cache * 60_000
-    const known = new LruMap<string, { readonly session: Session; readonly time: number }>(limit)
-    const asked = new WeakMap<GatewayRequest, Promise<Session | undefined>>()
-
-    const sessionOf = (request: GatewayRequest): Promise<Session | undefined> => {
-      const before = asked.get(request)
-      if (before) return before
-      const key = sessionKey(request)
-      const own = known.get(key)
-      const fresh = own && request.time - own.time < minutes * 60_000 ? own.session : undefined
-      const found = shared
-        ? shared.get(`session:${key}`).then((text) => parsed(text) ?? fresh)
-        : Promise.resolve(fresh)
-      asked.set(request, found)
-      return found
-    }
+    const memory = new SharedMemory<Session>({
+      prefix: 'session:',
+      entries: limit,
+      lifetimeMs: minutes * 60_000,
+      shared,
+      changes: true,
+      isValue: (value): value is Session => isSession.Check(value),
+    })
 
     /** What the session's signs add to the win rate, and which one is new. */
     const stuckNow = (
@@ -109,7 +103,7 @@ export const sessions: PolicyRow<typeof Sessions> = {
     return {
       async decide(state) {
         const { request, open, learned } = state
-        const session = await sessionOf(request)
+        const session = await memory.get(request, sessionKey(request))
         if (!session) return undefined
         const { model } = session
         if (!open.includes(model)) return skip('models_closed', model)
@@ -121,14 +115,10 @@ export const sessions: PolicyRow<typeof Sessions> = {
         }
         const decision = await learned()
         if ('kind' in decision) return skip(decision.kind === 'skip' ? decision.reason : 'refused')
-        const pair = pairOf(decision, open)
-        if (!pair) return skip('no_pair')
         const { win_rate: winRate, threshold } = decision
-        const chosen = choose(pair, session, request, {
-          winRate: winRate ?? threshold,
-          threshold,
-          gain,
-        })
+        const pair = pairOf(decision, open)
+        if (winRate === null || !pair) return skip('no_pair')
+        const chosen = choose(pair, session, request, { winRate, threshold, gain })
         if (chosen === undefined) return skip('no_price')
         const reason = reasonFor(chosen, model, decision.model, sign)
         const rest = [pair.strong, pair.weak].filter((other) => other !== chosen)
@@ -182,12 +172,11 @@ export const sessions: PolicyRow<typeof Sessions> = {
       // a rule's answer, to a question of the agent's own, is none of the session's turns
       if (plan.strategy.kind !== 'single' || !SESSION_STEPS.has(plan.deciding.step)) return
       const key = sessionKey(request)
-      const before = known.get(key)?.session
-      void (asked.get(request) ?? Promise.resolve(before)).then((session) => {
-        const next = grown(session, request, plan)
-        known.set(key, { session: next, time: request.time })
-        shared?.set(`session:${key}`, JSON.stringify(next), minutes * 60_000)
-      })
+      const keep = (session: Session | undefined): void =>
+        memory.set(request, key, grown(session, request, plan))
+      const before = memory.get(request, key)
+      if (before instanceof Promise) void before.then(keep)
+      else keep(before)
     }
 
     function grown(
@@ -205,7 +194,6 @@ export const sessions: PolicyRow<typeof Sessions> = {
         warm: { ...session?.warm, [model]: [read, request.time] },
         turns,
         first: session?.first ?? promptTokens,
-        last: promptTokens,
         mean: (session?.mean ?? winRate) + (winRate - (session?.mean ?? winRate)) / turns,
         stuck: session ? stuckNow(session, request.body.messages).gain : 0,
       }
@@ -261,24 +249,4 @@ function inToolLoop(messages: readonly ChatTurn[]): boolean {
     if (role === 'assistant') return false
   }
   return false
-}
-
-function parsed(text: string | undefined): Session | undefined {
-  if (text === undefined) return undefined
-  try {
-    return JSON.parse(text) as Session
-  } catch {
-    return undefined
-  }
-}
-
-/**
- * By the id that the client names, else by the conversation's beginning, which each of its requests repeats. The same
- * id under another key is another session.
- */
-function sessionKey({ caller, hints, body }: GatewayRequest): string {
-  const { session_id: id } = hints
-  if (id !== undefined) return promptHash(JSON.stringify([caller.name, id]))
-  const first = body.messages.findIndex(({ role }) => role === 'user')
-  return promptHash(JSON.stringify([caller.name, body.messages.slice(0, first + 1)]))
 }

@@ -1,9 +1,8 @@
 import Type from 'typebox'
-import { LruMap } from '../../../core/bounded-map.ts'
-import { promptHash } from '../../../core/hash.ts'
 import type { Decision } from '../../../models/decision/decision.ts'
 import type { GatewayRequest, StepName } from '../../gateway/contracts.ts'
 import { closed } from '../file.ts'
+import { SharedMemory, sessionKey } from '../shared-memory.ts'
 import { type PolicyRow, skip } from '../step.ts'
 
 const Sticky = Type.Object(
@@ -24,25 +23,18 @@ export const sticky: PolicyRow<typeof Sticky> = {
   schema: Sticky,
   step({ margin, minutes = 30, sessions = 10_000 }, _, { shared }) {
     /** the model of each session's last answer */
-    const last = new LruMap<string, { readonly model: string; readonly time: number }>(sessions)
-    /** what the shared store said, because a request is decided more than once */
-    const asked = new WeakMap<GatewayRequest, Promise<string | undefined>>()
+    const last = new SharedMemory<string>({
+      prefix: 'sticky:',
+      entries: sessions,
+      lifetimeMs: minutes * 60_000,
+      shared,
+      changes: true,
+      isValue: (value) => typeof value === 'string',
+    })
     /** The model that the client states, or that the servers or this process remember. */
-    const lastModel = (
-      request: GatewayRequest,
-    ): string | undefined | Promise<string | undefined> => {
-      const { previous_model, session_id } = request.hints
-      if (previous_model !== undefined) return previous_model
-      const known = last.get(sessionKey(request))
-      const own = known && request.time - known.time < minutes * 60_000 ? known.model : undefined
-      if (!shared || session_id === undefined) return own
-      const before = asked.get(request)
-      if (before) return before
-      // another server may have answered the session since
-      const answer = shared.get(sharedKey(request)).then((model) => model ?? own)
-      asked.set(request, answer)
-      return answer
-    }
+    const lastModel = (request: GatewayRequest): string | undefined | Promise<string | undefined> =>
+      request.hints.previous_model ??
+      (request.hints.session_id === undefined ? undefined : last.get(request, sessionKey(request)))
     /** Whether a decision is too near its threshold to change a session's model. */
     const isNearThreshold = ({ win_rate, threshold }: Decision): boolean =>
       Math.abs((win_rate ?? 1) - threshold) <= margin
@@ -66,19 +58,8 @@ export const sticky: PolicyRow<typeof Sticky> = {
       decided({ request }, plan) {
         if (request.hints.session_id === undefined) return
         if (plan.deciding.step !== STEP && !plan.decision) return
-        const { model } = plan.targets[0]!
-        last.set(sessionKey(request), { model, time: request.time })
-        shared?.set(sharedKey(request), model, minutes * 60_000)
+        last.set(request, sessionKey(request), plan.targets[0]!.model)
       },
     }
   },
 }
-
-const sharedKey = (request: GatewayRequest): string => `sticky:${sessionKey(request)}`
-
-/**
- * A session belongs to one key: the same name under another key is another session. Fixed size for any length
- * of id.
- */
-const sessionKey = ({ caller, hints }: GatewayRequest): string =>
-  promptHash(JSON.stringify([caller.name, hints.session_id]))

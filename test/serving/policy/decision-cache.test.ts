@@ -57,6 +57,13 @@ it('tells apart what decisions depend on', async () => {
     { headers: { 'x-weir-tags': 'x' } },
     { body: { model: 'weir/r', messages: [{ role: 'user', content: 'hello' }] } },
     { body: { model: 'weir', messages: [{ role: 'system', content: 'hello' }] } },
+    {
+      body: {
+        model: 'weir',
+        messages: [{ role: 'user', content: 'hello' }],
+        metadata: { tenant: 'x' },
+      },
+    },
   ]
   for (const [i, more] of others.entries()) {
     expect((await ask('hello', more)).deciding.step).toBe('learned')

@@ -158,6 +158,16 @@ default: weak`
     expect(await turn(rest)).toMatch(/^sessions \w+ strong$/)
   })
 
+  test('begins anew where a session was forgotten, whatever step decides meanwhile', async () => {
+    const turn = ask('minutes: 10', [0.3, 0.3, 0.99])
+    await turn([LONG])
+    // an hour later nothing is left of it
+    const next = [LONG, text('assistant', 'x'), text('user', 'No, that is wrong.')]
+    expect(await turn(next, 60)).toBe('learned win_rate_below weak')
+    const more = [...next, text('assistant', 'y'), text('user', 'and the tests?')]
+    expect(await turn(more, 1)).toMatch(/^sessions (worth_switching|session_as_a_whole|switch)/)
+  })
+
   test('knows a session by the beginning of its conversation', async () => {
     const turn = ask('', [0.3, 0.62, 0.62])
     const none = { hints: {} }
