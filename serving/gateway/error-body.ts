@@ -58,7 +58,7 @@ function ownFields(spoken: SpokenError): SpokenError {
 
 /** The API that the clients of a path use, for the shape of their errors. */
 export const apiOfPath = (path: string): 'messages' | undefined =>
-  /\/v1\/messages(?=[/?]|$)/.test(path) ? 'messages' : undefined
+  /^\/v1\/messages(?=[/?]|$)/.test(path) ? 'messages' : undefined
 
 /** An error as Anthropic's clients expect it. */
 export function messagesError({ status, body }: ErrorAnswer, id: string | undefined): object {

@@ -177,10 +177,11 @@ async function openAll(
     }),
   )
   const state = stateSettings(config.state)
+  const own = options.primary ? opened.use(new LeasedRateLimit(options.primary)) : new RateLimit()
   const hot =
     state.redis === undefined
       ? undefined
-      : opened.use(await openRedis({ ...state, url: state.redis, onWarning }))
+      : opened.use(await openRedis({ ...state, url: state.redis, own, onWarning }))
   let log: LogWriter | undefined
   // closed after the routers: an embedding may still be about to be logged
   opened.add(() => log?.close())
@@ -269,31 +270,17 @@ async function openAll(
   const kept = feedback
   const chats =
     config.gateway &&
-    (await openChats(
-      config,
-      config.gateway,
-      options,
-      {
-        fleet,
-        decider,
-        metrics,
-        audit,
-        servedObservers,
-        draws,
-        now,
-        state,
-        hot,
-        record:
-          kept &&
-          (async (rating) => {
-            await kept.record(rating)
-            alarms?.feedback(rating)
-            online?.feedback(rating)
-            metrics.feedback()
-          }),
-      },
-      opened,
-    ))
+    (await openChats(config, config.gateway, options, opened, {
+      ...{ fleet, decider, metrics, audit, servedObservers, draws, now, state, hot },
+      record:
+        kept &&
+        (async (rating) => {
+          await kept.record(rating)
+          alarms?.feedback(rating)
+          online?.feedback(rating)
+          metrics.feedback()
+        }),
+    }))
   const keys = config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined
   return {
     fleet,
@@ -304,9 +291,7 @@ async function openAll(
     bundleAudit: ofBundles,
     gate,
     encoders,
-    rateLimit:
-      hot?.rates ??
-      (options.primary ? opened.use(new LeasedRateLimit(options.primary)) : new RateLimit()),
+    rateLimit: hot?.rates ?? own,
     ratePerMinute: config.rate_per_minute,
     keys,
     browsers: { cors: config.cors, hosts: config.hosts },
@@ -350,39 +335,36 @@ async function openOnline(
   return learner
 }
 
-/** The parts that answer chats: budgets, policies and the gateway on top of them. */
+/** What answers to chats are made with. */
+interface ChatParts extends Pick<Services, 'fleet' | 'decider' | 'metrics' | 'now'> {
+  readonly state: StateSettings
+  readonly hot: RedisState | undefined
+  readonly audit: AuditLog | undefined
+  readonly servedObservers: readonly ServedObserver[]
+  /** whether decisions may be drawn at random */
+  readonly draws: boolean
+  /** keeps feedback; undefined if there is nowhere to keep it */
+  readonly record: ((rating: FeedbackRecord) => Promise<void>) | undefined
+}
+
+/** Budgets, policies and the gateway on top of them. */
 async function openChats(
   config: ServeConfig,
   section: NonNullable<ServeConfig['gateway']>,
   options: ServiceOptions,
-  {
-    fleet,
-    decider,
-    metrics,
-    audit,
-    servedObservers,
-    draws,
-    now,
-    state,
-    hot,
-    record,
-  }: Pick<Services, 'fleet' | 'decider' | 'metrics' | 'now'> & {
-    /** keeps feedback; undefined if there is nowhere to keep it */
-    readonly record: ((rating: FeedbackRecord) => Promise<void>) | undefined
-    readonly state: StateSettings
-    readonly hot: RedisState | undefined
-    readonly audit: AuditLog | undefined
-    readonly servedObservers: readonly ServedObserver[]
-    /** whether decisions may be drawn at random */
-    readonly draws: boolean
-  },
   opened: CloseStack,
+  parts: ChatParts,
 ): Promise<Pick<Services, 'budgets' | 'policies'> & { readonly gateway: OpenGateway }> {
   const { onWarning } = options
+  const { fleet, decider, metrics, state, now } = parts
   let gateway: OpenGateway | undefined
   const count = gatewayMetrics(metrics.registry, () => gateway?.breakers ?? new Map())
   const priced = await withPrices(section)
-  const ofPolicies = policyHooks({ audit, approvals: section.require_approval, onWarning })
+  const ofPolicies = policyHooks({
+    audit: parts.audit,
+    approvals: section.require_approval,
+    onWarning,
+  })
   const keys = config.keys?.map(({ name }) => name)
   const shared = await openSharedBudgets(state, { allowHosts: priced.allow_hosts, now, onWarning })
   opened.add(() => shared?.close())
@@ -406,13 +388,13 @@ async function openChats(
   const policies = await openGatewayPolicies(priced, {
     decider,
     fleet,
-    draws,
+    draws: parts.draws,
     makeEncoder: options.makeEncoder ?? namedEncoder,
     steps: policySteps(options.policySteps),
     limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
     known: (model, _, { request }) => gateway && unableTo(gateway.dispatcher, model, request),
     priceOf: (model) => gateway?.dispatcher.models.get(model)?.price,
-    shared: hot,
+    shared: parts.hot,
     hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
     onWarning,
     now,
@@ -424,7 +406,7 @@ async function openChats(
     fleet,
     decider,
     environment: options.environment ?? process.env,
-    observers: [...servedObservers, count, ...byPolicy, spendObserver(budgets)],
+    observers: [...parts.servedObservers, count, ...byPolicy, spendObserver(budgets)],
     budgets,
     ...(policies ? { policy: () => policies } : {}),
     strategies: createStrategies(),
@@ -436,6 +418,7 @@ async function openChats(
   const { shadow_answers: shadows } = priced
   if (!shadows) return { gateway: open, budgets, policies }
   assertShadowAnswers(shadows, priced.models)
+  const { record } = parts
   if (!record) {
     throw new WeirError('config_invalid', {
       where: 'gateway.shadow_answers',

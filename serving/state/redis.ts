@@ -8,6 +8,8 @@ import { RateLimit, type RateLimiter, rateLimited } from './rate-limit.ts'
 export interface RedisOptions extends Pick<StateSettings, 'deadlineMs' | 'replicas'> {
   /** `redis://` or `rediss://` */
   readonly url: string
+  /** limits this server's rates while Redis does not answer, for all its workers together (default: for this process) */
+  readonly own?: RateLimiter
   readonly onWarning: (message: string, error?: unknown) => void
 }
 
@@ -28,7 +30,7 @@ const READ_MS = 250
  * @throws store_unavailable, module_missing
  */
 export async function openRedis(options: RedisOptions): Promise<RedisState> {
-  const { url, replicas, onWarning } = options
+  const { url, replicas, own = new RateLimit(), onWarning } = options
   const missing = (module: string, cause: unknown): WeirError =>
     new WeirError(
       'module_missing',
@@ -95,9 +97,8 @@ export async function openRedis(options: RedisOptions): Promise<RedisState> {
     }
     return limiter
   }
-  const local = new RateLimit()
-  const takeShare = (name: string, perMinute: number): undefined =>
-    local.take(name, Math.max(1, Math.floor(perMinute / replicas)))
+  const takeShare: RateLimiter['take'] = (name, perMinute) =>
+    own.take(name, Math.max(1, Math.floor(perMinute / replicas)))
   const rates: RateLimiter = {
     take(name, perMinute) {
       if (!isReady()) return takeShare(name, perMinute)
@@ -109,7 +110,7 @@ export async function openRedis(options: RedisOptions): Promise<RedisState> {
             const { msBeforeNext } = cause as { msBeforeNext?: number }
             if (typeof msBeforeNext === 'number') throw rateLimited(perMinute, msBeforeNext)
             gone(cause)
-            takeShare(name, perMinute)
+            return takeShare(name, perMinute)
           },
         )
     },

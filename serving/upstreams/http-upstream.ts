@@ -205,7 +205,7 @@ export async function openHttpUpstream(
       hasNative = true
       return answer
     } catch (error) {
-      if (error instanceof UpstreamError && isMissing(error)) {
+      if (error instanceof UpstreamError && isMissing(error) && !refersToStored(call.body)) {
         hasNative = false
         throw new NoSuchApi()
       }
@@ -273,6 +273,12 @@ function encoded(text: string): string | Buffer {
 export class NoSuchApi extends Error {
   override readonly name = 'NoSuchApi'
 }
+
+/** Whether a 404 may be about what the body refers to: it then says nothing about the API. */
+const refersToStored = (body: UpstreamCall['body']): boolean =>
+  [body.previous_response_id, body.conversation, body.prompt].some(
+    (value) => value !== undefined && value !== null,
+  )
 
 /** No such path, rather than no such model. */
 function isMissing({ upstreamStatus: status, reason, spoken }: UpstreamError): boolean {

@@ -13,6 +13,7 @@ import {
 import type { GatewayConfig } from '../../../serving/gateway/config.ts'
 import type { ServeConfig } from '../../../serving/server/config.ts'
 import { stateSettings } from '../../../serving/state/config.ts'
+import { RateLimit } from '../../../serving/state/rate-limit.ts'
 import { openRedis, type RedisState } from '../../../serving/state/redis.ts'
 import {
   eventually,
@@ -370,9 +371,10 @@ describe.skipIf(!hasRedis)('rates and sessions in Redis', () => {
   })
   afterAll(() => redis.close())
   const warnings: string[] = []
-  const replica = async (replicas = 2): Promise<RedisState> => {
+  const replica = async (replicas = 2, own = new RateLimit()): Promise<RedisState> => {
     const state = await openRedis({
       url: redis.url(),
+      own,
       replicas,
       // a busy machine is not what is tested here
       deadlineMs: 20_000,
@@ -412,11 +414,13 @@ describe.skipIf(!hasRedis)('rates and sessions in Redis', () => {
   })
 
   test('without Redis each server keeps its share of the rates, forgets others’ sessions, and comes back', async () => {
-    const state = await replica(4)
+    // two workers, whose primary keeps the server's rates
+    const own = new RateLimit()
+    const [state, other] = await Promise.all([replica(4, own), replica(4, own)])
     await redis.kill()
     warnings.length = 0
     await wait(20)
-    expect(await tried([state], 'c', 50)).toBe(5)
+    expect(await tried([state, other], 'c', 50)).toBe(5)
     expect(await state.get('sticky:s')).toBeUndefined()
     state.set('sticky:s', 'big', 1000)
     await redis.start()
