@@ -1,5 +1,12 @@
 import Type from 'typebox'
 
+/** Endpoints at which conversations are answered, which policies and routers decide. */
+export const CONVERSATION_ENDPOINTS: ReadonlySet<string> = new Set([
+  'chat',
+  'responses',
+  'messages',
+])
+
 /** One call to one upstream, with its outcome. */
 export const GatewayAttempt = Type.Object({
   model: Type.String(),

@@ -1,8 +1,9 @@
 import { askedText, isConversation, readTranscript } from '../../models/reading/transcript.ts'
-import type {
-  DecisionRecord,
-  FeedbackRecord,
-  GatewayRecord,
+import {
+  CONVERSATION_ENDPOINTS,
+  type DecisionRecord,
+  type FeedbackRecord,
+  type GatewayRecord,
 } from '../../records/decision-record.ts'
 import { type LogReadStats, readDecisionLog } from '../../records/log-reader.ts'
 
@@ -30,7 +31,7 @@ export interface LoggedRequests {
   readonly stats: LogReadStats
 }
 
-/** Chats of the gateway, and decisions of `POST /route` that belong to none of them; shadows left out. */
+/** Conversations of the gateway, by any API, and decisions of `POST /route` that belong to none of them; shadows left out. */
 export async function readRequests(path: string, signal?: AbortSignal): Promise<LoggedRequests> {
   const stats: LogReadStats = { torn: 0, invalid: 0 }
   const decisions = new Map<string, DecisionRecord>()
@@ -45,7 +46,7 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
     } else if (record.object === 'feedback') feedback.push(record)
     else if (record.object === 'gateway') {
       // a request that failed before a step decided says nothing about a policy
-      if (record.endpoint === 'chat' && record.step !== NO_STEP) chats.push(record)
+      if (CONVERSATION_ENDPOINTS.has(record.endpoint) && record.step !== NO_STEP) chats.push(record)
     } else if (!record.shadow) decisions.set(record.id, record)
   }
   const requests = chats.map((gateway): LoggedRequest => {

@@ -1,6 +1,11 @@
 import { WeirError } from '../../core/errors.ts'
 import { requestText } from '../../models/decision/route-request.ts'
-import type { GatewayAttempt, GatewayRecord, LogContents } from '../../records/decision-record.ts'
+import {
+  CONVERSATION_ENDPOINTS,
+  type GatewayAttempt,
+  type GatewayRecord,
+  type LogContents,
+} from '../../records/decision-record.ts'
 import type { LogWriter } from '../../records/log-writer.ts'
 import { redact } from '../../records/redaction.ts'
 import type { Attempt, Served, ServedObserver } from './contracts.ts'
@@ -62,15 +67,13 @@ export function gatewayRecord(
   }
 }
 
-const ROUTED = new Set<Served['endpoint']>(['chat', 'responses', 'messages'])
-
 /** The properties of the request that policies look at. */
 function asked(
   { request, plan, endpoint, code }: Served,
   holds: Pick<LogContents, 'text' | 'metadata'>,
 ): Partial<Line<GatewayRecord>> {
   const { hints } = request
-  const traits = ROUTED.has(endpoint) ? traitsOf(request) : undefined
+  const traits = CONVERSATION_ENDPOINTS.has(endpoint) ? traitsOf(request) : undefined
   const answer = [request.body.max_completion_tokens, request.body.max_tokens]
   const words =
     // a text that was refused for its length is not kept

@@ -3,6 +3,7 @@ import { assertShared, budgetMetrics, SPEND_WHERE, spendFolderOf } from '../budg
 import { openSharedBudgets } from '../budgets/postgres-store.ts'
 import { BUDGET_TOPIC, openLocalStore, PrimaryBudgets } from '../budgets/store.ts'
 import { stateSettings } from '../state/config.ts'
+import { HOT_TOPIC, PrimaryHotStore } from '../state/hot-store.ts'
 import type { TopicHandler } from '../state/primary-channel.ts'
 import { PrimaryRateLimits, RATE_TOPIC } from '../state/rate-limit.ts'
 import type { ServeConfig } from './config.ts'
@@ -14,7 +15,7 @@ export interface PrimaryStateOptions {
   readonly onWarning: (message: string, error?: unknown) => void
 }
 
-/** The state that the primary process keeps for all workers: budgets and rate limits. */
+/** The state that the primary process keeps for all workers: budgets, rate limits, sessions. */
 export interface PrimaryState {
   /** handlers of workers' questions, by topic */
   readonly handlers: ReadonlyMap<string, TopicHandler>
@@ -32,7 +33,10 @@ export async function openPrimaryState(
   { workers, now, onWarning }: PrimaryStateOptions,
 ): Promise<PrimaryState> {
   const rates = new PrimaryRateLimits(workers)
-  const handlers = new Map<string, TopicHandler>([[RATE_TOPIC, rates.answer]])
+  const handlers = new Map<string, TopicHandler>([
+    [RATE_TOPIC, rates.answer],
+    [HOT_TOPIC, new PrimaryHotStore().answer],
+  ])
   const state = stateSettings(config.state)
   const allowHosts = config.gateway?.allow_hosts
   const declared = config.gateway?.budgets ?? []

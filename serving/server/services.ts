@@ -46,6 +46,7 @@ import { createKeyRing, type KeyHolder, type KeyRing } from '../router/keys.ts'
 import { OnlineLearner } from '../router/learner.ts'
 import type { DecisionObserver } from '../router/observer.ts'
 import { type StateSettings, stateSettings } from '../state/config.ts'
+import { workersStore } from '../state/hot-store.ts'
 import { LoadGate } from '../state/load-gate.ts'
 import type { PrimaryChannel } from '../state/primary-channel.ts'
 import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
@@ -394,7 +395,8 @@ async function openChats(
     limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
     known: (model, _, { request }) => gateway && unableTo(gateway.dispatcher, model, request),
     priceOf: (model) => gateway?.dispatcher.models.get(model)?.price,
-    shared: parts.hot,
+    // workers share what their primary keeps
+    shared: parts.hot ?? (options.primary && workersStore(options.primary)),
     hooks: joinHooks(ofBudgets, joinHooks(ofPolicies, options.policyHooks ?? {})),
     onWarning,
     now,

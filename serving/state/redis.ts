@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { WeirError } from '../../core/errors.ts'
 import type { StateSettings } from './config.ts'
-import type { HotStore } from './hot-store.ts'
+import { HOT_READ_MS, type HotStore } from './hot-store.ts'
 import { within } from './primary-channel.ts'
 import { RateLimit, type RateLimiter, rateLimited } from './rate-limit.ts'
 
@@ -21,8 +21,6 @@ export interface RedisState extends HotStore {
 
 /** Wait before a lost connection is made again, in milliseconds. */
 const RETRY_MS = 500
-/** Sessions are not worth a longer wait: without the store's word a request is still answered. */
-const READ_MS = 250
 
 /**
  * Connects; ioredis and rate-limiter-flexible are optional dependencies, loaded only here.
@@ -122,7 +120,7 @@ export async function openRedis(options: RedisOptions): Promise<RedisState> {
       try {
         const asked = client.get(`weir:${key}`)
         asked.catch(gone)
-        return (await within(asked, Math.min(options.deadlineMs, READ_MS))) ?? undefined
+        return (await within(asked, Math.min(options.deadlineMs, HOT_READ_MS))) ?? undefined
       } catch {
         return undefined
       }

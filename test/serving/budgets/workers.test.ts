@@ -9,6 +9,7 @@ import {
   PrimaryBudgets,
   remoteStore,
 } from '../../../serving/budgets/store.ts'
+import { HOT_TOPIC, PrimaryHotStore, workersStore } from '../../../serving/state/hot-store.ts'
 import type { TopicHandler } from '../../../serving/state/primary-channel.ts'
 import {
   LeasedRateLimit,
@@ -296,5 +297,31 @@ describe('rate limits of several workers', () => {
     // one more was refilled meanwhile
     expect(through).toBe(61)
     for (const { limit } of workers) limit.close()
+  })
+})
+
+describe('what workers share through their primary', () => {
+  const handlers = new Map([[HOT_TOPIC, new PrimaryHotStore().answer]])
+  const worker = (number: number) => {
+    const fake = fakeWorker(number, handlers)
+    return { ...fake, store: workersStore(fake.line) }
+  }
+
+  test('is read by all of them, as long as it was to be kept', async () => {
+    const [a, b] = [worker(1), worker(2)]
+    a.store.set('session:x', 'big', 60_000)
+    await turns(2)
+    expect(await b.store.get('session:x')).toBe('big')
+    expect(await b.store.get('session:y')).toBeUndefined()
+    a.store.set('session:x', 'small', 1)
+    await vi.waitFor(async () => expect(await b.store.get('session:x')).toBeUndefined())
+  })
+
+  test('is not waited for where the primary is silent, and nothing large is kept', async () => {
+    const one = worker(1)
+    one.store.set('large', 'x'.repeat(600_000), 60_000)
+    expect(await one.store.get('large')).toBeUndefined()
+    one.die()
+    expect(await one.store.get('session:x')).toBeUndefined()
   })
 })

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createRandom } from '../../core/random.ts'
-import { expectedTokens, fitLengths } from '../../training/length-head.ts'
-import type { DenseMatrix } from '../../training/solver/dense-matrix.ts'
-import { openProducts, type Products } from '../../training/solver/products.ts'
+import { createRandom } from '../../../core/random.ts'
+import { expectedTokens, fitLengths } from '../../../scripts/eval/length-head.ts'
+import type { DenseMatrix } from '../../../training/solver/dense-matrix.ts'
+import { openProducts, type Products } from '../../../training/solver/products.ts'
 
 let products: Products
 beforeAll(async () => {

@@ -1,6 +1,6 @@
-import type { DenseMatrix } from './solver/dense-matrix.ts'
-import type { Products } from './solver/products.ts'
-import { momentsOf, solveRidge } from './solver/ridge.ts'
+import type { DenseMatrix } from '../../training/solver/dense-matrix.ts'
+import type { Products } from '../../training/solver/products.ts'
+import { momentsOf, solveRidge } from '../../training/solver/ridge.ts'
 
 /**
  * How many tokens each candidate's answer will have, from a prompt's embedding: ridge regression of log(1 + tokens),
