@@ -124,6 +124,7 @@ export const ERRORS = {
   // bundles and encoders
   bundle_invalid: row('expected a weir bundle at {path}: {reason}'),
   bundle_corrupt: row('{path} does not match its hash: expected sha256 {expected}, got {got}'),
+  bundle_unavailable: row('the bundle at {url} cannot be reached: {reason}', 503),
   signature_missing: row(
     'refused {path}: it is not signed, and a signature of one of these keys is required: {keys}',
   ),

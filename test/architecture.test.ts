@@ -36,6 +36,7 @@ const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] 
   [/^yaml$/, 'core/yaml-source.ts'],
   [/^pg$/, 'records/postgres.ts'],
   [/^(ioredis|rate-limiter-flexible)$/, 'serving/state/redis.ts'],
+  [/^@aws-sdk\//, 'models/bundle/remote/s3.ts'],
   [/^fzstd$/, 'data/source/source.ts'],
   [/^@huggingface\/tokenizers$/, 'models/encoders/hf/tokenizer.ts'],
   [/^@observablehq\/plot$/, 'scripts/report/plot.ts'],

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -44,12 +44,19 @@ const user = bin ? runsAs() : {}
 export const hasPostgres = bin !== undefined && (process.getuid?.() !== 0 || user.uid !== undefined)
 if (!hasPostgres) console.info('PostgreSQL: skipped, Debian’s postgresql is not installed')
 
-const redis = ['redis-server', 'valkey-server']
-  .flatMap((name) => (process.env.PATH ?? '').split(delimiter).map((path) => join(path, name)))
-  .find((path) => existsSync(path))
+const onPath = (...names: readonly string[]): string | undefined =>
+  names
+    .flatMap((name) => (process.env.PATH ?? '').split(delimiter).map((path) => join(path, name)))
+    .find((path) => existsSync(path))
+
+const redis = onPath('redis-server', 'valkey-server')
 
 export const hasRedis = redis !== undefined
 if (!hasRedis) console.info('Redis: skipped, Debian’s redis-server is not installed')
+
+const registry = onPath('docker-registry')
+export const hasRegistry = registry !== undefined
+if (!hasRegistry) console.info('A registry: skipped, Debian’s docker-registry is not installed')
 
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
@@ -103,6 +110,42 @@ export async function postgresServer(): Promise<PostgresServer> {
   }
   await server.start()
   return server
+}
+
+/** An OCI registry. @param htpasswd its users, who are then asked for their passwords */
+export async function registryServer(
+  htpasswd?: string,
+): Promise<{ readonly host: string; close(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-registry-'))
+  const port = await freePort()
+  const users = join(folder, 'htpasswd')
+  if (htpasswd !== undefined) writeFileSync(users, htpasswd)
+  const auth =
+    htpasswd === undefined
+      ? ''
+      : `auth: {htpasswd: {realm: weir, path: ${JSON.stringify(users)}}}\n`
+  const config = join(folder, 'config.yml')
+  writeFileSync(
+    config,
+    `version: 0.1\nlog: {level: error}\n${auth}storage: {filesystem: {rootdirectory: ${JSON.stringify(join(folder, 'data'))}}, delete: {enabled: true}}\nhttp: {addr: '127.0.0.1:${port}'}\n`,
+  )
+  const child = spawn(registry!, ['serve', config], { stdio: 'ignore' })
+  const host = `127.0.0.1:${port}`
+  await eventually(() =>
+    fetch(`http://${host}/v2/`).then(
+      () => true,
+      () => false,
+    ),
+  )
+  return {
+    host,
+    async close() {
+      const ended = once(child, 'exit')
+      child.kill('SIGKILL')
+      await ended
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
 }
 
 /** Keeps nothing on disk: what it forgets at a crash, Weir can do without. */

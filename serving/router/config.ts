@@ -44,8 +44,14 @@ export const ROUTING = {
   routers: Type.Array(
     Type.Object(
       {
-        /** a bundle's NAME folder (its current version) or the folder of one version */
+        /**
+         * a bundle's NAME folder (its current version) or the folder of one version; or where it is kept:
+         * `oci://registry/repository:tag`, `https://host/path/NAME` or `s3://bucket/prefix/NAME`, each with or without
+         * `@sha256:...`
+         */
         path: Type.String({ minLength: 1 }),
+        /** the variable with the key for that place: a registry's `user:password`, or a web server's bearer token */
+        key_env: Type.Optional(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' })),
         /** JSONL of prompts with the model each must be routed to; a new version that fails one is refused */
         golden: Type.Optional(Type.String()),
       },
@@ -54,6 +60,10 @@ export const ROUTING = {
   ),
   /** public keys (`ed25519:...`) of which one must have signed every bundle; a bundle without is refused */
   require_signature: Type.Optional(Type.Array(PublicKey, { minItems: 1 })),
+  /** folder for bundles that are kept elsewhere (default `bundles` in WEIR_CACHE, else in ~/.cache/weir) */
+  bundle_cache: Type.Optional(Type.String({ minLength: 1 })),
+  /** seconds between questions whether a tag or a `current` elsewhere has moved, with --watch (default 30) */
+  bundle_refresh_seconds: Type.Optional(Type.Number({ minimum: 1 })),
   /** the router for `default` and for requests that name no router; if absent, the first router */
   default: Type.Optional(Name),
   aliases: Type.Optional(Type.Record(Name, Name)),
@@ -135,3 +145,4 @@ export const DEFAULT_WIDTH = 1
 export const DEFAULT_KEEP_EVERY = 256
 export const DEFAULT_REMEMBERED = 50_000
 export const DEFAULT_CACHE_ENTRIES = 4096
+export const DEFAULT_BUNDLE_REFRESH_SECONDS = 30

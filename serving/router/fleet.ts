@@ -1,16 +1,18 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import { readBundle, versionFolder } from '../../models/bundle/read.ts'
+import { bundleCache, bundlePlace } from '../../models/bundle/remote/place.ts'
 import { changeServing, finishServingChange } from '../../models/bundle/serving-change.ts'
 import { RouteRequest } from '../../models/decision/decision.ts'
+import { cacheFolder } from '../../models/encoders/cache.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { readRollout } from '../../records/rollout.ts'
-import { DEFAULT_CACHE_ENTRIES, type Routing } from './config.ts'
+import { DEFAULT_BUNDLE_REFRESH_SECONDS, DEFAULT_CACHE_ENTRIES, type Routing } from './config.ts'
 import { LiveRouter } from './live-router.ts'
 import { buildSnapshot, type Snapshot, type StagedRouter } from './snapshot.ts'
 
@@ -27,6 +29,9 @@ export interface ReloadReport {
 export interface FleetOptions {
   /** tests pass one with a fake encoder */
   readonly load?: (path: string) => Promise<Router>
+  /** where keys of registries, and the cache, are looked up (default the process's environment) */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  readonly onWarning?: (message: string, error?: unknown) => void
 }
 
 /**
@@ -45,7 +50,10 @@ export interface Fleet {
    * @param reason for the history
    */
   rollback(name: string, version?: string, reason?: string): Promise<ReloadReport>
-  /** Version folders that the configured paths resolve to now, if they differ from those served. */
+  /**
+   * Version folders that the configured paths resolve to now, if they differ from those served. Bundles that are kept
+   * elsewhere are brought up to date first, every `bundle_refresh_seconds`.
+   */
   changed(): Promise<string[]>
   /** Versions on disk of each router, newest last. */
   versions(name: string): Promise<string[]>
@@ -56,6 +64,17 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
   const load =
     options.load ?? ((path: string) => loadRouter(path, { signers: config.require_signature }))
   const cacheEntries = config.cache_entries ?? DEFAULT_CACHE_ENTRIES
+  const { environment = process.env, onWarning = () => {} } = options
+  const places = config.routers.map(({ path, golden, key_env: keyEnv }) => ({
+    golden,
+    place: bundlePlace(path, keyEnv, {
+      cache: config.bundle_cache ?? bundleCache(cacheFolder(environment)),
+      signers: config.require_signature,
+      environment,
+      pollMs: (config.bundle_refresh_seconds ?? DEFAULT_BUNDLE_REFRESH_SECONDS) * 1000,
+      onWarning,
+    }),
+  }))
   let snapshot: Snapshot | undefined
   /** what each configured path was read from, so that unchanged ones are not reloaded */
   let byPath = new Map<string, LiveRouter>()
@@ -73,8 +92,11 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
     const routers = new Map<string, LiveRouter>()
     const staged = new Map<string, StagedRouter>()
     try {
-      for (const { path, golden } of config.routers) {
-        const folder = await versionFolder(resolve(path))
+      for (const { place, golden } of places) {
+        // whoever asks for a reload learns that what is there now is refused; a server that starts serves what it has
+        await place.refresh(snapshot !== undefined)
+        const { path } = place
+        const folder = await versionFolder(path)
         const open = async (at: string): Promise<LiveRouter> => {
           const known = nextByPath.get(at) ?? byPath.get(at)
           // before its files are opened, whatever opens them
@@ -169,15 +191,15 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
       }),
     versions,
     async changed() {
-      const folders = await Promise.all(
-        config.routers.map(({ path }) => versionFolder(resolve(path))),
-      )
+      await Promise.all(places.map(({ place }) => place.poll()))
+      const paths = places.map(({ place }) => place.path)
+      const folders = await Promise.all(paths.map(versionFolder))
       const served = new Set(snapshot?.routers.values())
       const moved = folders.filter((folder) => {
         const live = byPath.get(folder)
         return !live || !served.has(live)
       })
-      const rollouts = await Promise.all(config.routers.map(({ path }) => stagedAt(path)))
+      const rollouts = await Promise.all(paths.map(stagedAt))
       const now = [...(snapshot?.staged.values() ?? [])].map(({ rollout }) =>
         JSON.stringify(rollout),
       )
@@ -194,7 +216,7 @@ export function createFleet(config: Routing, options: FleetOptions = {}): Fleet 
 
 /** The version at shadow or canary; none for a path to a fixed version. */
 async function stagedAt(path: string): Promise<Awaited<ReturnType<typeof readRollout>>> {
-  return readRollout(resolve(path))
+  return readRollout(path)
 }
 
 const livesOf = ({ routers, staged }: Snapshot): LiveRouter[] => [

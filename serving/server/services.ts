@@ -189,6 +189,8 @@ async function openAll(
   const fleet = opened.use(
     createFleet(config, {
       load: options.load ?? ((path) => loadRouter(path, { encoderAccess, signers })),
+      onWarning,
+      ...definedOnly({ environment: options.environment }),
     }),
   )
   const encoders = new EncoderHealth(now)

@@ -73,8 +73,10 @@ export async function examine(
   })
   if (!config) return findings
   const { routers, gateway, log, state: section, store } = config
-  for (const { path: bundle } of routers) {
+  for (const { path: bundle, key_env: keyEnv } of routers) {
     await check(`bundle ${bundle}`, async () => {
+      const { isRemote } = await import('../../../models/bundle/remote/reference.ts')
+      if (isRemote(bundle)) return askPlace(bundle, keyEnv, environment)
       const { loadRouter } = await import('../../../models/router.ts')
       const { manifest } = await loadRouter(
         bundle,
@@ -112,6 +114,20 @@ export async function examine(
   }
   if (log) await check(`log folder ${log.folder}`, () => freeDisk(log.folder))
   return findings
+}
+
+/** Whether a bundle is there that is kept elsewhere. */
+async function askPlace(
+  bundle: string,
+  keyEnv: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string> {
+  const { parseReference } = await import('../../../models/bundle/remote/reference.ts')
+  const { openStore } = await import('../../../models/bundle/remote/transfer.ts')
+  const key = keyEnv === undefined ? undefined : environment[keyEnv]
+  if (keyEnv !== undefined && !key) throw new Error(`${keyEnv} is not set`)
+  const store = await openStore(parseReference(bundle, 'routers.path'), { key, environment })
+  return `${await store.identity(AbortSignal.timeout(WAIT_MS))} is there`
 }
 
 /** Whether something answers at the address of an upstream; what it answers without a path does not matter. */

@@ -29,6 +29,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   learn: async () => (await import('./loop/learn.ts')).learnCommand(),
   ope: async () => (await import('./loop/ope.ts')).opeCommand(),
   sign: async () => (await import('./sign.ts')).signCommand(),
+  push: async () => (await import('./push.ts')).pushCommand(),
+  pull: async () => (await import('./push.ts')).pullCommand(),
   promote: async () => (await import('./loop/promote.ts')).promoteCommand(),
   history: async () => (await import('./loop/history.ts')).historyCommand(),
   rollback: async () => (await import('./loop/rollback.ts')).rollbackCommand(),

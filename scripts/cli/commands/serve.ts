@@ -7,7 +7,9 @@ import { readServeConfig, SERVE_OPTIONS, type ServeFlags } from '../serve-config
 export const serveCommand = defineCommand({
   name: 'serve',
   description: 'serve bundles over HTTP: POST /route, /route/batch, /feedback, GET /docs',
-  arguments: [['[bundles...]', 'bundle folders, such as bundles/demo']],
+  arguments: [
+    ['[bundles...]', 'bundle folders, such as bundles/demo, or oci://, s3://, https:// addresses'],
+  ],
   options: SERVE_OPTIONS,
   examples: [
     'weir serve bundles/demo --port 8080',
