@@ -6,7 +6,7 @@ import { throwIfAborted } from '../core/abort.ts'
 import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import type { OnProgress, Progress } from '../core/progress.ts'
-import type { FeedbackRecord } from '../records/decision-record.ts'
+import type { FeedbackRecord, SignalRecord } from '../records/decision-record.ts'
 import { DatasetBuilder, type ModelRows, type SplitOptions } from './dataset/builder.ts'
 import { type Dataset, openDataset } from './dataset/dataset.ts'
 import { replaceFolder } from './dataset/folder.ts'
@@ -25,6 +25,7 @@ import { gatherScores, type ScoresOptions } from './source/scores.ts'
 import { openSource, type Source } from './source/source.ts'
 
 import { DEFAULT_FRACTIONS, SPLITS, type SplitFractions } from './splits/assign-splits.ts'
+import { weakOutcomes, weakSignalLines } from './weak-outcomes.ts'
 
 export interface IngestOptions extends Omit<LogOptions, 'joined'>, ScoresOptions {
   /** the dataset folder; an existing dataset there is replaced */
@@ -83,7 +84,8 @@ export async function ingest(
     const builder = await DatasetBuilder.create(folder)
     const seen = new SourceDigests(sources)
     const ratings: Rating[] = []
-    const decisions: Decisions = Object.assign(new Map(), { ratings })
+    const signals: SignalRecord[] = []
+    const decisions: Decisions = Object.assign(new Map(), { ratings, signals })
     const ended: DatasetManifest['sources'][number][] = []
     let done = 0
     try {
@@ -157,6 +159,7 @@ export async function ingest(
       for (const source of ended) {
         builder.endSource({ ...source, rows: source.rows + (rated.get(source.path) ?? 0) })
       }
+      if (signals.length > 0) await addWeakOutcomes(builder, decisions, ratings, options)
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
       const waiting = unratedDecisions(decisions)
@@ -235,6 +238,24 @@ async function addRatings(
     packer.takeBack(block.text.buffer as ArrayBuffer)
   }
   return rows
+}
+
+/** Adds what weak signals say of answers that nobody rated, as far as ratings show that they say something. */
+async function addWeakOutcomes(
+  builder: DatasetBuilder,
+  decisions: Decisions,
+  ratings: readonly Rating[],
+  { seed, keyShare, onNote }: IngestOptions,
+): Promise<void> {
+  const { kept } = ratingsWithinKeyShare(ratings, keyShare)
+  const { rows, report } = weakOutcomes(decisions, [...kept])
+  builder.weakSignals = report
+  for (const line of weakSignalLines(report)) onNote?.(line)
+  for (let from = 0; from < rows.length; from += RATING_ROWS) {
+    const packer = new RowPacker(seed)
+    for (const row of rows.slice(from, from + RATING_ROWS)) packer.add(row)
+    await builder.add(packer.finish())
+  }
 }
 
 /** Progress in rows; the total is extrapolated from the fraction of bytes read. */

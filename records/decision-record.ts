@@ -192,7 +192,27 @@ export const FeedbackRecord = Type.Interface([Feedback], {
 })
 export type FeedbackRecord = Type.Static<typeof FeedbackRecord>
 
-export type LogRecord = LogHeader | DecisionRecord | GatewayRecord | FeedbackRecord
+/**
+ * What the next request of its session says of an answer, or its own end: a weak outcome, whose reliability is measured
+ * against feedback where the log is read. Without signs, the session went on as sessions do.
+ */
+export const SignalRecord = Type.Object({
+  object: Type.Literal('signal'),
+  /** `x-weir-id` of the response that had the answer */
+  decision_id: Type.String(),
+  /** when it was seen, in milliseconds since 1970 */
+  time: Type.Number(),
+  /** the model that answered */
+  model: Type.String(),
+  /** such as `correction`; empty if there were none */
+  signs: Type.Array(Type.String()),
+  /** name of the API key */
+  key: Type.String(),
+  session_id: Type.Optional(Type.String()),
+})
+export type SignalRecord = Type.Static<typeof SignalRecord>
+
+export type LogRecord = LogHeader | DecisionRecord | GatewayRecord | FeedbackRecord | SignalRecord
 
 /** The request data that a segment's lines contain. */
 export type LogContents = Omit<LogHeader, 'object' | 'format' | 'created'>

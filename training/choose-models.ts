@@ -104,6 +104,7 @@ export function withModels(dataset: Dataset, wanted: readonly string[]): Dataset
         ...(outcomes.costs && { costs: take(outcomes.costs) }),
         ...(outcomes.tokens && { tokens: take(outcomes.tokens) }),
         ...(outcomes.propensities && { propensities: take(outcomes.propensities) }),
+        ...(outcomes.weak && { weak: take(outcomes.weak) }),
       },
     }),
     ...(preferences &&

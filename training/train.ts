@@ -33,6 +33,7 @@ import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
 import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
 import { type Tuning, tuneRouter } from './tune/tune.ts'
+import { withWeakOutcomes } from './weak-outcomes.ts'
 
 export interface TrainOptions extends FitRouterOptions, AutoOptions {
   /** the folder that bundles are kept in; the new one is `out/name` */
@@ -47,6 +48,8 @@ export interface TrainOptions extends FitRouterOptions, AutoOptions {
   readonly context?: readonly string[]
   /** chooses among all of the dataset's models, by this rule */
   readonly choice?: RuleRequest
+  /** also learns from the scores of weak signals (`gateway.weak_signals`), on train and validation prompts */
+  readonly weakSignals?: boolean
   /** stores the start of each prompt with a head that looks up training prompts, for `explain` */
   readonly keepText?: boolean
 }
@@ -81,7 +84,11 @@ const PROBES = 256
 export async function train(log: Dataset, given: TrainOptions): Promise<TrainResult> {
   // the search, the comparison and the last fit learn from the same train prompts
   const options: TrainOptions = { fitted: new Map(), ...given }
-  const stored = await withPairEstimates(log, options, options)
+  const stored = await withPairEstimates(
+    options.weakSignals ? withWeakOutcomes(log) : log,
+    options,
+    options,
+  )
   checkContext(stored, options.context)
   const labels = checkedLabels(stored, options)
   const reading =

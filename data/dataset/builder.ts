@@ -17,7 +17,12 @@ import {
 import { PrefixSample, stemHash } from '../splits/stem.ts'
 import { coreKeys, isEmpty, TemplateSample } from '../splits/templates.ts'
 import { Growable } from './growable.ts'
-import { DATASET_FILES, DATASET_FORMAT, type DatasetManifest } from './manifest.ts'
+import {
+  DATASET_FILES,
+  DATASET_FORMAT,
+  type DatasetManifest,
+  type WeakSignalReport,
+} from './manifest.ts'
 import { OutcomeTables } from './outcome-tables.ts'
 import { PreferenceTable } from './preference-table.ts'
 import { PromptColumns, PromptStore } from './prompt-store.ts'
@@ -58,6 +63,8 @@ export class DatasetBuilder {
   readonly rows = { read: 0, kept: 0, rejected: 0, duplicates: 0 }
   /** rows left out, by reason */
   readonly leftOut = new Map<string, number>()
+  /** set before `finish`, if the logs held weak signals */
+  weakSignals: WeakSignalReport | undefined
   private readonly folder: string
   private readonly prompts: PromptStore
   private readonly prefixes = new PrefixSample()
@@ -213,6 +220,7 @@ export class DatasetBuilder {
       },
       rows: { ...this.rows, ...(this.leftOut.size > 0 && { left_out: this.leftOutRows() }) },
       ...(this.leftOut.size > 0 && { left_out: Object.fromEntries(this.leftOut) }),
+      ...(this.weakSignals && { weak_signals: this.weakSignals }),
     }
   }
 

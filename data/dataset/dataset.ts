@@ -34,6 +34,8 @@ export interface DatasetOutcomes {
    * own logs
    */
   readonly propensities?: Float32Array
+  /** scores that weak signals let one expect, of answers that nobody rated; for training alone */
+  readonly weak?: Float32Array
 }
 
 /** Which votes and scores label a pair of models. */
@@ -179,7 +181,7 @@ async function readPreferences(path: string, rows: number): Promise<DatasetPrefe
   return propensity ? { ...table, propensity } : table
 }
 
-const OUTCOME_COLUMNS = ['scores', 'costs', 'tokens', 'propensities'] as const
+const OUTCOME_COLUMNS = ['scores', 'costs', 'tokens', 'propensities', 'weak'] as const
 
 async function readOutcomes(
   path: string,
@@ -208,6 +210,7 @@ async function readOutcomes(
     costs: found.costs,
     tokens: found.tokens,
     propensities: found.propensities,
+    weak: found.weak,
   })
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
+import { Interval } from '../../core/stats/intervals.ts'
 import { SplitRule } from '../../models/bundle/manifest.ts'
 import { UNRATED } from '../rows/reader.ts'
 import type { Source } from '../source/source.ts'
@@ -21,6 +22,29 @@ export const DATASET_FILES = {
 } as const
 
 const Count = Type.Integer({ minimum: 0 })
+
+/** What the weak signals of a decision log are worth, by the answers that people rated as well. */
+export const WeakSignalReport = Type.Object({
+  /** answers that a later request spoke of; those of them that were rated, and those that got a weak score */
+  answers: Count,
+  rated: Count,
+  scored: Count,
+  signs: Type.Array(
+    Type.Object({
+      sign: Type.String(),
+      answers: Count,
+      rated: Count,
+      /** mean rating with the sign, and of answers without it; null without any */
+      score: Type.Union([Type.Number(), Type.Null()]),
+      without: Type.Union([Type.Number(), Type.Null()]),
+      /** the first less the second, with its 95% interval; absent with too few ratings */
+      difference: Type.Optional(Interval),
+      /** whether the interval lies below 0, so that the sign counts */
+      used: Type.Boolean(),
+    }),
+  ),
+})
+export type WeakSignalReport = Type.Static<typeof WeakSignalReport>
 
 /** `dataset.json`: the contents of the folder and their sources. */
 export const DatasetManifest = Type.Object({
@@ -68,6 +92,7 @@ export const DatasetManifest = Type.Object({
   }),
   /** rows left out, by reason */
   left_out: Type.Optional(Type.Record(Type.String(), Count)),
+  weak_signals: Type.Optional(WeakSignalReport),
 })
 export type DatasetManifest = Type.Static<typeof DatasetManifest>
 

@@ -1,5 +1,5 @@
 import type { Names } from '../rows/names.ts'
-import type { RowBlock } from '../rows/row-block.ts'
+import { KIND, type RowBlock } from '../rows/row-block.ts'
 import type { Batch, Column } from '../source/arrow.ts'
 import { Growable } from './growable.ts'
 
@@ -14,6 +14,8 @@ export class OutcomeTables {
     costs: new OutcomeTable(),
     tokens: new OutcomeTable(),
     propensities: new OutcomeTable(),
+    /** scores that weak signals let one expect */
+    weak: new OutcomeTable(),
   }
 
   get empty(): boolean {
@@ -22,7 +24,8 @@ export class OutcomeTables {
 
   /** Adds row i of a block; `models` maps the block's model numbers to the dataset's. */
   add(prompt: number, block: RowBlock, i: number, models: Int32Array): void {
-    const { scores, costs, tokens, propensities } = this.tables
+    const { costs, tokens, propensities } = this.tables
+    const scores = block.kind[i] === KIND.weak ? this.tables.weak : this.tables.scores
     for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
       const model = models[block.entryModel[at]!]!
       // a model that could have been asked has a propensity without a score

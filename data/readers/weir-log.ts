@@ -1,6 +1,11 @@
 import { Compile } from 'typebox/compile'
 import { pickContext, promptFields } from '../../models/reading/transcript.ts'
-import { DecisionRecord, FeedbackRecord, GatewayRecord } from '../../records/decision-record.ts'
+import {
+  DecisionRecord,
+  FeedbackRecord,
+  GatewayRecord,
+  SignalRecord,
+} from '../../records/decision-record.ts'
 
 import { type LimitedKey, type RatedBy, withinKeyShare } from '../../records/feedback/key-share.ts'
 import type {
@@ -25,7 +30,13 @@ const BESIDE: ReadonlySet<unknown> = new Set([
   'settle',
   'alert',
 ])
-const OBJECTS: ReadonlySet<unknown> = new Set([...BESIDE, 'decision', 'gateway', 'feedback'])
+const OBJECTS: ReadonlySet<unknown> = new Set([
+  ...BESIDE,
+  'decision',
+  'gateway',
+  'feedback',
+  'signal',
+])
 
 /** Whether a record is a line of Weir's own decision log. */
 export const isDecisionLogLine = (record: RawRecord): boolean => OBJECTS.has(record.object)
@@ -33,6 +44,7 @@ export const isDecisionLogLine = (record: RawRecord): boolean => OBJECTS.has(rec
 const isDecision = Compile(DecisionRecord)
 const isGateway = Compile(GatewayRecord)
 const isFeedback = Compile(FeedbackRecord)
+const isSignal = Compile(SignalRecord)
 
 /**
  * Weir's own decision log: a feedback line, joined with its decision, is an outcome of the model that
@@ -77,6 +89,14 @@ function readLine(
     takeAnswer(record, decisions)
     return undefined
   }
+  if (record.object === 'signal') {
+    if (!isSignal.Check(record)) {
+      const [error] = isSignal.Errors(record)
+      return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no signal')
+    }
+    decisions.signals?.push(record)
+    return undefined
+  }
   if (!isFeedback.Check(record)) {
     const [error] = isFeedback.Errors(record)
     return reject(origin, fieldOf(error?.instancePath), error?.message ?? 'no feedback')
@@ -111,7 +131,7 @@ function takeAnswer(record: GatewayRecord, decisions: Decisions): void {
 }
 
 /** A decision's prompt, with the metadata that the gateway logged of it as its context. */
-function promptOf({
+export function promptOf({
   text,
   metadata,
 }: LoggedDecision): Pick<LogRow, 'prompt' | 'tools' | 'context'> {

@@ -1,6 +1,6 @@
 import type { PromptInput } from '../../models/reading/messages.ts'
 import type { DeclaredContext, ToolDefinition } from '../../models/reading/transcript.ts'
-import type { FeedbackRecord } from '../../records/decision-record.ts'
+import type { FeedbackRecord, SignalRecord } from '../../records/decision-record.ts'
 import type { Mapping } from './mapping.ts'
 import type { RawRecord } from './record.ts'
 
@@ -67,6 +67,8 @@ export interface OutcomeRow extends RowBase {
   readonly propensities?: ReadonlyMap<string, number>
   /** how much the scores count where a prompt and model have several; 1 if absent */
   readonly weight?: number
+  /** the score is what a weak signal lets one expect: kept apart from scores that were given */
+  readonly weak?: true
 }
 
 export type LogRow = PreferenceRow | OutcomeRow
@@ -125,6 +127,8 @@ export type ReadRow = (
 export interface Decisions extends Map<string, LoggedDecision> {
   /** feedback that is kept until all of it is known: how much of it counts depends on who gave the rest */
   ratings?: Rating[]
+  /** what later requests of a session say of an answer, kept until its reliability can be measured */
+  signals?: SignalRecord[]
 }
 
 /** Feedback on a decision, and where it was read. */

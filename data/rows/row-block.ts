@@ -4,7 +4,7 @@ import type { Reject } from './reader.ts'
 export const WINNERS = ['a', 'b', 'tie', 'both_bad'] as const
 
 /** Row kinds in a block, and their codes in `kind`. */
-export const KIND = { preference: 0, outcome: 1 } as const
+export const KIND = { preference: 0, outcome: 1, weak: 2 } as const
 
 /**
  * Consecutive rows of a log as columns, ready to pass between threads: one number per row, and the texts as

@@ -155,7 +155,7 @@ export class RowPacker {
       this.entries = grown(this.entries, entryColumns(Math.max(1024, needed * 2)))
     }
     const { rows, at, entries } = this
-    rows.kind[at] = KIND.outcome
+    rows.kind[at] = row.weak ? KIND.weak : KIND.outcome
     rows.modelA[at] = 0
     rows.modelB[at] = 0
     rows.winner[at] = 0

@@ -72,7 +72,7 @@ export function conversationFeatures({ turns, tools }: Conversation): number[] {
     Math.round(100 * Math.log1p(question.length)) / 100,
     Number(follows && question.length <= SHORT),
     Number(follows && (REFERS.test(start) || (other && REFERS_OTHERWISE.test(start)))),
-    Number(follows && CORRECTS.test(start)),
+    Number(follows && corrects(start)),
     Number(before !== undefined && isRepeated(start, before.text.slice(0, SEARCHED))),
     Number(isCode(start)),
     tools.length,
@@ -81,6 +81,9 @@ export function conversationFeatures({ turns, tools }: Conversation): number[] {
     other ? scriptOf(start) : 0,
   ]
 }
+
+/** Whether a user's text begins as a correction does, in one of several languages. */
+export const corrects = (text: string): boolean => CORRECTS.test(text.slice(0, SEARCHED))
 
 const STATEMENTS = ['import ', 'from ', '#include ', 'class ']
 

@@ -78,7 +78,7 @@ export async function readAnswered(
       const { id: own, decision_id: id, model } = record
       if (id !== undefined) requests.set(own, id)
       if (id !== undefined && model !== null) answers.set(id, model)
-    } else if (!record.shadow) decisions.set(record.id, record)
+    } else if (record.object === 'decision' && !record.shadow) decisions.set(record.id, record)
   }
   for await (const record of more) add(record)
   for (const [request, decision] of requests) {

@@ -173,6 +173,13 @@ export const TRAIN_OPTIONS = optionTable({
     help: 'weight of votes whose judge’s name contains <name>',
     section: LEARNING,
   },
+  weakSignals: {
+    flag: '--weak-signals',
+    key: 'weak_signals',
+    schema: Switch,
+    help: 'learn from what later requests of a session say of unrated answers too, as far as feedback shows it to be reliable',
+    section: LEARNING,
+  },
   ...LOG_OPTIONS,
   ...PAIR_OPTIONS,
 })

@@ -47,7 +47,7 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
     else if (record.object === 'gateway') {
       // a request that failed before a step decided says nothing about a policy
       if (CONVERSATION_ENDPOINTS.has(record.endpoint) && record.step !== NO_STEP) chats.push(record)
-    } else if (!record.shadow) decisions.set(record.id, record)
+    } else if (record.object === 'decision' && !record.shadow) decisions.set(record.id, record)
   }
   const requests = chats.map((gateway): LoggedRequest => {
     const { id, decision_id: own, targets, step } = gateway

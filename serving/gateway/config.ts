@@ -96,6 +96,18 @@ export const ShadowAnswersConfig = Type.Object(
 )
 export type ShadowAnswersConfig = Type.Static<typeof ShadowAnswersConfig>
 
+/** `gateway.weak_signals`: what the next request of a session says of the answer before it, logged. */
+export const WeakSignalsConfig = Type.Object(
+  {
+    /** a request that comes later than this after an answer says nothing of it (default 60) */
+    minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    /** sessions that this process remembers (default 10,000) */
+    sessions: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  },
+  { additionalProperties: false },
+)
+export type WeakSignalsConfig = Type.Static<typeof WeakSignalsConfig>
+
 /** The `gateway` section of a server's configuration. */
 export const GatewayConfig = Type.Object(
   {
@@ -158,6 +170,8 @@ export const GatewayConfig = Type.Object(
     spend: Type.Optional(SpendSettings),
     /** also ask another model, after the client has its answer, and judge both; off if absent */
     shadow_answers: Type.Optional(ShadowAnswersConfig),
+    /** also log what the next request of a session says of an answer: a correction, a stop, a stuck loop; off if absent */
+    weak_signals: Type.Optional(WeakSignalsConfig),
   },
   { additionalProperties: false },
 )

@@ -1,4 +1,5 @@
-import type { RequestHints } from './contracts.ts'
+import { promptHash } from '../../core/hash.ts'
+import type { GatewayRequest, RequestHints } from './contracts.ts'
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>
 type Fields = Readonly<Record<string, unknown>>
@@ -53,4 +54,23 @@ function userSession({ session_id: own, user_id: user }: Fields): string | undef
     }
   }
   return /_session_([0-9a-f-]{36})$/.exec(user)?.[1]
+}
+
+const keys = new WeakMap<GatewayRequest, string>()
+
+/**
+ * Identifies the session of a request by the id that its client names, else by the conversation's beginning, which each
+ * of its requests repeats. A session belongs to one API key: the same id under another key is another session. Fixed size
+ * for any length of id; computed once per request.
+ */
+export function sessionKey(request: GatewayRequest): string {
+  let key = keys.get(request)
+  if (key === undefined) {
+    const { caller, hints, body } = request
+    const first = body.messages.findIndex(({ role }) => role === 'user')
+    const session = hints.session_id ?? body.messages.slice(0, first + 1)
+    key = promptHash(JSON.stringify([caller.name, session]))
+    keys.set(request, key)
+  }
+  return key
 }

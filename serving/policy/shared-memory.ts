@@ -1,5 +1,4 @@
 import { LruMap } from '../../core/bounded-map.ts'
-import { promptHash } from '../../core/hash.ts'
 import type { GatewayRequest } from '../gateway/contracts.ts'
 import type { HotStore } from '../state/hot-store.ts'
 
@@ -63,23 +62,4 @@ export class SharedMemory<T extends string | object> {
       return undefined
     }
   }
-}
-
-const keys = new WeakMap<GatewayRequest, string>()
-
-/**
- * Identifies the session of a request by the id that its client names, else by the conversation's beginning, which each
- * of its requests repeats. A session belongs to one API key: the same id under another key is another session. Fixed size
- * for any length of id; computed once per request.
- */
-export function sessionKey(request: GatewayRequest): string {
-  let key = keys.get(request)
-  if (key === undefined) {
-    const { caller, hints, body } = request
-    const first = body.messages.findIndex(({ role }) => role === 'user')
-    const session = hints.session_id ?? body.messages.slice(0, first + 1)
-    key = promptHash(JSON.stringify([caller.name, session]))
-    keys.set(request, key)
-  }
-  return key
 }

@@ -27,6 +27,7 @@ import { requestLog } from '../gateway/request-log.ts'
 import { assertBudgetRoutes, closedByBudget, spendObserver } from '../gateway/spending.ts'
 import { StoredIds } from '../gateway/stored-ids.ts'
 import { assertShadowAnswers, ShadowAnswers, shadowBudget } from '../judging/shadow-answers.ts'
+import { weakSignals } from '../judging/weak-signals.ts'
 import {
   budgetHooks,
   joinHooks,
@@ -234,6 +235,17 @@ async function openAll(
     feedback = segmentStore(log, config.log.folder)
   }
   if (config.store) feedback = opened.use(await openFeedbackStore(config.store))
+  const signals = config.gateway?.weak_signals
+  if (signals) {
+    if (!log) {
+      throw new WeirError('config_invalid', {
+        where: 'gateway.weak_signals',
+        expected: 'log, where signals are kept',
+        got: 'none',
+      })
+    }
+    servedObservers.push(weakSignals({ config: signals, log, registry: metrics.registry }))
+  }
   const alarms = config.alarms
     ? new AlarmWatcher({
         config: config.alarms,

@@ -75,6 +75,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     prices,
     ...definedOnly({
       ...{ tune, keepText, context: contextOption(flags.context) },
+      weakSignals: flags.weakSignals,
       ...{ prefer: flags.prefer, minutes: flags.minutes },
     }),
     signal,

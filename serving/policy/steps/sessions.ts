@@ -8,11 +8,12 @@ import {
 } from '../../../models/decision/session-cost.ts'
 import type { GatewayRequest, ServePlan } from '../../gateway/contracts.ts'
 import { needsOf } from '../../gateway/needs.ts'
+import { STUCK_SIGNS, stuckSigns } from '../../gateway/session-signs.ts'
+import { sessionKey } from '../../gateway/sessions.ts'
 import type { ChatTurn } from '../../upstreams/upstream.ts'
 import { closed } from '../file.ts'
-import { SharedMemory, sessionKey } from '../shared-memory.ts'
+import { SharedMemory } from '../shared-memory.ts'
 import { type PolicyRow, type StepState, skip } from '../step.ts'
-import { STUCK_SIGNS, stuckSigns } from '../stuck.ts'
 
 const Sessions = Type.Object(
   {

@@ -1,8 +1,9 @@
 import Type from 'typebox'
 import type { Decision } from '../../../models/decision/decision.ts'
 import type { GatewayRequest, StepName } from '../../gateway/contracts.ts'
+import { sessionKey } from '../../gateway/sessions.ts'
 import { closed } from '../file.ts'
-import { SharedMemory, sessionKey } from '../shared-memory.ts'
+import { SharedMemory } from '../shared-memory.ts'
 import { type PolicyRow, skip } from '../step.ts'
 
 const Sticky = Type.Object(

@@ -6,10 +6,10 @@ import {
   turnCost,
 } from '../../../models/decision/session-cost.ts'
 import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
+import { stuckSigns } from '../../../serving/gateway/session-signs.ts'
 import { withSession } from '../../../serving/gateway/sessions.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
-import { stuckSigns } from '../../../serving/policy/stuck.ts'
 import type { ChatTurn } from '../../../serving/upstreams/upstream.ts'
 import { fakeRouter, requestOf } from '../../../testing/step-contract.ts'
 

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import type { GatewayRequest } from '../../../serving/gateway/contracts.ts'
+import { sessionKey } from '../../../serving/gateway/sessions.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
-import { SharedMemory, sessionKey } from '../../../serving/policy/shared-memory.ts'
+import { SharedMemory } from '../../../serving/policy/shared-memory.ts'
 import type { HotStore } from '../../../serving/state/hot-store.ts'
 import { fakeRouter, requestOf } from '../../../testing/step-contract.ts'
 

@@ -9,7 +9,7 @@ import { type Flags, optionTable, Text } from '../../options.ts'
 import { TRAIN_OPTIONS } from '../../train-options.ts'
 
 const { escalateShare: _, bestShare: __, costPer1k: ___, ...TARGETS } = TARGET_OPTIONS
-const { router, encoder, engine, seed, threads, set, tune } = TRAIN_OPTIONS
+const { router, encoder, engine, seed, threads, set, tune, weakSignals } = TRAIN_OPTIONS
 const OPTIONS = optionTable({
   name: {
     flag: '--name <name>',
@@ -32,7 +32,7 @@ const OPTIONS = optionTable({
   store: STORE_OPTION,
   keyShare: KEY_SHARE_OPTION,
   ...TARGETS,
-  ...{ router, encoder, engine, seed, threads, set, tune },
+  ...{ router, encoder, engine, seed, threads, set, tune, weakSignals },
   maxRejects: LOG_OPTIONS.maxRejects,
   ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
@@ -94,7 +94,7 @@ async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
       ...made,
       ...{ log, serving, name, out, router, engine, seed, threads, signal, onProgress },
       hyperparameters: settingsOption(flags.set),
-      ...definedOnly({ feedback, target, tune, keyShare }),
+      ...definedOnly({ feedback, target, tune, keyShare, weakSignals: flags.weakSignals }),
       load: (path) => openRouter(path, flags),
       date: new Date().toISOString(),
     }).finally(() => made.encoder?.encoder.close?.())

@@ -1,3 +1,4 @@
+import { corrects } from '../../models/reading/conversation.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 
 /** Signs that a model does not get on with its task. */
@@ -41,7 +42,7 @@ export function stuckSigns(messages: readonly ChatTurn[]): StuckSign[] {
   const asked = lastOf(messages, 2, ({ role }) => role === 'user').map(textOf)
   const [last = '', before = ''] = asked
   if (before !== '') {
-    if (CORRECTION.test(last)) signs.push('correction')
+    if (CORRECTION.test(last) || corrects(last)) signs.push('correction')
     else if (isRephrased(last, before)) signs.push('rephrased')
   }
   return signs
@@ -61,7 +62,8 @@ function lastOf(
   return found
 }
 
-function textOf({ content }: ChatTurn): string {
+/** A turn's text; of a long one its beginning and its end. */
+export function textOf({ content }: ChatTurn): string {
   const text =
     typeof content === 'string'
       ? content
@@ -78,8 +80,8 @@ const callsText = (calls: readonly unknown[]): string =>
     }),
   )
 
-/** Most of the words are those of the message before. */
-function isRephrased(last: string, before: string): boolean {
+/** Whether most of the words are those of the message before. */
+export function isRephrased(last: string, before: string): boolean {
   const words = (text: string): Set<string> =>
     new Set(text.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu))
   const [a, b] = [words(last), words(before)]
