@@ -185,7 +185,7 @@ export const ERRORS = {
   overloaded: row('the server is at its limit: {what}', 503),
   log_unavailable: row('the decision log cannot be written: {reason}', 503),
   too_deep: row('expected JSON nested at most {limit} deep', 400),
-  too_many_parts: row('expected JSON with at most {limit} keys, objects and lists', 400),
+  too_many_parts: row('expected JSON with at most {limit} keys, strings, objects and lists', 400),
   candidates_empty: row(
     'none of the allowed models {models} is a candidate; they are: {known}',
     400,

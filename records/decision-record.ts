@@ -98,7 +98,7 @@ export const GatewayRecord = Type.Object({
   /** only if enabled by `log.metadata` */
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   tags: Type.Optional(Type.Array(Type.String())),
-  /** which of `metadata` and `tags` were too long and are not whole here */
+  /** which of `metadata`, `tags`, `text` and `question` were too long and are not whole here */
   cut: Type.Optional(Type.Array(Type.String())),
   /** only if enabled by `log.text`: the text used for routing, if no decision line contains it */
   text: Type.Optional(Type.String()),
@@ -149,6 +149,8 @@ export const DecisionRecord = Type.Object({
   fallback_reason: Type.Optional(Type.String()),
   session_id: Type.Optional(Type.String()),
   text: Type.Optional(Type.String()),
+  /** the text was too long: it is the beginning and the end. `prompt_hash` is that of the whole */
+  cut: Type.Optional(Type.Array(Type.Literal('text'))),
   /** base64 of little-endian float32, dense */
   embedding: Type.Optional(Type.String()),
 })
@@ -230,6 +232,7 @@ export function decisionLine(record: DecisionRecord): string {
   if (record.fallback_reason) line += `,"fallback_reason":${quote(record.fallback_reason)}`
   if (record.session_id !== undefined) line += `,"session_id":${quote(record.session_id)}`
   if (record.text !== undefined) line += `,"text":${quote(record.text)}`
+  if (record.cut) line += `,"cut":${JSON.stringify(record.cut)}`
   if (record.embedding !== undefined) line += `,"embedding":"${record.embedding}"`
   return `${line}}`
 }

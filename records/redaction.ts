@@ -23,3 +23,24 @@ export function redact(text: string): string {
   for (const [pattern, name] of PATTERNS) out = out.replace(pattern, name)
   return out
 }
+
+/** Characters of a text in a line of the log. A longer one is logged as its beginning and its end. */
+const MOST_LOGGED = 200_000
+/** More characters than any pattern matches: so near a cut, part of a match might be left. */
+const MARGIN = 10_000
+
+/**
+ * A text of a request for the log, and whether it was cut. One of 64 MB would otherwise hold other requests for
+ * seconds; a prompt that is too long for an encoder loses its middle as well.
+ */
+export function loggedText(
+  text: string,
+  holds: 'redacted' | 'full',
+): { readonly text: string; readonly cut: boolean } {
+  const kept = (part: string): string => (holds === 'full' ? part : redact(part))
+  if (text.length <= MOST_LOGGED) return { text: kept(text), cut: false }
+  const half = MOST_LOGGED / 2
+  const head = kept(text.slice(0, half)).slice(0, -MARGIN)
+  const tail = kept(text.slice(-half)).slice(MARGIN)
+  return { text: `${head.toWellFormed()}\n…\n${tail.toWellFormed()}`, cut: true }
+}

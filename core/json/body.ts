@@ -8,12 +8,12 @@ export const BODY_LIMIT = 8 * 1024 * 1024
 export const DEPTH_LIMIT = 64
 
 /**
- * Maximum number of keys, objects and lists in a body. They cost a hundred times more than their bytes: a
- * body of nothing else would take seconds to parse.
+ * Maximum number of keys, strings, objects and lists in a body. They cost a hundred times more than their
+ * bytes: a body of nothing else would take seconds to parse.
  */
 export const PARTS_LIMIT = 100_000
-/** What a list item or a further key counts toward that limit: a list of 800,000 numbers fits. */
-const ITEM_PART = 1 / 8
+/** What a list item or a further key counts toward that limit: 300,000 tokens to embed, as many as OpenAI takes, fit. */
+const ITEM_PART = 1 / 4
 
 /**
  * Decodes a body. @throws request_invalid if it is not UTF-8, since replacing characters would change the
@@ -73,7 +73,11 @@ export function parsedJson(text: string): unknown {
 export const nestedWithin = (text: string, limit: number): boolean =>
   jsonShape(text, limit, Number.POSITIVE_INFINITY).depth <= limit
 
-/** The nesting depth of brackets, and the number of keys, objects and lists; stops beyond either limit. */
+/** What `jsonShape` looks at, and the run of other characters after which it searches the next of them. */
+const STRUCTURE = /["[\]{},]/g
+const LONG_RUN = 32
+
+/** The nesting depth of brackets, and the number of keys, strings, objects and lists; stops beyond either limit. */
 function jsonShape(
   text: string,
   depthLimit: number,
@@ -84,22 +88,32 @@ function jsonShape(
   let depth = 0
   let deepest = 0
   let parts = 0
+  let seen = -1
   for (let i = 0; i < text.length && deepest <= depthLimit && parts <= partsLimit; i++) {
     const code = text.charCodeAt(i)
     if (code === 0x22) {
       const end = stringEnd(text, i)
       if (end - i > long) onLong(i, end)
       i = end
+      parts++
     } else if (code === 0x5b || code === 0x7b) {
       parts++
       if (++depth > deepest) deepest = depth
     } else if (code === 0x5d || code === 0x7d) {
       depth--
-    } else if (code === 0x3a) {
-      parts++
     } else if (code === 0x2c) {
       parts += ITEM_PART
+    } else {
+      if (i - seen > LONG_RUN) {
+        // a long number or blanks: searching takes a fifth of the time that looking at each takes
+        STRUCTURE.lastIndex = i
+        if (!STRUCTURE.test(text)) break
+        i = STRUCTURE.lastIndex - 2
+        seen = i
+      }
+      continue
     }
+    seen = i
   }
   return { depth: deepest, parts }
 }

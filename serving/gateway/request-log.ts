@@ -7,7 +7,7 @@ import {
   type LogContents,
 } from '../../records/decision-record.ts'
 import type { LogWriter } from '../../records/log-writer.ts'
-import { redact } from '../../records/redaction.ts'
+import { loggedText } from '../../records/redaction.ts'
 import type { Attempt, Served, ServedObserver } from './contracts.ts'
 import { routeRequest } from './learned-policy.ts'
 import { traitsOf } from './traits.ts'
@@ -75,10 +75,12 @@ function asked(
   const { hints } = request
   const traits = CONVERSATION_ENDPOINTS.has(endpoint) ? traitsOf(request) : undefined
   const answer = [request.body.max_completion_tokens, request.body.max_tokens]
+  const cut: string[] = []
+  const fields = holds.metadata ? logged(hints.metadata, traits?.tags, cut) : {}
   const words =
     // a text that was refused for its length is not kept
     traits && holds.text !== 'none' && code !== 'prompt_too_long'
-      ? spoken(request, traits.question, holds.text, plan.kind === 'serve' && plan.decision)
+      ? spoken(request, traits.question, holds.text, plan.kind === 'serve' && plan.decision, cut)
       : undefined
   return {
     session_id: hints.session_id,
@@ -89,9 +91,10 @@ function asked(
     max_tokens: answer.find((n) => typeof n === 'number'),
     images: traits?.images === true ? true : undefined,
     tools: traits?.tools === true ? true : undefined,
-    ...(holds.metadata ? logged(hints.metadata, traits?.tags) : {}),
+    ...fields,
     text: words?.text,
     question: words?.question,
+    cut: cut.length > 0 ? cut : undefined,
   }
 }
 
@@ -100,12 +103,12 @@ const METADATA_LOGGED = 8192
 const TEXT_LOGGED = 200
 const TAGS_LOGGED = 100
 
-/** Metadata and tags for the log; `cut` names what is not whole. */
+/** Metadata and tags for the log. @param cut is given the names of what is not whole */
 function logged(
   metadata: Readonly<Record<string, unknown>> | undefined,
   tags: readonly string[] | undefined,
-): Pick<Line<GatewayRecord>, 'metadata' | 'tags' | 'cut'> {
-  const cut: string[] = []
+  cut: string[],
+): Pick<Line<GatewayRecord>, 'metadata' | 'tags'> {
   const fits = (value: unknown): boolean => JSON.stringify(value).length <= METADATA_LOGGED
   const shorter = (text: string): string =>
     text.length > TEXT_LOGGED ? `${text.slice(0, TEXT_LOGGED)}…` : text
@@ -122,21 +125,27 @@ function logged(
   if (some && (some.length < tags!.length || some.some((tag, i) => tag !== tags![i]))) {
     cut.push('tags')
   }
-  return { metadata: kept, tags: some, cut: cut.length > 0 ? cut : undefined }
+  return { metadata: kept, tags: some }
 }
 
+/** The text that was routed and the last user message. @param cut is given the names of what is not whole */
 function spoken(
   request: Served['request'],
   question: string,
-  text: 'redacted' | 'full',
+  holds: 'redacted' | 'full',
   decided: unknown,
+  cut: string[],
 ): Pick<Line<GatewayRecord>, 'text' | 'question'> {
-  const kept = (its: string): string => (text === 'full' ? its : redact(its))
+  const kept = (name: 'text' | 'question', its: string): string => {
+    const logged = loggedText(its, holds)
+    if (logged.cut) cut.push(name)
+    return logged.text
+  }
   const whole = routedText(request)
   return {
     // a decision has a separate line, with the text
-    text: decided ? undefined : kept(whole),
-    question: question === whole ? undefined : kept(question),
+    text: decided ? undefined : kept('text', whole),
+    question: question === whole ? undefined : kept('question', question),
   }
 }
 

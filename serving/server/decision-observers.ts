@@ -7,7 +7,7 @@ import {
   type LogContents,
 } from '../../records/decision-record.ts'
 import type { LogWriter } from '../../records/log-writer.ts'
-import { redact } from '../../records/redaction.ts'
+import { loggedText } from '../../records/redaction.ts'
 import type { DecisionEvent, DecisionObserver } from '../router/observer.ts'
 
 export interface DecisionLines {
@@ -113,7 +113,9 @@ export function logObserver(
   return (event) => {
     const record = toRecord(event)
     if (holds.text !== 'none') {
-      record.text = holds.text === 'full' ? event.text : redact(event.text)
+      const { text, cut } = loggedText(event.text, holds.text)
+      record.text = text
+      if (cut) record.cut = ['text']
     }
     if (!holds.embedding) {
       writer.append(decisionLine(record))

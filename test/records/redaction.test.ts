@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createRandom } from '../../core/random.ts'
-import { redact } from '../../records/redaction.ts'
+import { loggedText, redact } from '../../records/redaction.ts'
 
 test.each([
   ['mail ann.b+c@example.co.uk now', 'mail [email] now'],
@@ -64,4 +64,20 @@ test('finds the same tokens as the pattern that it takes the place of', () => {
     const marked = text.replace(BEFORE, '[token]')
     expect(redact(text)).toBe(redact(marked))
   }
+})
+
+test('a long text is logged as its beginning and its end, and no part of a secret is left at the cut', () => {
+  const secret = '4111 1111 1111 1111 ann@example.com '
+  for (let shift = 0; shift < secret.length; shift += 5) {
+    const text = `${'x'.repeat(shift)} ${secret.repeat(20_000)}`
+    const { text: logged, cut } = loggedText(text, 'redacted')
+    expect(cut).toBe(true)
+    expect(logged).toMatch(/^x* \[number\] \[email\][^…]*\n…\n[^…]*\[email\] $/)
+    expect(logged).not.toMatch(/\d|ann|example/)
+  }
+  const long = `start ${'😀'.repeat(1_000_000)} end`
+  const { text: full } = loggedText(long, 'full')
+  expect(full.length).toBeLessThan(200_000)
+  expect(full).toMatch(/^start 😀[^]*\n…\n[^]*😀 end$/)
+  expect(loggedText('x'.repeat(200_000), 'full')).toEqual({ text: 'x'.repeat(200_000), cut: false })
 })

@@ -75,6 +75,20 @@ describe('the log line of a gateway request', () => {
     expect(Math.max(...lines.map((line) => JSON.stringify(line).length))).toBeLessThan(20_000)
   })
 
+  test.each(['redacted', 'full'] as const)('has long %s text cut, and says so', async (text) => {
+    const { app, folder } = await logged({ text })
+    const long = `${HARD} ${'and so on '.repeat(30_000)}`
+    await app.client.chat.completions.create({ model: 'weir', messages: user(long) })
+    await app.client.chat.completions.create({ model: 'big', messages: user(long) })
+    const { gateway, decision } = await records(folder)
+    expect(decision.map(({ cut }) => cut)).toEqual([['text']])
+    expect(gateway.map(({ cut }) => cut)).toEqual([undefined, ['text']])
+    for (const record of [decision[0]!, gateway[1]!]) {
+      expect(record.text!.length).toBeLessThan(200_000)
+      expect(record.text!.startsWith(HARD)).toBe(true)
+    }
+  })
+
   test('is of a user name of at most 1,000 characters', async () => {
     const { app } = await logged({})
     for (const ask of [
