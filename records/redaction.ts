@@ -42,5 +42,5 @@ export function loggedText(
   const half = MOST_LOGGED / 2
   const head = kept(text.slice(0, half)).slice(0, -MARGIN)
   const tail = kept(text.slice(-half)).slice(MARGIN)
-  return { text: `${head.toWellFormed()}\n…\n${tail.toWellFormed()}`, cut: true }
+  return { text: `${head}\n…\n${tail}`, cut: true }
 }

@@ -164,8 +164,8 @@ function readLater(
   isShort: (name: string) => boolean,
 ): void {
   if (typeof value !== 'object' || value === null) return
-  const fields = value as Record<string, unknown>
-  for (const field of Object.keys(fields)) {
+  const fields = value as Record<string | number, unknown>
+  const visit = (field: string | number): void => {
     const its = fields[field]
     if (typeof its !== 'string') {
       readLater(its, mark, read, isShort)
@@ -181,6 +181,9 @@ function readLater(
       else Object.defineProperty(fields, field, { ...later, get })
     }
   }
+  // the keys of a long list would take longer than parsing it
+  if (Array.isArray(value)) for (let i = 0; i < value.length; i++) visit(i)
+  else for (const field of Object.keys(fields)) visit(field)
 }
 
 /** What the thread answers: the bytes come back, as they were moved to it. */

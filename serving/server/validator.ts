@@ -30,8 +30,8 @@ const OPAQUE = new Set(['metadata', 'tools', 'response_format'])
 export function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
-    const given = value.map(withoutNulls)
-    return given.some((one, i) => one !== value[i]) ? given : value
+    const changed = value.findIndex((one) => withoutNulls(one) !== one)
+    return changed < 0 ? value : value.map(withoutNulls)
   }
   const fields = value as Readonly<Record<string, unknown>>
   /** what remains of fields that are, or hold, null */

@@ -78,6 +78,6 @@ test('a long text is logged as its beginning and its end, and no part of a secre
   const long = `start ${'😀'.repeat(1_000_000)} end`
   const { text: full } = loggedText(long, 'full')
   expect(full.length).toBeLessThan(200_000)
-  expect(full).toMatch(/^start 😀[^]*\n…\n[^]*😀 end$/)
+  expect(full).toMatch(/^start 😀.*\n…\n.*😀 end$/)
   expect(loggedText('x'.repeat(200_000), 'full')).toEqual({ text: 'x'.repeat(200_000), cut: false })
 })

@@ -32,7 +32,7 @@ export const HOSTILE_BODIES: Readonly<Record<string, () => string>> = {
   'unknown keys, as many as may be': () =>
     `{"prompt":"${'x'.repeat(8_000_000 - 900_000)}",${Array.from({ length: 88_000 }, (_, i) => `"${i}":0`).join()}}`,
   'strings in a list, as many as may be': () =>
-    `{"prompt":"${'x'.repeat(8_000_000 - 700_000)}","colours":[${Array.from({ length: 88_000 }, (_, i) => `"${i}"`).join()}]}`,
+    `{"prompt":"${'x'.repeat(8_000_000 - 700_000)}","colours":[${Array.from({ length: 79_000 }, (_, i) => `"${i}"`).join()}]}`,
   'numbers in a list, as many as may be': () =>
     `{"prompt":"${'x'.repeat(8_000_000 - 1_000_000)}","colours":[${'0,'.repeat(399_000)}0]}`,
   'deep nesting': () => `{"prompt":${'['.repeat(8_300_000)}`,

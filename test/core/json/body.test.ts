@@ -77,3 +77,15 @@ test('large bodies are read in a thread, one after the other, and refusals are t
     await reader.close()
   }
 })
+
+test.each([
+  ['digits', `{"a":${'1'.repeat(10_001)}}`],
+  ['blanks', `{"a":${' '.repeat(10_001)}1}`],
+  ['blanks at the end', `{"a":1}${'\n'.repeat(10_001)}`],
+])('more than 10,000 %s in a row are refused, large or not', (_, text) => {
+  const expected = 'numbers and blanks of at most 10000 characters'
+  expect(() => parseJsonBody(text)).toThrow(expected)
+  expect(() => large(`{"a":"${LONG}","b":${text}}`)).toThrow(expected)
+  const allowed = text.replace(/1{9,}|[ \n]{9,}/, (run) => run.slice(10))
+  expect(parseJsonBody(allowed)).toEqual({ a: expect.anything() })
+})
