@@ -186,6 +186,58 @@ function readLater(
   else for (const field of Object.keys(fields)) visit(field)
 }
 
+/** Characters of strings above which a value is written in pieces, and of which one piece has at most. */
+const PIECE = 256 * 1024
+
+/**
+ * The UTF-8 of a value's JSON, in pieces. Takes as long as `JSON.stringify`, but others are served between the pieces:
+ * written at once, a conversation of 60 MB would hold them for half a second.
+ *
+ * @returns the JSON as one string if it is short
+ */
+export async function jsonPieces(value: unknown): Promise<string | Buffer[]> {
+  if (charactersLeft(value, 2 * PIECE) > 0) return JSON.stringify(value)
+  // unknown to clients, so that no string of theirs is taken for a cut
+  const mark = `${randomUUID()}:`
+  const cuts: string[] = []
+  const outline = JSON.stringify(value, (_, its) =>
+    typeof its === 'string' && its.length > LONG_STRING ? `${mark}${cuts.push(its) - 1}` : its,
+  )
+  const pieces: Buffer[] = []
+  let since = 0
+  const add = async (text: string): Promise<void> => {
+    pieces.push(Buffer.from(text))
+    since += text.length
+    if (since < PIECE) return
+    since = 0
+    await new Promise(setImmediate)
+  }
+  for (const [i, part] of outline.split(new RegExp(`${mark}(\\d+)`)).entries()) {
+    if (i % 2 === 0) {
+      await add(part)
+      continue
+    }
+    const text = cuts[Number(part)]!
+    for (let at = 0; at < text.length; at += PIECE) {
+      // half of a surrogate pair is written as an escape, and so is the other half
+      await add(JSON.stringify(text.slice(at, at + PIECE)).slice(1, -1))
+    }
+  }
+  return pieces
+}
+
+/** What is left of so many characters after the strings of a value; stops at 0. */
+function charactersLeft(value: unknown, most: number): number {
+  if (typeof value === 'string') return most - value.length
+  if (typeof value !== 'object' || value === null) return most
+  let left = most
+  for (const one of Object.values(value)) {
+    left = charactersLeft(one, left)
+    if (left <= 0) break
+  }
+  return left
+}
+
 /** What the thread answers: the bytes come back, as they were moved to it. */
 export type OutlineReply = { readonly id: number } & (
   | { readonly bytes: Uint8Array; readonly outline: Outline }

@@ -122,12 +122,21 @@ function beyondText(endpoint: ServedEndpoint, body: PassedBody): boolean {
 /** Caches per body, which is read once for each target and attempt. */
 const sizes = new WeakMap<object, number>()
 
+const LONG_TEXT = 64 * 1024
+
 function bytesOf(value: unknown): number {
   if (value === undefined) return 0
   if (typeof value === 'string') return Buffer.byteLength(value)
   const known = sizes.get(value as object)
   if (known !== undefined) return known
-  const size = Buffer.byteLength(JSON.stringify(value))
+  // escapes of a long text are no tokens, and writing them takes long
+  let long = 0
+  const rest = JSON.stringify(value, (_, its) => {
+    if (typeof its !== 'string' || its.length < LONG_TEXT) return its
+    long += Buffer.byteLength(its)
+    return ''
+  })
+  const size = long + Buffer.byteLength(rest)
   sizes.set(value as object, size)
   return size
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import Type from 'typebox'
 import type { BytesHeld } from '../../core/bytes-held.ts'
-import { LargeJson } from '../../core/json/large.ts'
+import { jsonPieces, LargeJson } from '../../core/json/large.ts'
 import { type OutgoingTls, type OutgoingUrl, outgoingPool } from '../../core/outgoing.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { Cancellation } from './cancellation.ts'
@@ -121,11 +121,12 @@ export async function openHttpUpstream(
   /** undefined until it is known whether the upstream takes the fields that only the gateway adds */
   let takesAdded: boolean | undefined
 
-  const payload = (call: UpstreamCall, plain: boolean): string | Buffer | LargeJson => {
+  const payload = async (call: UpstreamCall, plain: boolean): Promise<string | Buffer[]> => {
     try {
       const request = dialect.request(call, plain)
-      if (request instanceof LargeJson) return request
-      return encoded(typeof request === 'string' ? request : JSON.stringify(request))
+      if (request instanceof LargeJson) return request.pieces()
+      if (typeof request === 'string') return request
+      return await jsonPieces(request)
     } catch (error) {
       if (!(error instanceof UntranslatableRequest)) throw error
       const { message, param } = error
@@ -139,20 +140,22 @@ export async function openHttpUpstream(
     }
   }
 
-  const ask = (
+  const ask = async (
     call: UpstreamCall,
     cancellation: Cancellation,
     plain: boolean,
-  ): Promise<UpstreamAnswer> =>
-    new Promise<UpstreamAnswer>((resolve, reject) => {
+  ): Promise<UpstreamAnswer> => {
+    if (cancellation.cancelled) throw cancelled(cancellation.reason)
+    const path = dialect.path(call.endpoint)
+    if (path === undefined) {
+      const reason = `it has no endpoint for ${call.endpoint}`
+      throw new UpstreamError('misconfigured', { upstream: name, reason })
+    }
+    const body = await payload(call, plain)
+    return new Promise<UpstreamAnswer>((resolve, reject) => {
+      // while a long body was written
       if (cancellation.cancelled) throw cancelled(cancellation.reason)
-      const path = dialect.path(call.endpoint)
-      if (path === undefined) {
-        const reason = `it has no endpoint for ${call.endpoint}`
-        throw new UpstreamError('misconfigured', { upstream: name, reason })
-      }
       const silenceMs = call.body.stream === true ? firstTokenTimeoutMs : answerTimeoutMs
-      const body = payload(call, plain)
       const headers = headerList(call.headers)
       const reader = new AnswerReader({
         upstream: name,
@@ -168,13 +171,15 @@ export async function openHttpUpstream(
         reject,
       })
       const to = { method: 'POST' as const, path: `${base}${path}${search}`, headers }
-      if (body instanceof LargeJson) {
-        headers.push('content-length', String(body.size))
-        pool.dispatch({ ...to, body: Readable.from(body.pieces()) }, reader)
-      } else {
+      if (typeof body === 'string') {
         pool.dispatch({ ...to, body }, reader)
+      } else {
+        const size = body.reduce((sum, { length }) => sum + length, 0)
+        headers.push('content-length', String(size))
+        pool.dispatch({ ...to, body: Readable.from(body) }, reader)
       }
     })
+  }
 
   /** An upstream with a strict schema refuses fields that it does not know: it is asked without them. */
   const askWithAdded = async (
@@ -258,15 +263,6 @@ export async function openHttpUpstream(
       await Promise.all([pool.destroy(), forwarding.destroy()])
     },
   }
-}
-
-/** Texts above this length are encoded here. */
-const LONG = 1024 * 1024
-
-/** A long text of ASCII is copied, which takes a third of the time of encoding it. */
-function encoded(text: string): string | Buffer {
-  if (text.length < LONG) return text
-  return Buffer.from(text, Buffer.byteLength(text) === text.length ? 'latin1' : 'utf8')
 }
 
 /** The upstream does not have the client's API: nothing was billed, and chat completions are asked instead. */

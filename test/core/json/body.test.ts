@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parseJsonBody } from '../../../core/json/body.ts'
-import { LargeJson, LargeJsonReader, outlineOf } from '../../../core/json/large.ts'
+import { jsonPieces, LargeJson, LargeJsonReader, outlineOf } from '../../../core/json/large.ts'
 
 const LONG = 'QUJD'.repeat(50_000)
 const ofBytes = (bytes: Buffer) => new LargeJson(bytes, outlineOf(bytes))
@@ -88,4 +88,25 @@ test.each([
   expect(() => large(`{"a":"${LONG}","b":${text}}`)).toThrow(expected)
   const allowed = text.replace(/1{9,}|[ \n]{9,}/, (run) => run.slice(10))
   expect(parseJsonBody(allowed)).toEqual({ a: expect.anything() })
+})
+
+test.each<[string, unknown]>([
+  ['a long string', { a: `${'x"\\é\n'.repeat(300_000)}` }],
+  ['surrogate pairs at every place', [`a${'😀'.repeat(500_000)}`, '😀'.repeat(500_000), '\ud800']],
+  ['many strings', { a: Array.from({ length: 1000 }, (_, i) => `${i}`.repeat(500)), b: [1, null] }],
+  ['fields that are undefined', { a: 'x'.repeat(1_000_000), b: undefined, c: { d: undefined } }],
+])('a large value with %s is written in pieces', async (_, value) => {
+  let turns = 0
+  const counting = setInterval(() => turns++, 0)
+  const pieces = await jsonPieces(value)
+  clearInterval(counting)
+  if (typeof pieces === 'string') throw new Error('it was written at once')
+  expect(turns).toBeGreaterThan(0)
+  expect(JSON.parse(Buffer.concat(pieces).toString())).toEqual(JSON.parse(JSON.stringify(value)))
+})
+
+test('a short value is written at once', async () => {
+  expect(await jsonPieces({ a: ['b'.repeat(5000), 1] })).toBe(
+    JSON.stringify({ a: ['b'.repeat(5000), 1] }),
+  )
 })
