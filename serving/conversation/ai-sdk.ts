@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { definedOnly } from '../../core/defined.ts'
 import {
   type Adjusted,
@@ -315,7 +316,8 @@ export function replyOfSdk(result: Fields, model: string): Reply {
       case 'reasoning':
         return [thought(String(part.text), part.providerMetadata)]
       case 'tool-call':
-        return [callOf(part)]
+        // the provider's own tool, which it has run
+        return part.providerExecuted === true ? [] : [callOf(part)]
       default:
         return []
     }
@@ -345,8 +347,19 @@ function callOf({ toolCallId, toolName, input, providerMetadata }: Fields): Call
     id: String(toolCallId),
     name: String(toolName),
     arguments: typeof input === 'string' ? input || '{}' : JSON.stringify(input ?? {}),
-    rest: providerMetadata ? { provider_metadata: providerMetadata } : undefined,
+    rest: metadataOf(providerMetadata),
   }
+}
+
+/** The field of a call that the provider needs back. */
+const metadataOf = (metadata: unknown): Fields | undefined =>
+  metadata ? { provider_metadata: metadata } : undefined
+
+/** A call whose arguments are coming. */
+interface OpenCall {
+  readonly index: number
+  said: string
+  metadata: unknown
 }
 
 /** Reads the parts of `doStream`. */
@@ -354,6 +367,7 @@ export class SdkEvents {
   usage: Usage | undefined
   private readonly model: string
   private readonly thoughts = new Map<string, { text: string; metadata: unknown }>()
+  private readonly open = new Map<string, OpenCall>()
   private calls = 0
   private started = false
 
@@ -396,15 +410,24 @@ export class SdkEvents {
         const metadata = part.providerMetadata ?? open?.metadata
         return open ? [{ type: 'thought', part: thought(open.text, metadata) }] : []
       }
-      case 'tool-call': {
-        // its metadata, which some providers need back, is only known at the end of the call
+      case 'tool-input-start': {
+        // text that the package turns into JSON only when it is whole; a tool that the provider runs
+        if (part.inputEncoding === 'text' || part.providerExecuted === true) return []
         const index = this.calls++
-        const { id: callId, name, arguments: text, rest } = callOf(part)
-        return [
-          { type: 'call', index, id: callId, name, rest },
-          { type: 'arguments', index, text },
-        ]
+        const metadata = part.providerMetadata
+        this.open.set(id, { index, said: '', metadata })
+        const name = String(part.toolName)
+        return [{ type: 'call', index, id, name, rest: metadataOf(metadata) }]
       }
+      case 'tool-input-delta': {
+        const open = this.open.get(id)
+        const text = String(part.delta)
+        if (!open || text === '') return []
+        open.said += text
+        return [{ type: 'arguments', index: open.index, text }]
+      }
+      case 'tool-call':
+        return part.providerExecuted === true ? [] : this.called(part)
       case 'finish': {
         this.usage = sdkUsage(part.usage)
         const stop: ReplyEvent = { type: 'stop', stop: stopOf(part.finishReason) }
@@ -413,5 +436,24 @@ export class SdkEvents {
       default:
         return []
     }
+  }
+
+  /** A whole call, whose arguments may have come before, in parts. */
+  private called(part: Fields): ReplyEvent[] {
+    const { id, name, arguments: text, rest } = callOf(part)
+    const open = this.open.get(id)
+    if (!open) {
+      const index = this.calls++
+      return [
+        { type: 'call', index, id, name, rest },
+        { type: 'arguments', index, text },
+      ]
+    }
+    this.open.delete(id)
+    const { index, said, metadata } = open
+    // what was said stays said; without arguments nothing was
+    const left = text.startsWith(said) ? text.slice(said.length) : ''
+    const late = rest && !isDeepStrictEqual(metadata, part.providerMetadata) ? rest : undefined
+    return left === '' && !late ? [] : [{ type: 'arguments', index, text: left, rest: late }]
   }
 }

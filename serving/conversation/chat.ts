@@ -673,8 +673,8 @@ export class ChatChunks {
         return this.kept() + this.delta({ tool_calls: [call] })
       }
       case 'arguments': {
-        const { index, text } = event
-        return this.delta({ tool_calls: [{ index, function: { arguments: text } }] })
+        const { index, text, rest } = event
+        return this.delta({ tool_calls: [{ index, function: { arguments: text }, ...rest }] })
       }
       case 'stop': {
         const { stop, stopSequence } = event

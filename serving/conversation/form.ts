@@ -184,7 +184,13 @@ export type ReplyEvent =
       readonly custom?: true | undefined
       readonly rest?: Fields | undefined
     }
-  | { readonly type: 'arguments'; readonly index: number; readonly text: string }
+  /** `rest`: what became known of the call only now */
+  | {
+      readonly type: 'arguments'
+      readonly index: number
+      readonly text: string
+      readonly rest?: Fields | undefined
+    }
   | { readonly type: 'opaque'; readonly part: OpaquePart }
   | {
       readonly type: 'stop'

@@ -486,6 +486,49 @@ describe('a chat body for a package of the AI SDK', () => {
       { type: 'arguments', text: '{"a":1}' },
     ])
   })
+
+  test('and the arguments of its calls come in the parts that the provider sends', () => {
+    const late = { google: { thoughtSignature: 'late' } }
+    const whole = (id: string, input: string, more: object = {}) => ({
+      ...{ type: 'tool-call', toolCallId: id, toolName: 'w', input },
+      ...more,
+    })
+    const events = new SdkEvents('m')
+    const read = [
+      { type: 'tool-input-start', id: 'a', toolName: 'w' },
+      { type: 'tool-input-start', id: 'b', toolName: 'w' },
+      { type: 'tool-input-delta', id: 'a', delta: '{"x"' },
+      { type: 'tool-input-delta', id: 'b', delta: '' },
+      { type: 'tool-input-delta', id: 'a', delta: ':1}' },
+      { type: 'tool-input-end', id: 'a' },
+      { type: 'tool-input-end', id: 'b' },
+      whole('a', '{"x":1}', { providerMetadata: late }),
+      whole('b', ''),
+      // raw text, and a tool that the provider runs
+      { type: 'tool-input-start', id: 'c', toolName: 'w', inputEncoding: 'text' },
+      { type: 'tool-input-delta', id: 'c', delta: 'raw' },
+      whole('c', '"raw"'),
+      { type: 'tool-input-start', id: 'd', toolName: 'code', providerExecuted: true },
+      { type: 'tool-input-delta', id: 'd', delta: '{}' },
+      whole('d', '{}', { providerExecuted: true }),
+    ].flatMap((part) => events.read(part))
+    const call = (index: number, id: string) => ({ type: 'call', index, id, name: 'w' })
+    const said = (index: number, text: string) => ({ type: 'arguments', index, text })
+    expect(read).toEqual([
+      { type: 'start', id: '', model: 'm' },
+      call(0, 'a'),
+      call(1, 'b'),
+      said(0, '{"x"'),
+      said(0, ':1}'),
+      { ...said(0, ''), rest: { provider_metadata: late } },
+      said(1, '{}'),
+      call(2, 'c'),
+      said(2, '"raw"'),
+    ])
+    const chunks = new ChatChunks('m', 0, false)
+    const text = read.map((event) => chunks.write(event)).join('')
+    expect(text).toContain('"arguments":""},"provider_metadata":{"google"')
+  })
 })
 
 describe('answers in the APIs of other clients', () => {
