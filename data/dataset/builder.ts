@@ -15,7 +15,7 @@ import {
   type SplitInput,
 } from '../splits/assign-splits.ts'
 import { PrefixSample, stemHash } from '../splits/stem.ts'
-import { coreKeys, isEmpty, TemplateSample } from '../splits/templates.ts'
+import { coreKeyReader, isEmpty, TemplateSample } from '../splits/templates.ts'
 import { Growable } from './growable.ts'
 import {
   DATASET_FILES,
@@ -56,8 +56,8 @@ interface Watch {
 }
 
 /**
- * Collects rows and writes a dataset's files. Texts are written to disk as they arrive; numbers stay in
- * memory in typed arrays.
+ * Collects rows and writes a dataset's files. Texts and votes are written to disk as they arrive; what is
+ * kept of each prompt stays in memory in typed arrays.
  */
 export class DatasetBuilder {
   readonly rows = { read: 0, kept: 0, rejected: 0, duplicates: 0 }
@@ -79,12 +79,13 @@ export class DatasetBuilder {
   private readonly sources: DatasetManifest['sources'] = []
   private readonly columns = new PromptColumns()
   private readonly groups = { prompt: new Growable(Int32Array), group: new Growable(Int32Array) }
-  private readonly preferences = new PreferenceTable()
+  private readonly preferences: PreferenceTable
   private readonly outcomes = new OutcomeTables()
 
   private constructor(folder: string, prompts: PromptStore) {
     this.folder = folder
     this.prompts = prompts
+    this.preferences = new PreferenceTable(join(folder, 'preferences.part'))
   }
 
   static async create(folder: string): Promise<DatasetBuilder> {
@@ -119,6 +120,7 @@ export class DatasetBuilder {
       } else this.outcomes.add(prompt, block, i, numbers.models)
     }
     await this.prompts.flush()
+    await this.preferences.flush()
   }
 
   /** Counts answers that nobody has rated. */
@@ -153,6 +155,7 @@ export class DatasetBuilder {
     const { names, place } = models.sorted()
     if (this.preferences.length > 0) {
       await writeArrow(this.path('preferences'), this.preferences.batches(place))
+      await this.preferences.close()
     }
     if (!this.outcomes.empty) {
       const batches = this.outcomes.batches(this.prompts.size, models, names)
@@ -166,19 +169,18 @@ export class DatasetBuilder {
   /** What was read of each model, most rows first. */
   modelRows(): ModelRows[] {
     const { outcomes, preferences, names } = this
-    const votes = preferences.tally(names.models.size)
     const mean = (sum: number, count: number): number | null => (count > 0 ? sum / count : null)
     return names.models
       .list()
       .map((model, m) => {
         const { sum, count: scored } = outcomes.total(m)
-        const met = votes.met[m]!
+        const { met, won } = preferences.tally(m)
         return {
           model,
           scored,
           score: mean(sum, scored),
           votes: met,
-          won: mean(votes.won[m]!, met),
+          won: mean(won, met),
         }
       })
       .sort((a, b) => b.scored + b.votes - (a.scored + a.votes))
@@ -186,6 +188,7 @@ export class DatasetBuilder {
 
   async close(): Promise<void> {
     await this.prompts.abandon()
+    await this.preferences.close()
   }
 
   private manifest(
@@ -276,7 +279,8 @@ export class DatasetBuilder {
       const key = prompts.keyOf(entry)
       this.templates.add(key, () => askedText(textOf(block, i)))
       if (this.prefixes.wants(key)) this.prefixes.add(key, askedText(textOf(block, i)))
-    } else columns.addTime(entry, block.timestamp[i]!)
+    }
+    columns.addTime(entry, block.timestamp[i]!)
     const category = block.category[i]!
     if (category >= 0) columns.addCategory(entry, numbers.categories[category]!)
     const group = block.group[i]!
@@ -293,11 +297,12 @@ export class DatasetBuilder {
     if (isEmpty(templates)) return undefined
     const prompt = new Growable(Int32Array)
     const key = new Growable(Float64Array)
+    const coreKeys = coreKeyReader(templates)
     for await (const { start, offsets, bytes } of this.prompts.batches()) {
       this.report('prompts compared without templates', start, watch)
       for (let i = 0; i + 1 < offsets.length; i++) {
         const asked = askedText(utf8(bytes, offsets[i]!, offsets[i + 1]!))
-        for (const one of coreKeys(asked, templates)) {
+        for (const one of coreKeys(asked)) {
           prompt.push(start + i)
           key.push(one)
         }

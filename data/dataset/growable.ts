@@ -1,5 +1,8 @@
 type NumberArray = Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array
 
+/** Less than doubling, because old and new are in memory together. */
+const GROWTH = 1.5
+
 /** A typed array that grows, for millions of numbers without an object each. */
 export class Growable<T extends NumberArray> {
   private values: T
@@ -50,7 +53,7 @@ export class Growable<T extends NumberArray> {
   }
 
   private grow(needed: number): void {
-    const grown = new this.kind(Math.max(needed, this.values.length * 2))
+    const grown = new this.kind(Math.max(needed, Math.ceil(this.values.length * GROWTH)))
     grown.set(this.values)
     this.values = grown
   }

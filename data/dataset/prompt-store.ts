@@ -1,5 +1,6 @@
 import type { RowBlock } from '../rows/row-block.ts'
 import { type ArrowWriter, openArrowWriter, readArrow } from '../source/arrow.ts'
+import { Growable } from './growable.ts'
 import { HashIndex } from './hash-index.ts'
 
 /** A record batch is full at this many bytes or prompts, independent of the row blocks' boundaries. */
@@ -14,18 +15,25 @@ export interface PromptBatch {
   readonly bytes: Uint8Array
 }
 
+/** A batch to be written, with the SHA-256 of each prompt. */
+interface FullBatch extends Omit<PromptBatch, 'start'> {
+  readonly digests: Uint8Array
+}
+
 /**
- * Distinct prompts in order of appearance: texts are written to the file as they arrive, digests stay in
- * memory.
+ * Distinct prompts in order of appearance: texts and digests are written to the file as they arrive, and what
+ * tells prompts apart stays in memory until `finish`.
  */
 export class PromptStore {
   private readonly path: string
-  private readonly index = new HashIndex()
+  private index = new HashIndex()
   private readonly writer: ArrowWriter
   /** full batches waiting to be written */
-  private readonly full: PromptBatch[] = []
+  private readonly full: FullBatch[] = []
+  size = 0
   private start = 0
   private bytes = Buffer.allocUnsafe(BATCH_BYTES)
+  private digests = new Uint8Array(BATCH_ROWS * 32)
   private offsets = new Int32Array(BATCH_ROWS + 1)
 
   private constructor(path: string, writer: ArrowWriter) {
@@ -37,15 +45,14 @@ export class PromptStore {
     return new PromptStore(path, await openArrowWriter(path))
   }
 
-  get size(): number {
-    return this.index.size
-  }
-
   /** The number of row i's prompt, equal for equal exact texts. Call `flush` between blocks. */
   add({ digest, text, textOffset }: RowBlock, i: number): number {
-    const next = this.index.size
     const entry = this.index.add(digest, i * 32)
-    if (entry === next) this.append(text, textOffset[i]!, textOffset[i + 1]!)
+    if (entry === this.size) {
+      this.digests.set(digest.subarray(i * 32, (i + 1) * 32), (entry - this.start) * 32)
+      this.size++
+      this.append(text, textOffset[i]!, textOffset[i + 1]!)
+    }
     return entry
   }
 
@@ -56,12 +63,9 @@ export class PromptStore {
 
   /** Writes the full batches. */
   async flush(): Promise<void> {
-    for (const batch of this.full.splice(0)) {
-      const { start, offsets, bytes } = batch
-      const rows = offsets.length - 1
-      const digests = this.index.bytes().slice(start * 32, (start + rows) * 32)
+    for (const { offsets, bytes, digests } of this.full.splice(0)) {
       await this.writer.write({
-        rows,
+        rows: offsets.length - 1,
         columns: {
           hash: { kind: 'bytes', width: 32, bytes: digests },
           text: { kind: 'text', offsets, bytes },
@@ -70,11 +74,12 @@ export class PromptStore {
     }
   }
 
-  /** Writes the rest; await this before `batches`. */
+  /** Writes the rest; nothing may be added after it. Await this before `batches`. */
   async finish(): Promise<void> {
     this.seal()
     await this.flush()
     await this.writer.close()
+    this.index = new HashIndex()
   }
 
   /** Every prompt in order, read back from the file. */
@@ -110,7 +115,8 @@ export class PromptStore {
     const rows = this.size - this.start
     if (rows === 0) return
     const offsets = this.offsets.slice(0, rows + 1)
-    this.full.push({ start: this.start, offsets, bytes: this.bytes.subarray(0, offsets[rows]) })
+    const bytes = this.bytes.subarray(0, offsets[rows])
+    this.full.push({ offsets, bytes, digests: this.digests.slice(0, rows * 32) })
     this.start = this.size
     this.bytes = Buffer.allocUnsafe(BATCH_BYTES)
     this.offsets[0] = 0
@@ -119,58 +125,50 @@ export class PromptStore {
 
 const NONE = -1
 
-/** Per-prompt data other than the text, 20 bytes each. */
+/** Per-prompt data other than the text: 8 bytes each, 4 more if any has a category, 8 more if any has a time. */
 export class PromptColumns {
-  private stems = new Uint32Array(8192)
-  private category = new Int32Array(4096)
-  private first = new Float64Array(4096)
-  length = 0
+  private readonly stems = new Growable(Uint32Array)
+  private readonly category = new Growable(Int32Array)
+  private readonly first = new Growable(Float64Array)
 
   /** Adds a new prompt, first seen in row i of a block. */
   add(block: RowBlock, i: number): void {
-    if (this.length === this.category.length) this.grow()
-    const at = this.length++
-    this.stems[at * 2] = block.stem[i * 2]!
-    this.stems[at * 2 + 1] = block.stem[i * 2 + 1]!
-    this.category[at] = NONE
-    this.first[at] = block.timestamp[i]!
+    this.stems.push(block.stem[i * 2]!)
+    this.stems.push(block.stem[i * 2 + 1]!)
   }
 
   /** The first category given for a prompt is kept. */
   addCategory(prompt: number, category: number): void {
-    if (this.category[prompt] === NONE) this.category[prompt] = category
+    this.category.extend(prompt + 1, NONE)
+    if (this.category.at(prompt) === NONE) this.category.set(prompt, category)
   }
 
+  /** `time`: NaN for none */
   addTime(prompt: number, time: number): void {
-    if (!(time >= this.first[prompt]!)) this.first[prompt] = time
+    if (Number.isNaN(time)) return
+    this.first.extend(prompt + 1, Number.NaN)
+    if (!(time >= this.first.at(prompt))) this.first.set(prompt, time)
   }
 
-  setStem(prompt: number, hash: Uint32Array): void {
-    this.stems.set(hash, prompt * 2)
+  setStem(prompt: number, [low, high]: Uint32Array): void {
+    this.stems.set(prompt * 2, low!)
+    this.stems.set(prompt * 2 + 1, high!)
   }
 
   /** 64-bit hashes, two words per prompt. */
   allStems(): Uint32Array {
-    return this.stems.subarray(0, this.length * 2)
+    return this.stems.view()
   }
 
   /** -1 if none. */
   allCategories(): Int32Array {
-    return this.category.subarray(0, this.length)
+    this.category.extend(this.stems.length / 2, NONE)
+    return this.category.view()
   }
 
   /** Seconds since 1970 of the first row with the prompt; NaN if no row has a time. */
   allFirst(): Float64Array {
-    return this.first.subarray(0, this.length)
-  }
-
-  private grow(): void {
-    const { stems, category, first } = this
-    this.stems = new Uint32Array(stems.length * 2)
-    this.category = new Int32Array(category.length * 2)
-    this.first = new Float64Array(first.length * 2)
-    this.stems.set(stems)
-    this.category.set(category)
-    this.first.set(first)
+    this.first.extend(this.stems.length / 2, Number.NaN)
+    return this.first.view()
   }
 }

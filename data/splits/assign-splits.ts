@@ -112,13 +112,7 @@ function pointsOf({ stems, groups, cores, seed }: SplitInput, n: number): Points
   const grouped = groups !== undefined && groups.prompt.length > 0
   if (runs.length === 0 && !grouped) return { points, common, copies: 0 }
 
-  const nodes = new Map<number, number>()
-  const nodeOf = Int32Array.from(points, (point) => {
-    const node = nodes.get(point) ?? nodes.size
-    nodes.set(point, node)
-    return node
-  })
-  const first = nodes.size
+  const { ranks: nodeOf, distinct: first } = ranked(points)
   const joined = new Components(first + (grouped ? groups.names.length : 0))
   for (const node of nodeOf) joined.size[node]!++
   for (const run of runs) {
@@ -174,26 +168,49 @@ function pointsOf({ stems, groups, cores, seed }: SplitInput, n: number): Points
   return { points: together, common, copies }
 }
 
+/** The rank of each value among the distinct ones. A Map would have a limit of 16 million. */
+function ranked(values: Float64Array): { readonly ranks: Int32Array; readonly distinct: number } {
+  const sorted = values.slice().sort()
+  let distinct = 0
+  for (let i = 0; i < sorted.length; i++) {
+    if (i === 0 || sorted[i] !== sorted[i - 1]) sorted[distinct++] = sorted[i]!
+  }
+  const ranks = Int32Array.from(values, (value) => {
+    let low = 0
+    for (let high = distinct; low + 1 < high; ) {
+      const middle = (low + high) >>> 1
+      if (sorted[middle]! <= value) low = middle
+      else high = middle
+    }
+    return low
+  })
+  return { ranks, distinct }
+}
+
 interface Run {
   readonly key: number
   readonly prompts: readonly number[]
 }
 
-/** Prompts that share a core, in runs that have more than one stem. */
+/** Prompts that share a core, in runs that have more than one stem, in the order of their cores. */
 function copiesOf({ key, prompt }: NonNullable<SplitInput['cores']>, points: Float64Array): Run[] {
-  const order = Int32Array.from(key.keys()).sort((a, b) => key[a]! - key[b]! || a - b)
-  const runs: Run[] = []
-  for (let start = 0; start < order.length; ) {
-    const first = order[start]!
-    let end = start + 1
-    while (end < order.length && key[order[end]!] === key[first]) end++
-    const prompts = Array.from(order.subarray(start, end), (i) => prompt[i]!)
-    if (prompts.some((i) => points[i] !== points[prompts[0]!])) {
-      runs.push({ key: key[first]!, prompts })
-    }
-    start = end
+  const runs = new Map<number, number[]>(repeated(key).map((one) => [one, []]))
+  key.forEach((one, i) => {
+    runs.get(one)?.push(prompt[i]!)
+  })
+  return [...runs]
+    .map(([of, prompts]) => ({ key: of, prompts }))
+    .filter(({ prompts }) => prompts.some((i) => points[i] !== points[prompts[0]!]))
+}
+
+/** Values that occur more than once, ascending. */
+function repeated(values: Float64Array): number[] {
+  const sorted = values.slice().sort()
+  const found: number[] = []
+  for (let i = 1; i < sorted.length; i++) {
+    if (sorted[i] === sorted[i - 1] && sorted[i] !== found.at(-1)) found.push(sorted[i]!)
   }
-  return runs
+  return found
 }
 
 /** Union-find with the number of prompts of each component. */

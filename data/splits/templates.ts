@@ -3,6 +3,7 @@ import { plainHead, sharedStarts } from './stem.ts'
 
 /** Text around questions that many prompts share, as lower-cased letters and digits. */
 export interface Templates {
+  /** longest first, as are the suffixes; four letters at least */
   readonly prefixes: readonly string[]
   readonly suffixes: readonly string[]
   /** whole lines */
@@ -75,33 +76,55 @@ export const isEmpty = ({ prefixes, suffixes, lines }: Templates): boolean =>
 const TRIED = 4
 
 /**
- * What a prompt may ask once the templates around it are off, as 160 lower-cased letters and digits at most:
- * the whole text, and what is left without each prefix and suffix that fits. Two prompts that share one of
- * these ask the same. Empty if too little is left to tell questions apart.
+ * Returns a function that says what a prompt may ask once the templates around it are off, as 160 lower-cased
+ * letters and digits at most: the whole text, and what is left without each prefix and suffix that fits. Two
+ * prompts that share one of these ask the same. Empty if too little is left to tell questions apart.
  */
-export function coresOf(prompt: string, templates: Templates): string[] {
-  const text = withoutLines(prompt, templates.lines)
-  const prefixes = templates.prefixes.filter((one) => text.startsWith(one)).slice(-TRIED)
-  const suffixes = templates.suffixes.filter((one) => text.endsWith(one))
-  const ends = new Set([0, ...[suffixes[0], suffixes.at(-1)].map((one) => one?.length ?? 0)])
-  const cores = new Set<string>()
-  for (const start of [0, ...prefixes.map(({ length }) => length)]) {
-    for (const end of ends) {
-      const left = text.length - start - end
-      if (left >= LEAST_CORE) cores.add(text.slice(start, start + Math.min(left, CORE_LENGTH)))
-    }
+export function coreReader({ prefixes, suffixes, lines }: Templates): (prompt: string) => string[] {
+  // a suffix beyond this does not reach into any core
+  const read = Math.min(READ, longest(prefixes) + CORE_LENGTH + longest(suffixes))
+  const byStart = new Map<string, string[]>()
+  for (const one of prefixes) {
+    byStart.set(startOf(one), [...(byStart.get(startOf(one)) ?? []), one])
   }
-  return [...cores]
+  const none: readonly string[] = []
+  return (prompt) => {
+    const text = withoutLines(prompt, lines, read)
+    const cores: string[] = []
+    const add = (start: number, end: number): void => {
+      const left = text.length - start - end
+      if (left < LEAST_CORE) return
+      const core = text.slice(start, start + Math.min(left, CORE_LENGTH))
+      if (!cores.includes(core)) cores.push(core)
+    }
+    const ending = text.length < read ? suffixes.filter((one) => text.endsWith(one)) : none
+    const addFrom = (start: number): void => {
+      add(start, 0)
+      if (ending.length > 0) add(start, ending[0]!.length)
+      if (ending.length > 1) add(start, ending.at(-1)!.length)
+    }
+    addFrom(0)
+    const fitting = (byStart.get(startOf(text)) ?? none).filter((one) => text.startsWith(one))
+    for (const { length } of fitting.slice(-TRIED)) addFrom(length)
+    return cores
+  }
 }
 
-/** Hashes of the cores as numbers of 53 bits. */
-export function coreKeys(prompt: string, templates: Templates): number[] {
-  return coresOf(prompt, templates).map((core) => {
-    hashText(core, 0, HASH)
-    return HASH[1]! * 0x20_0000 + (HASH[0]! >>> 11)
-  })
+/** Like `coreReader`, for hashes of the cores as numbers of 53 bits. */
+export function coreKeyReader(templates: Templates): (prompt: string) => number[] {
+  const coresOf = coreReader(templates)
+  const hash = new Uint32Array(2)
+  return (prompt) =>
+    coresOf(prompt).map((core) => {
+      hashText(core, 0, hash)
+      return hash[1]! * 0x20_0000 + (hash[0]! >>> 11)
+    })
 }
-const HASH = new Uint32Array(2)
+
+const startOf = (text: string): string => text.slice(0, LEAST_LENGTH)
+
+/** Length of the longest; they are sorted by it. */
+const longest = (texts: readonly string[]): number => texts[0]?.length ?? 0
 
 const linesOf = (prompt: string): string[] =>
   prompt
@@ -110,7 +133,8 @@ const linesOf = (prompt: string): string[] =>
     .map((line) => plainHead(line, READ))
     .filter((line) => line.length >= LEAST_LENGTH)
 
-function withoutLines(prompt: string, lines: ReadonlySet<string>): string {
+/** The first `length` letters and digits of a prompt without the lines and the label of its question. */
+function withoutLines(prompt: string, lines: ReadonlySet<string>, length = READ): string {
   const read = prompt.slice(0, CHARACTERS).replace(LABEL, '')
   const kept =
     lines.size === 0 || !read.includes('\n')
@@ -120,7 +144,7 @@ function withoutLines(prompt: string, lines: ReadonlySet<string>): string {
           .filter((line) => !lines.has(plainHead(line, READ)))
           .join('\n')
           .replace(LABEL, '')
-  return plainHead(kept, READ)
+  return plainHead(kept, length)
 }
 
 const templateStarts = (texts: readonly string[], enough: number): string[] =>

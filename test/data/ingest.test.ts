@@ -43,6 +43,28 @@ describe('ingest', () => {
     expect([...data.preferences!.modelB]).toEqual([0, 2])
   })
 
+  test('keeps more votes than memory is used for in their order, and leaves no other file', async () => {
+    const names = ['zeta', 'alpha', 'mid']
+    const votes = 70_000
+    const rows = Array.from({ length: votes }, (_, i) => {
+      const [model_a, model_b] = [names[i % 3], names[(i + 1) % 3]]
+      return { prompt: `p${i % 40}`, model_a, model_b, winner: i % 4 === 0 ? 'a' : 'b' }
+    })
+    const folder = await scratch({ 'log.jsonl': jsonl(rows) })
+    const out = join(folder, 'set')
+    const { models } = await ingest([join(folder, 'log.jsonl')], { out, seed: 1 })
+    expect(models.map(({ votes }) => votes)).toEqual([46_667, 46_667, 46_666])
+    expect(await readdir(out)).not.toContain('preferences.part')
+    const { preferences } = await openDataset(out)
+    const wrong = Array.from({ length: votes }, (_, i) => i).filter((i) => {
+      const expected = [i % 40, [2, 0, 1][i % 3], [2, 0, 1][(i + 1) % 3], i % 4 === 0 ? 1 : 0]
+      const { prompt, modelA, modelB, label } = preferences!
+      return [prompt[i], modelA[i], modelB[i], label[i]].some((got, at) => got !== expected[at])
+    })
+    expect(wrong).toEqual([])
+    expect(preferences!.prompt).toHaveLength(votes)
+  })
+
   test('averages the scores of a prompt that an outcome log repeats, and leaves gaps as gaps', async () => {
     const rows = [
       { prompt: 'p', scores: { big: 1, small: 0 }, costs: { big: 2 }, category: 'maths' },
