@@ -197,7 +197,7 @@ export const SERVE_OPTIONS = optionTable({
   spans: {
     flag: '--spans',
     schema: Switch,
-    help: 'record one OpenTelemetry span per decision, with the SDK that is registered',
+    help: 'OpenTelemetry spans and metrics of requests, policies, decisions and upstreams, with the SDK that is registered',
     section: LOGGING,
   },
 })

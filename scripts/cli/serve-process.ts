@@ -62,11 +62,9 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
       )
     : undefined
   if (lines) observers.push(lines.observe)
-  if (options.spans) {
-    observers.push(
-      await (await import('../../serving/server/decision-observers.ts')).openDecisionSpans(),
-    )
-  }
+  const tracing = options.spans
+    ? await (await import('../../serving/telemetry/tracing.ts')).openTracing()
+    : undefined
   const note = (message: string, error?: unknown): void => {
     const detail = error instanceof Error ? `: ${error.message}` : ''
     options.onNote(`weir: ${message}${detail}`)
@@ -80,6 +78,7 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     ...(options.watch ? { watchMs: WATCH_MS } : {}),
     ...(cluster.isWorker ? { primary: primaryChannel() } : {}),
     observers,
+    ...(tracing && { tracing }),
     makeEncoder: async (name) => {
       const { makeNamedEncoder } = await import('../../models/encoders/registry.ts')
       return (await makeNamedEncoder(name, { cacheFolder: cacheFolder(process.env) })).encoder

@@ -4,6 +4,7 @@ import type { BodyText } from '../../core/json/large.ts'
 import type { Price } from '../../models/prices.ts'
 import type { Reservation } from '../budgets/reservations.ts'
 import { type ClientBody, changedClientBody } from '../conversation/client-api.ts'
+import type { AttemptSpan } from '../telemetry/tracing.ts'
 import { editJson } from '../upstreams/body-text.ts'
 import { cancelled, UpstreamError } from '../upstreams/failure.ts'
 
@@ -13,6 +14,7 @@ import type {
   ChatBody,
   LargeAnswer,
   PassedBody,
+  ServedEndpoint,
   StreamAnswer,
   UpstreamAnswer,
   UpstreamCall,
@@ -50,9 +52,18 @@ export interface DispatcherOptions extends BalanceOptions {
   /** longest wait for a rate limit to pass, in milliseconds */
   readonly rateLimitWaitMs: number
   readonly budget: RetryBudget
+  readonly spans?: StartAttempt | undefined
   /** may refuse an attempt before it is made */
   readonly admit?: Admit | undefined
 }
+
+/** Starts the span of an attempt. */
+export type StartAttempt = (attempt: {
+  readonly backend: Backend
+  readonly endpoint: ServedEndpoint
+  readonly request: GatewayRequest
+  readonly body: Readonly<Record<string, unknown>>
+}) => AttemptSpan
 
 /** Share of the remaining time that an attempt may take if another could follow it. */
 const ATTEMPT_SHARE = 0.6
@@ -145,6 +156,7 @@ export class ModelDispatcher {
           dispatch.remainingMs() * share,
           now,
           reservation,
+          this.options.spans,
         )
       } catch (error) {
         if (!(error instanceof UpstreamError) || !error.retryable) throw error
@@ -255,9 +267,17 @@ async function attemptOnce(
   remainingMs: number,
   now: () => number,
   reservation?: Reservation,
+  spans?: StartAttempt,
 ): Promise<Answer> {
-  const { endpoint, target, headers, cancellation, costs } = dispatch
-  const record = new AttemptRecord(backend, target.model, costs, now, reservation)
+  const { endpoint, target, cancellation, costs, request } = dispatch
+  const span = spans?.({
+    backend,
+    endpoint,
+    request,
+    body: { ...dispatch.body, ...target.parameters },
+  })
+  const headers = span?.carry(dispatch.headers) ?? dispatch.headers
+  const record = new AttemptRecord(backend, target.model, costs, now, reservation, span)
   const started = now()
   const stream = dispatch.body.stream === true
   const progress: AttemptProgress = {}
@@ -285,9 +305,11 @@ async function attemptOnce(
         ))
     backend.latency(stream).add(now() - started)
     const { name: upstream } = backend.upstream
+    if (answer.kind === 'stream') span?.firstChunk()
     if (answer.kind !== 'complete') {
       return { target, upstream, answer: accounted(answer, record) }
     }
+    span?.answered(answer.body)
     record.end('answered', answer.usage)
     return { target, upstream, answer }
   } catch (error) {
@@ -364,6 +386,7 @@ export class AttemptRecord {
   private readonly reservation: Reservation | undefined
   private readonly permit: Permit
   private readonly started: number
+  private readonly span: AttemptSpan | undefined
   private ended = false
 
   constructor(
@@ -372,7 +395,9 @@ export class AttemptRecord {
     costs: Dispatch['costs'],
     now: () => number,
     reservation: Reservation | undefined,
+    span?: AttemptSpan,
   ) {
+    this.span = span
     this.backend = backend
     this.model = model
     this.costs = costs
@@ -390,6 +415,7 @@ export class AttemptRecord {
     const { backend, model, permit, reservation } = this
     backend.inFlight--
     tell(permit, outcome)
+    this.span?.end(outcome, usage)
     const { name: upstream } = backend.upstream
     const milliseconds = this.now() - this.started
     const attempt = this.costs.add({ model, upstream, milliseconds, outcome, usage })

@@ -2,15 +2,23 @@ import { WeirError } from '../../core/errors.ts'
 import type { Cancellation } from '../upstreams/cancellation.ts'
 import { UpstreamError } from '../upstreams/failure.ts'
 import { UsageReader } from '../upstreams/forwarding.ts'
-import type { AttemptProgress, ForwardedAnswer, ForwardedCall } from '../upstreams/upstream.ts'
+import type {
+  AttemptProgress,
+  ForwardedAnswer,
+  ForwardedCall,
+  ServedEndpoint,
+} from '../upstreams/upstream.ts'
 import { type Backend, type BalanceOptions, chooseBackend } from './backend.ts'
 import type { Dispatch } from './contracts.ts'
-import { AttemptRecord, keeping, type ModelDispatcher } from './dispatcher.ts'
+import { AttemptRecord, keeping, type ModelDispatcher, type StartAttempt } from './dispatcher.ts'
 
 /**
  * The model of requests to the default upstream, in logs and metrics: they may name any model of it, or none.
  */
 export const UNLISTED = 'unlisted'
+
+/** Endpoints that ask a model, for spans. */
+const OF_MODELS: ReadonlySet<ServedEndpoint> = new Set(['completions'])
 
 /** A request that is sent on as the client wrote it. */
 export interface Forwarding
@@ -23,6 +31,7 @@ export interface ForwardOptions extends BalanceOptions {
   readonly dispatcher: ModelDispatcher
   /** where requests go that name none of our models */
   readonly fallback: Backend | undefined
+  readonly spans?: StartAttempt | undefined
 }
 
 /** An upstream's answer, and who gave it. `body` must be read to its end or destroyed. */
@@ -40,7 +49,9 @@ export interface Forwarded {
  */
 export async function forward(
   sent: Forwarding,
-  dispatch: Pick<Dispatch, 'request' | 'headers' | 'costs' | 'remainingMs'>,
+  dispatch: Pick<Dispatch, 'request' | 'headers' | 'costs' | 'remainingMs'> & {
+    readonly endpoint: ServedEndpoint
+  },
   cancellation: Cancellation,
   reservation: ReturnType<ModelDispatcher['admitted']>,
   options: ForwardOptions,
@@ -55,7 +66,14 @@ export async function forward(
     reserved?.release()
     throw dispatcher.unavailable(model, backends ?? [])
   }
-  const record = new AttemptRecord(backend, model, dispatch.costs, now, reserved)
+  const { request, endpoint } = dispatch
+  // what asks no model (a list of files) is no operation of one
+  const asks = sent.method === 'POST' && OF_MODELS.has(endpoint)
+  const span = asks
+    ? options.spans?.({ backend, endpoint, request, body: request.passed ?? {} })
+    : undefined
+  const headers = span?.carry(dispatch.headers) ?? dispatch.headers
+  const record = new AttemptRecord(backend, model, dispatch.costs, now, reserved, span)
   const progress: AttemptProgress = {}
   try {
     const { upstream } = backend
@@ -67,7 +85,7 @@ export async function forward(
       {
         ...sent,
         body: listed && sent.withModel ? sent.withModel(backend.model) : sent.body,
-        headers: { ...dispatch.headers, ...sent.headers },
+        headers: { ...headers, ...sent.headers },
         remainingMs: dispatch.remainingMs(),
         progress,
       },

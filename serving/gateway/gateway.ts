@@ -1,6 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import type { BodyText } from '../../core/json/large.ts'
 import { mayName } from '../router/keys.ts'
+import type { PlannedFacts, Tracing } from '../telemetry/tracing.ts'
 import { Cancellation } from '../upstreams/cancellation.ts'
 import type { Endpoint, PassedBody, ServedEndpoint } from '../upstreams/upstream.ts'
 import {
@@ -47,6 +48,7 @@ export interface GatewayOptions {
   readonly forwardHeaders: readonly string[]
   /** milliseconds, never going back */
   readonly now: () => number
+  readonly tracing?: Tracing | undefined
 }
 
 /** The result of a request, before its bytes are sent. Call `finish` once they are sent or cannot be sent. */
@@ -112,7 +114,7 @@ const single: Strategy = {
 }
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { dispatcher, policy, observers, onOverBudget, now } = options
+  const { dispatcher, policy, observers, onOverBudget, now, tracing } = options
   const strategies = new Map([single, ...(options.strategies ?? [])].map((s) => [s.kind, s]))
 
   const open = (
@@ -228,7 +230,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     dispatcher,
     async chat(request, cancelled) {
       const exchange = open(request.client?.api ?? 'chat', request, cancelled)
-      const plan = await part(exchange, undefined, () => policy.plan(request, exchange.planning()))
+      const decide = (): Promise<Plan> => policy.plan(request, exchange.planning())
+      const plan = await part(exchange, undefined, () =>
+        tracing ? tracing.planned(decide, plannedFacts) : decide(),
+      )
       for (const budget of plan.overBudget ?? []) onOverBudget?.(budget)
       if (plan.kind === 'refuse') {
         if (plan.as === 'answer') return outcome(exchange, plan, undefined)
@@ -272,6 +277,21 @@ export function createGateway(options: GatewayOptions): Gateway {
         return { ...its, id: request.id, finish: ending(exchange, plan, { target, upstream }) }
       })
     },
+  }
+}
+
+const plannedFacts = (plan: Plan): PlannedFacts => {
+  const { step, reason, name } = plan.deciding
+  const served = plan.kind === 'serve' ? plan : undefined
+  return {
+    step,
+    reason,
+    name,
+    policy: plan.policy?.name,
+    model: served?.targets[0]?.model,
+    strategy: served?.strategy.kind,
+    score: served?.decision?.win_rate ?? served?.targets[0]?.score,
+    threshold: served?.decision?.threshold,
   }
 }
 
@@ -428,9 +448,9 @@ class Exchange {
     reservation: ReturnType<ModelDispatcher['admitted']>,
     forwarding: ForwardOptions,
   ): Promise<Forwarded> {
-    const { request, costs, remainingMs, options, cancellation } = this
+    const { request, costs, remainingMs, options, cancellation, endpoint } = this
     const { headers } = options
-    const dispatch = { request, headers, costs, remainingMs }
+    const dispatch = { request, headers, costs, remainingMs, endpoint }
     return forward(sent, dispatch, cancellation, reservation, forwarding)
   }
 

@@ -6,6 +6,8 @@ import { readPrices } from '../../models/prices.ts'
 import type { Budgets } from '../budgets/open.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
+import { providerOf } from '../telemetry/provider.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import { answersHeld, openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import { Abilities } from './abilities.ts'
@@ -21,7 +23,7 @@ import {
   type GatewayConfig,
 } from './config.ts'
 import type { Policy, ServedObserver, Strategy } from './contracts.ts'
-import { ModelDispatcher, RetryBudget, type ServedModel } from './dispatcher.ts'
+import { ModelDispatcher, RetryBudget, type ServedModel, type StartAttempt } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
 import {
@@ -43,6 +45,7 @@ export interface OpenGatewayOptions {
   readonly policy?: (learned: Policy, models: ReadonlyMap<string, ServedModel>) => Policy
   /** checks every attempt against the spending limits */
   readonly budgets?: Pick<Budgets, 'reserve' | 'refused'> | undefined
+  readonly tracing?: Tracing | undefined
   /** kinds of upstream that the configuration may name, besides Weir's own */
   readonly upstreamKinds?: readonly UpstreamKind[] | undefined
   /** milliseconds since 1970 */
@@ -112,6 +115,8 @@ export async function openGateway(
       upstreams.set(name, await openUpstream(settings, context, options.upstreamKinds))
       breakers.set(name, new Breaker(config.breaker ?? {}, clock))
     }
+    const forwardHeaders = config.forward_headers ?? DEFAULT_FORWARD_HEADERS
+    const attempts = options.tracing && attemptSpans(options.tracing, config, forwardHeaders)
     const models = servedModels(config, upstreams, breakers, clock)
     assertCandidatesServed(options.fleet, models)
     const dispatcher = new ModelDispatcher({
@@ -122,6 +127,7 @@ export async function openGateway(
       budget: new RetryBudget(config.retry_budget ?? DEFAULT_RETRY_BUDGET),
       now: clock,
       random: () => random.next(),
+      spans: attempts,
       admit: budgets && reserving(budgets, (name) => models.get(name)?.costRules ?? []),
     })
     const learned = createLearnedPolicy({
@@ -136,6 +142,7 @@ export async function openGateway(
       forwarding: {
         dispatcher,
         fallback: defaultBackend(config, upstreams, breakers, clock),
+        spans: attempts,
         balance: config.balance ?? 'least_loaded',
         now: clock,
         random: () => random.next(),
@@ -146,8 +153,9 @@ export async function openGateway(
       onOverBudget: (budget) => budgets?.refused(budget),
       deadlineMs: config.deadline_ms ?? DEFAULT_REQUEST_DEADLINE_MS,
       streamLimitMs: config.stream_limit_ms ?? DEFAULT_STREAM_LIMIT_MS,
-      forwardHeaders: config.forward_headers ?? DEFAULT_FORWARD_HEADERS,
+      forwardHeaders,
       now: clock,
+      tracing: options.tracing,
     })
     return { ...gateway, breakers, close }
   } catch (error) {
@@ -190,6 +198,27 @@ function servedModels(
     models.set(name, { name, backends, price, quality, abilities, costRules })
   }
   return models
+}
+
+/** Starts the span of each attempt, with what is known of the upstream. */
+function attemptSpans(
+  tracing: Tracing,
+  { upstreams }: GatewayConfig,
+  forwardHeaders: readonly string[],
+): StartAttempt {
+  const propagates = forwardHeaders.includes('traceparent')
+  const providers = new Map(
+    Object.entries(upstreams).map(([name, settings]) => [name, providerOf(settings, propagates)]),
+  )
+  return ({ backend, endpoint, request, body }) =>
+    tracing.attempt({
+      endpoint,
+      provider: providers.get(backend.upstream.name) ?? providerOf({}, propagates),
+      model: backend.model,
+      upstream: backend.upstream.name,
+      body,
+      session: request.hints.session_id,
+    })
 }
 
 /** Where requests go that name none of our models. @throws config_invalid */

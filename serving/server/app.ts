@@ -86,9 +86,10 @@ export function buildApp(
  * @param open only this machine can reach them, without keys (`BrowserRules.open`)
  */
 export function addEndpoints(app: FastifyInstance, services: Services, open: boolean): void {
-  const { gate, keys, rateLimit, ratePerMinute, browsers, bodies } = services
+  const { gate, keys, rateLimit, ratePerMinute, browsers, bodies, tracing } = services
   const guard = browserGuard({ ...browsers, open })
   app.decorateRequest('caller', null as unknown as KeyHolder)
+  app.decorateRequest('traceScope', undefined)
   const wrongKeys = new RateLimit()
   const holderOf = (ring: KeyRing, { headers, ip }: FastifyRequest): KeyHolder => {
     try {
@@ -103,6 +104,7 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
     let waiting: Promise<void> | undefined
     try {
       request.caller = ANYONE
+      if (tracing) request.traceScope = tracing.enter(request.raw, reply.raw)
       if (guard(request, reply)) return
       const path = request.routeOptions.url?.slice(app.prefix.length)
       if (path !== undefined && !OPEN_PATHS.has(path)) {
@@ -137,7 +139,7 @@ export function addEndpoints(app: FastifyInstance, services: Services, open: boo
   addFeedbackRoute(app, services)
   addModelsRoute(app, services)
   if (services.gateway) {
-    const turns = new AnswerTurns(services.gate)
+    const turns = new AnswerTurns(services)
     addChatRoute(app, services, services.gateway, turns)
     addOtherApiRoutes(app, services, services.gateway, turns)
     addPassedRoute(app, services, services.gateway, 'embeddings')

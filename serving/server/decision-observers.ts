@@ -1,4 +1,3 @@
-import { WeirError } from '../../core/errors.ts'
 import { printable } from '../../core/printable.ts'
 import { LineBuffer } from '../../core/segments.ts'
 import {
@@ -66,43 +65,6 @@ function printedLine({ decision, shadow, hash, time }: DecisionEvent): string {
   const { id, router, model, win_rate, threshold, reason, timing_ms } = decision
   const names = `"router":${JSON.stringify(router.name)},"version":"${router.version}","model":${JSON.stringify(model)}`
   return `{"level":30,"time":${time},"id":"${id}",${names},"win_rate":${win_rate},"threshold":${threshold},"reason":"${reason}","ms":${timing_ms},"prompt":"${hash.slice(0, 16)}"${shadow ? ',"shadow":true' : ''},"msg":"decision"}`
-}
-
-/**
- * Starts one OpenTelemetry span per decision, under the span of the request if the SDK keeps one, with the
- * attribute names of the GenAI conventions. The operator registers the SDK and its exporter before weir
- * starts (`node --import`); without them a span is discarded at almost no cost.
- *
- * @throws engine_unavailable if @opentelemetry/api is not installed
- */
-export async function openDecisionSpans(): Promise<DecisionObserver> {
-  const { trace } = await import('@opentelemetry/api').catch((cause: unknown) => {
-    throw new WeirError(
-      'module_missing',
-      { what: '--spans', module: '@opentelemetry/api', reason: String(cause) },
-      { cause },
-    )
-  })
-  const tracer = trace.getTracer('weir')
-  return ({ decision, request, time, seconds, cache, shadow }) => {
-    const attributes: Record<string, string | number | boolean> = {
-      'gen_ai.operation.name': 'route',
-      'gen_ai.request.model': request.router ?? 'default',
-      'gen_ai.response.model': decision.model,
-      'gen_ai.response.id': decision.id,
-      'weir.router.name': decision.router.name,
-      'weir.router.version': decision.router.version,
-      'weir.threshold': decision.threshold,
-      'weir.reason': decision.reason,
-      'weir.cache': cache,
-      'weir.shadow': shadow,
-    }
-    if (decision.win_rate !== null) attributes['weir.win_rate'] = decision.win_rate
-    if (decision.fallback_reason) attributes['weir.fallback_reason'] = decision.fallback_reason
-    if (request.session_id !== undefined) attributes['gen_ai.conversation.id'] = request.session_id
-    const span = tracer.startSpan('route', { startTime: time - seconds * 1000, attributes })
-    span.end(time)
-  }
 }
 
 /** Writes every decision to the log: by default only its prompt's hash, other fields as switched on. */

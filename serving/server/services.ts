@@ -53,6 +53,7 @@ import type { PrimaryChannel } from '../state/primary-channel.ts'
 import { LeasedRateLimit, RateLimit, type RateLimiter } from '../state/rate-limit.ts'
 import { openRedis, type RedisState } from '../state/redis.ts'
 import { createStrategies } from '../strategies/strategies.ts'
+import type { TraceScope, Tracing } from '../telemetry/tracing.ts'
 import type { UpstreamKind } from '../upstreams/kinds.ts'
 import { bodyMemory, DEFAULT_GATEWAY_BODY } from './bodies.ts'
 import type { BrowserRules } from './browser-guard.ts'
@@ -89,6 +90,8 @@ export interface ServiceOptions {
   readonly upstreamKinds?: readonly UpstreamKind[]
   /** notified of policies as they are loaded; may refuse them */
   readonly policyHooks?: PolicyHooks
+  /** spans and metrics of OpenTelemetry; none if absent */
+  readonly tracing?: Tracing
   /** name of the operator: what is loaded is then audited beside the decision log */
   readonly who?: AuditWho
   /** for a worker: the state that its primary keeps for all of them */
@@ -130,6 +133,7 @@ export interface Services {
   /** how the gateway handles chats; absent if only the learned router decides */
   readonly policies: LivePolicies | undefined
   readonly bundleAudit: BundleAudit | undefined
+  readonly tracing: Tracing | undefined
   /** milliseconds since 1970 */
   readonly now: () => number
   /** called with internal errors; the client only learns that one happened */
@@ -142,6 +146,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** the caller: set before the body is read */
     caller: KeyHolder
+    /** the trace that the request belongs to; undefined without tracing */
+    traceScope: TraceScope | undefined
     /** the body as received */
     bodyText: BodyText
   }
@@ -224,7 +230,9 @@ async function openAll(
     newId: options.newId,
     log: config.log?.folder,
   })
+  const { tracing } = options
   const observers = [...(options.observers ?? []), metrics.observe]
+  if (tracing) observers.push(tracing.decided)
   const servedObservers = [...(options.servedObservers ?? [])]
   let feedback: FeedbackStore | undefined
   if (config.log) {
@@ -320,6 +328,7 @@ async function openAll(
     alarms,
     online,
     metrics,
+    tracing,
     now,
     onBug: options.onBug,
     close: () => opened.close(),
@@ -424,6 +433,7 @@ async function openChats(
     environment: options.environment ?? process.env,
     observers: [...parts.servedObservers, count, ...byPolicy, spendObserver(budgets)],
     budgets,
+    tracing: options.tracing,
     ...(policies ? { policy: () => policies } : {}),
     strategies: createStrategies(),
     upstreamKinds: options.upstreamKinds,

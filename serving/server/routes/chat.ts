@@ -8,6 +8,7 @@ import { sendOutcome } from '../../gateway/reply.ts'
 import { withSession } from '../../gateway/sessions.ts'
 import type { LoadGate } from '../../state/load-gate.ts'
 import { TurnQueue } from '../../state/turn-queue.ts'
+import type { Tracing } from '../../telemetry/tracing.ts'
 import { editJson } from '../../upstreams/body-text.ts'
 import type { ChatBody } from '../../upstreams/upstream.ts'
 import { declaredHints } from '../context-header.ts'
@@ -114,15 +115,23 @@ interface Answered {
  */
 export class AnswerTurns {
   private readonly gate: LoadGate
+  private readonly tracing: Tracing | undefined
   private readonly asked = new TurnQueue<Asked>((items) => {
-    for (const item of items) void this.begin(item)
+    const { tracing } = this
+    for (const item of items) {
+      const scope = item.reply.request.traceScope
+      // a turn's requests each have their own trace
+      if (tracing && scope) void tracing.run(scope, () => this.begin(item))
+      else void this.begin(item)
+    }
   })
   private readonly answered = new TurnQueue<Answered>((items) => {
     for (const { reply, outcome } of items) void this.write(reply, outcome)
   })
 
-  constructor(gate: LoadGate) {
+  constructor({ gate, tracing }: Pick<Services, 'gate' | 'tracing'>) {
     this.gate = gate
+    this.tracing = tracing
   }
 
   /** @param room what must be awaited first */

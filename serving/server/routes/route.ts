@@ -16,7 +16,7 @@ interface Asked {
 
 /** `POST /route`: one request in, one decision out. */
 export function addRouteRoute(app: FastifyInstance, services: Services): void {
-  const { decider, gate, log } = services
+  const { decider, gate, log, tracing } = services
   const answer = ({ reply }: Asked, decision: Decision): void => {
     gate.inFlight--
     sendDecision(reply, decision)
@@ -53,7 +53,11 @@ export function addRouteRoute(app: FastifyInstance, services: Services): void {
     return undefined
   }
   const queue = new TurnQueue<Asked>((items) => {
-    for (const asked of items) asked.decision = decideNow(asked)
+    for (const asked of items) {
+      const scope = asked.reply.request.traceScope
+      asked.decision =
+        tracing && scope ? tracing.run(scope, () => decideNow(asked)) : decideNow(asked)
+    }
     for (const asked of items) if (asked.decision) answer(asked, asked.decision)
   })
   app.post<{ Body: RouteRequest }>(
