@@ -104,6 +104,43 @@ export function correctJudge({
   }
 }
 
+/** Labels of rows in place of the true ones, by a line that was fitted on other rows. */
+export interface CorrectedRows {
+  /** unbiased in place of the true labels, and independent of each other given the line */
+  readonly values: Float64Array
+  /** limits of any such value, for labels in [0, 1] */
+  readonly low: number
+  readonly high: number
+  /** rows that people labelled */
+  readonly labels: number
+}
+
+/**
+ * A judge's labels in [0, 1], corrected by people's on the same rows: the line's value, and on rows that people labelled also
+ * (human - line) / share, where the share of the rows was labelled at random. As the line comes from other rows, the values
+ * are right on average for any line, so tests of bounded means apply to them.
+ *
+ * @param line fitted on rows that are none of these; any will do, a good one gives less variance
+ */
+export function correctRows(
+  { judged, human }: Pick<JudgedLabels, 'judged' | 'human'>,
+  { intercept, slope }: Pick<CorrectedLabels, 'intercept' | 'slope'>,
+): CorrectedRows {
+  const n = judged.length
+  let labels = 0
+  for (let i = 0; i < n; i++) if (!Number.isNaN(human[i]!)) labels++
+  const share = labels / n
+  const values = new Float64Array(n)
+  let [least, most] = [1, 0]
+  for (let i = 0; i < n; i++) {
+    const fitted = Math.min(1, Math.max(0, intercept + slope * judged[i]!))
+    least = Math.min(least, fitted)
+    most = Math.max(most, fitted)
+    values[i] = Number.isNaN(human[i]!) ? fitted : fitted + (human[i]! - fitted) / share
+  }
+  return { values, low: most - most / share, high: least + (1 - least) / share, labels }
+}
+
 /** Squared standard error of a weighted mean of deviations, with `lost` degrees of freedom. */
 function errorSquared(
   of: readonly number[],

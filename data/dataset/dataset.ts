@@ -5,6 +5,7 @@ import { promptHash } from '../../core/hash.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
 import { withoutContext } from '../../models/reading/transcript.ts'
 import { readArrow } from '../source/arrow.ts'
+import { type JudgedPair, readJudged } from './judged.ts'
 import { DATASET_FILES, type DatasetManifest, readManifest } from './manifest.ts'
 
 export { SPLITS, type Split } from '../splits/assign-splits.ts'
@@ -97,6 +98,8 @@ export interface Dataset {
   readonly split: Uint8Array
   readonly preferences?: DatasetPreferences
   readonly outcomes?: DatasetOutcomes
+  /** what judges and people say of the same answers */
+  readonly judged?: readonly JudgedPair[]
 }
 
 /** Throws `file_not_found` if there is no folder, and `dataset_invalid` if it is not a complete dataset. */
@@ -129,6 +132,7 @@ export async function openDataset(path: string): Promise<Dataset> {
   }
   expectRows(path, DATASET_FILES.splits, n, categories.length)
   const { models, counts } = manifest
+  const judged = await readJudged(path, n)
   return {
     path,
     manifest,
@@ -139,6 +143,7 @@ export async function openDataset(path: string): Promise<Dataset> {
     split,
     ...(counts.preferences > 0 && { preferences: await readPreferences(path, counts.preferences) }),
     ...(counts.outcomes > 0 && { outcomes: await readOutcomes(path, n, models) }),
+    ...(judged && { judged }),
   }
 }
 

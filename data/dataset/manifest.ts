@@ -19,6 +19,8 @@ export const DATASET_FILES = {
   splits: 'splits.arrow',
   preferences: 'preferences.arrow',
   outcomes: 'outcomes.arrow',
+  /** what judges and people say of the same answers; only in datasets of `weir collect` with labels of people */
+  judged: 'judged.json',
 } as const
 
 const Count = Type.Integer({ minimum: 0 })

@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import { definedOnly } from '../../core/defined.ts'
 import { writeWhole } from '../../core/files.ts'
 import { type CorrectedLabels, correctJudge } from '../../core/stats/judged-mean.ts'
+import { openDataset } from '../../data/dataset/dataset.ts'
+import { type JudgedPair, writeJudged } from '../../data/dataset/judged.ts'
 import { type IngestSummary, ingest } from '../../data/ingest.ts'
 import { promptFields } from '../../models/reading/transcript.ts'
 import { COLLECTION_FILES } from './collection.ts'
@@ -141,5 +143,40 @@ export async function writeDataset(
   const path = join(folder, COLLECTION_FILES.log)
   await writeWhole(path, lines.join(''))
   if (lines.length === 0) return undefined
-  return ingest([path], { out: join(folder, COLLECTION_FILES.dataset), seed, format: 'canonical' })
+  const out = join(folder, COLLECTION_FILES.dataset)
+  const summary = await ingest([path], { out, seed, format: 'canonical' })
+  if (rows.some(({ labels }) => labels.length > 0)) {
+    const { prompts } = await openDataset(out)
+    await writeJudged(out, judgedPairs(rows, models, prompts))
+  }
+  return summary
+}
+
+/** What judges and people say of each pair that people labelled, by the dataset's prompts. */
+function judgedPairs(
+  rows: readonly GradedRow[],
+  models: readonly string[],
+  prompts: readonly string[],
+): JudgedPair[] {
+  const place = new Map(prompts.map((prompt, i) => [prompt, i]))
+  return pairsOf(models).flatMap(([a, b]) => {
+    const its = rows.flatMap((graded) => {
+      const at = place.get(graded.row.prompt)
+      const judged = judgedPair(graded, a, b)
+      if (at === undefined || Number.isNaN(judged)) return []
+      const human = humanPair(graded, a, b)
+      return [{ at, judged, human: Number.isNaN(human) ? null : human, weight: weightOf(graded) }]
+    })
+    if (its.every(({ human }) => human === null)) return []
+    return [
+      {
+        a,
+        b,
+        prompt: its.map(({ at }) => at),
+        judged: its.map(({ judged }) => judged),
+        human: its.map(({ human }) => human),
+        weight: its.map(({ weight }) => weight),
+      },
+    ]
+  })
 }

@@ -1,6 +1,8 @@
 import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
+import { correctJudge, correctRows, LEAST_HUMAN_LABELS } from '../../core/stats/judged-mean.ts'
 import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
+import type { JudgedPair } from '../../data/dataset/judged.ts'
 import { type PairLabels, pairLabels } from '../../data/pair.ts'
 import { type Candidate, isBlunt, roleOf } from '../../models/bundle/manifest.ts'
 import type { Bundle } from '../../models/bundle/read.ts'
@@ -98,13 +100,16 @@ export async function gatherRows(
   const raw = Float64Array.from(places, (at) => winRates[at]!)
   const dropped = fresh.rows.length - rows.length
   const costs = requestCosts(dataset, prompts, strong, weak)
-  const labelled = labelledRows(labels, rows, raw, costs, dataset)
+  const { weight: sampled, ...labelled } =
+    judgedRows(judgedPair(log, pair), prompts, raw, costs, options) ??
+    labelledRows(labels, rows, raw, costs, dataset)
   const fitted =
     options.keepProbabilities || rows.length < LEAST_PROBABILITY_ROWS
       ? undefined
       : calibrateProbabilities(raw, labelled.gain!, seed, labelled.offPolicy !== undefined)
   const map = fitted?.map ?? source.manifest.calibration
-  const weight = options.targetPrompts && (await shiftWeights(router, dataset, prompts, options))
+  const shift = options.targetPrompts && (await shiftWeights(router, dataset, prompts, options))
+  const weight = shift && sampled ? shift.map((one, i) => one * sampled[i]!) : (shift ?? sampled)
   return {
     rows: { ...labelled, winRate: calibrateAll(map, raw), ...(weight && { weight }) },
     reference: fresh.grid && calibrateAll(map, await scoreRows(fresh.grid)),
@@ -253,6 +258,82 @@ async function shiftWeights(
   const calibration = await embedAll(router, texts, options)
   const target = await embedAll(router, options.targetPrompts!, options)
   return (await densityRatio(calibration, target, options.seed, options.signal)).weight
+}
+
+/** What judges and people say of the pair, with the strong model as a; undefined where people labelled too little. */
+function judgedPair(
+  { judged = [], labelled }: Dataset,
+  { strong, weak }: { readonly strong: string; readonly weak: string },
+): JudgedPair | undefined {
+  // the user chose whose votes count
+  if (labelled?.judge !== undefined || labelled?.margin !== undefined) return undefined
+  const found = judged.find(
+    ({ a, b }) => (a === strong && b === weak) || (a === weak && b === strong),
+  )
+  if (!found || found.human.filter((one) => one !== null).length < LEAST_HUMAN_LABELS) {
+    return undefined
+  }
+  if (found.a === strong) return found
+  return {
+    ...found,
+    a: strong,
+    b: weak,
+    judged: found.judged.map((one) => 1 - one),
+    human: found.human.map((one) => one && 1 - one),
+  }
+}
+
+/**
+ * Rows whose gains are the judge's labels, corrected by people's on the same rows; the line of the correction is fitted on the
+ * labels of all other prompts. Undefined if people labelled too few of the rows and nothing is to be promised.
+ *
+ * @throws calibration_needs if too few are labelled for a promise
+ */
+export function judgedRows(
+  pair: JudgedPair | undefined,
+  prompts: Int32Array,
+  winRate: Float64Array,
+  costs: RequestCosts | undefined,
+  { sequential }: Pick<GatherOptions, 'sequential'>,
+): CalibrationRows | undefined {
+  if (!pair) return undefined
+  const place = new Map(pair.prompt.map((prompt, i) => [prompt, i]))
+  const at = Array.from(prompts, (prompt) => place.get(prompt))
+  const known = at.filter((i) => i !== undefined)
+  const number = (value: number | null): number => value ?? Number.NaN
+  const human = known.map((i) => number(pair.human[i]!))
+  const labels = human.filter((value) => !Number.isNaN(value)).length
+  // without a verdict of the judge there is nothing to correct; a dataset of weir collect has one for every row
+  if (known.length < prompts.length || labels < LEAST_HUMAN_LABELS) {
+    if (!sequential) return undefined
+    throw new WeirError('calibration_needs', {
+      target: 'a promise from the labels of a judge',
+      needed: `at least ${LEAST_HUMAN_LABELS} labels of people on the ${prompts.length} prompts that it is made from, which have ${labels} (weir label; or collect further prompts for it, which may all be used)`,
+    })
+  }
+  const own = new Set(known)
+  const others = [...pair.prompt.keys()].filter((i) => !own.has(i))
+  const line = correctJudge({
+    judged: others.map((i) => pair.judged[i]!),
+    human: others.map((i) => number(pair.human[i]!)),
+  }) ?? { intercept: 0, slope: 1 }
+  const judged = known.map((i) => pair.judged[i]!)
+  const { values, low, high } = correctRows({ judged, human }, line)
+  const sampled = Float64Array.from(known, (i) => pair.weight[i]!)
+  const mean = sampled.reduce((sum, one) => sum + one, 0) / sampled.length
+  return {
+    winRate,
+    gain: values.map((value) => 2 * value - 1),
+    ...(costs && { strongCost: costs.strong, weakCost: costs.weak }),
+    ...(sampled.some((one) => one !== sampled[0]) && { weight: sampled.map((one) => one / mean) }),
+    offPolicy: {
+      estimator: 'prediction-powered',
+      gain_low: 2 * low - 1 - ROUNDING,
+      gain_high: 2 * high - 1 + ROUNDING,
+      least_propensity: labels / known.length,
+      labels,
+    },
+  }
 }
 
 /** The logged outcomes of the given rows, with the router's win rates for them. */

@@ -31,12 +31,15 @@ export function promisedLoss(rows: CalibrationRows, target: ThresholdTarget): Pr
   }
 }
 
-/** Harm is about both answers to one prompt, of which single answers show one. Throws `calibration_needs`. */
+/** Harm is about single prompts, of which estimates say nothing. Throws `calibration_needs`. */
 export function refuseHarm({ offPolicy }: CalibrationRows, target: ThresholdTarget): void {
   if (!offPolicy) return
   throw new WeirError('calibration_needs', {
     target: describeTarget(target),
-    needed: `prompts that both models answered: ${offPolicy.single} of the calibration prompts were answered by one only, which shows how much is lost on average (--max-loss) but not on how many prompts`,
+    needed:
+      offPolicy.estimator === 'prediction-powered'
+        ? `labels of people on every calibration prompt: a judge that ${offPolicy.labels} labels correct shows how much is lost on average (--max-loss) but not on how many prompts`
+        : `prompts that both models answered: ${offPolicy.single} of the calibration prompts were answered by one only, which shows how much is lost on average (--max-loss) but not on how many prompts`,
   })
 }
 

@@ -25,23 +25,34 @@ export interface CalibrationRows {
   readonly offPolicy?: OffPolicy
 }
 
-/** What estimates from single answers rest on; part of a certificate. */
+/** What estimated gains rest on: single answers, or a judge that people corrected. Part of a certificate. */
 export const OffPolicy = Type.Object({
-  estimator: Type.Literal('doubly robust, cross-fitted'),
-  propensities: Type.Union([
-    Type.Literal('logged'),
-    Type.Literal('estimated'),
-    Type.Literal('logged and estimated'),
+  estimator: Type.Union([
+    Type.Literal('doubly robust, cross-fitted'),
+    Type.Literal('prediction-powered'),
   ]),
+  /** of single answers */
+  propensities: Type.Optional(
+    Type.Union([
+      Type.Literal('logged'),
+      Type.Literal('estimated'),
+      Type.Literal('logged and estimated'),
+    ]),
+  ),
   /** limits of the estimated gain of any prompt, by its propensity and its predicted scores */
   gain_low: Type.Number(),
   gain_high: Type.Number(),
-  /** prompts with a smaller probability of being sent to the other model are left out: nothing is clipped */
+  /**
+   * prompts with a smaller probability of being sent to the other model are left out: nothing is clipped. Of a
+   * corrected judge: the share of the prompts that people labelled
+   */
   least_propensity: Type.Number(),
   /** true if propensities are estimated of an assignment that depends much on the prompt */
   blunt: Type.Optional(Type.Boolean()),
   /** calibration prompts that one model answered */
-  single: Type.Integer(),
+  single: Type.Optional(Type.Integer()),
+  /** calibration prompts that people labelled */
+  labels: Type.Optional(Type.Integer()),
 })
 export type OffPolicy = Type.Static<typeof OffPolicy>
 

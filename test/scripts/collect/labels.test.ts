@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
 import { correctJudge } from '../../../core/stats/judged-mean.ts'
+import { openDataset } from '../../../data/dataset/dataset.ts'
 import type { Collection, SampleRow } from '../../../scripts/collect/collection.ts'
 import { COLLECTION_FILES } from '../../../scripts/collect/collection.ts'
 import { type GradedRow, type HumanLabel, readLabels } from '../../../scripts/collect/grades.ts'
@@ -17,7 +18,7 @@ import {
   toLabelStudio,
   toSpreadsheet,
 } from '../../../scripts/collect/label.ts'
-import { logLines } from '../../../scripts/collect/log.ts'
+import { logLines, writeDataset } from '../../../scripts/collect/log.ts'
 import { pairReport, routerCurve } from '../../../scripts/collect/report.ts'
 import { promptId } from '../../../scripts/collect/sampling.ts'
 import { commandsOf, labelTasksBy, taskLines, wrapped } from '../../../scripts/collect/screen.ts'
@@ -196,6 +197,23 @@ test('training gets soft labels with the judgeâ€™s estimated errors, and peopleâ
   // without people, each order of each judge is half a vote
   const raw = [...logLines(world({ n: 3, labels: 0 }).rows, ['big', 'small'])]
   expect(raw.map(({ weight }) => weight)).toEqual(Array(6).fill(0.5))
+})
+
+test('the dataset keeps what judges and people said, for promises', async () => {
+  const { rows } = world({ n: 60, labels: 20, error: 0.2 })
+  const folder = await mkdtemp(join(root, 'promises-'))
+  await writeDataset(folder, rows, ['big', 'small'], 1)
+  const { judged, prompts } = await openDataset(join(folder, 'dataset'))
+  expect(judged).toHaveLength(1)
+  const [pair] = judged!
+  expect(pair).toMatchObject({ a: 'big', b: 'small', weight: Array(60).fill(2) })
+  expect(pair!.human.filter((one) => one !== null)).toHaveLength(20)
+  pair!.prompt.forEach((at, i) => {
+    const row = rows.find((one) => one.row.prompt === prompts[at])!
+    expect(pair!.human[i]).toBe(
+      row.labels.length === 0 ? null : Number(row.labels[0]!.winner === 'a'),
+    )
+  })
 })
 
 describe('labels of people', () => {

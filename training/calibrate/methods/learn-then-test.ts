@@ -63,7 +63,7 @@ function refuseUneven(test: BoundTest, rows: CalibrationRows): void {
   throw new WeirError('option_invalid', {
     option: `--method ${test.name}`,
     expected: 'rows of equal weight with the scores of both models (betting takes any)',
-    got: rows.weight ? 'weights' : 'estimates from single answers',
+    got: rows.weight ? 'weights' : `estimates (${rows.offPolicy?.estimator})`,
   })
 }
 
@@ -86,7 +86,19 @@ export function shuffledRows(rows: CalibrationRows, seed: number): CalibrationRo
   return takeCalibrationRows(rows, createRandom(seed).shuffle(order))
 }
 
-function offPolicyAssumptions({ propensities, gain_low, gain_high, blunt }: OffPolicy): string[] {
+function offPolicyAssumptions({
+  estimator,
+  propensities,
+  gain_low,
+  gain_high,
+  labels,
+  blunt,
+}: OffPolicy): string[] {
+  if (estimator === 'prediction-powered') {
+    return [
+      `the ${labels} calibration prompts that people labelled are a random part of them, and their labels are right; the judge may err in any way (the bounded values are its labels corrected by theirs, from ${gain_low.toFixed(1)} to ${gain_high.toFixed(1)})`,
+    ]
+  }
   const bounded = `the bounded values are doubly robust estimates of the gain per prompt, from ${gain_low.toFixed(1)} to ${gain_high.toFixed(1)}`
   return propensities === 'logged'
     ? [`the logged propensities are those with which the models were asked; ${bounded}`]
