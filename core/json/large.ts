@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Worker } from 'node:worker_threads'
-import { type ErrorCode, WeirError } from '../errors.ts'
-import { startWorker } from '../worker-entry.ts'
+import { AskedThread } from '../asked-thread.ts'
 import { assertShape, assertUtf8, decodeBody, parsedJson } from './body.ts'
 
 /** Strings of more bytes than this stay where they are. */
@@ -196,7 +194,7 @@ const PIECE = 256 * 1024
  * @returns the JSON as one string if it is short
  */
 export async function jsonPieces(value: unknown): Promise<string | Buffer[]> {
-  if (charactersLeft(value, 2 * PIECE) > 0) return JSON.stringify(value)
+  if (!hasLongText(value, 2 * PIECE)) return JSON.stringify(value)
   // unknown to clients, so that no string of theirs is taken for a cut
   const mark = `${randomUUID()}:`
   const cuts: string[] = []
@@ -226,6 +224,10 @@ export async function jsonPieces(value: unknown): Promise<string | Buffer[]> {
   return pieces
 }
 
+/** Whether the strings of a value have at least so many characters together. */
+export const hasLongText = (value: unknown, characters: number): boolean =>
+  charactersLeft(value, characters) <= 0
+
 /** What is left of so many characters after the strings of a value; stops at 0. */
 function charactersLeft(value: unknown, most: number): number {
   if (typeof value === 'string') return most - value.length
@@ -238,75 +240,25 @@ function charactersLeft(value: unknown, most: number): number {
   return left
 }
 
-/** What the thread answers: the bytes come back, as they were moved to it. */
-export type OutlineReply = { readonly id: number } & (
-  | { readonly bytes: Uint8Array; readonly outline: Outline }
-  | { readonly code: ErrorCode | undefined; readonly message: string }
-)
-
-export interface OutlineRequest {
-  readonly id: number
-  readonly bytes: Uint8Array
-}
-
-interface Waiting {
-  resolve(text: LargeJson): void
-  reject(error: Error): void
-}
-
-/** Reads large bodies in a thread, which is started with the first of them. */
+/** Reads large bodies in a thread. */
 export class LargeJsonReader {
-  private worker: Worker | undefined
-  private readonly waiting = new Map<number, Waiting>()
-  private last = 0
+  private readonly thread = new AskedThread('./large-worker', import.meta.url)
 
   /**
    * Must not be used afterwards: `bytes` are moved to the thread and back.
    *
    * @throws request_invalid, too_deep, too_many_parts
    */
-  read(bytes: Buffer): Promise<LargeJson> {
+  async read(bytes: Buffer): Promise<LargeJson> {
     const own =
       bytes.length === bytes.buffer.byteLength ? bytes : Buffer.from(Uint8Array.from(bytes).buffer)
-    this.worker ??= this.start()
-    const { worker } = this
-    const id = ++this.last
-    return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject })
-      const request: OutlineRequest = { id, bytes: own }
-      worker.postMessage(request, [own.buffer as ArrayBuffer])
-    })
+    const reply = await this.thread.ask(own, [own.buffer as ArrayBuffer])
+    const { bytes: back, outline } = reply as { bytes: Uint8Array; outline: Outline }
+    const { buffer, byteOffset, length } = back
+    return new LargeJson(Buffer.from(buffer as ArrayBuffer, byteOffset, length), outline)
   }
 
-  async close(): Promise<void> {
-    await this.worker?.terminate()
-  }
-
-  private start(): Worker {
-    const worker = startWorker('./large-worker', import.meta.url)
-    worker.unref()
-    worker.on('message', (reply: OutlineReply) => this.settle(reply))
-    const ended = (error: Error): void => {
-      if (this.worker === worker) this.worker = undefined
-      for (const { reject } of this.waiting.values()) reject(error)
-      this.waiting.clear()
-    }
-    worker.on('error', ended)
-    worker.on('exit', (code) => ended(new Error(`the thread that reads bodies ended with ${code}`)))
-    return worker
-  }
-
-  private settle(reply: OutlineReply): void {
-    const waiting = this.waiting.get(reply.id)
-    this.waiting.delete(reply.id)
-    if ('outline' in reply) {
-      const { buffer, byteOffset, length } = reply.bytes
-      waiting?.resolve(
-        new LargeJson(Buffer.from(buffer as ArrayBuffer, byteOffset, length), reply.outline),
-      )
-    } else {
-      const { code, message } = reply
-      waiting?.reject(code ? new WeirError(code, {}, { message }) : new Error(message))
-    }
+  close(): Promise<void> {
+    return this.thread.close()
   }
 }

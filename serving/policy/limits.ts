@@ -1,10 +1,9 @@
-import { compilePattern } from '../../core/pattern.ts'
-import { redact } from '../../records/redaction.ts'
 import type { GatewayRequest, RefusePlan } from '../gateway/contracts.ts'
 import type { Traits } from '../gateway/traits.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { ModelFacts, PolicyFile } from './file.ts'
-import { normalizedText, requestTexts } from './request-texts.ts'
+import { compilePrivacy } from './privacy.ts'
+import { requestTexts } from './request-texts.ts'
 
 /** The body of an endpoint other than chat, as one turn that hard limits and guardrails can read. */
 export function passedTurns(body: Readonly<Record<string, unknown>>): ChatTurn[] {
@@ -42,7 +41,11 @@ export interface LimitState {
 /** One hard limit: why this model is closed to this request, or undefined. Called for each model; never waits. */
 export type ModelLimit = (model: string, facts: ModelFacts, state: LimitState) => Closed | undefined
 
-export type Limits = (request: GatewayRequest, traits: Traits) => Limited
+export interface Limits {
+  (request: GatewayRequest, traits: Traits): Limited
+  /** Reads a long request in a thread, so that the limits need not; undefined if it is short. */
+  readonly examine: (request: GatewayRequest) => Promise<void> | undefined
+}
 
 /**
  * The file's own limits, then `more`; the first that closes a model says why.
@@ -54,9 +57,9 @@ export function compileLimits(
   more: readonly ModelLimit[] = [],
   known?: ModelLimit,
 ): Limits {
-  const isSensitive = compileSensitive(file)
+  const { isSensitive, examine } = compilePrivacy(file)
   const limits = [privateLimit, keyLimit(file), requestLimit, capabilityLimit, ...more]
-  return (request, traits) => {
+  const limitsOf = (request: GatewayRequest, traits: Traits): Limited => {
     const state = { request, traits, sensitive: isSensitive(request, traits) }
     const closed = new Map<string, Closed>()
     const open: string[] = []
@@ -75,38 +78,7 @@ export function compileLimits(
     for (const [i, why] of unable.entries()) if (why) closed.set(open[i]!, why)
     return { closed, open: able, sensitive: state.sensitive }
   }
-}
-
-function compileSensitive({
-  privacy,
-}: PolicyFile): (request: GatewayRequest, traits: Traits) => boolean {
-  if (!privacy) return () => false
-  const { tags: wanted = [], detect = false, unreadable: rule = 'pass' } = privacy
-  const patterns = (privacy.patterns ?? []).map((source) => compilePattern(withoutCase(source)))
-  const found = (text: string): boolean => {
-    const lower = patterns.length > 0 ? text.toLowerCase() : ''
-    return patterns.some((pattern) => pattern.test(lower)) || (detect && redact(text) !== text)
-  }
-  return ({ body, passed, client }, { tags }) => {
-    if (wanted.some((tag) => tags.includes(tag))) return true
-    if (patterns.length === 0 && !detect && rule === 'pass') return false
-    const { texts, joined, unreadable } = requestTexts(client?.body ?? passed ?? body)
-    if (unreadable && rule === 'private') return true
-    const text = [...texts, ...joined].join('\n')
-    if (found(text)) return true
-    const normal = normalizedText(text)
-    return normal !== text && found(normal)
-  }
-}
-
-/**
- * Compiles the pattern to match lower-case text regardless of its case. If capitals may mean something other
- * than letters (classes, escapes, flags), RE2's flag is used, which takes ten times as long.
- */
-function withoutCase(source: string): string {
-  return /\\[A-Z\d]|\\[pQx]|\[|\(\?|[^\p{ASCII}]/u.test(source)
-    ? `(?i)${source}`
-    : source.toLowerCase()
+  return Object.assign(limitsOf, { examine })
 }
 
 const privateLimit: ModelLimit = (_, facts, { sensitive }) =>

@@ -75,12 +75,14 @@ export function createPolicy(policy: PolicyAtWork, services: PolicyServices): Fi
   return {
     propensities: (request, signal) => propensities(request, signal),
     async preview(request, signal, decision) {
+      await stateOf.examine(request)
       const trial = trialOf(services.learned, decision)
       const state = stateOf(request, { signal, send: trial.send }, { ask: trial.ask })
       const { plan, verdicts } = await firstPlan(steps, state)
       return { plan: { ...plan, steps: verdicts }, certain: !trial.unknown }
     },
     async admits(request, planning) {
+      await stateOf.examine(request)
       const state = stateOf(request, planning)
       for (const { name, step, admits } of steps) {
         if (!admits) continue
@@ -92,6 +94,7 @@ export function createPolicy(policy: PolicyAtWork, services: PolicyServices): Fi
       return undefined
     },
     async plan(request, planning) {
+      await stateOf.examine(request)
       const splits = new Splits(splitUnit(request))
       let decision: Decision | undefined
       const ask: LearnedRouter['route'] = async (asked, caller) => {
@@ -207,11 +210,11 @@ export interface StateOptions {
   readonly from?: StepState | undefined
 }
 
-export type StateMaker = (
-  request: GatewayRequest,
-  planning: Planning,
-  options?: StateOptions,
-) => StepState
+export interface StateMaker {
+  (request: GatewayRequest, planning: Planning, options?: StateOptions): StepState
+  /** Awaited before, where it returns something: a long request is read in a thread. */
+  readonly examine: (request: GatewayRequest) => Promise<void> | undefined
+}
 
 /** What steps see of a request. The returned function throws `model_not_served` for an unknown name. */
 export function stateMaker(file: PolicyFile, services: PolicyServices): StateMaker {
@@ -222,7 +225,11 @@ export function stateMaker(file: PolicyFile, services: PolicyServices): StateMak
       : Object.hasOwn(file.models, name)
         ? { models: [name] }
         : undefined
-  return (request, { signal, send }, { splits, ask, from } = {}) => {
+  const stateOf = (
+    request: GatewayRequest,
+    { signal, send }: Planning,
+    { splits, ask, from }: StateOptions = {},
+  ): StepState => {
     const traits = from?.traits ?? traitsOf(request)
     const { closed, open, sensitive } = from ?? limits(request, traits)
     const outcomes = splits ?? new Splits(splitUnit(request))
@@ -247,6 +254,7 @@ export function stateMaker(file: PolicyFile, services: PolicyServices): StateMak
       draw: (split, share) => outcomes.take(split, share),
     }
   }
+  return Object.assign(stateOf, { examine: limits.examine })
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

@@ -31,8 +31,16 @@ const THREADS = {
   },
   'core/json/large-worker': {
     data: undefined,
-    question: { id: 3, bytes: new TextEncoder().encode('{"a": 1}') },
-    answer: { id: 3, outline: {} },
+    question: { id: 3, question: new TextEncoder().encode('{"a": 1}') },
+    answer: { id: 3, value: { outline: {} } },
+  },
+  'serving/policy/privacy-worker': {
+    data: undefined,
+    question: {
+      id: 4,
+      question: { rules: { detect: true }, parts: [new TextEncoder().encode('{"a":"b@c.de"}')] },
+    },
+    answer: { id: 4, value: true },
   },
 }
 
@@ -44,9 +52,11 @@ test('what our sources start as threads and processes is built into the package;
   for (const path of readSources(ROOT).keys()) {
     const text = readFileSync(join(ROOT, path), 'utf8')
     for (const [, kind, module] of text.matchAll(
-      /start(Worker|Process)\(\s*'([^']+)',\s*import\.meta\.url/g,
+      /(startWorker|AskedThread|startProcess)\(\s*'([^']+)',\s*import\.meta\.url/g,
     )) {
-      started[kind as keyof typeof started].add(normalize(join(dirname(path), module!)))
+      started[kind === 'startProcess' ? 'Process' : 'Worker'].add(
+        normalize(join(dirname(path), module!)),
+      )
     }
   }
   expect([...started.Worker].sort()).toEqual(Object.keys(THREADS).sort())

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { compileContents } from '../../../serving/policy/privacy.ts'
 import { FORWARDED } from '../../../serving/upstreams/upstream.ts'
 import { type GatewayApp, gatewayApp } from '../gateway/gateway-app.ts'
 
@@ -85,3 +86,39 @@ test.each(Object.entries(BODIES))(
     }
   },
 )
+
+test.each(Object.entries(BODIES))(
+  '%s keeps it in where it is within a long text',
+  async (url, body) => {
+    const long = 'about the weather, and so on '.repeat(10_000)
+    expect((await sent(url, body(long))).text).toContain('weather')
+    for (const text of ['PROJECT-17', 'ann@example.org', 'ＰＲＯＪＥＣＴ-17']) {
+      expect(await sent(url, body(`${long}${text} ${long}`))).toEqual({ text: '[]', status: 403 })
+    }
+  },
+)
+
+test('others are served while a long text is read', async () => {
+  const url = '/v1/chat/completions'
+  const body = BODIES[url]!('about the weather, and so on '.repeat(100_000))
+  const before = performance.now()
+  expect(compileContents({ detect: true })!({ ...body })).toBe(false)
+  const whole = performance.now() - before
+  // the least of some: a busy machine adds to any one
+  let least = Infinity
+  for (let i = 0; i < 5 && least > whole / 2; i++) {
+    let longest = 0
+    let last = performance.now()
+    let over = false
+    const turn = (): void => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+      if (!over) setImmediate(turn)
+    }
+    setImmediate(turn)
+    expect((await sent(url, body)).status).toBe(200)
+    over = true
+    least = Math.min(least, longest)
+  }
+  expect(least).toBeLessThan(whole / 2)
+})
