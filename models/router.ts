@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
+import { promptHash } from '../core/hash.ts'
 import type { NeighbourWeights } from './bundle/graph-head.ts'
 import { describeObservational, type Manifest } from './bundle/manifest.ts'
 import {
@@ -8,6 +10,7 @@ import {
   NEIGHBOURS_FILE,
   NEIGHBOURS_TEXT_FILE,
 } from './bundle/neighbours-file.ts'
+import type { OodRule } from './bundle/ood-rule.ts'
 import { type Bundle, ROUTER_FILE, readBundle } from './bundle/read.ts'
 import { type ModelPair, withPair } from './bundle/with-pair.ts'
 import { type CalibrationMap, calibrate } from './calibration-map.ts'
@@ -22,7 +25,7 @@ import {
 import { requestText } from './decision/route-request.ts'
 import { textOf, withText } from './encoders/context.ts'
 import type { Embeddings } from './encoders/embeddings.ts'
-import type { Encoder, EncoderSpec } from './encoders/encoder.ts'
+import type { Encoded, Encoder, EncoderSpec } from './encoders/encoder.ts'
 import type { EncoderAccess } from './encoders/openai/access.ts'
 import type { Scores } from './families/linear-head.ts'
 import { type LinearHead, scoreLinear } from './families/linear-head.ts'
@@ -37,6 +40,8 @@ export interface RouterScores {
   readonly quality?: Float64Array
   /** n: 1 if the prompt was longer than the encoder reads */
   readonly truncated: Uint8Array
+  /** n: how unlike the training prompts each is, 0 to 1; absent in bundles from before 0.2.0 */
+  readonly ood?: Float32Array | undefined
 }
 
 /** A loaded bundle: one immutable version of one router. */
@@ -86,6 +91,8 @@ export interface RouterOptions {
   readonly newId?: () => string
   /** replaces the bundle's calibration: `identity` gives raw win rates */
   readonly calibration?: CalibrationMap
+  /** replaces the bundle's rule for prompts that are unlike the training prompts */
+  readonly ood?: OodRule | undefined
   /** two other candidates of the bundle, instead of the pair it was trained for */
   readonly pair?: ModelPair
   /** ONNX Runtime threads; 1 in servers, where requests are the parallel work */
@@ -103,10 +110,8 @@ export interface RouterOptions {
 export async function loadRouter(path: string, options: RouterOptions = {}): Promise<Router> {
   const own = await readBundle(path, { signers: options.signers })
   const bundle = options.pair ? withPair(own, options.pair) : own
-  const manifest = options.calibration
-    ? { ...bundle.manifest, calibration: options.calibration }
-    : bundle.manifest
-  const { encoderAccess: access } = options
+  const { encoderAccess: access, calibration, ood } = options
+  const manifest = { ...bundle.manifest, ...definedOnly({ calibration, ood }) }
   const registry = options.loadEncoder ? undefined : await import('./encoders/registry.ts')
   const loadEncoder =
     options.loadEncoder ??
@@ -133,7 +138,7 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     const text = read(prompt)
     return {
       ...(await explainScore(text)),
-      read: textOf(text),
+      read: textOf(encoder.read?.(text) ?? text),
       ...(observational && { observational: describeObservational(observational) }),
       ...(bundle.signedBy !== undefined && { signed_by: bundle.signedBy }),
     }
@@ -171,8 +176,8 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
     scoreNow:
       encoder.encodeNow && head.scoreNow
         ? (prompt) => {
-            const { embeddings, truncated } = encoder.encodeNow!(read(prompt))
-            return checkedScores(head.scoreNow!(embeddings), truncated, manifest)
+            const encoded = encoder.encodeNow!(read(prompt))
+            return checkedScores(head.scoreNow!(encoded.embeddings), encoded, manifest)
           }
         : undefined,
     scoreFallback: fallback
@@ -214,6 +219,8 @@ export async function loadRouter(path: string, options: RouterOptions = {}): Pro
         request,
         promptCharacters: promptCharacters(text),
         truncated: scores.truncated[0] === 1,
+        ood: scores.ood?.[0],
+        hash: promptHash(text),
         id: newId(),
         now: now(),
         elapsedMs: Math.round((performance.now() - started) * 1000) / 1000,
@@ -247,14 +254,14 @@ async function scoreWith(
   prompts: readonly string[],
   signal?: AbortSignal,
 ): Promise<RouterScores> {
-  const { embeddings, truncated } = await encoder.encode(prompts, signal)
-  return checkedScores(await head.score(embeddings), truncated, manifest)
+  const encoded = await encoder.encode(prompts, signal)
+  return checkedScores(await head.score(encoded.embeddings), encoded, manifest)
 }
 
 /** Applies the calibration; throws if a value is not in [0, 1]. */
 function checkedScores(
   { winRate, quality }: Scores,
-  truncated: Uint8Array,
+  { truncated, ood }: Pick<Encoded, 'truncated' | 'ood'>,
   manifest: Manifest,
 ): RouterScores {
   for (let i = 0; i < winRate.length; i++) {
@@ -270,7 +277,7 @@ function checkedScores(
       }
     }
   }
-  return quality ? { winRate, quality, truncated } : { winRate, truncated }
+  return quality ? { winRate, quality, truncated, ood } : { winRate, truncated, ood }
 }
 
 /** A decision with what moved it and what would have flipped it. */

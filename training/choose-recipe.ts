@@ -1,9 +1,8 @@
-import { createRandom, deriveSeed } from '../core/random.ts'
 import { type Dataset, SPLITS } from '../data/dataset/dataset.ts'
-import { promptStem } from '../data/splits/stem.ts'
 import { promptReader, RECIPES, type Recipe } from '../models/reading/recipe.ts'
 import { isConversation, readTranscript } from '../models/reading/transcript.ts'
 import { type FitRouterOptions, fitRouter, type ReadDataset } from './fit-router.ts'
+import { foldSplits } from './fold-splits.ts'
 import { pairRows, winRateLosses } from './trainers/pair-rows.ts'
 import { encodeSplit } from './trainers/splits.ts'
 import { type Contender, type Standing, standings } from './tune/tune.ts'
@@ -18,13 +17,8 @@ export interface RecipeChoice {
 const LEAST_SHARE = 0.05
 const LEAST_CONVERSATIONS = 50
 const FOLDS = 4
-/** Most prompts that recipes are compared on; a seeded sample of a larger log. */
-const MOST_PROMPTS = 6_000
 
-const TRAIN = SPLITS.indexOf('train')
 const VALIDATION = SPLITS.indexOf('validation')
-const UNUSED = SPLITS.indexOf('calibration')
-const HELD_OUT = SPLITS.indexOf('test')
 
 /** The dataset as a recipe reads it. */
 export function readDataset(dataset: Dataset, recipe: Recipe): ReadDataset {
@@ -38,35 +32,41 @@ export function readDataset(dataset: Dataset, recipe: Recipe): ReadDataset {
  * the last user turn's stem in four folds.
  *
  * @param context keys of declared context that every recipe reads
+ * @param weigh whether the recipe is also compared without the context, and read without it where that is better
  */
 export async function chooseRecipe(
   dataset: Dataset,
   options: FitRouterOptions,
-  context?: readonly string[],
+  context: readonly string[] = [],
+  weigh = false,
 ): Promise<RecipeChoice> {
   const reading = RECIPES.map((recipe) => withContextKeys(recipe, context))
   const rows = [...dataset.prompts.keys()].filter((row) => dataset.split[row]! <= VALIDATION)
   const spoken = rows.filter((row) => isSpoken(dataset.prompts[row]!)).length
-  if (spoken < LEAST_CONVERSATIONS || spoken < LEAST_SHARE * rows.length) {
-    return { recipe: reading[0]! }
-  }
-  const folds = foldsOf(dataset, rows, options.seed)
+  const few = spoken < LEAST_CONVERSATIONS || spoken < LEAST_SHARE * rows.length
+  const weighs = weigh && context.length > 0
+  if (few && !weighs) return { recipe: reading[0]! }
+  const { splits: folds } = foldSplits(dataset, { folds: FOLDS, seed: options.seed })
   const contenders: (Contender & { readonly recipe: Recipe })[] = []
   const compare = async (name: string, recipe: Recipe, read: ReadDataset): Promise<void> => {
     const done = contenders.length
-    const total = RECIPES.length + 1
+    const total = (few ? 1 : RECIPES.length + 1) + Number(weighs)
     options.onProgress?.({ stage: 'comparing recipes', done, total, note: name })
     const losses: number[] = []
     for (const split of folds) losses.push(...(await heldOutLosses({ ...read, split }, options)))
     contenders.push({ name, losses, recipe })
   }
-  for (const { recipe, read } of readings(dataset, reading)) {
+  for (const { recipe, read } of readings(dataset, few ? reading.slice(0, 1) : reading)) {
     await compare(recipe.name, recipe, read)
   }
   if (contenders[0]!.losses.length === 0) return { recipe: reading[0]! }
-  const { recipe } = contenders[lowest(contenders)]!
-  const featured: Recipe = { ...recipe, features: 'conversation' }
-  await compare(`${recipe.name} ${FEATURES}`, featured, readDataset(dataset, featured))
+  const compareWith = async (note: string, change: (recipe: Recipe) => Recipe): Promise<void> => {
+    const { name, recipe } = contenders[lowest(contenders)]!
+    const changed = change(recipe)
+    await compare(`${name} ${note}`, changed, readDataset(dataset, changed))
+  }
+  if (!few) await compareWith(FEATURES, (recipe) => ({ ...recipe, features: 'conversation' }))
+  if (weighs) await compareWith('without context', ({ context: _, ...recipe }) => recipe)
   const chosen = lowest(contenders)
   return {
     recipe: contenders[chosen]!.recipe,
@@ -110,29 +110,6 @@ function readings(
   return found
 }
 
-/** A split per fold: the other folds' rows train, an eighth of them stops; calibration and test rows stay out. */
-function foldsOf(dataset: Dataset, rows: readonly number[], seed: number): Uint8Array[] {
-  const kept = createRandom(deriveSeed(seed, 'recipes'))
-    .shuffle([...rows])
-    .slice(0, MOST_PROMPTS)
-  const cell = new Map(
-    kept.map((row) => [
-      row,
-      createRandom(deriveSeed(seed, promptStem(dataset.prompts[row]!, dataset.manifest.split))).int(
-        8 * FOLDS,
-      ),
-    ]),
-  )
-  return Array.from({ length: FOLDS }, (_, fold) =>
-    Uint8Array.from(dataset.prompts, (_prompt, row) => {
-      const at = cell.get(row)
-      if (at === undefined) return UNUSED
-      if (at % FOLDS === fold) return HELD_OUT
-      return Math.floor(at / FOLDS) === 0 ? VALIDATION : TRAIN
-    }),
-  )
-}
-
 async function heldOutLosses(
   folded: ReadDataset,
   { strong, weak, engine, seed, threads, signal }: FitRouterOptions,
@@ -142,7 +119,7 @@ async function heldOutLosses(
     router: 'classifier',
   })
   const { family, weights, pair, encoder } = fitted
-  const held = await encodeSplit(folded, 'test', encoder.encoder, signal)
+  const held = await encodeSplit(folded, 'calibration', encoder.encoder, signal)
   const { winRate } = family.forward(weights, pair, held.embeddings)
   return winRateLosses(winRate, pairRows(held, { models: folded.models, ...pair }))
 }

@@ -25,13 +25,15 @@ export interface Fallback {
 
 /** Encoders that answer in microseconds, on the calling thread. */
 const QUICK_KINDS = new Set(['lexical', 'use-lite-static'])
+/** What they read of a prompt beside or before another encoder takes microseconds. */
+const READ_BEFORE = new Set(['context', 'familiar'])
 /** L2 penalties, strongest first; the one with the least log-loss on validation is taken. */
 const PENALTIES = [30, 8, 2]
 const ITERATIONS = 200
 
 /** Whether this encoder may take longer than a decision's deadline allows. */
 export function needsFallback(spec: EncoderSpec): boolean {
-  const [inner] = spec.kind === 'context' ? partsOf(spec) : []
+  const [inner] = READ_BEFORE.has(spec.kind) ? partsOf(spec) : []
   return inner ? needsFallback(inner) : !QUICK_KINDS.has(spec.kind)
 }
 

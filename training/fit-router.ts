@@ -11,6 +11,7 @@ import { loadFamily } from '../models/families/registry.ts'
 import { type Recipe, readsFields } from '../models/reading/recipe.ts'
 import { createEngine } from './engine/engines.ts'
 import { fitContext } from './fit-context.ts'
+import { fitFamiliar } from './fit-familiar.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
 import { loadTrainer } from './trainers/registry.ts'
 import { type Settings, settingFault } from './trainers/settings.ts'
@@ -158,9 +159,9 @@ async function fitEncoder(
       got: `lexical+${encoder.encoder.spec.kind}`,
     })
   }
-  if (encoder && !besideLexical) return withFields(dataset, encoder)
-  const lexical = await fitWords(dataset, input, options)
-  const made = encoder ? joinEncoders(lexical, encoder) : lexical
+  if (encoder && !besideLexical) return familiarTo(dataset, withFields(dataset, encoder))
+  const lexical = await fitLexicalFields(dataset, input, options)
+  const made = familiarTo(dataset, encoder ? joinEncoders(lexical, encoder) : lexical)
   fitted?.set(input, made)
   return made
 }
@@ -174,11 +175,23 @@ function withFields(dataset: ReadDataset, encoder: EncoderArtifact): EncoderArti
   return readsFields(recipe) ? fitContext(encoder, trainPrompts(dataset), recipe) : encoder
 }
 
-/** `lexical`, fitted on the train prompts, with the recipe's fields. */
-export async function fitWords(
+/** An encoder that reads what is worded like the train prompts, if the recipe says so. */
+const familiarTo = (dataset: ReadDataset, encoder: EncoderArtifact): EncoderArtifact =>
+  dataset.recipe?.unfamiliar === 'skip' ? fitFamiliar(encoder, trainPrompts(dataset)) : encoder
+
+type LexicalFit = Pick<FitRouterOptions, 'seed' | 'signal' | 'onProgress'>
+
+/** `lexical`, fitted on the train prompts, with the recipe's fields, reading as the recipe says. */
+export const fitWords = async (
   dataset: ReadDataset,
   input: Trainer['input'],
-  { seed, signal, onProgress }: Pick<FitRouterOptions, 'seed' | 'signal' | 'onProgress'>,
+  options: LexicalFit,
+): Promise<EncoderArtifact> => familiarTo(dataset, await fitLexicalFields(dataset, input, options))
+
+async function fitLexicalFields(
+  dataset: ReadDataset,
+  input: Trainer['input'],
+  { seed, signal, onProgress }: LexicalFit,
 ): Promise<EncoderArtifact> {
   const { recipe } = dataset
   const readings = trainPrompts(dataset)

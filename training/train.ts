@@ -11,6 +11,7 @@ import {
   NEIGHBOURS_FILE,
   NEIGHBOURS_TEXT_FILE,
 } from '../models/bundle/neighbours-file.ts'
+import type { OodRule } from '../models/bundle/ood-rule.ts'
 import { type WrittenBundle, writeBundle } from '../models/bundle/write.ts'
 import { textOf } from '../models/encoders/context.ts'
 import type { Family, HeadWeights, Pair } from '../models/families/family.ts'
@@ -18,7 +19,7 @@ import { scoreLinear } from '../models/families/linear-head.ts'
 import type { Price } from '../models/prices.ts'
 import { contextName, type Recipe } from '../models/reading/recipe.ts'
 import { readTranscript } from '../models/reading/transcript.ts'
-import { AUTO, type AutoChoice, type AutoOptions, chooseFamily } from './auto.ts'
+import { AUTO, type AutoChoice, type AutoOptions, type AutoRow, chooseFamily } from './auto.ts'
 import { between } from './calibrate/candidates.ts'
 import { chooseRecipe, type RecipeChoice, readDataset, withContextKeys } from './choose-recipe.ts'
 import { type RuleRequest, reportTrainedRule, trainedRule } from './default-rule.ts'
@@ -50,6 +51,8 @@ export interface TrainOptions extends FitRouterOptions, AutoOptions {
   readonly choice?: RuleRequest
   /** also learns from the scores of weak signals (`gateway.weak_signals`), on train and validation prompts */
   readonly weakSignals?: boolean
+  /** what happens to prompts that are unlike the training prompts; only their features are clipped by default */
+  readonly ood?: OodRule
   /** stores the start of each prompt with a head that looks up training prompts, for `explain` */
   readonly keepText?: boolean
 }
@@ -84,6 +87,7 @@ const PROBES = 256
 export async function train(log: Dataset, given: TrainOptions): Promise<TrainResult> {
   // the search, the comparison and the last fit learn from the same train prompts
   const options: TrainOptions = { fitted: new Map(), ...given }
+  const started = performance.now()
   const stored = await withPairEstimates(
     options.weakSignals ? withWeakOutcomes(log) : log,
     options,
@@ -94,11 +98,12 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   const reading =
     typeof options.recipe === 'object'
       ? { recipe: withContextKeys(options.recipe, options.context) }
-      : await chooseRecipe(stored, options, options.context)
+      : await chooseRecipe(stored, options, options.context, options.router === AUTO)
   const { recipe } = reading
   const dataset = readDataset(stored, recipe)
   const { tune = 1 } = options
-  const auto = options.router === AUTO ? await chooseFamily(dataset, options, tune) : undefined
+  const auto =
+    options.router === AUTO ? await chooseFamily(dataset, { ...options, started }, tune) : undefined
   const router = auto?.family ?? options.router
   const tuned = auto?.tuned ?? (tune > 1 ? [await tuneRouter(dataset, options, tune)] : [])
   const found = tuned.find(({ family }) => family === router)
@@ -108,6 +113,8 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   const { signal: _, ...unwatched } = options
   const fitted = await fitRouter(dataset, {
     ...(searchStopped ? unwatched : options),
+    // encoders that were fitted beside the one that was given are not the chosen one's
+    ...(auto?.encoder && { ...auto.encoder, fitted: new Map() }),
     router,
     checkpoint,
     hyperparameters: { ...found?.settings, ...options.hyperparameters },
@@ -169,7 +176,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
       ...definedOnly({ head: exported.head, fallback: fallback?.manifest }),
       calibration: { method: 'identity' },
       threshold: { value: threshold, source: 'default' },
-      ...definedOnly({ choice: many?.choice }),
+      ...definedOnly({ choice: many?.choice, ood: options.ood }),
       data: {
         sources: dataset.manifest.sources.map(({ path, sha256, rows }) => ({ path, sha256, rows })),
         split: dataset.manifest.split,
@@ -179,9 +186,14 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
       metrics: {
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
-        ...definedOnly({ choice, auto: auto?.rows, recipes: reading.rows, ...searched }),
+        ...definedOnly({
+          choice,
+          auto: auto?.rows.map(untimed),
+          recipes: reading.rows,
+          ...searched,
+        }),
         export_difference: exported.difference,
-        // without the seconds, so that the same seed gives the same bundle
+        // without seconds, so that the same seed gives the same bundle
         curve: fitted.curve.map(({ seconds: _, ...record }) => record),
       },
       libraries: { ...libraryVersions(), engine: fitted.backend },
@@ -200,6 +212,9 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
     ...definedOnly({ choice, auto, ...searched, resumedAfter: fitted.resumedAfter || undefined }),
   }
 }
+
+/** Times differ between runs of the same seed, which give the same bundle. */
+const untimed = ({ ms: _, ...row }: AutoRow): Omit<AutoRow, 'ms'> => row
 
 function checkedLabels(dataset: Dataset, { strong, weak }: TrainOptions): PairLabels {
   const labels = pairLabels(dataset, strong, weak)

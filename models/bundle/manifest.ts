@@ -5,6 +5,7 @@ import { Link } from '../families/linear-head.ts'
 import { Price } from '../prices.ts'
 import { Recipe } from '../reading/recipe.ts'
 import { Choice } from './choice-rule.ts'
+import { OodRule } from './ood-rule.ts'
 
 export const BUNDLE_FORMAT = 1
 
@@ -132,6 +133,8 @@ export const Manifest = Type.Object({
   threshold: Threshold,
   /** if present, decides among all candidates; the threshold then applies only to the pair */
   choice: Type.Optional(Choice),
+  /** what happens to prompts that are unlike the training prompts; without it they are only counted */
+  ood: Type.Optional(OodRule),
   data: Type.Object({
     sources: Type.Array(
       Type.Object({ path: Type.String(), sha256: Type.String(), rows: Type.Integer() }),

@@ -1,5 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Manifest } from '../bundle/manifest.ts'
+import { isOod } from '../bundle/ood-rule.ts'
 import { estimateCost } from '../prices.ts'
 import { type Ranked, rankByChoice } from './choice.ts'
 import type { Decision, DecisionCandidate, Explanation, RouteRequest } from './decision.ts'
@@ -11,6 +12,7 @@ export type DecisionReason =
   | 'best_value'
   | 'cheapest_within'
   | 'only_allowed'
+  | 'out_of_distribution'
   | 'fallback'
   | 'explored'
 
@@ -24,6 +26,10 @@ export interface DecisionInput {
   readonly request: RouteRequest
   readonly promptCharacters: number
   readonly truncated: boolean
+  /** how unlike the training prompts it is, 0 to 1, if the encoder knows */
+  readonly ood?: number | undefined
+  /** SHA-256 of the prompt in hex: what draws are made from */
+  readonly hash: string
   readonly id: string
   /** milliseconds since 1970 */
   readonly now: number
@@ -64,9 +70,12 @@ export function decide(input: DecisionInput): Decision {
       : undefined
   const threshold = chosenByRule?.threshold ?? request.threshold ?? manifest.threshold.value
   const reached = winRate === undefined || winRate >= threshold
-  const ranked: readonly (Ranked | PairRanked)[] = chosenByRule
-    ? swapped(chosenByRule.ranked, input.explored)
-    : rank(input, input.explored ? !reached : reached)
+  const answered = oodAnswer(input)
+  const strong = answered === undefined ? reached : answered === 'strong'
+  const ranked: readonly (Ranked | PairRanked)[] =
+    chosenByRule && answered === undefined
+      ? swapped(chosenByRule.ranked, input.explored)
+      : rank(input, input.explored ? !strong : strong)
   const chosen = ranked[0]
   if (!chosen?.allowed) {
     throw new WeirError(
@@ -82,13 +91,15 @@ export function decide(input: DecisionInput): Decision {
       ? 'only_allowed'
       : input.explored
         ? 'explored'
-        : chosenByRule
-          ? rule!.kind === 'best-value'
-            ? 'best_value'
-            : 'cheapest_within'
-          : reached
-            ? 'win_rate_reached'
-            : 'win_rate_below'
+        : answered !== undefined
+          ? 'out_of_distribution'
+          : chosenByRule
+            ? rule!.kind === 'best-value'
+              ? 'best_value'
+              : 'cheapest_within'
+            : reached
+              ? 'win_rate_reached'
+              : 'win_rate_below'
   const decision: Decision = {
     id: input.id,
     object: 'routing.decision',
@@ -106,8 +117,26 @@ export function decide(input: DecisionInput): Decision {
     timing_ms: input.elapsedMs,
     truncated: input.truncated,
   }
+  if (input.ood !== undefined) decision.ood = Math.round(1e4 * input.ood) / 1e4
   if (input.audit) decision.audit = true
   return decision
+}
+
+/** The model of the pair that the rule for prompts unlike the training prompts answers with; undefined if none. */
+function oodAnswer({ manifest, ood, hash, fallbackReason }: DecisionInput): Role | undefined {
+  const { ood: rule } = manifest
+  if (rule === undefined || rule.answer === 'clip' || fallbackReason !== undefined) return undefined
+  if (!isOod(ood, rule)) return undefined
+  if (rule.answer !== 'share') return rule.answer
+  const draw = Number.parseInt(hash.slice(0, 8), 16) / 2 ** 32
+  return draw < strongShare(manifest) ? 'strong' : 'weak'
+}
+type Role = 'strong' | 'weak'
+
+/** The share of prompts that the threshold was calibrated to send strong; half before any calibration. */
+function strongShare({ threshold: { certificate } }: Manifest): number {
+  const { strong_share: share } = (certificate?.expected ?? {}) as { strong_share?: unknown }
+  return typeof share === 'number' ? share : 0.5
 }
 
 interface PairRanked extends Omit<Ranked, 'cost'> {

@@ -127,6 +127,9 @@ export const Decision = Type.Object({
   propensity: Type.Number(),
   timing_ms: Type.Number(),
   truncated: Type.Boolean(),
+  ood: Type.Optional(
+    Type.Number({ description: 'how unlike the training prompts it is: than which share of them' }),
+  ),
   audit: Type.Optional(
     Type.Boolean({ description: 'let candidates[1] answer as well, and send feedback on both' }),
   ),

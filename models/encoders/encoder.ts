@@ -27,6 +27,8 @@ export interface Encoded {
   readonly embeddings: Embeddings
   /** one per row: 1 if the prompt was longer than the encoder reads and its middle was left out */
   readonly truncated: Uint8Array
+  /** one per row: how unlike the training prompts it is, 0 to 1 (`familiar`); absent if the encoder does not know */
+  readonly ood?: Float32Array | undefined
 }
 
 /**
@@ -44,6 +46,8 @@ export interface Encoder {
   encodeNow?(prompt: string): Encoded
   /** Names of the embedding's dimensions, if they are meaningful to a person (for `explain`). */
   featureNames?(prompt: string): ReadonlyMap<number, string>
+  /** What the encoder reads of a text, if not all of it (for `explain`). */
+  read?(prompt: string): string
   /** the names of a reading's fields, in order, for an encoder that reads them (see `context.ts`) */
   readonly fieldNames?: readonly string[] | undefined
   close?(): Promise<void>

@@ -163,6 +163,15 @@ const ENCODERS = new Map<string, EncoderKind>([
     },
   ],
   [
+    'familiar',
+    {
+      async load(spec, folder, options) {
+        const { loadFamiliarEncoder } = await import('./familiar.ts')
+        return loadFamiliarEncoder(spec, folder, (inner) => loadEncoder(inner, folder, options))
+      },
+    },
+  ],
+  [
     'openai',
     {
       async load(spec, _folder, { access = {}, environment = process.env }) {

@@ -65,6 +65,8 @@ export const Recipe = Type.Object(
     envelopes: Type.Array(Envelope, { maxItems: 200 }),
     /** text is read as it looks (`normalForm`): look-alike letters, invisible characters and Unicode forms do not count */
     normalise: Type.Optional(Type.Literal('unicode')),
+    /** passages that are worded like no training prompt are left out of what is encoded (`familiar`), or read */
+    unfamiliar: Type.Optional(Type.Union([Type.Literal('skip'), Type.Literal('read')])),
     /** keys of declared context (`metadata` of a request, columns of a log) that become features */
     context: Type.Optional(
       Type.Array(ContextKey, { minItems: 1, maxItems: 50, uniqueItems: true }),
@@ -103,6 +105,7 @@ const BASE = {
   tool_results: 'none',
   envelopes: AGENT_ENVELOPES,
   normalise: 'unicode',
+  unfamiliar: 'skip',
 } satisfies Omit<Recipe, 'name' | 'user_turns'>
 
 /** The recipes that are known by name, the cheapest to read first; `auto` chooses among them. */

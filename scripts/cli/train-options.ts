@@ -4,6 +4,7 @@ import { Value } from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
 import type { Source } from '../../core/yaml-source.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
+import { OodRule } from '../../models/bundle/ood-rule.ts'
 import { familyNames } from '../../models/families/registry.ts'
 import { RECIPES } from '../../models/reading/recipe.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
@@ -107,22 +108,30 @@ export const TRAIN_OPTIONS = optionTable({
     key: 'prefer',
     schema: Type.Union([Type.Literal('quality'), Type.Literal('latency')]),
     unset: 'quality',
-    help: 'with --router auto: quality takes the best family, latency the simplest that is not clearly worse',
+    help: 'with --router auto: quality takes the best router, latency the simplest that is not clearly worse',
     section: LEARNING,
   },
   minutes: {
     flag: '--minutes <number>',
     key: 'minutes',
     schema: Type.Number({ minimum: 0.01 }),
+    unset: '10',
+    help: 'with --router auto: compare routers for at most this long, fitting the winner included',
+    section: LEARNING,
+  },
+  maxMs: {
+    flag: '--max-ms <number>',
+    key: 'max_ms',
+    schema: Type.Number({ exclusiveMinimum: 0 }),
     unset: 'no limit',
-    help: 'with --router auto: compare families for at most this long, fitting the winner included',
+    help: 'with --router auto: choose no router whose decision takes longer on this machine, if others are left',
     section: LEARNING,
   },
   encoder: {
     flag: '--encoder <encoder>',
     key: 'encoder',
     schema: Text,
-    default: 'lexical',
+    unset: 'lexical; with --router auto also lexical+use-lite',
     help: 'lexical, use-lite, use-lite-static, hf:<dir>, openai:<model>, or lexical+ one of them',
     section: LEARNING,
   },
@@ -140,6 +149,14 @@ export const TRAIN_OPTIONS = optionTable({
     schema: Text,
     unset: 'auto',
     help: `what of a conversation is read: ${RECIPES.map(({ name }) => name).join(', ')}, a YAML file, or auto, which chooses on train and validation`,
+    section: LEARNING,
+  },
+  ood: {
+    flag: '--ood <answer>',
+    key: 'ood',
+    schema: OodRule.properties.answer,
+    unset: 'clip',
+    help: 'to prompts unlike 99% of the training prompts: clip (their features only), strong, weak, or share (strong as often as calibrated)',
     section: LEARNING,
   },
   seed: { ...seedOption('seed of splits, initial weights and shuffles'), section: LEARNING },

@@ -12,18 +12,27 @@ import type { Tuning } from '../../training/tune/tune.ts'
 import { roundDollars } from '../report/number-format.ts'
 import { percent, score, type Terminal, table } from '../terminal/terminal.ts'
 
-/** Log-loss and APGR of each family on validation rows that were not used to tune any of them. */
-export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): void {
-  terminal.print('\nFamilies, simplest first, on half of validation')
+/** Log-loss and APGR of each router on rows that were not used to fit or tune it, and how long it takes. */
+export function printAuto(
+  terminal: Terminal,
+  { rows, skipped, folds, compared, minutes }: AutoChoice,
+  { maxMs }: { readonly maxMs?: number | undefined } = {},
+): void {
+  const on =
+    folds > 1
+      ? `${compared} prompts of train and validation, out of ${folds} folds`
+      : `${compared} prompts, half of validation`
+  terminal.print(`\nRouters, simplest first, on ${on}`)
   terminal.print(
     table([
-      ['', 'log-loss', 'above the best', 'APGR', '95% interval', ''],
-      ...rows.map(({ name, loss, above, error, apgr, chosen }) => [
+      ['', 'log-loss', 'above the best', 'APGR', '95% interval', 'ms', ''],
+      ...rows.map(({ name, loss, above, error, apgr, ms, chosen }) => [
         name,
         loss.toFixed(4),
         above === 0 ? 'best' : `${above.toFixed(4)} ± ${error.toFixed(4)}`,
         apgr.value === null ? '' : score(apgr.value),
         apgr.low === null || apgr.high === null ? '' : `[${score(apgr.low)}, ${score(apgr.high)}]`,
+        ms < 0.1 ? ms.toFixed(3) : ms.toFixed(1),
         chosen ? 'chosen' : '',
       ]),
     ]),
@@ -32,11 +41,19 @@ export function printAuto(terminal: Terminal, { rows, skipped }: AutoChoice): vo
   const taken = rows.find(({ chosen }) => chosen)
   if (best && taken && best !== taken && best.apgr.value !== null && taken.apgr.value !== null) {
     const cost = best.apgr.value - taken.apgr.value
+    const instead =
+      maxMs !== undefined && best.ms > maxMs
+        ? `${best.name} takes over ${maxMs} ms`
+        : `--prefer quality takes ${best.name}`
     terminal.print(
-      `${taken.name} instead of ${best.name} is expected to cost ${score(cost)} APGR (--prefer quality takes ${best.name})`,
+      `${taken.name} instead of ${best.name} is expected to cost ${score(cost)} APGR (${instead})`,
     )
   }
+  if (maxMs !== undefined && taken && taken.ms > maxMs) {
+    terminal.print(`No router decides within ${maxMs} ms: the fastest was taken`)
+  }
   for (const { name, reason } of skipped) terminal.print(`${name}: left out, ${reason}`)
+  terminal.print(`Compared for ${minutes.taken.toFixed(1)} of ${minutes.of} minutes`)
 }
 
 /** Whether held-out prompts are copies of training prompts, and which parts fell short of their share. */

@@ -3,12 +3,14 @@ import { type Alarms, DEFAULT_REFERENCE_ROWS, DEFAULT_RUN_LENGTH } from './confi
 import { type EmbeddingCells, embeddingCells } from './embedding-cells.ts'
 import { MeanAlarm } from './mean-alarm.ts'
 
-export type WatchName = 'win_rate' | 'embedding' | 'strong_share' | 'cost'
+export type WatchName = 'win_rate' | 'embedding' | 'strong_share' | 'cost' | 'out_of_distribution'
 
 const TENTHS = 10
 const CELLS = 16
 /** change of the strong share, and of cost on its scale, to be detected soonest */
 const SHARE_SHIFT = 0.1
+/** rise of the share of prompts unlike the training prompts, to be detected soonest */
+const OOD_SHIFT = 0.05
 const COST_SHIFT = 0.1
 /** costs above this multiple of the reference mean count as the multiple */
 const COST_CAP = 4
@@ -25,6 +27,8 @@ export class RouterWatch {
   private readonly costs: number[] = []
   private strong = 0
   private decided = 0
+  private odd = 0
+  private judged = 0
   private cuts: readonly number[] | undefined
   private cells: EmbeddingCells | undefined
   private costScale = 0
@@ -64,6 +68,25 @@ export class RouterWatch {
       off.push('strong_share')
     }
     return off
+  }
+
+  /** @returns the alarm, if it fires now */
+  outOfDistribution(odd: boolean): WatchName[] {
+    const [alarm] = this.means('out_of_distribution')
+    if (alarm) return alarm.add(Number(odd)) ? ['out_of_distribution'] : []
+    this.judged++
+    this.odd += Number(odd)
+    if (this.judged < this.rows) return []
+    const options = {
+      // a share that never occurred is not 0 for that
+      reference: (this.odd + 1) / (this.rows + 2),
+      referenceRows: this.rows,
+      shift: OOD_SHIFT,
+      direction: 'rise',
+      runLength: this.runLength,
+    } as const
+    this.alarms.set('out_of_distribution', [new MeanAlarm(options)])
+    return []
   }
 
   embedding(row: Float32Array): WatchName[] {

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 import { type OutgoingUrl, outgoingFetch, outgoingUrl } from '../../core/outgoing.ts'
+import { isOod } from '../../models/bundle/ood-rule.ts'
 import { changeServing, finishServingChange } from '../../models/bundle/serving-change.ts'
 import type { FeedbackRecord } from '../../records/decision-record.ts'
 import { KeyShares } from '../../records/feedback/key-share.ts'
@@ -142,6 +143,10 @@ export class AlarmWatcher {
     // the router's uncorrected win rates: online updates change them by design
     const winRate = event.baseWinRate ?? decision.win_rate
     for (const name of watch.decision(winRate, strong)) this.raise(name, router, version)
+    if (decision.ood !== undefined) {
+      const odd = isOod(decision.ood, live.router.manifest.ood)
+      for (const name of watch.outOfDistribution(odd)) this.raise(name, router, version)
+    }
     if (live.router.manifest.encoder.output !== 'dense') return
     if (this.seen++ % EMBED_EVERY !== 0) return
     live.router.embed([event.text]).then(

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { OodRule } from '../../models/bundle/ood-rule.ts'
 import { PublicKey } from '../../models/bundle/signature.ts'
 import { Exploration } from '../../models/online/exploration.ts'
 import { CONTEXT_VALUE_LIMIT } from '../../models/reading/transcript.ts'
@@ -88,6 +89,8 @@ export const ROUTING = {
   exploration: Type.Optional(Exploration),
   /** correct win rates by feedback, within a budget; off if absent */
   online: Type.Optional(Online),
+  /** what happens to prompts that are unlike a router's training prompts; wins over what its bundle says */
+  ood: Type.Optional(OodRule),
   /** scores cached per router version, by prompt; 0 caches none */
   cache_entries: Type.Optional(Type.Integer({ minimum: 0 })),
   /** declared context: what requests say of where they are from, in `metadata` or the header `x-weir-context` */

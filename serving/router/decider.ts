@@ -95,6 +95,8 @@ export function createDecider(options: DeciderOptions): Decider {
       corrected: scored.advice !== undefined && scored.advice.winRate !== scored.winRate,
       promptCharacters: promptCharacters(prepared.text),
       truncated: scored.truncated,
+      ood: scored.ood,
+      hash: prepared.hash,
       id: prepared.id,
       now: now(),
       elapsedMs: Math.round((performance.now() - prepared.started) * 1000) / 1000,

@@ -62,7 +62,8 @@ export interface Fleet {
 
 export function createFleet(config: Routing, options: FleetOptions = {}): Fleet {
   const load =
-    options.load ?? ((path: string) => loadRouter(path, { signers: config.require_signature }))
+    options.load ??
+    ((path: string) => loadRouter(path, { signers: config.require_signature, ood: config.ood }))
   const cacheEntries = config.cache_entries ?? DEFAULT_CACHE_ENTRIES
   const { environment = process.env, onWarning = () => {} } = options
   const places = config.routers.map(({ path, golden, key_env: keyEnv }) => ({

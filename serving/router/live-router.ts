@@ -41,4 +41,5 @@ export interface CachedScore {
   readonly winRate: number
   readonly quality: Float64Array | undefined
   readonly truncated: boolean
+  readonly ood: number | undefined
 }

@@ -1,3 +1,4 @@
+import { isOod } from '../../models/bundle/ood-rule.ts'
 import type { Decision, RouteRequest, RuleHit } from '../../models/decision/decision.ts'
 import type { Scored } from './scoring.ts'
 import type { Target } from './snapshot.ts'
@@ -49,6 +50,12 @@ export function ruleHits(given: DecidedWith): RuleHit[] {
   }
   if (decision.fallback) {
     hits.push({ step: 'fallback', matched: true, reason: decision.fallback_reason ?? 'unknown' })
+  }
+  if (isOod(decision.ood, target.arms[0]?.live.router.manifest.ood)) {
+    const matched = decision.reason === 'out_of_distribution'
+    const unlike = `unlike ${percent(decision.ood!)} of the training prompts`
+    const reason = matched ? `${unlike}: ${decision.model} by the rule for these` : unlike
+    hits.push({ step: 'out_of_distribution', matched, reason })
   }
   if (online) {
     const { winRate } = scored

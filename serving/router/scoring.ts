@@ -13,6 +13,8 @@ export interface Scored {
   readonly winRate: number | undefined
   readonly quality: Float64Array | undefined
   readonly truncated: boolean
+  /** how unlike the training prompts it is, 0 to 1, if the encoder knows */
+  readonly ood: number | undefined
   readonly fallbackReason?: FallbackReason
   readonly cache: 'hit' | 'miss' | 'off'
   /** from online updates, if they are switched on */
@@ -46,8 +48,11 @@ export function scorePrompt(
 }
 
 /** Field by field: a spread object costs a microsecond. */
-function withCache({ winRate, quality, truncated }: CachedScore, cache: Scored['cache']): Scored {
-  return { winRate, quality, truncated, cache }
+function withCache(
+  { winRate, quality, truncated, ood }: CachedScore,
+  cache: Scored['cache'],
+): Scored {
+  return { winRate, quality, truncated, ood, cache }
 }
 
 async function scoreInTime(
@@ -88,9 +93,9 @@ async function scoreOne(live: LiveRouter, text: string, hash: string): Promise<C
 function kept(
   live: LiveRouter,
   hash: string,
-  { winRate, quality, truncated }: RouterScores,
+  { winRate, quality, truncated, ood }: RouterScores,
 ): CachedScore {
-  const scored = { winRate: winRate[0]!, quality, truncated: truncated[0] === 1 }
+  const scored = { winRate: winRate[0]!, quality, truncated: truncated[0] === 1, ood: ood?.[0] }
   live.cache?.set(hash, scored)
   return scored
 }
@@ -98,12 +103,12 @@ function kept(
 async function fallbackScore(
   live: LiveRouter,
   text: string,
-): Promise<Pick<Scored, 'winRate' | 'quality' | 'truncated'>> {
-  const unknown = { winRate: undefined, quality: undefined, truncated: false }
+): Promise<Pick<Scored, 'winRate' | 'quality' | 'truncated' | 'ood'>> {
+  const unknown = { winRate: undefined, quality: undefined, truncated: false, ood: undefined }
   if (!live.router.scoreFallback) return unknown
   try {
-    const { winRate, quality, truncated } = await live.router.scoreFallback([text])
-    return { winRate: winRate[0]!, quality, truncated: truncated[0] === 1 }
+    const { winRate, quality, truncated, ood } = await live.router.scoreFallback([text])
+    return { winRate: winRate[0]!, quality, truncated: truncated[0] === 1, ood: ood?.[0] }
   } catch (error) {
     if (error instanceof WeirError) return unknown
     throw error
@@ -140,6 +145,7 @@ export async function scoreBatch(
           winRate: scores.winRate[i]!,
           quality: scores.quality?.slice(i * width, (i + 1) * width),
           truncated: scores.truncated[i] === 1,
+          ood: scores.ood?.[i],
         }
         cache?.set(hash, scored)
         known.set(hash, { ...scored, cache: cache ? 'miss' : 'off' })

@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
 import { LeanHistogram, registerLean, type Sample } from '../../core/lean-metric.ts'
+import { isOod } from '../../models/bundle/ood-rule.ts'
 import type { Decision } from '../../models/decision/decision.ts'
 import type { LiveRouter } from '../router/live-router.ts'
 import type { DecisionObserver } from '../router/observer.ts'
@@ -75,6 +76,13 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
     'Look-ups of the score cache, by result.',
     'result',
     (counts) => counts.cache,
+  )
+  registerLean(
+    registry,
+    'weir_out_of_distribution_total',
+    'Prompts unlike the training prompts of the router that decided them.',
+    'counter',
+    perRouter((router, { odd }) => [{ labels: { router }, value: odd }]),
   )
   const histogram = (name: string, help: string, of: 'seconds' | 'winRates'): void =>
     registerLean(
@@ -199,6 +207,7 @@ export async function createMetrics(sources: MetricSources): Promise<Metrics> {
         }
         drift.add(decision.win_rate)
       }
+      if (!shadow && isOod(decision.ood, live.router.manifest.ood)) counts.odd++
       if (!shadow) countDollars(counts, live, decision)
     },
     refused: (code) => refused.inc({ code }),
@@ -225,6 +234,8 @@ interface RouterCounts {
   readonly cache: Map<string, { count: number }>
   readonly seconds: LeanHistogram
   readonly winRates: LeanHistogram
+  /** prompts unlike the training prompts */
+  odd: number
   cost: number
   saved: number
 }
@@ -239,6 +250,7 @@ function newCounts(): RouterCounts {
     ]),
     seconds: new LeanHistogram(SECONDS),
     winRates: new LeanHistogram(WIN_RATES),
+    odd: 0,
     cost: 0,
     saved: 0,
   }

@@ -195,7 +195,8 @@ async function openAll(
   opened.add(() => log?.close())
   const fleet = opened.use(
     createFleet(config, {
-      load: options.load ?? ((path) => loadRouter(path, { encoderAccess, signers })),
+      load:
+        options.load ?? ((path) => loadRouter(path, { encoderAccess, signers, ood: config.ood })),
       onWarning,
       ...definedOnly({ environment: options.environment }),
     }),

@@ -35,6 +35,7 @@ const whole: Decision = {
   propensity: 0.9,
   timing_ms: 0.061,
   truncated: false,
+  ood: 0.25,
   audit: true,
   explanation: {
     features: [{ name: '"word"', contribution: -0.25 }],

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { loadEncoder } from '../../models/encoders/registry.ts'
+import { RECIPES } from '../../models/reading/recipe.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
 import { buildApp } from '../../serving/server/app.ts'
 import { openServices } from '../../serving/server/services.ts'
@@ -25,6 +26,8 @@ describe('a router over an encoder that may be late', () => {
       strong: 'big-1',
       weak: 'small-1',
       router: 'classifier',
+      // the encoder of this test is known here alone, so no other may stand around it
+      recipe: { ...RECIPES[0]!, unfamiliar: 'read' },
       engine: 'onnx',
       encoder: { encoder: await loadWordEncoder(wordSpec), files: new Map() },
       out: root,

@@ -17,7 +17,8 @@ export const trainCommand = defineCommand({
 async function run(named: readonly string[], given: TrainFlags, command: Command): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
   const { contextOption, openFlaggedLogs, priceOption } = await import('../log-options.ts')
-  const { openTrainEncoder } = await import('../../../training/train-encoder.ts')
+  const { openTrainEncoder, otherEncoders } = await import('../../../training/train-encoder.ts')
+  const { AUTO, DEFAULT_MINUTES } = await import('../../../training/auto.ts')
   const { configured, judgeWeights, requiredPair, requireLogs, settingsOption } = await import(
     '../train-options.ts'
   )
@@ -57,9 +58,16 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const { readRecipe } = await import('../recipe-file.ts')
   const recipe = await readRecipe(flags.recipe ?? 'auto')
   const { train } = await import('../../../training/train.ts')
-  const { encoder, besideLexical } = await openTrainEncoder(flags.encoder, {
-    onProgress: terminal.onProgress,
-  })
+  const watched = { onProgress: terminal.onProgress }
+  const { encoder, besideLexical } = await openTrainEncoder(flags.encoder ?? 'lexical', watched)
+  const compares = flags.router === AUTO
+  const others = compares && flags.encoder === undefined ? otherEncoders(watched) : undefined
+  if (compares) {
+    const minutes = flags.minutes ?? DEFAULT_MINUTES
+    terminal.note(
+      `Compares routers for at most ${minutes} minutes, the last fit included (--minutes)`,
+    )
+  }
   const trained = await train(dataset, {
     ...(encoder && besideLexical !== undefined ? { encoder, besideLexical } : {}),
     ...pair,
@@ -76,11 +84,15 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     ...definedOnly({
       ...{ tune, keepText, context: contextOption(flags.context) },
       weakSignals: flags.weakSignals,
-      ...{ prefer: flags.prefer, minutes: flags.minutes },
+      ...{ prefer: flags.prefer, minutes: flags.minutes, maxMs: flags.maxMs },
+      ...{ encoders: others?.encoders, ood: flags.ood && { answer: flags.ood } },
     }),
     signal,
     onProgress: terminal.onProgress,
-  }).finally(() => encoder?.encoder.close?.())
+  }).finally(async () => {
+    await encoder?.encoder.close?.()
+    await others?.close()
+  })
   const { bundle, report, backend, auto, tuned, stopped, resumedAfter } = trained
   terminal.endProgress()
   const { counts } = dataset.manifest
@@ -111,7 +123,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   printSplits(terminal, dataset.manifest, leaks)
   for (const search of tuned ?? []) printTuning(terminal, search)
   printReading(terminal, trained.reading)
-  if (auto) printAuto(terminal, auto)
+  if (auto) printAuto(terminal, auto, flags)
   if (chosen) printChosen(terminal, chosen, definedOnly({ strong: flags.strong, weak: flags.weak }))
   printReport(terminal, report)
   if (trained.choice) {

@@ -88,7 +88,7 @@ async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
       onProgress,
       onNote: terminal.note,
     })
-    const made = await openTrainEncoder(flags.encoder, { onProgress })
+    const made = await openTrainEncoder(flags.encoder ?? 'lexical', { onProgress })
     const { router, engine } = flags
     const result = await learn(dataset, {
       ...made,

@@ -35,6 +35,7 @@ function decision(rule: ChoiceRule | undefined, more: Partial<DecisionInput> = {
     request: { prompt: 'why' },
     promptCharacters: 400,
     truncated: false,
+    hash: '0'.repeat(64),
     id: 'd',
     now: 0,
     elapsedMs: 0,
