@@ -78,6 +78,7 @@ test('repeated feedback is no more evidence than one', async () => {
 test('each kind of drift sets its own alarm off, and steady traffic none', () => {
   const random = createRandom(11)
   const watch = new RouterWatch({ run_length: 2000, reference_rows: 500 })
+  const odd = createRandom(8)
   const row = (shift: number) =>
     Float32Array.from({ length: 4 }, (_, j) => random.normal() + (j === 0 ? shift : 0))
   const raised = new Map<string, number>()
@@ -87,6 +88,7 @@ test('each kind of drift sets its own alarm off, and steady traffic none', () =>
       const off = [
         ...watch.decision(winRate, winRate >= 0.5),
         ...watch.embedding(row(shift)),
+        ...watch.outOfDistribution(odd.next() < 0.01 + 0.2 * shift),
         ...watch.cost(0.001 * (1 + shift) * (0.5 + random.next())),
       ]
       for (const name of off) raised.set(name, (raised.get(name) ?? 0) + 1)
@@ -95,7 +97,13 @@ test('each kind of drift sets its own alarm off, and steady traffic none', () =>
   serve(1500, 0)
   expect([...raised]).toEqual([])
   serve(800, 1)
-  expect([...raised.keys()].sort()).toEqual(['cost', 'embedding', 'strong_share', 'win_rate'])
+  expect([...raised.keys()].sort()).toEqual([
+    'cost',
+    'embedding',
+    'out_of_distribution',
+    'strong_share',
+    'win_rate',
+  ])
   expect(watch.levels().every(([, level]) => level >= 0 && level <= 1)).toBe(true)
 })
 
