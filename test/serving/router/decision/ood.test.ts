@@ -6,7 +6,10 @@ import { loadWordEncoder } from '../../../models/word-encoder.ts'
 import { type SampleApp, sampleApp } from '../../sample-app.ts'
 
 /** The word encoder, for which every prompt with "odd" in it is unlike the training prompts. */
-const loadEncoder: RouterOptions['loadEncoder'] = async (spec, folder): Promise<Encoder> => {
+const loadEncoder: NonNullable<RouterOptions['loadEncoder']> = async (
+  spec,
+  folder,
+): Promise<Encoder> => {
   const words = await loadWordEncoder(spec)
   expect(folder).not.toBe('')
   return {
