@@ -12,6 +12,7 @@ import { type Asker, openAsker } from '../../serving/judging/asker.ts'
 import { scoreAll } from '../../training/evaluate/log/router-scores.ts'
 import { CallJournal } from './calls.ts'
 import { openChecks } from './checks.ts'
+import { clustersOf } from './clusters.ts'
 import {
   COLLECTION_FILES,
   type Collection,
@@ -45,6 +46,8 @@ export interface CollectRequest {
   /** the strong one first; as before if a collection is gone on with */
   readonly models: readonly string[]
   readonly rule: 'uniform' | 'stratified' | 'active'
+  /** for `stratified`: groups prompts by their words into so many clusters, in place of categories */
+  readonly clusters?: number | undefined
   /** all prompts if absent */
   readonly sampleSize?: number | undefined
   /** a bundle, for `active` */
@@ -292,12 +295,16 @@ async function drawnSample(
   known: Collection | undefined,
   watch: CollectWatch,
 ): Promise<DrawnSample> {
-  const { prompts: paths, query, category, reference, rule, seed } = request
+  const { prompts: paths, query, category, reference, rule, seed, clusters } = request
   const { signal, onProgress, now = Date.now } = watch
   if (paths.length === 0 && query === undefined) {
     if (known) return assertSame(known, { ...known.settings, models: [...models] })
     const expected = 'prompts to ask: files, or --query'
     throw new WeirError('option_invalid', { option: 'weir collect', expected, got: 'neither' })
+  }
+  if (clusters !== undefined && rule !== 'stratified') {
+    const expected = '--sample stratified, whose groups it makes'
+    throw new WeirError('option_invalid', { option: '--clusters', expected, got: rule })
   }
   const { rows, sources } = await readPromptRows(
     paths,
@@ -315,7 +322,7 @@ async function drawnSample(
       seed,
       size,
       of: rows.length,
-      ...definedOnly({ router: router?.version }),
+      ...definedOnly({ router: router?.version, clusters }),
     },
     sources: sources.map((source) => ({ ...source })),
     max_tokens: request.maxTokens,
@@ -327,7 +334,7 @@ async function drawnSample(
       ? { kind: rule }
       : router
         ? { kind: 'active', winRates: router.winRates }
-        : { kind: 'stratified', groups: rows.map((row) => row.category) }
+        : { kind: 'stratified', groups: await groupsOf(rows, request, watch) }
   const sample = drawSample(rows.length, size, how, seed).map(({ index, propensity }) => {
     const row = rows[index]!
     const { prompt, messages, tools, metadata, category: group, reference: right, times } = row
@@ -342,6 +349,18 @@ async function drawnSample(
     }
   })
   return { settings, sample }
+}
+
+/** The category of each prompt, or its cluster. */
+async function groupsOf(
+  rows: readonly { readonly prompt: string; readonly category?: string }[],
+  { clusters, seed }: CollectRequest,
+  { signal, onProgress }: CollectWatch,
+): Promise<(string | undefined)[]> {
+  if (clusters === undefined) return rows.map(({ category }) => category)
+  const texts = rows.map(({ prompt }) => prompt)
+  const found = await clustersOf(texts, clusters, seed, { signal, onProgress })
+  return Array.from(found, String)
 }
 
 async function winRates(
@@ -371,6 +390,7 @@ function assertSame(known: Collection, asked: CollectionSettings): DrawnSample {
     'the rule': sample.rule,
     'the seed': sample.seed,
     'a sample of': sample.size,
+    'clusters of prompts': String(sample.clusters ?? 'none'),
     prompts: sources.map(({ sha256 }) => sha256.slice(0, 12)).join(','),
     'a limit of tokens of': max_tokens,
     parameters: JSON.stringify(parameters ?? {}),

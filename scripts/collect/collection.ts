@@ -46,6 +46,8 @@ export const CollectionSettings = Type.Object(
       size: Type.Integer({ minimum: 1 }),
       /** distinct prompts that it was drawn from */
       of: Type.Integer({ minimum: 1 }),
+      /** for `stratified`: into how many clusters the prompts were grouped by their words, in place of categories */
+      clusters: Type.Optional(Type.Integer({ minimum: 2 })),
       /** for `active`: the version of the router whose win rates it was drawn by */
       router: Type.Optional(Type.String()),
     }),

@@ -8,6 +8,7 @@ import { createGunzip } from 'node:zlib'
 import { createRandom, type Random } from '../../core/random.ts'
 import { type Interval, meanInterval } from '../../core/stats/intervals.ts'
 import { correctJudge } from '../../core/stats/judged-mean.ts'
+import { Z_95 } from '../../core/stats/normal.ts'
 import { pairLabels, splitRows } from '../../data/pair.ts'
 import { readLogs } from '../../data/read-logs.ts'
 import { loadRouter } from '../../models/router.ts'
@@ -304,8 +305,13 @@ async function active(): Promise<void> {
       }
       const [uniform, drawn] = [spread('uniform'), spread('active')]
       const needed = (drawn / uniform) ** 2
+      // the error of the repeats alone: a ratio of two variances of so many normal values
+      const error = Math.exp(Z_95 * Math.sqrt(4 / (repeats - 1)))
       figures[`active_vs_uniform_${log.name}`] = 1 / needed
-      lines.push([log.name, String(size), number(uniform), number(drawn), needed.toFixed(2)])
+      lines.push([
+        ...[log.name, String(size), number(uniform), number(drawn)],
+        `${needed.toFixed(2)} [${(needed / error).toFixed(2)}, ${(needed * error).toFixed(2)}]`,
+      ])
     } finally {
       await rm(out, { recursive: true, force: true })
     }

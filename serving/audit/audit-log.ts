@@ -186,16 +186,19 @@ export const AuditEvent = Type.Object({
     Type.Literal('bundle_loaded'),
     Type.Literal('bundle_refused'),
     Type.Literal('bundle_rolled_back'),
+    Type.Literal('shadow_answers_on'),
   ]),
-  /** the policy's or router's name; for a refused reload `routers` */
+  /** the policy's or router's name; for a refused reload `routers`, for shadow answers their judge */
   name: Type.String(),
   path: Type.Optional(Type.String()),
-  /** for a policy SHA-256 of its text, for a bundle its version */
+  /** for a policy SHA-256 of its text, for a bundle its version, for shadow answers SHA-256 of their settings */
   hash: Type.Optional(Type.String()),
   /** what was served before */
   previous_hash: Type.Optional(Type.String()),
   /** the trigger: `start`, `SIGHUP`, `admin`, a change on disk */
   why: Type.String(),
+  /** what of the traffic goes to further models, in words */
+  detail: Type.Optional(Type.String()),
   /** removed lines (`-`) and added lines (`+`), with their numbers */
   diff: Type.Optional(Type.String()),
   /** who proposed and approved it, if the server requires that */

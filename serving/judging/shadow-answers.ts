@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import type { Registry } from 'prom-client'
 import { definedOnly } from '../../core/defined.ts'
@@ -37,6 +38,20 @@ export const shadowBudget = ({
   // biome-ignore lint/suspicious/noThenProperty: the setting's name; nobody awaits it
   then: 'stop',
 })
+
+/** What the audit log says of shadow answers: which of the traffic goes to whom besides. */
+export function shadowAudit(config: ShadowAnswersConfig): {
+  readonly name: string
+  readonly hash: string
+  readonly detail: string
+} {
+  const { share, models, judge, budget_usd: usd, redact: redacted } = config
+  return {
+    name: judge,
+    hash: createHash('sha256').update(JSON.stringify(config)).digest('hex'),
+    detail: `${100 * share}% of the answered chats also to one of ${models.join(', ')} and both answers to ${judge}, for at most $${usd} a day${redacted ? ', redacted' : ''}`,
+  }
+}
 
 export interface ShadowAnswersOptions {
   readonly config: ShadowAnswersConfig

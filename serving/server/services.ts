@@ -26,7 +26,12 @@ import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gatew
 import { requestLog } from '../gateway/request-log.ts'
 import { assertBudgetRoutes, closedByBudget, spendObserver } from '../gateway/spending.ts'
 import { StoredIds } from '../gateway/stored-ids.ts'
-import { assertShadowAnswers, ShadowAnswers, shadowBudget } from '../judging/shadow-answers.ts'
+import {
+  assertShadowAnswers,
+  ShadowAnswers,
+  shadowAudit,
+  shadowBudget,
+} from '../judging/shadow-answers.ts'
 import { weakSignals } from '../judging/weak-signals.ts'
 import {
   budgetHooks,
@@ -454,6 +459,9 @@ async function openChats(
     })
   }
   budgets.declare('gateway.shadow_answers', [shadowBudget(shadows)])
+  await parts.audit
+    ?.record({ event: 'shadow_answers_on', why: 'start', ...shadowAudit(shadows) })
+    .catch((error: unknown) => onWarning('the audit log cannot be written', error))
   const shadowing = opened.use(
     new ShadowAnswers({
       config: shadows,

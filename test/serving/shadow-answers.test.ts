@@ -5,9 +5,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readLogs } from '../../data/read-logs.ts'
+import { verifyAudit } from '../../serving/audit/verify.ts'
 import type { ShadowAnswersConfig } from '../../serving/gateway/config.ts'
 import { buildApp } from '../../serving/server/app.ts'
-import { openServices, type Services } from '../../serving/server/services.ts'
+import { openServices, type ServiceOptions, type Services } from '../../serving/server/services.ts'
 import {
   type AnsweringUpstream,
   type Asked,
@@ -52,7 +53,11 @@ const SHADOW: ShadowAnswersConfig = {
   budget_usd: 5,
 }
 
-async function started(shadow: Partial<ShadowAnswersConfig> = {}, gateway: object = {}) {
+async function started(
+  shadow: Partial<ShadowAnswersConfig> = {},
+  gateway: object = {},
+  options: Partial<ServiceOptions> = {},
+) {
   const price = { input: 10, output: 20 }
   const model = { upstreams: [{ upstream: 'one' }], price, context: 4000, output_tokens: 500 }
   services = await openServices(
@@ -73,6 +78,7 @@ async function started(shadow: Partial<ShadowAnswersConfig> = {}, gateway: objec
         throw error
       },
       onWarning: (message) => void warnings.push(message),
+      ...options,
     },
   )
   app = buildApp(services)
@@ -209,4 +215,20 @@ test.each([
   [{ judge: 'big' }, {}, /shadow_answers\.judge: expected a model that is not judged/],
 ])('a section that cannot work is refused: %j', async (shadow, gateway, message) => {
   await expect(started(shadow, gateway)).rejects.toThrow(message)
+})
+
+test('the audit log says which traffic goes to further models, and for how much', async () => {
+  const who = { user: 'ann', host: 'here', process: 1 }
+  await started({ share: 0.02, redact: true }, {}, { who })
+  const { records } = await verifyAudit(join(root, 'log'))
+  expect(records).toMatchObject([
+    {
+      event: 'shadow_answers_on',
+      name: 'judge',
+      why: 'start',
+      who,
+      detail:
+        '2% of the answered chats also to one of big, small and both answers to judge, for at most $5 a day, redacted',
+    },
+  ])
 })

@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
-import { correctJudge, correctRows, LEAST_HUMAN_LABELS } from '../../core/stats/judged-mean.ts'
+import { LEAST_HUMAN_LABELS } from '../../core/stats/judged-mean.ts'
 import { type Dataset, seenHash } from '../../data/dataset/dataset.ts'
 import type { JudgedPair } from '../../data/dataset/judged.ts'
 import { type PairLabels, pairLabels } from '../../data/pair.ts'
@@ -19,6 +19,7 @@ import { type RequestCosts, requestCosts } from '../evaluate/log/request-costs.t
 import { embedAll, scoreAll, scoreQualities, type Watch } from '../evaluate/log/router-scores.ts'
 import { rowsOfPrompts } from '../evaluate/log/scored-log.ts'
 import { freshRows } from '../evaluate/log/unseen-rows.ts'
+import { correctedPrompts, judgedPair } from '../ope/corrected-judge.ts'
 import { withJudgedEstimates } from '../ope/judged-estimates.ts'
 import { withPairEstimates } from '../ope/pair-estimates.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
@@ -260,32 +261,9 @@ async function shiftWeights(
   return (await densityRatio(calibration, target, options.seed, options.signal)).weight
 }
 
-/** What judges and people say of the pair, with the strong model as a; undefined where people labelled too little. */
-function judgedPair(
-  { judged = [], labelled }: Dataset,
-  { strong, weak }: { readonly strong: string; readonly weak: string },
-): JudgedPair | undefined {
-  // the user chose whose votes count
-  if (labelled?.judge !== undefined || labelled?.margin !== undefined) return undefined
-  const found = judged.find(
-    ({ a, b }) => (a === strong && b === weak) || (a === weak && b === strong),
-  )
-  if (!found || found.human.filter((one) => one !== null).length < LEAST_HUMAN_LABELS) {
-    return undefined
-  }
-  if (found.a === strong) return found
-  return {
-    ...found,
-    a: strong,
-    b: weak,
-    judged: found.judged.map((one) => 1 - one),
-    human: found.human.map((one) => one && 1 - one),
-  }
-}
-
 /**
- * Rows whose gains are the judge's labels, corrected by people's on the same rows; the line of the correction is fitted on the
- * labels of all other prompts. Undefined if people labelled too few of the rows and nothing is to be promised.
+ * Rows whose gains are the judge's labels, corrected by people's on the same rows. Undefined if people labelled too few of the
+ * rows and nothing is to be promised.
  *
  * @throws calibration_needs if too few are labelled for a promise
  */
@@ -297,40 +275,26 @@ export function judgedRows(
   { sequential }: Pick<GatherOptions, 'sequential'>,
 ): CalibrationRows | undefined {
   if (!pair) return undefined
-  const place = new Map(pair.prompt.map((prompt, i) => [prompt, i]))
-  const at = Array.from(prompts, (prompt) => place.get(prompt))
-  const known = at.filter((i) => i !== undefined)
-  const number = (value: number | null): number => value ?? Number.NaN
-  const human = known.map((i) => number(pair.human[i]!))
-  const labels = human.filter((value) => !Number.isNaN(value)).length
-  // without a verdict of the judge there is nothing to correct; a dataset of weir collect has one for every row
-  if (known.length < prompts.length || labels < LEAST_HUMAN_LABELS) {
+  const corrected = correctedPrompts(pair, prompts)
+  const { labels } = corrected
+  if (!corrected.values) {
     if (!sequential) return undefined
     throw new WeirError('calibration_needs', {
       target: 'a promise from the labels of a judge',
       needed: `at least ${LEAST_HUMAN_LABELS} labels of people on the ${prompts.length} prompts that it is made from, which have ${labels} (weir label; or collect further prompts for it, which may all be used)`,
     })
   }
-  const own = new Set(known)
-  const others = [...pair.prompt.keys()].filter((i) => !own.has(i))
-  const line = correctJudge({
-    judged: others.map((i) => pair.judged[i]!),
-    human: others.map((i) => number(pair.human[i]!)),
-  }) ?? { intercept: 0, slope: 1 }
-  const judged = known.map((i) => pair.judged[i]!)
-  const { values, low, high } = correctRows({ judged, human }, line)
-  const sampled = Float64Array.from(known, (i) => pair.weight[i]!)
-  const mean = sampled.reduce((sum, one) => sum + one, 0) / sampled.length
+  const { values, low, high, weights } = corrected
   return {
     winRate,
     gain: values.map((value) => 2 * value - 1),
     ...(costs && { strongCost: costs.strong, weakCost: costs.weak }),
-    ...(sampled.some((one) => one !== sampled[0]) && { weight: sampled.map((one) => one / mean) }),
+    ...(weights.some((one) => one !== weights[0]) && { weight: weights }),
     offPolicy: {
       estimator: 'prediction-powered',
       gain_low: 2 * low - 1 - ROUNDING,
       gain_high: 2 * high - 1 + ROUNDING,
-      least_propensity: labels / known.length,
+      least_propensity: labels / prompts.length,
       labels,
     },
   }

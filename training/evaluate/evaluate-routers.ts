@@ -79,7 +79,8 @@ function evidenceIn(
   { strong, estimated }: EvaluationInput['labels'],
   rows: number,
 ): EvaluationReport['evidence'] {
-  const single = estimated?.reduce((sum, mark) => sum + mark, 0) ?? 0
+  // without scores, what is estimated are votes
+  const single = strong ? (estimated?.reduce((sum, mark) => sum + mark, 0) ?? 0) : 0
   let votes = strong ? 0 : rows
   if (strong) for (let i = 0; i < rows; i++) if (Number.isNaN(strong[i]!)) votes++
   return { paired: rows - single - votes, single, votes }

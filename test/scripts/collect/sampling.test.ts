@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { clustersOf } from '../../../scripts/collect/clusters.ts'
 import { allocate, drawSample, type SamplingRule } from '../../../scripts/collect/sampling.ts'
 
 const N = 60
@@ -84,4 +85,36 @@ test('a whole file is drawn with certainty, and more than there is, is refused',
     expect(() => drawSample(N, N + 1, rule, 1)).toThrow(/from 1 to 60/)
     expect(() => drawSample(N, 0, rule, 1)).toThrow(/--sample-size/)
   }
+})
+
+test('prompts are grouped by their words, alike ones together, and a small group is drawn more often', async () => {
+  const subjects = [
+    (i: number) =>
+      `How long do I bake bread with flour, yeast and salt at ${i} degrees in my oven?`,
+    (i: number) => `Write a Python function that sorts a list of ${i} numbers by recursion`,
+    (i: number) => `Which planet of the solar system has ${i} moons and rings around it?`,
+  ]
+  // 200, 100 and 10 of them
+  const prompts = subjects.flatMap((ask, s) =>
+    Array.from({ length: [200, 100, 10][s]! }, (_, i) => ask(i)),
+  )
+  const cluster = await clustersOf(prompts, 8, 1)
+  const subjectOf = (index: number): number => (index < 200 ? 0 : index < 300 ? 1 : 2)
+  const tally = Array.from({ length: 8 }, () => [0, 0, 0])
+  cluster.forEach((of, index) => {
+    tally[of]![subjectOf(index)]!++
+  })
+  const alike = tally.reduce((sum, counts) => sum + Math.max(...counts), 0)
+  expect(alike / prompts.length).toBeGreaterThan(0.97)
+  const groups = Array.from(cluster, String)
+  const sample = drawSample(prompts.length, 60, { kind: 'stratified', groups }, 1)
+  // 2 if all prompts were drawn alike
+  expect(sample.filter(({ index }) => index >= 300).length).toBeGreaterThan(3)
+})
+
+test('clusters take any prompts: none in common, none at all, fewer than clusters', async () => {
+  expect([...(await clustersOf(['', '', '!'], 8, 1))]).toHaveLength(3)
+  expect([...(await clustersOf(['a b'], 2, 1))]).toEqual([0])
+  const stopped = AbortSignal.abort()
+  await expect(clustersOf(['a', 'b'], 2, 1, { signal: stopped })).rejects.toThrow()
 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createRandom } from '../../../core/random.ts'
 import { type Dataset, SPLITS } from '../../../data/dataset/dataset.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import { loadRouter } from '../../../models/router.ts'
@@ -105,6 +106,47 @@ describe('evaluating bundles on the log they were trained on', () => {
     expect(text).toContain('first: beats prompt length by')
     expect(text).toMatch(/first minus second: /)
     expect(text).not.toMatch(/NaN|undefined/)
+  })
+
+  test('a judge is corrected by people’s labels on the same prompts, or said not to be', async () => {
+    const random = createRandom(1)
+    const { models, outcomes, prompts, split } = dataset
+    const [strong, weak] = [models.indexOf('big-1'), models.indexOf('small-1')]
+    const score = (i: number, model: number): number => outcomes!.scores[i * models.length + model]!
+    const truth = prompts.map((_, i) => (1 + score(i, strong) - score(i, weak)) / 2)
+    const judged = {
+      a: 'small-1',
+      b: 'big-1',
+      prompt: [...truth.keys()],
+      // four in ten times for the weak model, whatever the answers
+      judged: truth.map((y) => (random.next() < 0.4 ? 1 : 1 - y)),
+      human: truth.map((y) => (random.next() < 0.5 ? 1 - y : null)),
+      weight: truth.map(() => 1),
+    }
+    const { quality: by } = await evaluated([first], dataset)
+    const report = await evaluated([first], { ...dataset, judged: [judged] })
+    const { value, low, high } = report.quality.gap
+    expect(low!).toBeLessThan(by.gap.value!)
+    expect(high!).toBeGreaterThan(by.gap.value!)
+    // what the judge alone would have claimed lies outside
+    const alone = truth.flatMap((_, i) =>
+      SPLITS[split[i]!] === 'test' ? [1 - 2 * judged.judged[i]!] : [],
+    )
+    const mean = alone.reduce((sum, one) => sum + one, 0) / alone.length
+    expect(mean).toBeLessThan(low!)
+    expect(value!).toBeGreaterThan(mean)
+    expect(report.labels).toBe('preferences')
+    expect(report.warnings.join('\n')).toMatch(/the judge is corrected by 3\d\d labels of people/)
+    expect(renderReport(report)).not.toMatch(/NaN|undefined/)
+    const elsewhere = judged.human.map((y, i) => (SPLITS[split[i]!] === 'train' ? y : null))
+    const short = await evaluated([first], {
+      ...dataset,
+      judged: [{ ...judged, human: elsewhere }],
+    })
+    expect(short.quality).toEqual(by)
+    expect(short.warnings.join('\n')).toContain(
+      'people labelled 0 of these prompts (10 are needed)',
+    )
   })
 
   test('refuses bundles of different pairs, and models that the log does not have', async () => {

@@ -1,5 +1,6 @@
 import { WeirError } from '../../../core/errors.ts'
 import type { OnProgress } from '../../../core/progress.ts'
+import { LEAST_HUMAN_LABELS } from '../../../core/stats/judged-mean.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { unratedAnswers } from '../../../data/dataset/manifest.ts'
 import { countEvidence, evidenceOf, type PairLabels, pairLabels } from '../../../data/pair.ts'
@@ -9,6 +10,7 @@ import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
 import { wholeText } from '../../../models/reading/recipe.ts'
 import type { Router } from '../../../models/router.ts'
+import { correctedPrompts, judgedPair } from '../../ope/corrected-judge.ts'
 import { withJudgedEstimates } from '../../ope/judged-estimates.ts'
 import { withPairEstimates } from '../../ope/pair-estimates.ts'
 import { type SingleEvidence, singleEvidence } from '../../ope/sensitivity.ts'
@@ -106,12 +108,13 @@ export async function scoreLog(
   const labels = pairLabels(dataset, pair.strong, pair.weak)
   const { rows, places } = rowsOfPrompts(labels, candidates)
   const chosen = Int32Array.from(places, (at) => candidates[at]!)
+  const byPeople = correctedLabels(dataset, pair, chosen)
   return {
     pair,
     rows: chosen,
     prompts: Array.from(places, (at) => wholeText(texts[at]!)),
     categories: Array.from(chosen, (prompt) => dataset.categories[prompt]),
-    labels: labelsOf(labels, rows),
+    labels: byPeople?.labels ?? labelsOf(labels, rows),
     singles: singleEvidence(dataset, chosen, pair.strong),
     costs: costsOf(dataset, chosen, bundles, pair, options.prices),
     routers: scored.map(({ winRate, ...router }) => ({
@@ -120,7 +123,11 @@ export async function scoreLog(
     })),
     reference: referenceRows(estimated, known, unseen.trained),
     leftOut: unseen.leftOut,
-    warnings: [...notesOn(bundles, pair, unseen.leftOut), ...evidenceNotes(dataset, pair)],
+    warnings: [
+      ...notesOn(bundles, pair, unseen.leftOut),
+      ...evidenceNotes(dataset, pair),
+      ...(byPeople?.notes ?? []),
+    ],
   }
 }
 
@@ -150,6 +157,35 @@ async function scoredRouter(
     winRate,
     threshold: { value, source },
     ...(options.latency && { latency: await measureLatency(router, prompts, options.signal) }),
+  }
+}
+
+/** Labels of a judge that people's labels on the same prompts correct, and what to know of them. */
+function correctedLabels(
+  dataset: Dataset,
+  pair: ModelPair,
+  prompts: Int32Array,
+): { readonly labels?: EvaluationLabels; readonly notes: readonly string[] } | undefined {
+  const judged = judgedPair(dataset, pair)
+  if (!judged) return undefined
+  const { values, labels, weights } = { weights: undefined, ...correctedPrompts(judged, prompts) }
+  if (!values) {
+    return {
+      notes: [
+        `people labelled ${labels} of these prompts (${LEAST_HUMAN_LABELS} are needed): figures are what the judge’s verdicts let one expect, and not corrected`,
+      ],
+    }
+  }
+  return {
+    labels: { y: values, estimated: new Uint8Array(values.length).fill(1) },
+    notes: [
+      `the judge is corrected by ${labels} labels of people on these prompts (prediction-powered): right on average whatever the judge, if who was labelled is chance`,
+      ...(weights?.some((one) => one !== weights[0])
+        ? [
+            'prompts were drawn with different chances, or stand for several requests: every prompt counts 1 here (weir grade --router weighs them)',
+          ]
+        : []),
+    ],
   }
 }
 

@@ -69,7 +69,7 @@ const OPTIONS = optionTable({
     flag: '--sample <rule>',
     schema: oneOf(['uniform', 'stratified', 'active']),
     default: 'uniform',
-    help: 'how they are drawn: uniform (all alike), stratified (more of small categories) or active (where --router is least sure)',
+    help: 'how they are drawn: uniform (all alike), stratified (more of small categories or --clusters) or active (where --router is least sure)',
     section: SAMPLE,
   },
   router: {
@@ -83,6 +83,13 @@ const OPTIONS = optionTable({
     schema: Text,
     unset: 'category',
     help: 'where rows say what group they belong to, such as metadata.feature',
+    section: SAMPLE,
+  },
+  clusters: {
+    flag: '--clusters <number>',
+    schema: Type.Integer({ minimum: 2, maximum: 1000 }),
+    unset: 'categories',
+    help: 'for --sample stratified: group prompts by their words into so many clusters, in place of categories',
     section: SAMPLE,
   },
   query: {
@@ -213,12 +220,13 @@ async function run(prompts: readonly string[], flags: Flags<typeof OPTIONS>): Pr
     ...definedOnly({ rubric: rubric?.trim() }),
   })
   const { query: sql, checkCommand: command, sampleSize, router, category, reference } = flags
+  const { clusters } = flags
   const parameters = Object.fromEntries(flags.parameter.map(parameterOf))
   const summary = await collectApart(
     {
       folder: flags.out,
       gateway,
-      ...definedOnly({ log, command, sampleSize, router, category, reference }),
+      ...definedOnly({ log, command, sampleSize, clusters, router, category, reference }),
       ...(sql !== undefined && { query: { sql } }),
       ...(flags.parameter.length > 0 && { parameters }),
       prompts,

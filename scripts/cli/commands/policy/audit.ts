@@ -152,7 +152,7 @@ async function runAudit(path: string, options: Flags<typeof AUDIT_OPTIONS>): Pro
           record.previous_hash?.slice(0, 12) ?? '',
           `${record.who.user}@${record.who.host}`,
           record.why,
-          record.error ?? approvedBy(record) ?? '',
+          record.error ?? record.detail ?? approvedBy(record) ?? '',
         ]),
       ]),
     )
