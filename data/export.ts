@@ -9,7 +9,7 @@ import { DATASET_FILES } from './dataset/manifest.ts'
 import { type ReadBatch, readArrow } from './source/arrow.ts'
 import { writeParquet } from './source/parquet.ts'
 
-/** `long`: a row per prompt and model with a score; `pairwise`: a row per vote. */
+/** `long`: a row per prompt and model with a score or an unrated answer; `pairwise`: a row per vote. */
 export const EXPORT_LAYOUTS = ['long', 'pairwise'] as const
 export type ExportLayout = (typeof EXPORT_LAYOUTS)[number]
 
@@ -30,6 +30,7 @@ const LONG = {
   cost: 'DOUBLE',
   tokens: 'DOUBLE',
   propensity: 'DOUBLE',
+  answered: 'DOUBLE',
   category: 'STRING',
   split: 'STRING',
 } as const
@@ -105,7 +106,7 @@ function layoutOf(dataset: Dataset, asked: ExportLayout | undefined): ExportLayo
 }
 
 function* longRows({ prompts, models, categories, split, outcomes }: Dataset): Generator<Row> {
-  const { scores, costs, tokens, propensities } = outcomes!
+  const { scores, costs, tokens, propensities, unrated } = outcomes!
   for (const [p, prompt] of prompts.entries()) {
     for (const [m, model] of models.entries()) {
       const at = p * models.length + m
@@ -115,8 +116,18 @@ function* longRows({ prompts, models, categories, split, outcomes }: Dataset): G
         tokens: shortest(tokens?.[at]),
         propensity: shortest(propensities?.[at]),
       }
-      if (Object.values(values).every((value) => value === undefined)) continue
-      yield { prompt, model, ...values, category: categories[p], split: SPLITS[split[p]!]! }
+      const isUnrated = values.score === undefined && unrated?.[at] === 1
+      if (Object.values(values).every((value) => value === undefined) && !isUnrated) continue
+      // a model that could have been asked has a propensity, and no answer
+      const answered = values.score === undefined && !isUnrated ? 0 : undefined
+      yield {
+        prompt,
+        model,
+        ...values,
+        answered,
+        category: categories[p],
+        split: SPLITS[split[p]!]!,
+      }
     }
   }
 }

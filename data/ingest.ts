@@ -11,9 +11,14 @@ import { DatasetBuilder, type ModelRows, type SplitOptions } from './dataset/bui
 import { type Dataset, openDataset } from './dataset/dataset.ts'
 import { replaceFolder } from './dataset/folder.ts'
 import { type DatasetManifest, isDataset, SourceDigests } from './dataset/manifest.ts'
-import { feedbackRow, ratingsWithinKeyShare, unratedDecisions } from './readers/weir-log.ts'
+import {
+  feedbackRow,
+  ratingsWithinKeyShare,
+  unratedDecision,
+  unratedDecisions,
+} from './readers/weir-log.ts'
 import { isKnownToThreads } from './readers.ts'
-import { type Decisions, type Rating, UNRATED } from './rows/reader.ts'
+import { type Decisions, type LoggedDecision, type Rating, UNRATED } from './rows/reader.ts'
 import { RejectsFile } from './rows/rejects-file.ts'
 import type { RowBlock } from './rows/row-block.ts'
 import { RowPacker } from './rows/row-packer.ts'
@@ -155,15 +160,13 @@ export async function ingest(
         ended.push({ path: QUERY_PATH, sha256, rows, format: log.spec.format })
       }
       if (options.feedback) ended.push(await readFeedback(options.feedback, ratings))
-      const rated = await addRatings(builder, decisions, ratings, rejects, options)
+      const rated = await addDecisions(builder, decisions, ratings, rejects, options)
       for (const source of ended) {
         builder.endSource({ ...source, rows: source.rows + (rated.get(source.path) ?? 0) })
       }
       if (signals.length > 0) await addWeakOutcomes(builder, decisions, ratings, options)
       await rejects.close()
       checkRejects(rejects, builder.rows.read, options.maxRejects ?? DEFAULT_MAX_REJECTS)
-      const waiting = unratedDecisions(decisions)
-      if (waiting > 0) builder.addUnrated(UNRATED.decision, waiting)
       checkLeftOut(builder, options.query ? [...paths, QUERY_PATH] : paths)
       return { manifest: await builder.finish(split, options), models: builder.modelRows() }
     } finally {
@@ -209,10 +212,11 @@ async function readFeedback(
 const RATING_ROWS = 1024
 
 /**
- * Adds the feedback on the logs' decisions, of which one key may not give too much. @returns rows by the path
- * of their file
+ * Adds the feedback on the logs' decisions, of which one key may not give too much, and the decisions without any,
+ * in the order of the decisions: a prompt's place in the log stands for its time. @returns rows by the path of
+ * their file
  */
-async function addRatings(
+async function addDecisions(
   builder: DatasetBuilder,
   decisions: Decisions,
   ratings: readonly Rating[],
@@ -224,13 +228,25 @@ async function addRatings(
   for (const { key, rated, counted } of limited) {
     onNote?.(`of the ${rated} decisions that the key ${key} rated, ${counted} count (--key-share)`)
   }
+  const rated = ratings.map((rating): DecisionRow => {
+    const decision = decisions.get(rating.record.decision_id)
+    return { rating, row: feedbackRow(rating.record, rating.origin, decisions), decision }
+  })
+  const waiting = unratedDecisions(decisions).map((decision): DecisionRow => ({ decision }))
+  const place = new Map(Array.from(decisions.values(), (decision, i) => [decision, i]))
+  const order = (a: DecisionRow, b: DecisionRow): number =>
+    !a.decision || !b.decision
+      ? Number(!a.decision) - Number(!b.decision)
+      : a.decision.time - b.decision.time || place.get(a.decision)! - place.get(b.decision)!
   const packer = new RowPacker(seed)
-  for (const [i, rating] of ratings.entries()) {
-    const { record, origin } = rating
-    const row = feedbackRow(record, origin, decisions)
-    packer.add(kept.has(rating) ? row : { kind: 'left_out', reason: UNRATED.share })
-    rows.set(origin.path, (rows.get(origin.path) ?? 0) + 1)
-    if ((i + 1) % RATING_ROWS > 0 && i + 1 < ratings.length) continue
+  const all = [...rated, ...waiting].sort(order)
+  for (const [i, { rating, row, decision }] of all.entries()) {
+    if (!rating) packer.add(unratedDecision(decision!, UNRATED.decision))
+    else if (kept.has(rating)) packer.add(row!)
+    else if (decision) packer.add(unratedDecision(decision, UNRATED.share))
+    else packer.add({ kind: 'left_out', reason: UNRATED.share })
+    if (rating) rows.set(rating.origin.path, (rows.get(rating.origin.path) ?? 0) + 1)
+    if ((i + 1) % RATING_ROWS > 0 && i + 1 < all.length) continue
     throwIfAborted(signal)
     const block = packer.finish()
     for (const reject of block.rejects) await rejects.write(reject)
@@ -256,6 +272,13 @@ async function addWeakOutcomes(
     for (const row of rows.slice(from, from + RATING_ROWS)) packer.add(row)
     await builder.add(packer.finish())
   }
+}
+
+/** A rating, or a decision without one. */
+interface DecisionRow {
+  readonly decision?: LoggedDecision | undefined
+  readonly rating?: Rating
+  readonly row?: ReturnType<typeof feedbackRow>
 }
 
 /** Progress in rows; the total is extrapolated from the fraction of bytes read. */

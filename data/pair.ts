@@ -104,7 +104,15 @@ function estimatesOf(
 }
 
 /** What each prompt of a dataset says about a pair: one of `EVIDENCE`, as an index into it. */
-export const EVIDENCE = ['none', 'paired', 'strong_only', 'weak_only', 'votes_only'] as const
+export const EVIDENCE = [
+  'none',
+  'paired',
+  'strong_only',
+  'weak_only',
+  'votes_only',
+  'strong_unrated',
+  'weak_unrated',
+] as const
 export type Evidence = (typeof EVIDENCE)[number]
 const evidenceCode = (kind: Evidence): number => EVIDENCE.indexOf(kind)
 
@@ -121,6 +129,13 @@ export function evidenceOf(dataset: Dataset, strong: string, weak: string): Uint
   addVotes(dataset, s, w, dataset.labelled?.judge, new Float64Array(n), votes)
   const scores = dataset.labelled?.judge === undefined ? dataset.outcomes?.scores : undefined
   const codes = new Uint8Array(n)
+  const unrated = scores && dataset.outcomes?.unrated
+  // one answer of the two, which nobody has rated
+  const unratedKind = (i: number): Evidence => {
+    const [strongAnswer, weakAnswer] = [unrated?.[i * m + s] === 1, unrated?.[i * m + w] === 1]
+    if (strongAnswer === weakAnswer) return 'none'
+    return strongAnswer ? 'strong_unrated' : 'weak_unrated'
+  }
   for (let i = 0; i < n; i++) {
     const strongScored = scores !== undefined && !Number.isNaN(scores[i * m + s]!)
     const weakScored = scores !== undefined && !Number.isNaN(scores[i * m + w]!)
@@ -133,7 +148,7 @@ export function evidenceOf(dataset: Dataset, strong: string, weak: string): Uint
             ? 'strong_only'
             : weakScored
               ? 'weak_only'
-              : 'none',
+              : unratedKind(i),
     )
   }
   return codes
@@ -149,6 +164,7 @@ export function countEvidence(codes: Uint8Array): EvidenceCounts {
     strong_only: of('strong_only'),
     weak_only: of('weak_only'),
     votes_only: of('votes_only'),
+    unrated: of('strong_unrated') + of('weak_unrated'),
   }
 }
 

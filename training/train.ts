@@ -29,7 +29,7 @@ import type { EvaluationReport } from './evaluate/report/report.ts'
 import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
-import { withPairEstimates } from './ope/pair-estimates.ts'
+import { ratedOnly, withPairEstimates } from './ope/pair-estimates.ts'
 import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
 import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
@@ -88,19 +88,17 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   // the search, the comparison and the last fit learn from the same train prompts
   const options: TrainOptions = { fitted: new Map(), ...given }
   const started = performance.now()
-  const stored = await withPairEstimates(
-    options.weakSignals ? withWeakOutcomes(log) : log,
-    options,
-    options,
-  )
+  const stored = await withPairEstimates(log, options, options)
   checkContext(stored, options.context)
-  const labels = checkedLabels(stored, options)
+  // what weak signals say is learned from, and judges nothing
+  const learned = ratedOnly(options.weakSignals ? withWeakOutcomes(stored) : stored)
+  const labels = checkedLabels(learned, options)
   const reading =
     typeof options.recipe === 'object'
       ? { recipe: withContextKeys(options.recipe, options.context) }
-      : await chooseRecipe(stored, options, options.context, options.router === AUTO)
+      : await chooseRecipe(learned, options, options.context, options.router === AUTO)
   const { recipe } = reading
-  const dataset = readDataset(stored, recipe)
+  const dataset = readDataset(learned, recipe)
   const { tune = 1 } = options
   const auto =
     options.router === AUTO ? await chooseFamily(dataset, { ...options, started }, tune) : undefined
@@ -153,7 +151,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
       validation: hashesOf(stored, fitted.validation),
     },
   })
-  const test = await encodeSplit(dataset, 'test', encoder.encoder, rest.signal)
+  const test = await encodeSplit(readDataset(stored, recipe), 'test', encoder.encoder, rest.signal)
   const scored = exported.linear
     ? scoreLinear(exported.linear, test.embeddings)
     : family.forward(weights, pair, test.embeddings)

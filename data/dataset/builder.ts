@@ -107,6 +107,11 @@ export class DatasetBuilder {
       judges: this.number('judges', block),
     }
     for (let i = 0; i < block.kept; i++) {
+      if (block.kind[i] === KIND.unrated) {
+        const prompt = this.addPrompt(block, i, numbers)
+        this.outcomes.addUnrated(prompt, block, i, numbers.models)
+        continue
+      }
       const low = block.id[i * 2]!
       const high = block.id[i * 2 + 1]!
       if ((low !== 0 || high !== 0) && !this.ids.add(low, high)) {
@@ -121,12 +126,6 @@ export class DatasetBuilder {
     }
     await this.prompts.flush()
     await this.preferences.flush()
-  }
-
-  /** Counts answers that nobody has rated. */
-  addUnrated(reason: string, answers: number): void {
-    this.rows.read += answers
-    this.leftOut.set(reason, (this.leftOut.get(reason) ?? 0) + answers)
   }
 
   /** Counts a file with the same bytes as an earlier one: its rows are the same events, so none are kept. */

@@ -37,6 +37,8 @@ export interface DatasetOutcomes {
   readonly propensities?: Float32Array
   /** scores that weak signals let one expect, of answers that nobody rated; for training alone */
   readonly weak?: Float32Array
+  /** 1 where the model answered the prompt and an answer has no rating; absent if there are none */
+  readonly unrated?: Float32Array
 }
 
 /** Which votes and scores label a pair of models. */
@@ -58,6 +60,8 @@ export interface EvidenceCounts {
   readonly weak_only: number
   /** prompts that only have votes between the two */
   readonly votes_only: number
+  /** prompts that one of the two answered, without a rating of it */
+  readonly unrated: number
 }
 
 /**
@@ -75,6 +79,11 @@ export interface PairEstimates {
   readonly tokens?: Float64Array
   /** prompts: the probability that the strong model was the one asked; NaN without an estimate */
   readonly propensity: Float64Array
+  /**
+   * prompts x 2, strong then weak: the probability that the model's answer would have been rated; absent where
+   * every answer that was kept has a rating
+   */
+  readonly response?: Float64Array
   /** prompts x 2, strong then weak: predicted scores, made without the prompt's own answer; NaN without one */
   readonly predicted: Float64Array
   readonly summary: Observational
@@ -186,7 +195,7 @@ async function readPreferences(path: string, rows: number): Promise<DatasetPrefe
   return propensity ? { ...table, propensity } : table
 }
 
-const OUTCOME_COLUMNS = ['scores', 'costs', 'tokens', 'propensities', 'weak'] as const
+const OUTCOME_COLUMNS = ['scores', 'costs', 'tokens', 'propensities', 'weak', 'unrated'] as const
 
 async function readOutcomes(
   path: string,
@@ -216,6 +225,7 @@ async function readOutcomes(
     tokens: found.tokens,
     propensities: found.propensities,
     weak: found.weak,
+    unrated: found.unrated,
   })
 }
 

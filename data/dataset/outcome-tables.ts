@@ -16,6 +16,7 @@ export class OutcomeTables {
     propensities: new OutcomeTable(),
     /** scores that weak signals let one expect */
     weak: new OutcomeTable(),
+    unrated: new OutcomeTable(),
   }
 
   get empty(): boolean {
@@ -33,6 +34,15 @@ export class OutcomeTables {
       addKnown(costs, prompt, model, block.entryCost[at]!)
       addKnown(tokens, prompt, model, block.entryTokens[at]!)
       addKnown(propensities, prompt, model, block.entryPropensity[at]!)
+    }
+  }
+
+  /** Adds row i of a block, an answer without a score. */
+  addUnrated(prompt: number, block: RowBlock, i: number, models: Int32Array): void {
+    const { unrated, propensities } = this.tables
+    unrated.add(prompt, models[block.modelA[i]!]!, 1, 1)
+    for (let at = block.entryOffset[i]!; at < block.entryOffset[i + 1]!; at++) {
+      addKnown(propensities, prompt, models[block.entryModel[at]!]!, block.entryPropensity[at]!)
     }
   }
 

@@ -161,7 +161,12 @@ export function readOutcome(
   const scores = readMap(record.scores, (value) => scoreCell(value, range))
   if ('reason' in scores) return reject(origin, `scores${scores.key}`, scores.reason)
   if (scores.map?.size === 0 && isAwaited(record.scores as object)) {
-    return { kind: 'left_out', reason: UNRATED.row }
+    const [model, ...others] = Object.keys(record.scores as object)
+    const propensities = readMap(record.propensities, probabilityCell)
+    // which of several models answered, an empty row does not say
+    return model === undefined || others.length > 0 || 'reason' in propensities
+      ? { kind: 'left_out', reason: UNRATED.row }
+      : unratedAnswer(base, model, propensities.map)
   }
   if (scores.map === undefined || scores.map.size === 0) {
     return reject(origin, 'scores', 'expected the score of at least one model')
@@ -188,6 +193,19 @@ export function readOutcome(
     ...(costs.map && { costs: costs.map }),
     ...(tokens.map && { tokens: tokens.map }),
     ...(propensities.map && { propensities: propensities.map }),
+  }
+}
+
+/** The row of an answer without a rating. */
+export function unratedAnswer(
+  { origin: _, id: __, ...base }: Base,
+  model: string,
+  propensities: ReadonlyMap<string, number> | undefined,
+): LeftOut {
+  return {
+    kind: 'left_out',
+    reason: UNRATED.row,
+    answer: { ...base, model, ...(propensities && { propensities }) },
   }
 }
 

@@ -18,7 +18,7 @@ import {
   type RowOrigin,
   UNRATED,
 } from '../rows/reader.ts'
-import { readBase, readOutcome, readPreference, reject } from './canonical.ts'
+import { readBase, readOutcome, readPreference, reject, unratedAnswer } from './canonical.ts'
 
 /**
  * Our fields of a row that holds one model's answer, and the names that logs give them, the most telling
@@ -70,6 +70,8 @@ export const FIELD_NAMES = {
     ...['propensity', 'action_probability', 'action_prob', 'logging_probability'],
     ...['assignment_probability'],
   ],
+  /** false for a model that was not asked, or gave no answer */
+  answered: ['answered'],
   out_chars: ['out_chars', 'output_chars', 'response_length'],
   id: [
     ...['id', 'request_id', 'trace_id', 'call_id', 'generation_id', 'response_id', 'uuid'],
@@ -229,10 +231,20 @@ export function readAnswer(
 ): LogRow | Reject | LeftOut {
   const score = scoreCell(scoreWord(record.score) ?? record.score, range)
   if ('reason' in score) return reject(origin, 'score', score.reason)
-  if (score.value === undefined) return { kind: 'left_out', reason: UNRATED.row }
   const base = readBase({ ...record, prompt: promptOf(record.prompt) }, origin)
-  if ('kind' in base) return base
   const model = nameCell(record.model)
+  const propensity = probabilityCell(record.propensity)
+  if (score.value === undefined) {
+    const silent = [0, false, '0', 'false'].some((no) => record.answered === no)
+    return silent || 'kind' in base || 'reason' in model || 'reason' in propensity
+      ? { kind: 'left_out', reason: UNRATED.row }
+      : unratedAnswer(
+          base,
+          model.value,
+          propensity.value === undefined ? undefined : new Map([[model.value, propensity.value]]),
+        )
+  }
+  if ('kind' in base) return base
   if ('reason' in model) return reject(origin, 'model', model.reason)
   const cost = amountCell(record.cost)
   if ('reason' in cost) return reject(origin, 'cost', cost.reason)
@@ -245,7 +257,6 @@ export function readAnswer(
     (characters.value === undefined ? undefined : characters.value / CHARACTERS_PER_TOKEN)
   const weight = amountCell(record.weight)
   if ('reason' in weight) return reject(origin, 'weight', weight.reason)
-  const propensity = probabilityCell(record.propensity)
   if ('reason' in propensity) return reject(origin, 'propensity', propensity.reason)
   const { value: name } = model
   return {

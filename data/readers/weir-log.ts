@@ -10,6 +10,7 @@ import {
 import { type LimitedKey, type RatedBy, withinKeyShare } from '../../records/feedback/key-share.ts'
 import type {
   Decisions,
+  LeftOut,
   LoggedDecision,
   LogRow,
   Rating,
@@ -205,13 +206,32 @@ export function ratingsWithinKeyShare(
   return { kept: new Set(kept), limited }
 }
 
-/** Number of decisions whose prompt was logged and that no feedback came for. */
-export function unratedDecisions(decisions: Decisions): number {
+/** Decisions whose prompt was logged and that no feedback came for. */
+export function unratedDecisions(decisions: Decisions): LoggedDecision[] {
   // a request may be known by two ids
   const waiting = new Set(
     [...decisions.values()].filter(({ text, rated }) => text !== undefined && !rated),
   )
-  return waiting.size
+  return [...waiting]
+}
+
+/** A decision's answer, whose feedback has not come or does not count, as a row. */
+export function unratedDecision(decision: LoggedDecision, reason: string): LeftOut {
+  if (decision.text === undefined) return { kind: 'left_out', reason }
+  const { model: decided, answered, propensity, others, time: timestamp } = decision
+  const model = answered ?? decided
+  return {
+    kind: 'left_out',
+    reason,
+    answer: {
+      ...promptOf(decision),
+      timestamp,
+      model,
+      ...(model === decided && {
+        propensities: new Map([...Object.entries(others ?? {}), [model, propensity]]),
+      }),
+    },
+  }
 }
 
 const fieldOf = (path: string | undefined): string =>

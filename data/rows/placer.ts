@@ -74,38 +74,52 @@ type ReadMapped = (
 function checkedRow(read: ReadRow, { groupBy, needsTime, context }: PlacerSpec): ReadMapped {
   return (record, origin, raw) => {
     const found = read(record, origin)
-    if (found === undefined || found.kind === 'reject' || found.kind === 'left_out') return found
-    const row = declaring(found, context, [record, raw])
-    if (row.kind === 'reject') return row
-    if (needsTime && row.timestamp === undefined) {
-      const reason = 'expected a time, which --test-after compares; got nothing'
-      return { kind: 'reject', origin, field: 'timestamp', reason }
+    if (found === undefined || found.kind === 'reject') return found
+    const records = [record, raw]
+    if (found.kind === 'left_out') {
+      // an answer that cannot be placed only counts
+      const { answer, ...counted } = found
+      const placed = answer && placing(answer, origin, records)
+      return placed && !('reason' in placed) ? { ...counted, answer: placed } : counted
     }
-    if (groupBy === undefined) return row
-    const group = labelCell(record[groupBy] ?? raw[groupBy])
-    if ('reason' in group) return { kind: 'reject', origin, field: groupBy, reason: group.reason }
-    return group.value === undefined ? row : { ...row, group: group.value }
+    return placing(found, origin, records)
+  }
+  function placing<T extends Placed>(row: T, origin: RowOrigin, records: readonly RawRecord[]) {
+    const declared = declaring(row, origin, context, records)
+    if ('reason' in declared) return declared
+    if (needsTime && declared.timestamp === undefined) {
+      const reason = 'expected a time, which --test-after compares; got nothing'
+      return { kind: 'reject', origin, field: 'timestamp', reason } as const
+    }
+    if (groupBy === undefined) return declared
+    const [record, raw] = records
+    const group = labelCell(record![groupBy] ?? raw![groupBy])
+    if ('reason' in group) {
+      return { kind: 'reject', origin, field: groupBy, reason: group.reason } as const
+    }
+    return group.value === undefined ? declared : { ...declared, group: group.value }
   }
 }
+
+type Placed = Pick<LogRow, 'context' | 'timestamp' | 'group'>
 
 /**
  * The row with the values of the keys of --context: from its columns, its `metadata`, or the transcript that it
  * was read from.
  */
-function declaring(
-  row: LogRow,
+function declaring<T extends Placed>(
+  row: T,
+  origin: RowOrigin,
   keys: readonly string[] | undefined,
   records: readonly RawRecord[],
-): LogRow | Reject {
-  if (!keys) {
-    if (!row.context) return row
-    const { context: _, ...rest } = row
-    return rest
-  }
+): T | Reject {
+  const { context: read, ...rest } = row
+  const bare = rest as T
+  if (!keys) return read ? bare : row
   const given: RawRecord[] = [
     ...records,
     ...records.flatMap(({ metadata }) => (isRecord(metadata) ? [metadata] : [])),
-    ...(row.context ? [row.context] : []),
+    ...(read ? [read] : []),
   ]
   const values: Record<string, unknown> = {}
   for (const key of keys) {
@@ -115,13 +129,12 @@ function declaring(
     if (!isDeclarable(value)) {
       const expected = `expected a number, true, false or text of at most ${CONTEXT_VALUE_LIMIT} characters`
       const reason = `${expected}, got ${shown(value)}`
-      return { kind: 'reject', origin: row.origin, field: key, reason }
+      return { kind: 'reject', origin, field: key, reason }
     }
     values[key] = value
   }
-  const { context: _, ...rest } = row
   const context = pickContext(values, keys)
-  return context ? { ...rest, context } : rest
+  return context ? { ...bare, context } : bare
 }
 
 const isEmpty = (value: unknown): boolean =>
@@ -146,10 +159,11 @@ function mappedRows(reader: Reader, spec: PlacerSpec, read: ReadMapped): Spread 
     if (reason !== undefined) return { kind: 'left_out', reason }
     const found = joined ? joinScores(joined, compiled, context) : context
     const made = apply(found ?? context)
-    if (found === undefined && made.score === undefined) {
-      return { kind: 'left_out', reason: `no score in ${joined!.name}` }
-    }
-    return read(made, origin, context.record)
+    const row = read(made, origin, context.record)
+    if (found !== undefined || made.score !== undefined) return row
+    // nobody rated it, or it is no answer
+    const answer = row?.kind === 'left_out' ? row.answer : undefined
+    return { kind: 'left_out', reason: `no score in ${joined!.name}`, ...(answer && { answer }) }
   }
   /** an element of a list in a document that is not held */
   const alone = (record: RawRecord, document: RawRecord): readonly RowContext[] => {

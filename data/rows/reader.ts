@@ -81,11 +81,19 @@ export interface Reject {
   readonly reason: string
 }
 
+/** A model's answer that nobody has rated, or not yet: it says who was asked, and which answers are rated. */
+export interface UnratedAnswer extends Omit<RowBase, 'origin' | 'id'> {
+  readonly model: string
+  readonly propensities?: ReadonlyMap<string, number>
+}
+
 /** A row that is not for training by what it says itself; counted by reason, never refused. */
 export interface LeftOut {
   readonly kind: 'left_out'
   /** short and the same for many rows, such as `no score` */
   readonly reason: string
+  /** the answer, if the row holds one that has no rating */
+  readonly answer?: UnratedAnswer
 }
 
 /** Reasons for which answers are left out that nobody has rated, or not yet, or whose rater has too large a share. */

@@ -4,7 +4,7 @@ import type { Reject } from './reader.ts'
 export const WINNERS = ['a', 'b', 'tie', 'both_bad'] as const
 
 /** Row kinds in a block, and their codes in `kind`. */
-export const KIND = { preference: 0, outcome: 1, weak: 2 } as const
+export const KIND = { preference: 0, outcome: 1, weak: 2, unrated: 3 } as const
 
 /**
  * Consecutive rows of a log as columns, ready to pass between threads: one number per row, and the texts as
@@ -17,7 +17,7 @@ export interface RowBlock {
   readonly rejects: readonly Reject[]
   /** rows left out, by reason */
   readonly leftOut: ReadonlyMap<string, number>
-  /** rows kept; the length of the columns below */
+  /** rows kept, and left out ones that hold an unrated answer; the length of the columns below */
   readonly kept: number
   readonly kind: Uint8Array
   /** 64-bit hash of the row's id, two words per row; both 0 for none */
@@ -33,7 +33,7 @@ export interface RowBlock {
   readonly group: Int32Array
   /** seconds since 1970, NaN for none */
   readonly timestamp: Float64Array
-  /** for preference rows */
+  /** for preference rows; `modelA` is the model of an unrated answer as well */
   readonly modelA: Int32Array
   readonly modelB: Int32Array
   /** index into WINNERS */

@@ -4,7 +4,7 @@ import { askedText, isConversation, transcript } from '../../models/reading/tran
 
 import { stemHash, stemHashOfBytes } from '../splits/stem.ts'
 import { Names } from './names.ts'
-import type { LeftOut, LogRow, OutcomeRow, PreferenceRow, Reject } from './reader.ts'
+import type { LeftOut, LogRow, OutcomeRow, PreferenceRow, Reject, UnratedAnswer } from './reader.ts'
 import { KIND, type RowBlock, WINNERS } from './row-block.ts'
 
 /** Packs rows into a separate block; `seed` is the split's. */
@@ -22,6 +22,8 @@ export class RowPacker {
   private at = 0
   private entry = 0
   private textBytes = 0
+  /** rows of the block that are unrated answers, which are counted as left out */
+  private unrated = 0
   private rejects: Reject[] = []
   private leftOut = new Map<string, number>()
   private rows = rowColumns(256)
@@ -44,26 +46,40 @@ export class RowPacker {
     }
     if (row.kind === 'left_out') {
       this.leftOut.set(row.reason, (this.leftOut.get(row.reason) ?? 0) + 1)
-      return
+      if (!row.answer) return
     }
     if (this.at === this.rows.kind.length) this.rows = grown(this.rows, rowColumns(this.at * 2))
     const { rows, hash: words, at } = this
-    this.addText(transcript(row.prompt, row.system, row.tools, row.context))
-    if (row.id === undefined) {
+    if (row.kind === 'left_out') {
+      // it has no id: its rating may still come under it
       rows.id[at * 2] = 0
       rows.id[at * 2 + 1] = 0
+      this.unrated++
+      this.addCommon(row.answer!)
+      this.addUnrated(row.answer!)
     } else {
-      hashText(row.id, row.kind === 'outcome' ? 1 : 0, words)
-      rows.id[at * 2] = words[0]!
-      rows.id[at * 2 + 1] = words[1]! || 1
+      if (row.id === undefined) {
+        rows.id[at * 2] = 0
+        rows.id[at * 2 + 1] = 0
+      } else {
+        hashText(row.id, row.kind === 'outcome' ? 1 : 0, words)
+        rows.id[at * 2] = words[0]!
+        rows.id[at * 2 + 1] = words[1]! || 1
+      }
+      this.addCommon(row)
+      if (row.kind === 'preference') this.addPreference(row)
+      else this.addOutcome(row)
     }
-    rows.category[at] = row.category === undefined ? -1 : this.names.categories.add(row.category)
-    rows.group[at] = row.group === undefined ? -1 : this.names.groups.add(row.group)
-    rows.timestamp[at] = row.timestamp ?? Number.NaN
-    if (row.kind === 'preference') this.addPreference(row)
-    else this.addOutcome(row)
     rows.entryOffset[at + 1] = this.entry
     this.at++
+  }
+
+  private addCommon(row: Omit<UnratedAnswer, 'model' | 'propensities'>): void {
+    const { rows, at, names } = this
+    this.addText(transcript(row.prompt, row.system, row.tools, row.context))
+    rows.category[at] = row.category === undefined ? -1 : names.categories.add(row.category)
+    rows.group[at] = row.group === undefined ? -1 : names.groups.add(row.group)
+    rows.timestamp[at] = row.timestamp ?? Number.NaN
   }
 
   /** The rows since the last block, as a block. */
@@ -84,7 +100,7 @@ export class RowPacker {
       from += bytes(name)
     }
     const block = {
-      rows: kept + rejects.length + total(leftOut),
+      rows: kept - this.unrated + rejects.length + total(leftOut),
       rejects,
       leftOut,
       kept,
@@ -97,6 +113,7 @@ export class RowPacker {
       },
     }
     this.at = 0
+    this.unrated = 0
     this.entry = 0
     this.textBytes = 0
     this.rejects = []
@@ -150,10 +167,7 @@ export class RowPacker {
 
   private addOutcome(row: OutcomeRow): void {
     const unasked = [...(row.propensities ?? [])].filter(([model]) => !row.scores.has(model))
-    const needed = this.entry + row.scores.size + unasked.length
-    if (needed > this.entries.entryModel.length) {
-      this.entries = grown(this.entries, entryColumns(Math.max(1024, needed * 2)))
-    }
+    this.makeRoom(row.scores.size + unasked.length)
     const { rows, at, entries } = this
     rows.kind[at] = row.weak ? KIND.weak : KIND.outcome
     rows.modelA[at] = 0
@@ -170,14 +184,37 @@ export class RowPacker {
       entries.entryPropensity[this.entry] = row.propensities?.get(model) ?? Number.NaN
       this.entry++
     }
-    for (const [model, propensity] of unasked) {
-      entries.entryModel[this.entry] = this.names.models.add(model)
-      entries.entryScore[this.entry] = Number.NaN
-      entries.entryCost[this.entry] = Number.NaN
-      entries.entryTokens[this.entry] = Number.NaN
-      entries.entryPropensity[this.entry] = propensity
-      this.entry++
-    }
+    for (const [model, propensity] of unasked) this.addPropensity(model, propensity)
+  }
+
+  private addUnrated({ model, propensities }: UnratedAnswer): void {
+    this.makeRoom(propensities?.size ?? 0)
+    const { rows, at } = this
+    rows.kind[at] = KIND.unrated
+    rows.modelA[at] = this.names.models.add(model)
+    rows.modelB[at] = 0
+    rows.winner[at] = 0
+    rows.weight[at] = 1
+    rows.judge[at] = 0
+    rows.propensity[at] = Number.NaN
+    for (const [name, propensity] of propensities ?? []) this.addPropensity(name, propensity)
+  }
+
+  /** An entry of a model without a score. */
+  private addPropensity(model: string, propensity: number): void {
+    const { entries } = this
+    entries.entryModel[this.entry] = this.names.models.add(model)
+    entries.entryScore[this.entry] = Number.NaN
+    entries.entryCost[this.entry] = Number.NaN
+    entries.entryTokens[this.entry] = Number.NaN
+    entries.entryPropensity[this.entry] = propensity
+    this.entry++
+  }
+
+  private makeRoom(entries: number): void {
+    const needed = this.entry + entries
+    if (needed <= this.entries.entryModel.length) return
+    this.entries = grown(this.entries, entryColumns(Math.max(1024, needed * 2)))
   }
 }
 

@@ -78,6 +78,18 @@ export const Observational = Type.Object({
   effective: Type.Object({ strong: Type.Number(), weak: Type.Number() }),
   /** parts of the log that are excluded, in words */
   regions: Type.Array(Type.String()),
+  /** present if only some answers were rated: who rates is then estimated as well */
+  response: Type.Optional(
+    Type.Object({
+      /** prompts whose one answer was rated, and was not; they are among those that count as used or excluded */
+      rated: Type.Integer(),
+      unrated: Type.Integer(),
+      /** how well the log tells which answers are rated: .5 is not at all, 1 is for certain */
+      auc: Type.Number(),
+      /** the least estimated probability that the answer to a used prompt is rated */
+      least: Type.Number(),
+    }),
+  ),
 })
 export type Observational = Type.Static<typeof Observational>
 
@@ -96,8 +108,15 @@ export function describeObservational(of: Observational): string {
   const single = of.strong_only + of.weak_only
   const count = (value: number): string => value.toLocaleString('en-US')
   const outside = of.excluded > 0 ? ` and do not cover ${count(of.excluded)} of them` : ''
-  return `learned from ${count(single)} prompts that one model answered and ${count(of.paired)} that both did: its figures estimate the missing answers (propensities ${of.propensities})${outside}`
+  const rated = of.response
+    ? `; ${count(of.response.unrated)} more answers were not rated, and figures count them in: they ${RESPONSE_ASSUMPTION}`
+    : ''
+  return `learned from ${count(single)} prompts that one model answered and ${count(of.paired)} that both did: its figures estimate the missing answers (propensities ${of.propensities})${outside}${rated}`
 }
+
+/** What figures assume where only some answers were rated. */
+export const RESPONSE_ASSUMPTION =
+  'assume that whether an answer is rated depends on its prompt, its model and its time, and not on how good it is beyond what these tell'
 
 /** The shape of a folded head's file. */
 export const HeadShape = Type.Object({

@@ -14,6 +14,11 @@ const SCORES = [...Array(60).keys()].map((i) => ({
   tokens: { small: 7 },
   propensities: i % 4 ? { big: 0.25, small: 0.75 } : { small: 0.75 },
 }))
+const NOT_RATED = [...Array(5).keys()].map((i) => ({
+  prompt: `unrated ${i}`,
+  scores: { big: null },
+  propensities: { big: 0.25 },
+}))
 const VOTES = [...Array(40).keys()].map((i) => ({
   prompt: `question ${i % 30}`,
   model_a: 'big',
@@ -52,13 +57,16 @@ function contents({
 describe.each(['parquet', 'jsonl'])('export to %s', (ending) => {
   test.each([
     ['scores', SCORES, 'long'],
+    ['answers without ratings', [...NOT_RATED, ...SCORES], 'long'],
     ['votes', VOTES, 'pairwise'],
   ] as const)('of %s is read again as the same dataset', async (_, rows, layout) => {
     const folder = await scratch()
     const dataset = await ingested(folder, rows, 'dataset')
     const file = join(folder, `again.${ending}`)
     const written = await exportDataset(dataset, file)
-    expect(written).toEqual({ layout, rows: layout === 'long' ? 105 : 40 })
+    const notRated = rows.length - (layout === 'long' ? SCORES.length : VOTES.length)
+    expect(written.layout).toBe(layout)
+    expect(written.rows).toBe(layout === 'long' ? 105 + notRated : 40)
     await ingest([file], { out: join(folder, 'again'), seed: 1 })
     const again = contents(await openDataset(join(folder, 'again')))
     expect(again).toEqual(contents(await openDataset(dataset)))

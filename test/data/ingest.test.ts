@@ -148,11 +148,29 @@ describe('ingest', () => {
     const dataset = await read('log.jsonl', lines.join('\n'))
     expect(dataset.manifest.rows).toMatchObject({ read: 5, kept: 2, rejected: 0, left_out: 3 })
     expect(unratedAnswers(dataset.manifest)).toBe(3)
-    expect([dataset.models, ...dataset.outcomes!.scores]).toEqual([['m'], Math.fround(0.8)])
+    // whose answer has no rating is known where one model is named
+    expect([dataset.models, dataset.prompts]).toEqual([['m'], ['x', 'a']])
+    expect([...dataset.outcomes!.scores]).toEqual([Number.NaN, Math.fround(0.8)])
+    expect([...dataset.outcomes!.unrated!]).toEqual([1, Number.NaN])
     const long = 'prompt,model,thumbs,weight\na,m,up,1\na,m,down,3\nb,m,,1\n'
     const table = await read('log.csv', long)
-    expect([...table.outcomes!.scores]).toEqual([0.25])
+    expect([...table.outcomes!.scores]).toEqual([0.25, Number.NaN])
+    expect([...table.outcomes!.unrated!]).toEqual([Number.NaN, 1])
     expect(table.manifest.left_out).toEqual({ 'no score': 1 })
+  })
+
+  test('a rating that comes later under the id of an unrated answer counts', async () => {
+    const lines = [
+      { id: 'r1', prompt: 'x', scores: { m: null } },
+      { id: 'r2', prompt: 'y', scores: { m: null } },
+      { id: 'r1', prompt: 'x', scores: { m: 1 } },
+    ]
+    const { outcomes, manifest } = await read(
+      'log.jsonl',
+      lines.map((l) => JSON.stringify(l)).join('\n'),
+    )
+    expect([...outcomes!.scores]).toEqual([1, Number.NaN])
+    expect(manifest.rows).toMatchObject({ read: 3, kept: 1, duplicates: 0, left_out: 2 })
   })
 
   test('takes NaN for no score, and refuses others out of range, at the line the record starts on', async () => {

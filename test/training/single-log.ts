@@ -12,6 +12,8 @@ export interface SingleWorld {
   readonly asked: (hard: boolean, row: number) => number
   /** adds the probability of the model that answered to each row */
   readonly logged?: boolean
+  /** the probability that the answer is rated; 1 if absent */
+  readonly rated?: (hard: boolean, strong: boolean, row: number) => number
   /** share of the prompts that both models answer */
   readonly paired?: number
   /** further columns of a row */
@@ -33,9 +35,11 @@ export function singleLines(world: SingleWorld): object[] {
     const small = Number(random.next() < (hard ? 0.3 : 0.85))
     const both = random.next() < (world.paired ?? 0)
     const e = world.asked(hard, i)
+    const rated = !world.rated || random.next() < world.rated(hard, strong, i)
+    const single = strong ? { big: rated ? big : null } : { small: rated ? small : null }
     return {
       prompt: `${words.join(' ')} ${i * 7}`,
-      scores: both ? { big, small } : strong ? { big } : { small },
+      scores: both ? { big, small } : single,
       ...(world.logged && !both && { propensities: strong ? { big: e } : { small: 1 - e } }),
       ...world.more?.(i, hard),
     }

@@ -333,17 +333,19 @@ function offPolicyOf(
   { estimates }: Dataset,
 ): OffPolicy | undefined {
   if (!estimates || !estimated) return undefined
-  const { propensity, predicted, summary } = estimates
+  const { propensity, predicted, response, summary } = estimates
   let [low, high, least, single] = [-1, 1, 1, 0]
   for (const row of rows) {
     if (estimated[row] !== 1) continue
     const at = prompt[row]!
     const [e, s, w] = [propensity[at]!, predicted[2 * at]!, predicted[2 * at + 1]!]
+    const ofStrong = e * (response?.[2 * at] ?? 1)
+    const ofWeak = (1 - e) * (response?.[2 * at + 1] ?? 1)
     single++
-    least = Math.min(least, e, 1 - e)
+    least = Math.min(least, ofStrong, ofWeak)
     // the strong model answered 1 or the weak one 0; the strong one 0 or the weak one 1
-    high = Math.max(high, s - w + (1 - s) / e, s - w + w / (1 - e))
-    low = Math.min(low, s - w - s / e, s - w - (1 - w) / (1 - e))
+    high = Math.max(high, s - w + (1 - s) / ofStrong, s - w + w / ofWeak)
+    low = Math.min(low, s - w - s / ofStrong, s - w - (1 - w) / ofWeak)
   }
   if (single === 0) return undefined
   return {

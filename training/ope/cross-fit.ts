@@ -15,7 +15,7 @@ const MOST_FITTED = 40_000
 const MOST_KEPT = 60_000
 const PART = 8_192
 /** L2 strengths of the words, strongest first; the one with the least log-loss on one fold is taken. */
-const STRENGTHS = [30, 8, 2]
+const STRENGTHS = [30, 8, 2, 0.5]
 const ITERATIONS = 30
 const TOLERANCE = 1e-3
 

@@ -50,6 +50,8 @@ export async function withJudgedEstimates(
   const known = (column: 0 | 1): Float64Array =>
     Float64Array.from(singles.prompts, (prompt) => logit(estimates.predicted[2 * prompt + column]!))
   const [strong, weak] = [known(0), known(1)]
+  const respondedTo = (column: 0 | 1): Float64Array =>
+    Float64Array.from(singles.prompts, (prompt) => logit(estimates.response![2 * prompt + column]!))
   const asked = Float64Array.from(singles.prompts, (prompt) => logit(estimates.propensity[prompt]!))
   const routers = winRates.flatMap((winRate) =>
     routerColumns(Float64Array.from(judged, (i) => winRate[i]!)),
@@ -68,6 +70,12 @@ export async function withJudgedEstimates(
       asked: [asked, strong, weak, ...routers],
       strong: [strong, ...routers],
       weak: [weak, ...routers],
+      ...(estimates.response && {
+        rated: [
+          [respondedTo(0), strong, weak, ...routers],
+          [respondedTo(1), strong, weak, ...routers],
+        ] as const,
+      }),
     },
   )
   const replaced = estimatesFrom(dataset, pair, singles, refined, estimates.summary, estimates)
@@ -77,22 +85,31 @@ export async function withJudgedEstimates(
   }
 }
 
-/** Whether each of the prompts, which one model answered, was answered by the strong one. */
+/** Which model answered each of the prompts, which one of the pair did, and whether the answer has a score. */
 function singlesAmong(
   { outcomes, models, estimates }: Dataset,
   prompts: Int32Array,
 ): SingleAnswers {
+  const m = models.length
+  const { scores, unrated } = outcomes!
+  const { strong: s, weak: w } = estimates!
+  const isScored = (prompt: number, model: number): boolean =>
+    !Number.isNaN(scores[prompt * m + model]!)
+  const rated = Uint8Array.from(prompts, (prompt) =>
+    isScored(prompt, s) || isScored(prompt, w) ? 1 : 0,
+  )
   return {
     prompts,
-    strong: Uint8Array.from(prompts, (prompt) =>
-      Number.isNaN(outcomes!.scores[prompt * models.length + estimates!.strong]!) ? 0 : 1,
+    strong: Uint8Array.from(prompts, (prompt, i) =>
+      (rated[i] === 1 ? isScored(prompt, s) : unrated![prompt * m + s] === 1) ? 1 : 0,
     ),
+    rated,
   }
 }
 
 function summaryAfter(
   dataset: Dataset,
-  { propensity }: PairEstimates,
+  { propensity, response }: PairEstimates,
   { summary, propensity: before }: PairEstimates,
 ): Observational {
   const usable = Int32Array.from(propensity.keys()).filter((i) => !Number.isNaN(propensity[i]!))
@@ -106,13 +123,19 @@ function summaryAfter(
     method: `${summary.method}; on the judged prompts both fitted again on the routers’ win rates`,
     ...overlapSummary(singlesAmong(dataset, usable), {
       propensity: Float64Array.from(usable, (i) => propensity[i]!),
+      response:
+        response &&
+        Float64Array.from(
+          { length: 2 * usable.length },
+          (_, at) => response[2 * usable[at >> 1]! + (at & 1)]!,
+        ),
       usable: new Uint8Array(usable.length).fill(1),
     }),
     regions: [
       ...summary.regions,
       ...(dropped > 0
         ? [
-            `${dropped.toLocaleString('en-US')} more prompts with win rates that nearly always went to the same model (propensity under ${least})`,
+            `${dropped.toLocaleString('en-US')} more prompts with win rates that nearly always went to the same model (propensity under ${least})${summary.response ? ', or whose answers are hardly ever rated' : ''}`,
           ]
         : []),
     ],

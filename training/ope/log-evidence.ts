@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { sampleMeanInterval } from '../../core/stats/intervals.ts'
 import { type Dataset, type EvidenceCounts, SPLITS } from '../../data/dataset/dataset.ts'
-import { countEvidence, evidenceOf, pairLabels } from '../../data/pair.ts'
+import { countEvidence, EVIDENCE, evidenceOf, pairLabels } from '../../data/pair.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
 import {
   type EstimateOptions,
@@ -27,6 +27,9 @@ export interface LogEvidence {
 
 /** Least prompts that can be judged: in the train split to train, in the test and the calibration split to use it. */
 const LEAST = { train: 50, judge: 50, promise: 200 } as const
+const UNRATED_KINDS = new Set(
+  (['strong_unrated', 'weak_unrated'] as const).map((kind) => EVIDENCE.indexOf(kind)),
+)
 /** Prompts that both models answer are worth about this many with one answer. */
 const WORTH = 3
 
@@ -36,7 +39,8 @@ export async function logEvidence(
   pair: EvidencePair,
   options: EstimateOptions,
 ): Promise<{ readonly evidence: LogEvidence; readonly dataset: Dataset }> {
-  const counts = countEvidence(evidenceOf(log, pair.strong, pair.weak))
+  const codes = evidenceOf(log, pair.strong, pair.weak)
+  const counts = countEvidence(codes)
   let dataset = log
   let refused: string | null = null
   try {
@@ -46,11 +50,10 @@ export async function logEvidence(
     refused = error.message
   }
   const labels = refused === null ? labelsOf(dataset, pair) : undefined
+  // an answer without a rating is judged along with the others, but tells nothing by itself
+  const judged = labels?.prompt.filter((prompt) => !UNRATED_KINDS.has(codes[prompt]!)) ?? []
   const inSplit = (name: (typeof SPLITS)[number]): number =>
-    labels?.prompt.reduce(
-      (sum, prompt) => sum + (dataset.split[prompt] === SPLITS.indexOf(name) ? 1 : 0),
-      0,
-    ) ?? 0
+    judged.filter((prompt: number) => dataset.split[prompt] === SPLITS.indexOf(name)).length
   const rows = {
     train: inSplit('train'),
     test: inSplit('test'),

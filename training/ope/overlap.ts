@@ -7,9 +7,11 @@ export interface SingleAnswers {
   readonly prompts: Int32Array
   /** 1 if the strong model answered */
   readonly strong: Uint8Array
+  /** 1 if the answer has a score */
+  readonly rated: Uint8Array
 }
 
-/** A part of the log that one of the models never answered. */
+/** A part of the log that one of the models never answered, or where no answer was ever rated. */
 export interface Region {
   /** in words, such as `prompts over 2,000 characters were never answered by small-1 (412 prompts)` */
   readonly words: string
@@ -23,25 +25,26 @@ const LEAST_REGION = 50
 const BY_CHANCE = 1e-4
 
 /**
- * Parts of the log that one model never answered though its share elsewhere made that improbable: the longest
- * and the shortest prompts, categories, and the beginning and the end of the log.
+ * Parts of the log that one model never answered, or where no answer was ever rated, though the share elsewhere made
+ * that improbable: the longest and the shortest prompts, categories, and the beginning and the end of the log.
  */
 export function unansweredRegions(
   dataset: Pick<Dataset, 'prompts' | 'categories'>,
-  { prompts, strong }: SingleAnswers,
+  { prompts, strong, rated }: SingleAnswers,
   names: { readonly strong: string; readonly weak: string },
 ): Region[] {
   const n = prompts.length
-  const total = strong.reduce((sum, value) => sum + value, 0)
+  const shareOf = (flags: Uint8Array): number => flags.reduce((sum, value) => sum + value, 0) / n
   const found: Region[] = []
   const length = (row: number): number => promptCharacters(dataset.prompts[prompts[row]!]!)
   const byLength = Array.from({ length: n }, (_, row) => row).sort(
     (a, b) => length(a) - length(b) || a - b,
   )
   const inOrder = Array.from({ length: n }, (_, row) => row)
-  for (const [answered, name, share] of [
-    [1, names.strong, total / n],
-    [0, names.weak, 1 - total / n],
+  for (const [flags, answered, never, share] of [
+    [strong, 1, `answered by ${names.strong}`, shareOf(strong)],
+    [strong, 0, `answered by ${names.weak}`, 1 - shareOf(strong)],
+    [rated, 1, 'rated', shareOf(rated)],
   ] as const) {
     const certain = (rows: readonly number[]): boolean =>
       rows.length >= LEAST_REGION && rows.length * Math.log1p(-share) <= Math.log(BY_CHANCE)
@@ -51,12 +54,12 @@ export function unansweredRegions(
       if (!certain(rows) || rows.every((row) => named.has(row))) return
       for (const row of rows) named.add(row)
       found.push({
-        words: `${what} were never answered by ${name} (${count(rows.length)} prompts)`,
+        words: `${what} were never ${never} (${count(rows.length)} prompts)`,
         rows,
       })
     }
     const runFrom = (order: readonly number[]): number[] => {
-      const end = order.findIndex((row) => strong[row] === answered)
+      const end = order.findIndex((row) => flags[row] === answered)
       return order.slice(0, end < 0 ? order.length : end)
     }
     // whole groups of equal length only
@@ -79,7 +82,7 @@ export function unansweredRegions(
       add(`the first ${count(first.length)} prompts of the log`, first)
       add(`the last ${count(last.length)} prompts of the log`, last)
       for (const [category, rows] of byCategory(dataset, prompts)) {
-        if (rows.every((row) => strong[row] !== answered))
+        if (rows.every((row) => flags[row] !== answered))
           add(`prompts of category ${category}`, rows)
       }
     } else add('the prompts', longest)

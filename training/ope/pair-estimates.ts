@@ -1,3 +1,4 @@
+import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
 import type { Dataset, EvidenceCounts, PairEstimates } from '../../data/dataset/dataset.ts'
@@ -30,6 +31,10 @@ const WORTH_USING = 0.1
 const LEAST_PAIRED = 150
 /** Where a model would have been asked with a smaller probability, there is no claim. */
 export const LEAST_PROPENSITY = { estimated: 0.05, logged: 0.005 } as const
+/** Prompts are left out whose answers are rated this much more rarely than others (times the mean share). */
+const LEAST_RESPONSE = 0.2
+/** Probabilities of a rating stay this far from 0 and 1. */
+const RESPONSE_EDGE = 1e-5
 /** Effective number of answers of either model below which there is no estimate. */
 const LEAST_EFFECTIVE = 50
 
@@ -49,6 +54,9 @@ export function restsOnSingles({ paired, strong_only, weak_only }: EvidenceCount
  * that means of the estimates over prompts have the usual standard errors. Propensities are the logged ones;
  * where there are none they are estimated from everything the log knows of a prompt, cross-fitted and
  * calibrated.
+ *
+ * Where the log also has answers that nobody rated, the estimates are of their prompts as well: e_a is then the
+ * probability that a was asked and its answer rated. The second factor is estimated like the first, for each model.
  *
  * @throws overlap_missing if the models' single answers cannot be compared, and too few prompts have both
  */
@@ -72,16 +80,16 @@ export async function withPairEstimates(
     const name = counts.strong_only < counts.weak_only ? pair.strong : pair.weak
     return refuse(`${name} alone answered ${least} prompts (at least ${LEAST_SINGLE} are needed)`)
   }
-  const singles = singleAnswers(codes)
+  const singles = singleAnswers(codes, counts.unrated)
   const regions = unansweredRegions(dataset, singles, pair)
   const outside = new Set(regions.flatMap(({ rows }) => rows))
   const kept = Array.from(singles.prompts.keys()).filter((row) => !outside.has(row))
   const inside: SingleAnswers = {
     prompts: Int32Array.from(kept, (row) => singles.prompts[row]!),
     strong: Uint8Array.from(kept, (row) => singles.strong[row]!),
+    rated: Uint8Array.from(kept, (row) => singles.rated[row]!),
   }
-  const asked = inside.strong.reduce((sum, value) => sum + value, 0)
-  if (Math.min(asked, kept.length - asked) < LEAST_SINGLE) {
+  if (Math.min(...ratedOfEach(inside)) < LEAST_SINGLE) {
     return refuse(regions.map(({ words }) => words).join('; '))
   }
   const nuisances = await estimateNuisances(dataset, pair, codes, inside, options)
@@ -96,18 +104,19 @@ export async function withPairEstimates(
   const used = nuisances.usable.reduce((sum, value) => sum + value, 0)
   const faint = kept.length - used
   const { source } = nuisances
+  const { unrated: _, ...rated } = counts
   const summary: Observational = {
-    ...counts,
+    ...rated,
     used,
     excluded: singles.prompts.length - used,
     propensities: source,
-    method: METHODS[source],
+    method: `${METHODS[source]}${nuisances.response ? RESPONSE_METHOD : ''}`,
     ...overlap,
     regions: [
       ...regions.map(({ words }) => words),
       ...(faint > 0
         ? [
-            `${faint.toLocaleString('en-US')} more prompts look like those that only one of the two models was asked (propensity under ${LEAST_PROPENSITY[source === 'logged' ? 'logged' : 'estimated']})`,
+            `${faint.toLocaleString('en-US')} more prompts look like those that only one of the two models was asked (propensity under ${LEAST_PROPENSITY[source === 'logged' ? 'logged' : 'estimated']})${nuisances.response ? `, or whose answers are rated less than ${LEAST_RESPONSE} times as often as others` : ''}`,
           ]
         : []),
     ],
@@ -122,16 +131,37 @@ const METHODS: Readonly<Record<Observational['propensities'], string>> = {
   'logged and estimated': `propensities as logged, where there are none by a cross-fitted and calibrated logistic regression of who was asked; ${OUTCOMES}`,
 }
 
-function singleAnswers(codes: Uint8Array): SingleAnswers {
-  const strongOnly = EVIDENCE.indexOf('strong_only')
-  const weakOnly = EVIDENCE.indexOf('weak_only')
-  const prompts = Int32Array.from(codes.keys()).filter(
-    (i) => codes[i] === strongOnly || codes[i] === weakOnly,
-  )
+const RESPONSE_METHOD =
+  '; whether an answer is rated by a cross-fitted and calibrated logistic regression for each model on the same features and on the predicted scores'
+
+function singleAnswers(codes: Uint8Array, unrated: number): SingleAnswers {
+  const [strongOnly, weakOnly] = [codeOf('strong_only'), codeOf('weak_only')]
+  const strongUnrated = codeOf('strong_unrated')
+  // too few to learn from who rates
+  const known = unrated < LEAST_SINGLE ? [strongOnly, weakOnly] : undefined
+  const kinds = new Set(known ?? [strongOnly, weakOnly, strongUnrated, codeOf('weak_unrated')])
+  const prompts = Int32Array.from(codes.keys()).filter((i) => kinds.has(codes[i]!))
   return {
     prompts,
-    strong: Uint8Array.from(prompts, (prompt) => (codes[prompt] === strongOnly ? 1 : 0)),
+    strong: Uint8Array.from(prompts, (prompt) =>
+      codes[prompt] === strongOnly || codes[prompt] === strongUnrated ? 1 : 0,
+    ),
+    rated: Uint8Array.from(prompts, (prompt) =>
+      codes[prompt] === strongOnly || codes[prompt] === weakOnly ? 1 : 0,
+    ),
   }
+}
+
+const codeOf = (kind: (typeof EVIDENCE)[number]): number => EVIDENCE.indexOf(kind)
+
+/** Number of rated answers of the strong and of the weak model. */
+function ratedOfEach({ strong, rated }: SingleAnswers): [number, number] {
+  let [ofStrong, ofWeak] = [0, 0]
+  rated.forEach((value, i) => {
+    if (strong[i] === 1) ofStrong += value
+    else ofWeak += value
+  })
+  return [ofStrong, ofWeak]
 }
 
 /** Everything that was predicted about n single answers. */
@@ -139,7 +169,9 @@ export interface Nuisances {
   readonly source: Observational['propensities']
   /** n: probability that the strong model was asked */
   readonly propensity: Float64Array
-  /** n: 1 if both models could have been asked */
+  /** n x 2, strong then weak: probability that the model's answer is rated; absent if all are */
+  readonly response?: Float64Array | undefined
+  /** n: 1 if both models could have been asked, and their answers rated */
   readonly usable: Uint8Array
   /** n x 2, strong then weak, in [0, 1] */
   readonly predicted: Float64Array
@@ -167,14 +199,41 @@ async function estimateNuisances(
     prompts: Int32Array.from(unknown, (i) => singles.prompts[i]!),
     labels: Float32Array.from(unknown, (i) => singles.strong[i]!),
   }
-  const targets = [strongTarget, weakTarget, ...(unknown.length > 0 ? [askedTarget] : [])]
-  const [strong, weak, asked] = await crossFit(features, fold, targets, singles.prompts, options)
+  // of either model's answers, and of both together: what they share is learned from twice as many
+  const ratedTargets = singles.rated.includes(0)
+    ? ([1, 0, undefined] as const).map((model): CrossFitTarget => {
+        const rows = Array.from(singles.prompts.keys()).filter(
+          (i) => model === undefined || singles.strong[i] === model,
+        )
+        return {
+          name: 'which answers are rated',
+          prompts: Int32Array.from(rows, (i) => singles.prompts[i]!),
+          labels: Float32Array.from(rows, (i) => singles.rated[i]!),
+        }
+      })
+    : []
+  const askedTargets = unknown.length > 0 ? [askedTarget] : []
+  const targets = [strongTarget, weakTarget, ...askedTargets, ...ratedTargets]
+  const logits = await crossFit(features, fold, targets, singles.prompts, options)
+  const [strong, weak] = [logits[0]!, logits[1]!]
+  const [asked] = logits.slice(2, 2 + askedTargets.length)
+  const [strongRated, weakRated, rated] = logits.slice(2 + askedTargets.length)
   return calibratedNuisances(
     dataset,
     pair,
     singles,
     Uint8Array.from(singles.prompts, (prompt) => fold[prompt]!),
-    { asked: asked ? [asked, strong!, weak!] : [], strong: [strong!], weak: [weak!] },
+    {
+      asked: asked ? [asked, strong, weak] : [],
+      strong: [strong],
+      weak: [weak],
+      ...(rated && {
+        rated: [
+          [strongRated!, rated, strong, weak],
+          [weakRated!, rated, strong, weak],
+        ] as const,
+      }),
+    },
   )
 }
 
@@ -183,6 +242,8 @@ export interface NuisanceColumns {
   readonly asked: readonly Float64Array[]
   readonly strong: readonly Float64Array[]
   readonly weak: readonly Float64Array[]
+  /** for whether the strong and the weak model's answers are rated, if some are not */
+  readonly rated?: readonly [readonly Float64Array[], readonly Float64Array[]]
 }
 
 /**
@@ -203,9 +264,13 @@ export async function calibratedNuisances(
     const estimated = await recalibrated(columns.asked, singles.strong, unknown, fold)
     for (const i of unknown) propensity[i] = estimated[i]!
   }
+  const response = columns.rated && (await ratingProbabilities(columns.rated, singles, fold))
+  const share = singles.rated.reduce((sum, value) => sum + value, 0) / singles.rated.length
   const usable = Uint8Array.from(propensity, (e, i) => {
     const least = Number.isNaN(logged[i]!) ? LEAST_PROPENSITY.estimated : LEAST_PROPENSITY.logged
-    return Math.min(e, 1 - e) >= least ? 1 : 0
+    const asked = Math.min(e, 1 - e) >= least
+    const r = response ? Math.min(response[2 * i]!, response[2 * i + 1]!) : 1
+    return asked && r >= (response ? LEAST_RESPONSE * share : 0) ? 1 : 0
   })
   const predicted = new Float64Array(2 * singles.prompts.length)
   for (const [column, from, answered] of [
@@ -213,7 +278,7 @@ export async function calibratedNuisances(
     [1, columns.weak, 0],
   ] as const) {
     const rows = Array.from(propensity.keys()).filter(
-      (i) => singles.strong[i] === answered && usable[i] === 1,
+      (i) => singles.strong[i] === answered && singles.rated[i] === 1 && usable[i] === 1,
     )
     const scores = answeredScores(
       dataset,
@@ -221,8 +286,15 @@ export async function calibratedNuisances(
       singles.prompts,
     )
     // each answer counts 1 / propensity, so that predictions are right on average over all prompts
-    const weights = propensity.map((e) => 1 / Math.max(answered === 1 ? e : 1 - e, 0.01))
-    const values = await recalibrated(from, scores, rows, fold, weights)
+    const weights = propensity.map((e, i) => {
+      const r = response ? response[2 * i + column]! / share : 1
+      return 1 / (Math.max(answered === 1 ? e : 1 - e, 0.01) * Math.max(r, LEAST_RESPONSE))
+    })
+    // the logit of the weight as well (Bang and Robins 2005): who was asked and rated is often predicted better than scores
+    const known = propensity.map((e) => logitOf(answered === 1 ? e : 1 - e))
+    const rated = response && propensity.map((_, i) => logitOf(response[2 * i + column]!))
+    const own = [...from, known, ...(rated ? [rated] : [])]
+    const values = await recalibrated(own, scores, rows, fold, { weights })
     for (let i = 0; i < values.length; i++) predicted[2 * i + column] = values[i]!
   }
   const source =
@@ -231,19 +303,57 @@ export async function calibratedNuisances(
       : unknown.length === logged.length
         ? 'estimated'
         : 'logged and estimated'
-  return { source, propensity, usable, predicted, fold }
+  return { source, propensity, ...definedOnly({ response }), usable, predicted, fold }
+}
+
+const LOGIT_EDGE = 1e-6
+const logitOf = (p: number): number => {
+  const inside = Math.min(1 - LOGIT_EDGE, Math.max(LOGIT_EDGE, p))
+  return Math.log(inside / (1 - inside))
+}
+
+/** n x 2: the probability that the strong and the weak model's answer is rated. */
+async function ratingProbabilities(
+  columns: NonNullable<NuisanceColumns['rated']>,
+  { strong, rated }: SingleAnswers,
+  fold: Uint8Array,
+): Promise<Float64Array> {
+  const response = new Float64Array(2 * strong.length)
+  for (const [column, model] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const rows = Array.from(strong.keys()).filter((i) => strong[i] === model)
+    const found = await recalibrated(columns[column], rated, rows, fold, { edge: RESPONSE_EDGE })
+    for (let i = 0; i < strong.length; i++) response[2 * i + column] = found[i]!
+  }
+  return response
+}
+
+/** The probability with which the model's answer to row i is in the log with a score: it was asked, and rated. */
+function observedProbability(
+  { propensity, response }: Pick<Nuisances, 'propensity' | 'response'>,
+  i: number,
+  column: 0 | 1,
+): number {
+  const e = column === 0 ? propensity[i]! : 1 - propensity[i]!
+  return response ? e * response[2 * i + column]! : e
 }
 
 /** How much of who was asked was left to chance, over the usable single answers. */
 export function overlapSummary(
   singles: SingleAnswers,
-  nuisances: Pick<Nuisances, 'propensity' | 'usable'>,
-): Pick<Observational, 'propensity_auc' | 'least_propensity' | 'effective'> {
-  let smallest = 1
+  nuisances: Pick<Nuisances, 'propensity' | 'response' | 'usable'>,
+): Pick<Observational, 'propensity_auc' | 'least_propensity' | 'effective' | 'response'> {
+  const { response } = nuisances
+  let [smallest, rarest] = [1, 1]
   nuisances.usable.forEach((ok, i) => {
+    if (!ok) return
     const e = nuisances.propensity[i]!
-    if (ok) smallest = Math.min(smallest, e, 1 - e)
+    smallest = Math.min(smallest, e, 1 - e)
+    if (response) rarest = Math.min(rarest, response[2 * i]!, response[2 * i + 1]!)
   })
+  const rated = singles.rated.reduce((sum, value) => sum + value, 0)
   return {
     propensity_auc: propensityAuc(nuisances.propensity, singles.strong),
     least_propensity: smallest,
@@ -251,6 +361,17 @@ export function overlapSummary(
       strong: effectiveOf(singles, nuisances, 1),
       weak: effectiveOf(singles, nuisances, 0),
     },
+    ...(response && {
+      response: {
+        rated,
+        unrated: singles.rated.length - rated,
+        auc: propensityAuc(
+          Float64Array.from(singles.strong, (s, i) => response[2 * i + 1 - s]!),
+          singles.rated,
+        ),
+        least: rarest,
+      },
+    }),
   }
 }
 
@@ -302,12 +423,14 @@ function answeredScores(
 }
 
 function effectiveOf(
-  { strong }: SingleAnswers,
-  { propensity, usable }: Pick<Nuisances, 'propensity' | 'usable'>,
+  { strong, rated }: SingleAnswers,
+  nuisances: Pick<Nuisances, 'propensity' | 'response' | 'usable'>,
   answered: 0 | 1,
 ): number {
-  const weights = propensity.map((e, i) =>
-    usable[i] === 1 && strong[i] === answered ? 1 / (answered === 1 ? e : 1 - e) : 0,
+  const weights = nuisances.propensity.map((_, i) =>
+    nuisances.usable[i] === 1 && strong[i] === answered && rated[i] === 1
+      ? 1 / observedProbability(nuisances, i, answered === 1 ? 0 : 1)
+      : 0,
   )
   return effectiveSampleSize(weights)
 }
@@ -328,7 +451,7 @@ export function estimatesFrom(
   const n = dataset.prompts.length
   const m = dataset.models.length
   const [s, w] = [modelIndex(dataset, pair.strong), modelIndex(dataset, pair.weak)]
-  const { strong: asked, prompts } = singles
+  const { strong: asked, rated, prompts } = singles
   const start = (columns: number, given: Float64Array | undefined): Float64Array =>
     given?.slice() ?? new Float64Array(columns * n).fill(Number.NaN)
   const complete = (
@@ -339,15 +462,17 @@ export function estimatesFrom(
     const values = start(2, given)
     for (let i = 0; i < prompts.length; i++) {
       const prompt = prompts[i]!
-      const e = nuisances.propensity[i]!
-      const y = logged[prompt * m + (asked[i] === 1 ? s : w)]!
       const usable = nuisances.usable[i] === 1
-      values[2 * prompt] = usable
-        ? doublyRobustScore(guess[2 * i]!, asked[i] === 1 ? y : undefined, 1 / e)
-        : Number.NaN
-      values[2 * prompt + 1] = usable
-        ? doublyRobustScore(guess[2 * i + 1]!, asked[i] === 1 ? undefined : y, 1 / (1 - e))
-        : Number.NaN
+      for (const column of [0, 1] as const) {
+        const answered = rated[i] === 1 && asked[i] === 1 - column
+        values[2 * prompt + column] = usable
+          ? doublyRobustScore(
+              guess[2 * i + column]!,
+              answered ? logged[prompt * m + (column === 0 ? s : w)]! : undefined,
+              1 / observedProbability(nuisances, i, column),
+            )
+          : Number.NaN
+      }
     }
     return values
   }
@@ -355,6 +480,7 @@ export function estimatesFrom(
   const scores = complete(nuisances.predicted, outcomes!.scores, others?.scores)
   const predicted = start(2, others?.predicted)
   const propensity = start(1, others?.propensity)
+  const response = nuisances.response && start(2, others?.response)
   for (let i = 0; i < prompts.length; i++) {
     const usable = nuisances.usable[i] === 1
     propensity[prompts[i]!] = usable ? nuisances.propensity[i]! : Number.NaN
@@ -362,6 +488,11 @@ export function estimatesFrom(
       predicted[2 * prompts[i]! + column] = usable
         ? nuisances.predicted[2 * i + column]!
         : Number.NaN
+      if (response) {
+        response[2 * prompts[i]! + column] = usable
+          ? nuisances.response![2 * i + column]!
+          : Number.NaN
+      }
     }
   }
   const spend = (
@@ -378,11 +509,57 @@ export function estimatesFrom(
     weak: w,
     scores,
     propensity,
+    ...(response && { response }),
     predicted,
     summary,
     ...(costs && { costs }),
     ...(tokens && { tokens }),
   }
+}
+
+/** The split of prompts that nothing is learned from. */
+const UNUSED = 255
+
+/**
+ * The dataset to learn from: prompts of which no answer was rated are in none of its splits, and the estimates are
+ * those among rated answers. Predicting scores needs no more (if who rates depends on the prompt and the model), and
+ * an estimate among all would be corrected by 1 / the probability of a rating, which is much noise.
+ */
+export function ratedOnly(dataset: Dataset): Dataset {
+  const { estimates, outcomes, preferences, models, split } = dataset
+  if (!outcomes?.unrated) return dataset
+  const m = models.length
+  const voted = new Set(preferences?.prompt)
+  const isRated = (prompt: number): boolean =>
+    voted.has(prompt) ||
+    outcomes.scores.subarray(prompt * m, (prompt + 1) * m).some((score) => !Number.isNaN(score))
+  const used = split.map((of, prompt) => (isRated(prompt) ? of : UNUSED))
+  const response = estimates?.response
+  if (!estimates || !response) return { ...dataset, split: used }
+  const isScored = (prompt: number): boolean =>
+    [estimates.strong, estimates.weak].some(
+      (model) => !Number.isNaN(outcomes.scores[prompt * m + model]!),
+    )
+  const scores = estimates.scores.slice()
+  const propensity = estimates.propensity.slice()
+  for (let prompt = 0; prompt < propensity.length; prompt++) {
+    const e = propensity[prompt]!
+    if (Number.isNaN(e)) continue
+    if (!isScored(prompt)) {
+      propensity[prompt] = Number.NaN
+      scores.fill(Number.NaN, 2 * prompt, 2 * prompt + 2)
+      continue
+    }
+    const ofStrong = e * response[2 * prompt]!
+    const rated = ofStrong + (1 - e) * response[2 * prompt + 1]!
+    propensity[prompt] = ofStrong / rated
+    for (const at of [2 * prompt, 2 * prompt + 1]) {
+      const guess = estimates.predicted[at]!
+      scores[at] = guess + rated * (scores[at]! - guess)
+    }
+  }
+  const { response: _, ...rest } = estimates
+  return { ...dataset, split: used, estimates: { ...rest, scores, propensity } }
 }
 
 const LENGTH_BINS = 10
@@ -391,11 +568,11 @@ const SHRINK_ROWS = 10
 
 /**
  * Predicted amounts (dollars or tokens) of both models for each single answer: the mean over prompts of about
- * the same length in the other folds. Undefined unless every single answer has its amount.
+ * the same length in the other folds. Undefined unless every rated answer has its amount.
  */
 function amountsByLength(
   { prompts: texts, models }: Dataset,
-  { prompts, strong }: SingleAnswers,
+  { prompts, strong, rated }: SingleAnswers,
   fold: Uint8Array,
   logged: Float32Array,
   [s, w]: readonly [number, number],
@@ -419,6 +596,7 @@ function amountsByLength(
   const place = (column: number, part: number, at: number): number =>
     (column * FOLDS + part) * LENGTH_BINS + at
   for (let i = 0; i < prompts.length; i++) {
+    if (rated[i] === 0) continue
     const amount = value(i)
     if (Number.isNaN(amount)) return undefined
     const at = place(strong[i] === 1 ? 0 : 1, fold[i]!, bin[i]!)

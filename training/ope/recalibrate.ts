@@ -3,7 +3,7 @@ import { fitLogistic, type LogisticFit } from '../solver/logistic.ts'
 import { FOLDS } from './cross-fit.ts'
 import { sampleOf } from './log-features.ts'
 
-/** Probabilities stay this far from 0 and 1. */
+/** Probabilities stay this far from 0 and 1, unless it is asked for otherwise. */
 const EDGE = 1e-3
 /** On columns of standard deviation 1. */
 const L2 = 0.1
@@ -19,6 +19,7 @@ const MOST_FITTED = 40_000
  * @param labels n, in [0, 1]; read only in the given rows
  * @param fold n: the fold of each row, under FOLDS
  * @param weights n; 1 each by default
+ * @param edge probabilities stay this far from 0 and 1
  * @returns n probabilities
  */
 export async function recalibrated(
@@ -26,7 +27,7 @@ export async function recalibrated(
   labels: ArrayLike<number>,
   rows: readonly number[],
   fold: Uint8Array,
-  weights?: Float64Array,
+  { weights, edge = EDGE }: { readonly weights?: Float64Array; readonly edge?: number } = {},
 ): Promise<Float64Array> {
   const n = columns[0]!.length
   const d = columns.length
@@ -59,7 +60,7 @@ export async function recalibrated(
       if (fold[i] !== left) continue
       let z = fit.bias
       for (let j = 0; j < d; j++) z += fit.weights[j]! * values[i * d + j]!
-      out[i] = Math.min(1 - EDGE, Math.max(EDGE, sigmoid(z)))
+      out[i] = Math.min(1 - edge, Math.max(edge, sigmoid(z)))
     }
   }
   return out

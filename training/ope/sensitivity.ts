@@ -4,12 +4,15 @@ import type { Observational } from '../../models/bundle/manifest.ts'
 
 /** What is known of each evaluated prompt that one model answered; NaN columns where both did. */
 export interface SingleRows {
-  /** n: 1 if the strong model answered, 0 if the weak one did; 2 for prompts that are no single answers */
+  /**
+   * n: 1 if the strong model's answer has a score, 0 if the weak one's has; 2 for prompts that are no single answers,
+   * 3 for one answer without a score
+   */
   readonly asked: Uint8Array
   /** n: the score of the answer */
   readonly score: Float64Array
-  /** n: probability that the strong model was asked */
-  readonly propensity: Float64Array
+  /** n x 2, strong then weak: probability that the model was asked and its answer got a score */
+  readonly observed: Float64Array
   /** n x 2, strong then weak, in [0, 1] */
   readonly predicted: Float64Array
 }
@@ -21,6 +24,7 @@ export interface SingleEvidence {
 }
 
 const NO_SINGLE = 2
+const NOT_RATED = 3
 /** Confounders stronger than this are not looked for. */
 const MOST_GAMMA = 50
 
@@ -40,10 +44,10 @@ export function singleEvidence(
   const rows = {
     asked: new Uint8Array(n).fill(NO_SINGLE),
     score: new Float64Array(n),
-    propensity: new Float64Array(n),
+    observed: new Float64Array(2 * n),
     predicted: new Float64Array(2 * n),
   }
-  const { strong, weak, propensity, predicted } = turned(
+  const { strong, weak, propensity, predicted, response } = turned(
     estimates,
     models.indexOf(strongModel) !== estimates.strong,
   )
@@ -51,11 +55,12 @@ export function singleEvidence(
   for (let i = 0; i < n; i++) {
     const prompt = prompts[i]!
     if (Number.isNaN(propensity(prompt))) continue
-    const own = outcomes.scores[prompt * m + strong]!
+    const [own, other] = [strong, weak].map((model) => outcomes.scores[prompt * m + model]!)
     found = true
-    rows.asked[i] = Number.isNaN(own) ? 0 : 1
-    rows.score[i] = Number.isNaN(own) ? outcomes.scores[prompt * m + weak]! : own
-    rows.propensity[i] = propensity(prompt)
+    rows.asked[i] = !Number.isNaN(own!) ? 1 : Number.isNaN(other!) ? NOT_RATED : 0
+    rows.score[i] = Number.isNaN(own!) ? other! : own!
+    rows.observed[2 * i] = propensity(prompt) * response(prompt, 0)
+    rows.observed[2 * i + 1] = (1 - propensity(prompt)) * response(prompt, 1)
     rows.predicted[2 * i] = predicted(prompt, 0)
     rows.predicted[2 * i + 1] = predicted(prompt, 1)
   }
@@ -64,7 +69,7 @@ export function singleEvidence(
 
 /** The estimates with the pair's roles as asked for. */
 function turned(estimates: PairEstimates, flipped: boolean) {
-  const { strong, weak, propensity, predicted } = estimates
+  const { strong, weak, propensity, predicted, response } = estimates
   return {
     strong: flipped ? weak : strong,
     weak: flipped ? strong : weak,
@@ -72,13 +77,15 @@ function turned(estimates: PairEstimates, flipped: boolean) {
       flipped ? 1 - propensity[prompt]! : propensity[prompt]!,
     predicted: (prompt: number, column: number): number =>
       predicted[2 * prompt + (flipped ? 1 - column : column)]!,
+    response: (prompt: number, column: number): number =>
+      response?.[2 * prompt + (flipped ? 1 - column : column)] ?? 1,
   }
 }
 
 /**
  * How strong an unmeasured confounder would have to be to overturn the statement "the mean of c_i (s_i - w_i) is
  * above 0": the least Gamma of the marginal sensitivity model (Tan 2006) at which the lower end of its 95%
- * interval reaches 0. With Gamma, the odds that a model was asked may differ up to Gamma-fold between prompts
+ * interval reaches 0. With Gamma, the odds that a model was asked (and its answer rated) may differ up to Gamma-fold between prompts
  * that look alike, depending on how well it answers. The bounds are doubly robust (Yadlowsky et al. 2018; Dorn,
  * Guo and Kallus 2021), sharp for 0/1 scores and safe for graded ones.
  *
@@ -125,9 +132,8 @@ function lowerEnd(
 
 /** The estimate of s - w at its lowest (or highest) under confounding of strength gamma. */
 function worstGain(rows: SingleRows, i: number, gamma: number, lowest: boolean): number {
-  const e = rows.propensity[i]!
-  const strong = boundedScore(rows, i, 1, e, gamma, !lowest)
-  const weak = boundedScore(rows, i, 0, 1 - e, gamma, lowest)
+  const strong = boundedScore(rows, i, 1, rows.observed[2 * i]!, gamma, !lowest)
+  const weak = boundedScore(rows, i, 0, rows.observed[2 * i + 1]!, gamma, lowest)
   return strong - weak
 }
 

@@ -67,14 +67,19 @@ test('outcomes of a decision log keep the probability with which their model was
 })
 
 test('several ratings of one answer count by their weights; decisions without any are counted', async () => {
-  const { outcomes, manifest } = await read([
+  const { outcomes, manifest, prompts } = await read([
+    decision('d2', 'small', 0.9, 'two'),
     decision('d1', 'small', 1, 'one'),
-    decision('d2', 'small', 1, 'two'),
     decision('d3', 'small', 1, 'three'),
     said('d1', 1, { kind: 'thumbs', source: 'user' }),
     said('d1', 0, { kind: 'score', source: 'judge', weight: 0.25 }),
   ])
-  expect([...outcomes!.scores]).toEqual([Math.fround(0.8)])
+  // in the order of the decisions, so that a prompt's place says nothing of whether it was rated
+  expect(prompts).toEqual(['two', 'one', 'three'])
+  const nan = Number.NaN
+  expect([...outcomes!.scores]).toEqual([nan, Math.fround(0.8), nan])
+  expect([...outcomes!.unrated!]).toEqual([1, nan, 1])
+  expect(outcomes!.propensities![0]).toBeCloseTo(0.9, 6)
   expect(manifest.left_out).toEqual({ 'no feedback yet': 2 })
   expect(manifest.rows).toMatchObject({ read: 4, kept: 2, rejected: 0, left_out: 2 })
 })

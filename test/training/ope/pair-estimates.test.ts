@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { pairLabels } from '../../../data/pair.ts'
-import { rowsToAsk, withPairEstimates } from '../../../training/ope/pair-estimates.ts'
+import { ratedOnly, rowsToAsk, withPairEstimates } from '../../../training/ope/pair-estimates.ts'
 import { overturningGamma, singleEvidence } from '../../../training/ope/sensitivity.ts'
 import { singleLog, TRUE_GAP } from '../single-log.ts'
 
@@ -44,6 +44,52 @@ describe('estimates from prompts that one model answered', () => {
     }
     expect(Math.max(...errors.map(Math.abs))).toBeLessThan(3.3)
     expect(Math.abs(meanOf(errors))).toBeLessThan(1.8)
+  })
+
+  test('are of all answers where few were rated, and rather the hard ones of one model', async () => {
+    const errors: number[] = []
+    for (const seed of [1, 4]) {
+      const log = await singleLog({
+        rows: 5000,
+        seed,
+        asked: () => 0.5,
+        rated: (hard, strong) => (hard ? 0.3 : strong ? 0.1 : 0.05),
+      })
+      const done = await estimated(log)
+      const { value, error } = gapOf(done)
+      errors.push((value - TRUE_GAP) / error)
+      // hard prompts are four times as many among the rated ones
+      expect(naiveGap(log) - TRUE_GAP).toBeGreaterThan(0.12)
+      const { response, used, effective } = done.estimates!.summary
+      expect(response!.rated + response!.unrated).toBe(5000)
+      expect(response!.auc).toBeGreaterThan(0.65)
+      expect(response!.least).toBeLessThan(0.09)
+      expect(used).toBeGreaterThan(4500)
+      expect(effective.weak).toBeLessThan(response!.rated / 2)
+      // what is learned from are the rated prompts, with estimates among them
+      const learned = ratedOnly(done)
+      const inSplits = learned.split.filter((of) => of < 4).length
+      expect(inSplits).toBe(response!.rated)
+      const spread = (set: Dataset): number =>
+        Math.max(...set.estimates!.scores.filter((score) => !Number.isNaN(score)))
+      expect(spread(learned)).toBeLessThan(spread(done) / 2)
+      // a confounder of who is rated is looked for as well
+      const { rows } = singleEvidence(done, Int32Array.from(done.prompts.keys()), 'big')!
+      const gamma = overturningGamma(rows, new Float64Array(5000), () => 1)!
+      expect(gamma).toBeGreaterThan(1.1)
+    }
+    expect(Math.max(...errors.map(Math.abs))).toBeLessThan(2.6)
+  })
+
+  test('name the part of the log that nobody has rated yet', async () => {
+    const log = await singleLog({
+      rows: 1500,
+      seed: 4,
+      asked: () => 0.5,
+      rated: (_hard, _strong, row) => (row < 1200 ? 0.5 : 0),
+    })
+    const { summary } = (await estimated(log)).estimates!
+    expect(summary.regions.join()).toMatch(/the last 3\d\d prompts of the log were never rated/)
   })
 
   test('use logged propensities as they are', async () => {
@@ -153,7 +199,7 @@ describe('sensitivity', () => {
     const rows = {
       asked: new Uint8Array(n),
       score: new Float64Array(n),
-      propensity: new Float64Array(n).fill(0.5),
+      observed: new Float64Array(2 * n).fill(0.5),
       predicted: new Float64Array(2 * n),
     }
     const gain = new Float64Array(n)

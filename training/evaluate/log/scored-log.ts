@@ -4,7 +4,12 @@ import { LEAST_HUMAN_LABELS } from '../../../core/stats/judged-mean.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { unratedAnswers } from '../../../data/dataset/manifest.ts'
 import { countEvidence, evidenceOf, type PairLabels, pairLabels } from '../../../data/pair.ts'
-import { type Candidate, isBlunt, roleOf } from '../../../models/bundle/manifest.ts'
+import {
+  type Candidate,
+  isBlunt,
+  RESPONSE_ASSUMPTION,
+  roleOf,
+} from '../../../models/bundle/manifest.ts'
 import type { ModelPair } from '../../../models/bundle/with-pair.ts'
 import type { EncoderAccess } from '../../../models/encoders/openai/access.ts'
 import type { Price } from '../../../models/prices.ts'
@@ -209,11 +214,18 @@ export function evidenceNotes(dataset: Dataset, pair: ModelPair): string[] {
 }
 
 /** What is assumed where only some answers were rated. */
-function unratedNotes({ manifest }: Dataset): string[] {
+function unratedNotes({ manifest, estimates }: Dataset): string[] {
+  const count = (value: number): string => value.toLocaleString('en-US')
+  const response = estimates?.summary.response
+  if (response) {
+    const all = response.rated + response.unrated
+    return [
+      `only ${count(response.rated)} of ${count(all)} prompts with one answer have a rating (so far): figures are of all of them, because each rating stands for the answers like it (who rates is estimated: AUC ${response.auc.toFixed(2)}, least probability ${response.least.toPrecision(2)}); they ${RESPONSE_ASSUMPTION}`,
+    ]
+  }
   const unrated = unratedAnswers(manifest)
   if (unrated === 0) return []
   const rated = manifest.rows.kept + manifest.rows.duplicates
-  const count = (value: number): string => value.toLocaleString('en-US')
   return [
     `only ${count(rated)} of the log’s ${count(rated + unrated)} answers were rated (so far): figures are of the rated ones, and hold for all if whether an answer is rated does not depend on its prompt or on how good it is`,
   ]

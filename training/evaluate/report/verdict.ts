@@ -123,7 +123,7 @@ export function sensitivityInWords({ observational, routers }: SensitivityReport
     gamma === null || gamma === undefined
       ? []
       : [
-          `sensitivity: "${claim}" stands unless something outside the log changed the odds of who was asked ${strength(gamma)}`,
+          `sensitivity: "${claim}" stands unless something outside the log changed the odds of who was asked${observational.response ? ' and whose answer was rated' : ''} ${strength(gamma)}`,
         ]
   return [
     ...line('strong is better than weak', observational.gap_gamma),

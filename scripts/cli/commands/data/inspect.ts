@@ -98,6 +98,12 @@ function printEvidence(
     terminal.print(
       `overlap: who was asked can be told from the prompt with AUC ${score(auc)} (.5 is chance; propensities ${propensities}); worth ${count(Math.floor(effective.strong))} answers of ${strong} and ${count(Math.floor(effective.weak))} of ${weak}`,
     )
+    if (observational.response) {
+      const { rated, unrated, auc, least } = observational.response
+      terminal.print(
+        `ratings: ${count(rated)} of ${count(rated + unrated)} prompts with one answer have one; which of them can be told with AUC ${score(auc)}, least probability ${least.toPrecision(2)}`,
+      )
+    }
     for (const region of regions) terminal.print(`no overlap: ${region}`)
   }
   const yes = (able: boolean): string => (able ? 'yes' : 'no')
