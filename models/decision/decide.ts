@@ -84,7 +84,9 @@ export function decide(input: DecisionInput): Decision {
       { param: 'models' },
     )
   }
-  const free = ranked[1]?.allowed === true
+  const second = ranked[1]
+  // a win rate says nothing of models outside the pair
+  const free = second?.allowed === true && (chosenByRule !== undefined || isOfPair(second))
   const reason: DecisionReason = fallback
     ? 'fallback'
     : !free
@@ -118,6 +120,7 @@ export function decide(input: DecisionInput): Decision {
     truncated: input.truncated,
   }
   if (input.ood !== undefined) decision.ood = Math.round(1e4 * input.ood) / 1e4
+  if (chosenByRule) decision.choice = rule!
   if (input.audit) decision.audit = true
   return decision
 }
@@ -138,6 +141,8 @@ function strongShare({ threshold: { certificate } }: Manifest): number {
   const { strong_share: share } = (certificate?.expected ?? {}) as { strong_share?: unknown }
   return typeof share === 'number' ? share : 0.5
 }
+
+const isOfPair = ({ candidate }: Ranked | PairRanked): boolean => candidate.role !== 'other'
 
 interface PairRanked extends Omit<Ranked, 'cost'> {
   readonly cost?: undefined

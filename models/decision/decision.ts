@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import type { ChoiceRule } from '../bundle/choice-rule.ts'
 import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from '../reading/messages.ts'
 
 /**
@@ -121,6 +122,16 @@ export const Decision = Type.Object({
   threshold: Type.Number(),
   calibrated: Type.Boolean({ description: 'win rates were probability-calibrated' }),
   candidates: Type.Array(DecisionCandidate),
+  choice: Type.Optional(
+    Type.Unsafe<ChoiceRule>({
+      ...Type.Object({
+        kind: Type.String(),
+        lambda: Type.Optional(Type.Number({ description: 'quality that a dollar must buy' })),
+        loss: Type.Optional(Type.Number()),
+      }),
+      description: 'the rule that ranked the candidates, if it is one among several models',
+    }),
+  ),
   reason: Type.String(),
   fallback: Type.Boolean(),
   fallback_reason: Nullable<string>('string'),

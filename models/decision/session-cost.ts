@@ -1,4 +1,6 @@
+import type { ChoiceRule } from '../bundle/choice-rule.ts'
 import { type Price, ratesFor } from '../prices.ts'
+import { choiceOrder, firstOrder } from './choice.ts'
 
 /**
  * What the next turns of a session cost with a model, where providers keep prompts in a cache: tokens that the
@@ -93,11 +95,36 @@ export function sessionThreshold(
   return Math.min(1, Math.max(0, (threshold * (now.strong - now.weak)) / difference))
 }
 
-/** One model of a pair, with what it has in its cache. */
+/** A model, with what it has in its cache. */
 export interface SessionModel {
   readonly price: Price
   readonly warm: WarmPrefix | undefined
+  /** expected tokens of its answers, hidden reasoning included; the turn's if absent */
+  readonly answerTokens?: number | undefined
 }
+
+/** A model among several. */
+export interface SessionCandidate extends SessionModel {
+  /** expected quality of its answers in the turns to come, in [0, 1], less what it loses by taking the session over */
+  readonly quality: number
+}
+
+/**
+ * The candidate for the next turn, as its index: the router's rule (the largest quality - lambda * cost, or the cheapest
+ * within a loss), with costs as the means of the turns to come.
+ */
+export function chooseAmongInSession(
+  rule: ChoiceRule,
+  candidates: readonly SessionCandidate[],
+  turn: SessionTurn,
+): number {
+  const quality = candidates.map((one) => one.quality)
+  const costs = candidates.map((one) => turnCostOf(one, turn))
+  return choiceOrder(rule, quality, costs, undefined, firstOrder(candidates.length))[0]!
+}
+
+const turnCostOf = ({ price, answerTokens, warm }: SessionModel, turn: SessionTurn): number =>
+  sessionTurnCost(price, warm, answerTokens === undefined ? turn : { ...turn, answerTokens })
 
 export interface SessionState {
   /** the router's, for the next turn */
@@ -125,14 +152,11 @@ export function chooseInSession(state: SessionState): 'strong' | 'weak' {
   const expected = (winRate + (turns - 1) * meanWinRate) / turns
   const read = (model: SessionModel): number => warmTokens(model.warm, lifetimeMs)
   const both = { tokens: Math.max(read(strong), read(weak)), ageMs: 0 }
-  const even = (price: Price): number => sessionTurnCost(price, both, turn)
+  const even = (model: SessionModel): number => turnCostOf({ ...model, warm: both }, turn)
   const limit = sessionThreshold(
     threshold,
-    { strong: even(strong.price), weak: even(weak.price) },
-    {
-      strong: sessionTurnCost(strong.price, strong.warm, turn),
-      weak: sessionTurnCost(weak.price, weak.warm, turn),
-    },
+    { strong: even(strong), weak: even(weak) },
+    { strong: turnCostOf(strong, turn), weak: turnCostOf(weak, turn) },
   )
   return expected >= (last === 'strong' ? limit - switchLoss : limit + switchLoss)
     ? 'strong'

@@ -1,56 +1,8 @@
+import { placeOf } from '../../core/hash.ts'
 import type { UpstreamError } from '../upstreams/failure.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import type { Breaker } from './breaker.ts'
-
-const WINDOW = 100
-/** How long a time is kept, in milliseconds: an upstream that was slow an hour ago may be fast now. */
-const AGE_MS = 60_000
-/** Fewest times for a useful quantile. */
-export const ENOUGH = 10
-/** A quantile is computed again after this many more times. */
-const STALE = 8
-
-/** The latest times of one upstream and model: to the first token of a stream, or of a whole answer. */
-export class Latency {
-  private readonly values = new Float64Array(WINDOW)
-  private readonly times = new Float64Array(WINDOW).fill(Number.NEGATIVE_INFINITY)
-  private readonly now: () => number
-  private next = 0
-  private since = STALE
-  private cached: { readonly at: number; readonly p50: number; readonly p95: number } | undefined
-
-  /** @param now milliseconds, never going back */
-  constructor(now: () => number) {
-    this.now = now
-  }
-
-  add(milliseconds: number): void {
-    this.values[this.next] = milliseconds
-    this.times[this.next] = this.now()
-    this.next = (this.next + 1) % WINDOW
-    this.since++
-  }
-
-  /** In milliseconds; undefined while fewer than ten times are known from the last minute. */
-  get p95(): number | undefined {
-    return this.quantiles()?.p95
-  }
-
-  get p50(): number | undefined {
-    return this.quantiles()?.p50
-  }
-
-  private quantiles(): { p50: number; p95: number } | undefined {
-    const now = this.now()
-    if (this.since < STALE && (!this.cached || now - this.cached.at < AGE_MS / 4))
-      return this.cached
-    this.since = 0
-    const known = this.values.filter((_, i) => now - this.times[i]! < AGE_MS).sort()
-    const at = (share: number): number => known[Math.ceil(share * known.length) - 1]!
-    this.cached = known.length < ENOUGH ? undefined : { at: now, p50: at(0.5), p95: at(0.95) }
-    return this.cached
-  }
-}
+import { Pace, Sliding } from './pace.ts'
 
 /** Why and until when an upstream is left alone. */
 export class Pause {
@@ -65,6 +17,9 @@ export class Pause {
   }
 }
 
+/** How long a time counts when upstreams are balanced, in milliseconds: one that was slow an hour ago may be fast now. */
+const BALANCE_MS = 60_000
+
 /** One upstream that answers for a model, with its breaker and latencies. */
 export class Backend {
   readonly upstream: Upstream
@@ -78,8 +33,10 @@ export class Backend {
   readonly pause = new Pause()
   /** because of the key, whatever the model: it is wrong, or its account has no credit; one per upstream */
   readonly keyPause: Pause
-  private readonly streams: Latency
-  private readonly wholes: Latency
+  /** how fast it answers, for the goals of requests */
+  readonly pace: Pace
+  private readonly streams: Sliding
+  private readonly wholes: Sliding
 
   constructor(
     upstream: Upstream,
@@ -94,12 +51,13 @@ export class Backend {
     this.weight = weight
     this.breaker = breaker
     this.keyPause = keyPause
-    this.streams = new Latency(now)
-    this.wholes = new Latency(now)
+    this.pace = new Pace(now)
+    this.streams = new Sliding(now, BALANCE_MS)
+    this.wholes = new Sliding(now, BALANCE_MS)
   }
 
   /** Times to the first token of streams, or to whole answers. */
-  latency(stream: boolean): Latency {
+  latency(stream: boolean): Sliding {
     return stream ? this.streams : this.wholes
   }
 }
@@ -115,6 +73,8 @@ export interface BalanceOptions {
 export interface ChoiceOptions {
   readonly stream: boolean
   readonly maxLatencyMs?: number | undefined
+  /** requests with the same text go to the same backend, as long as its load allows it: it has their prompt in its cache */
+  readonly affinity?: string | undefined
   /** tried before; taken again only if nothing else is left */
   readonly tried?: ReadonlySet<Backend>
 }
@@ -134,19 +94,23 @@ const OUTLIER_MS = 20
 export function chooseBackend(
   backends: readonly Backend[],
   options: BalanceOptions,
-  { stream, maxLatencyMs, tried }: ChoiceOptions,
+  { stream, maxLatencyMs, affinity, tried }: ChoiceOptions,
 ): Backend | undefined {
   const only = backends[0]
   if (backends.length === 1) return only && usable(only, options.now()) ? only : undefined
   let left = backends.filter((backend) => usable(backend, options.now()))
   left = orAll(left, (backend) => !tried?.has(backend))
   left = orAll(left, (backend) => withinLatency(backend, stream, maxLatencyMs))
-  const medians = left.map((backend) => backend.latency(stream).p50 ?? Number.POSITIVE_INFINITY)
+  const medians = left.map(
+    (backend) => backend.latency(stream).quantile(0.5) ?? Number.POSITIVE_INFINITY,
+  )
   const best = Math.min(...medians)
   left = left.filter((_, i) => {
     const median = medians[i]!
     return !(Number.isFinite(median) && median > OUTLIER_RATIO * best && median > best + OUTLIER_MS)
   })
+  const kept = affinity === undefined ? undefined : byAffinity(left, affinity)
+  if (kept) return kept
   return options.balance === 'weighted'
     ? byWeight(left, options.random)
     : leastLoaded(left, options.random)
@@ -161,7 +125,7 @@ export function withinLatency(
   maxLatencyMs: number | undefined,
 ): boolean {
   if (maxLatencyMs === undefined) return true
-  const p95 = backend.latency(stream).p95
+  const p95 = backend.latency(stream).quantile(0.95)
   return p95 === undefined || p95 <= maxLatencyMs
 }
 
@@ -169,6 +133,30 @@ export function withinLatency(
 function orAll(backends: Backend[], fits: (backend: Backend) => boolean): Backend[] {
   const fitting = backends.filter(fits)
   return fitting.length > 0 ? fitting : backends
+}
+
+/** More requests in flight than twice the mean and this many: another backend is better, though it must read anew. */
+const CROWDED = 4
+
+/**
+ * The backend of a session by weighted rendezvous hashing (Thaler and Ravishankar 1998): the same one as long as it is
+ * there, and when one leaves only its sessions move. Undefined if it is crowded.
+ */
+function byAffinity(backends: readonly Backend[], affinity: string): Backend | undefined {
+  let chosen: Backend | undefined
+  let most = 0
+  let load = 0
+  for (const backend of backends) {
+    load += backend.inFlight
+    // uniform in (0, 1]; the largest of -weight / log(u) has a chance of its weight over all
+    const u = 1 - placeOf(affinity, `${backend.upstream.name}\n${backend.model}`)
+    const score = u === 1 ? Number.POSITIVE_INFINITY : -backend.weight / Math.log(u)
+    if (score <= most) continue
+    most = score
+    chosen = backend
+  }
+  const crowded = chosen && chosen.inFlight > (2 * load) / backends.length + CROWDED
+  return crowded ? undefined : chosen
 }
 
 function leastLoaded(backends: readonly Backend[], random: () => number): Backend | undefined {

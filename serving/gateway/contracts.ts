@@ -60,6 +60,10 @@ export interface RequestHints {
   readonly include_cost?: boolean
   /** upstreams whose known p95 exceeds it are left out, while any other is left */
   readonly max_latency_ms?: number
+  /** models whose first token usually comes later are closed, while any other is open; in milliseconds */
+  readonly max_ttft_ms?: number
+  /** models whose answers usually take longer are closed, while any other is open; in milliseconds */
+  readonly max_total_ms?: number
   /** tags, user tier and so on, for rules */
   readonly metadata?: Readonly<Record<string, unknown>>
   /** list what each step of the policy decided, in a header */

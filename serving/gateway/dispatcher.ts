@@ -32,6 +32,7 @@ import type { Permit } from './breaker.ts'
 import type { Admission, Admit, Answer, Dispatch, GatewayRequest, Target } from './contracts.ts'
 import type { ParameterRules } from './parameters.ts'
 import { withNotes } from './parameters.ts'
+import { affinityOf } from './sessions.ts'
 import { endReservation, UNSENT } from './spending.ts'
 
 /** A name of `gateway.models` and its backends. */
@@ -42,6 +43,8 @@ export interface ServedModel {
   readonly quality: number | undefined
   /** what it can take, as stated and as learnt */
   readonly abilities?: Abilities | undefined
+  /** models with the same name share the cache of prompts; its own if absent */
+  readonly cache?: string | undefined
   /** rules of its upstreams by which an answer may cost more than was asked for */
   readonly costRules?: readonly ParameterRules[]
 }
@@ -100,6 +103,14 @@ export class ModelDispatcher {
     )
   }
 
+  /** Tokens of the model's answers of late, as a mean; undefined if too few are known. */
+  answerTokens(name: string): number | undefined {
+    const known = (this.options.models.get(name)?.backends ?? []).flatMap(
+      ({ pace }) => pace.answerTokens ?? [],
+    )
+    return known.length === 0 ? undefined : known.reduce((a, b) => a + b, 0) / known.length
+  }
+
   /** Permission for an attempt that is not made by `send`. @throws the budget's refusal */
   admitted(dispatch: Admission): ReturnType<Admit> {
     return this.options.admit?.(dispatch)
@@ -118,6 +129,7 @@ export class ModelDispatcher {
     const all = this.model(target.model).backends
     const backends = dispatch.native ? keeping(all, pinned) : all
     const stream = dispatch.body.stream === true
+    const affinity = backends.length > 1 ? affinityOf(dispatch.request) : undefined
     const tried = new Set<Backend>()
     budget.earn()
     let last: UpstreamError | undefined
@@ -139,7 +151,7 @@ export class ModelDispatcher {
         }
       }
       const backend =
-        chooseBackend(backends, this.options, { stream, maxLatencyMs, tried }) ??
+        chooseBackend(backends, this.options, { stream, maxLatencyMs, affinity, tried }) ??
         (dispatch.moreToTry ? undefined : this.refusedBefore(backends, tried))
       if (!backend) {
         reservation?.release()
@@ -307,9 +319,17 @@ async function attemptOnce(
     const { name: upstream } = backend.upstream
     if (answer.kind === 'stream') span?.firstChunk()
     if (answer.kind !== 'complete') {
-      return { target, upstream, answer: accounted(answer, record) }
+      const firstMs = now() - started
+      const ended = (): void => {
+        const tokens = answer.usage()?.outputTokens
+        const restMs = now() - started - firstMs
+        if (stream) backend.pace.addStream(firstMs, restMs, tokens)
+        else backend.pace.addWhole(firstMs + restMs, tokens)
+      }
+      return { target, upstream, answer: accounted(answer, record, ended) }
     }
     span?.answered(answer.body)
+    backend.pace.addWhole(now() - started, answer.usage?.outputTokens)
     record.end('answered', answer.usage)
     return { target, upstream, answer }
   } catch (error) {
@@ -317,6 +337,7 @@ async function attemptOnce(
     // also record times that are long enough to fail
     if (error instanceof UpstreamError && error.kind === 'timeout') {
       backend.latency(stream).add(now() - started)
+      backend.pace.addLate(stream, now() - started)
     }
     throw error
   }
@@ -470,12 +491,14 @@ function textFor({ system, parameters }: Target, text: BodyText): BodyText | und
 function accounted(
   answer: StreamAnswer | LargeAnswer,
   record: AttemptRecord,
+  ended: () => void,
 ): StreamAnswer | LargeAnswer {
   async function* counted<T>(chunks: AsyncIterable<T>): AsyncGenerator<T> {
     let outcome = 'cancelled'
     try {
       yield* chunks
       outcome = 'answered'
+      ended()
     } catch (error) {
       outcome = outcomeOf(error)
       throw error

@@ -5,6 +5,8 @@ import type { PassedBody } from '../upstreams/upstream.ts'
 import { learnFrom } from './abilities.ts'
 import type { Answer, GatewayRequest, Target } from './contracts.ts'
 import type { ModelDispatcher, ServedModel } from './dispatcher.ts'
+import { needsOf } from './needs.ts'
+import { type LatencyGoal, slownessOf } from './pace.ts'
 
 export interface FailoverOptions {
   readonly dispatcher: ModelDispatcher
@@ -84,6 +86,21 @@ export function unableTo(
 ): { readonly reason: string } | undefined {
   if (passed !== undefined || models.has(body.model)) return undefined
   const reason = models.get(model)?.abilities?.lacks(body)
+  return reason === undefined ? undefined : { reason }
+}
+
+/** Why a chat would take too long with a model, by its latest answers, unless the client has named it. */
+export function tooSlowFor(
+  { models }: Pick<ModelDispatcher, 'models'>,
+  model: string,
+  { body, passed }: GatewayRequest,
+  goal: LatencyGoal,
+): { readonly reason: string } | undefined {
+  if (goal.maxTtftMs === undefined && goal.maxTotalMs === undefined) return undefined
+  if (passed !== undefined || models.has(body.model)) return undefined
+  const paces = models.get(model)?.backends.map(({ pace }) => pace) ?? []
+  const mostTokens = goal.maxTotalMs === undefined ? undefined : needsOf(body).answerTokens
+  const reason = slownessOf(goal, paces, body.stream === true, mostTokens)
   return reason === undefined ? undefined : { reason }
 }
 

@@ -503,4 +503,7 @@ class Exchange {
 }
 
 const maxLatency = (plan: ServePlan | undefined, request: GatewayRequest): number | undefined =>
-  plan?.maxLatencyMs ?? request.hints.max_latency_ms
+  plan?.maxLatencyMs ??
+  request.hints.max_latency_ms ??
+  // of whole answers, the first token comes with the last
+  request.hints.max_ttft_ms

@@ -9,12 +9,13 @@ import { resolveTarget } from '../router/snapshot.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { GatewayRequest, Policy, ServePlan, StepName } from './contracts.ts'
 import type { ServedModel } from './dispatcher.ts'
+import { tooSlowFor } from './failover.ts'
 
 export interface LearnedPolicyOptions {
   readonly decider: Decider
   readonly fleet: Fleet
   /** names of `gateway.models` */
-  readonly models: ReadonlyMap<string, Pick<ServedModel, 'abilities'>>
+  readonly models: ReadonlyMap<string, ServedModel>
   readonly allowDown: boolean
   readonly hedgeAfterMs: number | undefined
 }
@@ -81,19 +82,29 @@ export function createLearnedPolicy(options: LearnedPolicyOptions): Policy {
 }
 
 /**
- * The request, held to the router's models that can take it, so that the decision and its propensity are of
+ * The request, held to the router's models that can take it, and are fast enough, so that the decision and its propensity are of
  * those; unchanged if all can, or none.
  */
 function amongAble(
   asked: RouteRequest,
-  { body, hints }: GatewayRequest,
+  request: GatewayRequest,
   { fleet, models }: LearnedPolicyOptions,
 ): RouteRequest {
+  const { body, hints } = request
   const candidates = candidatesOf(fleet, asked.router).filter(
     (model) => models.has(model) && (!hints.models || hints.models.includes(model)),
   )
-  const able = candidates.filter((model) => !models.get(model)?.abilities?.lacks(body))
-  return able.length === 0 || able.length === candidates.length ? asked : { ...asked, models: able }
+  const { max_ttft_ms: maxTtftMs, max_total_ms: maxTotalMs } = hints
+  const goal = { maxTtftMs, maxTotalMs }
+  const able = orAll(candidates, (model) => !models.get(model)?.abilities?.lacks(body))
+  const fit = orAll(able, (model) => !tooSlowFor({ models }, model, request, goal))
+  return fit.length === candidates.length ? asked : { ...asked, models: [...fit] }
+}
+
+/** The models that fit, or all if none does. */
+function orAll(models: readonly string[], fits: (model: string) => boolean): readonly string[] {
+  const fitting = models.filter(fits)
+  return fitting.length > 0 ? fitting : models
 }
 
 /** The models that a router chooses among; none if it is not known, which the decision then says. */

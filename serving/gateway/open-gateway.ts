@@ -21,6 +21,7 @@ import {
   DEFAULT_RETRY_BUDGET,
   DEFAULT_STREAM_LIMIT_MS,
   type GatewayConfig,
+  type ModelConfig,
 } from './config.ts'
 import type { Policy, ServedObserver, Strategy } from './contracts.ts'
 import { ModelDispatcher, RetryBudget, type ServedModel, type StartAttempt } from './dispatcher.ts'
@@ -195,7 +196,8 @@ function servedModels(
     })
     const { context, output_tokens: outputTokens, capabilities: features } = model
     const abilities = new Abilities({ context, outputTokens, features }, clock)
-    models.set(name, { name, backends, price, quality, abilities, costRules })
+    const cache = cacheName(name, model, config.upstreams)
+    models.set(name, { name, backends, price, quality, abilities, costRules, cache })
   }
   return models
 }
@@ -219,6 +221,20 @@ function attemptSpans(
       body,
       session: request.hints.session_id,
     })
+}
+
+/**
+ * What a model's prompts are cached under: entries for one model of the same upstreams, such as one model at two efforts,
+ * share it. Anthropic's caches do not outlive a change of thinking.
+ */
+function cacheName(
+  name: string,
+  { upstreams, parameters }: ModelConfig,
+  sections: GatewayConfig['upstreams'],
+): string {
+  const places = upstreams.map(({ upstream, model = name }) => `${upstream} ${model}`).sort()
+  const thinks = upstreams.some(({ upstream }) => sections[upstream]?.kind === 'anthropic')
+  return JSON.stringify(thinks ? [places, parameters ?? null] : places)
 }
 
 /** Where requests go that name none of our models. @throws config_invalid */

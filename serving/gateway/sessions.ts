@@ -74,3 +74,14 @@ export function sessionKey(request: GatewayRequest): string {
   }
   return key
 }
+
+/**
+ * The session whose turns go to the same upstream of a model, which then has its prompt in its cache; undefined for a first
+ * turn that names none, which may go anywhere.
+ */
+export function affinityOf(request: GatewayRequest): string | undefined {
+  const { hints, body } = request
+  const goesOn =
+    hints.session_id !== undefined || body.messages.some(({ role }) => role === 'assistant')
+  return goesOn ? sessionKey(request) : undefined
+}

@@ -74,6 +74,17 @@ export const Privacy = Type.Object(
   closed,
 )
 
+/** Times that models must usually keep, in milliseconds, unless a request says otherwise. */
+export const Latency = Type.Object(
+  {
+    /** to the first token */
+    max_ttft_ms: Type.Optional(Type.Number({ minimum: 1 })),
+    /** to the last one */
+    max_total_ms: Type.Optional(Type.Number({ minimum: 1 })),
+  },
+  closed,
+)
+
 /** Routes by meaning: each with a description and examples, which are embedded. */
 export const SemanticSection = Type.Object(
   {
@@ -122,6 +133,7 @@ export interface PolicyFile {
   readonly routes?: Type.Static<typeof Routes>
   readonly keys?: Type.Static<typeof Keys>
   readonly privacy?: Type.Static<typeof Privacy>
+  readonly latency?: Type.Static<typeof Latency>
   readonly semantic?: Type.Static<typeof SemanticSection>
   readonly learned?: Type.Static<typeof LearnedSection>
   /** spending limits, in addition to `gateway.budgets` */

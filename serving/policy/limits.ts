@@ -1,4 +1,5 @@
 import type { GatewayRequest, RefusePlan } from '../gateway/contracts.ts'
+import type { LatencyGoal } from '../gateway/pace.ts'
 import type { Traits } from '../gateway/traits.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { ModelFacts, PolicyFile } from './file.ts'
@@ -36,6 +37,8 @@ export interface LimitState {
   readonly request: GatewayRequest
   readonly traits: Traits
   readonly sensitive: boolean
+  /** what the request asks for, else the file */
+  readonly goal: LatencyGoal
 }
 
 /** One hard limit: why this model is closed to this request, or undefined. Called for each model; never waits. */
@@ -50,19 +53,25 @@ export interface Limits {
 /**
  * The file's own limits, then `more`; the first that closes a model says why.
  *
- * @param known what is known of the models besides: closes some of those left open, but never all of them
+ * @param known what is known of the models besides, one after the other: each closes some of those left open, but never
+ *   all of them
  */
 export function compileLimits(
   file: PolicyFile,
   more: readonly ModelLimit[] = [],
-  known?: ModelLimit,
+  known: readonly ModelLimit[] = [],
 ): Limits {
   const { isSensitive, examine } = compilePrivacy(file)
   const limits = [privateLimit, keyLimit(file), requestLimit, capabilityLimit, ...more]
   const limitsOf = (request: GatewayRequest, traits: Traits): Limited => {
-    const state = { request, traits, sensitive: isSensitive(request, traits) }
+    const { max_ttft_ms: maxTtftMs, max_total_ms: maxTotalMs } = {
+      ...file.latency,
+      ...request.hints,
+    }
+    const goal = { maxTtftMs, maxTotalMs }
+    const state = { request, traits, sensitive: isSensitive(request, traits), goal }
     const closed = new Map<string, Closed>()
-    const open: string[] = []
+    let open: string[] = []
     for (const [model, facts] of Object.entries(file.models)) {
       let why: Closed | undefined
       for (const limit of limits) {
@@ -72,11 +81,14 @@ export function compileLimits(
       if (why) closed.set(model, why)
       else open.push(model)
     }
-    const unable = known ? open.map((model) => known(model, file.models[model]!, state)) : []
-    const able = open.filter((_, i) => !unable[i])
-    if (able.length === 0) return { closed, open, sensitive: state.sensitive }
-    for (const [i, why] of unable.entries()) if (why) closed.set(open[i]!, why)
-    return { closed, open: able, sensitive: state.sensitive }
+    for (const limit of known) {
+      const unfit = open.map((model) => limit(model, file.models[model]!, state))
+      const fit = open.filter((_, i) => !unfit[i])
+      if (fit.length === 0) continue
+      for (const [i, why] of unfit.entries()) if (why) closed.set(open[i]!, why)
+      open = fit
+    }
+    return { closed, open, sensitive: state.sensitive }
   }
   return Object.assign(limitsOf, { examine })
 }

@@ -443,10 +443,12 @@ export interface GatewayPolicyOptions {
   /** as in `weir train --encoder`, for semantic routes */
   readonly makeEncoder: (name: string) => Promise<Encoder>
   readonly limits?: readonly ModelLimit[]
-  readonly known?: ModelLimit | undefined
+  readonly known?: readonly ModelLimit[] | undefined
   /** what several servers share */
   readonly shared?: HotStore | undefined
   readonly priceOf?: PolicyServices['priceOf']
+  readonly cacheOf?: PolicyServices['cacheOf']
+  readonly answerTokensOf?: PolicyServices['answerTokensOf']
   /** default: the built-in steps */
   readonly steps?: PolicySteps | undefined
   readonly hooks?: PolicyHooks | undefined
@@ -464,7 +466,8 @@ export async function openGatewayPolicies(
 ): Promise<LivePolicies | undefined> {
   const sources = policySources(config)
   if (sources.length === 0) return undefined
-  const { limits, known, shared, priceOf, steps, hooks, onWarning, now } = options
+  const { limits, known, shared, priceOf, cacheOf, answerTokensOf } = options
+  const { steps, hooks, onWarning, now } = options
   return openPolicies({
     sources,
     models: Object.keys(config.models),
@@ -474,6 +477,8 @@ export async function openGatewayPolicies(
     known,
     shared,
     priceOf,
+    cacheOf,
+    answerTokensOf,
     steps,
     allowDown: config.allow_down,
     hedgeAfterMs: config.hedge_after_ms,

@@ -3,7 +3,7 @@ import { Compile, type Validator } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { STEP_NAMES, type StepName } from '../gateway/contracts.ts'
 import { closed, type PolicyFile } from './file.ts'
-import { budgets, keys, models, privacy, routes } from './sections.ts'
+import { budgets, keys, latency, models, privacy, routes } from './sections.ts'
 import type { PolicyRow } from './step.ts'
 import { cache } from './steps/cache.ts'
 import { decideByModel } from './steps/decide-by-model.ts'
@@ -65,7 +65,11 @@ export function policySteps(added: readonly AddedStep[] = []): PolicySteps {
     ...added.filter(({ before }) => before === name),
     { ...STEPS[name], name },
   ])
-  const rows: readonly RegisteredRow[] = [models, routes, keys, privacy, ...steps, budgets]
+  const rows: readonly RegisteredRow[] = [
+    ...[models, routes, keys, privacy, latency],
+    ...steps,
+    budgets,
+  ]
   const names = steps.map(({ name }) => name!)
   assertUnique('names', names)
   assertUnique('sections', ['version', ...rows.flatMap(({ key }) => key ?? [])])

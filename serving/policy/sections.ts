@@ -1,6 +1,6 @@
 import { type BudgetScope, Budgets } from '../budgets/settings.ts'
 import { expectedRoute } from '../gateway/spending.ts'
-import { Keys, Models, Privacy, Routes } from './file.ts'
+import { Keys, Latency, Models, Privacy, Routes } from './file.ts'
 import { WHOLE_POLICY } from './learned-router.ts'
 import type { Field, PolicyRow } from './step.ts'
 
@@ -48,6 +48,8 @@ export const privacy: PolicyRow<typeof Privacy> = {
     metadata: tags ? 'privacy' : undefined,
   }),
 }
+
+export const latency: PolicyRow<typeof Latency> = { key: 'latency', schema: Latency }
 
 /** Faults of a policy file's budgets, as far as the file alone shows them. */
 export const budgets: PolicyRow<typeof Budgets> = {

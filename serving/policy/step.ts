@@ -94,12 +94,16 @@ export interface PolicyServices {
   readonly languageOf?: LanguageOf | undefined
   /** further hard limits, such as the remaining budget */
   readonly limits?: readonly ModelLimit[] | undefined
-  /** what is known of what the models can take: closes some of those left open, never all */
-  readonly known?: ModelLimit | undefined
+  /** what is known of what the models can take and how fast they are: each closes some of those left open, never all */
+  readonly known?: readonly ModelLimit[] | undefined
   /** what several servers share: sessions' models, cached decisions; without one, each keeps its own */
   readonly shared?: HotStore | undefined
   /** of a model; undefined if it is not known */
   readonly priceOf?: ((model: string) => Price | undefined) | undefined
+  /** models with the same name read and write one cache of prompts, such as one model at two efforts; default: its own */
+  readonly cacheOf?: ((model: string) => string | undefined) | undefined
+  /** tokens of the model's answers of late, hidden reasoning included; undefined if too few are known */
+  readonly answerTokensOf?: ((model: string) => number | undefined) | undefined
   /** called with what operators should know, such as an encoder that fails */
   readonly onWarning?: ((message: string, error?: unknown) => void) | undefined
   /** for routes that do not set it */

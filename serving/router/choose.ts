@@ -133,6 +133,7 @@ export function createExplorer(exploration: Exploration): Explorer {
       const other = greedy.candidates[1]
       // only choices made by the router itself, between two models that the request allows
       if (greedy.fallback || greedy.win_rate === null || !other?.eligible) return 0
+      if (greedy.reason === 'only_allowed') return 0
       const flip = flipProbability(exploration, greedy.win_rate, greedy.threshold)
       const p = flip + turn - 2 * flip * turn
       return allowance && other.model === strong ? p * allowance.scale : p

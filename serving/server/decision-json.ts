@@ -36,10 +36,11 @@ export function decisionJson(decision: Decision): string {
   let list = ''
   for (const candidate of candidates)
     list += list === '' ? candidateJson(candidate) : `,${candidateJson(candidate)}`
+  const choice = decision.choice === undefined ? '' : `,"choice":${JSON.stringify(decision.choice)}`
   const ood = decision.ood === undefined ? '' : `,"ood":${decision.ood}`
   const audit = decision.audit === undefined ? '' : `,"audit":${decision.audit}`
   const explained = explanation === undefined ? '' : `,"explanation":${JSON.stringify(explanation)}`
-  return `{"id":${JSON.stringify(decision.id)},"object":"routing.decision","created":${decision.created},"router":{"name":${quoted(router.name)},"version":${quoted(router.version)}},"model":${quoted(decision.model)},"win_rate":${decision.win_rate},"threshold":${decision.threshold},"calibrated":${decision.calibrated},"candidates":[${list}],"reason":${quoted(decision.reason)},"fallback":${decision.fallback},"fallback_reason":${decision.fallback_reason === null ? 'null' : quoted(decision.fallback_reason)},"propensity":${decision.propensity},"timing_ms":${decision.timing_ms},"truncated":${decision.truncated}${ood}${audit}${explained}}`
+  return `{"id":${JSON.stringify(decision.id)},"object":"routing.decision","created":${decision.created},"router":{"name":${quoted(router.name)},"version":${quoted(router.version)}},"model":${quoted(decision.model)},"win_rate":${decision.win_rate},"threshold":${decision.threshold},"calibrated":${decision.calibrated},"candidates":[${list}]${choice},"reason":${quoted(decision.reason)},"fallback":${decision.fallback},"fallback_reason":${decision.fallback_reason === null ? 'null' : quoted(decision.fallback_reason)},"propensity":${decision.propensity},"timing_ms":${decision.timing_ms},"truncated":${decision.truncated}${ood}${audit}${explained}}`
 }
 
 function candidateJson(candidate: DecisionCandidate): string {

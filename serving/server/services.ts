@@ -19,7 +19,7 @@ import { type Budgets, openBudgets, spendFolderOf } from '../budgets/open.ts'
 import { openSharedBudgets } from '../budgets/postgres-store.ts'
 import type { ServedObserver } from '../gateway/contracts.ts'
 import type { RequestFacts } from '../gateway/error-body.ts'
-import { unableTo } from '../gateway/failover.ts'
+import { tooSlowFor, unableTo } from '../gateway/failover.ts'
 import { LEARNED_POLICY_STEPS } from '../gateway/learned-policy.ts'
 import { gatewayMetrics } from '../gateway/metrics.ts'
 import { type OpenGateway, openGateway, withPrices } from '../gateway/open-gateway.ts'
@@ -422,7 +422,13 @@ async function openChats(
     makeEncoder: options.makeEncoder ?? namedEncoder,
     steps: policySteps(options.policySteps),
     limits: [(model, _, { request }) => closedByBudget(budgets, model, request)],
-    known: (model, _, { request }) => gateway && unableTo(gateway.dispatcher, model, request),
+    known: [
+      (model, _, { request }) => gateway && unableTo(gateway.dispatcher, model, request),
+      (model, _, { request, goal }) =>
+        gateway && tooSlowFor(gateway.dispatcher, model, request, goal),
+    ],
+    cacheOf: (model) => gateway?.dispatcher.models.get(model)?.cache,
+    answerTokensOf: (model) => gateway?.dispatcher.answerTokens(model),
     priceOf: (model) => gateway?.dispatcher.models.get(model)?.price,
     // workers share what their primary keeps
     shared: parts.hot ?? (options.primary && workersStore(options.primary)),

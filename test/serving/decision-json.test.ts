@@ -29,6 +29,7 @@ const whole: Decision = {
       propensity: 0.1,
     },
   ],
+  choice: { kind: 'best-value', lambda: 12.5 },
   reason: 'fallback',
   fallback: true,
   fallback_reason: 'deadline',

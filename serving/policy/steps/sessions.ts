@@ -1,10 +1,12 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import { definedOnly } from '../../../core/defined.ts'
 import type { Decision } from '../../../models/decision/decision.ts'
 import {
+  chooseAmongInSession,
   chooseInSession,
+  type SessionModel,
   type SessionTurn,
-  type WarmPrefix,
 } from '../../../models/decision/session-cost.ts'
 import type { GatewayRequest, ServePlan } from '../../gateway/contracts.ts'
 import { needsOf } from '../../gateway/needs.ts'
@@ -46,7 +48,7 @@ const Sessions = Type.Object(
 const Session = Type.Object({
   /** the model of the last answer */
   model: Type.String(),
-  /** by model: tokens that it has read, and when (milliseconds since 1970) */
+  /** by cache of prompts, which is a model's: tokens that it has read, and when (milliseconds since 1970) */
   warm: Type.Record(Type.String(), Type.Tuple([Type.Number(), Type.Number()])),
   /** answers so far */
   turns: Type.Number(),
@@ -54,6 +56,8 @@ const Session = Type.Object({
   first: Type.Number(),
   /** mean of the router's win rates so far */
   mean: Type.Number(),
+  /** by model: mean of the qualities that a router among several expected */
+  quality: Type.Optional(Type.Record(Type.String(), Type.Number())),
   /** added to the win rate, as it was stuck */
   stuck: Type.Number(),
 })
@@ -72,7 +76,7 @@ const ANSWER_TOKENS = 500
 export const sessions: PolicyRow<typeof Sessions> = {
   key: 'sessions',
   schema: Sessions,
-  step(section, _, { shared, priceOf }) {
+  step(section, _, { shared, priceOf, cacheOf = (model) => model, answerTokensOf }) {
     const { cache_minutes: cache = 5, switch_loss: loss = 0.02, turns: most = 10 } = section
     const { minutes = 60, sessions: limit = 10_000, stuck: gains = {} } = section
     const lifetimeMs = cache * 60_000
@@ -84,6 +88,8 @@ export const sessions: PolicyRow<typeof Sessions> = {
       changes: true,
       isValue: (value): value is Session => isSession.Check(value),
     })
+
+    const cacheName = (model: string): string => cacheOf(model) ?? model
 
     /** What the session's signs add to the win rate, and which one is new. */
     const stuckNow = (
@@ -116,13 +122,15 @@ export const sessions: PolicyRow<typeof Sessions> = {
         }
         const decision = await learned()
         if ('kind' in decision) return skip(decision.kind === 'skip' ? decision.reason : 'refused')
-        const { win_rate: winRate, threshold } = decision
-        const pair = pairOf(decision, open)
-        if (winRate === null || !pair) return skip('no_pair')
-        const chosen = choose(pair, session, request, { winRate, threshold, gain })
+        const pair = decision.choice ? undefined : pairOf(decision)
+        if (!decision.choice && !pair) return skip('no_pair')
+        const chosen = pair
+          ? chooseOfPair(pair, session, request, gain)
+          : chooseAmong(decision, session, request, gain)
         if (chosen === undefined) return skip('no_price')
         const reason = reasonFor(chosen, model, decision.model, sign)
-        const rest = [pair.strong, pair.weak].filter((other) => other !== chosen)
+        const able = decision.candidates.filter(({ eligible }) => eligible)
+        const rest = able.map((one) => one.model).filter((other) => other !== chosen)
         return state.serve({ models: [chosen, ...rest] }, { reason }, { decision })
       },
       decided(state, plan) {
@@ -130,30 +138,71 @@ export const sessions: PolicyRow<typeof Sessions> = {
       },
     }
 
+    /** What a model costs in this session; undefined where its price is not known. */
+    function costsOf(
+      model: string,
+      session: Session,
+      { body, time }: GatewayRequest,
+    ): SessionModel | undefined {
+      const price = priceOf?.(model)
+      if (!price) return undefined
+      const [tokens, read] = session.warm[cacheName(model)] ?? []
+      const warm = tokens === undefined ? undefined : { tokens, ageMs: time - read! }
+      const usual = answerTokensOf?.(model)
+      if (usual === undefined) return { price, warm }
+      const { answerTokens: most = usual } = needsOf(body)
+      return { price, warm, answerTokens: Math.min(usual, most) }
+    }
+
     /** The model for this turn; undefined where a price is not known. */
-    function choose(
-      { strong, weak }: Pair,
+    function chooseOfPair(
+      { strong, weak, winRate, threshold }: Pair,
       session: Session,
       request: GatewayRequest,
-      { winRate, threshold, gain }: { winRate: number; threshold: number; gain: number },
+      gain: number,
     ): string | undefined {
-      const prices = { strong: priceOf?.(strong), weak: priceOf?.(weak) }
-      if (!prices.strong || !prices.weak) return undefined
-      const warm = (model: string): WarmPrefix | undefined => {
-        const [tokens, time] = session.warm[model] ?? []
-        return tokens === undefined ? undefined : { tokens, ageMs: request.time - time! }
+      const costs = {
+        strong: costsOf(strong, session, request),
+        weak: costsOf(weak, session, request),
       }
+      if (!costs.strong || !costs.weak) return undefined
       const chosen = chooseInSession({
         winRate: Math.min(1, winRate + gain),
         meanWinRate: Math.min(1, session.mean + gain),
         threshold,
         last: session.model === strong ? 'strong' : 'weak',
-        switchLoss: loss,
-        strong: { price: prices.strong, warm: warm(strong) },
-        weak: { price: prices.weak, warm: warm(weak) },
+        switchLoss: cacheName(strong) === cacheName(weak) ? 0 : loss,
+        strong: costs.strong,
+        weak: costs.weak,
         turn: turnOf(session, request),
       })
       return chosen === 'strong' ? strong : weak
+    }
+
+    /** As `chooseOfPair`, among the candidates of a rule. A gain or loss of win rate is twice that of quality. */
+    function chooseAmong(
+      { candidates, choice }: Decision,
+      session: Session,
+      request: GatewayRequest,
+      gain: number,
+    ): string | undefined {
+      const turn = turnOf(session, request)
+      const open = candidates.filter(({ eligible }) => eligible)
+      const expected = open.map(
+        ({ model, score }) =>
+          (score + (turn.turns - 1) * (session.quality?.[model] ?? score)) / turn.turns,
+      )
+      const [least, most] = [Math.min(...expected), Math.max(...expected)]
+      const costs = open.map(({ model }) => costsOf(model, session, request))
+      if (costs.includes(undefined)) return undefined
+      const last = cacheName(session.model)
+      const ranked = costs.map((its, i) => {
+        // a stuck session raises the better models above the others
+        const raised = most > least ? (2 * gain * (expected[i]! - least)) / (most - least) : 0
+        const lost = cacheName(open[i]!.model) === last ? 0 : 2 * loss
+        return { ...its!, quality: expected[i]! + raised - lost }
+      })
+      return open[chooseAmongInSession(choice!, ranked, turn)]!.model
     }
 
     function turnOf(session: Session, { body }: GatewayRequest): SessionTurn {
@@ -192,11 +241,12 @@ export const sessions: PolicyRow<typeof Sessions> = {
       const winRate = plan.decision?.win_rate ?? session?.mean ?? 0.5
       return {
         model,
-        warm: { ...session?.warm, [model]: [read, request.time] },
+        warm: { ...session?.warm, [cacheName(model)]: [read, request.time] },
         turns,
         first: session?.first ?? promptTokens,
         mean: (session?.mean ?? winRate) + (winRate - (session?.mean ?? winRate)) / turns,
         stuck: session ? stuckNow(session, request.body.messages).gain : 0,
+        ...definedOnly({ quality: qualities(session, plan.decision, turns) }),
       }
     }
   },
@@ -224,22 +274,40 @@ function reasonFor(
   return chosen === last ? 'switch_too_dear' : 'session_as_a_whole'
 }
 
+/** The means of what a router among several expects of each model, this turn's included. */
+function qualities(
+  session: Session | undefined,
+  decision: Decision | undefined,
+  turns: number,
+): Session['quality'] {
+  if (!decision?.choice) return session?.quality
+  return Object.fromEntries(
+    decision.candidates.map(({ model, score }) => {
+      const before = session?.quality?.[model] ?? score
+      return [model, before + (score - before) / turns]
+    }),
+  )
+}
+
 interface Pair {
   readonly strong: string
   readonly weak: string
+  readonly winRate: number
+  readonly threshold: number
 }
 
-/** The two models of a router's decision that are open: the first one of its order if the win rate is reached. */
-function pairOf(
-  { candidates, win_rate: winRate, threshold }: Decision,
-  open: readonly string[],
-): Pair | undefined {
-  const models = candidates.filter(({ model }) => open.includes(model)).map(({ model }) => model)
-  const [first, second] = models
-  if (winRate === null || models.length !== 2 || first === undefined || second === undefined) {
+/** Reasons of decisions between the two models of a pair. */
+const OF_PAIR = new Set(['win_rate_reached', 'win_rate_below', 'explored'])
+
+/** The two models that a router decided between, whichever chance then took; undefined if it had no choice. */
+function pairOf({ candidates, win_rate: winRate, threshold, reason }: Decision): Pair | undefined {
+  const [first, second] = candidates.map(({ model }) => model)
+  if (winRate === null || !OF_PAIR.has(reason) || first === undefined || second === undefined) {
     return undefined
   }
-  return winRate >= threshold ? { strong: first, weak: second } : { strong: second, weak: first }
+  const strongFirst = winRate >= threshold !== (reason === 'explored')
+  const [strong, weak] = strongFirst ? [first, second] : [second, first]
+  return { strong, weak, winRate, threshold }
 }
 
 /** Whether results of tools have come since the assistant's last turn. */

@@ -29,6 +29,12 @@ export const RequestHintsSchema = Type.Object(
     ),
     deadline_ms: Type.Optional(Type.Number({ minimum: 1, maximum: 2_147_483_647 })),
     max_latency_ms: Type.Optional(Type.Number({ minimum: 1 })),
+    max_ttft_ms: Type.Optional(
+      Type.Number({ minimum: 1, description: 'longest usual time to the first token' }),
+    ),
+    max_total_ms: Type.Optional(
+      Type.Number({ minimum: 1, description: 'longest usual time of a whole answer' }),
+    ),
     metadata: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), { maxProperties: LIST_LIMIT }),
     ),

@@ -6,6 +6,7 @@ import { findListed, readModelList } from '../../../models/model-list.ts'
 import { Abilities } from '../../../serving/gateway/abilities.ts'
 import { inabilityOf } from '../../../serving/gateway/inability.ts'
 import { needsOf } from '../../../serving/gateway/needs.ts'
+import { Pace, slownessOf } from '../../../serving/gateway/pace.ts'
 import { changesFor, rulesFor, withParameters } from '../../../serving/gateway/parameters.ts'
 import { Cancellation } from '../../../serving/upstreams/cancellation.ts'
 import { refusalOf } from '../../../serving/upstreams/refusal.ts'
@@ -15,7 +16,7 @@ import type {
   Upstream,
   UpstreamCall,
 } from '../../../serving/upstreams/upstream.ts'
-import { gatewayApp, user } from './gateway-app.ts'
+import { gatewayApp, HARD, user } from './gateway-app.ts'
 
 const chat = (more: Partial<ChatBody> = {}): ChatBody => ({
   model: 'm',
@@ -324,5 +325,75 @@ describe('a routed request', () => {
     expect(long.response.headers.get('x-weir-model')).toBe('big')
     expect(closed.small.received).toHaveLength(1)
     await closed.close()
+  })
+})
+
+describe('goals of latency', () => {
+  test('a model’s pace is the quantile of first tokens, and the mean answer at the median rate', () => {
+    let time = 0
+    const pace = new Pace(() => time)
+    for (let i = 1; i < 10; i++) pace.addStream(i * 100, 2000, 100)
+    const goal = { maxTtftMs: 100, maxTotalMs: 100 }
+    expect(slownessOf(goal, [pace], true, undefined)).toBeUndefined()
+    pace.addStream(1000, 2000, 100)
+    expect(pace.firstMs(true)).toBe(1000)
+    // 100 tokens at 50 a second
+    expect(pace.totalMs(true)).toBeCloseTo(3000, 6)
+    expect(pace.totalMs(true, 10)).toBeCloseTo(1200, 6)
+    // whole answers are told from streams as long as no others are known
+    expect(pace.totalMs(false)).toBeCloseTo(3000, 6)
+    for (let i = 0; i < 10; i++) pace.addWhole(500, 40)
+    expect(pace.totalMs(false)).toBe(500)
+    expect(pace.answerTokens).toBeCloseTo(70, 6)
+    expect(slownessOf({ maxTtftMs: 999 }, [pace], true, undefined)).toMatch('max_ttft_ms is 999')
+    expect(slownessOf({ maxTotalMs: 499 }, [pace], false, undefined)).toMatch('about 500 ms')
+    expect(slownessOf({ maxTtftMs: 1000, maxTotalMs: 3000 }, [pace], true, 100)).toBeUndefined()
+    // another upstream of the model of which nothing is known may be fast enough
+    expect(slownessOf(goal, [pace, new Pace(() => time)], true, undefined)).toBeUndefined()
+    time += 5 * 60_000
+    expect(slownessOf(goal, [pace], true, undefined)).toBeUndefined()
+  })
+
+  test('close the models that are too slow, as long as another is open', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'weir-pace-'))
+    const policy = join(folder, 'policy.yaml')
+    writeFileSync(
+      policy,
+      'version: 1\nmodels: { small: {}, big: {} }\nlatency: { max_total_ms: 5000 }\nlearned: {}\ndefault: small\n',
+    )
+    const apps = await Promise.all([gatewayApp(), gatewayApp({ policy })])
+    try {
+      for (const app of apps) {
+        const ask = async (content: string, weir: object, stream = false, model = 'weir') => {
+          const payload = { model, messages: user(content), stream, weir }
+          const answer = await app.app.inject({
+            method: 'POST',
+            url: '/v1/chat/completions',
+            payload,
+          })
+          expect(answer.statusCode).toBe(200)
+          return answer.headers['x-weir-model']
+        }
+        app.big.otherwise = 'slow'
+        const before = Array.from({ length: 10 }, (_, i) => ask('hi', {}, i < 5, 'big'))
+        await Promise.all([
+          ...before,
+          ...Array.from({ length: 10 }, () => ask('hi', {}, true, 'big')),
+        ])
+        app.big.otherwise = 'answer'
+        expect(await ask(HARD, {}, true)).toBe('big')
+        expect(await ask(HARD, { max_ttft_ms: 300 }, true)).toBe('small')
+        expect(await ask(HARD, { max_ttft_ms: 60_000 }, true)).toBe('big')
+        expect(await ask(HARD, { max_total_ms: 300 }, true)).toBe('small')
+        expect(await ask(HARD, { max_total_ms: 300 })).toBe('small')
+        // who names a model gets it
+        expect(await ask(HARD, { max_ttft_ms: 300 }, true, 'big')).toBe('big')
+        // where no other is open, nothing is closed
+        expect(await ask(HARD, { max_ttft_ms: 300, models: ['big'] }, true)).toBe('big')
+      }
+    } finally {
+      await Promise.all(apps.map((app) => app.close()))
+      rmSync(folder, { recursive: true })
+    }
   })
 })

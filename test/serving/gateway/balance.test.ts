@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
-import { Backend, chooseBackend, Latency } from '../../../serving/gateway/backend.ts'
-
+import { Backend, chooseBackend } from '../../../serving/gateway/backend.ts'
 import { Breaker } from '../../../serving/gateway/breaker.ts'
-
 import { backoffMs, RetryBudget } from '../../../serving/gateway/dispatcher.ts'
+import { Sliding } from '../../../serving/gateway/pace.ts'
 import type { Upstream } from '../../../serving/upstreams/upstream.ts'
 
 let time = 0
@@ -86,6 +85,27 @@ describe('who is asked', () => {
     expect(counts(backends, choose(50))[1]).toBeGreaterThan(1000)
   })
 
+  test('the same one for a session, and its sessions alone move when one leaves', () => {
+    const backends = ['a', 'b', 'c'].map((name) => backend(name, name === 'c' ? 2 : 1))
+    const of = (affinity: string, among = backends) =>
+      chooseBackend(among, options, { stream, affinity })
+    const sessions = Array.from({ length: 2000 }, (_, i) => `s${i}`)
+    const chosen = sessions.map((one) => of(one))
+    expect(sessions.map((one) => of(one))).toEqual(chosen)
+    const shares = backends.map((one) => chosen.filter((other) => other === one).length / 2000)
+    for (const [i, share] of [0.25, 0.25, 0.5].entries()) expect(shares[i]).toBeCloseTo(share, 1)
+    const left = backends.slice(1)
+    for (const [i, one] of sessions.entries()) {
+      if (chosen[i] !== backends[0]) expect(of(one, left)).toBe(chosen[i])
+    }
+    // one that is crowded sends its sessions to others
+    chosen[0]!.inFlight = 100
+    expect(of('s0')).not.toBe(chosen[0])
+    const tried = new Set([chosen[1]!])
+    const other = chooseBackend(backends, options, { stream, affinity: 's1', tried })
+    expect(other).not.toBe(chosen[1])
+  })
+
   test('who was not tried before', () => {
     const backends = [backend('a'), backend('b')]
     const tried = new Set([backends[0]!])
@@ -142,12 +162,12 @@ describe('a breaker', () => {
 })
 
 test('a p95 is the 95th of a hundred, and unknown of a few', () => {
-  const latency = new Latency(now)
+  const latency = new Sliding(now, 60_000)
   for (let i = 1; i <= 9; i++) latency.add(i)
-  expect(latency.p95).toBeUndefined()
+  expect(latency.quantile(0.95)).toBeUndefined()
   for (let i = 1; i <= 100; i++) latency.add(i)
-  expect(latency.p95).toBe(95)
-  expect(latency.p50).toBe(50)
+  expect(latency.quantile(0.95)).toBe(95)
+  expect(latency.quantile(0.5)).toBe(50)
 })
 
 test('retries are a share of the requests, and wait up to twice as long each time', () => {

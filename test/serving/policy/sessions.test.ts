@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  chooseAmongInSession,
   chooseInSession,
   type SessionState,
   sessionTurnCost,
@@ -9,7 +10,9 @@ import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts
 import { stuckSigns } from '../../../serving/gateway/session-signs.ts'
 import { withSession } from '../../../serving/gateway/sessions.ts'
 import { checkPolicy } from '../../../serving/policy/check.ts'
+import type { LearnedRouter } from '../../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
+import type { PolicyServices } from '../../../serving/policy/step.ts'
 import type { ChatTurn } from '../../../serving/upstreams/upstream.ts'
 import { fakeRouter, requestOf } from '../../../testing/step-contract.ts'
 
@@ -176,6 +179,173 @@ default: weak`
     expect(await turn(next, 0.1, none)).toBe('sessions switch_too_dear weak')
     const other = [text('user', 'another'), text('assistant', 'x'), text('user', 'more')]
     expect(await turn(other, 0.1, none)).toMatch(/^learned /)
+  })
+})
+
+describe('sessions of a router among several models', () => {
+  const OPUS = { input: 5, output: 25, cached_input: 0.5, cache_write: 6.25 }
+  const PRICES: Record<string, typeof OPUS> = {
+    'opus-high': OPUS,
+    opus: OPUS,
+    sonnet: SONNET,
+    haiku: HAIKU,
+  }
+  const MODELS = Object.keys(PRICES)
+  /** Asks turn by turn; `qualities` of each turn are in the order of the models. */
+  const ask = (
+    qualities: readonly (readonly number[])[],
+    lambda: number,
+    services: Partial<PolicyServices> = {},
+  ) => {
+    let turn = -1
+    const file = `version: 1
+models: { ${MODELS.map((name) => `${name}: {}`).join(', ')} }
+sessions: { switch_loss: 0.01, stuck: { correction: 0.2 } }
+learned: {}
+default: haiku`
+    const learned: LearnedRouter = {
+      has: () => false,
+      remote: () => false,
+      route: async ({ models: open = MODELS }) => {
+        const scores = qualities[turn]!
+        const ranked = MODELS.map((model, i) => ({
+          model,
+          score: scores[i]!,
+          eligible: open.includes(model),
+          reason: 'next',
+          est_cost_usd: null,
+          propensity: 1,
+        })).sort((a, b) => Number(b.eligible) - Number(a.eligible) || b.score - a.score)
+        const decision = await fakeRouter().route({ prompt: 'x' }, { name: 'k' })
+        return {
+          ...decision,
+          model: ranked[0]!.model,
+          candidates: ranked,
+          reason: 'best_value',
+          choice: { kind: 'best-value', lambda },
+        }
+      },
+    }
+    const priceOf = (model: string) => PRICES[model]
+    const policy = createPolicy(checkPolicy(file, 'p.yaml'), { learned, priceOf, ...services })
+    let time = 1_700_000_000_000
+    return async (messages: readonly ChatTurn[], minutes = 0.1) => {
+      turn++
+      time += minutes * 60_000
+      const body = { model: 'weir', messages }
+      const request = { ...requestOf({}), body, time, id: String(time), hints: { session_id: 's' } }
+      const signal = new AbortController().signal
+      const plan = await policy.plan(request, { signal, send: () => Promise.reject(new Error()) })
+      await new Promise((resolve) => setImmediate(resolve))
+      if (plan.kind !== 'serve') throw new Error('refused')
+      const { step, reason } = plan.deciding
+      return `${step} ${reason} ${plan.targets.map(({ model }) => model).join(' ')}`
+    }
+  }
+  const LONG: ChatTurn = { role: 'user', content: 'word '.repeat(16_000) }
+  const said = (n: number, last = 'and now?'): ChatTurn[] => [
+    LONG,
+    ...Array.from({ length: n }, (): ChatTurn[] => [
+      { role: 'assistant', content: 'x' },
+      { role: 'user', content: last },
+    ]).flat(),
+  ]
+
+  test('weigh quality against what each of them must read again', async () => {
+    // sonnet is warm after the first turn; opus would gain .05, and costs .12 dollars more to read 20,000 tokens anew
+    const turn = ask(
+      [
+        [0.7, 0.7, 0.8, 0.6],
+        [0.85, 0.85, 0.8, 0.78],
+      ],
+      2,
+    )
+    expect(await turn(said(0))).toMatch(/^learned best_value sonnet/)
+    expect(await turn(said(1))).toMatch(/^sessions switch_too_dear sonnet/)
+    // an hour later nothing is warm, and the same question goes to the cheapest
+    const cold = ask(
+      [
+        [0.7, 0.7, 0.8, 0.79],
+        [0.85, 0.85, 0.8, 0.79],
+      ],
+      2,
+    )
+    await cold(said(0))
+    expect(await cold(said(1), 30)).toMatch(/^sessions session_as_a_whole haiku/)
+    // where quality is worth more, the best one takes over, and the others are its fallbacks
+    const dear = ask(
+      [
+        [0.79, 0.79, 0.8, 0.6],
+        [0.99, 0.95, 0.5, 0.5],
+      ],
+      0.1,
+    )
+    await dear(said(0))
+    expect(await dear(said(1))).toMatch(
+      /^sessions worth_switching opus-high opus (sonnet haiku|haiku sonnet)$/,
+    )
+  })
+
+  test('know that one model at two efforts has one cache, and takes its own session over', async () => {
+    const cacheOf = (model: string) => (model.startsWith('opus') ? 'claude-opus' : model)
+    const qualities = [
+      [0.79, 0.8, 0.3, 0.3],
+      [0.95, 0.82, 0.3, 0.3],
+    ]
+    const answerTokensOf = (model: string) => (model === 'opus-high' ? 900 : 300)
+    const apart = ask(qualities, 0.5, { answerTokensOf })
+    await apart(said(0))
+    expect(await apart(said(1))).toMatch(/^sessions switch_too_dear opus /)
+    const together = ask(qualities, 0.5, { cacheOf, answerTokensOf })
+    await together(said(0))
+    expect(await together(said(1))).toMatch(/^sessions worth_switching opus-high/)
+    // what it thinks is counted: with ten times as many tokens it is not worth it
+    const long = ask(qualities, 0.5, {
+      cacheOf,
+      answerTokensOf: (model) => (model === 'opus-high' ? 9000 : 300),
+    })
+    await long(said(0))
+    expect(await long(said(1))).toMatch(/^sessions switch_too_dear opus /)
+  })
+
+  test('go to a better model when stuck, and stay with what the session as a whole asks for', async () => {
+    const qualities = Array.from({ length: 3 }, () => [0.6, 0.62, 0.55, 0.5])
+    const turn = ask(qualities, 1.2)
+    expect(await turn(said(0))).toMatch(/^learned best_value opus/)
+    const low = ask(
+      Array.from({ length: 3 }, () => [0.5, 0.52, 0.49, 0.55]),
+      1.2,
+    )
+    expect(await low(said(0))).toMatch(/^learned best_value haiku/)
+    expect(await low(said(1))).toMatch(/^sessions kept haiku/)
+  })
+
+  test('are decided by the other rule too: the cheapest within a loss', () => {
+    const turn = {
+      promptTokens: 20_000,
+      answerTokens: 300,
+      growthTokens: 500,
+      turns: 5,
+      lifetimeMs: 300_000,
+    }
+    const warm = { tokens: 20_000, ageMs: 1000 }
+    const candidates = [
+      { price: OPUS, warm, quality: 0.9 },
+      { price: SONNET, warm: undefined, quality: 0.89 },
+      { price: HAIKU, warm: undefined, quality: 0.6 },
+    ]
+    const among = (loss: number) =>
+      chooseAmongInSession({ kind: 'cheapest-within', loss }, candidates, turn)
+    // what the best one has read makes it the cheaper one for now
+    expect(among(0)).toBe(0)
+    expect(among(0.05)).toBe(0)
+    expect(
+      chooseAmongInSession({ kind: 'cheapest-within', loss: 0.05 }, candidates, {
+        ...turn,
+        lifetimeMs: 1,
+      }),
+    ).toBe(1)
+    expect(among(0.5)).toBe(2)
   })
 })
 
