@@ -16,6 +16,8 @@ export const GatewayAttempt = Type.Object({
   ms: Type.Number(),
   input_tokens: Type.Optional(Type.Number()),
   output_tokens: Type.Optional(Type.Number()),
+  /** of the input tokens, those that the provider read from its cache */
+  cached_input_tokens: Type.Optional(Type.Number()),
   cost_usd: Type.Optional(Type.Number()),
 })
 export type GatewayAttempt = Type.Static<typeof GatewayAttempt>
@@ -95,6 +97,8 @@ export const GatewayRecord = Type.Object({
   max_tokens: Type.Optional(Type.Number()),
   images: Type.Optional(Type.Literal(true)),
   tools: Type.Optional(Type.Literal(true)),
+  /** results of tools came last, not a person's message */
+  tool_result: Type.Optional(Type.Literal(true)),
   /** only if enabled by `log.metadata` */
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   tags: Type.Optional(Type.Array(Type.String())),
@@ -141,6 +145,15 @@ export const DecisionRecord = Type.Object({
   /** probability that this request was assigned this model */
   propensity: Type.Number(),
   prompt_hash: Type.String(),
+  /** expected quality by model, if a rule chose among several, and that rule */
+  scores: Type.Optional(Type.Record(Type.String(), Type.Number())),
+  choice: Type.Optional(
+    Type.Object({
+      kind: Type.Union([Type.Literal('best-value'), Type.Literal('cheapest-within')]),
+      lambda: Type.Optional(Type.Number()),
+      loss: Type.Optional(Type.Number()),
+    }),
+  ),
   /** the other candidates with their propensities, if the choice was random */
   propensities: Type.Optional(Type.Record(Type.String(), Type.Number())),
   shadow: Type.Optional(Type.Literal(true)),
@@ -226,6 +239,9 @@ export type LogContents = Omit<LogHeader, 'object' | 'format' | 'created'>
 export function decisionLine(record: DecisionRecord): string {
   let line = `{"object":"decision","id":${quote(record.id)},"time":${record.time},"router":${quote(record.router)},"version":${quote(record.version)},"model":${quote(record.model)},"win_rate":${record.win_rate},"threshold":${record.threshold},"reason":"${record.reason}","propensity":${record.propensity},"prompt_hash":"${record.prompt_hash}"`
   if (record.propensities) line += `,"propensities":${JSON.stringify(record.propensities)}`
+  if (record.choice) {
+    line += `,"scores":${JSON.stringify(record.scores)},"choice":${JSON.stringify(record.choice)}`
+  }
   if (record.base_win_rate !== undefined) line += `,"base_win_rate":${record.base_win_rate}`
   if (record.shadow) line += ',"shadow":true'
   if (record.audit) line += ',"audit":true'

@@ -16,6 +16,8 @@ export interface PolicyReplayOptions {
   /** what the policy reads texts with */
   readonly readers?: TextReaders['readers']
   readonly prices?: ReadonlyMap<string, Price>
+  /** told of each request, in the order of the log; `to`: the model that the policy asks first, if any */
+  readonly onPlanned?: (logged: LoggedRequest, to: string | undefined) => void
   readonly signal?: AbortSignal
   readonly onProgress?: (done: number, total: number) => void
 }
@@ -59,6 +61,7 @@ export async function replayPolicy(
   const router = loggedRouter(options.scores, log.requests)
   const live = createPolicy(policy, {
     learned: router,
+    priceOf: (model) => options.prices?.get(model),
     ...options.readers,
   })
   const dollars = dollarsOf(log, options.prices ?? new Map())
@@ -92,6 +95,7 @@ export async function replayPolicy(
     const from = logged.model ?? REFUSED
     const to = left ? from : plan.kind === 'serve' ? plan.targets[0]!.model : REFUSED
     const step = left ? logged.step : plan.deciding.step
+    options.onPlanned?.(logged, to === REFUSED ? undefined : to)
     if (!left && plan.kind === 'serve' && plan.strategy.kind !== 'single') {
       strategies.add(plan.strategy.kind)
     }

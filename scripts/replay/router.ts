@@ -1,4 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
+import type { ChoiceRule } from '../../models/bundle/choice-rule.ts'
 import type { Decision, DecisionCandidate, RouteRequest } from '../../models/decision/decision.ts'
 import { cacheFolder } from '../../models/encoders/cache.ts'
 import { routerName } from '../../serving/gateway/learned-policy.ts'
@@ -19,6 +20,9 @@ export interface KnownScore {
   readonly threshold: number
   readonly strong: string
   readonly weak: string
+  /** expected quality by model, if a rule chose among several, and that rule */
+  readonly scores?: Readonly<Record<string, number>> | undefined
+  readonly choice?: ChoiceRule | undefined
 }
 
 /** A router that answers from a log: `take` sets the request for the following calls. */
@@ -64,14 +68,17 @@ export function loggedRouter(
 
 /** The logged choice if its threshold is unchanged; else the pair's model by the new threshold. */
 function decided(logged: LoggedRequest, score: KnownScore, request: RouteRequest): Decision {
-  const { winRate, strong, weak, router, version } = score
+  const { winRate, strong, weak, router, version, scores = {} } = score
   const threshold = request.threshold ?? score.threshold
   const own = logged.decision
   const same = own && own.version === version && own.threshold === threshold
   const reached = winRate >= threshold
-  const wanted = same ? own.model : reached ? strong : weak
+  const wanted = same && own ? own.model : reached ? strong : weak
+  // a request with a threshold asks about the pair
+  const choice = request.threshold === undefined ? score.choice : undefined
   const others = [
     ...(own && same ? [own.model] : []),
+    ...(choice ? Object.keys(scores).sort((a, b) => scores[b]! - scores[a]!) : []),
     ...(reached ? [strong, weak] : [weak, strong]),
   ]
   const order = [wanted, ...others.filter((model) => model !== wanted)]
@@ -83,7 +90,7 @@ function decided(logged: LoggedRequest, score: KnownScore, request: RouteRequest
   const candidates = ranked.map(
     (model, i): DecisionCandidate => ({
       model,
-      score: model === strong ? winRate : 1 - winRate,
+      score: choice ? (scores[model] ?? 0) : model === strong ? winRate : 1 - winRate,
       eligible: allowed(model),
       reason: i === 0 ? 'chosen' : 'next',
       est_cost_usd: null,
@@ -100,6 +107,7 @@ function decided(logged: LoggedRequest, score: KnownScore, request: RouteRequest
     threshold,
     calibrated: false,
     candidates,
+    ...(choice ? { choice } : {}),
     reason:
       same && own.model === ranked[0]
         ? own.reason
@@ -135,9 +143,11 @@ export function loggedScores(requests: readonly LoggedRequest[]): Map<string, Kn
   const scores = new Map<string, KnownScore>()
   for (const { id, decision } of requests) {
     if (!decision || decision.win_rate === null) continue
-    const { router, version, threshold, win_rate: winRate, model } = decision
+    const { router, version, threshold, win_rate: winRate, model, scores: qualities } = decision
+    const choice = decision.choice as ChoiceRule | undefined
     const { strong = model, weak = model } = pairs.get(router)!
-    scores.set(id, { router, version, winRate, threshold, strong, weak })
+    const its = { router, version, winRate, threshold, strong, weak }
+    scores.set(id, choice ? { ...its, scores: qualities, choice } : its)
   }
   return scores
 }

@@ -4,6 +4,7 @@ import {
   type DecisionRecord,
   type FeedbackRecord,
   type GatewayRecord,
+  type SignalRecord,
 } from '../../records/decision-record.ts'
 import { type LogReadStats, readDecisionLog } from '../../records/log-reader.ts'
 
@@ -25,6 +26,8 @@ export interface LoggedRequests {
   /** in the order of their times */
   readonly requests: readonly LoggedRequest[]
   readonly feedback: readonly FeedbackRecord[]
+  /** what later requests say of answers */
+  readonly signals: readonly SignalRecord[]
   /** fields that every segment has */
   readonly text: 'none' | 'redacted' | 'full'
   readonly metadata: boolean
@@ -37,6 +40,7 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
   const decisions = new Map<string, DecisionRecord>()
   const chats: GatewayRecord[] = []
   const feedback: FeedbackRecord[] = []
+  const signals: SignalRecord[] = []
   const texts = new Set<LoggedRequests['text']>()
   let metadata = true
   for await (const { record } of readDecisionLog(path, stats, signal)) {
@@ -44,6 +48,7 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
       texts.add(record.text)
       if (!record.metadata) metadata = false
     } else if (record.object === 'feedback') feedback.push(record)
+    else if (record.object === 'signal') signals.push(record)
     else if (record.object === 'gateway') {
       // a request that failed before a step decided says nothing about a policy
       if (CONVERSATION_ENDPOINTS.has(record.endpoint) && record.step !== NO_STEP) chats.push(record)
@@ -62,7 +67,7 @@ export async function readRequests(path: string, signal?: AbortSignal): Promise<
   const time = ({ gateway, decision }: LoggedRequest): number => gateway?.time ?? decision!.time
   requests.sort((a, b) => time(a) - time(b))
   const text = texts.has('none') ? 'none' : texts.has('redacted') ? 'redacted' : 'full'
-  return { requests, feedback, text: texts.size === 0 ? 'none' : text, metadata, stats }
+  return { requests, feedback, signals, text: texts.size === 0 ? 'none' : text, metadata, stats }
 }
 
 /** The text that a router reads; undefined if it was not logged. */
@@ -85,6 +90,12 @@ export function toRequest(logged: LoggedRequest): GatewayRequest {
     role: 'user',
     content: gateway?.images ? [{ type: 'text', text: question }, { type: 'image_url' }] : question,
   })
+  if (gateway?.tool_result) {
+    turns.push(
+      { role: 'assistant', tool_calls: [{ id: 'a', function: { name: 'tool', arguments: '{}' } }] },
+      { role: 'tool', tool_call_id: 'a', content: '' },
+    )
+  }
   const missing = (gateway?.characters ?? 0) - lengthOf(turns, tools)
   // each message adds a line break
   if (missing > 0) turns.unshift({ role: 'system', content: ' '.repeat(missing - 1) })

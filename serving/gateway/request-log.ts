@@ -91,6 +91,7 @@ function asked(
     max_tokens: answer.find((n) => typeof n === 'number'),
     images: traits?.images === true ? true : undefined,
     tools: traits?.tools === true ? true : undefined,
+    tool_result: request.body.messages.at(-1)?.role === 'tool' ? true : undefined,
     ...fields,
     text: words?.text,
     question: words?.question,
@@ -168,6 +169,7 @@ function attemptRecord(attempt: Attempt): Line<GatewayAttempt> {
     ms: rounded(milliseconds),
     input_tokens: usage?.inputTokens,
     output_tokens: usage?.outputTokens,
+    cached_input_tokens: usage?.cachedInputTokens || undefined,
     cost_usd: costUsd,
   }
 }

@@ -123,6 +123,12 @@ function toRecord({
       decision.candidates.map(({ model, propensity }) => [model, propensity]),
     )
   }
+  if (decision.choice) {
+    record.choice = decision.choice
+    record.scores = Object.fromEntries(
+      decision.candidates.map(({ model, score }) => [model, score]),
+    )
+  }
   if (baseWinRate !== undefined) record.base_win_rate = baseWinRate
   if (shadow) record.shadow = true
   if (decision.audit) record.audit = true

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRandom } from '../../core/random.ts'
+import type { FeedbackRecord, GatewayRecord, SignalRecord } from '../../records/decision-record.ts'
 import { replayPolicy } from '../../scripts/replay/policy.ts'
 import { bundleScores, loggedScores } from '../../scripts/replay/router.ts'
 import { type LoggedRequests, readRequests } from '../../scripts/replay/rows.ts'
+import { replaySessions } from '../../scripts/replay/sessions.ts'
 import { checkPolicy } from '../../serving/policy/check.ts'
 import { type GatewayApp, gatewayApp } from '../serving/gateway/gateway-app.ts'
 
@@ -179,4 +181,146 @@ describe('weir replay --policy', () => {
     const with_ = await replayPolicy(all, policy, { path, scores })
     expect(with_).toMatchObject({ unknown: 0, changed: 1, matrix: { big: { small: 1 } } })
   })
+})
+
+describe('weir replay --sessions', () => {
+  const BIG = { input: 10, output: 20, cached_input: 1, cache_write: 10 }
+  const SMALL = { input: 1, output: 2, cached_input: 0.1, cache_write: 1 }
+  const prices = new Map([
+    ['big', BIG],
+    ['small', SMALL],
+  ])
+  interface Asked {
+    readonly session: string | undefined
+    readonly model: string
+    readonly minute: number
+    readonly input: number
+    readonly output?: number
+    readonly score?: number
+    readonly signs?: readonly string[]
+  }
+  const logOf = (turns: readonly Asked[]): LoggedRequests => {
+    const feedback: FeedbackRecord[] = []
+    const signals: SignalRecord[] = []
+    const requests = turns.map(
+      ({ session, model, minute, input, output = 100, score, signs }, i) => {
+        const id = `r${i}`
+        const time = 1_700_000_000_000 + minute * 60_000
+        const gateway: GatewayRecord = {
+          ...{ object: 'gateway', id, time, endpoint: 'messages', key: 'k', asked: 'weir' },
+          ...{ step: 'learned', reason: 'win_rate_below', strategy: 'single', targets: [model] },
+          ...{ model, propensity: 1, ms: model === 'big' ? 4000 : 1000, status: 200 },
+          cost_usd: 0.5,
+          attempts: [
+            {
+              ...{ model, upstream: 'u', outcome: 'answered', ms: 1 },
+              input_tokens: input,
+              output_tokens: output,
+            },
+          ],
+          ...(session === undefined ? {} : { session_id: session }),
+        }
+        if (score !== undefined) {
+          feedback.push({ object: 'feedback', decision_id: id, score, time, role: 'any' })
+        }
+        if (signs) {
+          signals.push({
+            object: 'signal',
+            decision_id: id,
+            time,
+            model,
+            signs: [...signs],
+            key: 'k',
+          })
+        }
+        return { id, gateway, decision: undefined, model, step: 'learned' }
+      },
+    )
+    return {
+      ...{ requests, feedback, signals, text: 'none', metadata: false },
+      stats: { torn: 0, invalid: 0 },
+    }
+  }
+
+  it('counts what each model has read and when, under the log and under a policy', () => {
+    const log = logOf([
+      { session: 'a', model: 'big', minute: 0, input: 10_000 },
+      { session: 'a', model: 'small', minute: 1, input: 11_000 },
+      { session: 'a', model: 'big', minute: 2, input: 12_000 },
+      // six minutes later nothing is kept
+      { session: 'a', model: 'big', minute: 8, input: 13_000 },
+      { session: undefined, model: 'small', minute: 9, input: 2000 },
+    ])
+    const planned = new Map(log.requests.map(({ id }) => [id, 'small']))
+    const result = replaySessions(log, { prices, cacheMinutes: 5, planned })
+    const big = 100_000 + (1 * 10_100 + 10 * 1900) + 130_000 + 3 * 2000
+    const small = 11_000 + 200 + 2000 + 200
+    expect(result.before.dollars).toBeCloseTo((big + small) / 1e6, 9)
+    expect(result).toMatchObject({ sessions: 2, turns: 5, unnamed: 1, unpriced: 0, billed: 2.5 })
+    expect(result.before).toMatchObject({ switches: 2, seconds: 14, models: { big: 3, small: 2 } })
+    const read = 0.1 * (10_100 + 11_100) + 900 + 900
+    expect(result.after!.dollars).toBeCloseTo((10_000 + read + 13_000 + 2000 + 5 * 200) / 1e6, 9)
+    expect(result.after).toMatchObject({ switches: 0, seconds: 5, models: { small: 5 } })
+    expect(result.after!.cached).toBeCloseTo((10_100 + 11_100) / 48_000, 9)
+    expect(result.saved!.value).toBeGreaterThan(0.8)
+    expect(result.assumptions[1]).toContain('small: where another model answered, its mean of 100')
+    // with a price missing, its turns are left out and counted
+    const some = replaySessions(log, { prices: new Map([['big', BIG]]), cacheMinutes: 5 })
+    expect(some).toMatchObject({ turns: 3, unpriced: 2 })
+    expect(some.after).toBeUndefined()
+  })
+
+  it('measures the loss of a switch, and what a sign adds to the better model, by ratings', () => {
+    const random = createRandom(3)
+    const turns: Asked[] = []
+    for (let s = 0; s < 400; s++) {
+      const session = `s${s}`
+      const stuck = random.next() < 0.5
+      const at = { session, minute: s, input: 2000 }
+      const first = random.next() < 0.5 ? 'big' : 'small'
+      turns.push({ ...at, model: first, signs: stuck ? ['correction'] : [] })
+      const then = random.next() < 0.5 ? 'big' : 'small'
+      const base = then === 'big' ? (stuck ? 0.8 : 0.6) : stuck ? 0.3 : 0.5
+      const score = base - (then === first ? 0 : 0.1) + 0.05 * random.normal()
+      turns.push({ ...at, minute: s + 0.1, model: then, score: Math.max(0, Math.min(1, score)) })
+    }
+    const { measured } = replaySessions(logOf(turns), { prices, cacheMinutes: 5 })
+    // half of .1; half of .5 less .1
+    const holds = (its: { low: number; high: number }, truth: number): boolean =>
+      its.low <= truth && truth <= its.high && its.high - its.low < 0.1
+    expect(holds(measured.switchLoss!, 0.05)).toBe(true)
+    expect(holds(measured.stuck.correction!, 0.2)).toBe(true)
+    const few = replaySessions(logOf(turns.slice(0, 20)), { prices, cacheMinutes: 5 })
+    expect(few.measured).toEqual({ switchLoss: undefined, stuck: {} })
+  })
+
+  it('follows a policy’s sessions through the turns of a log', async () => {
+    const path = await mkdtemp(join(folder, 'log-'))
+    const app = await gatewayApp({}, { log: { folder: path, text: 'full' } })
+    const said = (n: number) =>
+      Array.from({ length: 2 * n + 1 }, (_, i) =>
+        i % 2 === 1
+          ? { role: 'assistant', content: 'ok' }
+          : {
+              role: 'user',
+              content: `${i % 4 === 0 ? 'hello ' : 'prove the integral '}${'x '.repeat(3000)}`,
+            },
+      )
+    for (let i = 0; i < 4; i++) {
+      const payload = { model: 'weir', messages: said(i), weir: { session_id: 's' } }
+      await app.app.inject({ method: 'POST', url: '/v1/chat/completions', payload })
+    }
+    await app.close()
+    const log = await readRequests(path)
+    const text =
+      'version: 1\nmodels: {small: {}, big: {}}\nsessions: {}\nlearned: {}\ndefault: big\n'
+    const planned = new Map<string, string | undefined>()
+    const result = await replayPolicy(log, checkPolicy(text, 'p'), {
+      ...{ path, prices, scores: loggedScores(log.requests) },
+      onPlanned: ({ id }, to) => planned.set(id, to),
+    })
+    expect(result.steps.sessions!.after).toBe(3)
+    const { before, after } = replaySessions(log, { prices, cacheMinutes: 5, planned })
+    expect(after!.switches).toBeLessThanOrEqual(before.switches)
+  }, 30_000)
 })

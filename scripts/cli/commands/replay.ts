@@ -1,9 +1,10 @@
+import Type from 'typebox'
 import type { PolicyReplay } from '../../replay/policy.ts'
 import { count, openTerminal, type Terminal, table } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
 import { jsonOption, PRICE_OPTION } from '../log-options.ts'
-import { type Flags, optionTable, Share, Text } from '../options.ts'
+import { type Flags, optionTable, Share, Switch, Text } from '../options.ts'
 
 const OPTIONS = optionTable({
   threshold: { flag: '--threshold <number>', schema: Share, help: 'the threshold to try' },
@@ -16,6 +17,16 @@ const OPTIONS = optionTable({
     flag: '--bundle <folder>',
     schema: Text,
     help: 'with --policy: score with this router instead of the logged one; needs the log’s text',
+  },
+  sessions: {
+    flag: '--sessions',
+    schema: Switch,
+    help: 'what sessions cost and waited, with the providers’ caches modelled; needs --price',
+  },
+  cacheMinutes: {
+    flag: '--cache-minutes <minutes>',
+    schema: Type.Number({ exclusiveMinimum: 0 }),
+    help: 'with --sessions: how long providers keep a prompt (default: the policy’s, else 5)',
   },
   price: PRICE_OPTION,
   ...BUNDLE_OPTIONS,
@@ -32,6 +43,7 @@ export const replayCommand = defineCommand({
   examples: [
     'weir replay logs --threshold 0.4',
     'weir replay logs --policy new.yaml --threshold 0.4',
+    'weir replay logs --sessions --policy new.yaml --price prices.json',
   ],
   run,
 })
@@ -41,6 +53,10 @@ async function run(path: string, options: ReplayFlags): Promise<void> {
   const { threshold } = options
   if (options.policy !== undefined) {
     await runPolicy(path, options.policy, threshold, options)
+    return
+  }
+  if (options.sessions) {
+    await runSessions(path, options)
     return
   }
   if (threshold === undefined) {
@@ -101,6 +117,7 @@ async function runPolicy(
   const progress = (stage: string) => (done: number, total: number) =>
     terminal.onProgress({ stage, done, total })
   const scores = await scoresOf(path, log, options, signal, progress('scoring'))
+  const planned = new Map<string, string | undefined>()
   const result = await withTextReaders(policy, (readers) =>
     replayPolicy(log, policy, {
       path,
@@ -108,12 +125,101 @@ async function runPolicy(
       prices,
       signal,
       onProgress: progress('replaying'),
+      onPlanned: ({ id }, to) => planned.set(id, to),
       readers,
     }),
   )
   terminal.endProgress()
+  if (options.sessions) {
+    const { sessions } = checked.file as { sessions?: { cache_minutes?: number } }
+    await printSessions(path, log, options, { planned, minutes: sessions?.cache_minutes })
+    return
+  }
   if (options.json) terminal.json({ ...result, log: log.stats })
   else printReplay(terminal, result)
+}
+
+/** The sessions of the log as they were. */
+async function runSessions(path: string, options: ReplayFlags): Promise<void> {
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
+  const { readRequests } = await import('../../replay/rows.ts')
+  await printSessions(path, await readRequests(path, interruptSignal()), options, {})
+}
+
+async function printSessions(
+  path: string,
+  log: Awaited<ReturnType<typeof import('../../replay/rows.ts').readRequests>>,
+  options: ReplayFlags,
+  {
+    planned,
+    minutes,
+  }: { planned?: ReadonlyMap<string, string | undefined>; minutes?: number | undefined },
+): Promise<void> {
+  const { WeirError } = await import('../../../core/errors.ts')
+  const { priceOption } = await import('../log-options.ts')
+  const { replaySessions } = await import('../../replay/sessions.ts')
+  const terminal = openTerminal()
+  const prices = await priceOption(options.price)
+  const cacheMinutes = options.cacheMinutes ?? minutes ?? 5
+  const result = replaySessions(log, { prices, cacheMinutes, planned })
+  if (options.json) {
+    terminal.json({ ...result, log: log.stats })
+    return
+  }
+  const { sessions, turns, unnamed, unpriced, billed, before, after, saved } = result
+  if (turns === 0) {
+    const what = `no turn in ${path} has an answer with token counts and a model whose price is known`
+    throw new WeirError('option_invalid', {
+      option: '--price',
+      expected: 'prices of the models that answered',
+      got: what,
+    })
+  }
+  const columns = after ? [before, after] : [before]
+  const models = [...new Set(columns.flatMap((one) => Object.keys(one.models)))].sort()
+  const row = (name: string, of: (figures: typeof before) => string): string[] => [
+    name,
+    ...columns.map(of),
+  ]
+  terminal.print(
+    `${count(sessions)} sessions, ${count(turns)} turns${billed === undefined ? '' : `; billed: $${billed.toFixed(4)}`}`,
+  )
+  terminal.print(
+    table([
+      ['', 'as logged', ...(after ? ['with the policy'] : [])],
+      row('dollars, caches modelled', ({ dollars }) => `$${dollars.toFixed(4)}`),
+      row('of prompts read from a cache', ({ cached }) => `${(100 * cached).toFixed(1)}%`),
+      row('changes of the model', ({ switches }) => count(switches)),
+      row('seconds waited', ({ seconds }) => count(Math.round(seconds))),
+      ...models.map((model) => row(`turns of ${model}`, (one) => count(one.models[model] ?? 0))),
+    ]),
+  )
+  const percent = (share: number): string => `${(100 * share).toFixed(1)}%`
+  if (saved) {
+    const { value, low, high } = saved
+    terminal.print(`saved: ${percent(value)} [${percent(low)}, ${percent(high)}] of the dollars`)
+  }
+  const { switchLoss, stuck } = result.measured
+  const measured = [
+    ...(switchLoss ? [['switch_loss', switchLoss] as const] : []),
+    ...Object.entries(stuck).map(([sign, gain]) => [`stuck.${sign}`, gain] as const),
+  ]
+  for (const [name, { value, low, high, n }] of measured) {
+    terminal.print(
+      `${name}: ${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}] by ${count(n[0])} and ${count(n[1])} ratings`,
+    )
+  }
+  if (measured.length === 0) {
+    terminal.note('too few ratings of turns to measure switch_loss and stuck')
+  } else {
+    terminal.note(
+      'measured on what happened, not at random: sessions that switch or get stuck may be harder',
+    )
+  }
+  if (unnamed > 0) terminal.note(`${count(unnamed)} requests name no session: each counts as one`)
+  if (unpriced > 0)
+    terminal.note(`${count(unpriced)} turns of models without a --price are left out`)
+  for (const assumption of result.assumptions) terminal.note(`assumed: ${assumption}`)
 }
 
 async function scoresOf(
