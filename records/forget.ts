@@ -1,5 +1,6 @@
 import { rm, stat, utimes } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { throwIfAborted } from '../core/abort.ts'
 import { isRunning, writeWhole } from '../core/files.ts'
 import { readRegularFile } from '../core/regular-file.ts'
@@ -78,7 +79,8 @@ export async function forget(
 }
 
 async function linesOf(path: string): Promise<string[]> {
-  const bytes = await readRegularFile(path, { maxBytes: MAX_SEGMENT })
+  const stored = await readRegularFile(path, { maxBytes: MAX_SEGMENT })
+  const bytes = path.endsWith('.gz') ? gunzipSync(stored, { maxOutputLength: MAX_SEGMENT }) : stored
   // latin1 keeps every byte, whatever it is
   return Buffer.from(bytes)
     .toString('latin1')
@@ -141,6 +143,7 @@ async function replace(path: string, kept: readonly string[]): Promise<void> {
     return
   }
   const { atime, mtime } = await stat(path)
-  await writeWhole(path, Buffer.from(kept.join(''), 'latin1'))
+  const bytes = Buffer.from(kept.join(''), 'latin1')
+  await writeWhole(path, path.endsWith('.gz') ? gzipSync(bytes) : bytes)
   await utimes(path, atime, mtime)
 }

@@ -1,6 +1,7 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, type ReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createGunzip } from 'node:zlib'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../core/errors.ts'
 import { specialKind } from '../core/regular-file.ts'
@@ -39,8 +40,9 @@ const checks = {
 }
 
 /**
- * Every record of a log: a folder of segments, oldest first, or one segment file. Lines cut off at the end
- * and lines that are not records are left out and counted.
+ * Every record of a log: a folder of segments, oldest first, or one segment file. The folder may also be what a log
+ * shipper made of it: folders like `date=2026-11-30` of `.jsonl` and `.jsonl.gz`. Lines cut off at the end and lines
+ * that are not records are left out and counted.
  *
  * @throws file_not_found
  */
@@ -51,7 +53,7 @@ export async function* readDecisionLog(
 ): AsyncGenerator<LogLine> {
   for (const file of await segmentFiles(path)) {
     let line = 0
-    for await (const { text, whole } of linesOf(file, signal)) {
+    for await (const { text, whole } of logLines(file, signal)) {
       line++
       if (text === '') continue
       const record = parseRecord(text)
@@ -82,15 +84,21 @@ export async function segmentFiles(path: string): Promise<string[]> {
     if (kind) throw refuse(path, kind)
     return [path]
   }
-  const entries = (await readdir(path, { withFileTypes: true })).filter(
-    ({ name }) => name.endsWith('.jsonl') && name !== AUDIT_FILE,
-  )
+  const all = await readdir(path, { withFileTypes: true })
+  const entries = all.filter(({ name }) => SEGMENT.test(name) && name !== AUDIT_FILE)
   for (const found of entries) {
     const kind = specialKind(found)
     if (kind) throw refuse(join(path, found.name), kind)
   }
-  return entries.map(({ name }) => join(path, name)).sort()
+  const parts = all.filter((found) => found.isDirectory() && PARTITION.test(found.name))
+  const nested = await Promise.all(parts.map(({ name }) => segmentFiles(join(path, name))))
+  const own = entries.filter((found) => found.isFile()).map(({ name }) => join(path, name))
+  return [...own, ...nested.flat()].sort()
 }
+
+const SEGMENT = /\.jsonl(\.gz)?$/
+/** A folder of a layout by dates or other columns, as query engines read it. */
+const PARTITION = /^[a-z_]+=[^/]+$/
 
 function parseRecord(text: string): LogRecord | undefined {
   let value: unknown
@@ -105,14 +113,31 @@ function parseRecord(text: string): LogRecord | undefined {
   return check.Check(value) ? value : undefined
 }
 
-/** Lines without their newline; `whole` is false if the newline was missing. */
-async function* linesOf(
+/** The contents of a `.gz`; one that was cut off ends where it was cut, as a plain file does. */
+async function* unpacked(file: ReadStream): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip()
+  file.once('error', (error) => gunzip.destroy(error))
+  try {
+    yield* file.pipe(gunzip) as AsyncIterable<Uint8Array>
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') throw error
+  } finally {
+    file.destroy()
+  }
+}
+
+/** Lines of a file without their newline, unpacked if it is `.gz`; `whole` is false if the newline was missing. */
+export async function* logLines(
   path: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ text: string; whole: boolean }> {
-  const stream = createReadStream(path, { encoding: 'utf8', highWaterMark: 1 << 20, signal })
+  const packed = path.endsWith('.gz')
+  const file = createReadStream(path, { highWaterMark: 1 << 20, signal })
+  const stream = packed ? unpacked(file) : file
+  const decoder = new TextDecoder()
   let rest = ''
-  for await (const chunk of stream as AsyncIterable<string>) {
+  for await (const bytes of stream as AsyncIterable<Uint8Array>) {
+    const chunk = decoder.decode(bytes, { stream: true })
     const lines = (rest + chunk).split('\n')
     rest = lines.pop()!
     for (const text of lines) yield { text, whole: true }

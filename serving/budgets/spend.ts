@@ -1,10 +1,11 @@
-import { closeSync, createReadStream, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
 import { makeFolder, SegmentFile, WriteHealth } from '../../core/segments.ts'
+import { logLines, segmentFiles } from '../../records/log-reader.ts'
 import type { Usage } from '../upstreams/upstream.ts'
 import type { BudgetState } from './ledger.ts'
 import { dayOf, toBillionths } from './units.ts'
@@ -341,7 +342,7 @@ export interface SpendReadStats {
 export async function spendFolder(path: string): Promise<string> {
   for (const folder of [join(path, 'spend'), path]) {
     const names = await readdir(folder).catch(() => [])
-    if (names.some((name) => FILE.test(name))) return folder
+    if (names.some((name) => FILE.test(name) || DAY_FOLDER.test(name))) return folder
   }
   if (await stat(path).catch(() => undefined)) {
     throw new WeirError('file_not_found', { path: join(path, 'spend-*.jsonl') })
@@ -350,6 +351,22 @@ export async function spendFolder(path: string): Promise<string> {
 }
 
 const FILE = /^spend-(\d{4}-\d\d-\d\d)-.*\.jsonl$/
+
+/** What a log shipper makes of them: a folder for each day. */
+const DAY_FOLDER = /^date=(\d{4}-\d\d-\d\d)$/
+
+/** The files of a folder with their days, as the server writes them or as a log shipper does; oldest first. */
+async function spendFiles(folder: string): Promise<{ path: string; day: string }[]> {
+  const files: { path: string; day: string }[] = []
+  for (const name of (await readdir(folder)).sort()) {
+    const day = FILE.exec(name)?.[1]
+    const shipped = DAY_FOLDER.exec(name)?.[1]
+    if (day !== undefined) files.push({ path: join(folder, name), day })
+    if (shipped === undefined) continue
+    for (const path of await segmentFiles(join(folder, name))) files.push({ path, day: shipped })
+  }
+  return files
+}
 
 /** Bytes at the end of a file that are looked at. */
 const TAIL = 64 << 10
@@ -386,27 +403,13 @@ export async function* readSpend(
   { from = '', to = '9' }: { from?: string; to?: string } = {},
   signal?: AbortSignal,
 ): AsyncGenerator<SpendEntry> {
-  const names = (await readdir(folder)).filter((name) => {
-    const day = FILE.exec(name)?.[1]
-    return day !== undefined && day >= from && day <= to
-  })
-  for (const name of names.sort()) {
-    let rest = ''
-    const stream = createReadStream(join(folder, name), {
-      encoding: 'utf8',
-      highWaterMark: 1 << 20,
-      signal,
-    })
-    for await (const chunk of stream as AsyncIterable<string>) {
-      const lines = (rest + chunk).split('\n')
-      rest = lines.pop()!
-      for (const text of lines) {
-        const line = parseSpendEntry(text)
-        if (line) yield line
-        else if (text !== '') stats.torn++
-      }
+  const files = await spendFiles(folder)
+  for (const { path } of files.filter(({ day }) => day >= from && day <= to)) {
+    for await (const { text, whole } of logLines(path, signal)) {
+      // cut off, even if it is valid JSON
+      const line = whole ? parseSpendEntry(text) : undefined
+      if (line) yield line
+      else if (text !== '') stats.torn++
     }
-    // cut off, even if it is valid JSON
-    if (rest !== '') stats.torn++
   }
 }

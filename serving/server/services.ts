@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
 import type { BytesHeld } from '../../core/bytes-held.ts'
 import { type CloseStack, openOrClose } from '../../core/close-stack.ts'
 import { definedOnly } from '../../core/defined.ts'
@@ -9,8 +10,10 @@ import { loadRouter, type Router } from '../../models/router.ts'
 import type { FeedbackRecord, LogContents } from '../../records/decision-record.ts'
 import { openFeedbackStore } from '../../records/feedback/open-store.ts'
 import { segmentStore } from '../../records/feedback/segment-store.ts'
+import { spooledStore } from '../../records/feedback/spooled-store.ts'
 import type { FeedbackStore } from '../../records/feedback/store.ts'
 import { type LogWriter, openLogWriter } from '../../records/log-writer.ts'
+import { isPostgresUrl } from '../../records/postgres.ts'
 import { AlarmWatcher } from '../alarms/watcher.ts'
 import { type AuditLog, type AuditWho, openAuditLog } from '../audit/audit-log.ts'
 import { type BundleAudit, bundleAudit } from '../audit/bundle-audit.ts'
@@ -248,7 +251,17 @@ async function openAll(
     servedObservers.push(requestLog(log, contents))
     feedback = segmentStore(log, config.log.folder)
   }
-  if (config.store) feedback = opened.use(await openFeedbackStore(config.store))
+  if (config.store) {
+    const store = await openFeedbackStore(config.store)
+    const folder = state.spool ?? (config.log && join(config.log.folder, 'feedback-waiting'))
+    const { deadlineMs } = state
+    // a folder of its own is on this machine's disk already
+    feedback = opened.use(
+      folder !== undefined && isPostgresUrl(config.store)
+        ? await spooledStore(store, { folder, deadlineMs, onWarning })
+        : store,
+    )
+  }
   const signals = config.gateway?.weak_signals
   if (signals) {
     if (!log) {

@@ -30,6 +30,8 @@ export const StateConfig = Type.Object(
     ),
     /** `closed` (the default) refuses with 503, `open` lets through and counts later */
     budgets_when_gone: Type.Optional(WhenGone),
+    /** folder where feedback waits while its store is gone (default `feedback-waiting` in the log folder) */
+    spool: Type.Optional(Type.String({ minLength: 1 })),
     /** longest wait for a store, in milliseconds */
     deadline_ms: Type.Optional(Type.Number({ minimum: 10, maximum: 60_000 })),
   },
@@ -45,6 +47,7 @@ export interface StateSettings {
   readonly leaseMs: number
   readonly lostReservations: 'expected' | 'bound' | 'nothing'
   readonly budgetsWhenGone: 'closed' | 'open'
+  readonly spool: string | undefined
   readonly deadlineMs: number
 }
 
@@ -71,6 +74,7 @@ export function stateSettings(config: StateConfig | undefined): StateSettings {
     leaseMs: (config?.lease_seconds ?? DEFAULT_LEASE_SECONDS) * 1000,
     lostReservations: config?.lost_reservations ?? 'expected',
     budgetsWhenGone: config?.budgets_when_gone ?? 'closed',
+    spool: config?.spool,
     deadlineMs: config?.deadline_ms ?? DEFAULT_STORE_DEADLINE_MS,
   }
 }

@@ -1,3 +1,5 @@
+import { within as withinLimit } from '../../core/abort.ts'
+
 /**
  * Requests from workers to their primary process; `worker-group.ts` has those from the primary to workers.
  * Questions of one event-loop turn are sent and answered in one message each.
@@ -71,16 +73,12 @@ export function openPrimaryChannel(port: Port): PrimaryChannel {
 }
 
 /** The answer. @throws if it takes longer than the limit */
-export function within<T>(answer: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`the primary process was silent for ${milliseconds} ms`)),
-      milliseconds,
-    )
-  })
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
-}
+export const within = <T>(answer: Promise<T>, milliseconds: number): Promise<T> =>
+  withinLimit(
+    answer,
+    milliseconds,
+    () => new Error(`the primary process was silent for ${milliseconds} ms`),
+  )
 
 /** Answers the questions of one topic. @param worker the number of the worker that asks */
 export type TopicHandler = (question: unknown, worker: number) => unknown

@@ -1,8 +1,19 @@
-import { appendFile, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type DecisionRecord, decisionLine, type LogRecord } from '../../records/decision-record.ts'
+import { readAnswered } from '../../records/feedback/answered.ts'
 import { readDecisionLog, segmentFiles } from '../../records/log-reader.ts'
 
 import { type LogWriterOptions, openLogWriter } from '../../records/log-writer.ts'
@@ -178,6 +189,34 @@ describe('the reader', () => {
     const stats: { torn: number; invalid: number; firstInvalid?: string } = { torn: 0, invalid: 0 }
     expect((await readAll(stats)).map((r) => r.object)).toEqual(['log', 'decision'])
     expect(stats).toMatchObject({ torn: 0, invalid: 2, firstInvalid: expect.stringMatching(/:2$/) })
+  })
+
+  test('reads what a log shipper made of several servers’ logs, packed and by date, and joins it', async () => {
+    const day = join(folder, 'date=2026-11-30')
+    const next = join(folder, 'date=2026-12-01')
+    await mkdir(day)
+    await mkdir(next)
+    const line = (value: object): string => `${JSON.stringify(value)}\n`
+    const begins = line({ object: 'log', format: 1, created: '2026-11-30', ...header })
+    const rating = { object: 'feedback', decision_id: 'd1', time: 1_700_000_000_200, score: 0.75 }
+    // the feedback reached another server than the decision, and was shipped first; the shipper sent some lines twice
+    await writeFile(join(day, 'a.jsonl.gz'), gzipSync(begins + line(rating) + line(rating)))
+    const own = decisionLine(record('d1'))
+    await writeFile(join(next, 'b.jsonl'), `${own}\n${begins}${own}\n`)
+    // an upload that was cut off
+    const whole = gzipSync(
+      Array.from({ length: 5000 }, (_, i) => `${decisionLine(record(`x${i}`))}\n`).join(''),
+    )
+    await writeFile(join(next, 'c.jsonl.gz'), whole.subarray(0, whole.length >> 1))
+    await writeFile(join(folder, 'notes.txt'), 'x')
+    const stats = { torn: 0, invalid: 0 }
+    const records = await readAll(stats)
+    expect(records.filter(({ object }) => object === 'feedback')).toEqual([rating, rating])
+    const { answered, counts } = await readAnswered(folder)
+    expect(answered).toMatchObject([{ decision: { id: 'd1' }, score: 0.75 }])
+    expect(counts).toMatchObject({ orphaned: 0, invalid: 0, torn: 1 })
+    expect(counts.decisions).toBeGreaterThan(1000)
+    expect(counts.decisions).toBeLessThan(5001)
   })
 
   test('says so when there is no log', async () => {

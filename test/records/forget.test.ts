@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Forgotten, forget } from '../../records/forget.ts'
 
@@ -111,4 +112,17 @@ test('a segment that a running process writes is left and named', async () => {
   const report = await forget([folder], who({ keys: new Set(['key-alice']) }))
   expect(report).toMatchObject({ in_use: [own], deleted: {}, files: [] })
   expect(await readFile(own, 'utf8')).toContain('alice')
+})
+
+test('packed logs are rewritten packed, by date', async () => {
+  const day = join(folder, 'date=2026-11-30')
+  await mkdir(day)
+  const path = join(day, 'a.jsonl.gz')
+  const lines = [HEADER, ...request('bob', 1), ...request('cy', 1)]
+  await writeFile(path, gzipSync(lines.map((line) => `${JSON.stringify(line)}\n`).join('')))
+  const report = await forget([folder], who({ sessions: new Set(['s-bob']) }))
+  expect(report.files).toEqual([path])
+  const left = gunzipSync(await readFile(path)).toString()
+  expect(left).not.toContain('bob')
+  expect(left.split('\n')).toHaveLength(1 + 3 + 1)
 })

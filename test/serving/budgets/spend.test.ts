@@ -1,6 +1,7 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { spendCommand } from '../../../scripts/cli/commands/spend.ts'
 import {
@@ -49,6 +50,23 @@ async function all(from?: string, to?: string) {
   for await (const one of readSpend(folder, stats, days)) lines.push(one)
   return { lines, torn: stats.torn }
 }
+
+test('what a log shipper made of the files is read by the day, packed or not', async () => {
+  for (const day of ['2026-11-21', '2026-11-22']) {
+    const shipped = join(folder, `date=${day}`)
+    mkdirSync(shipped)
+    writeFileSync(
+      join(shipped, 'a.jsonl.gz'),
+      gzipSync(`${JSON.stringify(line({ id: `${day}-a` }))}\n`),
+    )
+    writeFileSync(join(shipped, 'b.jsonl'), `${JSON.stringify(line({ id: `${day}-b` }))}\n{"cut`)
+  }
+  expect(await all('2026-11-22')).toMatchObject({
+    lines: [{ id: '2026-11-22-a' }, { id: '2026-11-22-b' }],
+    torn: 1,
+  })
+  expect(await spendFolder(folder)).toBe(folder)
+})
 
 describe('the journal', () => {
   test('has a file a day and process, and gives back what it was given', async () => {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { approve, approvedState, propose } from '../../../serving/audit/approvals.ts'
@@ -350,6 +353,42 @@ describe.skipIf(!hasPostgres || !hasRedis)('two servers with both stores', () =>
   test('refuse to start with budgets that they would each spend', async () => {
     const alone = weir({ budgets: [budget()] }, { state: { stores: 'memory', replicas: 2 } })
     await expect(alone).rejects.toThrow('state.stores: expected postgres://')
+  })
+
+  test('take feedback on each other’s decisions, while PostgreSQL is gone too, and lose none of it', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'weir-feedback-'))
+    opened.push({ close: () => rm(root, { recursive: true }) })
+    const spool = (name: string) => ({ spool: join(root, name), deadline_ms: 1000 })
+    const store = server.url()
+    const [one, two] = [
+      await weir({}, { store, state: state(spool('one')) }),
+      await weir({}, { store, state: state(spool('two')) }),
+    ]
+    const decide = async (): Promise<string> => {
+      const payload = { prompt: HARD }
+      return (await one.app.inject({ method: 'POST', url: '/route', payload })).json().id
+    }
+    const rate = async (app: GatewayApp, id: string): Promise<number> => {
+      const payload = { decision_id: id, score: 0.5, source: 'user' }
+      return (await app.app.inject({ method: 'POST', url: '/feedback', payload })).statusCode
+    }
+    const stored = (): string[] =>
+      server.sql('SELECT decision_id FROM weir_feedback ORDER BY 1').split('\n')
+    const ids = [await decide(), await decide(), await decide()]
+    expect(await rate(two, ids[0]!)).toBe(200)
+    await server.kill()
+    try {
+      expect(await rate(two, ids[1]!)).toBe(200)
+      expect(await rate(one, ids[2]!)).toBe(200)
+      // it ends before the store is back: what waits is for the next process
+      await one.services.close()
+    } finally {
+      await server.start()
+    }
+    const next = await weir({}, { store, state: state(spool('one')) })
+    expect(next.url).not.toBe(one.url)
+    await eventually(() => stored().length === 3)
+    expect(stored()).toEqual([...ids].sort())
   })
 
   test('refuse to start where a store does not answer', async () => {
