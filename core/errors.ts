@@ -17,6 +17,7 @@ export const ERRORS = {
   file_not_found: row('expected a file or folder at {path}, found none'),
   file_unreadable: row('could not read {path}: {reason}'),
   file_unwritable: row('could not write {path}: {reason}'),
+  file_failed: row('could not {call} {path}: {reason}'),
   file_truncated: row('expected a whole compressed file, but {path} ends early: {reason}'),
   file_too_large: row('refused {path}: it {reason}'),
   format_unknown: row(

@@ -1,6 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import {
+  access,
+  constants,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+} from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { WeirError } from './errors.ts'
 
 /** A file's contents; several parts are written one after the other. */
@@ -24,8 +36,99 @@ export async function writeWhole(
     await renameInto(path, (partial) => writeNew(partial, contents, { flush, mode }))
     if (flush) await flushFolder(dirname(path))
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new WeirError('file_unwritable', { path, reason: failureReason(cause) }, { cause })
+  }
+}
+
+/** What the system says of a file that cannot be used, by its error code. */
+const SYSTEM_FAILURES: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space is left on the disk',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file would be too large for the file system',
+  EIO: 'the disk failed',
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'a part of the path is no folder',
+  EISDIR: 'it is a folder',
+  EEXIST: 'it exists',
+  ENOTEMPTY: 'the folder is not empty',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'its links lead in a circle',
+  EMFILE: 'too many files are open',
+  ENFILE: 'too many files are open',
+  EBUSY: 'it is in use',
+}
+
+/** Why a file could not be used, in words. */
+export function failureReason(cause: unknown): string {
+  const { code } = (cause ?? {}) as NodeJS.ErrnoException
+  return SYSTEM_FAILURES[code ?? ''] ?? (cause instanceof Error ? cause.message : String(cause))
+}
+
+/** A failure of the file system as the error that says so; undefined for anything else. */
+export function fileSystemError(cause: unknown): WeirError | undefined {
+  const { code, path, dest, syscall } = (cause ?? {}) as NodeJS.ErrnoException & { dest?: string }
+  if (!(cause instanceof Error) || SYSTEM_FAILURES[code ?? ''] === undefined) return undefined
+  const where = dest ?? path
+  // of a file that is open the system does not say the path
+  if (syscall === undefined || (where === undefined && syscall !== 'write')) return undefined
+  const parameters = { call: syscall, path: where ?? 'a file', reason: failureReason(cause) }
+  return new WeirError('file_failed', parameters, { cause })
+}
+
+/** A file system with less than this is full. */
+const LEAST_ROOM = 1 << 20
+
+/**
+ * Finds out before any work whether a file or folder can be written: whether the nearest existing folder takes new
+ * files and has room. Writes nothing.
+ *
+ * @throws file_unwritable
+ */
+export async function assertWritable(path: string, kind: 'file' | 'folder'): Promise<void> {
+  const refuse = (reason: string, cause?: unknown): never => {
     throw new WeirError('file_unwritable', { path, reason }, { cause })
+  }
+  const target = resolve(path)
+  const infoOf = async (at: string) =>
+    stat(at).catch((cause: NodeJS.ErrnoException) =>
+      cause.code === 'ENOENT' ? undefined : refuse(failureReason(cause), cause),
+    )
+  const info = await infoOf(target)
+  if (kind === 'file' && info && !info.isFile()) {
+    refuse(info.isDirectory() ? 'it is a folder' : 'it is no regular file')
+  }
+  let folder = kind === 'folder' ? target : dirname(target)
+  let found = kind === 'folder' ? info : await infoOf(folder)
+  while (!found && dirname(folder) !== folder) {
+    folder = dirname(folder)
+    found = await infoOf(folder)
+  }
+  if (!found?.isDirectory()) refuse(`${folder} is no folder`)
+  await access(folder, constants.W_OK | constants.X_OK).catch((cause: unknown) =>
+    refuse(folder === target ? failureReason(cause) : `${folder}: ${failureReason(cause)}`, cause),
+  )
+  const { bavail, blocks, bsize } = await statfs(folder)
+  if (blocks > 0 && bavail * bsize < LEAST_ROOM) refuse('no space is left on the disk')
+}
+
+/**
+ * Makes a folder, if there is none, for what `fill` writes into it. Should that fail, the folders that were made and
+ * are still empty are removed.
+ */
+export async function inFolder<T>(folder: string, fill: () => Promise<T>): Promise<T> {
+  const first = await mkdir(folder, { recursive: true })
+  try {
+    return await fill()
+  } catch (error) {
+    if (first !== undefined) {
+      for (let at = resolve(folder); at.length >= resolve(first).length; at = dirname(at)) {
+        await rmdir(at).catch(() => {})
+      }
+    }
+    throw error
   }
 }
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
-import { removePartials, renameInto } from '../../core/files.ts'
+import { inFolder, removePartials, renameInto } from '../../core/files.ts'
 import { DATASET_FILES } from './manifest.ts'
 
 /**
@@ -15,17 +15,18 @@ export async function replaceFolder<T>(
   const target = resolve(out)
   const parent = dirname(target)
   await refuseOther(out, target)
-  await mkdir(parent, { recursive: true })
-  await removePartials(parent, basename(target))
-  const old = join(parent, `.${basename(target)}.${process.pid}.old`)
-  const result = await renameInto(target, async (partial) => {
-    await mkdir(partial)
-    const filled = await fill(partial)
-    await rename(target, old).catch(() => undefined)
-    return filled
+  return inFolder(parent, async () => {
+    await removePartials(parent, basename(target))
+    const old = join(parent, `.${basename(target)}.${process.pid}.old`)
+    const result = await renameInto(target, async (partial) => {
+      await mkdir(partial)
+      const filled = await fill(partial)
+      await rename(target, old).catch(() => undefined)
+      return filled
+    })
+    await rm(old, { recursive: true, force: true })
+    return result
   })
-  await rm(old, { recursive: true, force: true })
-  return result
 }
 
 async function refuseOther(out: string, target: string): Promise<void> {

@@ -118,6 +118,9 @@ export function describeObservational(of: Observational): string {
 export const RESPONSE_ASSUMPTION =
   'assume that whether an answer is rated depends on its prompt, its model and its time, and not on how good it is beyond what these tell'
 
+/** A name is a folder, and part of a router's name in requests. */
+export const BUNDLE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
+
 /** The shape of a folded head's file. */
 export const HeadShape = Type.Object({
   link: Link,
@@ -129,7 +132,7 @@ export type HeadShape = Type.Static<typeof HeadShape>
 /** Everything about a router except its arrays; a bundle's `manifest.json`. */
 export const Manifest = Type.Object({
   format: Type.Literal(BUNDLE_FORMAT),
-  name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' }),
+  name: Type.String({ pattern: BUNDLE_NAME.source }),
   /** hash of all other fields except `created` */
   version: Type.String(),
   created: Type.String(),

@@ -1,7 +1,7 @@
 import { mkdir, rm, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
-import { removePartials, renameInto, writeNew } from '../../core/files.ts'
+import { inFolder, removePartials, renameInto, writeNew } from '../../core/files.ts'
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts'
 import { assertManifest, bundleVersion, readBundle, sha256, withoutSigner } from './read.ts'
 
@@ -41,20 +41,21 @@ export async function writeBundle(
   const folder = join(resolve(root), draft.manifest.name)
   assertManifest(JSON.parse(text), folder)
   const path = join(folder, version)
-  await mkdir(folder, { recursive: true })
-  // what processes left that were killed here
-  await removePartials(folder)
-  if (!(await isWhole(path, version))) {
-    await renameInto(path, async (partial) => {
-      const files = [...draft.files, ['manifest.json', text] as const]
-      for (const [name, contents] of files) {
-        await mkdir(dirname(join(partial, name)), { recursive: true })
-        await writeNew(join(partial, name), contents)
-      }
-      await rm(path, { recursive: true, force: true })
-    })
-  }
-  await pointCurrent(folder, version)
+  await inFolder(folder, async () => {
+    // what processes left that were killed here
+    await removePartials(folder)
+    if (!(await isWhole(path, version))) {
+      await renameInto(path, async (partial) => {
+        const files = [...draft.files, ['manifest.json', text] as const]
+        for (const [name, contents] of files) {
+          await mkdir(dirname(join(partial, name)), { recursive: true })
+          await writeNew(join(partial, name), contents)
+        }
+        await rm(path, { recursive: true, force: true })
+      })
+    }
+    await pointCurrent(folder, version)
+  })
   return { path, manifest: (await readBundle(path)).manifest }
 }
 

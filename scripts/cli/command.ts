@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { commanderOption, type Flags, type OptionTable } from './options.ts'
+import { assertOutputs, commanderOption, type Flags, type OptionTable } from './options.ts'
 
 /** `<bundle>`, `[set]` or `<logs...>` with a sentence about it. */
 type Argument = readonly [name: string, help: string]
@@ -61,9 +61,11 @@ export function defineCommand<
   return () => {
     const command = new SpecCommand(spec)
     // commander passes the arguments in the order of the spec, then the parsed flags
-    command.action((...given: unknown[]) =>
-      run(...(given as [...ArgumentValues<Arguments>, Flags<Table>, Command])),
-    )
+    command.action(async (...given: unknown[]) => {
+      const flags = given[spec.arguments.length] as Readonly<Record<string, unknown>>
+      await assertOutputs(spec.options, flags)
+      await run(...(given as [...ArgumentValues<Arguments>, Flags<Table>, Command]))
+    })
     return command
   }
 }

@@ -145,6 +145,7 @@ export const LOG_OPTIONS = optionTable({
     flag: '--rejects <file>',
     key: 'rejects',
     schema: Text,
+    writes: 'file',
     help: 'file for the refused rows and the reasons',
     section: READING,
   },
@@ -242,6 +243,21 @@ export async function priceOption(values: readonly string[]): Promise<Map<string
     for (const [model, price] of found) prices.set(model, price)
   }
   return prices
+}
+
+/**
+ * Checks that every `--price` is of a known model; a file of prices may have more.
+ *
+ * @throws option_invalid
+ */
+export function assertPricedModels(values: readonly string[], models: readonly string[]): void {
+  for (const value of values) {
+    if (value.endsWith('.json')) continue
+    const [model] = parsePrice('--price', value)
+    if (models.includes(model)) continue
+    const expected = `a price of a model of the log (${models.join(', ')})`
+    throw new WeirError('option_invalid', { option: '--price', expected, got: model })
+  }
 }
 
 /** `model=in/out`, US dollars per million tokens; model names may contain `/`; split at the last `=`. */

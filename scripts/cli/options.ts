@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import Type, { type Static, type TOptional, type TSchema } from 'typebox'
 import { WeirError } from '../../core/errors.ts'
+import { assertWritable } from '../../core/files.ts'
 
 /**
  * One option of a command. The command's flags, their parsing and their errors, `--help`, the schema of the
@@ -26,6 +27,8 @@ export interface OptionRow {
   readonly section?: string
   /** for a repeatable flag: the separator of several values in one text */
   readonly separator?: string
+  /** what the command writes at this path; checked before it reads anything */
+  readonly writes?: 'file' | 'folder'
   /** checks one text after the flag, for what a schema cannot describe. Throws `option_invalid`. */
   readonly check?: (text: string) => void
 }
@@ -147,6 +150,27 @@ function helpText(row: OptionRow): string {
   ]
   return notes.length === 0 ? row.help : `${row.help} (${notes.join('; ')})`
 }
+
+/**
+ * Checks that what a command writes can be written, before it reads anything.
+ *
+ * @throws file_unwritable
+ */
+export async function assertOutputs(
+  table: OptionTable,
+  flags: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  if (WRITES_NOTHING.some((flag) => flags[flag])) return
+  for (const [name, { writes, key }] of Object.entries(table)) {
+    const path = flags[name]
+    // the config file may name another, which the command checks once it has read it
+    if (key !== undefined && flags.config !== undefined) continue
+    if (writes !== undefined && typeof path === 'string') await assertWritable(path, writes)
+  }
+}
+
+/** Flags with which a command only says what it would do. */
+const WRITES_NOTHING = ['printConfig', 'dryRun', 'plan', 'explain']
 
 /** Parses one text after a flag by the row's schema. Throws `option_invalid`. */
 function parseOne(row: OptionRow, text: string): unknown {

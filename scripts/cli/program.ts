@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { WeirError } from '../../core/errors.ts'
+import { fileSystemError } from '../../core/files.ts'
 import { openTerminal } from '../terminal/terminal.ts'
 import { COMMANDS } from './commands/index.ts'
 
@@ -30,16 +31,20 @@ export async function runWeir(argv: readonly string[]): Promise<number> {
     await program.parseAsync([...argv], { from: 'user' })
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error) {
-    return report(error)
+    return report(error, argv.includes('--json'))
   }
 }
 
-function report(error: unknown): number {
+/** @param asJson whether the reader of standard output expects JSON */
+function report(thrown: unknown, asJson: boolean): number {
   // commander has already printed its message
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  const { note } = openTerminal()
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
+  const { json, note } = openTerminal()
+  const error = fileSystemError(thrown) ?? thrown
   if (error instanceof WeirError) {
-    note(`error: ${error.message} [${error.code}]`)
+    const { code, message } = error
+    if (asJson) json({ error: { code, message } })
+    note(`error: ${message} [${code}]`)
     return error.exitCode
   }
   note(

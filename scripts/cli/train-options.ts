@@ -4,6 +4,7 @@ import { Value } from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
 import type { Source } from '../../core/yaml-source.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
+import { BUNDLE_NAME } from '../../models/bundle/manifest.ts'
 import { OodRule } from '../../models/bundle/ood-rule.ts'
 import { familyNames } from '../../models/families/registry.ts'
 import { RECIPES } from '../../models/reading/recipe.ts'
@@ -11,6 +12,7 @@ import type { Settings } from '../../training/trainers/settings.ts'
 import { assertFits, configFault, readSource } from './config-file.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from './log-options.ts'
 import {
+  assertOutputs,
   type FileConfig,
   type Flags,
   fileSchema,
@@ -23,6 +25,14 @@ import {
   Text,
   Texts,
 } from './options.ts'
+
+/** @throws option_invalid */
+export function assertBundleName(text: string): void {
+  if (BUNDLE_NAME.test(text)) return
+  const expected =
+    'a name of letters, digits, dots, dashes and underscores that begins with a letter or digit'
+  throw new WeirError('option_invalid', { option: '--name', expected, got: text })
+}
 
 const MANY = 'More than two models'
 const LEARNING = 'Learning'
@@ -54,13 +64,15 @@ export const TRAIN_OPTIONS = optionTable({
     flag: '--out <dir>',
     key: 'out',
     schema: Text,
+    writes: 'folder',
     default: 'bundles',
     help: 'folder for bundles',
   },
   name: {
     flag: '--name <name>',
     key: 'name',
-    schema: Text,
+    schema: Type.String({ pattern: BUNDLE_NAME.source }),
+    check: assertBundleName,
     default: 'router',
     help: 'name of the bundle in that folder',
   },
@@ -282,6 +294,7 @@ export async function configured(
   const flags = withConfig(given, read, (flag) => command.getOptionValueSource(flag) === 'cli')
   const { AUTO } = await import('../../training/auto.ts')
   if (flags.router !== AUTO) await checkConfigSettings(read, flags.router)
+  await assertOutputs(TRAIN_OPTIONS, { ...flags, config: undefined })
   return { logs: named.length > 0 ? named : (read.config.logs ?? []), flags }
 }
 

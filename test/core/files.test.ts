@@ -2,7 +2,14 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { removePartials, renameInto, writeNew, writeWhole } from '../../core/files.ts'
+import {
+  fileSystemError,
+  inFolder,
+  removePartials,
+  renameInto,
+  writeNew,
+  writeWhole,
+} from '../../core/files.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -77,4 +84,43 @@ it('removePartials removes what ended processes left, under one name or any', as
   expect((await readdir(folder)).sort()).toEqual([...names.slice(1), ...others].sort())
   await removePartials(folder)
   expect((await readdir(folder)).sort()).toEqual([...others].sort())
+})
+
+describe('a failure of the file system', () => {
+  const failure = (code: string, more: object): Error =>
+    Object.assign(new Error(`${code}: as node says it`), { code, ...more })
+
+  it.each([
+    [{ code: 'ENOSPC', syscall: 'write' }, 'could not write a file: no space is left on the disk'],
+    [
+      { code: 'EROFS', syscall: 'mkdir', path: '/x/y' },
+      'could not mkdir /x/y: the file system is read-only',
+    ],
+    [
+      { code: 'EACCES', syscall: 'rename', path: '/x/a', dest: '/x/b' },
+      'could not rename /x/b: permission denied',
+    ],
+  ])('%j is told as one', ({ code, ...more }, message) => {
+    expect(fileSystemError(failure(code, more))).toMatchObject({ code: 'file_failed', message })
+  })
+
+  it('is not what a bug throws, nor a socket', () => {
+    expect(fileSystemError(new TypeError('x is not a function'))).toBeUndefined()
+    expect(fileSystemError(failure('ECONNREFUSED', { syscall: 'connect' }))).toBeUndefined()
+    expect(fileSystemError(failure('EACCES', { syscall: 'listen' }))).toBeUndefined()
+    expect(fileSystemError(undefined)).toBeUndefined()
+  })
+
+  it('in a new folder leaves no empty folder, and what was there before', async () => {
+    const root = folder
+    const failing = async () => {
+      throw new Error('disk')
+    }
+    await expect(inFolder(join(root, 'a', 'b', 'c'), failing)).rejects.toThrow('disk')
+    expect(await readdir(root)).toEqual([])
+    await mkdir(join(root, 'a'))
+    await expect(inFolder(join(root, 'a', 'b'), failing)).rejects.toThrow('disk')
+    await expect(inFolder(join(root, 'a'), failing)).rejects.toThrow('disk')
+    expect(await readdir(root)).toEqual(['a'])
+  })
 })

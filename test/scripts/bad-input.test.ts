@@ -42,9 +42,9 @@ const row = (i: number, big: unknown, small: unknown) => ({
   scores: { big, small },
 })
 
-/** One line that names what was expected, what came and where; nothing on stdout, no stack. */
+/** One line that names what was expected, what came and where; no result on stdout, no stack. */
 function expectRefused(ran: Ran, code: number, ...words: readonly (string | RegExp)[]): void {
-  expect(ran.out).toBe('')
+  expect(ran.out === '' || 'error' in JSON.parse(ran.out)).toBe(true)
   expect(
     ran.err
       .trimEnd()
@@ -59,6 +59,57 @@ function expectRefused(ran: Ran, code: number, ...words: readonly (string | RegE
 const home = process.cwd()
 beforeAll(() => process.chdir(folder))
 afterAll(() => process.chdir(home))
+
+describe('what would fail after the work is refused before it:', () => {
+  const NEVER_READ = 'nowhere.jsonl'
+
+  it.each([
+    ['train', ['--strong', 'a', '--weak', 'b', '--out', 'taken.txt']],
+    ['train', ['--strong', 'a', '--weak', 'b', '--out', 'taken.txt/inside/it']],
+    ['train', ['--strong', 'a', '--weak', 'b', '--rejects', '.']],
+    ['train', ['--strong', 'a', '--weak', 'b', '--out', 'long'.repeat(100)]],
+    ['evaluate', ['--report', 'taken.txt/report.html']],
+    ['data ingest', ['--out', 'taken.txt']],
+    ['data export', ['--out', '.']],
+    ['learn', ['--name', 'demo', '--out', 'taken.txt']],
+  ])('%s %j', async (command, flags) => {
+    writeFileSync(at('taken.txt'), 'mine')
+    const before = readdirSync(folder)
+    const ran = await weir(...command.split(' '), NEVER_READ, ...flags)
+    expectRefused(ran, 1, 'could not write', 'file_unwritable')
+    expect(readdirSync(folder)).toEqual(before)
+  })
+
+  it('a place that the config file of train names', async () => {
+    writeFileSync(at('taken.txt'), 'mine')
+    writeFileSync(at('train.yaml'), 'out: taken.txt\nstrong: a\nweak: b\n')
+    expectRefused(await weir('train', NEVER_READ, '--config', 'train.yaml'), 1, 'taken.txt')
+  })
+
+  it('a name that no bundle may have', async () => {
+    const ran = await weir('train', NEVER_READ, '--strong', 'a', '--weak', 'b', '--name', '../up')
+    expectRefused(ran, 2, '--name', /got \.\.\/up/)
+  })
+
+  it('a price of a model that the log does not have', async () => {
+    write(
+      'priced.jsonl',
+      Array.from({ length: 40 }, (_, i) => row(i, i % 2, 1)),
+    )
+    const ran = await weir(
+      ...['train', 'priced.jsonl', '--strong', 'big', '--weak', 'small', '--price', 'bigg=5/15'],
+    )
+    expectRefused(ran, 2, '--price', 'big, small', 'got bigg')
+  })
+
+  it('--json tells errors as JSON too', async () => {
+    const { code, out } = await weir('data', 'inspect', NEVER_READ, '--json')
+    expect(code).toBe(1)
+    expect(JSON.parse(out)).toEqual({
+      error: { code: 'file_not_found', message: expect.stringContaining(NEVER_READ) },
+    })
+  })
+})
 
 describe('bad input is refused in one line, and nothing is half-written:', () => {
   it('a file that is not there', async () => {
@@ -333,4 +384,15 @@ describe('what a router reads', () => {
     expect(ran.err).toMatch(/wrong\.yaml:3.*user_turns/)
     expect(ran.code).not.toBe(0)
   })
+})
+
+it('train says that the strong model is the worse one, before the fit', async () => {
+  write(
+    'swapped.jsonl',
+    Array.from({ length: 400 }, (_, i) => row(i, i % 5 === 0 ? 1 : 0, i % 3 === 0 ? 0 : 1)),
+  )
+  const { err, code } = await trainOn('swapped.jsonl')
+  expect(code).toBe(0)
+  expect(err).toMatch(/On 400 prompts big is worse than small: -0\.\d+ \[.*mixed up\?/)
+  expect((await trainOn('swapped.jsonl', 'small', 'big')).err).not.toContain('mixed up')
 })

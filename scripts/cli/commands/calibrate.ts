@@ -1,3 +1,4 @@
+import { assertWritable } from '../../../core/files.ts'
 import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { CalibrationMap } from '../../../models/calibration-map.ts'
@@ -28,6 +29,7 @@ const OPTIONS = optionTable({
   report: {
     flag: '--report <file>',
     schema: Text,
+    writes: 'file',
     help: 'with --target-table: also write the table as an HTML page',
   },
   confidence,
@@ -88,6 +90,8 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
     ...watch,
   }
   const { hasRule } = await import('../../../models/bundle/read.ts')
+  // the new version is written beside the one that is calibrated
+  if (!flags.dryRun && !flags.targetTable) await assertWritable(bundle, 'folder')
   const decision = (await hasRule(bundle)) ? 'rule' : 'threshold'
   if (flags.targetTable && decision === 'threshold') {
     await showMenu(terminal, bundle, logs, flags, options)
@@ -157,8 +161,10 @@ async function openLabelled(
   flags: CalibrateFlags,
   { seed, signal, onProgress }: Options,
 ): Promise<Dataset> {
-  const { openFlaggedLogs } = await import('../log-options.ts')
-  return openFlaggedLogs(logs, flags, { seed, signal, onProgress }, [bundle])
+  const { assertPricedModels, openFlaggedLogs } = await import('../log-options.ts')
+  const dataset = await openFlaggedLogs(logs, flags, { seed, signal, onProgress }, [bundle])
+  assertPricedModels(flags.price, dataset.models)
+  return dataset
 }
 
 async function refuseNoLogs(): Promise<never> {

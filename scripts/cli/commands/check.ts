@@ -5,7 +5,12 @@ import { jsonOption } from '../log-options.ts'
 import { type Flags, optionTable, Text } from '../options.ts'
 
 const OPTIONS = optionTable({
-  junit: { flag: '--junit <file>', schema: Text, help: 'also write the result as JUnit XML' },
+  junit: {
+    flag: '--junit <file>',
+    schema: Text,
+    writes: 'file',
+    help: 'also write the result as JUnit XML',
+  },
   ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
 })

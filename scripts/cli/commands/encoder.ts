@@ -20,7 +20,13 @@ const FETCH_OPTIONS = optionTable({
     schema: Text,
     help: 'path of the graph in the repository, such as onnx/model_quint8_avx2.onnx',
   },
-  out: { flag: '--out <dir>', schema: Text, help: 'folder to keep it in', unset: 'the cache' },
+  out: {
+    flag: '--out <dir>',
+    schema: Text,
+    writes: 'folder',
+    help: 'folder to keep it in',
+    unset: 'the cache',
+  },
   endpoint: ENDPOINT_OPTION,
   json: jsonOption('the result'),
 })

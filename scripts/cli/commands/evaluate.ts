@@ -22,6 +22,7 @@ const OPTIONS = optionTable({
   report: {
     flag: '--report <file>',
     schema: Text,
+    writes: 'file',
     help: 'also write the report as one HTML file',
   },
   replicates: {
@@ -59,7 +60,7 @@ export const evaluateCommand = defineCommand({
 
 async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { openFlaggedLogs, priceOption } = await import('../log-options.ts')
+  const { assertPricedModels, openFlaggedLogs, priceOption } = await import('../log-options.ts')
   const { evaluate } = await import('../../../training/evaluate/evaluate.ts')
   const terminal = openTerminal()
   const watch = { signal: interruptSignal(), onProgress: terminal.onProgress }
@@ -71,6 +72,7 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     await refuseReport(flags.report)
   }
   const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch }, bundles)
+  assertPricedModels(flags.price, dataset.models)
   const groupings = await originsOf(logs, dataset, flags, watch.signal)
   const report = await evaluate(bundles, dataset, {
     ...definedOnly({ strong, weak }),

@@ -72,6 +72,7 @@ const PULL_OPTIONS = optionTable({
   out: {
     flag: '--out <folder>',
     schema: Text,
+    writes: 'folder',
     help: 'folder for the bundle and for later versions of it',
     unset: 'a folder in WEIR_CACHE, else in ~/.cache/weir, which is printed',
   },

@@ -1,6 +1,9 @@
 import type { Command } from 'commander'
 import { definedOnly } from '../../../core/defined.ts'
-import { openTerminal } from '../../terminal/terminal.ts'
+import { WeirError } from '../../../core/errors.ts'
+import type { Dataset } from '../../../data/dataset/dataset.ts'
+import type { PairGain } from '../../../data/inspect/pair-gain.ts'
+import { keyboard, openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { TRAIN_OPTIONS, type TrainFlags } from '../train-options.ts'
 
@@ -16,7 +19,9 @@ export const trainCommand = defineCommand({
 
 async function run(named: readonly string[], given: TrainFlags, command: Command): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { contextOption, openFlaggedLogs, priceOption } = await import('../log-options.ts')
+  const { assertPricedModels, contextOption, openFlaggedLogs, priceOption } = await import(
+    '../log-options.ts'
+  )
   const { openTrainEncoder, otherEncoders } = await import('../../../training/train-encoder.ts')
   const { AUTO, DEFAULT_MINUTES } = await import('../../../training/auto.ts')
   const { configured, judgeWeights, requiredPair, requireLogs, settingsOption } = await import(
@@ -51,6 +56,8 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   terminal.endProgress()
   // before any work, so also before a refusal: it is no result
   terminal.note(`${found}\n`)
+  assertPricedModels(flags.price, all.models)
+  if (asked) await doubtOrder(all, asked, terminal)
   const { chooseModels } = await import('../../../training/choose-models.ts')
   const chosen = models && chooseModels(all, { ...flags, models, prices })
   const dataset = chosen?.dataset ?? all
@@ -143,6 +150,47 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
       ? `Until it is calibrated: ${describeRule(bundle.manifest.choice!.rule)}. Next: ${next} --best-share 0.98`
       : `Until it is calibrated, half of the prompts go strong. Next: ${next} --strong-share 0.3`,
   )
+}
+
+/**
+ * Says before the fit that the log has the strong model clearly worse than the weak one, which is mostly a mix-up of
+ * the two flags; where somebody is there to answer, asks whether it is meant.
+ *
+ * @throws option_invalid if it is not
+ */
+async function doubtOrder(
+  dataset: Dataset,
+  { strong, weak }: { readonly strong: string; readonly weak: string },
+  terminal: Terminal,
+): Promise<void> {
+  const { pairGain } = await import('../../../data/inspect/pair-gain.ts')
+  let found: PairGain
+  try {
+    found = pairGain(dataset, strong, weak)
+  } catch (error) {
+    // training says what is wrong with the labels
+    if (error instanceof WeirError) return
+    throw error
+  }
+  const { gain, oracle, prompts } = found
+  // of estimated scores this interval knows only a part of the error
+  if (oracle === null || !(gain.high < 0)) return
+  const by = `${gain.value.toFixed(3)} [${gain.low.toFixed(3)}, ${gain.high.toFixed(3)}]`
+  terminal.note(
+    `On ${prompts} prompts ${strong} is worse than ${weak}: ${by} (mean difference with its 95% interval). Are --strong and --weak mixed up?`,
+  )
+  const { input, output, present } = keyboard()
+  if (!present) return
+  const { createInterface } = await import('node:readline/promises')
+  const lines = createInterface({ input, output })
+  const said = await lines.question('Train with them as they are? [y/N] ')
+  lines.close()
+  if (/^y(es)?$/i.test(said.trim())) return
+  throw new WeirError('option_invalid', {
+    option: '--strong',
+    expected: 'the better model',
+    got: strong,
+  })
 }
 
 /** In larger logs the search for copies takes longer than a fit; `weir data inspect --leaks` does it. */

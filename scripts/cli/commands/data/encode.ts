@@ -14,6 +14,7 @@ const OPTIONS = optionTable({
   cache: {
     flag: '--cache <folder>',
     schema: Text,
+    writes: 'folder',
     help: 'folder for the embeddings',
     unset: 'embeddings in WEIR_CACHE, else in ~/.cache/weir',
   },

@@ -9,6 +9,7 @@ const OPTIONS = optionTable({
   out: {
     flag: '--out <file>',
     schema: Text,
+    writes: 'file',
     help: 'the file, .parquet or .jsonl (required); an older one is replaced',
   },
   layout: {

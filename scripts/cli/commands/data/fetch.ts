@@ -7,6 +7,7 @@ const OPTIONS = optionTable({
   cache: {
     flag: '--cache <folder>',
     schema: Text,
+    writes: 'folder',
     help: 'folder to download to',
     unset: 'hub in WEIR_CACHE, else in ~/.cache/weir',
   },

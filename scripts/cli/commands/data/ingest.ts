@@ -11,6 +11,7 @@ const OPTIONS = optionTable({
   out: {
     flag: '--out <folder>',
     schema: Text,
+    writes: 'folder',
     default: 'datasets/logs',
     help: 'the dataset folder; an older dataset there is replaced',
   },

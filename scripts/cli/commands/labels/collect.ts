@@ -42,6 +42,7 @@ const OPTIONS = optionTable({
   out: {
     flag: '--out <folder>',
     schema: Text,
+    writes: 'folder',
     default: 'collected',
     help: 'folder of the collection; run the command again to go on with it',
   },

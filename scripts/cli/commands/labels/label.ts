@@ -20,6 +20,7 @@ const OPTIONS = optionTable({
   export: {
     flag: '--export <file>',
     schema: Text,
+    writes: 'file',
     help: 'write the rows to label instead: .csv for a spreadsheet, .json for Label Studio',
   },
   import: {

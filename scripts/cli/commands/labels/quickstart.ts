@@ -33,6 +33,7 @@ const OPTIONS = optionTable({
   out: {
     flag: '--out <folder>',
     schema: Text,
+    writes: 'folder',
     default: 'collected',
     help: 'folder of the collection',
   },

@@ -26,6 +26,7 @@ const OPTIONS = optionTable({
   out: {
     flag: '--out <dir>',
     schema: Text,
+    writes: 'folder',
     default: 'next',
     help: 'folder for the new bundle; not the one that serves',
   },
