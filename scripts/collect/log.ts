@@ -53,8 +53,11 @@ export function* logLines(
       ...definedOnly({ tools, category, metadata }),
       id: row.id,
     }
+    let votes = 0
     const vote = (a: string, b: string, value: number, judge: string, weight: number) => ({
       ...base,
+      // rows with the same id are one event to readers, which take the first
+      id: `${row.id}-${++votes}`,
       model_a: a,
       model_b: b,
       winner: value === 1 ? 'a' : value === 0 ? 'b' : 'tie',

@@ -183,7 +183,7 @@ test('training gets soft labels with the judgeâ€™s estimated errors, and peopleâ
   }[]
   const soft = (id: string): number =>
     lines
-      .filter((line) => line.id === id && line.winner === 'a')
+      .filter((line) => line.id.startsWith(id) && line.winner === 'a')
       .reduce((sum, { weight }) => sum + weight, 0)
   expect(lines.every(({ judge }) => judge === 'corrected')).toBe(true)
   for (const { row, labels, comparisons } of rows) {
@@ -203,8 +203,29 @@ test('the dataset keeps what judges and people said, for promises', async () => 
   const { rows } = world({ n: 60, labels: 20, error: 0.2 })
   const folder = await mkdtemp(join(root, 'promises-'))
   await writeDataset(folder, rows, ['big', 'small'], 1)
-  const { judged, prompts } = await openDataset(join(folder, 'dataset'))
+  const { judged, prompts, preferences, manifest } = await openDataset(join(folder, 'dataset'))
+  // every vote counts: the soft label of a row is two
+  expect(manifest.rows.duplicates).toBe(0)
+  const soft = new Float64Array(prompts.length)
+  const lines = [...logLines(rows, ['big', 'small'])] as {
+    prompt: string
+    winner: string
+    weight: number
+  }[]
+  for (const { prompt, winner, weight } of lines) {
+    if (winner === 'a') soft[prompts.indexOf(prompt)]! += weight
+  }
+  const kept = new Float64Array(prompts.length)
+  preferences!.prompt.forEach((prompt, i) => {
+    kept[prompt]! += preferences!.weight[i]! * preferences!.label[i]!
+  })
+  kept.forEach((value, i) => {
+    expect(value).toBeCloseTo(soft[i]!, 5)
+  })
   expect(judged).toHaveLength(1)
+  const byJudge = world({ n: 30, labels: 0, position: 0.3 }).rows
+  const plain = await writeDataset(folder, byJudge, ['big', 'small'], 1)
+  expect(plain!.manifest).toMatchObject({ rows: { duplicates: 0 }, counts: { preferences: 60 } })
   const [pair] = judged!
   expect(pair).toMatchObject({ a: 'big', b: 'small', weight: Array(60).fill(2) })
   expect(pair!.human.filter((one) => one !== null)).toHaveLength(20)
