@@ -16,6 +16,8 @@ const LEAST_PROMPTS = 300
 const MOST_PROMPTS = 50_000
 /** Share of the training prompts that would lose a passage, were they new, and that are longer than is read whole. */
 const UNFAMILIAR = 0.02
+/** Most known pairs that a window is asked for, as a share: what is left out takes its neighbours along up to here. */
+const MOST_LEAST = 0.3
 const TOO_LONG = 0.01
 /** Quantile of the shares of known pairs that the part of a long text should be above. */
 const TYPICAL = 0.25
@@ -81,7 +83,9 @@ export function familiarState(all: readonly string[]): FamiliarState {
   const enough = texts.length >= LEAST_PROMPTS
   return {
     pairs,
-    least: enough ? (quantile(ascending(windows), UNFAMILIAR) ?? 0) : 0,
+    least: enough
+      ? Math.min(quantile(ascending(windows), UNFAMILIAR) ?? 0, MOST_LEAST * WINDOW)
+      : 0,
     longest: enough ? quantile(sorted, 1 - TOO_LONG)! : Number.POSITIVE_INFINITY,
     typical: quantile(shares, TYPICAL) ?? 0,
     mean,

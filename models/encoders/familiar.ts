@@ -141,9 +141,7 @@ export function createFamiliar(state: FamiliarState): (text: string) => Familiar
     let from = -1
     let to = -1
     const leaveOut = (): void => {
-      // the windows' first and last words may belong to what stands around the passage
-      while (from < to && known[from] === 1) from++
-      while (to > from && known[to] === 1) to--
+      // whole windows: were known words at their ends kept, a search could go on from there word by word
       kept += text.slice(keptTo, starts[from])
       keptTo = ends[to]!
       left -= to + 1 - from

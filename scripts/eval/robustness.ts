@@ -20,7 +20,7 @@ import { foldOf, HELD_OUT, openSet } from './router-sets.ts'
  * `npm run eval:robustness`: what changes of a prompt, pasted text and universal suffixes do to the decisions of each
  * family, on MMLU. A router is fitted on four of five folds by stem, its threshold sends 40% of the held-out prompts
  * strong, and suffixes are searched against this router itself with `--candidates` suffixes on `--queries` prompts.
- * `--before` also measures it without the normal form of texts. APGR is the mean of `--seeds` over all held-out
+ * `--before` also measures it without the normal form of texts and with passages of any wording. APGR is the mean of `--seeds` over all held-out
  * prompts of the first fold.
  */
 const { values: options } = parseArgs({
@@ -42,10 +42,10 @@ const signal = interruptSignal()
 const { folder, logs } = findLogs([MMLU], [], terminal.note)
 const [log] = logs
 const [read] = RECIPES
-const { normalise: _, ...plain } = read!
+const { normalise: _, unfamiliar: __, ...plain } = read!
 const recipes: (readonly [string, Recipe])[] = [
   ['', read!],
-  ...(options.before ? [['without the normal form', plain] as const] : []),
+  ...(options.before ? [['as before 0.2.0', plain] as const] : []),
 ]
 const dataset = await openSet(folder, log!)
 const rows = []

@@ -47,6 +47,19 @@ const REAL: readonly RouterSet[] = [
     bar: 0.62,
   },
   {
+    name: 'mmlu_pro_llama',
+    file: 'mmlu-pro.jsonl.gz',
+    strong: 'Meta-Llama-3_1-70B-Instruct',
+    weak: 'Meta-Llama-3_1-8B-Instruct',
+  },
+  {
+    name: 'shaberi',
+    file: 'shaberi-ja.jsonl.gz',
+    strong: 'gpt-4o-2024-11-20',
+    weak: 'Llama-3.1-8B-Instruct',
+    bar: 0.65,
+  },
+  {
     name: 'bfcl',
     file: 'bfcl-tools.jsonl.gz',
     strong: 'claude-3-5-sonnet-20240620',
@@ -62,19 +75,24 @@ const REAL: readonly RouterSet[] = [
   },
 ]
 
-/** Sets whose rows name a category: with `--context` it is also declared. */
-const WITH_CATEGORY: Readonly<Record<string, number>> = {
+/** Sets whose rows name a category, with a bar where one is set: with `--context` it is also declared. */
+const WITH_CATEGORY: Readonly<Record<string, number | undefined>> = {
   mmlu: 0.705,
   mmlu_1500: 0.665,
   bfcl: 0.78,
+  mmlu_pro_gpt4o: undefined,
+  mmlu_pro_gemini: undefined,
+  mmlu_pro_llama: undefined,
 }
 
 /** The sets, and those with a category once more with the category declared as context. */
 export const withCategory = (sets: readonly RouterSet[]): RouterSet[] =>
   sets.flatMap((set) => {
-    const bar = WITH_CATEGORY[set.name]
-    if (bar === undefined) return [set]
-    return [set, { ...set, name: `${set.name}, category declared`, context: ['category'], bar }]
+    if (!Object.hasOwn(WITH_CATEGORY, set.name)) return [set]
+    const { bar: _, ...rest } = set
+    const bar = definedOnly({ bar: WITH_CATEGORY[set.name] })
+    const declared = { name: `${set.name}, category declared`, context: ['category'] }
+    return [set, { ...rest, ...declared, ...bar }]
   })
 
 /** The available sets, as `findLogs` finds them. */

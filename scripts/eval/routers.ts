@@ -32,7 +32,8 @@ import {
  * is within one standard error of the least log-loss on the validation rows inside them: the ensemble, unless
  * another is clearly better. Baselines without training are shown on the same rows. A stopped run continues
  * where it was: a fold's results stay in the cache folder until the code that fits changes. `--context` also
- * measures sets with categories with the category declared.
+ * measures sets with categories with the category declared. "over the prior" is the paired difference to the prior
+ * of the row's category, which is fitted out of fold as well.
  */
 const { values: options } = parseArgs({
   options: {
@@ -64,6 +65,8 @@ interface Row {
   /** APGR: mean over the seeds, with the first seed's bootstrap interval around it */
   readonly apgr: PartialInterval
   readonly seeds: readonly number[]
+  /** its APGR minus the category prior's, paired by prompt: mean over the seeds, with the first seed's interval */
+  readonly overPrior?: PartialInterval | undefined
   /** expected calibration error of raw win rates, first seed */
   readonly ece?: number | undefined
 }
@@ -127,6 +130,7 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
           name,
           all.map(({ apgr }) => apgr),
         ),
+        overPrior: meanInterval(all.map(({ versus }) => versus.category_prior ?? NONE)),
         ece: all[0]!.reliability?.ece,
       }
     })
@@ -189,20 +193,20 @@ async function judge(
 }
 
 function meanRow(set: string, router: string, apgrs: readonly PartialInterval[]): Row {
-  const values = apgrs.map(({ value }) => value ?? Number.NaN)
-  const value = values.reduce((sum, v) => sum + v, 0) / values.length
-  const { low, high } = apgrs[0]!
-  const shift = value - values[0]!
-  return {
-    set,
-    router,
-    apgr: {
-      value,
-      low: low === null ? null : low + shift,
-      high: high === null ? null : high + shift,
-    },
-    seeds: values,
-  }
+  const seeds = apgrs.map(({ value }) => value ?? Number.NaN)
+  return { set, router, apgr: meanInterval(apgrs), seeds }
+}
+
+const NONE: PartialInterval = { value: null, low: null, high: null }
+
+/** The mean over the seeds, with the first seed's interval around it. */
+function meanInterval(seeds: readonly PartialInterval[]): PartialInterval {
+  const [first = NONE] = seeds
+  if (first.value === null) return NONE
+  const value = seeds.reduce((sum, one) => sum + (one.value ?? Number.NaN), 0) / seeds.length
+  const shifted = (end: number | null): number | null =>
+    end === null ? null : end + value - first.value!
+  return { value, low: shifted(first.low), high: shifted(first.high) }
 }
 
 /** The pair's labels shuffled over prompts: nothing is left to learn. */
@@ -229,18 +233,33 @@ function shuffled(dataset: Dataset): Dataset {
 function shown(some: readonly Row[]): string {
   const bar = new Map(sets.map((set) => [set.name, set]))
   return table([
-    ['set', 'router', 'APGR', '95% interval', 'by seed', 'ECE', 'published', 'bar'],
-    ...some.map(({ set, router, apgr, seeds: each, ece }) => [
+    [
+      'set',
+      'router',
+      'APGR',
+      '95% interval',
+      'over the prior',
+      'by seed',
+      'ECE',
+      'published',
+      'bar',
+    ],
+    ...some.map(({ set, router, apgr, overPrior, seeds: each, ece }) => [
       set,
       router,
       score(apgr.value ?? Number.NaN),
-      apgr.low === null ? '' : `[${score(apgr.low)}, ${score(apgr.high ?? Number.NaN)}]`,
+      intervalOf(apgr),
+      overPrior?.value == null ? '' : `${score(overPrior.value)} ${intervalOf(overPrior)}`,
       each.length > 1 ? each.map(score).join(' ') : '',
       ece === undefined ? '' : score(ece),
       scored(bar.get(set)?.published),
       scored(bar.get(set)?.bar),
     ]),
   ])
+}
+
+function intervalOf({ low, high }: PartialInterval): string {
+  return low === null ? '' : `[${score(low)}, ${score(high ?? Number.NaN)}]`
 }
 
 function scored(value: number | undefined): string {

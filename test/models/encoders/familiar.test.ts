@@ -100,7 +100,8 @@ describe('what is read of a text', () => {
     for (const text of [`${question}\n\n${padding}`, `${padding}\n\n${question}`]) {
       const { text: read } = judge(text)
       expect(read.length).toBeLessThan(1.2 * question.length)
-      expect(read).toContain(question.slice(question.indexOf(' ') + 1, -40))
+      // words next to what is left out may go with it
+      expect(read).toContain(question.slice(60, -60))
     }
   })
 
