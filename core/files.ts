@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { mkdirSync, statSync } from 'node:fs'
 import {
   access,
   constants,
   type FileHandle,
-  mkdir,
   open,
   readdir,
   rename,
@@ -119,7 +119,7 @@ export async function assertWritable(path: string, kind: 'file' | 'folder'): Pro
  * are still empty are removed.
  */
 export async function inFolder<T>(folder: string, fill: () => Promise<T>): Promise<T> {
-  const first = await mkdir(folder, { recursive: true })
+  const first = makeFolders(folder)
   try {
     return await fill()
   } catch (error) {
@@ -202,5 +202,28 @@ async function flushFolder(path: string): Promise<void> {
     await folder.sync()
   } finally {
     await folder?.close()
+  }
+}
+
+/**
+ * Makes a folder and those that it is in, unless they exist. Node's own `recursive` never returns where no folder can
+ * be made within an existing one (`/proc`), and such a process cannot even be stopped with SIGTERM.
+ *
+ * @returns the first that was made, if any
+ * @throws the system's error
+ */
+export function makeFolders(path: string): string | undefined {
+  const isFolder = (its: string): boolean =>
+    statSync(its, { throwIfNoEntry: false })?.isDirectory() ?? false
+  if (isFolder(path)) return undefined
+  const parent = dirname(path)
+  const first = parent === path ? undefined : makeFolders(parent)
+  try {
+    mkdirSync(path)
+    return first ?? path
+  } catch (error) {
+    // made by another process meanwhile
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && isFolder(path)) return first
+    throw error
   }
 }

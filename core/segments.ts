@@ -1,7 +1,8 @@
-import { closeSync, fdatasync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { closeSync, fdatasync, fdatasyncSync, openSync, writeSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from './errors.ts'
+import { makeFolders } from './files.ts'
 
 // Append-only files of lines, written in three ways: `SegmentFile` has a line on disk when the call returns,
 // `openSegments` writes many lines together without blocking, `appendLine` adds an occasional line.
@@ -284,7 +285,7 @@ export async function openSegments(options: SegmentWriterOptions): Promise<Segme
   }
 
   try {
-    await mkdir(folder, { recursive: true })
+    makeFolders(folder)
     await openSegment()
     // finds a full disk now, not at the first line
     await writeRest().catch(async (cause: unknown) => {
@@ -388,7 +389,7 @@ const NEWLINE = 10
 /** Makes a folder, unless it exists. @throws file_unwritable */
 export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true })
+    makeFolders(path)
   } catch (cause) {
     throw new WeirError('file_unwritable', { path, reason: (cause as Error).message }, { cause })
   }

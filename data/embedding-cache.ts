@@ -1,9 +1,9 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../core/abort.ts'
 import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
-import { removePartials, writeWhole } from '../core/files.ts'
+import { makeFolders, removePartials, writeWhole } from '../core/files.ts'
 import { promptHash } from '../core/hash.ts'
 import type { OnProgress } from '../core/progress.ts'
 import type { Embeddings } from '../models/encoders/embeddings.ts'
@@ -164,7 +164,7 @@ function byPart(prompts: readonly string[], shard?: Shard): Map<string, Map<stri
 /** The encoder's folder, created if needed; throws `dataset_invalid` if it belongs to another encoder. */
 async function openFolder(folder: string, spec: EncoderSpec): Promise<string> {
   const home = join(folder, folderName(spec.id))
-  await mkdir(home, { recursive: true })
+  makeFolders(home)
   await removePartials(home)
   const path = join(home, 'encoder.json')
   const { id, dimension, output } = spec

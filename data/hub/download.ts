@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { throwIfAborted } from '../../core/abort.ts'
 import { WeirError } from '../../core/errors.ts'
+import { makeFolders } from '../../core/files.ts'
 import type { OutgoingResponse } from '../../core/outgoing.ts'
 import type { OnProgress } from '../../core/progress.ts'
 import { fileUrl, type HubOptions, listFiles, request } from './client.ts'
@@ -66,7 +67,7 @@ async function fetchFile(
   const target = join(options.folder, type, repo, revision.replace(/\//g, '%2F'), path)
   const url = fileUrl(reference, path, options)
   const kept = await readFile(`${target}.etag`, 'utf8').catch(() => undefined)
-  await mkdir(dirname(target), { recursive: true })
+  makeFolders(dirname(target))
   const identity = identityOf(await request(url, reference, options, { method: 'HEAD' }))
   if (kept === identity.etag && (await sizeOf(target)) !== undefined) {
     return { path: target, bytes: (await sizeOf(target))!, downloaded: false }

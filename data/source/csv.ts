@@ -4,6 +4,8 @@ import type { RawRecord, ReadRecord, RecordStream } from '../rows/reader.ts'
 import { COLUMNS_MAX, NOT_UTF8, tooManyColumns } from './lines.ts'
 
 const BATCH = 512
+/** Bytes within which the header's line must end: the parser takes half a microsecond for each until it has seen a line end. */
+const HEADER_MOST = 1024 * 1024
 /** The parser's replacement for bytes that are not UTF-8. */
 const REPLACED = '\ufffd'
 
@@ -55,7 +57,8 @@ export async function* readCsv(
     max_record_size: 32 * 1024 * 1024,
   }
   const skipped: string[] = []
-  const bytes = Readable.from(chunks, { objectMode: false })
+  const endless = { header: false }
+  const bytes = Readable.from(untilHeader(chunks, endless), { objectMode: false })
   const parser = parse({
     ...options,
     skip_records_with_error: true,
@@ -97,7 +100,32 @@ export async function* readCsv(
     parser.destroy()
     bytes.destroy()
   }
+  if (endless.header) {
+    const reason = `expected a line end within ${HEADER_MOST} bytes, got none`
+    batch.push({ line: 1, field: '(header)', reason })
+  }
   if (batch.length > 0) yield batch
+}
+
+/** The chunks, up to a header that does not end. @param endless told whether there was one */
+async function* untilHeader(
+  chunks: AsyncIterable<Buffer>,
+  endless: { header: boolean },
+): AsyncGenerator<Buffer> {
+  let size = 0
+  let ended = false
+  for await (const chunk of chunks) {
+    if (!ended) {
+      const end = chunk.findIndex((byte) => byte === 0x0a || byte === 0x0d)
+      size += end < 0 ? chunk.length : end
+      ended = end >= 0
+    }
+    if (size > HEADER_MOST) {
+      endless.header = true
+      return
+    }
+    yield chunk
+  }
 }
 
 /** Without blanks around them; a name met before gets a number, so that neither column is lost. */

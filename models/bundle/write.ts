@@ -1,7 +1,7 @@
-import { mkdir, rm, symlink } from 'node:fs/promises'
+import { rm, symlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
-import { inFolder, removePartials, renameInto, writeNew } from '../../core/files.ts'
+import { inFolder, makeFolders, removePartials, renameInto, writeNew } from '../../core/files.ts'
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts'
 import { assertManifest, bundleVersion, readBundle, sha256, withoutSigner } from './read.ts'
 
@@ -48,7 +48,7 @@ export async function writeBundle(
       await renameInto(path, async (partial) => {
         const files = [...draft.files, ['manifest.json', text] as const]
         for (const [name, contents] of files) {
-          await mkdir(dirname(join(partial, name)), { recursive: true })
+          makeFolders(dirname(join(partial, name)))
           await writeNew(join(partial, name), contents)
         }
         await rm(path, { recursive: true, force: true })

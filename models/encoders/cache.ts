@@ -1,8 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
-import { writeWhole } from '../../core/files.ts'
+import { makeFolders, writeWhole } from '../../core/files.ts'
 import type { EncoderSpec } from './encoder.ts'
 
 /**
@@ -21,9 +21,12 @@ export async function cachedFile(
     return await readFile(path)
   } catch {
     const bytes = await make()
-    await mkdir(dirname(path), { recursive: true })
-      .then(() => writeWhole(path, bytes, { flush: false }))
-      .catch(() => undefined)
+    try {
+      makeFolders(dirname(path))
+      await writeWhole(path, bytes, { flush: false })
+    } catch {
+      // made again the next time
+    }
     return bytes
   }
 }

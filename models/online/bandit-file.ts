@@ -1,8 +1,8 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
-import { writeWhole } from '../../core/files.ts'
+import { makeFolders, writeWhole } from '../../core/files.ts'
 import type { BanditState } from './linear-bandit.ts'
 
 /** A bandit's state, plus what a server stores with it. */
@@ -22,7 +22,7 @@ const KEPT = 10
  * @returns the number of the new state
  */
 export async function keepBandit(folder: string, state: KeptBandit): Promise<number> {
-  await mkdir(folder, { recursive: true })
+  makeFolders(folder)
   const kept = await numbers(folder)
   const number = (kept.at(-1) ?? 0) + 1
   const { actions, dimension, observed, level, pacer } = state

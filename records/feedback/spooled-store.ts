@@ -1,9 +1,9 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Compile } from 'typebox/compile'
 import { within } from '../../core/abort.ts'
 import { WeirError } from '../../core/errors.ts'
-import { removePartials, writeWhole } from '../../core/files.ts'
+import { makeFolders, removePartials, writeWhole } from '../../core/files.ts'
 import { FeedbackRecord } from '../decision-record.ts'
 import type { FeedbackStore } from './store.ts'
 
@@ -32,7 +32,7 @@ export async function spooledStore(
   store: FeedbackStore,
   { folder, deadlineMs, retryMs = RETRY_MS, onWarning }: SpoolOptions,
 ): Promise<FeedbackStore> {
-  await mkdir(folder, { recursive: true })
+  makeFolders(folder)
   await removePartials(folder)
   let waiting = (await names(folder)).length
   /** ratings on their way to the disk */

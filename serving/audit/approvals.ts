@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { WeirError } from '../../core/errors.ts'
-import { writeWhole } from '../../core/files.ts'
+import { makeFolders, writeWhole } from '../../core/files.ts'
 import { readRegularFile } from '../../core/regular-file.ts'
 import { isPostgresUrl, withPostgres } from '../../records/postgres.ts'
 import { assertPersonName, nameFault, sameName } from './person-name.ts'
@@ -183,7 +183,7 @@ function filesOf(place: string): ApprovalFiles {
       names: () => readdir(place).catch((): string[] => []),
       read: (name) => readRegularFile(join(place, name), { maxBytes: MAX_BYTES }),
       async write(name, text) {
-        await mkdir(place, { recursive: true })
+        makeFolders(place)
         await writeWhole(join(place, name), text)
       },
     }

@@ -1,7 +1,8 @@
 import { createHash, createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LruMap } from '../../core/bounded-map.ts'
+import { makeFolders } from '../../core/files.ts'
 import { readDecisionLog } from '../../records/log-reader.ts'
 import { isPostgresUrl } from '../../records/postgres.ts'
 
@@ -176,7 +177,7 @@ async function secretIn(folder: string): Promise<string> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
-  await mkdir(folder, { recursive: true })
+  makeFolders(folder)
   const partial = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
   try {
     await writeFile(partial, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' })

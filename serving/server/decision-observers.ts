@@ -1,3 +1,5 @@
+import { dirname } from 'node:path'
+import { makeFolders } from '../../core/files.ts'
 import { printable } from '../../core/printable.ts'
 import { LineBuffer } from '../../core/segments.ts'
 import {
@@ -23,7 +25,8 @@ const FLUSH_MS = 250
 /** Writes one pino line per decision, to a file or standard error. Pino is opened in this file only. */
 export async function openDecisionLines(file: string | undefined): Promise<DecisionLines> {
   const { pino } = await import('pino')
-  const destination = pino.destination({ dest: file ?? 2, sync: false, mkdir: true })
+  if (file !== undefined) makeFolders(dirname(file))
+  const destination = pino.destination({ dest: file ?? 2, sync: false })
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.epochTime }, destination)
   const buffer = new LineBuffer()
   let closed = false

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   fileSystemError,
   inFolder,
+  makeFolders,
   removePartials,
   renameInto,
   writeNew,
@@ -122,5 +123,24 @@ describe('a failure of the file system', () => {
     await expect(inFolder(join(root, 'a', 'b'), failing)).rejects.toThrow('disk')
     await expect(inFolder(join(root, 'a'), failing)).rejects.toThrow('disk')
     expect(await readdir(root)).toEqual(['a'])
+  })
+})
+
+describe('makeFolders', () => {
+  it('makes a folder and those it is in, again too', async () => {
+    const path = join(folder, 'a/b/c')
+    makeFolders(path)
+    makeFolders(path)
+    expect(await readdir(join(folder, 'a/b'))).toEqual(['c'])
+  })
+
+  it('refuses a file in the way', async () => {
+    await writeFile(join(folder, 'file'), '')
+    expect(() => makeFolders(join(folder, 'file'))).toThrow('EEXIST')
+    expect(() => makeFolders(join(folder, 'file/deeper'))).toThrow(/EEXIST|ENOTDIR/)
+  })
+
+  it.runIf(process.platform === 'linux')('ends where no folder can be made', () => {
+    expect(() => makeFolders('/proc/weir/log')).toThrow('ENOENT')
   })
 })

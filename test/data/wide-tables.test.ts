@@ -76,3 +76,16 @@ test.each([
   const reading = readLogs([path], { seed: 1, rejectsPath: `${path}.rejects` })
   await expect(reading).rejects.toThrow(`expected at most ${COLUMNS_MAX} columns, got`)
 })
+
+test('a table whose header does not end is refused, in little time', async () => {
+  const blanks = ' '.repeat(8_000_000)
+  // 4 s where the parser looked for the line end at every byte
+  const { seconds, result } = await cpuOf(() => csvRecords(blanks))
+  expect(result).toEqual([
+    { line: 1, field: '(header)', reason: 'expected a line end within 1048576 bytes, got none' },
+  ])
+  expect(seconds).toBeLessThan(1.5)
+  const [late] = await csvRecords(`${blanks}\na,b\n`)
+  expect(late).toMatchObject({ field: '(header)' })
+  expect(await csvRecords(`${' '.repeat(1_000_000)}a\n1\n`)).toMatchObject([{ record: { a: '1' } }])
+})

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
-import { removePartials, writeWhole } from '../../core/files.ts'
+import { makeFolders, removePartials, writeWhole } from '../../core/files.ts'
 import type { Tensor } from '../../models/families/family.ts'
 import type { EpochRecord, FitData, FitOptions, FitResult, FitSpec } from './engine.ts'
 
@@ -109,7 +109,7 @@ async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<vo
   ]
   const arrays = tensors.map(({ group, name, tensor }) => ({ group, name, shape: tensor.shape }))
   const header = Buffer.from(`${JSON.stringify({ ...rest, arrays } satisfies Header)}\n`)
-  await mkdir(dirname(path), { recursive: true })
+  makeFolders(dirname(path))
   await writeWhole(path, [header, ...tensors.map(({ tensor }) => bytesOf(tensor.values))])
 }
 

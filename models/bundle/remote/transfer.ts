@@ -3,7 +3,13 @@ import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { WeirError } from '../../../core/errors.ts'
-import { removePartials, renameInto, writeNew, writeWhole } from '../../../core/files.ts'
+import {
+  makeFolders,
+  removePartials,
+  renameInto,
+  writeNew,
+  writeWhole,
+} from '../../../core/files.ts'
 import { withLock } from '../../../core/lock.ts'
 import type { OnProgress } from '../../../core/progress.ts'
 import { readRollout } from '../../../records/rollout.ts'
@@ -110,7 +116,7 @@ export async function pullBundle(
     })
   }
   const home = cacheHome(cache, reference)
-  await mkdir(home, { recursive: true })
+  makeFolders(home)
   const store = await openStore(reference, options)
   return withLock(home, { deadlineMs: LOCK_MS }, async () => {
     const before = await currentVersion(home, signers, trusting)
@@ -177,7 +183,7 @@ async function keep(
     let bytes = 0
     for (const [done, name] of names.entries()) {
       const target = join(partial, name)
-      await mkdir(dirname(target), { recursive: true })
+      makeFolders(dirname(target))
       bytes += await download(
         await remote.file(name),
         target,

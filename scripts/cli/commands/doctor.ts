@@ -169,8 +169,9 @@ async function askRedis(url: string): Promise<string> {
 }
 
 async function freeDisk(folder: string): Promise<Partial<Finding>> {
-  const { access, constants, mkdir, statfs } = await import('node:fs/promises')
-  await mkdir(folder, { recursive: true })
+  const { access, constants, statfs } = await import('node:fs/promises')
+  const { makeFolders } = await import('../../../core/files.ts')
+  makeFolders(folder)
   await access(folder, constants.W_OK)
   const { bavail, bsize } = await statfs(folder)
   const free = bavail * bsize

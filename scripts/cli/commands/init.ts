@@ -124,10 +124,9 @@ async function write(settings: Settings): Promise<boolean> {
     // settings outside of tables come first
     after = before?.trim() ? `${text}\n${before}` : text
   }
-  const { mkdir } = await import('node:fs/promises')
-  const { writeWhole } = await import('../../../core/files.ts')
+  const { makeFolders, writeWhole } = await import('../../../core/files.ts')
   try {
-    await mkdir(dirname(path), { recursive: true })
+    makeFolders(dirname(path))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new WeirError('file_unwritable', { path, reason }, { cause })
