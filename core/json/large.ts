@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { AskedThread } from '../asked-thread.ts'
+import { takingTurns } from '../turns.ts'
 import { assertShape, assertUtf8, decodeBody, parsedJson } from './body.ts'
 
 /** Strings of more bytes than this stay where they are. */
@@ -202,13 +203,10 @@ export async function jsonPieces(value: unknown): Promise<string | Buffer[]> {
     typeof its === 'string' && its.length > LONG_STRING ? `${mark}${cuts.push(its) - 1}` : its,
   )
   const pieces: Buffer[] = []
-  let since = 0
+  const turn = takingTurns(PIECE)
   const add = async (text: string): Promise<void> => {
     pieces.push(Buffer.from(text))
-    since += text.length
-    if (since < PIECE) return
-    since = 0
-    await new Promise(setImmediate)
+    await turn(text.length)
   }
   for (const [i, part] of outline.split(new RegExp(`${mark}(\\d+)`)).entries()) {
     if (i % 2 === 0) {

@@ -1,5 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import { promptHash } from '../../core/hash.ts'
+import { takingTurns } from '../../core/turns.ts'
 import { decide } from '../../models/decision/decide.ts'
 import type { Decision, Explanation, RouteRequest } from '../../models/decision/decision.ts'
 import { requestText } from '../../models/decision/route-request.ts'
@@ -248,27 +249,33 @@ interface BatchSteps<T> {
   letGo(prepared: T): void
 }
 
+/** Characters of a batch's texts that are read, or decided and logged, before other requests get a turn. */
+const BATCH_CHARACTERS = 128 * 1024
+
 /** Each request's decision or error, in order. */
-async function decideBatch<T extends { readonly live: LiveRouter }>(
+async function decideBatch<T extends { readonly live: LiveRouter; readonly text: string }>(
   requests: readonly (RouteRequest | WeirError)[],
   { prepare, score, finish, letGo }: BatchSteps<T>,
 ): Promise<(Decision | WeirError)[]> {
-  const prepared = requests.map((request) =>
-    request instanceof WeirError ? request : attempt(() => prepare(request)),
-  )
+  const prepared: (T | WeirError)[] = []
   const groups = new Map<LiveRouter, T[]>()
-  for (const item of prepared) {
-    if (item instanceof WeirError) continue
-    const group = groups.get(item.live)
-    if (group) group.push(item)
-    else groups.set(item.live, [item])
-  }
   const decisions = new Map<T, Decision | WeirError>()
+  const turn = takingTurns(BATCH_CHARACTERS)
   try {
+    for (const request of requests) {
+      const item = request instanceof WeirError ? request : attempt(() => prepare(request))
+      prepared.push(item)
+      if (item instanceof WeirError) continue
+      const group = groups.get(item.live)
+      if (group) group.push(item)
+      else groups.set(item.live, [item])
+      await turn(item.text.length)
+    }
     for (const [live, group] of groups) {
       const scored = await score(live, group)
       for (const [i, item] of group.entries()) {
         decisions.set(item, await finish(item, scored[i]!).catch(knownError))
+        await turn(item.text.length)
       }
     }
   } finally {

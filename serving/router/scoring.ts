@@ -1,4 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
+import { takingTurns } from '../../core/turns.ts'
 import type { Advice } from '../../models/online/online-head.ts'
 import type { RouterScores } from '../../models/router.ts'
 import type { DeadlineQueue } from './deadline.ts'
@@ -115,8 +116,9 @@ async function fallbackScore(
   }
 }
 
-/** Prompts of a batch that are encoded before other requests get a turn. */
+/** Prompts of a batch, and their characters, that are encoded before other requests get a turn. */
 const CHUNK = 64
+const CHUNK_CHARACTERS = 128 * 1024
 
 /** Scores the prompts of a batch together, each text once, without a deadline. */
 export async function scoreBatch(
@@ -133,10 +135,9 @@ export async function scoreBatch(
     if (found) known.set(hash, { ...found, cache: 'hit' })
     else missing.set(hash, texts[i]!)
   })
-  const rest = [...missing]
-  for (let from = 0; from < rest.length; from += CHUNK) {
-    if (from > 0) await new Promise((resolve) => setImmediate(resolve))
-    const part = rest.slice(from, from + CHUNK)
+  const turn = takingTurns(1)
+  for (const part of chunksOf([...missing])) {
+    await turn(1)
     try {
       const scores = await router.score(part.map(([, text]) => text))
       const width = (scores.quality?.length ?? 0) / part.length
@@ -163,4 +164,21 @@ export async function scoreBatch(
     }
   }
   return hashes.map((hash) => known.get(hash)!)
+}
+
+/** The texts by hash in chunks of at most `CHUNK`, and of `CHUNK_CHARACTERS` unless one text has more. */
+function chunksOf(texts: readonly (readonly [string, string])[]): (readonly [string, string])[][] {
+  const chunks: (readonly [string, string])[][] = []
+  let characters = 0
+  for (const one of texts) {
+    characters += one[1].length
+    const last = chunks.at(-1)
+    if (last && last.length < CHUNK && characters <= CHUNK_CHARACTERS) {
+      last.push(one)
+    } else {
+      chunks.push([one])
+      characters = one[1].length
+    }
+  }
+  return chunks
 }

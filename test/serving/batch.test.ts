@@ -72,3 +72,19 @@ test('a batch is many times cheaper than its requests one by one', async () => {
   })
   expect(alone / together).toBeGreaterThan(2)
 })
+
+test('others are served while a batch of long prompts is decided', async () => {
+  const prompts = Array.from({ length: 40 }, (_, i) => `prove ${i} ${'so '.repeat(16_000)}`)
+  let turns = 0
+  let over = false
+  const turn = (): void => {
+    turns++
+    if (!over) setImmediate(turn)
+  }
+  setImmediate(turn)
+  const { statusCode } = await batch(prompts.map((prompt) => ({ prompt })))
+  over = true
+  expect(statusCode).toBe(200)
+  // 1.9 million characters, read, scored and decided 128 Ki at a time; it was one turn for all
+  expect(turns).toBeGreaterThan(40)
+})
