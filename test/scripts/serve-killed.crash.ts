@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -25,6 +25,8 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'weir-killed-'))
   weir = join(built(), 'scripts/weir.js')
   await writeBundle(root, await lexicalDraft(0.5))
+  // a server that is killed early has not made it yet
+  await mkdir(join(root, 'log'))
   await writeFile(join(root, 'policy.yaml'), policy('big'))
   const model = { upstreams: [{ upstream: 'one' }] }
   await writeFile(
@@ -110,16 +112,24 @@ test(
   `after ${KILLS} kills while workers start, logs are whole and no worker is left`,
   async () => {
     for (let i = 0; i < KILLS; i++) {
-      const child = spawn(process.execPath, [weir, 'serve', ...OPTIONS()], { stdio: 'ignore' })
+      const child = spawn(process.execPath, [weir, 'serve', ...OPTIONS()], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
       started.push(child)
+      let errors = ''
+      child.stderr.on('data', (chunk) => {
+        errors += chunk
+      })
       let workers: number[] = []
       await expect
         .poll(
           async () => {
+            if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${errors}`)
             workers = await workersOf(child.pid!)
             return workers.length
           },
-          { timeout: 20_000, interval: 5 },
+          // a busy machine takes long to start a process
+          { timeout: 60_000, interval: 20 },
         )
         .toBeGreaterThan(0)
       await wait(random.int(1500))
