@@ -5,13 +5,17 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { createGunzip } from 'node:zlib'
-import { createRandom, type Random } from '../../core/random.ts'
+import { createRandom, deriveSeed, type Random } from '../../core/random.ts'
 import { type Interval, meanInterval } from '../../core/stats/intervals.ts'
 import { correctJudge } from '../../core/stats/judged-mean.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
+import { type Dataset, SPLITS } from '../../data/dataset/dataset.ts'
 import { pairLabels, splitRows } from '../../data/pair.ts'
 import { readLogs } from '../../data/read-logs.ts'
+import type { Decisions, Rating } from '../../data/rows/reader.ts'
+import { weakOutcomes } from '../../data/weak-outcomes.ts'
 import { loadRouter } from '../../models/router.ts'
+import type { SignalRecord } from '../../records/decision-record.ts'
 import { scoreAll } from '../../training/evaluate/log/router-scores.ts'
 import { train } from '../../training/library.ts'
 import { routerCurve } from '../collect/report.ts'
@@ -25,9 +29,9 @@ import { dataFolder, GSM8K, list, MMLU, type PairLog } from './logs.ts'
  */
 const { values: options } = parseArgs({
   options: {
-    /** some of orders, alpaca, people, second, active */
+    /** some of orders, alpaca, people, second, active, weak */
     only: { type: 'string', default: '' },
-    /** for active: some of mmlu, gsm8k, openllm */
+    /** for active: some of mmlu, gsm8k, openllm; for weak: some of sample, mmlu */
     sets: { type: 'string', default: '' },
     repeats: { type: 'string', default: '500' },
     seed: { type: 'string', default: '1' },
@@ -319,7 +323,116 @@ async function active(): Promise<void> {
   section('Active sampling beside uniform: spread of a router’s APGR over samples', lines)
 }
 
-const sections = { orders, alpaca, people, second, active }
+const SAMPLE: PairLog = {
+  name: 'sample',
+  file: join(import.meta.dirname, '../../data/sample/outcomes.jsonl.gz'),
+  strong: 'big-1',
+  weak: 'small-1',
+}
+/** How often the sign follows a good answer (score 1) and a bad one (0): users correct few good answers. */
+const CORRECTED = { good: 0.05, bad: 0.5 } as const
+/** Shares of answers that users rate, and that a later request speaks of. */
+const RATED = 0.1
+const FOLLOWED = 0.7
+
+/**
+ * What weak signals add to training: of each train and validation prompt one model's answer is kept, of which few are rated, and
+ * most are followed by a sign that errs as stated. Test prompts keep both scores.
+ */
+async function weak(): Promise<void> {
+  const sets = list(options.sets)
+  const lines = [
+    ['set', 'seed', 'rated', 'weak', 'ratings alone', 'with weak signals', 'all rated'],
+  ]
+  for (const log of [SAMPLE, MMLU]) {
+    if (sets.length > 0 && !sets.includes(log.name)) continue
+    const path = log === SAMPLE ? log.file : join(folder, log.file)
+    if (!existsSync(path)) continue
+    const whole = await readLogs(path, {
+      seed,
+      rejectsPath: join(tmpdir(), 'weir-judging.rejects'),
+    })
+    const gains: number[] = []
+    for (let run = 0; run < WEAK_RUNS; run++) {
+      const world = weakWorld(whole, log, createRandom(deriveSeed(seed + run, 'weak')))
+      const apgr = async (dataset: Dataset, weakSignals: boolean) => {
+        const out = await mkdtemp(join(tmpdir(), 'weir-judging-'))
+        const { strong, weak, name } = log
+        const given = { strong, weak, out, name, weakSignals, onProgress: terminal.onProgress }
+        try {
+          const { report } = await train(dataset, given)
+          return report.routers[0]!.apgr
+        } finally {
+          await rm(out, { recursive: true, force: true })
+        }
+      }
+      const few = await apgr(world.few, false)
+      const more = await apgr(world.few, true)
+      const all = await apgr(world.all, false)
+      gains.push(more.value! - few.value!)
+      const said = ({ value, low, high }: typeof few): string =>
+        `${number(value!)} [${number(low!)}, ${number(high!)}]`
+      lines.push([
+        ...[log.name, String(seed + run), String(world.rated), String(world.weak)],
+        ...[few, more, all].map(said),
+      ])
+    }
+    figures[`weak_signals_gain_${log.name}`] =
+      gains.reduce((sum, value) => sum + value, 0) / gains.length
+  }
+  section(
+    'Weak signals beside ratings alone: APGR of a router on test prompts with both scores',
+    lines,
+  )
+}
+
+const WEAK_RUNS = Math.min(3, repeats)
+
+function weakWorld(whole: Dataset, { strong, weak: other }: PairLog, random: Random) {
+  const { models, outcomes, prompts, split } = whole
+  const m = models.length
+  const pair = [models.indexOf(strong), models.indexOf(other)] as const
+  const few = outcomes!.scores.slice()
+  const all = outcomes!.scores.slice()
+  const signals: SignalRecord[] = []
+  const ratings: Rating[] = []
+  const decisions: Decisions = Object.assign(new Map(), { signals })
+  const chosen = new Map<string, number>()
+  for (const [i, text] of prompts.entries()) {
+    const part = SPLITS[split[i]!]!
+    if (part === 'test' || part === 'calibration') continue
+    const cell = i * m + pair[random.int(2)]!
+    const score = outcomes!.scores[cell]!
+    for (const scores of [few, all]) scores.fill(Number.NaN, i * m, (i + 1) * m)
+    all[cell] = score
+    const id = String(i)
+    const model = models[cell - i * m]!
+    decisions.set(id, { model, time: i, propensity: 0.5, text })
+    chosen.set(text, cell)
+    if (random.next() < FOLLOWED) {
+      const rate = CORRECTED.bad + (CORRECTED.good - CORRECTED.bad) * score
+      const signs = random.next() < rate ? ['correction'] : []
+      signals.push({ object: 'signal', decision_id: id, time: i, model, signs, key: 'app' })
+    }
+    if (random.next() >= RATED) continue
+    few[cell] = score
+    const record = { object: 'feedback', decision_id: id, score, time: i } as const
+    ratings.push({ record, origin: { path: 'log', line: 1 } })
+  }
+  const { rows, report } = weakOutcomes(decisions, ratings)
+  const scored = new Float32Array(few.length).fill(Number.NaN)
+  for (const { prompt, scores } of rows) {
+    for (const score of scores.values()) scored[chosen.get(String(prompt))!] = score
+  }
+  const taken = (scores: Float32Array, weakScores?: Float32Array): Dataset => ({
+    ...whole,
+    manifest: { ...whole.manifest, weak_signals: report },
+    outcomes: { scores, ...(weakScores && { weak: weakScores }) },
+  })
+  return { few: taken(few, scored), all: taken(all), rated: ratings.length, weak: rows.length }
+}
+
+const sections = { orders, alpaca, people, second, active, weak }
 const only = list(options.only)
 for (const [name, run] of Object.entries(sections)) {
   if (only.length === 0 || only.includes(name)) await run()
