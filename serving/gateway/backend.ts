@@ -11,7 +11,18 @@ export class Pause {
   /** what it said last */
   failure: UpstreamError | undefined
 
+  /** called with what this server has met itself */
+  onSet: ((until: number, failure: UpstreamError) => void) | undefined
+
   set(until: number, failure: UpstreamError): void {
+    this.until = until
+    this.failure = failure
+    this.onSet?.(until, failure)
+  }
+
+  /** What another server has met: it makes no pause shorter. */
+  hear(until: number, failure: UpstreamError): void {
+    if (until <= this.until) return
     this.until = until
     this.failure = failure
   }

@@ -37,6 +37,9 @@ export class Breaker {
   private until = 0
   private factor = 1
   private probing = false
+  private suspectUntil = 0
+  /** called when it opens, with the time for which nothing is asked, in milliseconds */
+  onOpen: ((ms: number) => void) | undefined
 
   /** @param now milliseconds, never going back */
   constructor(config: BreakerConfig, now: () => number) {
@@ -99,7 +102,7 @@ export class Breaker {
     this.remember(false)
     const failed = this.recent.filter((worked) => !worked).length
     if (
-      this.inRow >= this.failuresToOpen ||
+      this.inRow >= (this.now() < this.suspectUntil ? 1 : this.failuresToOpen) ||
       (this.recent.length >= WINDOW && failed > this.shareToOpen * WINDOW)
     ) {
       this.open()
@@ -107,8 +110,15 @@ export class Breaker {
   }
 
   private open(): void {
-    this.until = this.now() + this.openMs * this.factor
+    const ms = this.openMs * this.factor
+    this.until = this.now() + ms
     this.change('open')
+    this.onOpen?.(ms)
+  }
+
+  /** Another server's has opened: for so long, one failure opens this one. */
+  suspect(ms: number): void {
+    this.suspectUntil = this.now() + ms
   }
 
   private change(phase: BreakerState): void {

@@ -6,6 +6,7 @@ import { readPrices } from '../../models/prices.ts'
 import type { Budgets } from '../budgets/open.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
+import type { HotStore } from '../state/hot-store.ts'
 import { providerOf } from '../telemetry/provider.ts'
 import type { Tracing } from '../telemetry/tracing.ts'
 import { answersHeld, openUpstream, type UpstreamKind } from '../upstreams/kinds.ts'
@@ -24,6 +25,7 @@ import {
   type ModelConfig,
 } from './config.ts'
 import type { Policy, ServedObserver, Strategy } from './contracts.ts'
+import { shareCooldowns } from './cooldowns.ts'
 import { ModelDispatcher, RetryBudget, type ServedModel, type StartAttempt } from './dispatcher.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { createLearnedPolicy } from './learned-policy.ts'
@@ -47,6 +49,8 @@ export interface OpenGatewayOptions {
   /** checks every attempt against the spending limits */
   readonly budgets?: Pick<Budgets, 'reserve' | 'refused'> | undefined
   readonly tracing?: Tracing | undefined
+  /** what servers, or the workers of one, tell each other of upstreams */
+  readonly shared?: HotStore | undefined
   /** kinds of upstream that the configuration may name, besides Weir's own */
   readonly upstreamKinds?: readonly UpstreamKind[] | undefined
   /** milliseconds since 1970 */
@@ -100,7 +104,9 @@ export async function openGateway(
   const upstreams = new Map<string, Upstream>()
   const breakers = new Map<string, Breaker>()
   const held = answersHeld()
+  let endSharing = (): void => {}
   const close = async (): Promise<void> => {
+    endSharing()
     await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))
   }
   try {
@@ -158,6 +164,11 @@ export async function openGateway(
       now: clock,
       tracing: options.tracing,
     })
+    if (options.shared) {
+      const backends = [...models.values()].flatMap((model) => model.backends)
+      const { shared, now } = options
+      endSharing = shareCooldowns({ shared, backends, breakers, clock, now })
+    }
     return { ...gateway, breakers, close }
   } catch (error) {
     await close()

@@ -459,6 +459,7 @@ async function openChats(
     observers: [...parts.servedObservers, count, ...byPolicy, spendObserver(budgets)],
     budgets,
     tracing: options.tracing,
+    shared: parts.hot ?? (options.primary && workersStore(options.primary)),
     ...(policies ? { policy: () => policies } : {}),
     strategies: createStrategies(),
     upstreamKinds: options.upstreamKinds,
