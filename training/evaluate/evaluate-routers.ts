@@ -1,6 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { type PartialInterval, sampleMeanInterval } from '../../core/stats/intervals.ts'
-import { overturningGamma } from '../ope/sensitivity.ts'
+import type { Observational } from '../../models/bundle/manifest.ts'
+import { effectiveAnswers, overturningGamma } from '../ope/sensitivity.ts'
 import { type Baseline, baselinesOf } from './baselines/baselines.ts'
 import { straightBaselines } from './baselines/straight-baselines.ts'
 import { compareAll } from './bootstrap/difference.ts'
@@ -42,6 +43,8 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     replicates,
     bands: input.details ?? false,
   })
+  const evidence = evidenceIn(input.labels, rows)
+  const effective = input.singles && effectiveAnswers(input.singles.rows)
   const routers = measured.slice(0, scored.length)
   const free = measured.slice(scored.length)
   const quality = {
@@ -54,10 +57,12 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     rows,
     pair: input.pair ?? null,
     labels: strong ? 'outcomes' : 'preferences',
-    evidence: evidenceIn(input.labels, rows),
+    evidence,
     ...(input.singles && {
       observational: {
         ...input.singles.summary,
+        // of the evaluated prompts, where the manifest has those of the log
+        effective: effective!,
         gap_gamma: overturningGamma(input.singles.rows, gain, () => 1),
       },
     }),
@@ -65,7 +70,11 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     seed: input.seed,
     replicates,
     quality,
-    warnings: [...(input.warnings ?? []), ...(clear ? [] : [unclear(gap)])],
+    warnings: [
+      ...(input.warnings ?? []),
+      ...(evidence.single > evidence.paired ? thinWarnings(effective) : []),
+      ...(clear ? [] : [unclear(gap)]),
+    ],
     routers: routerReports(input, routers, free, gain, gap),
     baselines: {
       ...straightBaselines({ gain, weakQuality: quality.weak, clear }),
@@ -96,6 +105,19 @@ function baselineReports(
       return [name, { ...report, ...(note && { note }), ...(band && { chart: { band } }) }]
     }),
   )
+}
+
+/** With fewer effective answers of a model, the rare ones that weigh most may all have gone one way. */
+const LEAST_EFFECTIVE = 100
+
+function thinWarnings(effective: Observational['effective'] | undefined): string[] {
+  if (!effective) return []
+  const least = Math.floor(Math.min(effective.strong, effective.weak))
+  return least >= LEAST_EFFECTIVE
+    ? []
+    : [
+        `these prompts are worth only ${least} answers of one of the models: intervals may be too narrow (under ${LEAST_EFFECTIVE}); explore more, or evaluate on more prompts`,
+      ]
 }
 
 const unclear = (gap: PartialInterval): string =>

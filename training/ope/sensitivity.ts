@@ -1,6 +1,7 @@
 import { Z_95 } from '../../core/stats/normal.ts'
 import type { Dataset, PairEstimates } from '../../data/dataset/dataset.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
+import { effectiveSampleSize } from './logged.ts'
 
 /** What is known of each evaluated prompt that one model answered; NaN columns where both did. */
 export interface SingleRows {
@@ -80,6 +81,17 @@ function turned(estimates: PairEstimates, flipped: boolean) {
     response: (prompt: number, column: number): number =>
       response?.[2 * prompt + (flipped ? 1 - column : column)] ?? 1,
   }
+}
+
+/** The effective number of scored answers of each model among the evaluated prompts (Kish 1965). */
+export function effectiveAnswers({ asked, observed }: SingleRows): Observational['effective'] {
+  const of = (model: 0 | 1): number =>
+    effectiveSampleSize(
+      Float64Array.from(asked, (code, i) =>
+        code === model ? 1 / observed[2 * i + (model === 1 ? 0 : 1)]! : 0,
+      ),
+    )
+  return { strong: of(1), weak: of(0) }
 }
 
 /**

@@ -2,7 +2,11 @@ import { describe, expect, test } from 'vitest'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { pairLabels } from '../../../data/pair.ts'
 import { ratedOnly, rowsToAsk, withPairEstimates } from '../../../training/ope/pair-estimates.ts'
-import { overturningGamma, singleEvidence } from '../../../training/ope/sensitivity.ts'
+import {
+  effectiveAnswers,
+  overturningGamma,
+  singleEvidence,
+} from '../../../training/ope/sensitivity.ts'
 import { singleLog, TRUE_GAP } from '../single-log.ts'
 
 const PAIR = { strong: 'big', weak: 'small' }
@@ -75,6 +79,7 @@ describe('estimates from prompts that one model answered', () => {
       expect(spread(learned)).toBeLessThan(spread(done) / 2)
       // a confounder of who is rated is looked for as well
       const { rows } = singleEvidence(done, Int32Array.from(done.prompts.keys()), 'big')!
+      expect(effectiveAnswers(rows).weak).toBeCloseTo(effective.weak, 3)
       const gamma = overturningGamma(rows, new Float64Array(5000), () => 1)!
       expect(gamma).toBeGreaterThan(1.1)
     }

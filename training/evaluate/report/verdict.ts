@@ -111,7 +111,7 @@ export function evidenceInWords({ evidence, observational }: EvidenceReport): st
   const { propensities, propensity_auc, effective, least_propensity } = observational
   return [
     `of these, ${parts.join(', ')}`,
-    `overlap: who was asked can be told from the prompt with AUC ${decimal(propensity_auc)} (propensities ${propensities}, least ${decimal(least_propensity)}); the log is worth ${count(Math.floor(effective.strong))} answers of the strong model and ${count(Math.floor(effective.weak))} of the weak one`,
+    `overlap: who was asked can be told from the prompt with AUC ${decimal(propensity_auc)} (propensities ${propensities}, least ${decimal(least_propensity)}); these prompts are worth ${count(Math.floor(effective.strong))} answers of the strong model and ${count(Math.floor(effective.weak))} of the weak one`,
   ]
 }
 
