@@ -21,6 +21,8 @@ export const Candidate = Type.Object({
   output_length: Type.Optional(Type.Object({ intercept: Type.Number(), slope: Type.Number() })),
   /** mean US dollars per request in the training log, for a model without a price */
   cost_usd: Type.Optional(Type.Number({ minimum: 0 })),
+  /** US dollars that waiting for an answer counts as when models are chosen among; nobody is billed for them */
+  wait_usd: Type.Optional(Type.Number({ minimum: 0 })),
 })
 export type Candidate = Type.Static<typeof Candidate>
 

@@ -72,6 +72,12 @@ export function expectedCost(candidate: Candidate, promptCharacters: number): nu
   return estimateCost(price, promptCharacters, expectedTokens(candidate, promptCharacters))
 }
 
+/** What a rule weighs: the expected cost and, where calibration set it, the worth of the time that an answer takes. */
+export function weighedCost(candidate: Candidate, promptCharacters: number): number | undefined {
+  const cost = expectedCost(candidate, promptCharacters)
+  return cost === undefined ? undefined : cost + (candidate.wait_usd ?? 0)
+}
+
 /** Expected answer tokens: a power of the prompt's length if training fitted one, otherwise the mean. */
 export function expectedTokens(candidate: Candidate, promptCharacters: number): number {
   const { output_tokens: mean, output_length: length } = candidate
@@ -111,7 +117,7 @@ export function rankByChoice(
   let weak = 0
   for (let k = 0; k < m; k++) {
     const candidate = candidates[k]!
-    costs[k] = expectedCost(candidate, promptCharacters) ?? 0
+    costs[k] = weighedCost(candidate, promptCharacters) ?? 0
     if (allowed && models!.includes(candidate.model)) allowed[k] = 1
     if (candidate.role === 'strong') strong = k
     else if (candidate.role === 'weak') weak = k
@@ -123,7 +129,7 @@ export function rankByChoice(
       candidate: candidates[index]!,
       allowed: allowed?.[index] !== 0,
       score: quality[index]!,
-      cost: costs[index]!,
+      cost: costs[index]! - (candidates[index]!.wait_usd ?? 0),
     })),
     threshold: pairThreshold(rule, costs[strong]!, costs[weak]!),
   }

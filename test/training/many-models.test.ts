@@ -70,6 +70,13 @@ beforeAll(async () => {
   })
 }, 120_000)
 
+const MODELS_SECONDS: readonly (readonly [string, number])[] = [
+  ['general', 1],
+  ['idle', 1],
+  ['maths', 60],
+  ['verse', 1],
+]
+
 describe('a router among many models, from a log to a decision', () => {
   it('takes the best and the cheapest on train for the pair', () => {
     expect(chosen).toMatchObject({ strong: 'general', weak: 'idle' })
@@ -127,6 +134,34 @@ describe('a router among many models, from a log to a decision', () => {
     expect(await model('poetry')).toBe('verse')
     expect(await model('chemistry')).toBe('general')
     await router.close()
+  })
+
+  it('weighs seconds beside dollars: a slow specialist answers only where waiting is cheap', async () => {
+    const folder = dirname(trained.bundle.path)
+    const target = { kind: 'best-share', share: 0.6 } as const
+    const seconds = new Map(MODELS_SECONDS)
+    const calibrated = (secondUsd: number, given = seconds) =>
+      calibrate(
+        folder,
+        { dataset: log },
+        { target, waiting: { seconds: given, secondUsd }, seed: 1, date: '2026-01-01' },
+      )
+    const shareOfMaths = async (secondUsd: number): Promise<number> => {
+      const { expected } = await calibrated(secondUsd)
+      return (expected as { shares: readonly number[] }).shares[2]!
+    }
+    expect(await shareOfMaths(0)).toBeGreaterThan(0.1)
+    expect(await shareOfMaths(0.1)).toBe(0)
+    const router = await loadRouter(folder)
+    const decision = await router.route({ prompt: 'w1 w2 w3 w4: a question of algebra, number 7' })
+    expect(decision.model).not.toBe('maths')
+    // what a request costs stays dollars
+    const { candidates } = router.manifest
+    expect(candidates.find(({ model }) => model === 'maths')!.wait_usd).toBeCloseTo(6, 9)
+    for (const one of decision.candidates) expect(one.est_cost_usd!).toBeLessThan(0.1)
+    await router.close()
+    await expect(calibrated(1, new Map([['maths', 1]]))).rejects.toThrow(/none for general/)
+    await expect(calibrated(1, new Map([...seconds, ['x', 1]]))).rejects.toThrow(/got "?x/)
   })
 
   it('comes from the library by naming the models, with the same bundle', async () => {

@@ -5,7 +5,7 @@ import type { WrittenBundle } from '../../models/bundle/write.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
 import type { Price } from '../../models/prices.ts'
 import { loadRouter, type Router } from '../../models/router.ts'
-import { withPrices } from '../evaluate/log/request-costs.ts'
+import { type Waiting, withPrices, withWaiting } from '../evaluate/log/request-costs.ts'
 import { scoreAll, type Watch } from '../evaluate/log/router-scores.ts'
 import { type BundleChanges, calibratedBundle } from './calibrated-bundle.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
@@ -39,6 +39,8 @@ export interface CalibrateInput {
 export interface BundleOptions extends Watch {
   /** overrides of the bundle's prices */
   readonly prices?: ReadonlyMap<string, Price> | undefined
+  /** dollars against seconds, for a rule among several models */
+  readonly waiting?: Waiting | undefined
   readonly seed: number
   /** keeps the bundle's probability calibration unchanged */
   readonly keepProbabilities?: boolean | undefined
@@ -108,6 +110,13 @@ interface Work {
 type Changes = BundleChanges & { readonly data: CalibrationData }
 
 async function changedThreshold({ router, source, input, options }: Work): Promise<Changes> {
+  if (options.waiting) {
+    throw new WeirError('option_invalid', {
+      option: '--second-usd',
+      expected: 'a router among several models (weir train --models)',
+      got: 'one with a threshold',
+    })
+  }
   const target = thresholdTarget(options.target)
   const candidates = withPrices(source.manifest.candidates, options.prices)
   if (!input.dataset && !input.unlabelled) throw needsLog(target)
@@ -168,7 +177,8 @@ async function changedThreshold({ router, source, input, options }: Work): Promi
 async function changedRule({ router, source, input, options }: Work): Promise<Changes> {
   const { manifest } = source
   const target = ruleTarget(options.target)
-  const candidates = withPrices(manifest.candidates, options.prices)
+  const priced = withPrices(manifest.candidates, options.prices)
+  const candidates = options.waiting ? withWaiting(priced, options.waiting) : priced
   if (!input.dataset) throw needsLog(target)
   const gathered = await gatherTable(
     router,

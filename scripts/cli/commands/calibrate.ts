@@ -1,3 +1,5 @@
+import Type from 'typebox'
+import { WeirError } from '../../../core/errors.ts'
 import { assertWritable } from '../../../core/files.ts'
 import type { OnProgress } from '../../../core/progress.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
@@ -15,7 +17,7 @@ import {
   PRICE_OPTION,
   seedOption,
 } from '../log-options.ts'
-import { type Flags, optionTable, Switch, Text, Texts } from '../options.ts'
+import { type Flags, optionTable, Switch, Text, TextByName, Texts } from '../options.ts'
 
 const { escalateShare: _, confidence, ...TARGETS } = TARGET_OPTIONS
 const OPTIONS = optionTable({
@@ -45,6 +47,17 @@ const OPTIONS = optionTable({
     help: 'prompts towards which the rows are re-weighted',
   },
   price: PRICE_OPTION,
+  secondUsd: {
+    flag: '--second-usd <dollars>',
+    schema: Type.Number({ minimum: 0 }),
+    help: 'a router among several models: what a second of waiting counts as, beside dollars',
+  },
+  seconds: {
+    flag: '--seconds <model=seconds>',
+    schema: TextByName,
+    help: 'with --second-usd: how long an answer of a model takes; one for each model',
+    check: (text) => void parseSeconds(text),
+  },
   probabilities: {
     flag: '--no-probabilities',
     schema: Switch,
@@ -85,6 +98,7 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
     openRouter: (path: string, calibration: CalibrationMap) =>
       openRouter(path, flags, { calibration }),
     prices: await priceOption(flags.price),
+    waiting: waitingOf(flags),
     seed: flags.seed,
     keepProbabilities: !flags.probabilities,
     ...watch,
@@ -126,6 +140,31 @@ async function run(bundle: string, logs: readonly string[], flags: CalibrateFlag
   terminal.endProgress()
   if (flags.json) terminal.json(calibrationJson(result))
   else printCalibration(terminal, bundle, result)
+}
+
+function parseSeconds(text: string): [model: string, seconds: number] {
+  const at = text.lastIndexOf('=')
+  const seconds = Number(text.slice(at + 1))
+  if (at < 1 || text.length === at + 1 || !Number.isFinite(seconds) || seconds < 0) {
+    throw new WeirError('option_invalid', {
+      option: '--seconds',
+      expected: 'model=seconds, such as gpt-4o=2.5',
+      got: text,
+    })
+  }
+  return [text.slice(0, at), seconds]
+}
+
+function waitingOf({ seconds, secondUsd }: CalibrateFlags): BundleOptions['waiting'] {
+  if (secondUsd === undefined && seconds.length === 0) return undefined
+  if (secondUsd === undefined || seconds.length === 0) {
+    throw new WeirError('option_invalid', {
+      option: secondUsd === undefined ? '--second-usd' : '--seconds',
+      expected: '--second-usd and --seconds together',
+      got: 'one of them',
+    })
+  }
+  return { secondUsd, seconds: new Map(seconds.map(parseSeconds)) }
 }
 
 type Options = Omit<BundleOptions, 'signal' | 'onProgress'> & {

@@ -2,7 +2,7 @@ import { WeirError } from '../../../core/errors.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { modelIndex } from '../../../data/pair.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
-import { expectedCost } from '../../../models/decision/choice.ts'
+import { expectedCost, weighedCost } from '../../../models/decision/choice.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost } from '../../../models/prices.ts'
 import { promptCharacters } from '../../../models/reading/recipe.ts'
 
@@ -59,9 +59,11 @@ export function logTable(
     prompts,
     scores: cells((prompt, k) => scores[prompt * width + columns[k]!]!),
   }
-  const logged = costs && cells((prompt, k) => costs[prompt * width + columns[k]!]!)
+  const waits = candidates.map(({ wait_usd: usd = 0 }) => usd)
+  const waiting = waits.some((usd) => usd > 0) ? ', and what waiting counts as' : ''
+  const logged = costs && cells((prompt, k) => costs[prompt * width + columns[k]!]! + waits[k]!)
   if (logged && !logged.some(Number.isNaN)) {
-    return { ...table, costs: logged, basis: 'dollars as logged' }
+    return { ...table, costs: logged, basis: `dollars as logged${waiting}` }
   }
   const unknown = candidates.find((candidate) => expectedCost(candidate, 0) === undefined)
   if (unknown) {
@@ -75,11 +77,11 @@ export function logTable(
     const characters = promptCharacters(dataset.prompts[prompt]!)
     const length = tokens?.[prompt * width + columns[k]!] ?? Number.NaN
     return candidate.price && !Number.isNaN(length)
-      ? estimateCost(candidate.price, characters, length)
-      : expectedCost(candidate, characters)!
+      ? estimateCost(candidate.price, characters, length) + waits[k]!
+      : weighedCost(candidate, characters)!
   })
   const lengths = tokens ? 'as long as logged' : 'as long as expected'
-  const basis = `prices, a token for every ${CHARACTERS_PER_TOKEN} characters of the prompt, answers ${lengths}`
+  const basis = `prices, a token for every ${CHARACTERS_PER_TOKEN} characters of the prompt, answers ${lengths}${waiting}`
   return { ...table, costs: priced, basis }
 }
 
@@ -92,7 +94,7 @@ export function expectedCosts(
   const costs = new Float64Array(prompts.length * m)
   prompts.forEach((prompt, i) => {
     candidates.forEach((candidate, k) => {
-      costs[i * m + k] = expectedCost(candidate, promptCharacters(prompt)) ?? Number.NaN
+      costs[i * m + k] = weighedCost(candidate, promptCharacters(prompt)) ?? Number.NaN
     })
   })
   return costs

@@ -96,6 +96,33 @@ const hasEstimates = (
 export const LOGGED_DOLLARS = 'dollars as logged'
 
 /** The candidates with some prices replaced. Refuses a price for any other model. */
+/** What a second of waiting is worth, and the seconds that an answer of each model takes. */
+export interface Waiting {
+  readonly seconds: ReadonlyMap<string, number>
+  readonly secondUsd: number
+}
+
+/** The candidates with what waiting for their answers counts as. @throws option_invalid unless the seconds of each are known */
+export function withWaiting(
+  candidates: readonly Candidate[],
+  { seconds, secondUsd }: Waiting,
+): Candidate[] {
+  const known = candidates.map(({ model }) => model)
+  const other = [...seconds.keys()].find((model) => !known.includes(model))
+  const missing = known.find((model) => !seconds.has(model))
+  if (other !== undefined || missing !== undefined) {
+    throw new WeirError('option_invalid', {
+      option: '--seconds',
+      expected: `one for each of ${known.join(', ')}`,
+      got: other ?? `none for ${missing}`,
+    })
+  }
+  return candidates.map((candidate) => ({
+    ...candidate,
+    wait_usd: seconds.get(candidate.model)! * secondUsd,
+  }))
+}
+
 export function withPrices(
   candidates: readonly Candidate[],
   prices: ReadonlyMap<string, Price> | undefined,
