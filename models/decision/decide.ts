@@ -120,7 +120,7 @@ export function decide(input: DecisionInput): Decision {
     truncated: input.truncated,
   }
   if (input.ood !== undefined) decision.ood = Math.round(1e4 * input.ood) / 1e4
-  if (chosenByRule) decision.choice = rule!
+  if (chosenByRule && answered === undefined) decision.choice = rule!
   if (input.audit) decision.audit = true
   return decision
 }
