@@ -25,8 +25,8 @@ const OPTIONS = optionTable({
   },
   cacheMinutes: {
     flag: '--cache-minutes <minutes>',
-    schema: Type.Number({ exclusiveMinimum: 0 }),
-    help: 'with --sessions: how long providers keep a prompt (default: the policy’s, else 5)',
+    schema: Type.Number({ minimum: 0 }),
+    help: 'with --sessions: how long providers keep a prompt; 0: not at all (default: the policy’s, else 5)',
   },
   price: PRICE_OPTION,
   ...BUNDLE_OPTIONS,
