@@ -5,6 +5,7 @@ import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import { makeFolders, removePartials, writeWhole } from '../core/files.ts'
 import { promptHash } from '../core/hash.ts'
+import { withLock } from '../core/lock.ts'
 import type { OnProgress } from '../core/progress.ts'
 import type { Embeddings } from '../models/encoders/embeddings.ts'
 import type { Encoded, Encoder, EncoderSpec } from '../models/encoders/encoder.ts'
@@ -38,13 +39,18 @@ export interface EncodeSummary {
   readonly encoded: number
 }
 
+/** A part is written in a moment; this is for a disk that hangs. */
+const LOCK_MS = 60_000
+/** Another process may remove parts between writing and reading them (`weir cache`): then they are encoded again. */
+const READ_ATTEMPTS = 3
+
 /** Minimum number of prompts per encoder call; the parts they fill are written after each batch. */
 const BATCH_PROMPTS = 1024
 
 /**
  * Ensures that every prompt's embedding is in the cache. A part holds the prompts whose hash starts with its
- * name, and is written atomically. Prompts encoded before are not encoded again, an interrupted run resumes
- * where it stopped, and shards fill the same folder (or folders to be merged by copying) with exactly the
+ * name, and is written atomically, with what other processes have added to it meanwhile. Prompts encoded before are
+ * not encoded again, an interrupted run resumes where it stopped, and shards fill the same folder (or folders to be merged by copying) with exactly the
  * bytes of a single run.
  */
 export async function encodeToCache(
@@ -64,7 +70,7 @@ export async function encodeToCache(
     let at = 0
     for (const { name, known, missing } of pending) {
       for (const hash of missing.keys()) known.set(hash, rows(at++))
-      await writePart(join(home, name), known)
+      await addToPart(home, name, known)
       done += missing.size
       encoded += missing.size
       onProgress?.({ stage: 'encoding', done, total })
@@ -97,16 +103,14 @@ export function withEmbeddingCache(
     ...(encoder.featureNames && { featureNames: (prompt) => encoder.featureNames!(prompt) }),
     ...(encoder.close && { close: () => encoder.close!() }),
     async encode(prompts, signal) {
-      await encodeToCache(
-        prompts,
-        encoder,
-        definedOnly({
-          folder,
-          signal,
-          onProgress,
-        }),
-      )
-      return readFromCache(prompts, encoder.spec, folder)
+      for (let attempt = 1; ; attempt++) {
+        await encodeToCache(prompts, encoder, definedOnly({ folder, signal, onProgress }))
+        try {
+          return await readFromCache(prompts, encoder.spec, folder)
+        } catch (error) {
+          if (attempt === READ_ATTEMPTS) throw error
+        }
+      }
     },
   }
 }
@@ -274,9 +278,16 @@ function rowReader(batch: ReadBatch): (i: number) => Values {
   })
 }
 
-/** Writes a part atomically, with rows in hash order, so that the same rows give the same bytes. */
-async function writePart(path: string, rows: PartRows): Promise<void> {
-  await writeWhole(path, await arrowBytes(partBatch(rows)), { flush: false })
+/**
+ * Writes a part atomically, with the rows that are in its file by now and these, in hash order, so that the same rows
+ * give the same bytes.
+ */
+async function addToPart(home: string, name: string, rows: PartRows): Promise<void> {
+  const path = join(home, name)
+  await withLock(path, { deadlineMs: LOCK_MS }, async () => {
+    const all = new Map([...(await readPart(path)), ...rows])
+    await writeWhole(path, await arrowBytes(partBatch(all)), { flush: false })
+  })
 }
 
 function partBatch(rows: PartRows): Batch {

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { cp, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -52,6 +53,36 @@ describe('the embedding cache', () => {
       expect(await bytesOf(join(merged, name!))).toEqual(await bytesOf(one.folder))
     },
   )
+
+  test('is filled by several at once, and loses nothing that any of them added', async () => {
+    const folder = await scratch()
+    const asked = PROMPTS.slice(0, 120)
+    const own = [...Array(3).keys()].map((of) => asked.filter((_, i) => i % 3 === of || i < 20))
+    await Promise.all(
+      own.map(async (prompts) => {
+        const direct = await hashEncoder('dense').encode(prompts)
+        const cached = withEmbeddingCache(hashEncoder('dense'), folder)
+        expect(await cached.encode(prompts)).toEqual(direct)
+      }),
+    )
+    const encoder = hashEncoder('dense')
+    await encodeToCache(asked, encoder, { folder })
+    expect(encoder.calls).toBe(0)
+  })
+
+  test('encodes again what is removed from it before it is read', async () => {
+    const folder = await scratch()
+    let removed = false
+    const onProgress = ({ done, total }: { done: number; total?: number }): void => {
+      if (removed || done !== total) return
+      removed = true
+      rmSync(folder, { recursive: true })
+    }
+    const cached = withEmbeddingCache(hashEncoder('dense'), folder, onProgress)
+    const asked = PROMPTS.slice(0, 40)
+    expect(await cached.encode(asked)).toEqual(await hashEncoder('dense').encode(asked))
+    expect(removed).toBe(true)
+  })
 
   test('keeps encoders apart, and says which prompt it does not have', async () => {
     const folder = await scratch()

@@ -34,5 +34,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   promote: async () => (await import('./loop/promote.ts')).promoteCommand(),
   history: async () => (await import('./loop/history.ts')).historyCommand(),
   rollback: async () => (await import('./loop/rollback.ts')).rollbackCommand(),
+  cache: async () => (await import('./cache.ts')).cacheCommand(),
   encoder: async () => (await import('./encoder.ts')).encoderCommand(),
 }
