@@ -30,6 +30,7 @@ import { exportRouter } from './export.ts'
 import { fitFallback, needsFallback } from './fallback.ts'
 import { type FitRouterOptions, fitRouter } from './fit-router.ts'
 import { ratedOnly, withPairEstimates } from './ope/pair-estimates.ts'
+import { withPhrases } from './phrases.ts'
 import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
 import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
@@ -53,6 +54,8 @@ export interface TrainOptions extends FitRouterOptions, AutoOptions {
   readonly weakSignals?: boolean
   /** what happens to prompts that are unlike the training prompts; only their features are clipped by default */
   readonly ood?: OodRule
+  /** adds courtesies and roles to half of the train prompts, so that they turn fewer decisions */
+  readonly phrases?: boolean
   /** stores the start of each prompt with a head that looks up training prompts, for `explain` */
   readonly keepText?: boolean
 }
@@ -98,7 +101,8 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
       ? { recipe: withContextKeys(options.recipe, options.context) }
       : await chooseRecipe(learned, options, options.context, options.router === AUTO)
   const { recipe } = reading
-  const dataset = readDataset(learned, recipe)
+  const read = readDataset(learned, recipe)
+  const dataset = options.phrases ? withPhrases(read, options.seed) : read
   const { tune = 1 } = options
   const auto =
     options.router === AUTO ? await chooseFamily(dataset, { ...options, started }, tune) : undefined
@@ -199,7 +203,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
     files: new Map([
       ...exported.files,
       ...(fallback?.files ?? []),
-      ...neighbourFiles(dataset, { ...fitted, keepText: options.keepText ?? false }),
+      ...neighbourFiles(read, { ...fitted, keepText: options.keepText ?? false }),
     ]),
   })
   return {

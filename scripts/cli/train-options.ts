@@ -163,6 +163,13 @@ export const TRAIN_OPTIONS = optionTable({
     help: `what of a conversation is read: ${RECIPES.map(({ name }) => name).join(', ')}, a YAML file, or auto, which chooses on train and validation`,
     section: LEARNING,
   },
+  phrases: {
+    flag: '--phrases',
+    key: 'phrases',
+    schema: Switch,
+    help: 'add courtesies and roles to half of the train prompts, so that they turn fewer decisions',
+    section: LEARNING,
+  },
   ood: {
     flag: '--ood <answer>',
     key: 'ood',

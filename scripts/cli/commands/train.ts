@@ -93,6 +93,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
       weakSignals: flags.weakSignals,
       ...{ prefer: flags.prefer, minutes: flags.minutes, maxMs: flags.maxMs },
       ...{ encoders: others?.encoders, ood: flags.ood && { answer: flags.ood } },
+      phrases: flags.phrases,
     }),
     signal,
     onProgress: terminal.onProgress,
