@@ -69,10 +69,6 @@ export function parsedJson(text: string): unknown {
   }
 }
 
-/** Whether brackets nest at most `limit` deep; strings are skipped. */
-export const nestedWithin = (text: string, limit: number): boolean =>
-  jsonShape(text, limit, Number.POSITIVE_INFINITY).depth <= limit
-
 /** What `jsonShape` looks at, and the run of other characters after which it searches the next of them. */
 const STRUCTURE = /["[\]{},]/g
 const LONG_RUN = 32

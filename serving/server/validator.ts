@@ -30,8 +30,15 @@ const OPAQUE = new Set(['metadata', 'tools', 'response_format'])
 export function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
-    const changed = value.findIndex((one) => withoutNulls(one) !== one)
-    return changed < 0 ? value : value.map(withoutNulls)
+    // each item is looked at once: twice would be 2^64 times in the deepest list of lists
+    let list: unknown[] | undefined
+    for (const [i, one] of value.entries()) {
+      const its = withoutNulls(one)
+      if (its === one) continue
+      list ??= [...value]
+      list[i] = its
+    }
+    return list ?? value
   }
   const fields = value as Readonly<Record<string, unknown>>
   /** what remains of fields that are, or hold, null */

@@ -47,6 +47,24 @@ test.each(Object.entries(HOSTILE_BODIES))('8 MB of %s are refused at once', asyn
   expect(spent).toBeLessThan(150)
 })
 
+test.each([
+  ['messages', '{"a":null}'],
+  ['prompt', '[null,{"a":null},null]'],
+])(
+  '50 lists in each other, with a null inside, as %s are refused at once',
+  async (field, inner) => {
+    const payload = `{"${field}":${'['.repeat(50)}${inner}${']'.repeat(50)}}`
+    for (const url of ['/route', '/route/batch']) {
+      const body = url === '/route' ? payload : `{"requests":[${payload}]}`
+      const headers = { 'content-type': 'application/json' }
+      const before = process.cpuUsage()
+      const answer = await sample.app.inject({ method: 'POST', url, headers, payload: body })
+      expect(process.cpuUsage(before).user / 1000).toBeLessThan(150)
+      expect(answer.body).toContain('request_invalid')
+    }
+  },
+)
+
 test('a body that is not UTF-8 is refused, not read as another one', async () => {
   const payload = Buffer.concat([
     Buffer.from('{"prompt":"a'),
