@@ -1,4 +1,6 @@
 import { promptHash } from '../../core/hash.ts'
+import { corrects } from '../../models/reading/conversation.ts'
+import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { GatewayRequest, RequestHints } from './contracts.ts'
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>
@@ -84,4 +86,94 @@ export function affinityOf(request: GatewayRequest): string | undefined {
   const goesOn =
     hints.session_id !== undefined || body.messages.some(({ role }) => role === 'assistant')
   return goesOn ? sessionKey(request) : undefined
+}
+
+/** Signs that a model does not get on with its task. */
+export const STUCK_SIGNS = [
+  'tool_errors',
+  'repeated_call',
+  'correction',
+  'rephrased',
+  'tests_failing',
+] as const
+export type StuckSign = (typeof STUCK_SIGNS)[number]
+
+/** Results of tools that are read, from the last one back. */
+const RESULTS = 6
+/** How many of them must have failed. */
+const FAILED = 3
+/** Characters of a result that are read, at its beginning and its end. */
+const READ = 2000
+
+const ERROR =
+  /\b(error|exception|traceback|failed|failure|not found|no such file|permission denied|command not found|invalid|cannot|could not|exit(ed)? (with )?(code|status):? [1-9])\b|<tool_use_error>/i
+const TESTS =
+  /\b([1-9]\d*) (tests? |specs? )?(failed|failing|failures?)\b|\bFAILED\b|\bTests?:\s+[1-9]\d* failed/
+const CORRECTION =
+  /^\W*(no\b[,.! ]|nope\b|wrong\b|that('s| is| was) (wrong|not (right|correct|what i))|(this|that|it) (still )?(does(n't| not)|is(n't| not)) (work|right|correct|fixed)|still (fail|broken|wrong|not|the same|does)|you (broke|forgot|misunderstood|ignored)|not what i (asked|meant|wanted)|try again\b|undo\b|revert\b)/i
+
+/**
+ * The signs in a conversation's last part: most results of tools failed, the same call was made again with the
+ * same arguments, tests fail twice in a row, or the user's last message corrects or repeats.
+ */
+export function stuckSigns(messages: readonly ChatTurn[]): StuckSign[] {
+  const signs: StuckSign[] = []
+  const results = lastOf(messages, RESULTS, ({ role }) => role === 'tool').map(textOf)
+  const failures = results.filter((text) => ERROR.test(text)).length
+  if (failures >= FAILED) signs.push('tool_errors')
+  if (results.filter((text) => TESTS.test(text)).length >= 2) signs.push('tests_failing')
+  const calls = lastOf(messages, RESULTS, (turn) => Array.isArray(turn.tool_calls)).map((turn) =>
+    callsText(turn.tool_calls as readonly unknown[]),
+  )
+  if (new Set(calls).size <= calls.length - 2) signs.push('repeated_call')
+  const asked = lastOf(messages, 2, ({ role }) => role === 'user').map(textOf)
+  const [last = '', before = ''] = asked
+  if (before !== '') {
+    if (CORRECTION.test(last) || corrects(last)) signs.push('correction')
+    else if (isRephrased(last, before)) signs.push('rephrased')
+  }
+  return signs
+}
+
+/** The last so many turns of a kind, the latest first. */
+function lastOf(
+  messages: readonly ChatTurn[],
+  most: number,
+  isKind: (turn: ChatTurn) => boolean,
+): ChatTurn[] {
+  const found: ChatTurn[] = []
+  for (let i = messages.length - 1; i >= 0 && found.length < most; i--) {
+    const turn = messages[i]!
+    if (isKind(turn)) found.push(turn)
+  }
+  return found
+}
+
+/** A turn's text; of a long one its beginning and its end. */
+export function textOf({ content }: ChatTurn): string {
+  const text =
+    typeof content === 'string'
+      ? content
+      : (content ?? []).map((part) => part.text ?? '').join('\n')
+  return text.length <= 2 * READ ? text : `${text.slice(0, READ)}\n${text.slice(-READ)}`
+}
+
+/** Calls without their ids. */
+const callsText = (calls: readonly unknown[]): string =>
+  JSON.stringify(
+    calls.map((call) => {
+      const { function: made, custom } = (call ?? {}) as { function?: unknown; custom?: unknown }
+      return made ?? custom
+    }),
+  )
+
+/** Whether most of the words are those of the message before. */
+export function isRephrased(last: string, before: string): boolean {
+  const words = (text: string): Set<string> =>
+    new Set(text.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu))
+  const [a, b] = [words(last), words(before)]
+  if (a.size < 4 || b.size < 4) return false
+  let shared = 0
+  for (const word of a) if (b.has(word)) shared++
+  return shared / Math.max(a.size, b.size) >= 0.6
 }

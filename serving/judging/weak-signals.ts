@@ -7,8 +7,8 @@ import type { LogWriter } from '../../records/log-writer.ts'
 import type { WeakSignalsConfig } from '../gateway/config.ts'
 import type { GatewayRequest, Served, ServedObserver } from '../gateway/contracts.ts'
 import { Counts } from '../gateway/metrics.ts'
-import { isRephrased, STUCK_SIGNS, stuckSigns, textOf } from '../gateway/session-signs.ts'
-import { sessionKey } from '../gateway/sessions.ts'
+import { isRephrased, STUCK_SIGNS, sessionKey, stuckSigns, textOf } from '../gateway/sessions.ts'
+
 import type { ChatTurn } from '../upstreams/upstream.ts'
 
 /** What the requests of a session can say of an answer. */

@@ -10,8 +10,8 @@ import {
 } from '../../../models/decision/session-cost.ts'
 import type { GatewayRequest, ServePlan } from '../../gateway/contracts.ts'
 import { needsOf } from '../../gateway/needs.ts'
-import { STUCK_SIGNS, stuckSigns } from '../../gateway/session-signs.ts'
-import { sessionKey } from '../../gateway/sessions.ts'
+import { STUCK_SIGNS, sessionKey, stuckSigns } from '../../gateway/sessions.ts'
+
 import type { ChatTurn } from '../../upstreams/upstream.ts'
 import { closed } from '../file.ts'
 import { SharedMemory } from '../shared-memory.ts'

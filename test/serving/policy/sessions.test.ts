@@ -7,8 +7,8 @@ import {
   turnCost,
 } from '../../../models/decision/session-cost.ts'
 import type { GatewayRequest, Plan } from '../../../serving/gateway/contracts.ts'
-import { stuckSigns } from '../../../serving/gateway/session-signs.ts'
-import { withSession } from '../../../serving/gateway/sessions.ts'
+import { stuckSigns, withSession } from '../../../serving/gateway/sessions.ts'
+
 import { checkPolicy } from '../../../serving/policy/check.ts'
 import type { LearnedRouter } from '../../../serving/policy/learned-router.ts'
 import { createPolicy } from '../../../serving/policy/pipeline.ts'
