@@ -20,8 +20,8 @@ export class Pause {
     this.onSet?.(until, failure)
   }
 
-  /** What another server has met: it makes no pause shorter. */
-  hear(until: number, failure: UpstreamError): void {
+  /** By what another server has met: it makes no pause shorter. */
+  extend(until: number, failure: UpstreamError): void {
     if (until <= this.until) return
     this.until = until
     this.failure = failure

@@ -38,7 +38,9 @@ export class Breaker {
   private factor = 1
   private probing = false
   private suspectUntil = 0
-  /** called when it opens, with the time for which nothing is asked, in milliseconds */
+  /** whether it reached its own limits, not those of a time in which it is suspected */
+  private reached = false
+  /** called when it opens by its own limits, with the time for which nothing is asked, in milliseconds */
   onOpen: ((ms: number) => void) | undefined
 
   /** @param now milliseconds, never going back */
@@ -101,19 +103,18 @@ export class Breaker {
     }
     this.remember(false)
     const failed = this.recent.filter((worked) => !worked).length
-    if (
-      this.inRow >= (this.now() < this.suspectUntil ? 1 : this.failuresToOpen) ||
+    this.reached =
+      this.inRow >= this.failuresToOpen ||
       (this.recent.length >= WINDOW && failed > this.shareToOpen * WINDOW)
-    ) {
-      this.open()
-    }
+    if (this.reached || this.now() < this.suspectUntil) this.open()
   }
 
   private open(): void {
     const ms = this.openMs * this.factor
     this.until = this.now() + ms
     this.change('open')
-    this.onOpen?.(ms)
+    // were others told of one that opened at a hint, servers would keep each other's open at one failure in a while
+    if (this.reached) this.onOpen?.(ms)
   }
 
   /** Another server's has opened: for so long, one failure opens this one. */

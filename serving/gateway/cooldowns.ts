@@ -15,16 +15,16 @@ export interface CooldownOptions {
   readonly now: () => number
 }
 
-/** How often what others say is read, in milliseconds. */
+/** How often the pauses of others are read, in milliseconds. */
 const POLL_MS = 1000
-/** Nobody's word counts for longer, whatever it says. */
+/** Longest pause that is taken over from another server. */
 const LONGEST_MS = 10 * 60_000
 
-/** A pause, or an open breaker, as one server tells the others. */
-interface Said {
-  /** milliseconds since 1970, by the clock of the server that says it */
+/** A pause, or the time that a breaker is open, as one server publishes it. */
+interface SharedPause {
+  /** milliseconds since 1970, by the clock of the server that publishes it */
   readonly until: number
-  /** how long it was when it was said: clocks may differ by seconds, and none makes it longer */
+  /** its length when it was published: clocks may differ by seconds, and none makes it longer */
   readonly ms: number
   readonly kind?: FailureKind
   readonly reason?: string
@@ -32,29 +32,29 @@ interface Said {
 }
 
 /**
- * Shares what upstreams have said: a rate limit or a refused key that one server meets is respected by all within a
- * second. An open breaker is a hint only, since it may be that server's own connection: here it opens at the first
- * failure. Without the store each server learns for itself.
+ * Shares the pauses that upstreams ask for: all servers respect a rate limit or a refused key that one of them meets,
+ * within a second. An open breaker is a hint only, since it may be that server's own connection: here it opens at the
+ * first failure. Without the store each server learns for itself.
  *
  * @returns ends it
  */
 export function shareCooldowns(options: CooldownOptions): () => void {
   const { shared, backends, breakers, clock, now } = options
-  const hears: { readonly key: string; hear(said: Said, ms: number): void }[] = []
-  const say = (key: string, said: Omit<Said, 'until'>): void => {
-    if (said.ms <= 0) return
-    shared.set(key, JSON.stringify({ ...said, until: now() + said.ms }), said.ms)
+  const topics: { readonly key: string; apply(pause: SharedPause, ms: number): void }[] = []
+  const publish = (key: string, pause: Omit<SharedPause, 'until'>): void => {
+    if (pause.ms <= 0) return
+    shared.set(key, JSON.stringify({ ...pause, until: now() + pause.ms }), pause.ms)
   }
   const share = (key: string, pauses: readonly Pause[], upstream: string): void => {
     for (const pause of pauses) {
       pause.onSet = (until, { kind, reason, upstreamStatus: status }) =>
-        say(key, { ms: until - clock(), kind, reason, ...(status !== undefined && { status }) })
+        publish(key, { ms: until - clock(), kind, reason, ...(status !== undefined && { status }) })
     }
-    hears.push({
+    topics.push({
       key,
-      hear({ kind = 'rate_limited', reason = '', status }, ms) {
+      apply({ kind = 'rate_limited', reason = '', status }, ms) {
         const failure = new UpstreamError(kind, { upstream, reason, status, retryAfterMs: ms })
-        for (const pause of pauses) pause.hear(clock() + ms, failure)
+        for (const pause of pauses) pause.extend(clock() + ms, failure)
       },
     })
   }
@@ -73,8 +73,8 @@ export function shareCooldowns(options: CooldownOptions): () => void {
   for (const [name, pauses] of byKey) share(`cooldown:key:${name}`, [...pauses], name)
   for (const [name, breaker] of breakers) {
     const key = `cooldown:breaker:${name}`
-    breaker.onOpen = (ms) => say(key, { ms })
-    hears.push({ key, hear: (_, ms) => breaker.suspect(ms) })
+    breaker.onOpen = (ms) => publish(key, { ms })
+    topics.push({ key, apply: (_, ms) => breaker.suspect(ms) })
   }
 
   let reading = false
@@ -83,11 +83,11 @@ export function shareCooldowns(options: CooldownOptions): () => void {
     reading = true
     try {
       await Promise.all(
-        hears.map(async ({ key, hear }) => {
-          const said = parsed(await shared.get(key))
-          if (!said) return
-          const ms = Math.min(said.until - now(), said.ms, LONGEST_MS)
-          if (ms > 0) hear(said, ms)
+        topics.map(async ({ key, apply }) => {
+          const pause = parsed(await shared.get(key))
+          if (!pause) return
+          const ms = Math.min(pause.until - now(), pause.ms, LONGEST_MS)
+          if (ms > 0) apply(pause, ms)
         }),
       )
     } finally {
@@ -101,13 +101,13 @@ export function shareCooldowns(options: CooldownOptions): () => void {
 /** The kinds of failure that make a pause. */
 const KINDS: readonly unknown[] = ['rate_limited', 'misconfigured', undefined]
 
-function parsed(text: string | undefined): Said | undefined {
+function parsed(text: string | undefined): SharedPause | undefined {
   if (text === undefined) return undefined
   try {
-    const said = JSON.parse(text) as Said
+    const pause = JSON.parse(text) as SharedPause
     const fits =
-      Number.isFinite(said.until) && Number.isFinite(said.ms) && KINDS.includes(said.kind)
-    return fits ? said : undefined
+      Number.isFinite(pause.until) && Number.isFinite(pause.ms) && KINDS.includes(pause.kind)
+    return fits ? pause : undefined
   } catch {
     return undefined
   }

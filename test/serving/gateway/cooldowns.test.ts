@@ -74,7 +74,23 @@ test('where another server’s breaker is open, the first failure opens this one
   expect(b.breaker.state).toBe('open')
 })
 
-test('what is no word of a server is not listened to, and a store that is gone changes nothing', async () => {
+test('a breaker that opened at a hint hints at nothing: servers do not keep each other’s open', async () => {
+  vi.useFakeTimers()
+  const shared = store()
+  const [a, b] = [server(shared), server(shared)]
+  for (let i = 0; i < 5; i++) a.breaker.enter().failed()
+  await vi.advanceTimersByTimeAsync(1000)
+  b.breaker.enter().failed()
+  // a works again, and b still waits
+  await vi.advanceTimersByTimeAsync(3500)
+  a.breaker.enter().succeeded()
+  expect([a.breaker.state, b.breaker.state]).toEqual(['closed', 'open'])
+  await vi.advanceTimersByTimeAsync(1000)
+  a.breaker.enter().failed()
+  expect(a.breaker.state).toBe('closed')
+})
+
+test('what no server has written is passed over', async () => {
   vi.useFakeTimers()
   const shared = store()
   const { small, clock } = server(shared)
