@@ -1,4 +1,5 @@
 import { promptHash } from '../../core/hash.ts'
+import { hasLongText } from '../../core/json/large.ts'
 import { corrects } from '../../models/reading/conversation.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { GatewayRequest, RequestHints } from './contracts.ts'
@@ -60,6 +61,15 @@ function userSession({ session_id: own, user_id: user }: Fields): string | undef
 
 const keys = new WeakMap<GatewayRequest, string>()
 
+/** Characters of a beginning above which only the ends of its long texts are hashed: 60 MB would take a second. */
+const LONG_BEGINNING = 64 * 1024
+const KEPT_ENDS = 4096
+
+const endsOfLong = (_: string, value: unknown): unknown =>
+  typeof value === 'string' && value.length > 2 * KEPT_ENDS
+    ? [value.length, value.slice(0, KEPT_ENDS), value.slice(-KEPT_ENDS)]
+    : value
+
 /**
  * Identifies the session of a request by the id that its client names, else by the conversation's beginning, which each
  * of its requests repeats. A session belongs to one API key: the same id under another key is another session. Fixed size
@@ -71,7 +81,8 @@ export function sessionKey(request: GatewayRequest): string {
     const { caller, hints, body } = request
     const first = body.messages.findIndex(({ role }) => role === 'user')
     const session = hints.session_id ?? body.messages.slice(0, first + 1)
-    key = promptHash(JSON.stringify([caller.name, session]))
+    const cut = hasLongText(session, LONG_BEGINNING) ? endsOfLong : undefined
+    key = promptHash(JSON.stringify([caller.name, session], cut))
     keys.set(request, key)
   }
   return key

@@ -98,4 +98,10 @@ test('a session is known by its key and its id, or by its beginning', () => {
   expect(key('ann', undefined, 'a')).toBe(key('ann', undefined, 'a', 'b'))
   expect(key('ann', undefined, 'a')).not.toBe(key('ann', undefined, 'b'))
   expect(key('ann', undefined, 'a')).not.toBe(key('bob', undefined, 'a'))
+  // of a long text the length and both ends count
+  const long = 'x'.repeat(100_000)
+  expect(key('ann', undefined, long)).toBe(key('ann', undefined, long, 'b'))
+  for (const other of [`${long}x`, `y${long.slice(1)}`, `${long.slice(1)}y`]) {
+    expect(key('ann', undefined, long)).not.toBe(key('ann', undefined, other))
+  }
 })
