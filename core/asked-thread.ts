@@ -61,8 +61,9 @@ export class AskedThread {
     const { worker } = this
     const id = ++this.last
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject })
+      // throws for what cannot be copied, which nothing then waits for
       worker.postMessage({ id, question }, moved)
+      this.waiting.set(id, { resolve, reject })
     })
   }
 

@@ -103,7 +103,7 @@ export async function spooledStore(
     }
     waiting++
     writing++
-    const name = `${String(Date.now()).padStart(15, '0')}-${process.pid}-${++count}.json`
+    const name = `${String(Date.now()).padStart(15, '0')}-${process.pid}-${String(++count).padStart(9, '0')}.json`
     try {
       await writeWhole(join(folder, name), JSON.stringify(record))
     } catch (cause) {

@@ -242,7 +242,11 @@ function measuredOf(log: LoggedRequests, prices: ReadonlyMap<string, Price>): Me
     const its = sums.get(id) ?? { sum: 0, n: 0 }
     sums.set(id, { sum: its.sum + score, n: its.n + 1 })
   }
-  const signsOf = new Map(log.signals.map(({ decision_id: id, signs }) => [id, signs]))
+  // an answer that its client stopped may have another line, of the request after it
+  const signsOf = new Map<string, readonly string[]>()
+  for (const { decision_id: id, signs } of log.signals) {
+    signsOf.set(id, [...(signsOf.get(id) ?? []), ...signs])
+  }
   const states = new Map<string, { last: string | undefined; signs: Set<string>; rated: Rated[] }>()
   for (const { id, gateway } of log.requests) {
     const { session_id: session, model } = gateway ?? {}

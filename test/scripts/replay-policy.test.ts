@@ -284,7 +284,10 @@ describe('weir replay --sessions', () => {
       const score = base - (then === first ? 0 : 0.1) + 0.05 * random.normal()
       turns.push({ ...at, minute: s + 0.1, model: then, score: Math.max(0, Math.min(1, score)) })
     }
-    const { measured } = replaySessions(logOf(turns), { prices, cacheMinutes: 5 })
+    const log = logOf(turns)
+    // an answer that its client stopped has a line for that beside the one of the next request
+    const lines = log.signals.flatMap((line) => [line, { ...line, signs: [] }])
+    const { measured } = replaySessions({ ...log, signals: lines }, { prices, cacheMinutes: 5 })
     // half of .1; half of .5 less .1
     const holds = (its: { low: number; high: number }, truth: number): boolean =>
       its.low <= truth && truth <= its.high && its.high - its.low < 0.1
