@@ -59,7 +59,7 @@ export interface Tracing {
   attempt(facts: AttemptFacts): AttemptSpan
 }
 
-/** Names of OpenTelemetry's GenAI conventions; of 1.41 and before where two names are in use. */
+/** Bounds of histograms, as OpenTelemetry's GenAI conventions advise. */
 const SECONDS = [
   0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ]

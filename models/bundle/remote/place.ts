@@ -61,7 +61,8 @@ export function bundlePlace(
   }
   const report = (error: unknown): void => {
     const message = error instanceof Error ? error.message : String(error)
-    if (message !== failure) onWarning(`${shown}: what was fetched before serves on`, error)
+    if (message !== failure)
+      onWarning(`${shown}: the version that was fetched before is still served`, error)
     failure = message
   }
   return {
