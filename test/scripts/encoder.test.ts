@@ -98,7 +98,12 @@ describe('weir train --encoder', { timeout: 90_000 }, () => {
     await rm(join(folder, 'moved'), { recursive: true })
     const router = await loadRouter(bundle)
     try {
-      expect(router.manifest.encoder).toMatchObject({ kind: 'hf', dimension: 8 })
+      // what is read of a prompt is cut to what training has seen
+      expect(router.manifest.encoder).toMatchObject({
+        kind: 'familiar',
+        dimension: 8,
+        options: { inner: { kind: 'hf', dimension: 8 } },
+      })
       const { winRate } = await router.score(['prove that zz 1', 'hello there 2'])
       expect(winRate[0]).toBeGreaterThan(winRate[1]!)
     } finally {

@@ -70,14 +70,13 @@ export function parseReference(text: string, where: string): BundleReference {
     throw invalid('oci://registry/repository with a name in small letters')
   if (!TAG.test(tag)) throw invalid('a tag of letters, digits, _, . and -')
   const local = isLoopback(url.hostname)
-  const protocol = scheme === 'oci+http' || local ? 'http' : 'https'
-  const plain = protocol === 'http' && !local
+  const encrypted = scheme !== 'oci+http' && !local
   return {
     kind: 'oci',
     text: bare,
     digest,
-    plain,
-    origin: `${protocol}://${host}`,
+    plain: !encrypted && !local,
+    origin: `http${encrypted ? 's' : ''}://${host}`,
     repository,
     tag,
   }

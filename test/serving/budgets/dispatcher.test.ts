@@ -129,7 +129,7 @@ for (const seed of [31, 32, 33]) {
       }
       const dispatch = {
         endpoint: 'chat',
-        request: { caller: { name: 'anyone' }, hints: {} },
+        request: { caller: { name: 'anyone' }, hints: {}, body },
         plan: { deciding: { step: 'learned', reason: '' } },
         target: { model: random.next() < 0.5 ? 'cheap' : 'dear' },
         body,
