@@ -37,6 +37,11 @@ const BELIEVED_MS = 250
 const RETRY_MS = 500
 /** How old the states that metrics show may be while something is asked, in milliseconds. */
 const SHOWN_MS = 1000
+/**
+ * How long what answers have cost waits for a claim to share its call, in milliseconds. Until then it is held at its
+ * upper bound.
+ */
+const SETTLE_MS = 10
 /** Longest wait for what is still to be written when the server ends. */
 const CLOSE_MS = 5000
 /** Most items of one call: a queue that grew while the store was gone is delivered in pieces. */
@@ -66,7 +71,8 @@ interface Answer {
 
 /**
  * Budgets that several servers share, in PostgreSQL. What one turn of the event loop wants is one call, and one
- * call is under way at a time: those that come meanwhile share the next one. Each process reports every third of
+ * call is under way at a time: those that come meanwhile share the next one. What answers have cost goes with the next
+ * claim, so that chats one after the other make one call each. Each process reports every third of
  * its lease; when it is gone for longer, another process settles what it has left.
  *
  * @throws store_unavailable, module_missing
@@ -111,6 +117,8 @@ class SharedBudgets implements PostgresBudgetStore {
   readonly #options: PostgresBudgetsOptions
   readonly #owner = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
   readonly #settings = new Map<string, BudgetSettings>()
+  /** by name: a budget as the database's function takes it */
+  readonly #items = new Map<string, object>()
   /** of reservations that are open, by id: what they are counted for */
   readonly #open = new Map<string, readonly object[]>()
   readonly #refusals = new Map<string, { refusal: BudgetRefusal; nanos: number; at: number }>()
@@ -120,6 +128,7 @@ class SharedBudgets implements PostgresBudgetStore {
   #client: PoolClient | undefined
   #calling = false
   #scheduled = false
+  #timer: NodeJS.Timeout | undefined
   #goneUntil = 0
   #failing = false
   #closing = false
@@ -145,7 +154,13 @@ class SharedBudgets implements PostgresBudgetStore {
 
   declare(budgets: readonly BudgetSettings[]): void {
     this.#settings.clear()
-    for (const budget of budgets) this.#settings.set(budget.name, budget)
+    this.#items.clear()
+    for (const budget of budgets) {
+      const { name, usd, per, alert_at } = budget
+      this.#settings.set(name, budget)
+      const item = { name, per, limit: limitNanos(usd), action: budget.then, alert_at }
+      this.#items.set(name, definedOnly(item))
+    }
     // shows the new ones
     void this.states().catch(() => {})
   }
@@ -257,6 +272,7 @@ class SharedBudgets implements PostgresBudgetStore {
     if (this.#closing) return
     this.#closing = true
     clearInterval(this.#reporter)
+    clearTimeout(this.#timer)
     const until = performance.now() + CLOSE_MS
     while ((this.#calling || this.#waiting()) && performance.now() < until) {
       if (!this.#calling) void this.#call()
@@ -277,12 +293,7 @@ class SharedBudgets implements PostgresBudgetStore {
   }
 
   #budgets(names: readonly string[]): object[] {
-    return names.flatMap((name) => {
-      const budget = this.#settings.get(name)
-      if (!budget) return []
-      const { usd, per, alert_at } = budget
-      return [definedOnly({ name, per, limit: limitNanos(usd), action: budget.then, alert_at })]
-    })
+    return names.flatMap((name) => this.#items.get(name) ?? [])
   }
 
   /** A request while the store is gone. If it was sent, it may be reserved all the same, and is given back. */
@@ -311,16 +322,25 @@ class SharedBudgets implements PostgresBudgetStore {
     return performance.now() < this.#goneUntil
   }
 
+  /** Claims are waited for; the rest goes with one, or a moment later. */
   #schedule(): void {
-    if (this.#scheduled || this.#calling) return
-    this.#scheduled = true
-    const call = (): void => {
-      this.#scheduled = false
-      if (this.#waiting()) void this.#call()
+    if (this.#calling) return
+    const wait = Math.max(
+      this.#goneUntil - performance.now(),
+      this.#claims.length > 0 ? 0 : SETTLE_MS,
+    )
+    if (wait > 0) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined
+        if (this.#waiting() && !this.#calling) void this.#call()
+      }, wait).unref()
+    } else if (!this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(() => {
+        this.#scheduled = false
+        if (this.#waiting() && !this.#calling) void this.#call()
+      })
     }
-    const wait = this.#goneUntil - performance.now()
-    if (wait > 0) setTimeout(call, wait).unref()
-    else setImmediate(call)
   }
 
   async #call(): Promise<void> {

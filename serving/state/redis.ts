@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { LRUCache } from 'lru-cache'
 import { WeirError } from '../../core/errors.ts'
 import type { StateSettings } from './config.ts'
 import { HOT_READ_MS, type HotStore } from './hot-store.ts'
@@ -21,6 +22,27 @@ export interface RedisState extends HotStore {
 
 /** Wait before a lost connection is made again, in milliseconds. */
 const RETRY_MS = 500
+/** Clients whose tokens are kept here; the one that came least recently is dropped first. */
+const LEASED_CLIENTS = 10_000
+/** Tokens are taken in blocks that last about this long, in milliseconds. */
+const BLOCK_MS = 1000
+/** All servers together hold at most this share of a limit: what they do not use is lost until the window ends. */
+const LEASED_SHARE = 0.01
+
+/** Tokens of one client that this process has taken from Redis. */
+interface Lease {
+  tokens: number
+  /** when they were asked for, and when they end with their window at the earliest, by the clock of `performance` */
+  asked: number
+  until: number
+  /** how many were taken at once */
+  block: number
+  /** tokens that Redis had left then */
+  left: number
+  asking: boolean
+  /** requests that wait for Redis */
+  waiting: { resolve: (shared?: Promise<void>) => void; reject: (error: unknown) => void }[]
+}
 
 /**
  * Connects; ioredis and rate-limiter-flexible are optional dependencies, loaded only here.
@@ -97,20 +119,83 @@ export async function openRedis(options: RedisOptions): Promise<RedisState> {
   }
   const takeShare: RateLimiter['take'] = (name, perMinute) =>
     own.take(name, Math.max(1, Math.floor(perMinute / replicas)))
+  const leases = new LRUCache<string, Lease>({ max: LEASED_CLIENTS })
+  const leaseOf = (name: string, perMinute: number): Lease => {
+    const key = `${perMinute}:${name}`
+    let lease = leases.get(key)
+    if (!lease) {
+      lease = {
+        ...{ tokens: 0, asked: -Infinity, until: -Infinity },
+        ...{ block: 1, left: perMinute, asking: false, waiting: [] },
+      }
+      leases.set(key, lease)
+    }
+    return lease
+  }
+  /** Takes a block for those that wait: what they need, and while many come what the next second will need. */
+  const ask = async (lease: Lease, name: string, perMinute: number): Promise<void> => {
+    lease.asking = true
+    while (lease.waiting.length > 0) {
+      const now = performance.now()
+      const grown = now - lease.asked < BLOCK_MS ? lease.block * 2 : lease.block / 2
+      // when little is left, the other servers need it too
+      const most = Math.min((perMinute * LEASED_SHARE) / replicas, lease.left / (2 * replicas))
+      lease.block = Math.max(1, Math.floor(Math.min(grown, most)))
+      lease.asked = now
+      const wanted = Math.max(lease.waiting.length, lease.block)
+      try {
+        const { granted, left, wait } = await consume(name, perMinute, wanted)
+        const served = lease.waiting.splice(0, granted)
+        Object.assign(lease, { tokens: granted - served.length, left, until: now + wait })
+        for (const { resolve } of served) resolve()
+        if (granted === wanted) continue
+        for (const { reject } of lease.waiting.splice(0)) reject(rateLimited(perMinute, wait))
+      } catch (cause) {
+        gone(cause)
+        for (const { resolve, reject } of lease.waiting.splice(0)) {
+          try {
+            resolve(takeShare(name, perMinute))
+          } catch (error) {
+            reject(error)
+          }
+        }
+      }
+    }
+    lease.asking = false
+  }
+  /** @returns how many of them the window had left, the rest of it, and the milliseconds until it ends */
+  const consume = (
+    name: string,
+    perMinute: number,
+    wanted: number,
+  ): Promise<{ readonly granted: number; readonly left: number; readonly wait: number }> =>
+    limiterOf(perMinute)
+      .consume(name, wanted)
+      .then(
+        ({ msBeforeNext: wait, remainingPoints: left }) => ({ granted: wanted, left, wait }),
+        (cause: unknown) => {
+          const { msBeforeNext: wait, consumedPoints = 0 } = cause as {
+            readonly msBeforeNext?: number
+            readonly consumedPoints?: number
+          }
+          if (typeof wait !== 'number') throw cause
+          // 0 if it was refused here, without asking
+          const over = consumedPoints === 0 ? wanted : consumedPoints - perMinute
+          return { granted: Math.max(0, wanted - over), left: 0, wait }
+        },
+      )
   const rates: RateLimiter = {
     take(name, perMinute) {
+      const lease = leaseOf(name, perMinute)
+      if (lease.tokens > 0 && performance.now() < lease.until) {
+        lease.tokens--
+        return undefined
+      }
       if (!isReady()) return takeShare(name, perMinute)
-      return limiterOf(perMinute)
-        .consume(name)
-        .then(
-          () => undefined,
-          (cause: unknown) => {
-            const { msBeforeNext } = cause as { msBeforeNext?: number }
-            if (typeof msBeforeNext === 'number') throw rateLimited(perMinute, msBeforeNext)
-            gone(cause)
-            return takeShare(name, perMinute)
-          },
-        )
+      return new Promise((resolve, reject) => {
+        lease.waiting.push({ resolve, reject })
+        if (!lease.asking) void ask(lease, name, perMinute)
+      })
     },
   }
   return {

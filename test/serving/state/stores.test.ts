@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { approve, approvedState, propose } from '../../../serving/audit/approvals.ts'
 import { openAuditLog } from '../../../serving/audit/audit-log.ts'
 import { verifyAudit } from '../../../serving/audit/verify.ts'
@@ -442,6 +442,40 @@ describe.skipIf(!hasRedis)('rates and sessions in Redis', () => {
     expect(await tried(states, 'a', 100)).toBe(20)
     expect(await tried(states, 'a', 100)).toBe(0)
     expect(await tried(states, 'b', 10)).toBe(10)
+  })
+
+  test('a busy server takes tokens in blocks, and no server lets through more than the limit with them', async () => {
+    const states = await Promise.all([replica(), replica(), replica()])
+    let [through, asked, refused] = [0, 0, 0]
+    const take = async (i: number): Promise<void> => {
+      try {
+        const waits = states[i % 3]!.rates.take('busy', 3000)
+        if (waits) asked++
+        await waits
+        through++
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'rate_limited' })
+        refused++
+      }
+    }
+    // one after the other, then at once, then until nobody has any left
+    for (let i = 0; i < 600; i++) await take(i)
+    expect(asked).toBeLessThan(150)
+    await Promise.all(Array.from({ length: 600 }, (_, i) => take(i)))
+    for (let i = 0; refused < 300; i++) await take(i)
+    expect(through).toBe(3000)
+
+    // tokens end with their window
+    const [state] = states
+    for (let i = 0; i < 40; i++) await state!.rates.take('later', 30_000)
+    expect(state!.rates.take('later', 30_000)).toBeUndefined()
+    const clock = performance.now() + 61_000
+    const later = vi.spyOn(performance, 'now').mockImplementation(() => clock)
+    try {
+      await expect(state!.rates.take('later', 30_000)).resolves.toBeUndefined()
+    } finally {
+      later.mockRestore()
+    }
   })
 
   test('what one server says of a session, another reads, until it expires', async () => {
