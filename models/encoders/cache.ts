@@ -6,8 +6,8 @@ import { makeFolders, writeWhole } from '../../core/files.ts'
 import type { EncoderSpec } from './encoder.ts'
 
 /**
- * Reads a file from the cache folder, or makes it and stores it there (by rename, so that another process
- * never sees a partial file). Without a folder it is made every time. If the folder cannot be written to, the
+ * Reads a converted encoder's file from the cache folder (its part `encoders`), or makes it and stores it there (by
+ * rename, so that another process never sees a partial file). Without a folder it is made every time. If the folder cannot be written to, the
  * file is made again next time; that is not an error.
  */
 export async function cachedFile(
@@ -16,7 +16,7 @@ export async function cachedFile(
   make: () => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
   if (folder === undefined) return make()
-  const path = join(folder, name)
+  const path = join(folder, 'encoders', name)
   try {
     return await readFile(path)
   } catch {
@@ -46,6 +46,16 @@ export async function readEncoderFiles(
   }
   return files
 }
+
+/** The parts of the cache folder: what else is in it is not Weir's. The last two are made by scripts of the repository. */
+export const CACHE_PARTS = [
+  'bundles',
+  'embeddings',
+  'encoders',
+  'hub',
+  'bench-peers',
+  'eval',
+] as const
 
 /** Where generated files are cached between runs: WEIR_CACHE, otherwise the user's cache folder. */
 export function cacheFolder(environment: Readonly<Record<string, string | undefined>>): string {

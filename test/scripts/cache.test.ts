@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { cachedFile } from '../../models/encoders/cache.ts'
 import { runWeir } from '../../scripts/cli/program.ts'
 
 let folder: string
@@ -60,6 +61,19 @@ test('what was written longest ago goes first, whole, until it is small enough',
   expect((await weirCache('--max-size', '2')).json).toMatchObject({ bytes: 2e6 })
   expect(await readdir(join(folder, 'hub'))).toEqual([])
   expect((await weirCache('--clear')).json).toMatchObject({ bytes: 0 })
+})
+
+test('encoders that were converted count, and what Weir did not make stays', async () => {
+  await cachedFile(folder, 'use-lite-1.onnx', async () => new Uint8Array(4e6))
+  await file('documents/letter.txt', 1e6, 1)
+  await file('notes.txt', 1e6, 1)
+  expect((await weirCache()).json).toMatchObject({
+    bytes: 4e6,
+    kinds: { encoders: { entries: 1, bytes: 4e6 } },
+  })
+  expect((await weirCache('--clear')).json).toMatchObject({ bytes: 0 })
+  expect(await readdir(folder)).toEqual(['documents', 'encoders', 'notes.txt'])
+  expect(await readdir(join(folder, 'documents'))).toEqual(['letter.txt'])
 })
 
 test('--clear and --max-size together are refused', async () => {

@@ -13,7 +13,7 @@ const OPTIONS = optionTable({
     schema: Type.Number({ minimum: 0 }),
     help: 'remove what has not been written for longest until the cache is this small',
   },
-  clear: { flag: '--clear', schema: Switch, help: 'remove everything' },
+  clear: { flag: '--clear', schema: Switch, help: 'remove all that Weir keeps there' },
   json: jsonOption('the sizes'),
 })
 
@@ -21,16 +21,16 @@ const OPTIONS = optionTable({
 export const cacheCommand = defineCommand({
   name: 'cache',
   description:
-    'show what is kept between runs (embeddings, downloads, bundles), and make it smaller',
+    'show what is kept between runs (embeddings, encoders, downloads, bundles), and make it smaller',
   arguments: [],
   options: OPTIONS,
   notes:
-    'The folder is WEIR_CACHE, else weir in XDG_CACHE_HOME, else ~/.cache/weir. What is removed is made or downloaded again when it is needed.',
+    'The folder is WEIR_CACHE, else weir in XDG_CACHE_HOME, else ~/.cache/weir. Other files in it are left alone. What is removed is made or downloaded again when it is needed.',
   examples: ['weir cache', 'weir cache --max-size 2000', 'weir cache --clear'],
   run,
 })
 
-/** What is removed as one: the embeddings of one encoder, one download, one bundle. */
+/** What is removed as one: the embeddings of one encoder, a file of a converted one, one owner's downloads, one bundle. */
 interface Entry {
   readonly kind: string
   readonly path: string
@@ -40,7 +40,7 @@ interface Entry {
 }
 
 async function run(flags: Flags<typeof OPTIONS>): Promise<void> {
-  const { cacheFolder } = await import('../../../models/encoders/cache.ts')
+  const { CACHE_PARTS, cacheFolder } = await import('../../../models/encoders/cache.ts')
   const { WeirError } = await import('../../../core/errors.ts')
   const terminal = openTerminal()
   if (flags.clear && flags.maxSize !== undefined) {
@@ -48,7 +48,7 @@ async function run(flags: Flags<typeof OPTIONS>): Promise<void> {
     throw new WeirError('option_invalid', { option: '--clear', expected, got: 'both' })
   }
   const folder = cacheFolder(process.env)
-  const entries = await entriesOf(folder)
+  const entries = await entriesOf(folder, CACHE_PARTS)
   const most = flags.clear ? 0 : (flags.maxSize ?? Number.POSITIVE_INFINITY) * 1e6
   const removed: Entry[] = []
   let bytes = total(entries)
@@ -84,10 +84,10 @@ const total = (entries: readonly Entry[]): number =>
 
 const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
-/** The entries of a cache folder, which need not exist. */
-async function entriesOf(folder: string): Promise<Entry[]> {
+/** The entries of a cache folder, which need not exist, in these folders of it. */
+async function entriesOf(folder: string, kinds: readonly string[]): Promise<Entry[]> {
   const entries: Entry[] = []
-  for (const kind of await namesIn(folder)) {
+  for (const kind of kinds) {
     for (const name of await namesIn(join(folder, kind))) {
       const path = join(folder, kind, name)
       entries.push({ kind, path, ...(await sizeOf(path)) })
