@@ -89,7 +89,8 @@ export function cacheHome(cache: string, { text, digest }: BundleReference): str
   return join(cache, `${shown.slice(-60).replace(/^[.-]+/, '')}-${sha256(whole).slice(0, 12)}`)
 }
 
-const isLoopback = (host: string): boolean =>
+/** Whether a URL's host is this machine. */
+export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
 
 const withoutPassword = (text: string): string => text.replace(/\/\/[^/@]*:[^/@]*@/, '//***@')

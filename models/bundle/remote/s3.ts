@@ -7,6 +7,10 @@ import type { Objects } from './objects.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+/** Where buckets are, if not at AWS. */
+export const s3Endpoint = (environment: Environment): string | undefined =>
+  environment.AWS_ENDPOINT_URL_S3 || environment.AWS_ENDPOINT_URL
+
 /** What the SDK hands to what sends a request. */
 interface SdkRequest {
   readonly method: string
@@ -91,7 +95,7 @@ async function openClient(environment: Environment) {
     AWS_SECRET_ACCESS_KEY: secret,
     AWS_SESSION_TOKEN: token,
   } = environment
-  const endpoint = environment.AWS_ENDPOINT_URL_S3 ?? environment.AWS_ENDPOINT_URL
+  const endpoint = s3Endpoint(environment)
   const client = new sdk.S3Client({
     region: environment.AWS_REGION ?? environment.AWS_DEFAULT_REGION ?? 'us-east-1',
     // else the SDK looks in its files, and asks the cloud that it runs in

@@ -19,8 +19,8 @@ import { pointCurrent } from '../write.ts'
 import { reasonOf, unavailable } from './http.ts'
 import { objectStore, webObjects } from './objects.ts'
 import { ociStore } from './oci.ts'
-import { type BundleReference, cacheHome } from './reference.ts'
-import { s3Objects } from './s3.ts'
+import { type BundleReference, cacheHome, isLoopback } from './reference.ts'
+import { s3Endpoint, s3Objects } from './s3.ts'
 import type { BundleStore, Pushed, RemoteVersion } from './store.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -108,7 +108,7 @@ export async function pullBundle(
   options: PullOptions,
 ): Promise<Pulled> {
   const { cache, signers, signal, trusting = false } = options
-  if (reference.plain && reference.digest === undefined && !signers) {
+  if (isPlain(reference, options.environment) && reference.digest === undefined && !signers) {
     throw new WeirError('config_invalid', {
       where: reference.text,
       expected: 'TLS, @sha256:... or --require-signature: without, anyone on the way can change it',
@@ -131,6 +131,14 @@ export async function pullBundle(
     await removeOld(home, version)
     return { home, version, moved: version !== before }
   })
+}
+
+/** Whether others on the way could change what is fetched. */
+function isPlain(reference: BundleReference, environment: Environment): boolean {
+  const endpoint = reference.kind === 's3' ? s3Endpoint(environment) : undefined
+  if (endpoint === undefined || !URL.canParse(endpoint)) return reference.plain
+  const { protocol, hostname } = new URL(endpoint)
+  return protocol === 'http:' && !isLoopback(hostname)
 }
 
 /** The version that the cache serves; undefined if there is none, or none that is whole and signed as asked. */

@@ -462,6 +462,11 @@ describe('a reference', () => {
     await expect(pull('http://bundles.invalid/a', { signers })).rejects.toMatchObject({
       code: 'bundle_unavailable',
     })
+    // of a bucket, the operator's endpoint says it
+    const elsewhere = { ...environment, AWS_ENDPOINT_URL_S3: 'http://bucket.invalid:9000' }
+    await expect(pull('s3://models/a', { environment: elsewhere })).rejects.toMatchObject({
+      code: 'config_invalid',
+    })
   })
 
   test('on this machine is none', () => {
