@@ -16,6 +16,11 @@ interface Words {
   readonly values: Float32Array
 }
 
+interface Watch {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
 /**
  * Groups prompts by their words: spherical k-means (Dhillon and Modha 2001) on hashed TF-IDF, begun far apart
  * (k-means++, Arthur and Vassilvitskii 2007). In time linear in the prompts' lengths and in the number of clusters.
@@ -26,18 +31,12 @@ export async function clustersOf(
   prompts: readonly string[],
   clusters: number,
   seed: number,
-  {
-    signal,
-    onProgress,
-  }: {
-    readonly signal?: AbortSignal | undefined
-    readonly onProgress?: OnProgress | undefined
-  } = {},
+  { signal, onProgress }: Watch = {},
 ): Promise<Int32Array> {
   const random = createRandom(seed)
-  const rows = await wordsOf(prompts, signal, onProgress)
+  const rows = await wordsOf(prompts, { signal, onProgress })
   const k = Math.min(clusters, rows.length)
-  let centres = farApart(rows, k, random)
+  let centres = await farApart(rows, k, random, { signal, onProgress })
   const cluster = new Int32Array(rows.length)
   for (let round = 0; round < ROUNDS; round++) {
     onProgress?.({ stage: 'grouping prompts', done: round, total: ROUNDS })
@@ -66,8 +65,7 @@ async function turn(signal: AbortSignal | undefined): Promise<void> {
 
 async function wordsOf(
   prompts: readonly string[],
-  signal: AbortSignal | undefined,
-  onProgress: OnProgress | undefined,
+  { signal, onProgress }: Watch,
 ): Promise<Words[]> {
   const found = new Float64Array(WIDTH)
   const counts: Map<number, number>[] = []
@@ -100,10 +98,17 @@ async function wordsOf(
 const TRIED = 4
 
 /** Each centre is a prompt, drawn in proportion to how far it is from those before; of a few, the one that leaves least. */
-function farApart(rows: readonly Words[], k: number, random: Random): Float64Array[] {
+async function farApart(
+  rows: readonly Words[],
+  k: number,
+  random: Random,
+  { signal, onProgress }: Watch,
+): Promise<Float64Array[]> {
   const centres: Float64Array[] = []
   const far = new Float64Array(rows.length).fill(1)
   while (centres.length < k) {
+    await turn(signal)
+    onProgress?.({ stage: 'first prompts of groups', done: centres.length, total: k })
     const total = far.reduce((sum, one) => sum + one, 0)
     let best: { centre: Float64Array; left: Float64Array; sum: number } | undefined
     for (let tried = 0; tried < TRIED; tried++) {

@@ -182,7 +182,8 @@ function follow(
 
 function lastQuestion(messages: readonly ChatTurn[]): string {
   const last = messages.findLast(({ role }) => role === 'user')
-  return last ? textOf(last).slice(0, KEPT) : ''
+  // a slice would keep the whole message in memory
+  return last ? Buffer.from(textOf(last).slice(0, KEPT)).toString() : ''
 }
 
 /**
