@@ -14,7 +14,8 @@ import { buildCommand } from './weir-build.ts'
 /**
  * `npm run bench:stores -- --postgres postgres://... --redis redis://...`: what a chat with a budget and a rate costs
  * more when both are kept in the stores than when the server keeps them itself. The two servers take turns; requests
- * come one at a time, and the upstream is this process.
+ * come one at a time, and the upstream is this process. Each server answers `--warm-up` chats before, until most of
+ * what runs is compiled.
  */
 const { values: options } = parseArgs({
   options: {
@@ -22,6 +23,7 @@ const { values: options } = parseArgs({
     redis: { type: 'string' },
     rounds: { type: 'string', default: '10' },
     requests: { type: 'string', default: '200' },
+    'warm-up': { type: 'string', default: '1500' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -62,10 +64,14 @@ try {
   const own = await start(command, 'own', undefined)
   const shared = await start(command, 'shared', { stores: [postgres, redis], replicas: 2 })
   const rounds = Number(options.rounds)
-  for (let round = 0; round <= rounds; round++) {
-    for (const contender of round % 2 ? [own, shared] : [shared, own]) await take(contender)
-    // the first round warms both up
-    if (round === 0) for (const one of [own, shared]) Object.assign(one, { times: [], cpu: 0 })
+  for (const one of [own, shared]) {
+    await take(one, Number(options['warm-up']))
+    Object.assign(one, { times: [], cpu: 0 })
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const contender of round % 2 ? [own, shared] : [shared, own]) {
+      await take(contender, Number(options.requests))
+    }
     terminal.onProgress({ stage: 'taking turns', done: round, total: rounds })
   }
   terminal.endProgress()
@@ -127,7 +133,7 @@ async function start(command: string, name: string, state: object | undefined): 
   return { url, pid: child.pid!, times: [], cpu: 0 }
 }
 
-async function take(contender: Contender): Promise<void> {
+async function take(contender: Contender, requests: number): Promise<void> {
   const { url, pid, times } = contender
   const body = JSON.stringify({
     model: 'big',
@@ -135,7 +141,7 @@ async function take(contender: Contender): Promise<void> {
     max_tokens: 50,
   })
   const before = cpuSeconds(pid)
-  for (let i = 0; i < Number(options.requests); i++) {
+  for (let i = 0; i < requests; i++) {
     const began = performance.now()
     const response = await fetch(`${url}/v1/chat/completions`, {
       method: 'POST',
