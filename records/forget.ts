@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs'
 import { rm, stat, utimes } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { throwIfAborted } from '../core/abort.ts'
 import { isRunning, writeWhole } from '../core/files.ts'
 import { readRegularFile } from '../core/regular-file.ts'
+import { waitingFiles } from './feedback/spooled-store.ts'
 import { segmentFiles } from './log-reader.ts'
 
 /** Whose records are deleted: those that fit any of these, and everything with the id of one of them. */
@@ -33,8 +35,8 @@ type Line = Readonly<Record<string, unknown>>
 const MAX_SEGMENT = 2 ** 31 - 1
 
 /**
- * Deletes records from decision logs and feedback folders. Each segment is replaced atomically; what is kept
- * is kept to the byte.
+ * Deletes records from decision logs and feedback folders, and feedback that waits there for its store. Each segment is
+ * replaced atomically; what is kept is kept to the byte.
  *
  * @param options.dryRun only counts
  * @throws file_not_found, file_unreadable, file_unwritable, cancelled
@@ -44,14 +46,21 @@ export async function forget(
   who: Forgotten,
   { dryRun = false, signal }: { readonly dryRun?: boolean; readonly signal?: AbortSignal } = {},
 ): Promise<ForgetReport> {
-  const paths = (await Promise.all(folders.map(segmentFiles))).flat()
+  // whole once they have their names; a server may deliver one meanwhile
+  const waiting = new Set((await Promise.all(folders.map(waitingFiles))).flat())
+  const paths = [...(await Promise.all(folders.map(segmentFiles))).flat(), ...waiting]
+  const read = (path: string): Promise<string[]> =>
+    linesOf(path).catch((error: unknown) => {
+      if (waiting.has(path) && !existsSync(path)) return []
+      throw error
+    })
   const ids = new Set(who.ids)
   // a gateway request and its decision have an id each: until no further one is found
   for (let before = -1; before < ids.size; ) {
     before = ids.size
     for (const path of paths) {
       throwIfAborted(signal)
-      for (const text of await linesOf(path)) collect(parsed(text), who, ids)
+      for (const text of await read(path)) collect(parsed(text), who, ids)
     }
   }
   const deleted: Record<string, number> = {}
@@ -59,11 +68,11 @@ export async function forget(
   const inUse: string[] = []
   for (const path of paths) {
     throwIfAborted(signal)
-    const lines = await linesOf(path)
+    const lines = await read(path)
     const kinds = lines.map((text) => kindToDelete(text, who, ids))
     const gone = kinds.filter((kind) => kind !== undefined)
     if (gone.length === 0) continue
-    if (isWritten(path)) {
+    if (!waiting.has(path) && isWritten(path)) {
       inUse.push(path)
       continue
     }
@@ -139,7 +148,7 @@ function isWritten(path: string): boolean {
 /** A segment of which only its header is left is removed. The time of the last change stays. */
 async function replace(path: string, kept: readonly string[]): Promise<void> {
   if (kept.every((text) => text.trim() === '' || parsed(text)?.object === 'log')) {
-    await rm(path)
+    await rm(path, { force: true })
     return
   }
   const { atime, mtime } = await stat(path)

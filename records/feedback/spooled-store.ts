@@ -17,6 +17,9 @@ export interface SpoolOptions {
   readonly onWarning: (message: string, error?: unknown) => void
 }
 
+/** Where feedback waits, in the log folder, unless the configuration names another folder. */
+export const WAITING_FOLDER = 'feedback-waiting'
+
 const RETRY_MS = 2000
 /** Ratings that may wait; further ones are refused, and their clients deliver them again. */
 const MOST_WAITING = 100_000
@@ -134,6 +137,19 @@ export async function spooledStore(
       await store.close()
     },
   }
+}
+
+/** The files of feedback that waits, or that the store has refused, in a folder or a log folder; none if it is neither. */
+export async function waitingFiles(folder: string): Promise<string[]> {
+  const found = await Promise.all(
+    [folder, join(folder, WAITING_FOLDER)].map(async (at) => {
+      const all = await readdir(at).catch((): string[] => [])
+      return all
+        .filter((name) => NAME.test(name.replace(/\.refused$/, '')))
+        .map((name) => join(at, name))
+    }),
+  )
+  return found.flat()
 }
 
 /** In the order in which they came. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Registry } from 'prom-client'
 import { LruMap } from '../../core/bounded-map.ts'
 import { registerLean } from '../../core/lean-metric.ts'
-import type { SignalRecord } from '../../records/decision-record.ts'
+import { CONVERSATION_ENDPOINTS, type SignalRecord } from '../../records/decision-record.ts'
 import type { LogWriter } from '../../records/log-writer.ts'
 import type { WeakSignalsConfig } from '../gateway/config.ts'
 import type { GatewayRequest, Served, ServedObserver } from '../gateway/contracts.ts'
@@ -43,7 +43,6 @@ interface Answered {
 const ANSWERS = 4
 /** Characters of a question, and of each end of a message in digests, that are kept. */
 const KEPT = 400
-const ENDPOINTS: ReadonlySet<string> = new Set(['chat', 'responses', 'messages'])
 
 export interface WeakSignalsOptions {
   readonly config: WeakSignalsConfig
@@ -87,7 +86,11 @@ export function weakSignals({ config, log, registry }: WeakSignalsOptions): Serv
 
   return (served) => {
     const { request, endpoint, plan } = served
-    if (!ENDPOINTS.has(endpoint) || plan.kind !== 'serve' || request.body.messages.length === 0) {
+    if (
+      !CONVERSATION_ENDPOINTS.has(endpoint) ||
+      plan.kind !== 'serve' ||
+      request.body.messages.length === 0
+    ) {
       return
     }
     const { messages } = request.body

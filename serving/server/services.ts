@@ -10,7 +10,7 @@ import { loadRouter, type Router } from '../../models/router.ts'
 import type { FeedbackRecord, LogContents } from '../../records/decision-record.ts'
 import { openFeedbackStore } from '../../records/feedback/open-store.ts'
 import { segmentStore } from '../../records/feedback/segment-store.ts'
-import { spooledStore } from '../../records/feedback/spooled-store.ts'
+import { spooledStore, WAITING_FOLDER } from '../../records/feedback/spooled-store.ts'
 import type { FeedbackStore } from '../../records/feedback/store.ts'
 import { type LogWriter, openLogWriter } from '../../records/log-writer.ts'
 import { isPostgresUrl } from '../../records/postgres.ts'
@@ -253,7 +253,7 @@ async function openAll(
   }
   if (config.store) {
     const store = await openFeedbackStore(config.store)
-    const folder = state.spool ?? (config.log && join(config.log.folder, 'feedback-waiting'))
+    const folder = state.spool ?? (config.log && join(config.log.folder, WAITING_FOLDER))
     const { deadlineMs } = state
     // a folder of its own is on this machine's disk already
     feedback = opened.use(

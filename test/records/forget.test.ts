@@ -1,8 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { spooledStore, WAITING_FOLDER, waitingFiles } from '../../records/feedback/spooled-store.ts'
+import type { FeedbackStore } from '../../records/feedback/store.ts'
 import { type Forgotten, forget } from '../../records/forget.ts'
 
 let folder: string
@@ -46,6 +48,28 @@ const write = (path: string, lines: readonly unknown[], tail = ''): Promise<void
     path,
     `${[HEADER, ...lines].map((line) => `${JSON.stringify(line)}\n`).join('')}${tail}`,
   )
+
+test('feedback that waits for its store goes too, or was refused, though the server runs', async () => {
+  await write(segment(1), [...request('ann', 1), ...request('bob', 1)])
+  const store = { record: () => Promise.reject(new Error('gone')), close: async () => {} }
+  const options = { deadlineMs: 1000, retryMs: 60_000, onWarning: () => {} }
+  const spooled = await spooledStore(store as unknown as FeedbackStore, {
+    ...{ folder: join(folder, WAITING_FOLDER), ...options },
+  })
+  const rating = { object: 'feedback', time: 1, score: 0 } as const
+  for (const id of ['g-ann-1', 'g-bob-1', 'd-ann-1']) {
+    await spooled.record({ ...rating, decision_id: id })
+  }
+  const [, , last] = await waitingFiles(folder)
+  await rename(last!, `${last}.refused`)
+  const ann = who({ metadata: new Map([['user', 'ann']]) })
+  expect((await forget([folder], ann, { dryRun: true })).deleted.feedback).toBe(3)
+  expect((await forget([folder], ann)).in_use).toEqual([])
+  await spooled.close()
+  const left = await waitingFiles(folder)
+  expect(left).toHaveLength(1)
+  expect(await readFile(left[0]!, 'utf8')).toContain('g-bob-1')
+})
 
 test('a judge’s key takes its ratings with it, not the decisions that it rated', async () => {
   const [bob, cy] = [request('bob', 1), request('cy', 1)]

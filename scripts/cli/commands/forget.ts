@@ -38,7 +38,8 @@ export const forgetCommand = defineCommand({
     'delete the records of a session, key or user, or old ones, from decision logs and feedback',
   arguments: [['<logs...>', 'folders that weir serve --log or --store wrote']],
   options: OPTIONS,
-  notes: `What belongs to a deleted request goes with it: its gateway line, its decisions and its feedback. Segments that a
+  notes: `What belongs to a deleted request goes with it: its gateway line, its decisions and its feedback, also while that waits for a
+store that is gone (name the folder of state.spool as well, if there is one). Segments that a
 running server writes are left, named, and the command exits with 1: restart the server and run it again.
 Not deleted: lines of audit.jsonl (they hold no request), spend entries (id, key, model, tokens, dollars), datasets (make
 them again from the cleaned logs), and what bundles have learnt from the text, or keep of it (train --keep-text).`,
