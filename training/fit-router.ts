@@ -18,6 +18,14 @@ import { type Settings, settingFault } from './trainers/settings.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
 import type { DataSize, OutcomeColumns, Trainer, TrainerResult } from './trainers/trainer.ts'
 
+/** One model at several efforts, each of which is a model of the log. */
+export interface Efforts {
+  /** a name for the model, for messages and the manifest */
+  readonly model: string
+  /** models of the log, the lowest effort first */
+  readonly tiers: readonly string[]
+}
+
 export interface FitRouterOptions {
   readonly strong: string
   readonly weak: string
@@ -37,6 +45,8 @@ export interface FitRouterOptions {
   readonly fitted?: Map<Trainer['input'], EncoderArtifact>
   /** overrides of the family's hyperparameters */
   readonly hyperparameters?: Settings
+  /** models that are one model at several efforts; their heads are fitted together */
+  readonly efforts?: readonly Efforts[] | undefined
   /** checkpoint file for families trained by gradient steps: a killed run resumes from it */
   readonly checkpoint?: string | undefined
   readonly signal?: AbortSignal | undefined
@@ -110,6 +120,7 @@ export async function fitHead(
     const fitted = await trainer.fit({
       models: dataset.models,
       ...pair,
+      efforts: options.efforts?.map(({ tiers }) => tiers.map((tier) => modelIndex(dataset, tier))),
       train,
       validation,
       hyperparameters,

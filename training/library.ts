@@ -35,6 +35,7 @@ export interface TwoModels {
   readonly weak: string
   readonly models?: undefined
   readonly rule?: undefined
+  readonly efforts?: undefined
 }
 
 /** A router among two or more models, which is decided by a rule over their predicted quality and cost. */
@@ -47,6 +48,11 @@ export interface SeveralModels {
   readonly strong?: string | undefined
   /** the cheapest of the others by default */
   readonly weak?: string | undefined
+  /**
+   * models of the log that are one model at several efforts, the lowest first, by a name for the model: their heads
+   * learn from each other
+   */
+  readonly efforts?: Readonly<Record<string, readonly string[]>> | undefined
 }
 
 export type TrainOptions = TrainSettings & (TwoModels | SeveralModels)
@@ -102,6 +108,7 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
     cacheFolder,
     models,
     rule,
+    efforts: tiers,
     recipe = 'auto',
     ...rest
   } = options
@@ -113,6 +120,7 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
   const chosen = models
     ? chooseModels(all, { models, strong, weak, prices })
     : { dataset: all, ...requiredPair(options) }
+  const efforts = tiers && Object.entries(tiers).map(([model, of]) => ({ model, tiers: of }))
   const { onProgress } = options
   const opened = await openTrainEncoder(encoder, { cacheFolder, onProgress })
   try {
@@ -124,7 +132,7 @@ export async function train(logs: Logs, options: TrainOptions): Promise<TrainRes
       threads: 2,
       seed: 1,
       recipe: typeof recipe === 'string' ? knownRecipe(recipe, 'recipe') : recipe,
-      ...definedOnly({ ...rest, prices, choice }),
+      ...definedOnly({ ...rest, prices, choice, efforts }),
       strong: chosen.strong,
       weak: chosen.weak,
       ...opened,

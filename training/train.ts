@@ -23,6 +23,7 @@ import { AUTO, type AutoChoice, type AutoOptions, type AutoRow, chooseFamily } f
 import { between } from './calibrate/candidates.ts'
 import { chooseRecipe, type RecipeChoice, readDataset, withContextKeys } from './choose-recipe.ts'
 import { type RuleRequest, reportTrainedRule, trainedRule } from './default-rule.ts'
+import { checkEfforts, type SharedEfforts } from './efforts.ts'
 import { MIN_EVALUATION_ROWS } from './evaluate/evaluate-routers.ts'
 import type { FrontierReport } from './evaluate/frontier/frontier-report.ts'
 import type { EvaluationReport } from './evaluate/report/report.ts'
@@ -70,6 +71,8 @@ export interface TrainResult {
   readonly reading: RecipeChoice
   /** how the families compared, for `--router auto` */
   readonly auto?: AutoChoice
+  /** how the efforts of each model share what they learn */
+  readonly efforts?: readonly SharedEfforts[]
   /** the searches of `tune`, one per family */
   readonly tuned?: readonly Tuning[]
   /** true if the signal ended the fitting early */
@@ -96,6 +99,10 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   // what weak signals say is learned from, and judges nothing
   const learned = ratedOnly(options.weakSignals ? withWeakOutcomes(stored) : stored)
   const labels = checkedLabels(learned, options)
+  await checkEfforts(stored, options.efforts ?? [], {
+    several: options.choice !== undefined,
+    router: options.router,
+  })
   const reading =
     typeof options.recipe === 'object'
       ? { recipe: withContextKeys(options.recipe, options.context) }
@@ -165,6 +172,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   const searched = {
     tuned: tuned.length > 0 ? tuned : undefined,
     stopped: stopped || undefined,
+    efforts: fitted.shared?.map((shared, i) => ({ ...options.efforts![i]!, ...shared })),
   }
   const bundle = await writeBundle(options.out, {
     manifest: {

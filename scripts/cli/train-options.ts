@@ -107,6 +107,13 @@ export const TRAIN_OPTIONS = optionTable({
     help: 'with --rule cheapest-within: largest loss of quality against the best model',
     section: MANY,
   },
+  efforts: {
+    flag: '--efforts <model=names>',
+    key: 'efforts',
+    schema: Type.Record(Type.String(), Text),
+    help: 'with --models: these (a,b,c) are one model at several efforts, lowest first; they learn from each other’s labels',
+    section: MANY,
+  },
   router: {
     flag: '--router <family>',
     key: 'router',

@@ -5,6 +5,7 @@ import { describeRecipe } from '../../models/reading/recipe.ts'
 import type { AutoChoice } from '../../training/auto.ts'
 import type { ChosenModels } from '../../training/choose-models.ts'
 import type { RecipeChoice } from '../../training/choose-recipe.ts'
+import type { SharedEfforts } from '../../training/efforts.ts'
 import type { EvaluationReport } from '../../training/evaluate/report/report.ts'
 import { evidenceInWords, sensitivityInWords } from '../../training/evaluate/report/verdict.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
@@ -186,4 +187,21 @@ export function printChosen(
   terminal.print(
     `${standings.length} models; the pair among them: strong ${strong}, ${best}; weak ${weak}, ${cheap}`,
   )
+}
+
+/** How much the efforts of one model share, and each one's labels and mean predicted quality. */
+export function printEfforts(
+  terminal: Terminal,
+  { model, tiers, correlation, labels, fitted, quality }: SharedEfforts,
+): void {
+  const shared =
+    correlation === 0
+      ? 'fitted apart: held-out prompts say that they share nothing'
+      : `share strength (correlation ${correlation}, chosen on held-out prompts)`
+  const rows = tiers.map((tier, t) => {
+    const moved = Math.abs(quality[t]! - fitted[t]!) > 5e-4
+    const before = moved ? `, ${score(fitted[t]!)} before it was made to rise with effort` : ''
+    return `${tier} ${score(quality[t]!)} (${labels[t]} labels${before})`
+  })
+  terminal.print(`Efforts of ${model} ${shared}; mean predicted quality: ${rows.join(', ')}`)
 }

@@ -23,6 +23,7 @@ const FLAGS: TrainFlags = {
   maxRejects: 0.01,
   set: [],
   judgeWeight: [],
+  efforts: [],
   price: [],
   map: [],
   where: [],

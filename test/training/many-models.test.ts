@@ -9,6 +9,7 @@ import { readBundle } from '../../models/bundle/read.ts'
 import { loadRouter } from '../../models/router.ts'
 import { type CalibrateOptions, calibrate } from '../../training/calibrate/calibrate.ts'
 import { chooseModels } from '../../training/choose-models.ts'
+import { checkEfforts, type SharedEfforts } from '../../training/efforts.ts'
 import { evaluate } from '../../training/evaluate/evaluate.ts'
 import { train as trainByLibrary } from '../../training/library.ts'
 import { type TrainResult, train } from '../../training/train.ts'
@@ -190,5 +191,50 @@ describe('a router among many models, from a log to a decision', () => {
     await expect(evaluate([dirname(trained.bundle.path)], partly, { seed: 1 })).rejects.toThrow(
       /at least 50/,
     )
+  })
+})
+
+describe('efforts of one model', () => {
+  const several = { several: true, router: 'classifier' }
+
+  it('are in the manifest with what they share', async () => {
+    const { bundle } = await trainByLibrary(log, {
+      models: ['idle', 'maths', 'general'],
+      efforts: { thinker: ['maths', 'general'] },
+      prices: Object.fromEntries(PRICES),
+      recipe: 'last',
+      out: await mkdtemp(join(tmpdir(), 'weir-many-')),
+    })
+    const [shared] = bundle.manifest.metrics.efforts as SharedEfforts[]
+    expect(shared).toMatchObject({ model: 'thinker', tiers: ['maths', 'general'] })
+    expect(shared!.quality[0]).toBeLessThan(shared!.quality[1]!)
+    expect(shared!.labels[0]).toBeGreaterThan(500)
+  })
+
+  it.each([
+    [[{ model: 'm', tiers: ['maths'] }], several, 'two or more efforts of m'],
+    [[{ model: 'm', tiers: ['maths', 'nobody'] }], several, 'nobody is not in the log'],
+    [[{ model: 'm', tiers: ['maths', 'maths'] }], several, 'maths twice for m'],
+    [
+      [
+        { model: 'm', tiers: ['maths', 'verse'] },
+        { model: 'n', tiers: ['idle', 'verse'] },
+      ],
+      several,
+      'verse for m and for n',
+    ],
+    [
+      [
+        { model: 'm', tiers: ['maths', 'verse'] },
+        { model: 'm', tiers: ['idle', 'general'] },
+      ],
+      several,
+      'm twice',
+    ],
+    [[{ model: 'm', tiers: ['maths', 'verse'] }], { ...several, router: 'knn' }, '--router knn'],
+    [[{ model: 'm', tiers: ['maths', 'verse'] }], { ...several, router: 'auto' }, '--router auto'],
+    [[{ model: 'm', tiers: ['maths', 'verse'] }], { ...several, several: false }, '--models'],
+  ])('%j, %j: refused', async (efforts, of, message) => {
+    await expect(checkEfforts(chosen.dataset, efforts, of)).rejects.toThrow(message)
   })
 })

@@ -3,9 +3,8 @@ import type { DenseEmbeddings } from '../../models/encoders/embeddings.ts'
 import { sigmoid } from '../../models/families/linear-head.ts'
 import { LOGISTIC_KERNEL } from './logistic-kernel.ts'
 import {
-  addPenalty,
   hessianDiagonal,
-  type LogisticObjective,
+  type LogisticLoss,
   type LogisticProblem,
   logLoss,
 } from './logistic-problem.ts'
@@ -62,14 +61,14 @@ const BLOCK_BYTES = 128 * 1024
 const ROWS_A_SUM = 256
 
 /**
- * The logistic objective over dense rows: one pass over the rows per call, block by block through the
+ * The logistic loss over dense rows: one pass over the rows per call, block by block through the
  * WebAssembly kernels, without a second copy of the rows. Products are float32, sums over rows float64.
  */
 export async function denseLogistic(
   embeddings: DenseEmbeddings,
   problem: LogisticProblem,
   penalty: Float64Array,
-): Promise<LogisticObjective> {
+): Promise<LogisticLoss> {
   const { dimension: d } = embeddings
   const { rows, labels, weights } = problem
   const stride = Math.ceil(d / 4) * 4
@@ -117,7 +116,7 @@ export async function denseLogistic(
       }
       flush(g, gradient, d)
       gradient[d] = pull
-      return loss + addPenalty(point, gradient, penalty)
+      return loss
     },
 
     precision: 1e-8,

@@ -22,8 +22,12 @@ export interface L2Range {
   readonly l2: number
 }
 
-/** The objective of a logistic problem over [w (d), bias], with an estimate of its inverse Hessian. */
-export interface LogisticObjective extends Objective {
+/**
+ * The rows' part of a logistic problem over [w (d), bias]; the penalty is not in its value, and is in its estimate of
+ * the inverse Hessian.
+ */
+export interface LogisticLoss extends Objective {
+  evaluate(x: Float64Array, gradient: Float64Array): number
   readonly precondition: (vector: Float64Array) => void
   /** the relative precision of its values; smaller gains cannot be measured */
   readonly precision: number

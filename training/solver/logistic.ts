@@ -1,17 +1,17 @@
 import type { SparseEmbeddings } from '../../models/encoders/embeddings.ts'
 import { sigmoid } from '../../models/families/linear-head.ts'
-import { minimise } from './lbfgs.ts'
+import { minimise, type Objective } from './lbfgs.ts'
 import { denseLogistic } from './logistic-dense.ts'
 import {
   addPenalty,
   hessianDiagonal,
-  type LogisticObjective,
+  type LogisticLoss,
   type LogisticProblem,
   logLoss,
 } from './logistic-problem.ts'
 
 export interface LogisticOptions extends LogisticProblem {
-  readonly init?: { readonly weights: Float32Array; readonly bias: number }
+  readonly init?: { readonly weights: Float32Array; readonly bias: number } | undefined
   readonly maxIterations: number
   /** stop when the estimated relative gap of the objective to its minimum is at most this */
   readonly tolerance: number
@@ -33,16 +33,18 @@ export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit
   const { embeddings, maxIterations, tolerance, signal, onIteration } = options
   const d = embeddings.dimension
   const penalty = penalties(options)
-  const objective =
-    embeddings.kind === 'sparse'
-      ? sparseLogistic(embeddings, options, penalty)
-      : await denseLogistic(embeddings, options, penalty)
+  const objective = await logisticLoss(options, penalty)
   const x = new Float64Array(d + 1)
   if (options.init) {
     x.set(options.init.weights)
     x[d] = options.init.bias
   }
-  const minimum = await minimise(objective, {
+  const penalised: Objective = {
+    size: d + 1,
+    evaluate: (at, gradient) =>
+      objective.evaluate(at, gradient) + addPenalty(at, gradient, penalty),
+  }
+  const minimum = await minimise(penalised, {
     x,
     maxIterations,
     precondition: objective.precondition,
@@ -59,6 +61,17 @@ export async function fitLogistic(options: LogisticOptions): Promise<LogisticFit
   }
 }
 
+/** The sum of the rows' log-losses, with a preconditioner for it and the penalty (d) together. */
+export async function logisticLoss(
+  problem: LogisticProblem,
+  penalty: Float64Array,
+): Promise<LogisticLoss> {
+  const { embeddings } = problem
+  return embeddings.kind === 'sparse'
+    ? sparseLogistic(embeddings, problem, penalty)
+    : denseLogistic(embeddings, problem, penalty)
+}
+
 /** d: the L2 strength of each column. */
 function penalties({ embeddings, l2, l2Ranges = [] }: LogisticProblem): Float64Array {
   const strengths = new Float64Array(embeddings.dimension).fill(l2)
@@ -66,12 +79,12 @@ function penalties({ embeddings, l2, l2Ranges = [] }: LogisticProblem): Float64A
   return strengths
 }
 
-/** The logistic objective over CSR rows; one pass over the rows per call. */
+/** The loss over CSR rows; one pass over the rows per call. */
 function sparseLogistic(
   embeddings: SparseEmbeddings,
   problem: LogisticProblem,
   penalty: Float64Array,
-): LogisticObjective {
+): LogisticLoss {
   const { offsets, ids, weights: values, dimension: d } = embeddings
   const { rows, labels, weights } = problem
   const diagonal = hessianDiagonal(weightedSquares(embeddings, problem), penalty)
@@ -94,7 +107,7 @@ function sparseLogistic(
         for (let k = from; k < to; k++) gradient[ids[k]!]! += residual * values[k]!
       }
       gradient[d] = pull
-      return loss + addPenalty(x, gradient, penalty)
+      return loss
     },
     precondition(vector) {
       for (let j = 0; j <= d; j++) vector[j]! /= diagonal[j]!

@@ -42,6 +42,8 @@ export interface TrainerInput<S extends Settings = Settings> {
   readonly models: readonly string[]
   readonly strong: number
   readonly weak: number
+  /** models that are one model at several efforts, as indices, the lowest effort first; read if `sharesEfforts` */
+  readonly efforts?: readonly (readonly number[])[] | undefined
   readonly train: TrainingRows
   readonly validation: TrainingRows
   readonly hyperparameters: S
@@ -64,11 +66,26 @@ export interface TrainerResult {
   /** every hyperparameter with the value that was used */
   readonly hyperparameters: Settings
   readonly curve: readonly EpochRecord[]
+  /** how the heads of each of the input's `efforts` were fitted together, in their order */
+  readonly shared?: readonly SharedFit[]
   readonly backend: string
   /** true if the signal stopped it early and this is the best result so far */
   readonly stopped?: boolean
   /** number of epochs in the checkpoint that this run resumed from, if there was one */
   readonly resumedAfter?: number
+}
+
+/** How the heads of one model's efforts share what they learn; chosen on held-out rows. */
+export interface SharedFit {
+  /** prior correlation of the efforts' weights: 0 if the heads were fitted apart, towards 1 if they are nearly one */
+  readonly correlation: number
+  /** strength of the L2 penalty of each head */
+  readonly l2: number
+  /** labels of each effort in train and validation */
+  readonly labels: readonly number[]
+  /** mean quality of each effort on these prompts before and after it was made to rise with the effort */
+  readonly fitted: readonly number[]
+  readonly quality: readonly number[]
 }
 
 /** The amount of training data; defaults may depend on it. */
@@ -91,5 +108,7 @@ export interface Trainer<S extends Settings = Settings> {
   readonly defaults: S
   /** the defaults that depend on the amount of data */
   sized?(size: DataSize): Partial<S>
+  /** whether it fits the heads of one model's efforts together */
+  readonly sharesEfforts?: true
   fit(input: TrainerInput<S>): Promise<TrainerResult>
 }

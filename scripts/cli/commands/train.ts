@@ -44,7 +44,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     terminal.print(text)
     return
   }
-  const { modelsOption, ruleOption } = await import('../rule-options.ts')
+  const { effortsOption, modelsOption, ruleOption } = await import('../rule-options.ts')
   const models = modelsOption(flags)
   const asked = models ? undefined : requiredPair(flags, logs)
   const choice = models && ruleOption(flags)
@@ -78,7 +78,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const trained = await train(dataset, {
     ...(encoder && besideLexical !== undefined ? { encoder, besideLexical } : {}),
     ...pair,
-    ...(choice ? { choice } : {}),
+    ...(choice ? { choice, efforts: effortsOption(flags.efforts) } : {}),
     router: flags.router,
     recipe,
     engine: flags.engine,
@@ -101,7 +101,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
     await encoder?.encoder.close?.()
     await others?.close()
   })
-  const { bundle, report, backend, auto, tuned, stopped, resumedAfter } = trained
+  const { bundle, report, backend, auto, tuned, efforts, stopped, resumedAfter } = trained
   terminal.endProgress()
   const { counts } = dataset.manifest
   const { findLeaks } = await import('../../../data/inspect/leaks.ts')
@@ -117,6 +117,7 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
         auto,
         tuned,
         reading: trained.reading,
+        efforts,
         bundle: bundle.path,
         version: bundle.manifest.version,
       }),
@@ -126,13 +127,21 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   terminal.print(
     `${counts.prompts} prompts: ${counts.train} train, ${counts.validation} validation, ${counts.calibration} calibration, ${counts.test} test`,
   )
-  const { printAuto, printChosen, printReading, printReport, printSplits, printTuning } =
-    await import('../train-report.ts')
+  const {
+    printAuto,
+    printChosen,
+    printEfforts,
+    printReading,
+    printReport,
+    printSplits,
+    printTuning,
+  } = await import('../train-report.ts')
   printSplits(terminal, dataset.manifest, leaks)
   for (const search of tuned ?? []) printTuning(terminal, search)
   printReading(terminal, trained.reading)
   if (auto) printAuto(terminal, auto, flags)
   if (chosen) printChosen(terminal, chosen, definedOnly({ strong: flags.strong, weak: flags.weak }))
+  for (const shared of efforts ?? []) printEfforts(terminal, shared)
   printReport(terminal, report)
   if (trained.choice) {
     const { renderFrontier } = await import('../../report/frontier-report.ts')

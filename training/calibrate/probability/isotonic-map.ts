@@ -1,11 +1,5 @@
+import { type Block, joinBlocks, poolAdjacentViolators } from '../../../core/stats/isotonic.ts'
 import type { CalibrationMap } from '../../../models/calibration-map.ts'
-
-interface Block {
-  readonly rows: number
-  /** mean score and mean label of the block's rows */
-  readonly x: number
-  readonly y: number
-}
 
 /**
  * Number of rows at the overall mean label that each block is shrunk by, so that a block of ones does not
@@ -38,34 +32,12 @@ export function fitIsotonic(winRate: Float64Array, y: Float64Array): Calibration
   return { method: 'isotonic', ...knots(merged(shrunk)) }
 }
 
-/** Blocks in ascending order of x whose y rises strictly. */
-export function poolAdjacentViolators(blocks: readonly Block[]): Block[] {
-  const kept: Block[] = []
-  for (const block of blocks) {
-    let last = block
-    for (let before = kept.at(-1); before && violates(before, last); before = kept.at(-1)) {
-      kept.pop()
-      last = join(before, last)
-    }
-    kept.push(last)
-  }
-  return kept
-}
-
-/** Equal scores form one block, whatever their labels. */
-const violates = (before: Block, after: Block): boolean =>
-  before.y >= after.y || before.x >= after.x
-
-function join(a: Block, b: Block): Block {
-  const rows = a.rows + b.rows
-  return { rows, x: (a.rows * a.x + b.rows * b.x) / rows, y: (a.rows * a.y + b.rows * b.y) / rows }
-}
-
 function merged(blocks: readonly Block[]): Block[] {
   const kept: Block[] = []
   for (const block of blocks) {
     const before = kept.at(-1)
-    if (before && block.x - before.x < LEAST_WIDTH) kept[kept.length - 1] = join(before, block)
+    if (before && block.x - before.x < LEAST_WIDTH)
+      kept[kept.length - 1] = joinBlocks(before, block)
     else kept.push(block)
   }
   return kept

@@ -1,13 +1,14 @@
 import type { Static } from 'typebox'
 import Type from 'typebox'
-import { concatenate, type Embeddings } from '../../../models/encoders/embeddings.ts'
+import { concatenate } from '../../../models/encoders/embeddings.ts'
 import type { HeadWeights } from '../../../models/families/family.ts'
-import { linearLogits, sigmoid } from '../../../models/families/linear-head.ts'
 import type { EpochRecord } from '../../engine/engine.ts'
-import { fitLogistic, type LogisticFit } from '../../solver/logistic.ts'
+import type { LogisticFit } from '../../solver/logistic.ts'
 import { defaultsOf, real, whole } from '../settings.ts'
-import type { Trainer, TrainerInput } from '../trainer.ts'
+import type { SharedFit, Trainer, TrainerInput } from '../trainer.ts'
+import { fitEfforts } from './efforts.ts'
 import { fitJointly } from './joint.ts'
+import { type PathInput, penaltyPath, solveHead } from './penalty-path.ts'
 import {
   CLASS_WEIGHT,
   foldTargets,
@@ -15,7 +16,6 @@ import {
   hasPairVotes,
   headTargets,
   joinTargets,
-  type Part,
   pairTarget,
   SMOOTHING,
   shiftRows,
@@ -64,14 +64,16 @@ export type ClassifierSettings = Static<typeof CLASSIFIER_SETTINGS>
  * the scores), from preferences alone one head for the pair. The objective is convex, so it is solved by
  * L-BFGS with every engine. The strength of the L2 penalty is the one with the lowest log-loss on validation
  * or, if a head has few rows, over folds of train and validation together. With `refit`, the head is then
- * fitted with that strength to all of these rows. Where the log has votes on the pair beside scores, the pair's
- * heads are then fitted to both together.
+ * fitted with that strength to all of these rows. Heads of one model's efforts are fitted together. Where the
+ * log has votes on the pair beside scores, the pair's heads are then fitted to both together, unless one is such an
+ * effort's.
  */
 export const classifierTrainer: Trainer<ClassifierSettings> = {
   family: 'classifier',
   input: 'sparse',
   settings: CLASSIFIER_SETTINGS,
   defaults: defaultsOf(CLASSIFIER_SETTINGS),
+  sharesEfforts: true,
 
   async fit(input) {
     const { train, validation, hyperparameters: settings, signal } = input
@@ -87,7 +89,10 @@ export const classifierTrainer: Trainer<ClassifierSettings> = {
     const strengths: number[] = []
     const heldOut: LogisticFit[] = []
     const refitted: LogisticFit[] = []
+    const efforts = input.efforts ?? []
+    const together = new Set(efforts.flat())
     for (const [index, head] of heads.entries()) {
+      if (together.has(index)) continue
       const everything = joinTargets(head.train, head.validation, rows)
       const few = everything.rows.length < settings.folds_below_rows
       const parts = few
@@ -102,13 +107,36 @@ export const classifierTrainer: Trainer<ClassifierSettings> = {
           note: `${head.name}: validation log-loss ${record.validationLoss.toFixed(4)}`,
         })
       })
-      strengths.push(chosen.l2)
-      heldOut.push(few ? await solveHead(path, head.train, chosen.l2) : chosen.fit)
+      strengths[index] = chosen.l2
+      heldOut[index] = few ? await solveHead(path, head.train, chosen.l2) : chosen.fit
       if (settings.refit === 1) {
-        refitted.push(await solveHead(path, everything, chosen.l2, chosen.fit))
+        refitted[index] = await solveHead(path, everything, chosen.l2, chosen.fit)
       }
     }
-    await addVotes(input, path, { heads, strengths, heldOut, refitted })
+    const shared: SharedFit[] = []
+    for (const tiers of efforts) {
+      const fitted = await fitEfforts(path, {
+        heads: tiers.map((tier) => heads[tier]!),
+        trainRows: rows,
+        onStep: (record, step, steps) => {
+          curve.push({ epoch: curve.length, ...record })
+          input.onProgress?.({
+            stage: 'fitting efforts together',
+            done: step + 1,
+            total: steps,
+            note: `validation log-loss ${record.validationLoss.toFixed(4)}`,
+          })
+        },
+      })
+      for (const [t, tier] of tiers.entries()) {
+        heldOut[tier] = fitted.heldOut[t]!
+        if (settings.refit === 1) refitted[tier] = fitted.refitted[t]!
+      }
+      shared.push(fitted.shared)
+    }
+    if (!together.has(input.strong) && !together.has(input.weak)) {
+      await addVotes(input, path, { heads, strengths, heldOut, refitted })
+    }
     const first = joinHeads(input.models, all.dimension, heldOut)
     return {
       ...(settings.refit === 1
@@ -116,6 +144,7 @@ export const classifierTrainer: Trainer<ClassifierSettings> = {
         : { weights: first }),
       hyperparameters: settings,
       curve,
+      ...(shared.length > 0 && { shared }),
       backend: 'lbfgs',
     }
   },
@@ -193,111 +222,4 @@ function joinHeads(
       bias: { shape: [outputs], values: Float32Array.from(heads, (head) => head.bias) },
     },
   }
-}
-
-export interface PathSettings {
-  readonly l2_min: number
-  readonly l2_max: number
-  readonly l2_steps: number
-  readonly iterations: number
-}
-
-export interface PathRecord {
-  readonly trainLoss: number
-  readonly validationLoss: number
-  readonly seconds: number
-}
-
-export interface PathInput {
-  readonly embeddings: Embeddings
-  readonly settings: PathSettings
-  readonly signal?: AbortSignal | undefined
-}
-
-/** Starts with the strongest penalty and ends where the validation loss starts to rise. */
-async function penaltyPath(
-  input: PathInput,
-  parts: readonly Part[],
-  onStep: (record: PathRecord, step: number, steps: number) => void,
-): Promise<{ fit: LogisticFit; l2: number }> {
-  const strengths = penalties(input.settings)
-  if (parts.length === 0) {
-    // a model that was never scored: its head says 1/2
-    const none = {
-      rows: new Int32Array(0),
-      labels: new Float32Array(0),
-      weights: new Float32Array(0),
-    }
-    return { fit: await solveHead(input, none, strengths[0]!), l2: strengths[0]! }
-  }
-  let best: { fits: LogisticFit[]; loss: number; l2: number } | undefined
-  for (const [step, l2] of strengths.entries()) {
-    const started = performance.now()
-    const fits: LogisticFit[] = []
-    let trainLoss = 0
-    let loss = 0
-    for (const [k, { fit: target, judge }] of parts.entries()) {
-      // the solution for the neighbouring strength is a good starting point
-      const fit = await solveHead(input, target, l2, best?.fits[k])
-      fits.push(fit)
-      trainLoss += meanLogLoss(fit, input.embeddings, target) / parts.length
-      loss += meanLogLoss(fit, input.embeddings, judge) / parts.length
-    }
-    const seconds = (performance.now() - started) / 1000
-    onStep({ trainLoss, validationLoss: loss, seconds }, step, strengths.length)
-    if (best && !(loss < best.loss)) break // weaker penalties only overfit more
-    best = { fits, loss, l2 }
-  }
-  return { fit: best!.fits[0]!, l2: best!.l2 }
-}
-
-/** One head at one penalty, started from a neighbouring solution if there is one. */
-async function solveHead(
-  { embeddings, settings, signal }: PathInput,
-  target: Target,
-  l2: number,
-  init?: LogisticFit,
-): Promise<LogisticFit> {
-  signal?.throwIfAborted()
-  return fitLogistic({
-    embeddings,
-    ...target,
-    l2,
-    maxIterations: settings.iterations,
-    tolerance: 1e-5,
-    ...(init ? { init: { weights: init.weights, bias: init.bias } } : {}),
-    signal,
-  })
-}
-
-function penalties({ l2_min: low, l2_max: high, l2_steps: steps }: PathSettings): number[] {
-  if (steps <= 1) return [high]
-  return Array.from({ length: steps }, (_, i) => high * (low / high) ** (i / (steps - 1)))
-}
-
-function meanLogLoss(
-  fit: LogisticFit,
-  embeddings: Embeddings,
-  { rows, labels, weights }: Target,
-): number {
-  const head = {
-    link: 'pair',
-    outputs: 1,
-    dimension: embeddings.dimension,
-    weights: fit.weights,
-    bias: Float32Array.of(fit.bias),
-    strong: 0,
-    weak: 0,
-  } as const
-  const logit = new Float64Array(1)
-  let loss = 0
-  let total = 0
-  for (let i = 0; i < rows.length; i++) {
-    linearLogits(head, embeddings, rows[i]!, logit)
-    const p = Math.min(Math.max(sigmoid(logit[0]!), 1e-12), 1 - 1e-12)
-    const y = labels[i]!
-    loss -= weights[i]! * (y * Math.log(p) + (1 - y) * Math.log(1 - p))
-    total += weights[i]!
-  }
-  return total > 0 ? loss / total : Number.NaN
 }

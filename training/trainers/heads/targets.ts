@@ -118,6 +118,12 @@ export interface Part {
 
 /** All rows of a prompt are in the same part: row r belongs to part r mod folds. */
 export function foldTargets(everything: Target, folds: number): Part[] {
+  const parts = Array.from({ length: folds }, (_, fold) => foldTarget(everything, folds, fold))
+  return parts.filter(({ fit, judge }) => fit.rows.length > 0 && judge.rows.length > 0)
+}
+
+/** One part of these, which may have no rows. */
+export function foldTarget(everything: Target, folds: number, fold: number): Part {
   const pick = (keep: (row: number) => boolean): Target => {
     const kept = [...everything.rows.keys()].filter((i) => keep(everything.rows[i]!))
     return target(
@@ -126,11 +132,7 @@ export function foldTargets(everything: Target, folds: number): Part[] {
       kept.map((i) => everything.weights[i]!),
     )
   }
-  const parts = Array.from({ length: folds }, (_, fold) => ({
-    fit: pick((row) => row % folds !== fold),
-    judge: pick((row) => row % folds === fold),
-  }))
-  return parts.filter(({ fit, judge }) => fit.rows.length > 0 && judge.rows.length > 0)
+  return { fit: pick((row) => row % folds !== fold), judge: pick((row) => row % folds === fold) }
 }
 
 const target = (

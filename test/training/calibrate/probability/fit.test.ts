@@ -1,14 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../../../core/random.ts'
+import { poolAdjacentViolators } from '../../../../core/stats/isotonic.ts'
 import { type CalibrationMap, calibrate } from '../../../../models/calibration-map.ts'
 import {
   crossCalibrated,
   fitCalibrationMap,
 } from '../../../../training/calibrate/probability/fit.ts'
-import {
-  fitIsotonic,
-  poolAdjacentViolators,
-} from '../../../../training/calibrate/probability/isotonic-map.ts'
+import { fitIsotonic } from '../../../../training/calibrate/probability/isotonic-map.ts'
 import { fitBeta, fitPlatt } from '../../../../training/calibrate/probability/logistic-map.ts'
 import { calibrationError } from '../../../../training/calibrate/probability/report.ts'
 
