@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { printable, printableCell } from '../../core/printable.ts'
 import type { OnProgress, Progress } from '../../core/progress.ts'
 
@@ -30,6 +31,23 @@ export const keyboard = () =>
     /** of the screen, in characters */
     columns: process.stdout.columns ?? 100,
   }) as const
+
+/** Asks on the terminal. Resolves to what was said, or to undefined if the input ends (Ctrl-D, Ctrl-C). */
+export async function askPerson(
+  question: string,
+  { input, output }: Streams = keyboard(),
+): Promise<string | undefined> {
+  const { createInterface } = await import('node:readline/promises')
+  const lines = createInterface({ input, output })
+  const ended = once(lines, 'close').then(() => undefined)
+  const said = await Promise.race([lines.question(question), ended])
+  lines.close()
+  return said?.trim()
+}
+interface Streams {
+  readonly input: NodeJS.ReadableStream
+  readonly output: NodeJS.WritableStream
+}
 
 const SHOW_AFTER_MS = 1000
 const REDRAW_MS = 200

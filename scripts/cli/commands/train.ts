@@ -3,7 +3,7 @@ import { definedOnly } from '../../../core/defined.ts'
 import { WeirError } from '../../../core/errors.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { PairGain } from '../../../data/inspect/pair-gain.ts'
-import { keyboard, openTerminal, type Terminal } from '../../terminal/terminal.ts'
+import { askPerson, keyboard, openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { TRAIN_OPTIONS, type TrainFlags } from '../train-options.ts'
 
@@ -189,13 +189,9 @@ async function doubtOrder(
   terminal.note(
     `On ${prompts} prompts ${strong} is worse than ${weak}: ${by} (mean difference with its 95% interval). Are --strong and --weak mixed up?`,
   )
-  const { input, output, present } = keyboard()
-  if (!present) return
-  const { createInterface } = await import('node:readline/promises')
-  const lines = createInterface({ input, output })
-  const said = await lines.question('Train with them as they are? [y/N] ')
-  lines.close()
-  if (/^y(es)?$/i.test(said.trim())) return
+  if (!keyboard().present) return
+  const said = await askPerson('Train with them as they are? [y/N] ')
+  if (/^y(es)?$/i.test(said ?? '')) return
   throw new WeirError('option_invalid', {
     option: '--strong',
     expected: 'the better model',

@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream'
 import { expect, test, vi } from 'vitest'
 import { runWeir } from '../../../scripts/cli/program.ts'
 import { readSources } from '../../../scripts/structure.ts'
-import { openTerminal, table } from '../../../scripts/terminal/terminal.ts'
+import { askPerson, openTerminal, table } from '../../../scripts/terminal/terminal.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 
@@ -102,4 +102,14 @@ test('only scripts/terminal writes to the process’s output', () => {
       ),
     )
   expect(found).toEqual([])
+})
+
+test.each([
+  ['an answer', ' Yes \n', 'Yes'],
+  ['the end of the input', '', undefined],
+])('askPerson resolves to %s', async (_, typed, said) => {
+  const input = new PassThrough()
+  const asking = askPerson('Sure? ', { input, output: new PassThrough() })
+  input.end(typed)
+  expect(await asking).toBe(said)
 })

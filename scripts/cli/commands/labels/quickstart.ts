@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import Type from 'typebox'
 import { WeirError } from '../../../../core/errors.ts'
 import { keyboard, openTerminal } from '../../../terminal/terminal.ts'
@@ -176,19 +177,26 @@ async function openQuestions(): Promise<Questions> {
   const { createInterface } = await import('node:readline/promises')
   const { input, output, present } = keyboard()
   let lines: ReturnType<typeof createInterface> | undefined
+  let ended: Promise<undefined> | undefined
   const ask = async (question: string, flag: string): Promise<string> => {
     if (!present) {
       const expected = `${question.toLowerCase()}, as there is no terminal to ask on`
       throw new WeirError('option_invalid', { option: flag, expected, got: 'nothing' })
     }
     lines ??= createInterface({ input, output })
-    const said = (await lines.question(`${question}: `)).trim()
+    ended ??= once(lines, 'close').then(() => undefined)
+    const said = (await Promise.race([lines.question(`${question}: `), ended]))?.trim()
+    if (said === undefined) {
+      const expected = `an answer to "${question}"`
+      throw new WeirError('option_invalid', { option: flag, expected, got: 'the end of the input' })
+    }
     return said === '' ? ask(question, flag) : said
   }
   return Object.assign(ask, {
     close: () => {
       lines?.close()
       lines = undefined
+      ended = undefined
     },
   })
 }
