@@ -19,7 +19,12 @@ export interface JudgedPrompts {
 
 /** With fewer single answers among the judged prompts the estimates stay as they are. */
 const LEAST_JUDGED = 100
-/** A router's win rates are cut into steps of at least this many prompts, and into at most `MOST_STEPS`. */
+/**
+ * Neither are they fitted again with fewer effective answers of either model: a fit to the judged prompts alone
+ * then follows the few that weigh most, and is further off than the one to the whole log.
+ */
+const LEAST_REFITTED = 100
+/** A router's win rates are cut into steps of at least this many effective answers, and into at most `MOST_STEPS`. */
 const LEAST_STEP = 50
 const MOST_STEPS = 10
 
@@ -53,8 +58,15 @@ export async function withJudgedEstimates(
   const respondedTo = (column: 0 | 1): Float64Array =>
     Float64Array.from(singles.prompts, (prompt) => logit(estimates.response![2 * prompt + column]!))
   const asked = Float64Array.from(singles.prompts, (prompt) => logit(estimates.propensity[prompt]!))
+  const { effective } = overlapSummary(singles, estimatesOf(singles.prompts, estimates))
+  const answers = Math.min(effective.strong, effective.weak)
+  if (answers < LEAST_REFITTED) return dataset
+  const steps = Math.max(1, Math.min(MOST_STEPS, Math.floor(answers / LEAST_STEP)))
   const routers = winRates.flatMap((winRate) =>
-    routerColumns(Float64Array.from(judged, (i) => winRate[i]!)),
+    routerColumns(
+      Float64Array.from(judged, (i) => winRate[i]!),
+      steps,
+    ),
   )
   const fold = foldsOf(dataset, seed)
   const pair = {
@@ -107,6 +119,26 @@ function singlesAmong(
   }
 }
 
+/** The propensities of prompts that have them. */
+function estimatesOf(
+  prompts: Int32Array,
+  {
+    propensity,
+    response,
+  }: { readonly propensity: Float64Array; readonly response?: Float64Array | undefined },
+): Parameters<typeof overlapSummary>[1] {
+  return {
+    propensity: Float64Array.from(prompts, (i) => propensity[i]!),
+    response:
+      response &&
+      Float64Array.from(
+        { length: 2 * prompts.length },
+        (_, at) => response[2 * prompts[at >> 1]! + (at & 1)]!,
+      ),
+    usable: new Uint8Array(prompts.length).fill(1),
+  }
+}
+
 function summaryAfter(
   dataset: Dataset,
   { propensity, response }: PairEstimates,
@@ -121,16 +153,7 @@ function summaryAfter(
     used: summary.used - dropped,
     excluded: summary.excluded + dropped,
     method: `${summary.method}; on the judged prompts both fitted again on the routers’ win rates`,
-    ...overlapSummary(singlesAmong(dataset, usable), {
-      propensity: Float64Array.from(usable, (i) => propensity[i]!),
-      response:
-        response &&
-        Float64Array.from(
-          { length: 2 * usable.length },
-          (_, at) => response[2 * usable[at >> 1]! + (at & 1)]!,
-        ),
-      usable: new Uint8Array(usable.length).fill(1),
-    }),
+    ...overlapSummary(singlesAmong(dataset, usable), estimatesOf(usable, { propensity, response })),
     regions: [
       ...summary.regions,
       ...(dropped > 0
@@ -143,10 +166,9 @@ function summaryAfter(
 }
 
 /** The win rate's logit, and one column per step of its rank: 1 from that step on. */
-function routerColumns(winRate: Float64Array): Float64Array[] {
+function routerColumns(winRate: Float64Array, steps: number): Float64Array[] {
   const n = winRate.length
   const sorted = winRate.toSorted()
-  const steps = Math.max(1, Math.min(MOST_STEPS, Math.floor(n / LEAST_STEP)))
   const edges = Array.from(
     { length: steps - 1 },
     (_, k) => sorted[Math.floor(((k + 1) * n) / steps)]!,

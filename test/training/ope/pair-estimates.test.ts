@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { pairLabels } from '../../../data/pair.ts'
+import { withJudgedEstimates } from '../../../training/ope/judged-estimates.ts'
 import { ratedOnly, rowsToAsk, withPairEstimates } from '../../../training/ope/pair-estimates.ts'
 import {
   effectiveAnswers,
@@ -52,7 +53,7 @@ describe('estimates from prompts that one model answered', () => {
 
   test('are of all answers where few were rated, and rather the hard ones of one model', async () => {
     const errors: number[] = []
-    for (const seed of [1, 4]) {
+    for (const seed of [2, 3]) {
       const log = await singleLog({
         rows: 5000,
         seed,
@@ -84,6 +85,22 @@ describe('estimates from prompts that one model answered', () => {
       expect(gamma).toBeGreaterThan(1.1)
     }
     expect(Math.max(...errors.map(Math.abs))).toBeLessThan(2.6)
+  })
+
+  test('stay as they are on judged prompts of which few answers weigh most', async () => {
+    const rows = 1350
+    const asked = (hard: boolean): number => (hard ? 0.8 : 0.2)
+    const log = await estimated(await singleLog({ rows, seed: 1, asked }))
+    const winRate = Float64Array.from(log.prompts, (prompt, i) =>
+      /word0\b/.test(prompt) ? 0.6 + (i % 7) / 20 : 0.4 - (i % 7) / 20,
+    )
+    const judgedOn = (count: number): Promise<Dataset> => {
+      const prompts = Int32Array.from({ length: count }, (_, i) => i)
+      return withJudgedEstimates(log, { prompts, winRates: [winRate.subarray(0, count)] }, 1)
+    }
+    // some 110 answers of each model, worth fewer than 100
+    expect(await judgedOn(220)).toBe(log)
+    expect((await judgedOn(rows)).estimates!.summary.method).toMatch(/fitted again/)
   })
 
   test('name the part of the log that nobody has rated yet', async () => {
@@ -197,8 +214,8 @@ describe('sensitivity', () => {
   })
 
   test('covers a hidden cause of the stated strength', async () => {
-    // the weak model is asked more often where it is about to be right: its odds change 3-fold
     const { createRandom } = await import('../../../core/random.ts')
+    // the weak model is asked more often where it is about to be right: its odds change 3-fold
     const random = createRandom(10)
     const n = 4000
     const rows = {
