@@ -321,8 +321,15 @@ describe.skipIf(!hasPostgres || !hasRedis)('two servers with both stores', () =>
   test('spend one budget, without a folder of their own, and show the same', async () => {
     const budgets = [budget({ usd: 0.05 })]
     const [one, two] = [await weir({ budgets }), await weir({ budgets })]
+    // until an answer's cost is counted, a moment later, its upper bound is held
+    const spent = (usd: number) =>
+      expect
+        .poll(async () => (await two.services.budgets!.report()).budgets[0]!.spent_usd)
+        .toBe(usd)
     await ask(one, HARD)
+    await spent(0.02)
     await ask(two, HARD)
+    await spent(0.04)
     await expect(ask(one, HARD)).rejects.toMatchObject({ status: 402, code: 'budget_spent' })
     const states = await Promise.all(
       [one, two].map(async ({ services }) => (await services.budgets!.report()).budgets[0]!),
