@@ -4,6 +4,7 @@ import { definedOnly } from '../core/defined.ts'
 import { WeirError } from '../core/errors.ts'
 import { type Dataset, type Split, seenHash } from '../data/dataset/dataset.ts'
 import { modelIndex, type PairLabels, pairLabels } from '../data/pair.ts'
+import { withWeakOutcomes } from '../data/weak-outcomes.ts'
 import type { Candidate } from '../models/bundle/manifest.ts'
 import {
   encodeNeighbours,
@@ -36,7 +37,6 @@ import { evaluateOnTest, rowsOfSplit } from './test-report.ts'
 import { observedRows } from './trainers/neighbours/neighbour-rows.ts'
 import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
 import { type Tuning, tuneRouter } from './tune/tune.ts'
-import { withWeakOutcomes } from './weak-outcomes.ts'
 
 export interface TrainOptions extends FitRouterOptions, AutoOptions {
   /** the folder that bundles are kept in; the new one is `out/name` */

@@ -8,9 +8,8 @@ import { ingest } from '../../data/ingest.ts'
 import { readLogs } from '../../data/read-logs.ts'
 import { weirLogReader } from '../../data/readers/weir-log.ts'
 import type { Decisions, Rating } from '../../data/rows/reader.ts'
-import { weakOutcomes } from '../../data/weak-outcomes.ts'
+import { weakOutcomes, withWeakOutcomes } from '../../data/weak-outcomes.ts'
 import type { SignalRecord } from '../../records/decision-record.ts'
-import { withWeakOutcomes } from '../../training/weak-outcomes.ts'
 
 let root: string
 beforeEach(async () => {
