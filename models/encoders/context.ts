@@ -3,11 +3,16 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
-import { Check } from 'typebox/value'
 import { WeirError } from '../../core/errors.ts'
 import { firstFault } from '../../core/schema-fault.ts'
 import type { DenseEmbeddings, Embeddings, SparseEmbeddings } from './embeddings.ts'
-import { type Encoded, type Encoder, type EncoderArtifact, EncoderSpec } from './encoder.ts'
+import {
+  type Encoded,
+  type Encoder,
+  type EncoderArtifact,
+  type EncoderSpec,
+  innerSpec,
+} from './encoder.ts'
 
 /** Stands before and after the fields of a reading, and before its text. */
 const FRAME = '\u001d'
@@ -117,11 +122,7 @@ export async function loadContextEncoder(
   load: (inner: EncoderSpec) => Promise<Encoder>,
 ): Promise<Encoder> {
   const path = join(folder, CONTEXT_FILE)
-  const { inner } = spec.options
-  if (!Check(EncoderSpec, inner)) {
-    const reason = 'encoder.options.inner: expected the spec of an encoder'
-    throw new WeirError('bundle_invalid', { path: folder, reason })
-  }
+  const inner = innerSpec(spec, folder)
   const fields = parseFields(await readFile(path, 'utf8'), path)
   if (spec.dimension !== inner.dimension + columnsOf(fields)) {
     const reason = `its fields have ${columnsOf(fields)} columns, the manifest says ${spec.dimension - inner.dimension}`

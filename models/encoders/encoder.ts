@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { Check } from 'typebox/value'
+import { WeirError } from '../../core/errors.ts'
 import type { Embeddings } from './embeddings.ts'
 
 /** The encoder's entry in a bundle's manifest: enough to load it again from the bundle's files. */
@@ -11,6 +13,13 @@ export const EncoderSpec = Type.Object({
   options: Type.Record(Type.String(), Type.Unknown()),
 })
 export type EncoderSpec = Type.Static<typeof EncoderSpec>
+
+/** The spec of the encoder that another one reads texts for. @throws bundle_invalid */
+export function innerSpec({ options }: EncoderSpec, folder: string): EncoderSpec {
+  if (Check(EncoderSpec, options.inner)) return options.inner
+  const reason = 'encoder.options.inner: expected the spec of an encoder'
+  throw new WeirError('bundle_invalid', { path: folder, reason })
+}
 
 /** The specs of the encoders that an encoder is made of; none for one that reads texts itself. */
 export function partsOf({ options }: Pick<EncoderSpec, 'options'>): readonly EncoderSpec[] {

@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Check } from 'typebox/value'
 import { throwIfAborted } from '../../core/abort.ts'
 import { WeirError } from '../../core/errors.ts'
 import { decodeArrays, encodeArrays } from './arrays-file.ts'
 import { textOf, withText } from './context.ts'
 import { cutText } from './cut.ts'
-import { type Encoded, type Encoder, type EncoderArtifact, EncoderSpec } from './encoder.ts'
+import {
+  type Encoded,
+  type Encoder,
+  type EncoderArtifact,
+  type EncoderSpec,
+  innerSpec,
+} from './encoder.ts'
 import { eachGram } from './lexical/words.ts'
 
 /** Neighbouring words that are judged together: fewer say too little, more hide a short passage. */
@@ -251,11 +256,7 @@ export async function loadFamiliarEncoder(
   folder: string,
   load: (inner: EncoderSpec) => Promise<Encoder>,
 ): Promise<Encoder> {
-  const { inner } = spec.options
-  if (!Check(EncoderSpec, inner)) {
-    const reason = 'encoder.options.inner: expected the spec of an encoder'
-    throw new WeirError('bundle_invalid', { path: folder, reason })
-  }
+  const inner = innerSpec(spec, folder)
   const path = join(folder, FAMILIAR_FILE)
   const state = parseState(decodeArrays(await readFile(path), path), path)
   return reading(spec, await load(inner), state)
