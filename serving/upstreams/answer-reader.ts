@@ -282,7 +282,13 @@ export class AnswerReader implements OutgoingHandler {
 
   private packet(events: EventStream, chunk: Buffer): void {
     const { watch } = this
-    events.push(chunk)
+    try {
+      events.push(chunk)
+    } catch (error) {
+      // as if the packet had ended before the error: what came is paid for, so it is not asked for again
+      if (!this.settled && events.alive && events.decoder.said) this.streaming(events)
+      throw error
+    }
     if (!this.settled && (events.begun || this.keptAlive(events))) this.streaming(events)
     if (events.over) {
       watch.restart(LAST_BYTES_MS)

@@ -65,6 +65,14 @@ export interface DialectAnswer {
 export abstract class StreamDecoder {
   /** whether part of the answer itself has come: from then on it cannot be requested again */
   begun = false
+  /**
+   * whether what came is worth keeping where an error follows in the same packet: some streams begin with
+   * events that say nothing yet
+   */
+  get said(): boolean {
+    return this.begun
+  }
+
   /** whether the answer is complete as far as the stream has said; more may follow, such as token counts */
   finished = false
   /**

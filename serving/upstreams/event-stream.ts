@@ -73,7 +73,6 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
   }
 
   private take(events: () => readonly ServerEvent[]): void {
-    const { begun } = this
     let out = ''
     try {
       for (const event of events()) {
@@ -84,8 +83,8 @@ export class EventStream implements AsyncIterableIterator<string, undefined> {
         }
       }
     } catch (error) {
-      // send on what was complete before it, unless the whole answer can still be requested elsewhere
-      if (begun) this.add(out)
+      // what was complete before it stays, however the stream was cut into packets
+      if (this.decoder.said) this.add(out)
       throw error
     }
     this.add(out)

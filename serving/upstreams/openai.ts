@@ -195,14 +195,21 @@ export class ChatDecoder extends StreamDecoder {
   }
 }
 
+/** Events before anything is said. */
+const FIRST_RESPONSE_EVENT = /^response\.(created|queued|in_progress)$/
 const LAST_RESPONSE_EVENT = /^response\.(completed|incomplete|failed|cancelled)$/
 
 /** Events of `/v1/responses` have names and are passed on unchanged, from the first. */
 class ResponsesDecoder extends StreamDecoder {
   private counts: Counts | undefined
+  private spoke = false
 
   get usage(): Usage | undefined {
     return openAiUsage(this.counts)
+  }
+
+  override get said(): boolean {
+    return this.spoke
   }
 
   event({ event, data }: ServerEvent): string {
@@ -215,6 +222,7 @@ class ResponsesDecoder extends StreamDecoder {
     const type = String(chunk.type ?? event ?? '')
     if (type === 'error' || chunk.error) throw new AnsweredError(chunk)
     this.begun = true
+    this.spoke ||= !FIRST_RESPONSE_EVENT.test(type)
     const { usage } = (chunk.response ?? {}) as { usage?: unknown }
     this.counts = mergedCounts(this.counts, usage)
     if (LAST_RESPONSE_EVENT.test(type)) {

@@ -15,21 +15,24 @@ export function refusalOf(
   body: string,
   now: number,
 ): UpstreamError {
+  const page = isHtml(body)
   const spoken = spokenError(body)
   const status = head.status > 299 ? head.status : statusOf(spoken)
-  const { kind, pauses } = classified(status, spoken, isHtml(body))
+  const { kind, pauses } = classified(status, spoken, page)
   const wait = retryAfterMs(head.headers, { message: spoken?.message ?? '', body }, now)
   const rejected = kind === 'rejected'
+  // a page's words say little about whose fault it is, but they are all that the client can be told
+  const words = spoken ?? (page ? pageWords(body) : undefined)
   const withWords = rejected || (head.status < 300 && kind !== 'misconfigured')
   return new UpstreamError(kind, {
     upstream,
     // the text may quote our key, so it is only passed on if the refusal is about the client's request
-    reason: withWords ? (spoken?.message.slice(0, 300) ?? `HTTP ${status}`) : `HTTP ${status}`,
+    reason: withWords ? (words?.message.slice(0, 300) ?? `HTTP ${status}`) : `HTTP ${status}`,
     // a refusal of the request that an upstream dresses as its own failure
     status: rejected && status >= 500 ? 400 : status,
     retryAfterMs: wait,
     pauses,
-    spoken: rejected ? spoken && withCode(spoken) : undefined,
+    spoken: rejected ? words && withCode(words) : undefined,
     headers: passedHeaders(head.headers),
   })
 }
@@ -146,7 +149,49 @@ function paramOf(detail: unknown): string | undefined {
   return path === '' ? undefined : path
 }
 
-const isHtml = (text: string): boolean => /^\s*<(!doctype|html|head|body|h1)/i.test(text)
+/** Also behind an XML declaration or a comment. */
+const isHtml = (text: string): boolean =>
+  /^\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)?<(!doctype\s+html|html|head|body|title|center|h[1-6]|p)\b/i.test(
+    text,
+  )
+
+/** What a reader of a page sees: its text without tags, scripts and styles. Undefined if there is none. */
+function pageWords(page: string): SpokenError | undefined {
+  const text = page
+    .replace(/<!--[\s\S]*?(?:-->|$)/g, ' ')
+    .replace(/<(script|style)\b[\s\S]*?(?:<\/\1\b[^>]*>|$)/gi, ' ')
+    .replace(/<[^<>]*>/g, ' ')
+    .replace(/&(#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,6});/gi, (whole, name: string) => entity(name) ?? whole)
+    .replace(/\s+/g, ' ')
+    .trim()
+  return text === '' ? undefined : { message: titleOnce(text.slice(0, MESSAGE_LIMIT)) }
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: "'",
+  nbsp: ' ',
+}
+
+function entity(name: string): string | undefined {
+  if (!name.startsWith('#')) return ENTITIES[name.toLowerCase()]
+  const hex = /^#x/i.test(name)
+  const point = Number.parseInt(name.slice(hex ? 2 : 1), hex ? 16 : 10)
+  return point > 0x10ffff ? undefined : String.fromCodePoint(point)
+}
+
+/** Without the title where the page repeats it as its heading. */
+function titleOnce(text: string): string {
+  const words = text.split(' ')
+  for (let n = Math.floor(words.length / 2); n > 0; n--) {
+    const twice = words.slice(0, n).every((word, i) => word === words[n + i])
+    if (twice) return words.slice(n).join(' ')
+  }
+  return text
+}
 
 /** The status that an error inside an answer of status 200 stands for. */
 function statusOf(spoken: SpokenError | undefined): number {

@@ -525,3 +525,67 @@ describe('the end of a stream whose connection stays open', () => {
     expect(performance.now() - started).toBeGreaterThan(2900)
   })
 })
+
+describe('an error in the packet of the first text', () => {
+  const error = { error: { message: 'the engine died', type: 'server_error', code: 500 } }
+
+  test('follows the text, as in a packet of its own; nothing is asked again', async () => {
+    const text = await streamed(whole(sse(chunk({ role: 'assistant', content: 'caf' }), error)))
+    expect(saidBy(text)).toBe('caf')
+    expect(dataOf(text).at(-1)).toMatchObject({ error: { code: 'upstream_broken' } })
+    expect(text).not.toContain('[DONE]')
+    expect(upstream.received).toHaveLength(1)
+  })
+
+  test('is asked again elsewhere where nothing was said', async () => {
+    upstream.answer = (response, _, nth) =>
+      whole(nth === 1 ? sse(chunk({ role: 'assistant', content: '' }), error) : PLAIN)(
+        response,
+        upstream.received[0]!,
+        nth,
+      )
+    expect(saidBy((await chat({ stream: true })).text)).toBe(WORDS)
+    expect(upstream.received).toHaveLength(2)
+  })
+})
+
+describe('a refusal as a page keeps its words:', () => {
+  const page = (text: string, status: number): RawAnswer => {
+    return (response) => response.writeHead(status, { 'content-type': 'text/html' }).end(text)
+  }
+  test.each([
+    [
+      'nginx',
+      '<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx/1.27</center>\r\n</body>\r\n</html>\r\n',
+      '413 Request Entity Too Large nginx/1.27',
+    ],
+    [
+      'scripts, styles, entities',
+      '<!-- x --><!DOCTYPE html><style>p{}</style><script>if (a<b) {}</script><p>Not &quot;so&quot; &amp;&#32;&#x73;o',
+      'Not "so" & so',
+    ],
+    ['a page that ends in a tag', '<?xml version="1.0"?><html><p>Too long<b', 'Too long<b'],
+  ])('%s', async (_, text, words) => {
+    upstream.answer = page(text, 413)
+    const { status, text: told } = await chat()
+    expect(status).toBe(413)
+    expect(JSON.parse(told).error.message).toContain(words)
+    expect(upstream.received).toHaveLength(1)
+  })
+
+  test('without words, or about our account: the status', async () => {
+    upstream.answer = page('<html><head></head></html>', 400)
+    expect(JSON.parse((await chat()).text).error.message).toContain('HTTP 400')
+    upstream.answer = page('<html><h1>key sk-1 is blocked</h1></html>', 401)
+    expect((await chat()).text).not.toContain('sk-1')
+  })
+
+  test('a long page of one character is read at once', async () => {
+    for (const one of ['<', '<!--', '<script', '&#', ' ', 'a ', '<a>']) {
+      upstream.answer = page(`<html>${one.repeat(60_000 / one.length)}`, 400)
+      const started = performance.now()
+      expect((await chat()).status).toBe(400)
+      expect(performance.now() - started).toBeLessThan(1000)
+    }
+  })
+})

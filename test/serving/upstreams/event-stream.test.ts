@@ -48,9 +48,18 @@ test('what came before a break is read before it is thrown', async () => {
   await expect(stream.next()).rejects.toThrow('broken')
 })
 
-test('a break before the first token leaves nothing to read: it can be asked elsewhere', () => {
+test('what came before a break in its own packet is read as well', async () => {
   const { stream, push } = open()
   expect(() => push(`${event('a')}data: {"cho\n\n`)).toThrow('no JSON')
+  stream.fail(new Error('broken'))
+  expect((await stream.next()).value).toBe(event('a'))
+  await expect(stream.next()).rejects.toThrow('broken')
+})
+
+test('a break before the first token leaves nothing to read: it can be asked elsewhere', () => {
+  const { stream, push } = open()
+  expect(() => push(`${event('')}data: {"cho\n\n`)).toThrow('no JSON')
+  expect(stream.alive).toBe(false)
   const early = open()
   expect(() => early.push(DONE)).toThrow('before it said anything')
   expect(() => open().stream.end()).toThrow('in the middle')
