@@ -194,6 +194,13 @@ export const jsonOption = <const What extends string>(what: What) => ({
   help: `print ${what} as one JSON object`,
 })
 
+/** Where labels of people are shared. */
+export const labelStoreOption = {
+  flag: '--store <address>',
+  schema: Text,
+  help: 'postgres://...: share labels with other copies of the collection’s folder; they are sent there and fetched from there',
+} as const
+
 /** The options of commands that read logs into splits, besides their specific ones. */
 export const READ_OPTIONS = optionTable({ ...LOG_OPTIONS, seed: seedOption('seed of the splits') })
 export type ReadFlags = Flags<typeof READ_OPTIONS>

@@ -72,6 +72,16 @@ export type HumanLabel = Type.Static<typeof HumanLabel>
 
 const checkLabel = Compile(HumanLabel)
 
+/** Row, person and pair: of labels with the same key the last one counts. */
+export const labelKey = ({ id, a, b, by }: HumanLabel): string =>
+  JSON.stringify([id, by, ...[a, b].sort()])
+
+/** A label from its JSON; undefined if it is none. */
+export function parseLabel(text: string): HumanLabel | undefined {
+  const value: unknown = JSON.parse(text)
+  return checkLabel.Check(value) ? value : undefined
+}
+
 /** How good a is beside b, by a person. */
 export const labelValue = ({ winner }: Pick<HumanLabel, 'winner'>): number =>
   winner === 'a' ? 1 : winner === 'b' ? 0 : 0.5
@@ -106,8 +116,7 @@ export async function readLabels(folder: string): Promise<HumanLabel[]> {
       const reason = error?.message ?? 'is not a label'
       throw new WeirError('row_invalid', { path, line: i + 1, field, reason })
     }
-    const { id, a, b, by } = value
-    latest.set(JSON.stringify([id, by, ...[a, b].sort()]), value)
+    latest.set(labelKey(value), value)
   }
   return [...latest.values()]
 }

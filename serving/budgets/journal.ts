@@ -5,6 +5,7 @@ import { Compile } from 'typebox/compile'
 import { definedOnly } from '../../core/defined.ts'
 import { makeFolder, SegmentFile, WriteHealth } from '../../core/segments.ts'
 import type { Balance, LedgerState, OpenReservation } from './ledger.ts'
+import { dollarsOf } from './units.ts'
 
 /**
  * Entries of a budget journal, one per line. Every segment begins with a state, so that earlier ones are not
@@ -284,4 +285,23 @@ export class BudgetJournal {
       // see above
     }
   }
+}
+
+/** What a budget has spent, and what attempts in progress hold of it, in US dollars. */
+export interface SpentBudget {
+  readonly name: string
+  readonly period: string
+  readonly spent_usd: number
+  readonly open_usd: number
+}
+
+/** The budgets in a folder. After a crash, the next start counts what is open as spent. */
+export function localBalances(folder: string): SpentBudget[] {
+  const { balances, open } = readJournal(folder).state
+  return Object.entries(balances).map(([name, { period, spent }]) => {
+    const held = Object.values(open)
+      .filter(({ periods }) => periods[name] === period)
+      .reduce((sum, { nanos }) => sum + nanos, 0)
+    return { name, period, spent_usd: dollarsOf(spent), open_usd: dollarsOf(held) }
+  })
 }

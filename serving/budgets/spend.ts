@@ -41,7 +41,8 @@ export type SpendEntry = Type.Static<typeof SpendEntry>
 
 const check = Compile(SpendEntry)
 
-function parseSpendEntry(text: string): SpendEntry | undefined {
+/** Undefined if a line is none, or was cut off. */
+export function parseSpendEntry(text: string): SpendEntry | undefined {
   try {
     const value: unknown = JSON.parse(text)
     return check.Check(value) ? value : undefined
@@ -352,11 +353,19 @@ export async function spendFolder(path: string): Promise<string> {
 
 const FILE = /^spend-(\d{4}-\d\d-\d\d)-.*\.jsonl$/
 
+/** The files that servers write to a folder, oldest first. */
+export async function spendFiles(folder: string): Promise<{ name: string; day: string }[]> {
+  return (await readdir(folder)).sort().flatMap((name) => {
+    const day = FILE.exec(name)?.[1]
+    return day === undefined ? [] : [{ name, day }]
+  })
+}
+
 /** What a log shipper makes of them: a folder for each day. */
 const DAY_FOLDER = /^date=(\d{4}-\d\d-\d\d)$/
 
 /** The files of a folder with their days, as the server writes them or as a log shipper does; oldest first. */
-async function spendFiles(folder: string): Promise<{ path: string; day: string }[]> {
+async function allSpendFiles(folder: string): Promise<{ path: string; day: string }[]> {
   const files: { path: string; day: string }[] = []
   for (const name of (await readdir(folder)).sort()) {
     const day = FILE.exec(name)?.[1]
@@ -403,7 +412,7 @@ export async function* readSpend(
   { from = '', to = '9' }: { from?: string; to?: string } = {},
   signal?: AbortSignal,
 ): AsyncGenerator<SpendEntry> {
-  const files = await spendFiles(folder)
+  const files = await allSpendFiles(folder)
   for (const { path } of files.filter(({ day }) => day >= from && day <= to)) {
     for await (const { text, whole } of logLines(path, signal)) {
       // cut off, even if it is valid JSON

@@ -1,6 +1,7 @@
 import type { BudgetState } from '../budgets/ledger.ts'
 import { assertShared, budgetMetrics, SPEND_WHERE, spendFolderOf } from '../budgets/open.ts'
 import { openSharedBudgets } from '../budgets/postgres-store.ts'
+import { openSharedSpend } from '../budgets/shared-spend.ts'
 import { BUDGET_TOPIC, openLocalStore, PrimaryBudgets } from '../budgets/store.ts'
 import { stateSettings } from '../state/config.ts'
 import { HOT_TOPIC, PrimaryHotStore } from '../state/hot-store.ts'
@@ -45,6 +46,7 @@ export async function openPrimaryState(
   shared?.declare(declared)
   if (declared.length > 0) assertShared(state.replicas, shared)
   const folder = spendFolderOf(config.gateway, config.log)
+  const delivery = openSharedSpend(state, folder, { now, onWarning })
   const store =
     folder === undefined || shared
       ? undefined
@@ -79,6 +81,7 @@ export async function openPrimaryState(
     async close() {
       await store?.close()
       await shared?.close()
+      await delivery?.close()
     },
   }
 }

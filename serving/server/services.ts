@@ -20,6 +20,7 @@ import { type BundleAudit, bundleAudit } from '../audit/bundle-audit.ts'
 import { policyHooks } from '../audit/policy-hooks.ts'
 import { type Budgets, openBudgets, spendFolderOf } from '../budgets/open.ts'
 import { openSharedBudgets } from '../budgets/postgres-store.ts'
+import { openSharedSpend } from '../budgets/shared-spend.ts'
 import type { ServedObserver } from '../gateway/contracts.ts'
 import type { RequestFacts } from '../gateway/error-body.ts'
 import { tooSlowFor, unableTo } from '../gateway/failover.ts'
@@ -409,6 +410,10 @@ async function openChats(
     onWarning,
   })
   const keys = config.keys?.map(({ name }) => name)
+  const folder = spendFolderOf(priced, config.log)
+  // the primary delivers what its workers write; closed after them, when all is written
+  const delivery = options.primary ? undefined : openSharedSpend(state, folder, { now, onWarning })
+  opened.add(() => delivery?.close())
   const shared = await openSharedBudgets(state, { allowHosts: priced.allow_hosts, now, onWarning })
   opened.add(() => shared?.close())
   const budgets = opened.use(
@@ -419,7 +424,7 @@ async function openChats(
       budgets: priced.budgets ?? [],
       allowHosts: priced.allow_hosts,
       keys: keys && keys.length > 0 ? keys : undefined,
-      folder: spendFolderOf(priced, config.log),
+      folder,
       primary: options.primary,
       owner: String(process.pid),
       registry: metrics.registry,

@@ -161,7 +161,10 @@ function pageWords(page: string): SpokenError | undefined {
     .replace(/<!--[\s\S]*?(?:-->|$)/g, ' ')
     .replace(/<(script|style)\b[\s\S]*?(?:<\/\1\b[^>]*>|$)/gi, ' ')
     .replace(/<[^<>]*>/g, ' ')
-    .replace(/&(#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,6});/gi, (whole, name: string) => entity(name) ?? whole)
+    .replace(
+      /&(#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,6});/gi,
+      (whole, name: string) => entity(name) ?? whole,
+    )
     .replace(/\s+/g, ' ')
     .trim()
   return text === '' ? undefined : { message: titleOnce(text.slice(0, MESSAGE_LIMIT)) }

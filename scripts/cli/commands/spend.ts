@@ -29,30 +29,44 @@ const OPTIONS = optionTable({
   json: jsonOption('the sums'),
 })
 
-/** `weir spend <folder>`: what a gateway has spent and saved. */
+/** `weir spend <place>`: what a gateway has spent and saved. */
 export const spendCommand = defineCommand({
   name: 'spend',
   description: 'sum what a gateway spent and saved, by key, route, model or day; and its budgets',
-  arguments: [['<folder>', 'the log folder, or gateway.spend.folder']],
+  arguments: [
+    ['<place>', 'the log folder, gateway.spend.folder, or the postgres://... of several servers'],
+  ],
   options: OPTIONS,
-  examples: ['weir spend logs --by key', 'weir spend logs --by model --from 2026-11-01'],
+  examples: [
+    'weir spend logs --by key',
+    'weir spend logs --by model --from 2026-11-01',
+    'weir spend postgres://weir@db/weir --by key',
+  ],
   run,
 })
 
 async function run(path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../terminal/interrupt.ts')
-  const { readJournal } = await import('../../../serving/budgets/journal.ts')
-  const { dollarsOf } = await import('../../../serving/budgets/units.ts')
+  const { localBalances } = await import('../../../serving/budgets/journal.ts')
   const { readSpend, spendFolder } = await import('../../../serving/budgets/spend.ts')
   const { SpendTable, addSums, noSums } = await import('../../../serving/budgets/spend.ts')
   const terminal = openTerminal()
   const { by, from, to } = flags
-  const folder = await spendFolder(path)
+  const { readSharedSpend, sharedBalances } = await import(
+    '../../../serving/budgets/shared-spend.ts'
+  )
+  const { isPostgresUrl } = await import('../../../records/postgres.ts')
+  const shared = isPostgresUrl(path)
+  const folder = shared ? path : await spendFolder(path)
   const spending = new SpendTable()
   const stats = { torn: 0 }
   let read = 0
   const days = definedOnly({ from, to })
-  for await (const line of readSpend(folder, stats, days, interruptSignal())) {
+  const signal = interruptSignal()
+  const lines = shared
+    ? readSharedSpend(path, days, signal)
+    : readSpend(folder, stats, days, signal)
+  for await (const line of lines) {
     spending.add(line)
     if (++read % 10_000 === 0) terminal.onProgress({ stage: 'reading', done: read })
   }
@@ -60,18 +74,7 @@ async function run(path: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const rows = spending.by(by)
   const total = noSums()
   for (const row of rows) addSums(total, row)
-  const { balances, open } = readJournal(folder).state
-  const budgets = Object.entries(balances).map(([name, { period, spent }]) => ({
-    name,
-    period,
-    spent_usd: dollarsOf(spent),
-    // reserved by attempts in progress; after a crash, the next start counts it as spent
-    open_usd: dollarsOf(
-      Object.values(open)
-        .filter(({ periods }) => periods[name] === period)
-        .reduce((sum, { nanos }) => sum + nanos, 0),
-    ),
-  }))
+  const budgets = shared ? await sharedBalances(path) : localBalances(folder)
   if (stats.torn > 0) terminal.note(`${stats.torn} lines were cut off by a crash and are left out`)
   if (flags.json) {
     terminal.json({ by, rows, total, budgets, torn: stats.torn })

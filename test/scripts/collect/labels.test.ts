@@ -8,7 +8,12 @@ import { correctJudge } from '../../../core/stats/judged-mean.ts'
 import { openDataset } from '../../../data/dataset/dataset.ts'
 import type { Collection, SampleRow } from '../../../scripts/collect/collection.ts'
 import { COLLECTION_FILES } from '../../../scripts/collect/collection.ts'
-import { type GradedRow, type HumanLabel, readLabels } from '../../../scripts/collect/grades.ts'
+import {
+  type GradedRow,
+  type HumanLabel,
+  labelKey,
+  readLabels,
+} from '../../../scripts/collect/grades.ts'
 import {
   addLabels,
   labelOf,
@@ -22,6 +27,9 @@ import { logLines, writeDataset } from '../../../scripts/collect/log.ts'
 import { pairReport, routerCurve } from '../../../scripts/collect/report.ts'
 import { promptId } from '../../../scripts/collect/sampling.ts'
 import { commandsOf, labelTasksBy, taskLines, wrapped } from '../../../scripts/collect/screen.ts'
+import { labelSharing, syncLabels } from '../../../scripts/collect/shared-labels.ts'
+
+import { hasPostgres, type PostgresServer, postgresServer } from '../../stores.ts'
 
 let root: string
 beforeAll(async () => {
@@ -363,3 +371,72 @@ describe('labels of people', () => {
     expect(taskLines(task, 60)).toContain('left')
   })
 })
+
+describe.skipIf(!hasPostgres)(
+  'copies of a collection on several machines share labels in PostgreSQL',
+  () => {
+    let server: PostgresServer
+    let ann: Collection
+    let bob: Collection
+    let tasks: ReturnType<typeof labelTasks>
+    beforeAll(async () => {
+      server = await postgresServer()
+      const { rows } = world({ n: 12, labels: 0 })
+      const its = collection(rows)
+      ann = { ...its, folder: await mkdtemp(join(root, 'ann-')) }
+      bob = { ...its, folder: await mkdtemp(join(root, 'bob-')) }
+      tasks = labelTasks(ann, rows)
+    }, 60_000)
+    afterAll(() => server?.close())
+    const add = ({ folder }: Collection, i: number, by: string, time = i) =>
+      addLabels(folder, [labelOf(tasks[i]!, '1', by, time)])
+    const keys = async ({ folder }: Collection) => (await readLabels(folder)).map(labelKey).sort()
+
+    test('each gets what the other said, once, and the later label of one person counts', async () => {
+      await add(ann, 0, 'ann')
+      await add(ann, 1, 'ann')
+      await add(bob, 1, 'bob')
+      expect(await syncLabels(ann, server.url())).toEqual({ sent: 2, received: 0 })
+      expect(await syncLabels(bob, server.url())).toEqual({ sent: 1, received: 2 })
+      expect(await syncLabels(ann, server.url())).toEqual({ sent: 0, received: 1 })
+      expect(await syncLabels(ann, server.url())).toEqual({ sent: 0, received: 0 })
+      expect(await keys(ann)).toEqual(await keys(bob))
+      // ann changes her mind on bob's machine
+      await addLabels(bob.folder, [labelOf(tasks[0]!, 'tie', 'ann', 99)])
+      await syncLabels(bob, server.url())
+      await syncLabels(ann, server.url())
+      const [first] = (await readLabels(ann.folder)).filter(({ time }) => time === 99)
+      expect(first!.winner).toBe('tie')
+      // another collection is another matter
+      const other = {
+        ...ann,
+        sample: ann.sample.slice(1),
+        folder: await mkdtemp(join(root, 'other-')),
+      }
+      expect(await syncLabels(other, server.url())).toEqual({ sent: 0, received: 0 })
+    })
+
+    test('a store that fails while somebody labels loses nothing', async () => {
+      const notes: string[] = []
+      const sharing = labelSharing(ann, server.url(), (note) => notes.push(note))
+      const said = async (i: number) => {
+        await add(ann, i, 'ann')
+        await sharing.added([labelOf(tasks[i]!, '1', 'ann', i)])
+      }
+      await sharing.begin()
+      await said(2)
+      await server.kill()
+      await said(3)
+      await said(4)
+      expect(notes.filter((note) => note.includes('labels are on disk'))).toHaveLength(1)
+      await server.start()
+      await said(5)
+      await syncLabels(bob, server.url())
+      expect(await keys(bob)).toEqual(await keys(ann))
+      await expect(syncLabels(ann, 'mysql://x')).rejects.toThrow('for --store, got mysql://x')
+      await expect(syncLabels(ann, 'postgres://127.0.0.1:1/x')).rejects.toMatchObject({
+        code: 'store_unavailable',
+      })
+    })
+  },
+)

@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { spendCommand } from '../../../scripts/cli/commands/spend.ts'
 import { approve, approvedState, propose } from '../../../serving/audit/approvals.ts'
 import { openAuditLog } from '../../../serving/audit/audit-log.ts'
 import { verifyAudit } from '../../../serving/audit/verify.ts'
@@ -13,6 +14,7 @@ import {
   type PostgresBudgetStore,
   type PostgresBudgetsOptions,
 } from '../../../serving/budgets/postgres-store.ts'
+import { DELIVERED_FILE, readSharedSpend } from '../../../serving/budgets/shared-spend.ts'
 import type { GatewayConfig } from '../../../serving/gateway/config.ts'
 import type { ServeConfig } from '../../../serving/server/config.ts'
 import { stateSettings } from '../../../serving/state/config.ts'
@@ -338,6 +340,55 @@ describe.skipIf(!hasPostgres || !hasRedis)('two servers with both stores', () =>
     await one.services.close()
     const metrics = (await two.app.inject({ url: '/metrics' })).body
     expect(metrics).toContain('weir_budget_used_ratio{budget="all"}')
+  })
+
+  test('keep what they have spent in one table, each entry once, also what was written while it was gone', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'weir-spending-'))
+    opened.push({ close: () => rm(root, { recursive: true }) })
+    const database = server.url('spending')
+    server.sql('CREATE DATABASE spending')
+    const place = { stores: database, deadline_ms: 20_000 }
+    const spending = (name: string) =>
+      weir({ spend: { folder: join(root, name) } }, { state: place })
+    const asked = async () => {
+      const rows: string[] = []
+      for await (const { id, cost_usd } of readSharedSpend(database)) rows.push(`${id} ${cost_usd}`)
+      return rows
+    }
+    const [one, two] = [await spending('one'), await spending('two')]
+    await ask(one, HARD)
+    await ask(two, HARD)
+    await eventually(async () => (await asked()).length === 2)
+    await server.kill()
+    try {
+      await ask(one, HARD)
+      // it ends before the store is back: its files wait for the next process
+      await one.services.close()
+    } finally {
+      await server.start()
+    }
+    const file = (await readdir(join(root, 'one'))).find((name) => name.endsWith('.jsonl'))!
+    // a crash cut the last line off, and what was delivered is forgotten: it counts once all the same
+    await appendFile(join(root, 'one', file), '{"object":"spend","id":"cut')
+    await rm(join(root, 'one', DELIVERED_FILE))
+    await spending('one')
+    await eventually(async () => (await asked()).length === 3)
+    await two.services.close()
+    const rows = await asked()
+    expect(new Set(rows).size).toBe(3)
+    expect(rows.map((row) => row.split(' ')[1])).toEqual(['0.02', '0.02', '0.02'])
+    const told: string[] = []
+    const log = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      told.push(String(text))
+      return true
+    })
+    await spendCommand().parseAsync([database, '--by', 'model', '--json'], { from: 'user' })
+    log.mockRestore()
+    expect(JSON.parse(told.join(''))).toMatchObject({
+      rows: [{ name: 'big', requests: 3, cost_usd: 0.06 }],
+      budgets: [],
+    })
+    for await (const _ of readSharedSpend(database, { to: '2020-01-01' })) expect.unreachable()
   })
 
   test('let through one rate', async () => {

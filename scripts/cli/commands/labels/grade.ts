@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { openTerminal } from '../../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, encoderAccess, signersOf } from '../../bundle-access.ts'
 import { defineCommand } from '../../command.ts'
-import { jsonOption } from '../../log-options.ts'
+import { jsonOption, labelStoreOption } from '../../log-options.ts'
 import { type Flags, optionTable, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
@@ -11,6 +11,7 @@ const OPTIONS = optionTable({
     schema: Text,
     help: 'also show this router’s curve and thresholds on the graded prompts',
   },
+  store: labelStoreOption,
   ...BUNDLE_OPTIONS,
   json: jsonOption('the report'),
 })
@@ -66,10 +67,15 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
 /** Reads the collection, reports on it and writes its dataset. @throws collection_invalid, rows_too_few */
 async function graded(path: string, flags: Flags<typeof OPTIONS>) {
   const { WeirError } = await import('../../../../core/errors.ts')
+  const { readCollection } = await import('../../../collect/collection.ts')
   const { openCollection } = await import('../../../collect/grades.ts')
   const { writeDataset } = await import('../../../collect/log.ts')
   const { pairsOf } = await import('../../../collect/run.ts')
   const { pairReport, routerCurves } = await import('../../../collect/report.ts')
+  if (flags.store !== undefined) {
+    const { syncLabels } = await import('../../../collect/shared-labels.ts')
+    await syncLabels(await readCollection(path), flags.store)
+  }
   const { collection, rows, spentUsd } = await openCollection(path)
   const { models, sample } = collection.settings
   const pairs = pairsOf(models)

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { count, keyboard, openTerminal } from '../../../terminal/terminal.ts'
 import { defineCommand } from '../../command.ts'
-import { jsonOption } from '../../log-options.ts'
+import { jsonOption, labelStoreOption } from '../../log-options.ts'
 import { type Flags, optionTable, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
@@ -28,6 +28,7 @@ const OPTIONS = optionTable({
     schema: Text,
     help: 'read the labels of a filled-in spreadsheet, or of Label Studio’s export',
   },
+  store: labelStoreOption,
   json: jsonOption('the result'),
 })
 
@@ -43,6 +44,7 @@ export const labelCommand = defineCommand({
     'weir label collected --number 100',
     'weir label collected --export labels.csv',
     'weir label collected --import labels.csv --by ann',
+    'weir label collected --store postgres://weir@db/weir',
   ],
   run,
 })
@@ -51,7 +53,7 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
   const { userInfo } = await import('node:os')
   const { WeirError } = await import('../../../../core/errors.ts')
   const { writeWhole } = await import('../../../../core/files.ts')
-  const { openCollection } = await import('../../../collect/grades.ts')
+  const { openCollection, readLabels } = await import('../../../collect/grades.ts')
   const labelling = await import('../../../collect/label.ts')
   const { commandsOf, labelTasksBy } = await import('../../../collect/screen.ts')
   const terminal = openTerminal()
@@ -61,7 +63,11 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
     const expected = 'one of --export and --import'
     throw new WeirError('option_invalid', { option: 'weir label', expected, got: 'both' })
   }
-  const { collection, rows, labels } = await openCollection(path)
+  const { labelSharing } = await import('../../../collect/shared-labels.ts')
+  const { collection, rows } = await openCollection(path)
+  const sharing = labelSharing(collection, flags.store, terminal.note)
+  await sharing.begin()
+  const labels = await readLabels(path)
   const tasks = labelling.labelTasks(collection, rows)
   if (tasks.length === 0) {
     const what = `in ${path} that two models answered, to be compared`
@@ -78,6 +84,7 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
       Date.now(),
     )
     if (read.length > 0) await labelling.addLabels(path, read)
+    await sharing.added(read)
     if (flags.json) terminal.json({ folder: path, labels: read.length, empty })
     else
       terminal.print(
@@ -114,8 +121,11 @@ async function run(folder: string | undefined, flags: Flags<typeof OPTIONS>): Pr
   const { labelled } = await labelTasksBy(open, commandsOf(input), {
     columns,
     print: flags.json ? () => {} : terminal.print,
-    save: async (task, choice) =>
-      labelling.addLabels(path, [labelling.labelOf(task, choice, by, Date.now())]),
+    async save(task, choice) {
+      const label = labelling.labelOf(task, choice, by, Date.now())
+      await labelling.addLabels(path, [label])
+      await sharing.added([label])
+    },
   })
   const left = labelling.openTasks(tasks, labels, by).length - labelled
   if (flags.json) terminal.json({ folder: path, labels: labelled, left })
