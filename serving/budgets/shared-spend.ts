@@ -1,9 +1,14 @@
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Pool } from 'pg'
 import { writeWhole } from '../../core/files.ts'
-import { migrate, openPostgres, storeError, withPostgres } from '../../records/postgres.ts'
+import {
+  migrate,
+  openPostgres,
+  type Pool,
+  storeError,
+  withPostgres,
+} from '../../records/postgres.ts'
 import type { StateSettings } from '../state/config.ts'
 import type { SpentBudget } from './journal.ts'
 import { BUDGET_SCHEMA } from './postgres-schema.ts'
