@@ -105,6 +105,48 @@ export async function withPostgres<T>(
   }
 }
 
+/** Of two numbers that name an advisory lock: which locks are named by text, by the hash of it. */
+const NAMED_LOCKS = 7305815
+/** PostgreSQL's code for a lock that did not become free in time. */
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/**
+ * Does what only one process of all machines may do at a time, such as a rollout. The lock is the connection's: when
+ * this process dies, or the connection, the next one gets it.
+ *
+ * @param name what is done, such as `rollout of demo`
+ * @param deadlineMs longest wait for whoever holds it
+ * @param work gets a signal that is aborted if the lock is lost meanwhile
+ * @throws lock_timeout, store_unavailable, and what the work throws
+ */
+export async function withStoreLock<T>(
+  url: string,
+  name: string,
+  { deadlineMs }: { readonly deadlineMs: number },
+  work: (lost: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const pool = await openPostgres(url)
+  const lost = new AbortController()
+  let client: PoolClient | undefined
+  try {
+    try {
+      client = await pool.connect()
+      client.on('error', (error) => lost.abort(storeError(url, error)))
+      await client.query(`SET lock_timeout = ${Math.max(1, Math.ceil(deadlineMs))}`)
+      await client.query('SELECT pg_advisory_lock($1, hashtext($2))', [NAMED_LOCKS, name])
+    } catch (cause) {
+      if ((cause as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw storeError(url, cause)
+      const path = `${name} in ${withoutPassword(url)}`
+      throw new WeirError('lock_timeout', { path, waited: deadlineMs }, { cause })
+    }
+    return await work(lost.signal)
+  } finally {
+    // with the connection, the lock ends
+    client?.release(true)
+    await pool.end()
+  }
+}
+
 /** Whether a place is the address of a database, and not a folder. */
 export const isPostgresUrl = (place: string): boolean => /^postgres(ql)?:\/\//.test(place)
 

@@ -194,6 +194,34 @@ export const jsonOption = <const What extends string>(what: What) => ({
   help: `print ${what} as one JSON object`,
 })
 
+/** For commands of which only one may run at a time, on whatever machine. */
+export const LOCK_OPTION = {
+  flag: '--lock <address>' as const,
+  schema: Text,
+  help: 'postgres://...: hold the lock of this router there while it runs, so that one machine at a time decides; waits 10 s for another',
+}
+
+/** Holds the lock if there is one to hold. @param bundle its name is the lock's; @throws lock_timeout, store_unavailable */
+export async function withRouterLock<T>(
+  address: string | undefined,
+  bundle: string,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (address === undefined) return work(signal)
+  const { basename, resolve } = await import('node:path')
+  const { WeirError } = await import('../../core/errors.ts')
+  const { isPostgresUrl, withStoreLock } = await import('../../records/postgres.ts')
+  if (!isPostgresUrl(address)) {
+    const expected = 'the address of a database, postgres://...'
+    throw new WeirError('option_invalid', { option: '--lock', expected, got: address })
+  }
+  const name = `rollout of ${basename(resolve(bundle))}`
+  return withStoreLock(address, name, { deadlineMs: 10_000 }, (lost) =>
+    work(AbortSignal.any([signal, lost])),
+  )
+}
+
 /** Where labels of people are shared. */
 export const labelStoreOption = {
   flag: '--store <address>',

@@ -292,6 +292,10 @@ async function openAll(
   observers.push(({ decision }) => {
     if (decision.fallback_reason !== 'encoder_failed') encoders.worked(decision.router.name)
   })
+  if (config.online && state.replicas > 1) {
+    const got = `${state.replicas} replicas, which would each learn a head of their own`
+    throw new WeirError('config_invalid', { where: 'online', expected: 'one server', got })
+  }
   const online =
     config.online &&
     (await openOnline(config.online, config.keys?.length, feedback, fleet, onWarning, opened))

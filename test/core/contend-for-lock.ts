@@ -26,6 +26,8 @@ const LINE = 30
 export async function contendForLock(least: {
   readonly takings: number
   readonly kills: number
+  /** `postgres://...`, whose lock is taken in place of a folder's */
+  readonly store?: string
 }): Promise<Contention> {
   const root = mkdtempSync(join(tmpdir(), 'weir-lock-'))
   const folder = join(root, 'folder')
@@ -38,8 +40,9 @@ export async function contendForLock(least: {
   let born = 0
   const start = () => {
     const name = `p${++born}`
-    const kind = born % 2 === 0 ? 'try' : 'wait'
-    const child = spawn(process.execPath, [entry, folder, report, name, kind], {
+    const { store } = least
+    const kind = store !== undefined ? 'store' : born % 2 === 0 ? 'try' : 'wait'
+    const child = spawn(process.execPath, [entry, store ?? folder, report, name, kind], {
       stdio: ['ignore', 'ignore', 'inherit'],
     })
     takers.push({ child, name })

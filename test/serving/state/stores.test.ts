@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { withStoreLock } from '../../../records/postgres.ts'
 import { spendCommand } from '../../../scripts/cli/commands/spend.ts'
 import { approve, approvedState, propose } from '../../../serving/audit/approvals.ts'
 import { openAuditLog } from '../../../serving/audit/audit-log.ts'
@@ -20,6 +21,7 @@ import type { ServeConfig } from '../../../serving/server/config.ts'
 import { stateSettings } from '../../../serving/state/config.ts'
 import { RateLimit } from '../../../serving/state/rate-limit.ts'
 import { openRedis, type RedisState } from '../../../serving/state/redis.ts'
+import { contendForLock } from '../../core/contend-for-lock.ts'
 import {
   eventually,
   hasPostgres,
@@ -278,6 +280,45 @@ describe.skipIf(!hasPostgres)('audit and approvals in PostgreSQL', () => {
     )
     await approve(place, id, person('Bob'), new Date())
     expect((await approvedState(place, candidate)).approval.by.name).toBe('Bob')
+  })
+})
+
+describe.skipIf(!hasPostgres)('a lock in PostgreSQL', () => {
+  const take = (name: string, deadlineMs: number, work: (lost: AbortSignal) => Promise<unknown>) =>
+    withStoreLock(server.url(), name, { deadlineMs }, work)
+
+  test('is held by one at a time, and by its name', async () => {
+    const told: string[] = []
+    const first = take('rollout of demo', 20_000, async () => {
+      told.push('first in')
+      await expect(take('rollout of demo', 50, async () => {})).rejects.toMatchObject({
+        code: 'lock_timeout',
+        message: expect.stringContaining('rollout of demo in postgres://weir@127.0.0.1'),
+      })
+      await take('rollout of other', 20_000, async () => told.push('other in'))
+      told.push('first out')
+    })
+    await expect.poll(() => told).toContain('first in')
+    await take('rollout of demo', 20_000, async () => told.push('second in'))
+    await first
+    expect(told).toEqual(['first in', 'other in', 'first out', 'second in'])
+  })
+
+  test('tells its holder that it is lost', async () => {
+    const lost = take('rollout of demo', 20_000, async (signal) => {
+      server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+      await expect.poll(() => signal.aborted).toBe(true)
+      signal.throwIfAborted()
+    })
+    await expect(lost).rejects.toMatchObject({ code: 'store_unavailable' })
+    await take('rollout of demo', 20_000, async () => {})
+  })
+
+  test('holds while processes contend for it and are killed; the crash suite does this 2,000 times', async () => {
+    const found = await contendForLock({ takings: 20, kills: 2, store: server.url() })
+    expect(found.overlaps).toEqual([])
+    expect(found.takings).toBeGreaterThanOrEqual(20)
+    expect(found.killedHolding).toBeLessThan(found.kills)
   })
 })
 

@@ -4,7 +4,14 @@ import { openTerminal } from '../../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../../bundle-access.ts'
 import { TARGET_OPTIONS } from '../../calibration-target.ts'
 import { defineCommand } from '../../command.ts'
-import { jsonOption, KEY_SHARE_OPTION, LOG_OPTIONS, STORE_OPTION } from '../../log-options.ts'
+import {
+  jsonOption,
+  KEY_SHARE_OPTION,
+  LOCK_OPTION,
+  LOG_OPTIONS,
+  STORE_OPTION,
+  withRouterLock,
+} from '../../log-options.ts'
 import { type Flags, optionTable, Text } from '../../options.ts'
 import { TRAIN_OPTIONS } from '../../train-options.ts'
 
@@ -31,6 +38,7 @@ const OPTIONS = optionTable({
     help: 'folder for the new bundle; not the one that serves',
   },
   store: STORE_OPTION,
+  lock: LOCK_OPTION,
   keyShare: KEY_SHARE_OPTION,
   ...TARGETS,
   ...{ router, encoder, engine, seed, threads, set, tune, weakSignals },
@@ -55,6 +63,15 @@ new router is calibrated for the same target as the one that served unless a tar
 
 async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { name, lock } = flags
+  await withRouterLock(lock, name, interruptSignal(), (signal) => learned(log, flags, signal))
+}
+
+async function learned(
+  log: string,
+  flags: Flags<typeof OPTIONS>,
+  signal: AbortSignal,
+): Promise<void> {
   const { WeirError } = await import('../../../../core/errors.ts')
   const { join, resolve } = await import('node:path')
   const { openDatasetOrLogs } = await import('../../../../data/ingest.ts')
@@ -64,7 +81,6 @@ async function run(log: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { settingsOption } = await import('../../train-options.ts')
   const { readTarget } = await import('../../calibration-target.ts')
   const terminal = openTerminal()
-  const signal = interruptSignal()
   const { onProgress } = terminal
   const { name, out, seed, threads, tune, keyShare, maxRejects } = flags
   const serving = flags.over ?? `bundles/${name}`

@@ -4,7 +4,13 @@ import type { Promotion, Stage } from '../../../../training/loop/promote.ts'
 import { openTerminal, table } from '../../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter, signersOf } from '../../bundle-access.ts'
 import { defineCommand } from '../../command.ts'
-import { jsonOption, LOG_OPTIONS, STORE_OPTION } from '../../log-options.ts'
+import {
+  jsonOption,
+  LOCK_OPTION,
+  LOG_OPTIONS,
+  STORE_OPTION,
+  withRouterLock,
+} from '../../log-options.ts'
 import { type Flags, oneOf, optionTable, Share, Switch, Text, Texts } from '../../options.ts'
 
 const OPTIONS = optionTable({
@@ -45,6 +51,7 @@ const OPTIONS = optionTable({
     unset: 'what the serving threshold implies',
     help: 'score units that each strong call must gain',
   },
+  lock: LOCK_OPTION,
   ...LOG_OPTIONS,
   ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
@@ -67,10 +74,20 @@ that runs with --watch loads the promoted bundle.`,
 
 async function run(candidate: string, flags: Flags<typeof OPTIONS>): Promise<void> {
   const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  const { over, lock } = flags
+  await withRouterLock(lock, over, interruptSignal(), (signal) =>
+    promoted(candidate, flags, signal),
+  )
+}
+
+async function promoted(
+  candidate: string,
+  flags: Flags<typeof OPTIONS>,
+  signal: AbortSignal,
+): Promise<void> {
   const { openFlaggedLogs } = await import('../../log-options.ts')
   const { promote } = await import('../../../../training/loop/promote.ts')
   const terminal = openTerminal()
-  const signal = interruptSignal()
   const { log, golden, to, share, strongPrice, keyShare } = flags
   const outcomes =
     flags.data.length > 0

@@ -2,7 +2,7 @@ import { definedOnly } from '../../../../core/defined.ts'
 import { openTerminal } from '../../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, signersOf } from '../../bundle-access.ts'
 import { defineCommand } from '../../command.ts'
-import { jsonOption } from '../../log-options.ts'
+import { jsonOption, LOCK_OPTION, withRouterLock } from '../../log-options.ts'
 import { type Flags, optionTable, Text } from '../../options.ts'
 
 const OPTIONS = optionTable({
@@ -18,6 +18,7 @@ const OPTIONS = optionTable({
     help: 'take back the newest state of the online head in this folder instead',
   },
   reason: { flag: '--reason <text>', schema: Text, help: 'the reason, kept in the history' },
+  lock: LOCK_OPTION,
   requireSignature: BUNDLE_OPTIONS.requireSignature,
   json: jsonOption('the result'),
 })
@@ -34,6 +35,11 @@ export const rollbackCommand = defineCommand({
 })
 
 async function run(home: string, flags: RollbackFlags): Promise<void> {
+  const { interruptSignal } = await import('../../../terminal/interrupt.ts')
+  await withRouterLock(flags.lock, home, interruptSignal(), () => rolledBack(home, flags))
+}
+
+async function rolledBack(home: string, flags: RollbackFlags): Promise<void> {
   if (flags.online !== undefined) {
     await takeBackState(home, flags.online, flags)
     return

@@ -68,6 +68,11 @@ test('feedback corrects the win rate of prompts like it, and decisions follow', 
   expect(sample.warnings).toEqual([])
 })
 
+test('several servers, which would each learn their own, are refused', async () => {
+  const state = { stores: 'memory' as const, replicas: 2 }
+  await expect(open({}, { state })).rejects.toThrow('online: expected one server, got 2 replicas')
+})
+
 test('Thompson sampling chooses as often as its propensities say, which the log keeps beside the router’s own win rate', async () => {
   sample = await open({ prior_rows: 1 })
   const decisions: Decision[] = []
