@@ -134,106 +134,162 @@ export class LargeJson {
     return this.pieces().reduce((sum, { length }) => sum + length, 0)
   }
 
-  /** What the text says. A long string is read from the bytes when it is first used. @throws request_invalid */
-  value(): unknown {
-    const { outline, bytes, from } = this
-    const { mark, cuts, decoded } = from
-    const read = (name: string): string => {
-      const { start, end, from: first, to, wide } = cuts[Number(name.slice(mark.length))]!
-      if (first === undefined) return bytes.toString('latin1', start, end)
-      const its = Buffer.from(decoded.buffer, decoded.byteOffset, decoded.length)
-      return its.toString(wide ? 'utf16le' : 'latin1', first, to)
-    }
-    const value = parsedJson(outline)
-    if (typeof value === 'string') return value.startsWith(mark) ? read(value) : value
-    const isShort = (name: string): boolean => {
-      const { start, end } = cuts[Number(name.slice(mark.length))]!
-      return end - start < SHORT
-    }
-    if (cuts.length > 0) readLater(value, mark, read, isShort)
+  /**
+   * What the text says. A very long string is read from the bytes when it is first used; many shorter ones are read
+   * in turns with other work, as 60 MB of them take long.
+   *
+   * @throws request_invalid
+   */
+  async value(): Promise<unknown> {
+    const { mark, cuts } = this.from
+    const value = parsedJson(this.outline)
+    if (typeof value === 'string') return value.startsWith(mark) ? this.read(value) : value
+    if (cuts.length > 0) await this.readStrings(value)
     return value
   }
-}
 
-/** Replaces marks within a value by properties that read their strings. */
-function readLater(
-  value: unknown,
-  mark: string,
-  read: (name: string) => string,
-  isShort: (name: string) => boolean,
-): void {
-  if (typeof value !== 'object' || value === null) return
-  const fields = value as Record<string | number, unknown>
-  const visit = (field: string | number): void => {
-    const its = fields[field]
-    if (typeof its !== 'string') {
-      readLater(its, mark, read, isShort)
-    } else if (its.startsWith(mark)) {
+  /** The string that a mark stands for. */
+  private read(name: string): string {
+    const { mark, cuts, decoded } = this.from
+    const { start, end, from: first, to, wide } = cuts[Number(name.slice(mark.length))]!
+    if (first === undefined) return this.bytes.toString('latin1', start, end)
+    const its = Buffer.from(decoded.buffer, decoded.byteOffset, decoded.length)
+    return its.toString(wide ? 'utf16le' : 'latin1', first, to)
+  }
+
+  /** Replaces the marks within a value by their strings, or by properties that read them. */
+  private async readStrings(value: unknown): Promise<void> {
+    const { mark, cuts } = this.from
+    const turn = takingTurns(READ_AT_ONCE)
+    const waiting: unknown[] = [value]
+    const visit = (fields: Record<string | number, unknown>, field: string | number): number => {
+      const its = fields[field]
+      if (typeof its === 'object' && its !== null) waiting.push(its)
+      if (typeof its !== 'string' || !its.startsWith(mark)) return 1
+      const { start, end } = cuts[Number(its.slice(mark.length))]!
+      if (end - start < SHORT) {
+        // `__proto__` is an own field of what was parsed, and an assignment would set the prototype
+        Object.defineProperty(fields, field, { value: this.read(its) })
+        return end - start
+      }
       let text: string | undefined
       const get = (): string => {
-        text ??= read(its)
+        text ??= this.read(its)
         return text
       }
-      const later = { configurable: true, enumerable: true }
-      // `__proto__` is an own field of what was parsed, and an assignment would set the prototype
-      if (isShort(its)) Object.defineProperty(fields, field, { value: get() })
-      else Object.defineProperty(fields, field, { ...later, get })
+      Object.defineProperty(fields, field, { configurable: true, enumerable: true, get })
+      return 1
+    }
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const fields = next as Record<string | number, unknown>
+      // the keys of a long list would take longer than parsing it
+      const names = Array.isArray(next) ? undefined : Object.keys(fields)
+      const count = names?.length ?? (next as unknown[]).length
+      for (let i = 0; i < count; i++) {
+        const pause = turn(visit(fields, names ? names[i]! : i))
+        if (pause) await pause
+      }
     }
   }
-  // the keys of a long list would take longer than parsing it
-  if (Array.isArray(value)) for (let i = 0; i < value.length; i++) visit(i)
-  else for (const field of Object.keys(fields)) visit(field)
 }
 
-/** Characters of strings above which a value is written in pieces, and of which one piece has at most. */
+/** Bytes of strings that are read between two turns of others. */
+const READ_AT_ONCE = 1024 * 1024
+
+/** What a value weighs: its strings' characters, and this for everything in it. A heavier one is written in pieces. */
+const NODE_WEIGHT = 8
 const PIECE = 256 * 1024
 
 /**
  * The UTF-8 of a value's JSON, in pieces. Takes as long as `JSON.stringify`, but others are served between the pieces:
  * written at once, a conversation of 60 MB would hold them for half a second.
  *
+ * @param value plain data, as `JSON.parse` gives it; fields may be undefined
  * @returns the JSON as one string if it is short
  */
 export async function jsonPieces(value: unknown): Promise<string | Buffer[]> {
-  if (!hasLongText(value, 2 * PIECE)) return JSON.stringify(value)
-  // unknown to clients, so that no string of theirs is taken for a cut
-  const mark = `${randomUUID()}:`
-  const cuts: string[] = []
-  const outline = JSON.stringify(value, (_, its) =>
-    typeof its === 'string' && its.length > LONG_STRING ? `${mark}${cuts.push(its) - 1}` : its,
-  )
+  if (weightLeft(value, 2 * PIECE, NODE_WEIGHT) > 0) return JSON.stringify(value)
   const pieces: Buffer[] = []
   const turn = takingTurns(PIECE)
-  const add = async (text: string): Promise<void> => {
-    pieces.push(Buffer.from(text))
-    await turn(text.length)
+  let pending = ''
+  const add = (text: string): Promise<void> | undefined => {
+    pending += text
+    if (pending.length < PIECE) return undefined
+    pieces.push(Buffer.from(pending))
+    const { length } = pending
+    pending = ''
+    return turn(length)
   }
-  for (const [i, part] of outline.split(new RegExp(`${mark}(\\d+)`)).entries()) {
-    if (i % 2 === 0) {
-      await add(part)
-      continue
-    }
-    const text = cuts[Number(part)]!
+  const writeText = async (text: string): Promise<void> => {
+    await add('"')
     for (let at = 0; at < text.length; at += PIECE) {
       // half of a surrogate pair is written as an escape, and so is the other half
       await add(JSON.stringify(text.slice(at, at + PIECE)).slice(1, -1))
     }
+    await add('"')
   }
+
+  const write = async (heavy: unknown): Promise<void> => {
+    if (typeof heavy === 'string') return writeText(heavy)
+    const list = Array.isArray(heavy) ? heavy : undefined
+    const fields = heavy as Readonly<Record<string, unknown>>
+    const names = list ? undefined : Object.keys(fields)
+    const length = list?.length ?? names!.length
+    let comma = ''
+    /** writes neighbours that are not heavy together */
+    const writeLight = (from: number, to: number): Promise<void> | undefined => {
+      const some = list
+        ? list.slice(from, to)
+        : Object.fromEntries(names!.slice(from, to).map((name) => [name, fields[name]]))
+      const text = JSON.stringify(some).slice(1, -1)
+      if (text === '') return undefined
+      const written = add(comma + text)
+      comma = ','
+      return written
+    }
+    await add(list ? '[' : '{')
+    let from = 0
+    let left = PIECE
+    for (let i = 0; i < length; i++) {
+      const one = list ? list[i] : fields[names![i]!]
+      left = weightLeft(one, left - (names?.[i]?.length ?? 0), NODE_WEIGHT)
+      if (left > 0) continue
+      if (i > from) await writeLight(from, i)
+      from = i
+      left = weightLeft(one, PIECE, NODE_WEIGHT)
+      if (left > 0) continue
+      await add(list ? comma : `${comma}${JSON.stringify(names![i])}:`)
+      comma = ','
+      await write(one)
+      from = i + 1
+      left = PIECE
+    }
+    if (length > from) await writeLight(from, length)
+    await add(list ? ']' : '}')
+  }
+
+  await write(value)
+  pieces.push(Buffer.from(pending))
   return pieces
 }
 
 /** Whether the strings of a value have at least so many characters together. */
 export const hasLongText = (value: unknown, characters: number): boolean =>
-  charactersLeft(value, characters) <= 0
+  weightLeft(value, characters, 0) <= 0
 
-/** What is left of so many characters after the strings of a value; stops at 0. */
-function charactersLeft(value: unknown, most: number): number {
-  if (typeof value === 'string') return most - value.length
-  if (typeof value !== 'object' || value === null) return most
-  let left = most
-  for (const one of Object.values(value)) {
-    left = charactersLeft(one, left)
+/** What is left of so much after the characters of a value's strings, and `node` for each value in it; stops at 0. */
+function weightLeft(value: unknown, most: number, node: number): number {
+  if (typeof value === 'string') return most - value.length - node
+  if (typeof value !== 'object' || value === null) return most - node
+  let left = most - node
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length && left > 0; i++) left = weightLeft(value[i], left, node)
+    return left
+  }
+  const fields = value as Readonly<Record<string, unknown>>
+  for (const name of Object.keys(fields)) {
     if (left <= 0) break
+    left = weightLeft(fields[name], left - (node && name.length), node)
   }
   return left
 }

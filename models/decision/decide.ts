@@ -183,8 +183,8 @@ function toCandidate(
   chosen: boolean,
   input: DecisionInput,
 ): DecisionCandidate {
-  const { model, price, output_tokens: outputTokens } = entry.candidate
-  return {
+  const { model, price, output_tokens: outputTokens, wait_usd: wait } = entry.candidate
+  const candidate: DecisionCandidate = {
     model,
     score: entry.score,
     eligible: entry.allowed,
@@ -196,6 +196,8 @@ function toCandidate(
         : null),
     propensity: input.propensities?.[entry.index] ?? (chosen ? 1 : 0),
   }
+  if (wait !== undefined) candidate.wait_usd = wait
+  return candidate
 }
 
 /**

@@ -43,6 +43,9 @@ export const DecisionCandidate = Type.Object({
   reason: Type.String(),
   est_cost_usd: Nullable<number>('number'),
   propensity: Type.Number(),
+  wait_usd: Type.Optional(
+    Type.Number({ description: 'what waiting for its answer counts as beside dollars' }),
+  ),
 })
 export type DecisionCandidate = Type.Static<typeof DecisionCandidate>
 

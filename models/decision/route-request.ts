@@ -1,6 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import { describeValue } from '../../core/schema-fault.ts'
-import { contentText, METADATA_LIMIT, NAME_LIMIT } from '../reading/messages.ts'
+import { type ChatMessage, METADATA_LIMIT, NAME_LIMIT } from '../reading/messages.ts'
 import { type DeclaredContext, transcript } from '../reading/transcript.ts'
 import type { RouteRequest } from './decision.ts'
 
@@ -14,7 +14,8 @@ export const PROMPT_LIMIT = 1_000_000
  * @throws request_invalid, prompt_empty, prompt_too_long; each error names the field
  */
 export function requestText(request: RouteRequest, context?: DeclaredContext): string {
-  const { prompt, messages } = request
+  const { prompt } = request
+  const messages = request.messages && endsOfLong(request.messages)
   assertMetadata(request.metadata, 'metadata')
   if ((prompt === undefined) === (messages === undefined)) {
     throw new WeirError(
@@ -30,7 +31,7 @@ export function requestText(request: RouteRequest, context?: DeclaredContext): s
   const param = prompt === undefined ? 'messages' : 'prompt'
   const hasText =
     prompt === undefined
-      ? messages!.some(({ content }) => /\S/.test(contentText(content)))
+      ? request.messages!.some(({ content }) => hasWords(content))
       : /\S/.test(prompt)
   if (!hasText) {
     throw new WeirError(
@@ -47,6 +48,50 @@ export function requestText(request: RouteRequest, context?: DeclaredContext): s
   const text = transcript(prompt ?? messages!, request.system, request.tools, context)
   // a long conversation is routed on its beginning and its end; its last words matter most
   return text.length > PROMPT_LIMIT ? headAndTail(text) : text
+}
+
+/**
+ * Of a conversation that is too long, the messages that its head and tail are of, long ones as their ends: putting the
+ * whole of 60 MB together takes long. `headAndTail` of their text is that of all.
+ */
+function endsOfLong(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  let total = 0
+  for (const { content } of messages) total += lengthOf(content)
+  if (total <= 2 * PROMPT_LIMIT) return messages
+  // one more than is kept, so that what is put together is cut
+  const most = PROMPT_LIMIT / 2 + 1
+  const collected = (all: readonly ChatMessage[]): ChatMessage[] => {
+    const some: ChatMessage[] = []
+    for (let length = 0, i = 0; length < most && i < all.length; i++) {
+      const { role, content } = all[i]!
+      length += lengthOf(content)
+      some.push({ role, content: withEnds(content, most) })
+    }
+    return some
+  }
+  const head = collected(messages)
+  const tail = collected(messages.slice(head.length).reverse()).reverse()
+  return [...head, ...tail]
+}
+
+const hasWords = (content: ChatMessage['content']): boolean =>
+  typeof content === 'string'
+    ? /\S/.test(content)
+    : (content ?? []).some(({ text }) => /\S/.test(text ?? ''))
+
+const lengthOf = (content: ChatMessage['content']): number =>
+  typeof content === 'string'
+    ? content.length
+    : (content ?? []).reduce((sum, { text }) => sum + (text?.length ?? 0), 0)
+
+function withEnds(
+  content: ChatMessage['content'],
+  most: number,
+): NonNullable<ChatMessage['content']> {
+  const ends = (text: string): string =>
+    text.length > 2 * most ? text.slice(0, most) + text.slice(-most) : text
+  if (typeof content === 'string') return ends(content)
+  return (content ?? []).map((part) => (part.text ? { ...part, text: ends(part.text) } : part))
 }
 
 /** The first and last halves of `PROMPT_LIMIT`, without half of a surrogate pair. */

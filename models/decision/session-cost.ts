@@ -101,6 +101,8 @@ export interface SessionModel {
   readonly warm: WarmPrefix | undefined
   /** expected tokens of its answers, hidden reasoning included; the turn's if absent */
   readonly answerTokens?: number | undefined
+  /** dollars that waiting for an answer counts as */
+  readonly waitUsd?: number | undefined
 }
 
 /** A model among several. */
@@ -123,7 +125,11 @@ export function chooseAmongInSession(
   return choiceOrder(rule, quality, costs, undefined, firstOrder(candidates.length))[0]!
 }
 
-const turnCostOf = ({ price, answerTokens, warm }: SessionModel, turn: SessionTurn): number =>
+const turnCostOf = (
+  { price, answerTokens, warm, waitUsd = 0 }: SessionModel,
+  turn: SessionTurn,
+): number =>
+  waitUsd +
   sessionTurnCost(price, warm, answerTokens === undefined ? turn : { ...turn, answerTokens })
 
 export interface SessionState {

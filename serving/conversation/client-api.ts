@@ -1,4 +1,5 @@
 import type { BodyText } from '../../core/json/large.ts'
+import { PROMPT_LIMIT } from '../../models/decision/route-request.ts'
 import { fromChat, toChat } from './chat.ts'
 import { ChatReader, replyOfChat } from './chat-reader.ts'
 import {
@@ -152,7 +153,7 @@ export function readClientBody(
 
 /**
  * The conversation, with what only this API knows as text, so that policies read it; it is never sent as text,
- * as `refused` was told of it.
+ * as `refused` was told of it. Privacy rules read the client's own body.
  */
 function readable(
   api: ClientApi,
@@ -171,7 +172,7 @@ function readable(
       if (part.type !== 'opaque') return part
       const type = String(part.value.type)
       opaque(`content of type ${type}`, api === 'responses' ? 'input' : 'messages')
-      return { type: 'text', text: JSON.stringify(part.value) } as const
+      return { type: 'text', text: JSON.stringify(part.value, endsOfLong) } as const
     })
     return { ...turn, parts }
   })
@@ -182,6 +183,14 @@ function readable(
   })
   return { ...conversation, turns, tools }
 }
+
+/** Characters of each end of a long string that policies read: as many as routers do. */
+const ENDS = PROMPT_LIMIT / 2
+
+const endsOfLong = (_: string, value: unknown): unknown =>
+  typeof value === 'string' && value.length > 2 * ENDS
+    ? `${value.slice(0, ENDS)}\n${value.slice(-ENDS)}`
+    : value
 
 /** A client's body with a model's parameters, which are named as in chat bodies, and instructions. */
 export function changedClientBody(

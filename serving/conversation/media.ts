@@ -33,20 +33,30 @@ const BEGINNINGS: readonly (readonly [beginning: string, mediaType: string])[] =
 export function sourceOfUrl(url: string, where: string): MediaSource {
   const trimmed = url.trim()
   if (/^https?:\/\//i.test(trimmed)) return { at: 'url', url: trimmed }
-  const [, type = '', encoding, data] = /^data:([^,]*?)(;\s*base64)?,(.*)$/is.exec(trimmed) ?? []
-  if (data === undefined) {
+  // its data may be megabytes: only what is before it is matched
+  const comma = trimmed.indexOf(',')
+  const head = /^data:(.*?)(;\s*base64)?$/is.exec(comma < 0 ? '' : trimmed.slice(0, comma))
+  if (!head) {
     const shown = trimmed.length > 40 ? `${trimmed.slice(0, 40)}...` : trimmed
     throw new UntranslatableRequest(
       `${where}: expected an http or https address or a data URI, got ${shown}`,
       where,
     )
   }
+  const [, type = '', encoding] = head
+  const data = trimmed.slice(comma + 1)
   const base64 =
     encoding === undefined
       ? Buffer.from(decoded(data, where), 'utf8').toString('base64')
-      : data.replace(/%[0-9a-f]{2}/gi, unescaped).replace(/\s/g, '')
+      : withoutSpaces(data.includes('%') ? data.replace(/%[0-9a-f]{2}/gi, unescaped) : data)
   return inline(type, base64)
 }
+
+/** White space of ASCII, which base64 is wrapped with: searched one by one, as that takes a tenth of the time. */
+const SPACES = [' ', '\n', '\r', '\t', '\f', '\v']
+
+const withoutSpaces = (text: string): string =>
+  SPACES.some((space) => text.includes(space)) ? text.replace(/\s/g, '') : text
 
 const unescaped = (sequence: string): string => decodeURIComponent(sequence)
 

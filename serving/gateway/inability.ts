@@ -153,10 +153,18 @@ function asksFor(body: PassedBody, feature: Feature): boolean {
     case 'images':
     case 'audio':
     case 'files':
-      return new RegExp(`"type":"[^"]*${feature.replace(/s$/, '')}`).test(
-        JSON.stringify(body.messages ?? []),
-      )
+      return hasType(body.messages, feature.replace(/s$/, ''))
     default:
       return Object.entries(FEATURE_OF).some(([field, its]) => its === feature && field in body)
   }
+}
+
+/** Whether anything in a value has a `type` with this word. */
+function hasType(value: unknown, word: string): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { type } = value as { readonly type?: unknown }
+  return (
+    (typeof type === 'string' && type.includes(word)) ||
+    Object.values(value).some((inner) => hasType(inner, word))
+  )
 }

@@ -87,7 +87,7 @@ function asked(
     asked_threshold: hints.threshold,
     previous_model: hints.previous_model,
     models: hints.models && [...hints.models],
-    characters: traits?.text.length,
+    characters: traits?.characters,
     max_tokens: answer.find((n) => typeof n === 'number'),
     images: traits?.images === true ? true : undefined,
     tools: traits?.tools === true ? true : undefined,

@@ -225,8 +225,8 @@ export function compileCondition(when: Condition, name: string, tools: Condition
       (!tier || tier.includes(keys[caller]?.tier ?? '')) &&
       (!key || key.includes(caller)) &&
       (!characters ||
-        (traits.text.length >= (characters.min ?? 0) &&
-          traits.text.length <= (characters.max ?? Infinity))) &&
+        (traits.characters >= (characters.min ?? 0) &&
+          traits.characters <= (characters.max ?? Infinity))) &&
       (calls === undefined || calls === traits.tools) &&
       (images === undefined || images === traits.images) &&
       (!kinds || isOneOf([...kinds], housekeepingOf(request.body))) &&

@@ -44,7 +44,9 @@ export function decisionJson(decision: Decision): string {
 }
 
 function candidateJson(candidate: DecisionCandidate): string {
-  return `{"model":${quoted(candidate.model)},"score":${candidate.score},"eligible":${candidate.eligible},"reason":${quoted(candidate.reason)},"est_cost_usd":${candidate.est_cost_usd},"propensity":${candidate.propensity}}`
+  const { wait_usd: wait } = candidate
+  const waits = wait === undefined ? '' : `,"wait_usd":${wait}`
+  return `{"model":${quoted(candidate.model)},"score":${candidate.score},"eligible":${candidate.eligible},"reason":${quoted(candidate.reason)},"est_cost_usd":${candidate.est_cost_usd},"propensity":${candidate.propensity}${waits}}`
 }
 
 /**

@@ -1,5 +1,6 @@
 import { WeirError } from '../../core/errors.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
+import { type Candidate, roleOf } from '../../models/bundle/manifest.ts'
 import { type Bundle, readBundle } from '../../models/bundle/read.ts'
 import type { WrittenBundle } from '../../models/bundle/write.ts'
 import type { CalibrationMap } from '../../models/calibration-map.ts'
@@ -18,6 +19,7 @@ import {
 } from './log-rows.ts'
 import { type Menu, targetMenu } from './menu.ts'
 import { calibrateAll, type ProbabilityReport } from './probability/report.ts'
+import type { CalibrationRows } from './rows.ts'
 import { type CalibratedRule, calibrateRule } from './rule.ts'
 import { describeTarget, ruleTarget, type Target, thresholdTarget } from './target.ts'
 import { type CalibratedThreshold, calibrateThreshold } from './threshold.ts'
@@ -39,7 +41,7 @@ export interface CalibrateInput {
 export interface BundleOptions extends Watch {
   /** overrides of the bundle's prices */
   readonly prices?: ReadonlyMap<string, Price> | undefined
-  /** dollars against seconds, for a rule among several models */
+  /** dollars against seconds: what waiting counts as is part of every cost */
   readonly waiting?: Waiting | undefined
   readonly seed: number
   /** keeps the bundle's probability calibration unchanged */
@@ -110,15 +112,8 @@ interface Work {
 type Changes = BundleChanges & { readonly data: CalibrationData }
 
 async function changedThreshold({ router, source, input, options }: Work): Promise<Changes> {
-  if (options.waiting) {
-    throw new WeirError('option_invalid', {
-      option: '--second-usd',
-      expected: 'a router among several models (weir train --models)',
-      got: 'one with a threshold',
-    })
-  }
   const target = thresholdTarget(options.target)
-  const candidates = withPrices(source.manifest.candidates, options.prices)
+  const candidates = weighed(source, options)
   if (!input.dataset && !input.unlabelled) throw needsLog(target)
   const gathered =
     input.dataset &&
@@ -149,6 +144,7 @@ async function changedThreshold({ router, source, input, options }: Work): Promi
       options,
     })
   }
+  if (options.waiting && gathered) assertStrongCostsMore(gathered.rows, candidates)
   const map = gathered?.map ?? source.manifest.calibration
   // a share needs no outcomes: all prompts of the log count, also those whose outcomes cannot be estimated
   const traffic =
@@ -177,8 +173,7 @@ async function changedThreshold({ router, source, input, options }: Work): Promi
 async function changedRule({ router, source, input, options }: Work): Promise<Changes> {
   const { manifest } = source
   const target = ruleTarget(options.target)
-  const priced = withPrices(manifest.candidates, options.prices)
-  const candidates = options.waiting ? withWaiting(priced, options.waiting) : priced
+  const candidates = weighed(source, options)
   if (!input.dataset) throw needsLog(target)
   const gathered = await gatherTable(
     router,
@@ -201,6 +196,39 @@ async function changedRule({ router, source, input, options }: Work): Promise<Ch
   return { ...calibrated, candidates, hashes, map: manifest.calibration, data }
 }
 
+/** The candidates with the prices and the worth of waiting that were given, else the bundle's. */
+function weighed(
+  { manifest }: Bundle,
+  { prices, waiting }: Pick<BundleOptions, 'prices' | 'waiting'>,
+): Candidate[] {
+  const priced = withPrices(manifest.candidates, prices)
+  return waiting ? withWaiting(priced, waiting) : priced
+}
+
+/** A threshold saves by asking the weak model: there is nothing to trade where waiting for it makes it the dearer one. */
+function assertStrongCostsMore(
+  { strongCost, weakCost }: CalibrationRows,
+  candidates: readonly Candidate[],
+): void {
+  const [strong, weak] = [roleOf(candidates, 'strong'), roleOf(candidates, 'weak')]
+  if (!strongCost || !weakCost) {
+    throw new WeirError('calibration_needs', {
+      target: 'a trade of dollars against seconds',
+      needed: `what ${strong.model} and ${weak.model} cost: costs in the log, prices in the bundle, or --price model=input/output`,
+    })
+  }
+  const sum = (values: Float64Array): number => values.reduce((a, b) => a + b, 0)
+  const [most, least] = [sum(strongCost), sum(weakCost)]
+  if (most > least) return
+  const dollars = (total: number): string =>
+    `$${Number(((1000 * total) / strongCost.length).toPrecision(4))}`
+  throw new WeirError('option_invalid', {
+    option: '--second-usd',
+    expected: `a worth of seconds with which ${strong.model} still costs more than ${weak.model} (else ask ${strong.model} always)`,
+    got: `${dollars(most)} against ${dollars(least)} per 1,000 requests, waiting included`,
+  })
+}
+
 const isWithoutOverlap = (error: unknown): boolean =>
   error instanceof WeirError && error.code === 'overlap_missing'
 
@@ -217,13 +245,14 @@ export async function bundleMenu(
   options: BundleOptions & { readonly confidence: number },
 ): Promise<{ menu: Menu; rows: GatheredRows }> {
   return withRawRouter(path, options, async (router, source) => {
-    const candidates = withPrices(source.manifest.candidates, options.prices)
+    const candidates = weighed(source, options)
     const rows = await gatherRows(
       router,
       source,
       dataset,
       gathering({}, options, candidates, false),
     )
+    if (options.waiting) assertStrongCostsMore(rows.rows, candidates)
     return { menu: targetMenu(rows.rows, options.confidence, options.seed), rows }
   })
 }

@@ -50,7 +50,7 @@ const OPTIONS = optionTable({
   secondUsd: {
     flag: '--second-usd <dollars>',
     schema: Type.Number({ minimum: 0 }),
-    help: 'a router among several models: what a second of waiting counts as, beside dollars',
+    help: 'what a second of waiting counts as, beside dollars: in budgets, costs and the served rule',
   },
   seconds: {
     flag: '--seconds <model=seconds>',

@@ -140,7 +140,7 @@ export const sessions: PolicyRow<typeof Sessions> = {
 
     /** What a model costs in this session; undefined where its price is not known. */
     function costsOf(
-      model: string,
+      { model, waitUsd }: Side,
       session: Session,
       { body, time }: GatewayRequest,
     ): SessionModel | undefined {
@@ -149,9 +149,9 @@ export const sessions: PolicyRow<typeof Sessions> = {
       const [tokens, read] = session.warm[cacheName(model)] ?? []
       const warm = tokens === undefined ? undefined : { tokens, ageMs: time - read! }
       const usual = answerTokensOf?.(model)
-      if (usual === undefined) return { price, warm }
+      if (usual === undefined) return { price, warm, waitUsd }
       const { answerTokens: most = usual } = needsOf(body)
-      return { price, warm, answerTokens: Math.min(usual, most) }
+      return { price, warm, waitUsd, answerTokens: Math.min(usual, most) }
     }
 
     /** The model for this turn; undefined where a price is not known. */
@@ -170,13 +170,13 @@ export const sessions: PolicyRow<typeof Sessions> = {
         winRate: Math.min(1, winRate + gain),
         meanWinRate: Math.min(1, session.mean + gain),
         threshold,
-        last: session.model === strong ? 'strong' : 'weak',
-        switchLoss: cacheName(strong) === cacheName(weak) ? 0 : loss,
+        last: session.model === strong.model ? 'strong' : 'weak',
+        switchLoss: cacheName(strong.model) === cacheName(weak.model) ? 0 : loss,
         strong: costs.strong,
         weak: costs.weak,
         turn: turnOf(session, request),
       })
-      return chosen === 'strong' ? strong : weak
+      return (chosen === 'strong' ? strong : weak).model
     }
 
     /** As `chooseOfPair`, among the candidates of a rule. A gain or loss of win rate is twice that of quality. */
@@ -193,7 +193,9 @@ export const sessions: PolicyRow<typeof Sessions> = {
           (score + (turn.turns - 1) * (session.quality?.[model] ?? score)) / turn.turns,
       )
       const [least, most] = [Math.min(...expected), Math.max(...expected)]
-      const costs = open.map(({ model }) => costsOf(model, session, request))
+      const costs = open.map(({ model, wait_usd: waitUsd }) =>
+        costsOf({ model, waitUsd }, session, request),
+      )
       if (costs.includes(undefined)) return undefined
       const last = cacheName(session.model)
       const ranked = costs.map((its, i) => {
@@ -290,10 +292,15 @@ function qualities(
 }
 
 interface Pair {
-  readonly strong: string
-  readonly weak: string
+  readonly strong: Side
+  readonly weak: Side
   readonly winRate: number
   readonly threshold: number
+}
+
+interface Side {
+  readonly model: string
+  readonly waitUsd: number | undefined
 }
 
 /** Reasons of decisions between the two models of a pair. */
@@ -301,7 +308,9 @@ const OF_PAIR = new Set(['win_rate_reached', 'win_rate_below', 'explored'])
 
 /** The two models that a router decided between, whichever chance then took; undefined if it had no choice. */
 function pairOf({ candidates, win_rate: winRate, threshold, reason }: Decision): Pair | undefined {
-  const [first, second] = candidates.map(({ model }) => model)
+  const [first, second] = candidates.map(
+    ({ model, wait_usd: waitUsd }): Side => ({ model, waitUsd }),
+  )
   if (winRate === null || !OF_PAIR.has(reason) || first === undefined || second === undefined) {
     return undefined
   }

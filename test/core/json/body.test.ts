@@ -20,10 +20,10 @@ describe('a large body, whose long strings stay bytes, says what JSON.parse says
     ['long strings with escapes', { a: `${LONG}\n`, b: `${LONG}\\`, c: `\\${LONG}\\\\`, d: LONG }],
     ['long names', { [LONG]: LONG, b: { [LONG]: 1 } }],
     ['numbers', { a: LONG, b: [1.5, -0, 1e300] }],
-  ])('%s', (_, value) => {
+  ])('%s', async (_, value) => {
     for (const text of [JSON.stringify(value), JSON.stringify(value, undefined, 2)]) {
       const parsed = large(text)
-      expect(parsed.value()).toEqual(JSON.parse(text))
+      expect(await parsed.value()).toEqual(JSON.parse(text))
       // what is sent on is the same
       expect(written(parsed) === text).toBe(true)
       expect(parsed.size).toBe(Buffer.byteLength(text))
@@ -35,8 +35,8 @@ describe('a large body, whose long strings stay bytes, says what JSON.parse says
     expect(written(large(text))).toBe(text)
   })
 
-  test('a field named __proto__ stays a field', () => {
-    const value = large(`{"__proto__":"${LONG}","a":{"__proto__":{"b":"${LONG}"}}}`).value()
+  test('a field named __proto__ stays a field', async () => {
+    const value = await large(`{"__proto__":"${LONG}","a":{"__proto__":{"b":"${LONG}"}}}`).value()
     expect(Object.keys(value as object)).toEqual(['__proto__', 'a'])
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype)
   })
@@ -49,9 +49,9 @@ test.each([
   ['a string that ends in an escape', `{"a":"${LONG}\\"}`],
   ['two strings without a comma', `["${LONG}" "${LONG}"]`],
   ['text behind it', `{"a":"${LONG}"} x`],
-])('%s is refused, large or not', (_, text) => {
+])('%s is refused, large or not', async (_, text) => {
   expect(() => parseJsonBody(text)).toThrow('expected JSON')
-  expect(() => large(text).value()).toThrow('expected JSON')
+  await expect(async () => large(text).value()).rejects.toThrow('expected JSON')
 })
 
 test('bytes that are not UTF-8 are refused, in a long string and beside one', () => {
@@ -68,7 +68,9 @@ test('large bodies are read in a thread, one after the other, and refusals are t
   try {
     const texts = [`{"a":"${LONG}"}`, `{"a":"é${LONG}"}`, JSON.stringify({ a: LONG, b: 'x' })]
     const read = await Promise.all(texts.map((text) => reader.read(Buffer.from(text))))
-    expect(read.map((json) => json.value())).toEqual(texts.map((text) => JSON.parse(text)))
+    expect(await Promise.all(read.map((json) => json.value()))).toEqual(
+      texts.map((text) => JSON.parse(text)),
+    )
     expect(read.map(written)).toEqual(texts)
     const deep = `${'['.repeat(100)}"${LONG}"${']'.repeat(100)}`
     await expect(reader.read(Buffer.from(deep))).rejects.toMatchObject({ code: 'too_deep' })
@@ -82,7 +84,7 @@ test.each([
   ['digits', `{"a":${'1'.repeat(10_001)}}`],
   ['blanks', `{"a":${' '.repeat(10_001)}1}`],
   ['blanks at the end', `{"a":1}${'\n'.repeat(10_001)}`],
-])('more than 10,000 %s in a row are refused, large or not', (_, text) => {
+])('more than 10,000 %s in a row are refused, large or not', async (_, text) => {
   const expected = 'numbers and blanks of at most 10000 characters'
   expect(() => parseJsonBody(text)).toThrow(expected)
   expect(() => large(`{"a":"${LONG}","b":${text}}`)).toThrow(expected)
@@ -94,6 +96,16 @@ test.each<[string, unknown]>([
   ['a long string', { a: `${'x"\\é\n'.repeat(300_000)}` }],
   ['surrogate pairs at every place', [`a${'😀'.repeat(500_000)}`, '😀'.repeat(500_000), '\ud800']],
   ['many strings', { a: Array.from({ length: 1000 }, (_, i) => `${i}`.repeat(500)), b: [1, null] }],
+  ['many numbers', [Array.from({ length: 100_000 }, (_, i) => i), 'x', [[]], {}]],
+  [
+    'many and long names',
+    {
+      __proto__: 1,
+      ...Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, i % 7 ? {} : ''])),
+      ['x'.repeat(400_000)]: undefined,
+      ['y'.repeat(400_000)]: [null, undefined, true],
+    },
+  ],
   ['fields that are undefined', { a: 'x'.repeat(1_000_000), b: undefined, c: { d: undefined } }],
 ])('a large value with %s is written in pieces', async (_, value) => {
   let turns = 0

@@ -196,6 +196,7 @@ describe('sessions of a router among several models', () => {
     qualities: readonly (readonly number[])[],
     lambda: number,
     services: Partial<PolicyServices> = {},
+    waits: Readonly<Record<string, number>> = {},
   ) => {
     let turn = -1
     const file = `version: 1
@@ -215,6 +216,7 @@ default: haiku`
           reason: 'next',
           est_cost_usd: null,
           propensity: 1,
+          ...(waits[model] !== undefined && { wait_usd: waits[model] }),
         })).sort((a, b) => Number(b.eligible) - Number(a.eligible) || b.score - a.score)
         const decision = await fakeRouter().route({ prompt: 'x' }, { name: 'k' })
         return {
@@ -284,6 +286,18 @@ default: haiku`
     expect(await dear(said(1))).toMatch(
       /^sessions worth_switching opus-high opus (sonnet haiku|haiku sonnet)$/,
     )
+    // and not where its answers take so long that waiting for them counts as a dollar
+    const slow = ask(
+      [
+        [0.79, 0.79, 0.8, 0.6],
+        [0.99, 0.95, 0.5, 0.5],
+      ],
+      0.1,
+      {},
+      { 'opus-high': 1 },
+    )
+    await slow(said(0))
+    expect(await slow(said(1))).toMatch(/^sessions session_as_a_whole opus opus-high/)
   })
 
   test('know that one model at two efforts has one cache, and takes its own session over', async () => {

@@ -17,6 +17,7 @@ import { loadRouter } from '../../../models/router.ts'
 import {
   bundleMenu,
   type CalibrateInput,
+  type CalibrateOptions,
   calibrate,
 } from '../../../training/calibrate/calibrate.ts'
 import { driftOfBundle } from '../../../training/calibrate/drift-bundle.ts'
@@ -66,6 +67,7 @@ const open = (path: string, calibration?: CalibrationMap) =>
   loadRouter(path, { loadEncoder: loadWordEncoder, ...(calibration && { calibration }) })
 interface RunOptions {
   readonly dryRun?: boolean
+  readonly waiting?: CalibrateOptions['waiting']
   readonly log?: Dataset
   readonly input?: CalibrateInput
   readonly probabilities?: boolean
@@ -79,6 +81,7 @@ const run = async (target: Target, options: RunOptions = {}) => {
     date: '2026-01-05T00:00:00.000Z',
     openRouter: open,
     ...(options.dryRun && { dryRun: true }),
+    waiting: options.waiting,
   })
   if ('rule' in result) throw new Error('the sample bundle decides by a threshold')
   return result
@@ -163,6 +166,31 @@ describe('weir calibrate', () => {
     )
     expect(expected.dollars!.value).toBeLessThan(4)
     expect(certificate.cost_basis).toContain('of the mean length in the training log')
+  })
+
+  it('weighs seconds beside dollars: a budget asks the slow strong model less', async () => {
+    const target = { kind: 'budget', usd_per_1k: 6, confidence: 0.9 } as const
+    const { candidates } = trained.manifest
+    const [strong, weak] = ['strong', 'weak'].map(
+      (role) => candidates.find((one) => one.role === role)!.model,
+    ) as [string, string]
+    const waiting = (secondUsd: number, slow = strong) => ({
+      secondUsd,
+      seconds: new Map([strong, weak].map((model) => [model, model === slow ? 10 : 1])),
+    })
+    const plain = await run(target, { dryRun: true })
+    const { bundle, certificate, expected } = await run(target, { waiting: waiting(0.0002) })
+    expect(expected.share.value).toBeLessThan(plain.expected.share.value - 0.05)
+    // the dollars are those of the answers and of the waiting
+    expect(expected.dollars!.value).toBeLessThan(6)
+    expect(certificate.cost_basis).toMatch(/, and what waiting counts as$/)
+    expect(bundle!.manifest.candidates.map(({ wait_usd: usd }) => usd)).toEqual([0.002, 0.0002])
+    await expect(run(target, { dryRun: true, waiting: waiting(0.01, weak) })).rejects.toThrow(
+      `still costs more than ${weak} (else ask ${strong} always)`,
+    )
+    await expect(
+      run(target, { waiting: { secondUsd: 1, seconds: new Map([[strong, 1]]) } }),
+    ).rejects.toThrow(`none for ${weak}`)
   })
 
   it('calibrates the win rates too, in the manifest and inside the graph, without moving a decision', async () => {

@@ -5,6 +5,7 @@ import type { Candidate } from '../../../models/bundle/manifest.ts'
 import { expectedCost, weighedCost } from '../../../models/decision/choice.ts'
 import { CHARACTERS_PER_TOKEN, estimateCost } from '../../../models/prices.ts'
 import { promptCharacters } from '../../../models/reading/recipe.ts'
+import { WITH_WAITING } from './request-costs.ts'
 
 export interface LogTable extends ModelTable {
   /** indices into the dataset's prompts */
@@ -60,7 +61,7 @@ export function logTable(
     scores: cells((prompt, k) => scores[prompt * width + columns[k]!]!),
   }
   const waits = candidates.map(({ wait_usd: usd = 0 }) => usd)
-  const waiting = waits.some((usd) => usd > 0) ? ', and what waiting counts as' : ''
+  const waiting = waits.some((usd) => usd > 0) ? WITH_WAITING : ''
   const logged = costs && cells((prompt, k) => costs[prompt * width + columns[k]!]! + waits[k]!)
   if (logged && !logged.some(Number.isNaN)) {
     return { ...table, costs: logged, basis: `dollars as logged${waiting}` }

@@ -15,10 +15,29 @@ export interface RequestCosts {
 
 /**
  * The cost of each prompt with either model: the log's costs if every row has them; otherwise from prices and
- * answer lengths, which are the log's, or the bundle's mean lengths, or else assumed equal to the prompts'.
- * Undefined if neither costs nor prices are known.
+ * answer lengths, which are the log's, or the bundle's mean lengths, or else assumed equal to the prompts'; and
+ * what waiting for its answers counts as. Undefined if neither costs nor prices are known.
  */
 export function requestCosts(
+  dataset: Dataset,
+  prompts: Int32Array,
+  strong: Candidate,
+  weak: Candidate,
+): RequestCosts | undefined {
+  const billed = billedCosts(dataset, prompts, strong, weak)
+  const waits = [strong.wait_usd ?? 0, weak.wait_usd ?? 0] as const
+  if (!billed || waits.every((usd) => usd === 0)) return billed
+  return {
+    strong: billed.strong.map((usd) => usd + waits[0]),
+    weak: billed.weak.map((usd) => usd + waits[1]),
+    basis: `${billed.basis}${WITH_WAITING}`,
+  }
+}
+
+/** Added to where dollars come from, if waiting counts in them. */
+export const WITH_WAITING = ', and what waiting counts as'
+
+function billedCosts(
   dataset: Dataset,
   prompts: Int32Array,
   strong: Candidate,
@@ -95,7 +114,6 @@ const hasEstimates = (
 
 export const LOGGED_DOLLARS = 'dollars as logged'
 
-/** The candidates with some prices replaced. Refuses a price for any other model. */
 /** What a second of waiting is worth, and the seconds that an answer of each model takes. */
 export interface Waiting {
   readonly seconds: ReadonlyMap<string, number>
@@ -123,6 +141,7 @@ export function withWaiting(
   }))
 }
 
+/** The candidates with some prices replaced. Refuses a price for any other model. */
 export function withPrices(
   candidates: readonly Candidate[],
   prices: ReadonlyMap<string, Price> | undefined,
