@@ -15,7 +15,7 @@ import { fitFamiliar } from './fit-familiar.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from './lexical/fit.ts'
 import { loadTrainer } from './trainers/registry.ts'
 import { type Settings, settingFault } from './trainers/settings.ts'
-import { type EncodedSplit, encodeSplit } from './trainers/splits.ts'
+import { type EncodedSplit, encodeSplits } from './trainers/splits.ts'
 import type { DataSize, OutcomeColumns, Trainer, TrainerResult } from './trainers/trainer.ts'
 
 /** One model at several efforts, each of which is a model of the log. */
@@ -90,9 +90,9 @@ export async function prepareRows(
   options: FitRouterOptions,
 ): Promise<PreparedRows> {
   const encoder = await fitEncoder(dataset, input, options)
-  const train = await encodeSplit(dataset, 'train', encoder.encoder, options.signal)
-  const validation = await encodeSplit(dataset, 'validation', encoder.encoder, options.signal)
-  return { encoder, train, validation }
+  const both = ['train', 'validation'] as const
+  const [train, validation] = await encodeSplits(dataset, both, encoder.encoder, options.signal)
+  return { encoder, train: train!, validation: validation! }
 }
 
 export async function fitHead(

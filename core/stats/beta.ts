@@ -59,6 +59,12 @@ export function betaQuantile(p: number, a: number, b: number): number {
   return (low + high) / 2
 }
 
+/** The point below which Student's t with `freedom` (above 0, may be fractional) lies with probability p, from .5. */
+export function studentQuantile(p: number, freedom: number): number {
+  const x = betaQuantile(2 * (1 - p), freedom / 2, 0.5)
+  return Math.sqrt((freedom * (1 - x)) / x)
+}
+
 /** P(X <= k) for X ~ Binomial(n, p). */
 export function binomialCdf(k: number, n: number, p: number): number {
   if (k < 0) return 0

@@ -5,6 +5,7 @@ import {
   wilsonInterval,
 } from '../../core/stats/intervals.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
+import { errorFloor } from '../ope/error-floor.ts'
 import type { Difference } from './bootstrap/difference.ts'
 import { evaluateRouters } from './evaluate-routers.ts'
 import { closeBundles, openBundles } from './log/bundle-set.ts'
@@ -134,19 +135,25 @@ function changes(
   const step = Float64Array.from(gain, (_, i) => Number(is[i]) - Number(was[i]))
   const earned = step.map((direction, i) => direction * gain[i]!)
   const rows = Array.from(step.keys()).filter((i) => step[i] !== 0)
+  /** mean score earned over some of the prompts */
+  const qualityOf = (among: readonly number[]): PartialInterval => {
+    const plain = sampleMeanInterval(Float64Array.from(among, (i) => earned[i]!))
+    const floor = log.singles && errorFloor(log.singles.rows, among)
+    return floor?.widen(plain, (k) => step[among[k]!]!) ?? plain
+  }
   return {
     changed: {
       ...wilsonInterval(rows.length, step.length),
       to_strong: rows.filter((i) => step[i] === 1).length,
       to_weak: rows.filter((i) => step[i] === -1).length,
     },
-    quality: sampleMeanInterval(earned),
+    quality: qualityOf([...step.keys()]),
     dollars_per_1k: costs
       ? sampleMeanInterval(
           step.map((direction, i) => 1000 * direction * (costs.strong[i]! - costs.weak[i]!)),
         )
       : UNDEFINED_INTERVAL,
-    categories: categoryChanges(log, step, earned),
+    categories: categoryChanges(log, step, qualityOf),
     prompts: shownRows(rows, earned, (i) => Math.abs(after.winRate[i]! - before.winRate[i]!)).map(
       (i) => ({
         prompt: shortened(log.prompts[i]!),
@@ -183,7 +190,7 @@ function shownRows(
 function categoryChanges(
   log: ScoredLog,
   step: Float64Array,
-  earned: Float64Array,
+  qualityOf: (rows: readonly number[]) => PartialInterval,
 ): CategoryChange[] {
   const groups = groupRows(log.categories.map((category) => category ?? '(none)'))
   return [...groups]
@@ -192,7 +199,7 @@ function categoryChanges(
       rows: rows.length,
       to_strong: rows.filter((i) => step[i] === 1).length,
       to_weak: rows.filter((i) => step[i] === -1).length,
-      quality: sampleMeanInterval(Float64Array.from(rows, (i) => earned[i]!)),
+      quality: qualityOf(rows),
     }))
     .filter(({ to_strong, to_weak }) => to_strong + to_weak > 0)
     .sort((a, b) => b.to_strong + b.to_weak - a.to_strong - a.to_weak)

@@ -1,6 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { type PartialInterval, sampleMeanInterval } from '../../core/stats/intervals.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
+import { errorFloor } from '../ope/error-floor.ts'
 import { effectiveAnswers, overturningGamma } from '../ope/sensitivity.ts'
 import { type Baseline, baselinesOf } from './baselines/baselines.ts'
 import { straightBaselines } from './baselines/straight-baselines.ts'
@@ -27,7 +28,9 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     })
   }
   const gain = gainsOf(input.labels, rows)
-  const gap = sampleMeanInterval(gain)
+  const floor = input.singles && errorFloor(input.singles.rows)
+  const plain = sampleMeanInterval(gain)
+  const gap = floor?.widen(plain, () => 1) ?? plain
   const clear = gap.low! > 0
   const { y, strong, weak, estimated: marks } = input.labels
   const estimated = marks?.includes(1) ?? false
@@ -39,6 +42,7 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
     gain,
     weak,
     estimated,
+    floor,
     clear,
     replicates,
     bands: input.details ?? false,
@@ -63,7 +67,7 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
         ...input.singles.summary,
         // of the evaluated prompts, where the manifest has those of the log
         effective: effective!,
-        gap_gamma: overturningGamma(input.singles.rows, gain, () => 1),
+        gap_gamma: overturningGamma(input.singles.rows, gain, () => 1, floor),
       },
     }),
     costs: input.spend?.origin ?? null,
@@ -75,7 +79,7 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
       ...(evidence.single > evidence.paired ? thinWarnings(effective) : []),
       ...(clear ? [] : [unclear(gap)]),
     ],
-    routers: routerReports(input, routers, free, gain, gap),
+    routers: routerReports({ ...input, floor }, routers, free, gain, gap),
     baselines: {
       ...straightBaselines({ gain, weakQuality: quality.weak, clear }),
       ...baselineReports(free, baselines),
@@ -107,7 +111,7 @@ function baselineReports(
   )
 }
 
-/** With fewer effective answers of a model, the rare ones that weigh most may all have gone one way. */
+/** With fewer effective answers of a model, figures hang on the few that weigh most. */
 const LEAST_EFFECTIVE = 100
 
 function thinWarnings(effective: Observational['effective'] | undefined): string[] {
@@ -116,7 +120,7 @@ function thinWarnings(effective: Observational['effective'] | undefined): string
   return least >= LEAST_EFFECTIVE
     ? []
     : [
-        `these prompts are worth only ${least} answers of one of the models: intervals may be too narrow (under ${LEAST_EFFECTIVE}); explore more, or evaluate on more prompts`,
+        `these prompts are worth only ${least} answers of one of the models: intervals are wide and rest on few answers (under ${LEAST_EFFECTIVE}); explore more, or evaluate on more prompts`,
       ]
 }
 

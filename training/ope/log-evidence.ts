@@ -1,14 +1,22 @@
 import { WeirError } from '../../core/errors.ts'
-import { sampleMeanInterval } from '../../core/stats/intervals.ts'
+import { type PartialInterval, sampleMeanInterval } from '../../core/stats/intervals.ts'
 import { type Dataset, type EvidenceCounts, SPLITS } from '../../data/dataset/dataset.ts'
-import { countEvidence, EVIDENCE, evidenceOf, pairLabels } from '../../data/pair.ts'
+import {
+  countEvidence,
+  EVIDENCE,
+  evidenceOf,
+  type PairLabels,
+  pairLabels,
+} from '../../data/pair.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
+import { errorFloor } from './error-floor.ts'
 import {
   type EstimateOptions,
   type EvidencePair,
   rowsToAsk,
   withPairEstimates,
 } from './pair-estimates.ts'
+import { singleEvidence } from './sensitivity.ts'
 
 /** What a log can be used for, and what it would take to use it for more. */
 export interface LogEvidence {
@@ -59,7 +67,7 @@ export async function logEvidence(
     test: inSplit('test'),
     calibration: inSplit('calibration'),
   }
-  const gap = labels ? sampleMeanInterval(labels.label.map((y) => 2 * y - 1)) : undefined
+  const gap = labels && gapOf(dataset, labels, pair)
   const clear = gap !== undefined && gap.low !== null && gap.low > 0
   const can = {
     train: rows.train >= LEAST.train,
@@ -103,6 +111,17 @@ export async function logEvidence(
       needed,
     },
   }
+}
+
+/** The mean of strong minus weak over the prompts that can be judged. */
+function gapOf(
+  dataset: Dataset,
+  { label, prompt }: PairLabels,
+  { strong }: EvidencePair,
+): PartialInterval {
+  const gap = sampleMeanInterval(label.map((y) => 2 * y - 1))
+  const singles = singleEvidence(dataset, prompt, strong)
+  return singles ? errorFloor(singles.rows).widen(gap, () => 1) : gap
 }
 
 function labelsOf(dataset: Dataset, { strong, weak }: EvidencePair) {

@@ -24,6 +24,17 @@ export interface SingleEvidence {
   readonly summary: Observational
 }
 
+/** How a figure depends on a row's scores: its coefficient of the strong (0) and of the weak (1) model's. */
+export type Coefficient = (row: number, model: 0 | 1) => number
+
+/** What makes the errors of means larger than the rows themselves show (`errorFloor`). */
+export interface LeastError {
+  /** Student's 97.5% point over the normal one */
+  readonly stretch: number
+  /** by how much the variance of a mean over all rows may be larger than the rows' own says, at least 0 */
+  added(of: Coefficient): number
+}
+
 const NO_SINGLE = 2
 const NOT_RATED = 3
 /** Confounders stronger than this are not looked for. */
@@ -103,14 +114,20 @@ export function effectiveAnswers({ asked, observed }: SingleRows): Observational
  *
  * @param weight n: c_i
  * @param gain n: s - w of prompts that both models answered, which no confounder can change
+ * @param least what the report's own intervals are widened by
  * @returns null if the interval reaches 0 without any confounder; at most `MOST_GAMMA`
  */
 export function overturningGamma(
   rows: SingleRows,
   gain: Float64Array,
   weight: (row: number) => number,
+  least?: LeastError,
 ): number | null {
-  const clear = (gamma: number): boolean => lowerEnd(rows, gain, weight, gamma) > 0
+  const added = least?.added(weight) ?? 0
+  const clear = (gamma: number): boolean => {
+    const { mean, variance } = worstMean(rows, gain, weight, gamma)
+    return mean - Z_95 * (least?.stretch ?? 1) * Math.sqrt(variance + added) > 0
+  }
   if (!clear(1)) return null
   if (clear(MOST_GAMMA)) return MOST_GAMMA
   let [low, high] = [1, MOST_GAMMA]
@@ -122,12 +139,13 @@ export function overturningGamma(
   return low
 }
 
-function lowerEnd(
+/** The lowest mean under confounding of strength gamma, and its variance. */
+function worstMean(
   rows: SingleRows,
   gain: Float64Array,
   weight: (row: number) => number,
   gamma: number,
-): number {
+): { readonly mean: number; readonly variance: number } {
   const n = gain.length
   let sum = 0
   let squares = 0
@@ -138,8 +156,7 @@ function lowerEnd(
     squares += value * value
   }
   const mean = sum / n
-  const variance = Math.max(0, squares / n - mean * mean)
-  return mean - Z_95 * Math.sqrt(variance / n)
+  return { mean, variance: Math.max(0, squares / n - mean * mean) / n }
 }
 
 /** The estimate of s - w at its lowest (or highest) under confounding of strength gamma. */

@@ -1,6 +1,6 @@
 import type { Dataset, Split } from '../../data/dataset/dataset.ts'
 import { splitRows } from '../../data/pair.ts'
-import { type Embeddings, takeRows } from '../../models/encoders/embeddings.ts'
+import { type Embeddings, rowsBetween, takeRows } from '../../models/encoders/embeddings.ts'
 import type { Encoder } from '../../models/encoders/encoder.ts'
 import { pickRows } from '../solver/dense-matrix.ts'
 import type { OutcomeColumns, PreferenceColumns, TrainingRows } from './trainer.ts'
@@ -17,10 +17,26 @@ export async function encodeSplit(
   encoder: Encoder,
   signal?: AbortSignal,
 ): Promise<EncodedSplit> {
-  const prompts = splitRows(dataset, split)
-  const texts = Array.from(prompts, (prompt) => dataset.prompts[prompt]!)
+  const [encoded] = await encodeSplits(dataset, [split], encoder, signal)
+  return encoded!
+}
+
+/** Several splits, encoded together, so that their rows stand one behind the other in memory. */
+export async function encodeSplits(
+  dataset: Dataset,
+  splits: readonly Split[],
+  encoder: Encoder,
+  signal?: AbortSignal,
+): Promise<EncodedSplit[]> {
+  const prompts = splits.map((split) => splitRows(dataset, split))
+  const texts = prompts.flatMap((rows) => Array.from(rows, (prompt) => dataset.prompts[prompt]!))
   const { embeddings } = await encoder.encode(texts, signal)
-  return { prompts, ...observed(dataset, prompts, embeddings) }
+  let from = 0
+  return prompts.map((rows) => {
+    const own = rowsBetween(embeddings, from, from + rows.length)
+    from += rows.length
+    return { prompts: rows, ...observed(dataset, rows, own) }
+  })
 }
 
 /** The rows of the dataset's tables on the given prompts, renumbered to them. */

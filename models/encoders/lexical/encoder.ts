@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfAborted } from '../../../core/abort.ts'
-import { concatenate, type DenseEmbeddings, type SparseEmbeddings } from '../embeddings.ts'
+import { CollectedRows, type DenseEmbeddings, type SparseEmbeddings } from '../embeddings.ts'
 import type { Encoded, Encoder, EncoderArtifact, EncoderSpec } from '../encoder.ts'
 import { createFeaturizer } from './featurizer.ts'
 import {
@@ -50,14 +50,17 @@ function fromState(state: LexicalState, spec: EncoderSpec): Encoder {
     async encode(prompts, signal): Promise<Encoded> {
       throwIfAborted(signal)
       if (prompts.length <= CHUNK) return encodeChunk(prompts)
-      const parts: Encoded[] = []
+      const rows = new CollectedRows(prompts.length)
+      const truncated = new Uint8Array(prompts.length)
       for (let from = 0; from < prompts.length; from += CHUNK) {
-        parts.push(encodeChunk(prompts.slice(from, from + CHUNK)))
+        const part = encodeChunk(prompts.slice(from, from + CHUNK))
+        rows.add(part.embeddings)
+        truncated.set(part.truncated, from)
         // lets an abort, a timer or another request run
         await new Promise((resolve) => setImmediate(resolve))
         throwIfAborted(signal)
       }
-      return joinParts(parts)
+      return { embeddings: rows.finish(), truncated }
     },
     encodeNow(prompt) {
       const encoded = featurizer.featurizeNow(prompt)
@@ -102,15 +105,4 @@ export function project(sparse: SparseEmbeddings, projection: LexicalProjection)
     values.set(sums, to)
   }
   return { kind: 'dense', rows: sparse.rows, dimension, values }
-}
-
-function joinParts(parts: readonly Encoded[]): Encoded {
-  const embeddings = concatenate(parts.map((part) => part.embeddings))
-  const truncated = new Uint8Array(embeddings.rows)
-  let row = 0
-  for (const part of parts) {
-    truncated.set(part.truncated, row)
-    row += part.truncated.length
-  }
-  return { embeddings, truncated }
 }

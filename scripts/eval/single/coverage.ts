@@ -1,6 +1,5 @@
 import type { OnProgress } from '../../../core/progress.ts'
 import { createRandom, deriveSeed } from '../../../core/random.ts'
-import { sampleMeanInterval } from '../../../core/stats/intervals.ts'
 import { pairLabels } from '../../../data/pair.ts'
 import { measureRouters } from '../../../training/evaluate/bootstrap/measure-routers.ts'
 import {
@@ -11,6 +10,8 @@ import {
 import { GRID_STEPS } from '../../../training/evaluate/metrics/curve-points.ts'
 import { operatingPoint } from '../../../training/evaluate/metrics/operating-point.ts'
 import { sortScores } from '../../../training/evaluate/metrics/score-order.ts'
+import { errorFloor } from '../../../training/ope/error-floor.ts'
+import { singleEvidence } from '../../../training/ope/sensitivity.ts'
 import { type Assignment, type Pool, singleLogOf } from './worlds.ts'
 
 const SHARES = [0.2, 0.5, 0.8]
@@ -63,13 +64,16 @@ export async function coverageOf(
     const labels = pairLabels(log, pool.set.strong, pool.set.weak)
     const gains = Float64Array.from(labels.strong!, (s, i) => s - labels.weak![i]!)
     const winRate = Float64Array.from(labels.prompt, (row) => pool.winRate[drawn[row]!]!)
-    const gap = sampleMeanInterval(gains)
-    gapError += Math.abs(gap.value! - wholeGain(curve)) / repeats
+    const value = gains.reduce((sum, g) => sum + g, 0) / gains.length
+    const evidence = singleEvidence(log, labels.prompt, pool.set.strong)
+    const floor = evidence && errorFloor(evidence.rows)
+    gapError += Math.abs(value - wholeGain(curve)) / repeats
     naiveError += Math.abs(plainGap(log, pool) - wholeGain(curve)) / repeats
     const [measured] = await measureRouters([{ name: 'router', scores: winRate }], {
       gain: gains,
       weak: labels.weak,
       estimated: true,
+      floor,
       clear: true,
       bands: true,
       replicates: REPLICATES,
@@ -89,6 +93,7 @@ export async function coverageOf(
         gain: gains,
         weak: labels.weak,
         clear: true,
+        floor,
       }).quality
       if (at.low! <= qualities[k]! && qualities[k]! <= at.high!) quality[k]! += 1 / repeats
     })

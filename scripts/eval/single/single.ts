@@ -4,6 +4,7 @@ import { openTerminal, table } from '../../terminal/terminal.ts'
 import { findLogs, list } from '../logs.ts'
 import { apgrLosses } from './apgr.ts'
 import { coverageOf } from './coverage.ts'
+import { fewAnswers } from './few.ts'
 import { promiseOf } from './promise.ts'
 import { ASSIGNMENTS, openPool, SINGLE_SETS } from './worlds.ts'
 
@@ -24,6 +25,8 @@ const { values: options } = parseArgs({
     rows: { type: 'string', default: '3000' },
     /** logs for the promise */
     splits: { type: 'string', default: '1000' },
+    /** simulated logs worth few answers */
+    few: { type: 'string', default: '60' },
   },
 })
 const seed = Number(options.seed)
@@ -119,6 +122,14 @@ for (const set of logs) {
 if (cells.length > 0) {
   figures.coverage_mean = mean(cells)
   figures.coverage_least = Math.min(...cells)
+}
+if (Number(options.few) > 0) {
+  const found = await fewAnswers(Number(options.few), terminal.onProgress)
+  figures.few_effective = found.effective
+  figures.few_coverage = found.covered
+  figures.few_coverage_without_floor = found.plain
+  figures.few_error_vs_stated = found.ratio
+  figures.few_error_vs_stated_without_floor = found.plainRatio
 }
 terminal.endProgress()
 section(

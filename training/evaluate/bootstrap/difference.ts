@@ -1,6 +1,13 @@
 import { percentileInterval, standardError } from '../../../core/stats/intervals.ts'
 import { detectableDifference, holm, twoSidedP } from '../../../core/stats/significance.ts'
+import type { ErrorFloor } from '../../ope/error-floor.ts'
 import type { Replicates } from './bootstrap.ts'
+
+/** The least error of means of estimates, and the APGR's coefficient of each prompt's gain. */
+export interface Floored {
+  readonly floor: ErrorFloor
+  readonly coefficients: Float64Array
+}
 
 /** APGR of one router minus another's, on the same prompts and the same bootstrap draws. */
 export interface Difference {
@@ -24,6 +31,7 @@ interface Measured {
   readonly name: string
   readonly apgr: number
   readonly replicates: Replicates
+  readonly floored?: Floored | undefined
 }
 
 export function differenceOf(a: Omit<Measured, 'name'>, b: Omit<Measured, 'name'>): Difference {
@@ -33,9 +41,19 @@ export function differenceOf(a: Omit<Measured, 'name'>, b: Omit<Measured, 'name'
   }
   const draws = new Float64Array(a.replicates.apgr.length)
   for (let i = 0; i < draws.length; i++) draws[i] = a.replicates.apgr[i]! - b.replicates.apgr[i]!
-  const error = standardError(draws)
+  const plain = percentileInterval(value, draws)
+  const interval =
+    a.floored && b.floored
+      ? a.floored.floor.widen(
+          plain,
+          (i) => a.floored!.coefficients[i]! - b.floored!.coefficients[i]!,
+        )
+      : plain
+  const factor =
+    plain.high! > plain.low! ? (interval.high! - interval.low!) / (plain.high! - plain.low!) : 1
+  const error = factor * standardError(draws)
   return {
-    ...percentileInterval(value, draws),
+    ...interval,
     p: twoSidedP(value, error),
     detectable: detectableDifference(error),
   }

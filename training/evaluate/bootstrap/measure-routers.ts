@@ -4,6 +4,7 @@ import {
   percentileInterval,
   UNDEFINED_INTERVAL,
 } from '../../../core/stats/intervals.ts'
+import { type ErrorFloor, widened } from '../../ope/error-floor.ts'
 import { apgrRouteLlm } from '../metrics/curve.ts'
 import {
   byLevel,
@@ -16,9 +17,10 @@ import {
   sampleSums,
 } from '../metrics/curve-pass.ts'
 import { type CurveBand, GRID_STEPS, gainOnGrid } from '../metrics/curve-points.ts'
-import { type ScoreOrder, sortScores } from '../metrics/score-order.ts'
+import { lateness, type ScoreOrder, sortScores } from '../metrics/score-order.ts'
 import { measureSpend, type SpendPass, spendScratch } from '../metrics/spend-pass.ts'
 import { bootstrapRouters, type Replicates } from './bootstrap.ts'
+import type { Floored } from './difference.ts'
 
 export interface Scored {
   readonly name: string
@@ -33,6 +35,8 @@ export interface MeasureInput {
   readonly spend?: Spend | undefined
   /** whether gains are estimates of single answers: figures of single prompts (AUC) are then undefined */
   readonly estimated?: boolean | undefined
+  /** the least error of means of such estimates, which widens every interval */
+  readonly floor?: ErrorFloor | undefined
   /** false if the interval of strong - weak contains 0 */
   readonly clear: boolean
   readonly bands: boolean
@@ -64,6 +68,8 @@ export interface MeasuredRouter extends Scored {
   readonly replicates: Replicates
   readonly report: CurveReport
   readonly band?: CurveBand
+  /** what differences between routers are widened by, where gains are estimates */
+  readonly floored?: Floored | undefined
 }
 
 /** Sorts each router's scores once, measures them, and measures them again on every draw. */
@@ -90,9 +96,18 @@ export async function measureRouters(
     measurePass(sorted[i]!.router, once, whole, pass)
     const spending = measureSpend(sorted[i]!, once, whole, scratch)
     const replicates = draws[i]!
+    const late = input.floor && lateness(orders[i]!)
     const band = input.bands
-      ? { band: curveBand(sorted[i]!.router, once, clear ? whole.gain : n, replicates) }
+      ? {
+          band: curveBand(sorted[i]!.router, once, clear ? whole.gain : n, replicates, late, input),
+        }
       : {}
+    const mean = whole.gain / n
+    const floored =
+      input.floor && late && clear
+        ? { floor: input.floor, coefficients: late.map((x) => (x - pass.apgr) / mean) }
+        : undefined
+    const widen = widening(percentileInterval(pass.apgr, replicates.apgr), floored, input.floor)
     const routeLlm = clear ? apgrRouteLlm(orders[i]!, router.scores, gain) : null
     return {
       ...router,
@@ -100,12 +115,30 @@ export async function measureRouters(
       order: orders[i]!,
       apgr: clear ? pass.apgr : Number.NaN,
       replicates,
+      floored,
       report: {
-        ...curveReport(pass, replicates, input, routeLlm),
-        ...spendReport(spending, replicates, input),
+        ...curveReport(pass, replicates, input, routeLlm, widen),
+        ...spendReport(spending, replicates, input, widen),
       },
     }
   })
+}
+
+type Widen = (interval: PartialInterval) => PartialInterval
+
+/** Intervals of figures of the curve become wider as much as the APGR's does. */
+function widening(
+  apgr: PartialInterval,
+  floored: Floored | undefined,
+  floor: ErrorFloor | undefined,
+): Widen {
+  if (!floor) return (interval) => interval
+  const wide = floored?.floor.widen(apgr, (i) => floored.coefficients[i]!)
+  const factor =
+    wide && apgr.high! > apgr.low!
+      ? (wide.high! - wide.low!) / (apgr.high! - apgr.low!)
+      : floor.stretch
+  return (interval) => widened(interval, 0, factor)
 }
 
 function curveReport(
@@ -113,12 +146,13 @@ function curveReport(
   replicates: Replicates,
   { clear, estimated }: Pick<MeasureInput, 'clear' | 'estimated'>,
   routeLlm: number | null,
+  widen: Widen,
 ): Omit<CurveReport, 'aiq' | 'saving_at_equal_quality'> {
   const intervals = byLevel((_, k) =>
-    clear ? percentileInterval(pass.cpt[k]!, replicates.cpt[k]!) : UNDEFINED_INTERVAL,
+    clear ? widen(percentileInterval(pass.cpt[k]!, replicates.cpt[k]!)) : UNDEFINED_INTERVAL,
   )
   return {
-    apgr: clear ? percentileInterval(pass.apgr, replicates.apgr) : UNDEFINED_INTERVAL,
+    apgr: clear ? widen(percentileInterval(pass.apgr, replicates.apgr)) : UNDEFINED_INTERVAL,
     apgr_routellm: routeLlm,
     cpt: byLevel((name) => intervals[name].value),
     cpt_interval: intervals,
@@ -130,11 +164,14 @@ function spendReport(
   spending: SpendPass,
   replicates: Replicates,
   { weak, spend, clear }: MeasureInput,
+  widen: Widen,
 ): { aiq: PartialInterval; saving_at_equal_quality: PartialInterval } {
   return {
-    aiq: weak ? percentileInterval(spending.aiq, replicates.aiq) : UNDEFINED_INTERVAL,
+    aiq: weak ? widen(percentileInterval(spending.aiq, replicates.aiq)) : UNDEFINED_INTERVAL,
     saving_at_equal_quality:
-      spend && clear ? percentileInterval(spending.saving, replicates.saving) : UNDEFINED_INTERVAL,
+      spend && clear
+        ? widen(percentileInterval(spending.saving, replicates.saving))
+        : UNDEFINED_INTERVAL,
   }
 }
 
@@ -143,15 +180,21 @@ function curveBand(
   once: Uint8Array,
   unit: number,
   replicates: Replicates,
+  late: Float64Array | undefined,
+  { floor, clear }: Pick<MeasureInput, 'floor' | 'clear'>,
 ): CurveBand {
   const curve = new Float64Array(GRID_STEPS + 1)
   gainOnGrid(router, once, once.length, unit, curve)
-  const bounds = Array.from(curve, (value, step) =>
-    percentileInterval(
-      value,
-      Float64Array.from(replicates.band, (draw) => draw[step]!),
-    ),
-  )
+  const bounds = Array.from(curve, (value, step) => {
+    const draws = Float64Array.from(replicates.band, (draw) => draw[step]!)
+    const interval = percentileInterval(value, draws)
+    if (!floor || !late) return interval
+    // a prompt's gain counts from the strong share on at which it is sent strong
+    const from = 1 - step / GRID_STEPS
+    const sent = (i: number): number => (late[i]! > from ? 1 : 0)
+    const mean = unit / once.length
+    return floor.widen(interval, clear ? (i) => (sent(i) - value) / mean : sent)
+  })
   return {
     value: [...curve],
     low: bounds.map(({ low, value }) => low ?? value!),

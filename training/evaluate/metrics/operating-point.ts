@@ -5,7 +5,10 @@ import {
   UNDEFINED_INTERVAL,
   wilsonInterval,
 } from '../../../core/stats/intervals.ts'
+import type { ErrorFloor } from '../../ope/error-floor.ts'
+import type { Coefficient } from '../../ope/sensitivity.ts'
 import type { Spend } from './curve-pass.ts'
+import { mean } from './labels.ts'
 
 /** What a router achieves at its threshold. */
 export interface OperatingPoint {
@@ -33,38 +36,49 @@ export interface OperatingInput {
   readonly spend?: Spend | undefined
   /** false if the interval of strong - weak contains 0 */
   readonly clear: boolean
+  /** the least error of means, if gains are estimates of single answers */
+  readonly floor?: ErrorFloor | undefined
 }
 
 export function operatingPoint(input: OperatingInput): OperatingPoint {
-  const { winRate, gain, weak, spend, threshold } = input
+  const { winRate, gain, weak, spend, threshold, floor } = input
   const n = gain.length
   const kept = new Float64Array(n)
   const lost = new Float64Array(n)
   let sent = 0
+  const isSent = (i: number): boolean => winRate[i]! >= threshold.value
+  const widen = (interval: PartialInterval, of: Coefficient): PartialInterval =>
+    floor?.widen(interval, of) ?? interval
   for (let i = 0; i < n; i++) {
-    const strong = winRate[i]! >= threshold.value
+    const strong = isSent(i)
     if (strong) sent += 1
     kept[i] = strong ? gain[i]! : 0
     lost[i] = strong ? 0 : gain[i]!
   }
   // prompts with votes only have no score
   const quality = weak
-    ? sampleMeanInterval(kept.map((g, i) => g + weak[i]!).filter((value) => !Number.isNaN(value)))
-    : UNDEFINED_INTERVAL
-  const dollars = spend
-    ? sampleMeanInterval(
-        kept.map(
-          (_, i) => 1000 * (winRate[i]! >= threshold.value ? spend.strong[i]! : spend.weak[i]!),
+    ? widen(
+        sampleMeanInterval(
+          kept.map((g, i) => g + weak[i]!).filter((value) => !Number.isNaN(value)),
         ),
+        (i, model) => (isSent(i) === (model === 0) ? 1 : 0),
       )
     : UNDEFINED_INTERVAL
+  const dollars = spend
+    ? sampleMeanInterval(kept.map((_, i) => 1000 * (isSent(i) ? spend.strong[i]! : spend.weak[i]!)))
+    : UNDEFINED_INTERVAL
+  const pgrOf = (): PartialInterval => {
+    const ratio = ratioInterval(kept, gain, undefined, 0.95)
+    const base = mean(gain)
+    return widen(ratio, (i) => (Number(isSent(i)) - ratio.value) / base)
+  }
   return {
     threshold: threshold.value,
     source: threshold.source,
     strong_share: wilsonInterval(sent, n),
     quality,
-    pgr: input.clear ? ratioInterval(kept, gain, undefined, 0.95) : UNDEFINED_INTERVAL,
-    loss: sampleMeanInterval(lost),
+    pgr: input.clear ? pgrOf() : UNDEFINED_INTERVAL,
+    loss: widen(sampleMeanInterval(lost), (i) => (isSent(i) ? 0 : 1)),
     dollars_per_1k: dollars,
     strong_dollars_per_1k: spend ? sampleMeanInterval(spend.strong).value! * 1000 : null,
     router_arena:

@@ -79,3 +79,15 @@ function descendingBits(keys: Float64Array): Uint16Array {
   }
   return bits
 }
+
+/** 1 - (place - 1/2) / n of each prompt; prompts with equal scores share the middle of their places. */
+export function lateness({ order, groupEnd }: ScoreOrder): Float64Array {
+  const n = order.length
+  const weights = new Float64Array(n)
+  for (let i = 0, from = 0; i < n; i++) {
+    if (groupEnd[i] !== 1) continue
+    for (let k = from; k <= i; k++) weights[order[k]!] = 1 - (from + i + 1) / (2 * n)
+    from = i + 1
+  }
+  return weights
+}

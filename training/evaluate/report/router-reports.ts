@@ -1,4 +1,5 @@
 import type { PartialInterval } from '../../../core/stats/intervals.ts'
+import type { ErrorFloor } from '../../ope/error-floor.ts'
 import { overturningGamma, type SingleRows } from '../../ope/sensitivity.ts'
 import { differenceOf } from '../bootstrap/difference.ts'
 import type { MeasuredRouter } from '../bootstrap/measure-routers.ts'
@@ -7,7 +8,7 @@ import type { ScoredRouter } from '../log/scored-log.ts'
 import { curvePoints } from '../metrics/curve-points.ts'
 import { operatingPoint } from '../metrics/operating-point.ts'
 import { reliabilityOf } from '../metrics/reliability.ts'
-import type { ScoreOrder } from '../metrics/score-order.ts'
+import { lateness } from '../metrics/score-order.ts'
 import type { EvaluationInput } from './evaluation-input.ts'
 import { worstMisses } from './misses.ts'
 import type { RouterReport } from './report.ts'
@@ -16,7 +17,7 @@ import { verdictOf } from './verdict.ts'
 
 /** The report of each router, beyond its curve. `free` are the baselines, measured in the same way. */
 export function routerReports(
-  input: EvaluationInput,
+  input: EvaluationInput & { readonly floor?: ErrorFloor | undefined },
   routers: readonly MeasuredRouter[],
   free: readonly MeasuredRouter[],
   gain: Float64Array,
@@ -42,7 +43,7 @@ export function routerReports(
       verdict: verdict.words,
       versus: Object.fromEntries(free.map((baseline) => [baseline.name, versus(baseline)])),
       ...(input.singles && {
-        sensitivity: sensitivityOf(input.singles.rows, gain, router, length),
+        sensitivity: sensitivityOf(input.singles.rows, gain, router, length, input.floor),
       }),
       ...(threshold && atThreshold(input, router, threshold, gain, gap.low! > 0)),
       ...(withinUnit(router.scores) && {
@@ -55,7 +56,13 @@ export function routerReports(
       ...(latency && { latency }),
       ...(input.details &&
         threshold && {
-          slices: sliceReports(router.scores, threshold.value, gain, groupings),
+          slices: sliceReports(
+            router.scores,
+            threshold.value,
+            gain,
+            groupings,
+            input.singles?.rows,
+          ),
           worst_misses: worstMisses(
             router.scores,
             threshold.value,
@@ -85,36 +92,27 @@ function sensitivityOf(
   gain: Float64Array,
   router: MeasuredRouter,
   length: MeasuredRouter,
+  floor: ErrorFloor | undefined,
 ): NonNullable<RouterReport['sensitivity']> {
   const own = lateness(router.order)
   const other = lateness(length.order)
   return {
-    random: overturningGamma(rows, gain, (i) => own[i]! - 0.5),
-    prompt_length: overturningGamma(rows, gain, (i) => own[i]! - other[i]!),
+    random: overturningGamma(rows, gain, (i) => own[i]! - 0.5, floor),
+    prompt_length: overturningGamma(rows, gain, (i) => own[i]! - other[i]!, floor),
   }
-}
-
-/** 1 - (place - 1/2) / n of each prompt; prompts with equal scores share the middle of their places. */
-function lateness({ order, groupEnd }: ScoreOrder): Float64Array {
-  const n = order.length
-  const weights = new Float64Array(n)
-  for (let i = 0, from = 0; i < n; i++) {
-    if (groupEnd[i] !== 1) continue
-    for (let k = from; k <= i; k++) weights[order[k]!] = 1 - (from + i + 1) / (2 * n)
-    from = i + 1
-  }
-  return weights
 }
 
 function atThreshold(
-  { labels, spend }: EvaluationInput,
+  { labels, spend, floor }: EvaluationInput & { readonly floor?: ErrorFloor | undefined },
   { scores }: MeasuredRouter,
   threshold: NonNullable<ScoredRouter['threshold']>,
   gain: Float64Array,
   clear: boolean,
 ): Pick<RouterReport, 'operating'> {
   const { weak } = labels
-  return { operating: operatingPoint({ winRate: scores, threshold, gain, weak, spend, clear }) }
+  return {
+    operating: operatingPoint({ winRate: scores, threshold, gain, weak, spend, clear, floor }),
+  }
 }
 
 function groupingsOf({ prompts, categories, groupings }: EvaluationInput): Grouping[] {

@@ -1,5 +1,7 @@
 import { type PartialInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
 import { readTranscript } from '../../../models/reading/transcript.ts'
+import { errorFloor } from '../../ope/error-floor.ts'
+import type { SingleRows } from '../../ope/sensitivity.ts'
 import type { Grouping } from '../log/prompt-origins.ts'
 import { apgr, costQualityCurve } from '../metrics/curve.ts'
 
@@ -65,6 +67,7 @@ export function sliceReports(
   threshold: number,
   gain: Float64Array,
   groupings: readonly Grouping[],
+  singles?: SingleRows,
 ): SliceReport[] {
   const slices = groupings.flatMap(({ by, names }) => {
     const groups = groupRows(names)
@@ -74,7 +77,7 @@ export function sliceReports(
       .filter(
         ([, rows]) => rows.length >= MIN_SLICE_ROWS && rows.length < NEARLY_ALL * names.length,
       )
-      .map(([name, rows]) => sliceReport({ by, name }, rows, winRate, threshold, gain))
+      .map(([name, rows]) => sliceReport({ by, name }, rows, winRate, threshold, gain, singles))
   })
   return slices.sort((a, b) => b.loss.low! - a.loss.low!).slice(0, MAX_SLICES)
 }
@@ -85,16 +88,21 @@ function sliceReport(
   winRate: ArrayLike<number>,
   threshold: number,
   gain: Float64Array,
+  singles: SingleRows | undefined,
 ): SliceReport {
   const scores = Float64Array.from(rows, (i) => winRate[i]!)
   const gains = Float64Array.from(rows, (i) => gain[i]!)
-  const gap = sampleMeanInterval(gains)
+  const floor = singles && errorFloor(singles, rows)
+  const isSent = (k: number): boolean => scores[k]! >= threshold
+  const plain = sampleMeanInterval(gains)
+  const gap = floor?.widen(plain, () => 1) ?? plain
+  const loss = sampleMeanInterval(gains.map((g, k) => (isSent(k) ? 0 : g)))
   return {
     ...label,
     rows: rows.length,
     strong_share: scores.filter((score) => score >= threshold).length / rows.length,
     gap,
-    loss: sampleMeanInterval(gains.map((g, k) => (scores[k]! >= threshold ? 0 : g))),
+    loss: floor?.widen(loss, (k) => (isSent(k) ? 0 : 1)) ?? loss,
     apgr: gap.low! > 0 ? apgr(costQualityCurve(sortScores(scores), gains)) : null,
   }
 }

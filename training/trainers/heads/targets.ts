@@ -38,15 +38,19 @@ export function headTargets(input: TrainerInput): HeadTargets[] {
 /** The scores of one model, on the rows where it was observed. */
 export function outcomeTarget(split: TrainingRows, models: number, model: number): Target {
   const scores = split.outcomes!.scores
-  const rows: number[] = []
-  const labels: number[] = []
-  for (let row = 0; row < split.embeddings.rows; row++) {
+  const n = split.embeddings.rows
+  let known = 0
+  for (let row = 0; row < n; row++) if (!Number.isNaN(scores[row * models + model]!)) known++
+  const rows = new Int32Array(known)
+  const labels = new Float32Array(known)
+  let at = 0
+  for (let row = 0; row < n; row++) {
     const score = scores[row * models + model]!
     if (Number.isNaN(score)) continue
-    rows.push(row)
-    labels.push(score)
+    rows[at] = row
+    labels[at++] = score
   }
-  return target(rows, labels, new Float32Array(rows.length).fill(1))
+  return { rows, labels, weights: new Float32Array(known).fill(1) }
 }
 
 /** Whether train or validation has votes. */
@@ -98,11 +102,21 @@ export function pairTarget(
 
 /** The targets of two splits, where the second split's rows come after the first one's `rows`. */
 export function joinTargets(first: Target, second: Target, rows: number): Target {
-  return target(
-    [...first.rows, ...shiftRows(second, rows).rows],
-    [...first.labels, ...second.labels],
-    [...first.weights, ...second.weights],
-  )
+  const n = first.rows.length
+  const joined = {
+    rows: new Int32Array(n + second.rows.length),
+    labels: new Float32Array(n + second.rows.length),
+    weights: new Float32Array(n + second.rows.length),
+  }
+  for (const [at, part] of [
+    [0, first],
+    [n, shiftRows(second, rows)],
+  ] as const) {
+    joined.rows.set(part.rows, at)
+    joined.labels.set(part.labels, at)
+    joined.weights.set(part.weights, at)
+  }
+  return joined
 }
 
 export const shiftRows = (target: Target, by: number): Target => ({
