@@ -174,6 +174,13 @@ export const ERRORS = {
     'expected the admin token in the authorization header (Bearer TOKEN); the server names the file that holds it when it starts',
     401,
   ),
+  console_key_unknown: row(
+    'expected an API key that the configuration gives a console role, or the admin token',
+    401,
+  ),
+  session_needed: row('sign in to the console first: the session has ended or there is none', 401),
+  csrf_missing: row('expected the session’s token in the header x-weir-csrf', 403),
+  role_needed: row('this needs the role {role} in the console, got {got}', 403),
   host_not_allowed: row(
     'expected a Host of this machine or one that the server’s configuration lists under hosts, got {host}',
     403,

@@ -4,6 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path'
 /** The top-level folders that hold the product's code, highest layer first. */
 export const LAYERS = [
   'scripts',
+  'console',
   'training',
   'data',
   'serving',
@@ -37,7 +38,7 @@ export function readSources(root: string): Sources {
   for (const layer of LAYERS) {
     if (!top.has(layer)) continue
     for (const entry of readdirSync(join(root, layer), { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile() || !/\.m?ts$/.test(entry.name)) continue
+      if (!entry.isFile() || !/\.m?tsx?$/.test(entry.name) || entry.name.endsWith('.d.ts')) continue
       const path = join(entry.parentPath, entry.name)
       if (path.includes('node_modules')) continue
       sources.set(relative(root, path), parseSource(readFileSync(path, 'utf8'), path, root))

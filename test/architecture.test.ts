@@ -14,6 +14,8 @@ const ROOT = resolve(import.meta.dirname, '..')
 /** The layers, and what each may import beside itself. */
 const BELOW = {
   scripts: ['training', 'data', 'serving', 'models', 'records', 'core'],
+  // in the browser: types alone, see below
+  console: ['serving'],
   training: ['data', 'models', 'records', 'core'],
   data: ['models', 'records', 'core'],
   serving: ['models', 'records', 'core'],
@@ -40,7 +42,8 @@ const OPENED_IN: readonly (readonly [library: RegExp, file: string | RegExp])[] 
   [/^@aws-sdk\//, 'models/bundle/remote/s3.ts'],
   [/^fzstd$/, 'data/source/source.ts'],
   [/^@huggingface\/tokenizers$/, 'models/encoders/hf/tokenizer.ts'],
-  [/^@observablehq\/plot$/, 'scripts/report/plot.ts'],
+  [/^@observablehq\/plot$/, /^(scripts\/report\/plot|console\/parts\/(plot|chart))\.tsx?$/],
+  [/^uplot/, 'console/parts/live-chart.tsx'],
 ]
 
 /** The order inside `serving/`, lowest first: each folder imports only folders before it. */
@@ -73,7 +76,7 @@ describe('the layers', () => {
   })
 
   it('import by file, with .ts, and only files that are there', () => {
-    expect(edges.filter(({ to }) => !sources.has(to) && !to.endsWith('.json'))).toEqual([])
+    expect(edges.filter(({ to }) => !sources.has(to) && !/\.(json|css)$/.test(to))).toEqual([])
   })
 
   it('import only what lies below them', () => {
@@ -82,6 +85,18 @@ describe('the layers', () => {
       return layerOf(from) !== layerOf(to) && !below.includes(layerOf(to))
     })
     expect(up).toEqual([])
+  })
+
+  it('give the console types alone, which leave nothing of the server in the browser', () => {
+    const taken = files
+      .filter((file) => layerOf(file) === 'console')
+      .flatMap((file) => [
+        ...readFileSync(join(ROOT, file), 'utf8').matchAll(
+          /^(?:import|export) (?!type)[^;']*?from '(\.\.\/(?:\.\.\/)*(?:serving|core|models)[^']*)'/gm,
+        ),
+      ])
+      .map(([statement]) => statement)
+    expect(taken).toEqual([])
   })
 
   it('have no circles between files', () => {

@@ -100,6 +100,12 @@ export const SERVE_OPTIONS = optionTable({
     help: 'file with the token that the admin port asks for; made if it does not exist',
     section: LISTENING,
   },
+  console: {
+    flag: '--console',
+    schema: Switch,
+    help: 'serve the console on the admin port (one above --port if --admin-port is absent): docs/console.md',
+    section: LISTENING,
+  },
   workers: {
     flag: '--workers <n>',
     schema: Type.Integer({ minimum: 1, maximum: 256 }),

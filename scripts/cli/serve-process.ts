@@ -25,6 +25,8 @@ export interface ServeProcessOptions {
   readonly port: number
   readonly adminPort?: number
   readonly adminTokenFile?: string
+  /** serve the console on the admin port */
+  readonly console: boolean
   readonly workers: number
   readonly watch: boolean
   readonly insecure: boolean
@@ -115,6 +117,10 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
 /** Starts the workers and passes on what concerns them all; serves nothing itself but the admin port. */
 async function servePrimary(config: ServeConfig, options: ServeProcessOptions): Promise<void> {
   assertReachable(config, options)
+  if (options.console) {
+    const got = `--workers ${options.workers}`
+    throw new WeirError('config_invalid', { where: '--console', expected: 'one process', got })
+  }
   if (config.online) {
     const got = `--workers ${options.workers}`
     throw new WeirError('config_invalid', { where: 'online', expected: 'one process', got })

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-const SOURCES = ['core', 'data', 'models', 'records', 'scripts', 'serving', 'training']
+const SOURCES = ['console', 'core', 'data', 'models', 'records', 'scripts', 'serving', 'training']
 
 /** True if there is no build or a source file is newer than it. */
 export function buildNeeded(root: string): boolean {
@@ -13,7 +13,7 @@ export function buildNeeded(root: string): boolean {
 function newestSource(folder: string): number {
   let newest = 0
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile() || !entry.name.endsWith('.ts')) continue
+    if (!entry.isFile() || !/\.(ts|tsx|css|html)$/.test(entry.name)) continue
     newest = Math.max(newest, modified(join(entry.parentPath, entry.name)) ?? 0)
   }
   return newest

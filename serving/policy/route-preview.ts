@@ -45,7 +45,8 @@ export async function policyRules(
   }
 }
 
-function toChat(
+/** A routing request as the chat that it would be. */
+export function toChat(
   { prompt, messages, system, tools, router, threshold, models, ...rest }: RouteRequest,
   id: string,
   caller: KeyHolder,

@@ -128,6 +128,17 @@ export const ROUTING = {
               { additionalProperties: false },
             ),
           ),
+          /**
+           * what its holder may do in the console (`weir serve --console`): look, also change what serves, or also approve;
+           * a key without it cannot sign in there
+           */
+          console: Type.Optional(
+            Type.Union([
+              Type.Literal('viewer'),
+              Type.Literal('operator'),
+              Type.Literal('approver'),
+            ]),
+          ),
           /** the decisions it may give feedback on: only its own (default), or any key's, as for a judge */
           feedback: Type.Optional(Type.Union([Type.Literal('own'), Type.Literal('any')])),
         },

@@ -48,6 +48,8 @@ export interface Decider {
    * @throws if the request is invalid (or rejects); never for a slow or failing encoder
    */
   route(request: RouteRequest, caller: Caller): Promise<Decision> | Decision
+  /** What would be decided without exploration, explained. Nothing is logged or counted, and no shadow decides. */
+  preview(request: RouteRequest, caller: Caller): Promise<Decision>
   /** Each request's decision or error, in order; prompts are encoded together. */
   routeBatch(
     requests: readonly (RouteRequest | WeirError)[],
@@ -132,14 +134,21 @@ export function createDecider(options: DeciderOptions): Decider {
   const choose = createChooser({ decideBy, score, deadlines, explorer, online })
 
   const finish = async (prepared: Prepared, scored: Scored): Promise<Decision> => {
-    const { live, request, text } = prepared
+    const { live, request } = prepared
     const decision = await choose(prepared, scored)
     observe(live, prepared, scored, decision, false)
-    if (!request.explain) return decision
+    return request.explain ? explain(prepared, scored, decision) : decision
+  }
+
+  const explain = async (
+    { live, text, asked, target }: Prepared,
+    scored: Scored,
+    decision: Decision,
+  ): Promise<Decision> => {
     const rules = ruleHits({
       decision,
-      request: prepared.asked,
-      target: prepared.target,
+      request: asked,
+      target,
       scored,
       threshold: live.router.manifest.threshold.value,
       explores: explorer !== undefined,
@@ -198,6 +207,16 @@ export function createDecider(options: DeciderOptions): Decider {
         return decision
       } finally {
         if (!later) letGo(prepared)
+      }
+    },
+    async preview(request, caller) {
+      const prepared = prepare(request, caller)
+      try {
+        const scored = await score(prepared.live, prepared)
+        return await explain(prepared, scored, decideBy(prepared.live, prepared, scored))
+      } finally {
+        release(prepared)
+        for (const shadow of prepared.target.shadows) shadow.release()
       }
     },
     routeBatch: (requests, caller) =>

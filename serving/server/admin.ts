@@ -7,7 +7,9 @@ import { SPEND_GROUPS, type SpendReport, SpendTable } from '../budgets/spend.ts'
 import type { Fleet, ReloadReport } from '../router/fleet.ts'
 import { RateLimit } from '../state/rate-limit.ts'
 import { type BareServices, bareApp, WRONG_KEYS_PER_MINUTE } from './app.ts'
-import { browserGuard } from './browser-guard.ts'
+import { assertHost, browserGuard } from './browser-guard.ts'
+import { addConsole, CONSOLE_PATH, type ConsoleOptions } from './console/app.ts'
+import type { ConsoleCaller } from './console/contract.ts'
 import type { Reloader } from './reloader.ts'
 
 const Rollback = Type.Object(
@@ -25,19 +27,29 @@ const OPEN_PATHS = new Set(['/health', '/ready'])
 
 /**
  * The admin port: reload, rollback, versions and spend, with health and metrics. It answers programs on this
- * machine that send the token; no web page, and no name of another machine.
+ * machine that send the token; no web page, and no name of another machine. With a console it also serves the console's pages,
+ * whose visitors sign in.
+ *
+ * @throws file_not_found if the console's pages were not built
  */
 export function buildAdminApp(
   backend: AdminBackend,
   services: BareServices,
   token: string,
+  console?: AdminConsole,
 ): FastifyInstance {
   const app = bareApp(services)
   const guard = browserGuard({ open: true })
   const expected = digestOf(token)
   const wrongTokens = new RateLimit()
+  const hosts = new Set(console?.hosts.map((host) => host.toLowerCase()))
   app.addHook('onRequest', (request, reply, done) => {
     try {
+      if (console && request.routeOptions.url?.startsWith(`${CONSOLE_PATH}/`)) {
+        assertHost(request.headers.host, hosts)
+        done()
+        return
+      }
       guard(request, reply)
       if (!OPEN_PATHS.has(request.routeOptions.url ?? '')) {
         const given = /^Bearer +(\S{1,500}) *$/i.exec(request.headers.authorization ?? '')?.[1]
@@ -78,8 +90,25 @@ export function buildAdminApp(
     { schema: { body: Rollback } },
     ({ body }) => backend.rollback(body.router, body.version),
   )
+  if (console) {
+    const { holder, ...options } = console
+    addConsole(app, {
+      ...options,
+      mode: 'server',
+      holder: (key) => (timingSafeEqual(digestOf(key), expected) ? ADMIN : holder(key)),
+    })
+  }
   return app
 }
+
+/** The console of a server, on its admin port. */
+export interface AdminConsole extends Omit<ConsoleOptions, 'mode'> {
+  /** further names of the server, `name` or `name:port`, such as those of a proxy with a certificate */
+  readonly hosts: readonly string[]
+}
+
+/** Whoever has the admin token can already reload and roll back; who approves needs a name of their own. */
+const ADMIN: ConsoleCaller = { name: 'admin', role: 'operator' }
 
 const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
 

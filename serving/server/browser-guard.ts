@@ -117,8 +117,11 @@ function originOf(text: string): string {
 /**
  * A page that has its own name point here (DNS rebinding) is of the server's origin to the browser, but the
  * Host still has the page's name. Browsers always send a Host, so a request without one is a program's.
+ *
+ * @param names further names of the server in lower case, each `name` or `name:port`
+ * @throws host_not_allowed
  */
-function assertHost(host: string | undefined, names: ReadonlySet<string>): void {
+export function assertHost(host: string | undefined, names: ReadonlySet<string>): void {
   if (host === undefined || host === '') return
   const lower = host.toLowerCase()
   const name = lower.replace(/:\d*$/, '')

@@ -1,11 +1,17 @@
 import { type AddressInfo, isIP, type Socket } from 'node:net'
+import { basename } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { openOrClose } from '../../core/close-stack.ts'
 import { WeirError } from '../../core/errors.ts'
-import { type AdminBackend, buildAdminApp, localBackend } from './admin.ts'
+import { keyHash } from '../router/keys.ts'
+import { type AdminBackend, type AdminConsole, buildAdminApp, localBackend } from './admin.ts'
 import { adminToken } from './admin-token.ts'
 import { type BareServices, buildApp } from './app.ts'
 import type { ServeConfig } from './config.ts'
+import type { Handlers } from './console/contract.ts'
+import { serverHandlers } from './console/handlers.ts'
+import { sameSecret } from './console/sessions.ts'
+import { Traffic } from './console/traffic.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 import { openServices, type ServiceOptions, type Services } from './services.ts'
 
@@ -78,6 +84,8 @@ export interface AdminPortOptions {
   readonly port: number
   /** the operator's file with the token; see `adminToken` */
   readonly tokenFile?: string | undefined
+  /** also serve the console */
+  readonly console?: AdminConsole | undefined
 }
 
 /**
@@ -88,10 +96,10 @@ export interface AdminPortOptions {
 export async function openAdminPort(
   backend: AdminBackend,
   services: BareServices,
-  { port, tokenFile }: AdminPortOptions,
+  { port, tokenFile, console }: AdminPortOptions,
 ): Promise<AdminPort> {
   const token = await adminToken(tokenFile)
-  const app = buildAdminApp(backend, services, token.token)
+  const app = buildAdminApp(backend, services, token.token, console)
   try {
     const url = await listen(app, { host: '127.0.0.1', port })
     return {
@@ -115,6 +123,8 @@ export interface RunOptions extends ServiceOptions {
   readonly adminPort?: number
   /** the file with the token of the admin port; by default one in a folder of this user's */
   readonly adminTokenFile?: string
+  /** serve the console on the admin port */
+  readonly console?: boolean
   /** milliseconds between checks of the bundles; never checks if absent */
   readonly watchMs?: number
   /** allow clients on other machines without keys */
@@ -137,7 +147,19 @@ export interface RunningServer {
 export async function runServer(config: ServeConfig, options: RunOptions): Promise<RunningServer> {
   assertReachable(config, options)
   return openOrClose(async (parts) => {
-    const services = parts.use(await openServices(config, options))
+    const { now = Date.now } = options
+    const traffic = options.console
+      ? new Traffic({ texts: config.log?.text ?? 'none', now })
+      : undefined
+    const services = parts.use(
+      await openServices(config, {
+        ...options,
+        ...(traffic && {
+          observers: [...(options.observers ?? []), traffic.observe],
+          servedObservers: [...(options.servedObservers ?? []), traffic.served],
+        }),
+      }),
+    )
     const apps: FastifyInstance[] = []
     parts.add(() => Promise.all(apps.map((app) => drain(app))))
     const reloader = parts.use(
@@ -158,7 +180,8 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
     parts.add(() => admin?.close())
     if (options.adminPort !== undefined) {
       const { adminPort: port, adminTokenFile: tokenFile } = options
-      admin = await openAdminPort(backend, services, { port, tokenFile })
+      const console = traffic && adminConsole(config, serverHandlers(services, traffic), now)
+      admin = await openAdminPort(backend, services, { port, tokenFile, console })
     }
     if (options.watchMs !== undefined) reloader.watch(options.watchMs)
     return {
@@ -171,6 +194,24 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
       close: () => parts.close(),
     }
   })
+}
+
+/** The console of a server with this configuration, whose keys say who may use it. */
+export function adminConsole(
+  config: ServeConfig,
+  handlers: Handlers,
+  now: () => number,
+): AdminConsole {
+  const people = (config.keys ?? []).filter((key) => key.console !== undefined)
+  return {
+    ...{ handlers, now, hosts: config.hosts ?? [] },
+    title: config.routers[0] ? basename(config.routers[0].path) : 'Weir',
+    holder(key) {
+      const digest = keyHash(key)
+      const found = people.find(({ sha256 }) => sameSecret(sha256, digest))
+      return found && { name: found.name, role: found.console! }
+    },
+  }
 }
 
 /** @throws keys_needed if others could reach the server and it requires no keys */

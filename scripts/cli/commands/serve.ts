@@ -41,7 +41,9 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
   const {
     host,
     port,
-    adminPort,
+    console = false,
+    // beside the port, so that its address stays the same
+    adminPort = console ? (port === 0 ? 0 : port + 1) : undefined,
     adminTokenFile,
     workers = 1,
     watch = false,
@@ -52,6 +54,7 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
     host,
     port,
     ...definedOnly({ adminPort, adminTokenFile }),
+    console,
     workers,
     watch,
     insecure,
@@ -71,6 +74,11 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
       }
       if (routers.length === 0) {
         terminal.print(`${url}: no trained router yet; chats go by model, rules and shares`)
+      }
+      if (adminUrl && console) {
+        terminal.print(
+          `Console: ${adminUrl}/console/ (sign in with a key that has a console role, or the token in '${adminTokenFile}')`,
+        )
       }
       if (adminUrl) {
         terminal.print(

@@ -1,0 +1,243 @@
+import Type, { type Static, type TObject, type TSchema } from 'typebox'
+import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
+
+/** What a person may do in the console; each role may also do what those before it may. */
+export const ROLES = ['viewer', 'operator', 'approver'] as const
+export type Role = (typeof ROLES)[number]
+export const Role = Type.Unsafe<Role>(Type.Union(ROLES.map((role) => Type.Literal(role))))
+
+export const mayAct = (role: Role, needed: Role): boolean =>
+  ROLES.indexOf(role) >= ROLES.indexOf(needed)
+
+/** One endpoint of the console: `GET /console/api/NAME` if it reads, `POST` if it has a body. */
+export interface Endpoint {
+  readonly summary: string
+  readonly role: Role
+  /** numbers and booleans are read from the query's text */
+  readonly query?: TObject
+  readonly body?: TSchema
+  readonly answer: TSchema
+}
+
+const Nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()])
+const closed = { additionalProperties: false }
+
+const Router = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  threshold: Type.Number(),
+  calibrated: Type.Boolean(),
+  strong: Type.String(),
+  weak: Type.String(),
+  models: Type.Array(Type.String()),
+  /** win rates of decisions since the start, in 50 equal bins from 0 to 1 */
+  win_rates: Type.Array(Type.Integer()),
+  /** keys of declared context that it reads, such as `tenant` */
+  context: Type.Array(Type.String()),
+})
+
+/** One second or minute of traffic. */
+const Tick = Type.Object({
+  /** its start, milliseconds since 1970 */
+  time: Type.Number(),
+  decisions: Type.Integer(),
+  /** of the decisions, those for the strong model */
+  strong: Type.Integer(),
+  /** requests that the gateway finished */
+  requests: Type.Integer(),
+  errors: Type.Integer(),
+  fallbacks: Type.Integer(),
+  cost_usd: Type.Number(),
+  saved_usd: Type.Number(),
+  /** sum of our decisions' milliseconds, and of requests' milliseconds in upstreams */
+  decision_ms: Type.Number(),
+  upstream_ms: Type.Number(),
+})
+export type Tick = Static<typeof Tick>
+
+/** A decision or a request of the gateway, in one row. */
+export const TrafficRow = Type.Object({
+  id: Type.String(),
+  /** grows with every new or changed row: a reader asks for rows after the last it has */
+  seq: Type.Integer(),
+  time: Type.Number(),
+  /** `route`: a decision alone; else the endpoint: `chat`, `messages`, ... */
+  endpoint: Type.String(),
+  key: Nullable(Type.String()),
+  router: Nullable(Type.String()),
+  version: Nullable(Type.String()),
+  /** the model that answered or was decided for; null if none did */
+  model: Nullable(Type.String()),
+  win_rate: Nullable(Type.Number()),
+  threshold: Nullable(Type.Number()),
+  step: Type.String(),
+  reason: Type.String(),
+  rule: Nullable(Type.String()),
+  /** what sets it apart: error, fallback, failover, explored, shadow, audit, truncated */
+  flags: Type.Array(Type.String()),
+  decision_ms: Nullable(Type.Number()),
+  ms: Nullable(Type.Number()),
+  first_byte_ms: Nullable(Type.Number()),
+  cost_usd: Nullable(Type.Number()),
+  saved_usd: Nullable(Type.Number()),
+  status: Nullable(Type.Integer()),
+  code: Nullable(Type.String()),
+  session: Nullable(Type.String()),
+  trace: Nullable(Type.String()),
+  propensity: Type.Number(),
+  /** the start of the prompt, if the log keeps texts */
+  text: Nullable(Type.String()),
+  prompt_hash: Nullable(Type.String()),
+  attempts: Type.Array(
+    Type.Object({
+      model: Type.String(),
+      upstream: Type.String(),
+      outcome: Type.String(),
+      ms: Type.Number(),
+      cost_usd: Nullable(Type.Number()),
+    }),
+  ),
+  checks: Type.Array(
+    Type.Object({
+      check: Type.String(),
+      model: Type.String(),
+      score: Nullable(Type.Number()),
+      passed: Type.Boolean(),
+    }),
+  ),
+})
+export type TrafficRow = Static<typeof TrafficRow>
+
+/** The policy's word on a playground request. */
+const PolicyPreview = Type.Object({
+  name: Type.String(),
+  hash: Type.String(),
+  /** whether a model’s answer could still change it */
+  certain: Type.Boolean(),
+  kind: Type.Union([Type.Literal('serve'), Type.Literal('refuse')]),
+  models: Type.Array(Type.String()),
+  strategy: Type.String(),
+  step: Type.String(),
+  reason: Type.String(),
+  rule: Nullable(Type.String()),
+  message: Nullable(Type.String()),
+  steps: Type.Array(
+    Type.Object({
+      step: Type.String(),
+      matched: Type.Boolean(),
+      name: Nullable(Type.String()),
+      reason: Nullable(Type.String()),
+    }),
+  ),
+})
+
+/**
+ * Every endpoint of the console, by name. The server's routes, their checks, /openapi.json and the client's
+ * types come from this table. A server answers those that it has handlers for, and a session lists them.
+ */
+export const ENDPOINTS = {
+  overview: {
+    summary: 'What serves, and its traffic in seconds and minutes.',
+    role: 'viewer',
+    answer: Type.Object({
+      now: Type.Number(),
+      started: Type.Number(),
+      routers: Type.Array(Router),
+      /** names of the gateway's models; empty without a gateway */
+      models: Type.Array(Type.String()),
+      policies: Type.Array(Type.Object({ name: Type.String(), hash: Type.String() })),
+      totals: Type.Omit(Tick, ['time']),
+      /** the last two minutes, oldest first; seconds without traffic are left out */
+      seconds: Type.Array(Tick),
+      /** the last day */
+      minutes: Type.Array(Tick),
+      /** whether rows carry the start of prompts, as the log's `text` says */
+      texts: Type.Boolean(),
+    }),
+  },
+  decisions: {
+    summary:
+      'Rows of recent decisions after a sequence number, oldest first: a sample where there are more than the server keeps a second, errors and fallbacks before others.',
+    role: 'viewer',
+    query: Type.Object(
+      {
+        after: Type.Optional(Type.Integer({ minimum: 0 })),
+        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+      },
+      closed,
+    ),
+    answer: Type.Object({
+      rows: Type.Array(TrafficRow),
+      /** since the start, sampled or not */
+      seen: Type.Integer(),
+      next: Type.Integer(),
+      /** more rows are there now */
+      more: Type.Boolean(),
+    }),
+  },
+  playground: {
+    summary:
+      'What would be decided for a request, and why. Nothing is logged, counted or asked of a model.',
+    role: 'viewer',
+    body: Type.Object(
+      {
+        request: RouteRequest,
+        /** preview this text of a policy instead of what serves */
+        policy: Type.Optional(Type.String({ maxLength: 1_000_000 })),
+      },
+      closed,
+    ),
+    answer: Type.Object({
+      decision: Type.Optional(Decision),
+      policy: Type.Optional(PolicyPreview),
+      /** why there is no word of the policy */
+      policy_error: Type.Optional(Type.String()),
+    }),
+  },
+} as const satisfies Readonly<Record<string, Endpoint>>
+
+export type EndpointName = keyof typeof ENDPOINTS
+type Shape<N extends EndpointName> = (typeof ENDPOINTS)[N]
+type Part<T> = T extends TSchema ? Static<T> : never
+/** What an endpoint takes: its body, else its query. */
+export type Asked<N extends EndpointName> =
+  Shape<N> extends { readonly body: infer B }
+    ? Part<B>
+    : Shape<N> extends { readonly query: infer Q }
+      ? Part<Q>
+      : Record<never, never>
+export type Answered<N extends EndpointName> = Static<Shape<N>['answer']>
+
+/** Who asks. */
+export interface ConsoleCaller {
+  readonly name: string
+  readonly role: Role
+}
+
+export type Handler<N extends EndpointName> = (
+  asked: Asked<N>,
+  caller: ConsoleCaller,
+) => Promise<Answered<N>> | Answered<N>
+export type Handlers = { readonly [N in EndpointName]?: Handler<N> | undefined }
+
+export const SignIn = Type.Object(
+  {
+    /** an API key that the configuration gives a `console` role, or the admin token */
+    key: Type.String({ minLength: 1, maxLength: 500 }),
+  },
+  closed,
+)
+
+/** Who is signed in, and what this console has. `csrf` goes back in `x-weir-csrf` with every POST. */
+export const Session = Type.Object({
+  name: Type.String(),
+  role: Role,
+  csrf: Type.String(),
+  /** milliseconds since 1970 */
+  expires: Type.Number(),
+  /** `server`: a running server; `local`: files on this machine, without a server */
+  mode: Type.Union([Type.Literal('server'), Type.Literal('local')]),
+  title: Type.String(),
+  endpoints: Type.Array(Type.String()),
+})
+export type Session = Static<typeof Session>
