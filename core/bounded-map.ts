@@ -1,12 +1,24 @@
 import { LRUCache } from 'lru-cache'
 
+/** How much the entries of a map may take together. */
+export interface SizeLimit<K, V> {
+  /** bytes; a larger entry is not kept */
+  readonly bytes: number
+  /** estimated, of one entry */
+  sizeOf(value: V, key: K): number
+}
+
 /** A map of at most `limit` entries; adding one more removes the least recently used entry. */
 export class LruMap<K extends {}, V extends {}> {
   readonly #entries: LRUCache<K, V> | undefined
 
-  /** @param limit entries; 0 keeps none */
-  constructor(limit: number) {
-    this.#entries = limit > 0 ? new LRUCache({ max: limit }) : undefined
+  /** @param limit entries; 0 keeps none. @param size if entries are of very different sizes */
+  constructor(limit: number, size?: SizeLimit<K, V>) {
+    const sizes = size && {
+      maxSize: size.bytes,
+      sizeCalculation: (value: V, key: K) => Math.max(1, Math.ceil(size.sizeOf(value, key))),
+    }
+    this.#entries = limit > 0 ? new LRUCache({ max: limit, ...sizes }) : undefined
   }
 
   get(key: K): V | undefined {

@@ -94,6 +94,38 @@ export function parseSource(text: string, path: string, kind: string): Source {
 /** The value as YAML, which `parseSource` reads. */
 export const yamlText = (value: unknown): string => stringify(value).trimEnd()
 
+/**
+ * A YAML or JSON text with some values set, by their keys; comments and order stay, and JSON stays JSON.
+ *
+ * @param text that `parseSource` reads
+ */
+export function changedYaml(
+  text: string,
+  changes: readonly (readonly [keys: readonly string[], value: unknown])[],
+): string {
+  const document = parseDocument(text)
+  for (const [keys, value] of changes) {
+    // what is empty or null on the way cannot be set into
+    for (let length = 1; length < keys.length; length++) {
+      const at = keys.slice(0, length)
+      if (!isMap(document.getIn(at, true))) document.setIn(at, document.createNode({}))
+    }
+    document.setIn(keys, value)
+  }
+  return isJson(text)
+    ? `${JSON.stringify(document.toJS(), undefined, 2)}\n`
+    : document.toString({ lineWidth: 0 })
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function plainValue(read: () => unknown, path: string, kind: string): unknown {
   try {
     return read()

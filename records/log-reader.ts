@@ -11,6 +11,7 @@ import {
   GatewayRecord,
   LogHeader,
   type LogRecord,
+  SignalRecord,
 } from './decision-record.ts'
 
 export interface LogLine {
@@ -32,11 +33,13 @@ export interface LogReadStats {
 /** Log of changes to what is served; lies beside the segments and is not one of them. */
 export const AUDIT_FILE = 'audit.jsonl'
 
-const checks = {
+/** One for each kind of record: a line of a kind that is not here would be counted as none. */
+const checks: Readonly<Record<LogRecord['object'], { Check(value: unknown): boolean }>> = {
   log: Compile(LogHeader),
   decision: Compile(DecisionRecord),
   feedback: Compile(FeedbackRecord),
   gateway: Compile(GatewayRecord),
+  signal: Compile(SignalRecord),
 }
 
 /**
@@ -110,7 +113,7 @@ function parseRecord(text: string): LogRecord | undefined {
   const { object } = (value ?? {}) as { object?: unknown }
   if (typeof object !== 'string' || !Object.hasOwn(checks, object)) return undefined
   const check = checks[object as keyof typeof checks]
-  return check.Check(value) ? value : undefined
+  return check.Check(value) ? (value as LogRecord) : undefined
 }
 
 /** The contents of a `.gz`; one that was cut off ends where it was cut, as a plain file does. */

@@ -1,9 +1,11 @@
+import { throwIfAborted } from '../../core/abort.ts'
 import { definedOnly } from '../../core/defined.ts'
 import { createRandom } from '../../core/random.ts'
 import { percentileInterval } from '../../core/stats/intervals.ts'
 import { turnCost, warmTokens } from '../../models/decision/session-cost.ts'
 import type { Price } from '../../models/prices.ts'
 import { feedbackWithinKeyShare } from '../../records/feedback/key-share.ts'
+import { STUCK_SIGNS } from '../../serving/gateway/sessions.ts'
 import type { LoggedRequest, LoggedRequests } from './rows.ts'
 
 /** Sums over the turns that are known in all columns. */
@@ -55,6 +57,12 @@ export interface Measured {
   readonly stuck: Readonly<Record<string, Estimate>>
 }
 
+/** How the estimates' resampling is followed and ended. */
+export interface Watch {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
+}
+
 interface Turn {
   readonly logged: LoggedRequest
   readonly time: number
@@ -67,7 +75,7 @@ interface Turn {
   readonly to: string
 }
 
-export interface SessionReplayOptions {
+export interface SessionReplayOptions extends Watch {
   readonly prices: ReadonlyMap<string, Price>
   /** how long providers keep a prompt after it was read */
   readonly cacheMinutes: number
@@ -78,8 +86,13 @@ export interface SessionReplayOptions {
 /**
  * What the sessions of a log would have cost and waited under another policy. Prompts are the log's; answers of a model
  * that did not answer a turn have its mean length and mean time in the log.
+ *
+ * @throws cancelled if the signal is aborted
  */
-export function replaySessions(log: LoggedRequests, options: SessionReplayOptions): SessionReplay {
+export async function replaySessions(
+  log: LoggedRequests,
+  options: SessionReplayOptions,
+): Promise<SessionReplay> {
   const { prices, planned } = options
   const lifetimeMs = options.cacheMinutes * 60_000
   const sessions = new Map<string, Turn[]>()
@@ -152,6 +165,11 @@ export function replaySessions(log: LoggedRequests, options: SessionReplayOption
   const before = run(({ model }) => model)
   const after = planned && run(({ to }) => to)
   const billed = priced.flat().map((turn) => turn.billed)
+  const wanted = [
+    ...(after ? [savedShare(before.perSession, after.perSession)] : []),
+    ...measuredStatistics(log, prices),
+  ]
+  const estimates = await resampled(wanted, options)
   return {
     sessions: priced.length,
     turns: priced.reduce((sum, { length }) => sum + length, 0),
@@ -163,9 +181,12 @@ export function replaySessions(log: LoggedRequests, options: SessionReplayOption
     before: before.figures,
     ...definedOnly({
       after: after?.figures,
-      saved: after && savedShare(before.perSession, after.perSession),
+      saved: estimates.get(SAVED),
     }),
-    measured: measuredOf(log, prices),
+    measured: {
+      switchLoss: estimates.get(SWITCH_LOSS),
+      stuck: Object.fromEntries([...estimates].filter(([name]) => !OWN_NAMES.has(name))),
+    },
     assumptions: [
       `caches: a prompt is kept ${options.cacheMinutes} minutes after it was last read, by the model that read it`,
       ...assumed,
@@ -191,34 +212,70 @@ function turnOf(logged: LoggedRequest, planned: SessionReplayOptions['planned'])
 }
 
 const REPLICATES = 400
+/** Replicates between two looks at the signal. */
+const AT_ONCE = 8
+const SAVED = 'saved'
+const SWITCH_LOSS = 'switch_loss'
+/** What is not a sign. */
+const OWN_NAMES = new Set([SAVED, SWITCH_LOSS])
 
-/** The statistic with the percentile interval over resampled groups; undefined if it is not defined in too many samples. */
-function resampled(
-  groups: number,
-  statistic: (pick: (i: number) => number) => number | undefined,
-): Omit<Estimate, 'n'> | undefined {
-  const value = statistic((i) => i)
-  if (value === undefined) return undefined
-  const random = createRandom(11)
-  const samples = Float64Array.from(
-    { length: REPLICATES },
-    () => statistic(() => random.int(groups)) ?? Number.NaN,
-  )
-  const { low, high } = percentileInterval(value, samples)
-  return low === null || high === null ? undefined : { value, low, high }
+/** A function of sums over groups, which are sessions: what resampling needs of them. */
+interface Statistic {
+  readonly name: string
+  readonly groups: number
+  /** groups x width, row-major */
+  readonly table: Float64Array
+  readonly width: number
+  /** of the sums of the columns; undefined where it is not defined */
+  readonly of: (sums: Float64Array) => number | undefined
+  readonly n: readonly [number, number]
 }
 
-function savedShare(before: readonly number[], after: readonly number[]): Estimate | undefined {
-  const share = resampled(before.length, (pick) => {
-    let [a, b] = [0, 0]
-    for (let i = 0; i < before.length; i++) {
-      const at = pick(i)
-      a += before[at]!
-      b += after[at]!
+/** Each statistic with its percentile interval over resampled groups, without those that are not defined often enough. */
+async function resampled(
+  statistics: readonly Statistic[],
+  { signal, onProgress }: Watch,
+): Promise<Map<string, Estimate>> {
+  const found = new Map<string, Estimate>()
+  const total = statistics.length * REPLICATES
+  for (const [index, { name, groups, table, width, of, n }] of statistics.entries()) {
+    const sums = new Float64Array(width)
+    const statistic = (pick: (i: number) => number): number | undefined => {
+      sums.fill(0)
+      for (let i = 0; i < groups; i++) {
+        const from = pick(i) * width
+        for (let k = 0; k < width; k++) sums[k]! += table[from + k]!
+      }
+      return of(sums)
     }
-    return a > 0 ? 1 - b / a : undefined
-  })
-  return share && { ...share, n: [before.length, before.length] }
+    const value = statistic((i) => i)
+    if (value === undefined) continue
+    const random = createRandom(11)
+    const samples = new Float64Array(REPLICATES)
+    for (let r = 0; r < REPLICATES; r++) {
+      samples[r] = statistic(() => random.int(groups)) ?? Number.NaN
+      if (r % AT_ONCE > 0) continue
+      onProgress?.(index * REPLICATES + r, total)
+      // signals of the operating system are only seen between turns
+      await new Promise((resume) => setImmediate(resume))
+      throwIfAborted(signal)
+    }
+    const { low, high } = percentileInterval(value, samples)
+    if (low !== null && high !== null) found.set(name, { value, low, high, n })
+  }
+  return found
+}
+
+/** Columns: dollars before and after. */
+function savedShare(before: readonly number[], after: readonly number[]): Statistic {
+  return {
+    name: SAVED,
+    groups: before.length,
+    table: Float64Array.from(before.flatMap((dollars, i) => [dollars, after[i]!])),
+    width: 2,
+    of: ([a, b]) => (a! > 0 ? 1 - b! / a! : undefined),
+    n: [before.length, before.length],
+  }
 }
 
 /** Fewest ratings on each side of a difference. */
@@ -236,7 +293,7 @@ interface Rated {
  * From the ratings of turns. Observed, not randomised: sessions that switch or get stuck may be harder than others. A loss
  * is compared within each model; a sign's gain is how much more the dearer half of the models is better by after it.
  */
-function measuredOf(log: LoggedRequests, prices: ReadonlyMap<string, Price>): Measured {
+function measuredStatistics(log: LoggedRequests, prices: ReadonlyMap<string, Price>): Statistic[] {
   const sums = new Map<string, { sum: number; n: number }>()
   for (const { decision_id: id, score } of feedbackWithinKeyShare(log.feedback)) {
     const its = sums.get(id) ?? { sum: 0, n: 0 }
@@ -265,20 +322,10 @@ function measuredOf(log: LoggedRequests, prices: ReadonlyMap<string, Price>): Me
   const groups = [...states.values()].map(({ rated }) => rated).filter(({ length }) => length > 0)
   const dear = dearModels(groups.flat(), prices)
   const signs = new Set(groups.flat().flatMap((one) => [...one.signs]))
-  const stuck: Record<string, Estimate> = {}
-  for (const sign of signs) {
-    const gain = difference(
-      groups,
-      (one) => one.signs.has(sign),
-      (rows) => {
-        const strong = meanOf(rows.filter(({ model }) => dear.has(model)))
-        const weak = meanOf(rows.filter(({ model }) => !dear.has(model)))
-        return strong === undefined || weak === undefined ? undefined : (strong - weak) / 2
-      },
-    )
-    if (gain) stuck[sign] = gain
-  }
-  return { switchLoss: switchLossOf(groups), stuck }
+  return [
+    switchLossOf(groups),
+    ...[...signs].map((sign) => stuckGainOf(sign, groups, dear)),
+  ].filter(({ n }) => Math.min(...n) >= ENOUGH)
 }
 
 /** The models that cost more than the mean of those in these turns. */
@@ -292,22 +339,22 @@ function dearModels(
   return new Set(models.filter((_, i) => costs[i]! > mean))
 }
 
-const meanOf = (rows: readonly Rated[]): number | undefined =>
-  rows.length === 0 ? undefined : rows.reduce((sum, { score }) => sum + score, 0) / rows.length
-
 /** Half of how much lower a model's ratings are where it took a session over, as a mean over models. */
-function switchLossOf(groups: readonly (readonly Rated[])[]): Estimate | undefined {
-  return difference(
+function switchLossOf(groups: readonly (readonly Rated[])[]): Statistic {
+  const models = [...new Set(groups.flat().map(({ model }) => model))]
+  const at = new Map(models.map((model, i) => [model, i]))
+  return cellStatistic(
+    SWITCH_LOSS,
     groups,
+    2 * models.length,
+    ({ model, switched }) => 2 * at.get(model)! + (switched ? 1 : 0),
     ({ switched }) => !switched,
-    undefined,
-    (after, before) => {
+    (mean, count) => {
       let [sum, weight] = [0, 0]
-      for (const model of new Set(before.map((one) => one.model))) {
-        const own = (rows: readonly Rated[]) => rows.filter((one) => one.model === model)
-        const [kept, taken] = [meanOf(own(after)), meanOf(own(before))]
+      for (let i = 0; i < models.length; i++) {
+        const [kept, taken] = [mean(2 * i), mean(2 * i + 1)]
         if (kept === undefined || taken === undefined) continue
-        const n = own(before).length
+        const n = count(2 * i + 1)
         sum += (n * (kept - taken)) / 2
         weight += n
       }
@@ -316,25 +363,87 @@ function switchLossOf(groups: readonly (readonly Rated[])[]): Estimate | undefin
   )
 }
 
-/** A statistic of the rows inside less that of the rows outside, or one of both together; undefined with too few. */
-function difference(
+/** How much more the dearer models are better by after a sign, halved: in win rate. */
+function stuckGainOf(
+  sign: string,
   groups: readonly (readonly Rated[])[],
+  dear: ReadonlySet<string>,
+): Statistic {
+  const shown = ({ signs }: Rated): boolean => signs.has(sign)
+  return cellStatistic(
+    sign,
+    groups,
+    4,
+    (row) => (shown(row) ? 2 : 0) + (dear.has(row.model) ? 1 : 0),
+    shown,
+    (mean) => {
+      const [weak, strong, stuckWeak, stuckStrong] = [mean(0), mean(1), mean(2), mean(3)]
+      if (weak === undefined || strong === undefined) return undefined
+      if (stuckWeak === undefined || stuckStrong === undefined) return undefined
+      return (stuckStrong - stuckWeak - (strong - weak)) / 2
+    },
+  )
+}
+
+/** A statistic of the mean ratings in cells, and of how many there are. */
+function cellStatistic(
+  name: string,
+  groups: readonly (readonly Rated[])[],
+  cells: number,
+  cellOf: (row: Rated) => number,
   inside: (row: Rated) => boolean,
-  statistic: ((rows: readonly Rated[]) => number | undefined) | undefined,
-  both = (a: readonly Rated[], b: readonly Rated[]): number | undefined => {
-    const [x, y] = [statistic!(a), statistic!(b)]
-    return x === undefined || y === undefined ? undefined : x - y
-  },
-): Estimate | undefined {
-  const all = groups.flat()
-  const n = [all.filter(inside).length, all.filter((row) => !inside(row)).length] as const
-  if (Math.min(...n) < ENOUGH) return undefined
-  const found = resampled(groups.length, (pick) => {
-    const rows = groups.flatMap((_, i) => groups[pick(i)]!)
-    return both(
-      rows.filter(inside),
-      rows.filter((row) => !inside(row)),
-    )
+  of: (
+    mean: (cell: number) => number | undefined,
+    count: (cell: number) => number,
+  ) => number | undefined,
+): Statistic {
+  const width = 2 * cells
+  const table = new Float64Array(groups.length * width)
+  let n = 0
+  let all = 0
+  groups.forEach((rows, i) => {
+    for (const row of rows) {
+      const at = i * width + 2 * cellOf(row)
+      table[at]! += row.score
+      table[at + 1]!++
+      all++
+      if (inside(row)) n++
+    }
   })
-  return found && { ...found, n }
+  return {
+    ...{ name, groups: groups.length, table, width, n: [n, all - n] },
+    of: (sums) =>
+      of(
+        (cell) => (sums[2 * cell + 1]! > 0 ? sums[2 * cell]! / sums[2 * cell + 1]! : undefined),
+        (cell) => sums[2 * cell + 1]!,
+      ),
+  }
+}
+
+/** The fields of a policy's `sessions` that a log measures. */
+export interface MeasuredSettings {
+  readonly switch_loss?: number
+  readonly stuck?: Readonly<Record<string, number>>
+}
+
+/** Width of an interval from which it says less than the default of 0.1 does. */
+const VAGUE = 0.2
+
+/**
+ * What was measured, as settings of a policy's `sessions`: rounded to thousandths and never below 0. A figure whose interval is
+ * wider than 0.2 and contains 0 is left out.
+ */
+export function measuredSettings({ switchLoss, stuck }: Measured): MeasuredSettings {
+  const settingOf = (its: Estimate | undefined): number | undefined =>
+    its === undefined || (its.high - its.low > VAGUE && its.low <= 0)
+      ? undefined
+      : Math.round(1000 * Math.max(0, Math.min(1, its.value))) / 1000
+  const gains = STUCK_SIGNS.flatMap((sign) => {
+    const gain = settingOf(stuck[sign])
+    return gain === undefined ? [] : [[sign, gain] as const]
+  })
+  return definedOnly({
+    switch_loss: settingOf(switchLoss),
+    stuck: gains.length > 0 ? Object.fromEntries(gains) : undefined,
+  })
 }

@@ -101,7 +101,7 @@ export const WeakSignalsConfig = Type.Object(
   {
     /** a request that comes later than this after an answer says nothing of it (default 60) */
     minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-    /** sessions that this process remembers (default 10,000) */
+    /** sessions that this process remembers, in at most 256 MiB (default 10,000) */
     sessions: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
   },
   { additionalProperties: false },

@@ -41,6 +41,15 @@ interface Answered {
 
 /** Answers of one session that are remembered: its conversation, and those that a client holds beside it. */
 const ANSWERS = 4
+/** Of all sessions that are remembered, whatever `sessions` allows. */
+const MOST_BYTES = 256 * 1024 * 1024
+/** Of an object, its list and the heads of its strings. */
+const OVERHEAD = 400
+
+/** Estimated: strings may have two bytes for each character. */
+const bytesOf = ({ id, model, digest, before, question }: Answered): number =>
+  OVERHEAD + 2 * (id.length + model.length + digest.length + before.length + question.length)
+
 /** Characters of a question, and of each end of a message in digests, that are kept. */
 const KEPT = 400
 
@@ -57,7 +66,10 @@ export interface WeakSignalsOptions {
  */
 export function weakSignals({ config, log, registry }: WeakSignalsOptions): ServedObserver {
   const { minutes = 60, sessions = 10_000 } = config
-  const known = new LruMap<string, readonly Answered[]>(sessions)
+  const known = new LruMap<string, readonly Answered[]>(sessions, {
+    bytes: MOST_BYTES,
+    sizeOf: (answers, key) => key.length + answers.reduce((sum, one) => sum + bytesOf(one), 0),
+  })
   const counts = new Counts()
   registerLean(
     registry,

@@ -15,6 +15,20 @@ describe('LruMap', () => {
   })
 })
 
+describe('LruMap with a limit of bytes', () => {
+  it('drops what was not used for longest, and keeps nothing that is larger than all', () => {
+    const map = new LruMap<string, string>(10, { bytes: 10, sizeOf: ({ length }) => length })
+    map.set('a', 'xxxx')
+    map.set('b', 'xxxx')
+    map.set('c', 'xxx')
+    expect(['a', 'b', 'c'].map((key) => map.get(key)?.length)).toEqual([undefined, 4, 3])
+    map.set('d', 'x'.repeat(11))
+    expect(map.get('d')).toBeUndefined()
+    map.set('e', '')
+    expect(map.get('e')).toBe('')
+  })
+})
+
 describe('RecentMap', () => {
   it('keeps at least half of its limit and never more than all of it', () => {
     const map = new RecentMap<number, number>(100)

@@ -46,6 +46,25 @@ async function readAll(stats = { torn: 0, invalid: 0 }): Promise<LogRecord[]> {
   return records
 }
 
+test('what a later request says of an answer is read', async () => {
+  const signal = {
+    ...{
+      object: 'signal',
+      decision_id: 'x',
+      time: 1,
+      model: 'm',
+      signs: ['tool_errors'],
+      key: 'k',
+    },
+  } as const
+  const writer = await openWriter()
+  writer.append(JSON.stringify(signal))
+  await writer.close()
+  const stats = { torn: 0, invalid: 0 }
+  expect((await readAll(stats)).at(-1)).toEqual(signal)
+  expect(stats.invalid).toBe(0)
+})
+
 test('a line by hand is the line JSON would write', () => {
   const full = {
     ...record('x'),

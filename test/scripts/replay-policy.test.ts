@@ -7,7 +7,7 @@ import type { FeedbackRecord, GatewayRecord, SignalRecord } from '../../records/
 import { replayPolicy } from '../../scripts/replay/policy.ts'
 import { bundleScores, loggedScores } from '../../scripts/replay/router.ts'
 import { type LoggedRequests, readRequests } from '../../scripts/replay/rows.ts'
-import { replaySessions } from '../../scripts/replay/sessions.ts'
+import { measuredSettings, replaySessions } from '../../scripts/replay/sessions.ts'
 import { checkPolicy } from '../../serving/policy/check.ts'
 import { type GatewayApp, gatewayApp } from '../serving/gateway/gateway-app.ts'
 
@@ -242,7 +242,7 @@ describe('weir replay --sessions', () => {
     }
   }
 
-  it('counts what each model has read and when, under the log and under a policy', () => {
+  it('counts what each model has read and when, under the log and under a policy', async () => {
     const log = logOf([
       { session: 'a', model: 'big', minute: 0, input: 10_000 },
       { session: 'a', model: 'small', minute: 1, input: 11_000 },
@@ -252,7 +252,7 @@ describe('weir replay --sessions', () => {
       { session: undefined, model: 'small', minute: 9, input: 2000 },
     ])
     const planned = new Map(log.requests.map(({ id }) => [id, 'small']))
-    const result = replaySessions(log, { prices, cacheMinutes: 5, planned })
+    const result = await replaySessions(log, { prices, cacheMinutes: 5, planned })
     const big = 100_000 + (1 * 10_100 + 10 * 1900) + 130_000 + 3 * 2000
     const small = 11_000 + 200 + 2000 + 200
     expect(result.before.dollars).toBeCloseTo((big + small) / 1e6, 9)
@@ -265,12 +265,12 @@ describe('weir replay --sessions', () => {
     expect(result.saved!.value).toBeGreaterThan(0.8)
     expect(result.assumptions[1]).toContain('small: where another model answered, its mean of 100')
     // with a price missing, its turns are left out and counted
-    const some = replaySessions(log, { prices: new Map([['big', BIG]]), cacheMinutes: 5 })
+    const some = await replaySessions(log, { prices: new Map([['big', BIG]]), cacheMinutes: 5 })
     expect(some).toMatchObject({ turns: 3, unpriced: 2 })
     expect(some.after).toBeUndefined()
   })
 
-  it('measures the loss of a switch, and what a sign adds to the better model, by ratings', () => {
+  it('measures the loss of a switch, and what a sign adds to the better model, by ratings', async () => {
     const random = createRandom(3)
     const turns: Asked[] = []
     for (let s = 0; s < 400; s++) {
@@ -287,14 +287,45 @@ describe('weir replay --sessions', () => {
     const log = logOf(turns)
     // an answer that its client stopped has a line for that beside the one of the next request
     const lines = log.signals.flatMap((line) => [line, { ...line, signs: [] }])
-    const { measured } = replaySessions({ ...log, signals: lines }, { prices, cacheMinutes: 5 })
+    const { measured } = await replaySessions(
+      { ...log, signals: lines },
+      { prices, cacheMinutes: 5 },
+    )
     // half of .1; half of .5 less .1
     const holds = (its: { low: number; high: number }, truth: number): boolean =>
       its.low <= truth && truth <= its.high && its.high - its.low < 0.1
     expect(holds(measured.switchLoss!, 0.05)).toBe(true)
     expect(holds(measured.stuck.correction!, 0.2)).toBe(true)
-    const few = replaySessions(logOf(turns.slice(0, 20)), { prices, cacheMinutes: 5 })
+    expect(measuredSettings(measured)).toEqual({
+      switch_loss: expect.closeTo(measured.switchLoss!.value, 2),
+      stuck: { correction: expect.closeTo(measured.stuck.correction!.value, 2) },
+    })
+    const vague = { value: 0.3, low: -0.1, high: 0.6, n: [20, 20] } as const
+    const stuck = { correction: { ...vague, low: 0.1 }, rephrased: vague, stopped: vague }
+    expect(measuredSettings({ switchLoss: { ...vague, value: -0.02, high: 0.05 }, stuck })).toEqual(
+      { switch_loss: 0, stuck: { correction: 0.3 } },
+    )
+    const few = await replaySessions(logOf(turns.slice(0, 20)), { prices, cacheMinutes: 5 })
     expect(few.measured).toEqual({ switchLoss: undefined, stuck: {} })
+  })
+
+  it('shows progress, and ends when it is told to', async () => {
+    const turns = Array.from({ length: 100 }, (_, i) => ({
+      ...{ session: `s${i}`, model: 'big', minute: i, input: 2000 },
+    }))
+    const log = logOf(turns)
+    const planned = new Map(log.requests.map(({ id }) => [id, 'small']))
+    const stop = new AbortController()
+    const seen: number[] = []
+    const replayed = replaySessions(log, {
+      ...{ prices, cacheMinutes: 5, planned, signal: stop.signal },
+      onProgress(done, total) {
+        seen.push(done / total)
+        if (seen.length === 3) stop.abort()
+      },
+    })
+    await expect(replayed).rejects.toMatchObject({ code: 'cancelled' })
+    expect(seen).toHaveLength(3)
   })
 
   it('follows a policy’s sessions through the turns of a log', async () => {
@@ -323,7 +354,7 @@ describe('weir replay --sessions', () => {
       onPlanned: ({ id }, to) => planned.set(id, to),
     })
     expect(result.steps.sessions!.after).toBe(3)
-    const { before, after } = replaySessions(log, { prices, cacheMinutes: 5, planned })
+    const { before, after } = await replaySessions(log, { prices, cacheMinutes: 5, planned })
     expect(after!.switches).toBeLessThanOrEqual(before.switches)
   }, 30_000)
 })

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import type { PolicyReplay } from '../../replay/policy.ts'
+import type { MeasuredSettings } from '../../replay/sessions.ts'
 import { count, openTerminal, type Terminal, table } from '../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../bundle-access.ts'
 import { defineCommand } from '../command.ts'
@@ -28,6 +29,12 @@ const OPTIONS = optionTable({
     schema: Type.Number({ minimum: 0 }),
     help: 'with --sessions: how long providers keep a prompt; 0: not at all (default: the policy’s, else 5)',
   },
+  writePolicy: {
+    flag: '--write-policy <file>',
+    schema: Text,
+    writes: 'file',
+    help: 'with --sessions and --policy: write the policy with the switch_loss and stuck that the log shows',
+  },
   price: PRICE_OPTION,
   ...BUNDLE_OPTIONS,
   json: jsonOption('the result'),
@@ -44,6 +51,7 @@ export const replayCommand = defineCommand({
     'weir replay logs --threshold 0.4',
     'weir replay logs --policy new.yaml --threshold 0.4',
     'weir replay logs --sessions --policy new.yaml --price prices.json',
+    'weir replay logs --sessions --policy policy.yaml --price prices.json --write-policy measured.yaml',
   ],
   run,
 })
@@ -51,6 +59,10 @@ export const replayCommand = defineCommand({
 async function run(path: string, options: ReplayFlags): Promise<void> {
   const { WeirError } = await import('../../../core/errors.ts')
   const { threshold } = options
+  if (options.writePolicy !== undefined && !(options.sessions && options.policy !== undefined)) {
+    const expected = '--sessions and --policy, whose text it starts from'
+    throw new WeirError('option_invalid', { option: '--write-policy', expected, got: 'not both' })
+  }
   if (options.policy !== undefined) {
     await runPolicy(path, options.policy, threshold, options)
     return
@@ -132,7 +144,11 @@ async function runPolicy(
   terminal.endProgress()
   if (options.sessions) {
     const { sessions } = checked.file as { sessions?: { cache_minutes?: number } }
-    await printSessions(path, log, options, { planned, minutes: sessions?.cache_minutes })
+    await printSessions(path, log, options, {
+      planned,
+      minutes: sessions?.cache_minutes,
+      policyText: checked.source.text,
+    })
     return
   }
   if (options.json) terminal.json({ ...result, log: log.stats })
@@ -146,24 +162,46 @@ async function runSessions(path: string, options: ReplayFlags): Promise<void> {
   await printSessions(path, await readRequests(path, interruptSignal()), options, {})
 }
 
+/** The policy of `--sessions`, if one is given. */
+interface SessionsPolicy {
+  readonly planned?: ReadonlyMap<string, string | undefined>
+  readonly minutes?: number | undefined
+  readonly policyText?: string
+}
+
 async function printSessions(
   path: string,
   log: Awaited<ReturnType<typeof import('../../replay/rows.ts').readRequests>>,
   options: ReplayFlags,
-  {
-    planned,
-    minutes,
-  }: { planned?: ReadonlyMap<string, string | undefined>; minutes?: number | undefined },
+  { planned, minutes, policyText }: SessionsPolicy,
 ): Promise<void> {
   const { WeirError } = await import('../../../core/errors.ts')
   const { priceOption } = await import('../log-options.ts')
-  const { replaySessions } = await import('../../replay/sessions.ts')
+  const { interruptSignal } = await import('../../terminal/interrupt.ts')
+  const { measuredSettings, replaySessions } = await import('../../replay/sessions.ts')
   const terminal = openTerminal()
   const prices = await priceOption(options.price)
   const cacheMinutes = options.cacheMinutes ?? minutes ?? 5
-  const result = replaySessions(log, { prices, cacheMinutes, planned })
+  const result = await replaySessions(log, {
+    prices,
+    cacheMinutes,
+    planned,
+    signal: interruptSignal(),
+    onProgress: (done, total) => terminal.onProgress({ stage: 'resampling sessions', done, total }),
+  })
+  terminal.endProgress()
+  const settings = measuredSettings(result.measured)
+  const written =
+    options.writePolicy !== undefined &&
+    policyText !== undefined &&
+    (await writeMeasured(policyText, options.writePolicy, settings))
   if (options.json) {
-    terminal.json({ ...result, log: log.stats })
+    terminal.json({
+      ...result,
+      settings,
+      ...(written && { written: options.writePolicy }),
+      log: log.stats,
+    })
     return
   }
   const { sessions, turns, unnamed, unpriced, billed, before, after, saved } = result
@@ -216,10 +254,41 @@ async function printSessions(
       'measured on what happened, not at random: sessions that switch or get stuck may be harder',
     )
   }
+  if (Object.keys(settings).length > 0) {
+    const { yamlText } = await import('../../../core/yaml-source.ts')
+    terminal.print(`for the policy (--write-policy sets it):\n${yamlText({ sessions: settings })}`)
+  }
+  if (written) terminal.print(`Written: ${options.writePolicy}`)
+  else if (options.writePolicy !== undefined) {
+    terminal.note(
+      `nothing was measured well enough to be set: ${options.writePolicy} is not written`,
+    )
+  }
   if (unnamed > 0) terminal.note(`${count(unnamed)} requests name no session: each counts as one`)
   if (unpriced > 0)
     terminal.note(`${count(unpriced)} turns of models without a --price are left out`)
   for (const assumption of result.assumptions) terminal.note(`assumed: ${assumption}`)
+}
+
+/** Writes the policy with what was measured; false if that is nothing. @throws config_invalid, file_unwritable */
+async function writeMeasured(
+  policyText: string,
+  path: string,
+  settings: MeasuredSettings,
+): Promise<boolean> {
+  const { changedYaml } = await import('../../../core/yaml-source.ts')
+  const { writeWhole } = await import('../../../core/files.ts')
+  const { checkPolicy } = await import('../../../serving/policy/check.ts')
+  const { switch_loss: loss, stuck = {} } = settings
+  const changes = [
+    ...(loss === undefined ? [] : [[['sessions', 'switch_loss'], loss] as const]),
+    ...Object.entries(stuck).map(([sign, gain]) => [['sessions', 'stuck', sign], gain] as const),
+  ]
+  if (changes.length === 0) return false
+  const text = changedYaml(policyText, changes)
+  checkPolicy(text, path)
+  await writeWhole(path, text)
+  return true
 }
 
 async function scoresOf(
