@@ -28,8 +28,8 @@ export function readDataset(dataset: Dataset, recipe: Recipe): ReadDataset {
 /**
  * The recipe for a log: `last` where almost all rows are single prompts, which say nothing about how to read
  * a conversation. Otherwise the one with the lowest out-of-fold log-loss on the train and validation rows, with
- * features of the conversation if they lower it further. They are compared by the classifier on `lexical`, by
- * the last user turn's stem in four folds.
+ * features of the conversation, and interactions of the declared context with the text, if these lower it further.
+ * They are compared by the classifier on `lexical`, by the last user turn's stem in four folds.
  *
  * @param context keys of declared context that every recipe reads
  * @param weigh whether the recipe is also compared without the context, and read without it where that is better
@@ -45,12 +45,12 @@ export async function chooseRecipe(
   const spoken = rows.filter((row) => isSpoken(dataset.prompts[row]!)).length
   const few = spoken < LEAST_CONVERSATIONS || spoken < LEAST_SHARE * rows.length
   const weighs = weigh && context.length > 0
-  if (few && !weighs) return { recipe: reading[0]! }
+  if (few && context.length === 0) return { recipe: reading[0]! }
   const { splits: folds } = foldSplits(dataset, { folds: FOLDS, seed: options.seed })
   const contenders: (Contender & { readonly recipe: Recipe })[] = []
   const compare = async (name: string, recipe: Recipe, read: ReadDataset): Promise<void> => {
     const done = contenders.length
-    const total = (few ? 1 : RECIPES.length + 1) + Number(weighs)
+    const total = (few ? 1 : RECIPES.length + 1) + Number(context.length > 0) + Number(weighs)
     options.onProgress?.({ stage: 'comparing recipes', done, total, note: name })
     const losses: number[] = []
     for (const split of folds) losses.push(...(await heldOutLosses({ ...read, split }, options)))
@@ -66,7 +66,12 @@ export async function chooseRecipe(
     await compare(`${name} ${note}`, changed, readDataset(dataset, changed))
   }
   if (!few) await compareWith(FEATURES, (recipe) => ({ ...recipe, features: 'conversation' }))
-  if (weighs) await compareWith('without context', ({ context: _, ...recipe }) => recipe)
+  if (context.length > 0) {
+    await compareWith('and interactions', (recipe) => ({ ...recipe, interactions: 'plain' }))
+  }
+  if (weighs) {
+    await compareWith('without context', ({ context: _, interactions: __, ...recipe }) => recipe)
+  }
   const chosen = lowest(contenders)
   return {
     recipe: contenders[chosen]!.recipe,

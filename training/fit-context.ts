@@ -15,6 +15,8 @@ export interface ContextOptions {
   readonly maxValues: number
   /** of a declared value's column, beside words of unit length: how freely it moves the win rate */
   readonly categoryWeight: number
+  /** of the products of a declared value and the text's plain features, where the recipe reads interactions */
+  readonly crossedWeight: number
   /** standard deviation that numbers are scaled to */
   readonly numberWeight: number
 }
@@ -24,6 +26,7 @@ export const CONTEXT_DEFAULTS: ContextOptions = {
   minRows: 5,
   maxValues: 2000,
   categoryWeight: 0.5,
+  crossedWeight: 1,
   numberWeight: 0.1,
 }
 
@@ -33,14 +36,15 @@ const MOST_NUMBER_CATEGORIES = 20
 const OUTSIDE = 0.005
 
 /**
- * The encoder with columns for the fields of the train readings: one per value of a category, one per number.
+ * The encoder with columns for the fields of the train readings: one per value of a category, one per number, and
+ * with the recipe's interactions also one per value and plain feature of the text.
  *
  * @param readings the train prompts as the recipe reads them
  */
 export function fitContext(
   inner: EncoderArtifact,
   readings: readonly string[],
-  { context = [], features }: Recipe,
+  { context = [], features, interactions }: Recipe,
   given: Partial<ContextOptions> = {},
 ): EncoderArtifact {
   const options = { ...CONTEXT_DEFAULTS, ...given }
@@ -50,7 +54,10 @@ export function fitContext(
     const values = rows.map((row) => row[column] ?? '').filter((value) => value !== '')
     return as === 'number' || (as === undefined && readAsNumbers(values))
       ? numberField(name, values.map(Number), options)
-      : categoryField(name, values, options)
+      : {
+          ...categoryField(name, values, options),
+          ...(interactions && { crossed: options.crossedWeight }),
+        }
   })
   const spoken = features ? CONVERSATION_FEATURES : []
   const conversation = spoken.map((name, i) =>

@@ -74,6 +74,11 @@ export const ContextField = Type.Union([
     weight: Type.Number(),
     /** of each value that was frequent enough, ascending: first 16 hex digits of SHA-256 of `name=value` */
     values: Type.Array(Type.String({ pattern: '^[0-9a-f]{16}$' })),
+    /**
+     * weight of the products with the text's plain features: one column per value and feature, after all others, so
+     * that a head can learn what length or digits mean for one value; sparse encoders only
+     */
+    crossed: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
   }),
 ])
 export type ContextField = Type.Static<typeof ContextField>
@@ -104,7 +109,7 @@ export function createContextEncoder(
   const spec: EncoderSpec = {
     kind: 'context',
     id: `context-${hash}`,
-    dimension: own.dimension + columnsOf(fields),
+    dimension: columnsOf(fields) + own.dimension + crossedColumns(inner.encoder, fields),
     output: own.output,
     files: [CONTEXT_FILE, ...own.files],
     options: { inner: own },
@@ -124,11 +129,14 @@ export async function loadContextEncoder(
   const path = join(folder, CONTEXT_FILE)
   const inner = innerSpec(spec, folder)
   const fields = parseFields(await readFile(path, 'utf8'), path)
-  if (spec.dimension !== inner.dimension + columnsOf(fields)) {
-    const reason = `its fields have ${columnsOf(fields)} columns, the manifest says ${spec.dimension - inner.dimension}`
+  const encoder = await load(inner)
+  const columns = columnsOf(fields) + crossedColumns(encoder, fields)
+  if (spec.dimension !== inner.dimension + columns) {
+    await encoder.close?.()
+    const reason = `its fields have ${columns} columns, the manifest says ${spec.dimension - inner.dimension}`
     throw new WeirError('bundle_invalid', { path, reason })
   }
-  return withFields(spec, await load(inner), fields)
+  return withFields(spec, encoder, fields)
 }
 
 function parseFields(text: string, path: string): readonly ContextField[] {
@@ -148,6 +156,16 @@ function parseFields(text: string, path: string): readonly ContextField[] {
 const columnsOf = (fields: readonly ContextField[]): number =>
   fields.reduce((sum, field) => sum + (field.kind === 'number' ? 1 : field.values.length), 0)
 
+/** Columns of the products of categories and plain features; none over an encoder without sparse plain features. */
+function crossedColumns(inner: Encoder, fields: readonly ContextField[]): number {
+  const plain = inner.spec.output === 'sparse' ? (inner.plainColumns?.count ?? 0) : 0
+  const values = fields.filter(isCrossed).reduce((sum, field) => sum + field.values.length, 0)
+  return plain * values
+}
+
+const isCrossed = (field: ContextField): field is ContextField & { kind: 'category' } =>
+  field.kind === 'category' && field.crossed !== undefined
+
 /** Columns of declared values that were looked up; forgotten when there are too many. */
 const KNOWN_VALUES = 10_000
 
@@ -159,10 +177,24 @@ function withFields(spec: EncoderSpec, inner: Encoder, fields: readonly ContextF
     first.push(at)
     at += field.kind === 'number' ? 1 : field.values.length
   }
+  const fieldOf = fields.flatMap((field, index) =>
+    new Array<number>(field.kind === 'number' ? 1 : field.values.length).fill(index),
+  )
   const places = fields.map((field) =>
     field.kind === 'number' ? undefined : new Map(field.values.map((value, i) => [value, i])),
   )
   const known = fields.map(() => new Map<string, number>())
+  const plain = inner.plainColumns ?? { from: 0, count: 0 }
+  // where the products with the values of a field begin, if it has any
+  const firstProduct: number[] = []
+  let product = columns + inner.spec.dimension
+  for (const field of fields) {
+    firstProduct.push(product)
+    if (isCrossed(field)) product += plain.count * field.values.length
+  }
+  const crossings = inner.spec.output === 'sparse' ? fields.filter(isCrossed).length : 0
+  /** the most columns that are added to a sparse row */
+  const mostAdded = fields.length + crossings * plain.count
   // one request's columns: at most one per field
   const ids = new Uint32Array(fields.length)
   const weights = new Float32Array(fields.length)
@@ -210,6 +242,33 @@ function withFields(spec: EncoderSpec, inner: Encoder, fields: readonly ContextF
     return count
   }
 
+  /** Appends the products of the fields just written and a row's plain features; returns where they end. */
+  const writeProducts = (
+    count: number,
+    row: SparseEmbeddings,
+    index: number,
+    to: { readonly ids: Uint32Array; readonly weights: Float32Array; readonly from: number },
+  ): number => {
+    let at = to.from
+    if (crossings === 0) return at
+    for (let i = 0; i < count; i++) {
+      const column = ids[i]!
+      const place = fieldOf[column]!
+      const field = fields[place]!
+      if (!isCrossed(field)) continue
+      const start = firstProduct[place]! + plain.count * (column - first[place]!)
+      for (let j = row.offsets[index + 1]! - 1; j >= row.offsets[index]!; j--) {
+        const feature = row.ids[j]! - plain.from
+        // the plain features are a row's last columns
+        if (feature < 0) break
+        if (feature >= plain.count) continue
+        to.ids[at] = start + feature
+        to.weights[at++] = row.weights[j]! * field.crossed!
+      }
+    }
+    return at
+  }
+
   let ownIds = new Uint32Array(0)
   let ownWeights = new Float32Array(0)
   const ownOffsets = new Uint32Array(2)
@@ -217,8 +276,8 @@ function withFields(spec: EncoderSpec, inner: Encoder, fields: readonly ContextF
   /** One sparse row with its fields before it, in arrays that the next call reuses. */
   const prefixed = (reading: string, row: SparseEmbeddings): SparseEmbeddings => {
     const length = row.offsets[1]!
-    if (length + fields.length > ownIds.length) {
-      ownIds = new Uint32Array(2 * (length + fields.length))
+    if (length + mostAdded > ownIds.length) {
+      ownIds = new Uint32Array(2 * (length + mostAdded))
       ownWeights = new Float32Array(ownIds.length)
     }
     const count = write(reading)
@@ -230,7 +289,11 @@ function withFields(spec: EncoderSpec, inner: Encoder, fields: readonly ContextF
       ownIds[count + i] = row.ids[i]! + columns
       ownWeights[count + i] = row.weights[i]!
     }
-    ownOffsets[1] = count + length
+    ownOffsets[1] = writeProducts(count, row, 0, {
+      ids: ownIds,
+      weights: ownWeights,
+      from: count + length,
+    })
     return {
       kind: 'sparse',
       rows: 1,
@@ -243,7 +306,7 @@ function withFields(spec: EncoderSpec, inner: Encoder, fields: readonly ContextF
 
   const sparseRows = (readings: readonly string[], rows: SparseEmbeddings): SparseEmbeddings => {
     const offsets = new Uint32Array(rows.rows + 1)
-    const size = rows.offsets[rows.rows]! + rows.rows * fields.length
+    const size = rows.offsets[rows.rows]! + rows.rows * mostAdded
     const allIds = new Uint32Array(size)
     const allWeights = new Float32Array(size)
     let to = 0
@@ -256,6 +319,7 @@ function withFields(spec: EncoderSpec, inner: Encoder, fields: readonly ContextF
         allIds[to] = rows.ids[j]! + columns
         allWeights[to++] = rows.weights[j]!
       }
+      to = writeProducts(count, rows, row, { ids: allIds, weights: allWeights, from: to })
       offsets[row + 1] = to
     })
     return {
@@ -315,7 +379,14 @@ function withFields(spec: EncoderSpec, inner: Encoder, fields: readonly ContextF
         if (field.kind === 'number') named.set(first[index]!, fieldName(field.name, value))
         else {
           const column = categoryColumn(index, field.name, value)
-          if (column >= 0) named.set(column, fieldName(field.name, value))
+          if (column < 0) return
+          named.set(column, fieldName(field.name, value))
+          if (crossings === 0 || !isCrossed(field)) return
+          const start = firstProduct[index]! + plain.count * (column - first[index]!)
+          for (let feature = 0; feature < plain.count; feature++) {
+            const name = named.get(columns + plain.from + feature)
+            if (name) named.set(start + feature, `${fieldName(field.name, value)} ${name}`)
+          }
         }
       })
       return named

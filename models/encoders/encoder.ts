@@ -59,6 +59,8 @@ export interface Encoder {
   read?(prompt: string): string
   /** the names of a reading's fields, in order, for an encoder that reads them (see `context.ts`) */
   readonly fieldNames?: readonly string[] | undefined
+  /** the columns that are plain features of the text, such as its length, which declared categories may cross */
+  readonly plainColumns?: { readonly from: number; readonly count: number }
   close?(): Promise<void>
 }
 

@@ -71,6 +71,8 @@ export const Recipe = Type.Object(
     context: Type.Optional(
       Type.Array(ContextKey, { minItems: 1, maxItems: 50, uniqueItems: true }),
     ),
+    /** declared categories also change what length, digits and other plain features of the text mean */
+    interactions: Type.Optional(Type.Literal('plain')),
     /** features of the conversation (`CONVERSATION_FEATURES`) beside its text */
     features: Type.Optional(Type.Literal('conversation')),
   },
@@ -160,7 +162,11 @@ export function describeRecipe(recipe: Recipe): string {
   ]
   const beside = [
     ...(recipe.features ? ['features of the conversation'] : []),
-    ...(recipe.context ? [`declared ${contextKeys(recipe).join(', ')}`] : []),
+    ...(recipe.context
+      ? [
+          `declared ${contextKeys(recipe).join(', ')}${recipe.interactions ? ' and its interactions with the text' : ''}`,
+        ]
+      : []),
   ]
   return `${[...parts, ...beside].join(', ')} (recipe ${recipe.name})`
 }

@@ -15,6 +15,8 @@ export interface RouterSet extends PairLog {
   readonly bar?: number
   /** keys of declared context that the routers read */
   readonly context?: readonly string[]
+  /** whether the context also changes what the text's plain features mean */
+  readonly interactions?: boolean
   /** which parts of conversations they read; `last` by default */
   readonly recipe?: string
 }
@@ -85,14 +87,15 @@ const WITH_CATEGORY: Readonly<Record<string, number | undefined>> = {
   mmlu_pro_llama: undefined,
 }
 
-/** The sets, and those with a category once more with the category declared as context. */
+/** The sets, and those with a category twice more: with the category declared as context, alone and with interactions. */
 export const withCategory = (sets: readonly RouterSet[]): RouterSet[] =>
   sets.flatMap((set) => {
     if (!Object.hasOwn(WITH_CATEGORY, set.name)) return [set]
     const { bar: _, ...rest } = set
     const bar = definedOnly({ bar: WITH_CATEGORY[set.name] })
     const declared = { name: `${set.name}, category declared`, context: ['category'] }
-    return [set, { ...rest, ...declared, ...bar }]
+    const crossed = { name: `${declared.name}, with interactions`, interactions: true }
+    return [set, { ...rest, ...declared, ...bar }, { ...rest, ...declared, ...crossed, ...bar }]
   })
 
 /** The available sets, as `findLogs` finds them. */

@@ -141,8 +141,9 @@ async function measure(set: RouterSet, dataset: Dataset): Promise<Row[]> {
     )
 }
 
-function recipeOf({ recipe = 'last', context }: RouterSet): Recipe {
-  return withContextKeys(RECIPES.find(({ name }) => name === recipe)!, context)
+function recipeOf({ recipe = 'last', context, interactions }: RouterSet): Recipe {
+  const read = withContextKeys(RECIPES.find(({ name }) => name === recipe)!, context)
+  return interactions ? { ...read, interactions: 'plain' } : read
 }
 
 async function scoreFold(

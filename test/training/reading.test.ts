@@ -223,6 +223,34 @@ describe('declared context', () => {
     expect(report.rows).toBeLessThan(300)
   })
 
+  it('changes what the text’s length means, where that pays', async () => {
+    const random = createRandom(5)
+    const rows = Array.from({ length: 800 }, (_, i) => {
+      const long = random.next() < 0.5
+      const feature = random.next() < 0.5 ? 'contracts' : 'smalltalk'
+      const hard = long === (feature === 'contracts')
+      const words = Array.from({ length: long ? 40 : 4 }, () => `word${random.int(30)}`).join(' ')
+      return {
+        prompt: `${words} ${i * 7}`,
+        metadata: { feature },
+        scores: { big: 1, small: Number(random.next() > (hard ? 0.9 : 0.1)) },
+      }
+    })
+    const context = ['feature']
+    const crossed = await trainedOn(await logOf(rows, { context }), { context })
+    expect(crossed.bundle.manifest.recipe).toMatchObject({ interactions: 'plain' })
+    // a sum of what the feature says and what the length says knows nothing here
+    expect(crossed.report.routers[0]!.apgr.low).toBeGreaterThan(0.6)
+    const router = await loadRouter(crossed.bundle.path)
+    const { explanation } = await router.route({
+      prompt: SIX.repeat(7),
+      metadata: { feature: 'contracts' },
+      explain: true,
+    })
+    const names = explanation!.features.map(({ name }) => name)
+    expect(names.some((name) => name.startsWith('[feature: contracts] ['))).toBe(true)
+  })
+
   it('is asked for in vain where no row declares it', async () => {
     const dataset = await logOf(declared(100, 1), CONTEXT)
     await expect(trainedOn(dataset, { context: ['fature'] })).rejects.toMatchObject({

@@ -68,6 +68,7 @@ function fromState(state: LexicalState, spec: EncoderSpec): Encoder {
       return { ...encoded, embeddings: project(encoded.embeddings, projection) }
     },
     featureNames: (prompt) => (projection ? new Map() : featurizer.names(prompt)),
+    plainColumns: { from: spec.dimension - SURFACE_COUNT, count: SURFACE_COUNT },
   }
 
   function encodeChunk(prompts: readonly string[]): Encoded {

@@ -13,6 +13,7 @@ import {
 } from '../../../models/encoders/context.ts'
 import type { Embeddings } from '../../../models/encoders/embeddings.ts'
 import type { EncoderArtifact } from '../../../models/encoders/encoder.ts'
+import { SURFACE_COUNT } from '../../../models/encoders/lexical/surface.ts'
 import { loadEncoder } from '../../../models/encoders/registry.ts'
 import { describeEncoderContract } from '../../../testing/encoder-contract.ts'
 import { fitLexical } from '../../../training/lexical/fit.ts'
@@ -34,12 +35,18 @@ const FIELDS: ContextField[] = [
 ]
 const COLUMNS = 3
 
+const CROSSED: ContextField[] = FIELDS.map((field) =>
+  field.kind === 'category' ? { ...field, crossed: 0.5 } : field,
+)
+
 let sparse: EncoderArtifact
+let crossed: EncoderArtifact
 let dense: EncoderArtifact
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'weir-context-'))
   sparse = createContextEncoder(await fitLexical({ prompts: WORDS }), FIELDS)
+  crossed = createContextEncoder(await fitLexical({ prompts: WORDS }), CROSSED)
   const projection = { dimension: 2, maxBuckets: 100, maxPrompts: 10, seed: 1 }
   dense = createContextEncoder(await fitLexical({ prompts: WORDS, projection }), FIELDS)
 })
@@ -47,6 +54,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describeEncoderContract('context over sparse lexical', async () => sparse.encoder)
 describeEncoderContract('context over dense lexical', async () => dense.encoder)
+describeEncoderContract('context crossed with sparse lexical', async () => crossed.encoder)
 
 const valuesOf = (embeddings: Embeddings, row = 0): number[] => {
   const out = new Array<number>(COLUMNS).fill(0)
@@ -120,6 +128,45 @@ describe('the fields of a reading', () => {
     expect([...named.values()]).toEqual(
       expect.arrayContaining(['[tier: gold]', '[turns: 4]', 'capital']),
     )
+  })
+})
+
+describe('a category crossed with the text', () => {
+  const rowOf = async (reading: string): Promise<Map<number, number>> => {
+    const { embeddings } = await crossed.encoder.encode([reading])
+    if (embeddings.kind !== 'sparse') throw new TypeError('expected sparse rows')
+    return new Map([...embeddings.ids].map((id, j) => [id, embeddings.weights[j]!]))
+  }
+
+  it('adds its share of each plain feature, in columns of the value’s own', async () => {
+    const { dimension } = sparse.encoder.spec
+    const [gold, free, unseen] = await Promise.all(
+      ['gold', 'free', 'never seen'].map((tier) => rowOf(framed([tier, 3], WORDS[2]!))),
+    )
+    const alone = await rowOf(WORDS[2]!)
+    const products = (row: Map<number, number>) => [...row.keys()].filter((id) => id >= dimension)
+    expect(products(gold!)).toHaveLength(SURFACE_COUNT)
+    expect(products(free!)).toHaveLength(SURFACE_COUNT)
+    expect(products(gold!).some((id) => products(free!).includes(id))).toBe(false)
+    expect(products(unseen!)).toEqual([])
+    expect(products(alone)).toEqual([])
+    const plain = [...alone.keys()].filter((id) => id >= dimension - SURFACE_COUNT).sort()
+    const halves = plain.map((id) => 0.5 * alone.get(id)!)
+    const got = products(gold!).sort((a, b) => a - b)
+    expect(got.map((id) => gold!.get(id))).toEqual(halves.map(Math.fround))
+    expect(crossed.encoder.spec.dimension).toBe(dimension + 2 * SURFACE_COUNT)
+  })
+
+  it('is named, and gives the same at once', async () => {
+    const reading = framed(['gold', 4], WORDS[3]!)
+    const named = crossed.encoder.featureNames!(reading)
+    expect([...named.values()]).toContain('[tier: gold] [length (characters)]')
+    const now = crossed.encoder.encodeNow!(reading).embeddings
+    if (now.kind !== 'sparse') throw new TypeError('expected sparse rows')
+    const end = now.offsets[1]!
+    const row = await rowOf(reading)
+    expect([...now.ids.subarray(0, end)]).toEqual([...row.keys()])
+    expect([...now.weights.subarray(0, end)]).toEqual([...row.values()])
   })
 })
 
