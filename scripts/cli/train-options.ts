@@ -201,6 +201,14 @@ export const TRAIN_OPTIONS = optionTable({
     help: 'a hyperparameter of the family',
     section: LEARNING,
   },
+  sample: {
+    flag: '--sample <number>',
+    key: 'sample',
+    schema: Type.Integer({ minimum: 100 }),
+    unset: 'all of them',
+    help: 'use so many prompts of the log only, drawn at random: a first look at a large log',
+    section: LEARNING,
+  },
   tune: {
     flag: '--tune <number>',
     key: 'tune',

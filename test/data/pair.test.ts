@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { SPLITS } from '../../data/dataset/dataset.ts'
+import { samplePrompts } from '../../data/dataset/take-prompts.ts'
 import { readLogs } from '../../data/ingest.ts'
 import { pairLabels, splitRows } from '../../data/pair.ts'
 import { jsonl, refusal, scratch } from './scratch.ts'
@@ -54,4 +55,33 @@ test('the splits hold every prompt once', async () => {
   const data = await dataset(rows)
   const all = SPLITS.flatMap((split) => [...splitRows(data, split)]).sort((a, b) => a - b)
   expect(all).toEqual([...Array(200).keys()])
+})
+
+test('a sample keeps prompts with all that is known of them, in their order, the same for the same seed', async () => {
+  const rows = [...Array(300).keys()].flatMap((i) => [
+    { prompt: `p ${i}`, scores: { s: i / 300 }, category: `c ${i % 3}` },
+    ...(i % 2 === 0 ? [{ prompt: `p ${i}`, model_a: 's', model_b: 'w', winner: 'a' }] : []),
+  ])
+  const data = await dataset(rows)
+  const part = samplePrompts(data, 120, 1)
+  expect(samplePrompts(data, 120, 1)).toEqual(part)
+  expect(samplePrompts(data, 120, 2).prompts).not.toEqual(part.prompts)
+  expect(samplePrompts(data, 300, 1)).toBe(data)
+  const { counts } = part.manifest
+  expect(counts.prompts).toBe(120)
+  expect(counts.outcomes).toBe(120)
+  expect(counts.train + counts.validation + counts.calibration + counts.test).toBe(120)
+  const from = part.prompts.map((prompt) => data.prompts.indexOf(prompt))
+  expect(from).toEqual(from.toSorted((a, b) => a - b))
+  const s = part.models.indexOf('s')
+  part.prompts.forEach((prompt, i) => {
+    const row = Number(prompt.slice(2))
+    expect(part.outcomes!.scores[2 * i + s]).toBeCloseTo(row / 300, 6)
+    expect(part.categories[i]).toBe(`c ${row % 3}`)
+    expect(part.split[i]).toBe(data.split[from[i]!])
+    expect(part.hashes[i]).toBe(data.hashes[from[i]!])
+  })
+  const even = part.prompts.filter((prompt) => Number(prompt.slice(2)) % 2 === 0)
+  expect(Array.from(part.preferences!.prompt, (at) => part.prompts[at])).toEqual(even)
+  expect(counts.preferences).toBe(even.length)
 })

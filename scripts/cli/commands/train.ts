@@ -35,7 +35,20 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   const hyperparameters = settingsOption(flags.set)
   const prices = await priceOption(flags.price)
   const judges = judgeWeights(flags.judgeWeight)
-  const open = () => openFlaggedLogs(logs, flags, { seed, signal, onProgress: terminal.onProgress })
+  const { samplePrompts } = await import('../../../data/dataset/take-prompts.ts')
+  const open = async () => {
+    const whole = await openFlaggedLogs(logs, flags, {
+      seed,
+      signal,
+      onProgress: terminal.onProgress,
+    })
+    const part = samplePrompts(whole, flags.sample ?? Number.POSITIVE_INFINITY, seed)
+    if (part === whole) return whole
+    terminal.endProgress()
+    const [used, all] = [part, whole].map(({ prompts }) => prompts.length.toLocaleString('en-US'))
+    terminal.note(`Uses ${used} of the log's ${all} prompts, drawn at random (--sample)`)
+    return part
+  }
   if (flags.printConfig) {
     const { trainConfigText } = await import('../train-options.ts')
     const size = logs.length > 0 ? await open() : undefined

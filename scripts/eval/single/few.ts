@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { WeirError } from '../../../core/errors.ts'
 import type { OnProgress } from '../../../core/progress.ts'
 import { createRandom } from '../../../core/random.ts'
 import { sampleMeanInterval } from '../../../core/stats/intervals.ts'
@@ -13,6 +14,8 @@ import { withPairEstimates } from '../../../training/ope/pair-estimates.ts'
 import { effectiveAnswers, singleEvidence } from '../../../training/ope/sensitivity.ts'
 
 export interface FewAnswers {
+  /** logs that are worth too few answers to be judged at all */
+  readonly refused: number
   /** parts of logs that were judged */
   readonly parts: number
   /** mean effective number of answers of the model that has fewer */
@@ -35,10 +38,19 @@ const TRUTH = 0.9 - (0.85 + 0.3) / 2
  * prompts and 10% of easy ones, half of the answers are rated, and nothing of that is logged.
  */
 export async function fewAnswers(logs: number, onProgress: OnProgress): Promise<FewAnswers> {
+  let refused = 0
   let [parts, effective, plain, covered, plainSquares, squares] = [0, 0, 0, 0, 0, 0]
   for (let seed = 1; seed <= logs; seed++) {
     onProgress({ stage: 'few effective answers', done: seed - 1, total: logs })
-    const log = await withPairEstimates(await simulatedLog(seed), PAIR, { seed: 1 })
+    const simulated = await simulatedLog(seed)
+    const log = await withPairEstimates(simulated, PAIR, { seed: 1 }).catch((error: unknown) => {
+      if (error instanceof WeirError && error.code === 'overlap_missing') return undefined
+      throw error
+    })
+    if (!log) {
+      refused++
+      continue
+    }
     const labels = pairLabels(log, PAIR.strong, PAIR.weak)
     for (let part = 0; part < PARTS; part++) {
       const rows = Array.from(labels.prompt.keys()).filter(
@@ -61,6 +73,7 @@ export async function fewAnswers(logs: number, onProgress: OnProgress): Promise<
     }
   }
   return {
+    refused,
     parts,
     effective: effective / parts,
     plain: plain / parts,

@@ -125,6 +125,8 @@ if (cells.length > 0) {
 }
 if (Number(options.few) > 0) {
   const found = await fewAnswers(Number(options.few), terminal.onProgress)
+  figures.few_refused_logs = found.refused
+  figures.few_parts = found.parts
   figures.few_effective = found.effective
   figures.few_coverage = found.covered
   figures.few_coverage_without_floor = found.plain

@@ -79,7 +79,7 @@ export async function openPool(folder: string, set: RouterSet, seed: number): Pr
     () => random.next(),
   )
   const held = Int32Array.from(split.keys()).filter((i) => split[i] === HELD_OUT)
-  const dataset = takePrompts(all, held)
+  const dataset = drawPrompts(all, held)
   const winRatesOf = async (log: Dataset, router: string): Promise<Float64Array> => {
     const { strong, weak } = set
     const options = { strong, weak, router, engine: 'onnx', seed, threads: 1 } as const
@@ -118,8 +118,8 @@ function placesOf(values: Float64Array): Float64Array {
   return places
 }
 
-/** The given prompts, in the given order; they may repeat. */
-export function takePrompts(dataset: Dataset, rows: Int32Array): Dataset {
+/** The given prompts' scores of two models, in the given order; they may repeat. */
+function drawPrompts(dataset: Dataset, rows: Int32Array): Dataset {
   const m = dataset.models.length
   const scores = new Float32Array(rows.length * m)
   rows.forEach((row, i) => {
@@ -164,7 +164,7 @@ export async function singleLogOf(
 ): Promise<Dataset> {
   const random = createRandom(deriveSeed(seed, 'assignment'))
   const log = hideOne(
-    takePrompts(pool.dataset, rows),
+    drawPrompts(pool.dataset, rows),
     (i) => assignment.strong((assignment.other ? pool.otherPlace : pool.place)[rows[i]!]!),
     assignment.logged,
     () => random.next(),

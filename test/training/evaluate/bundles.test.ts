@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createRandom } from '../../../core/random.ts'
 import { type Dataset, SPLITS } from '../../../data/dataset/dataset.ts'
+import { takePrompts } from '../../../data/dataset/take-prompts.ts'
 import { readLogs } from '../../../data/ingest.ts'
 import { loadRouter } from '../../../models/router.ts'
 import { checkCommand } from '../../../scripts/cli/commands/check.ts'
@@ -78,7 +79,7 @@ describe('evaluating bundles on the log they were trained on', () => {
     const trained = Array.from(dataset.split.keys()).filter(
       (i) => SPLITS[dataset.split[i]!] === 'train',
     )
-    const leak = takePrompts(dataset, trained)
+    const leak = takePrompts(dataset, Int32Array.from(trained))
     await expect(evaluated([first], leak)).rejects.toThrow(
       /expected at least 50 rows that no router has seen \(left out: [\d,]+ rows that a router was trained on\), got 0/,
     )
@@ -323,18 +324,3 @@ describe('the commands', () => {
     expect(text).toContain('| mean score ')
   })
 })
-
-/** The dataset with only some of its prompts. */
-function takePrompts(from: Dataset, rows: readonly number[]): Dataset {
-  const width = from.models.length
-  const take = (values: Float32Array) =>
-    Float32Array.from(rows.flatMap((i) => Array.from(values.subarray(i * width, (i + 1) * width))))
-  return {
-    ...from,
-    prompts: rows.map((i) => from.prompts[i]!),
-    hashes: rows.map((i) => from.hashes[i]!),
-    categories: rows.map((i) => from.categories[i]),
-    split: Uint8Array.from(rows, (i) => from.split[i]!),
-    outcomes: { scores: take(from.outcomes!.scores) },
-  }
-}
