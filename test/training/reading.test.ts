@@ -182,7 +182,7 @@ describe('declared context', () => {
     const dataset = await logOf(declared(600, 1), CONTEXT)
     trained = await trainedOn(dataset, { context: ['feature', 'size:number'] })
     router = await loadRouter(trained.bundle.path)
-  })
+  }, 120_000)
 
   it('is learned, and read of requests by their metadata', async () => {
     expect(trained.report.routers[0]!.apgr.low).toBeGreaterThan(0.6)
@@ -249,7 +249,7 @@ describe('declared context', () => {
     })
     const names = explanation!.features.map(({ name }) => name)
     expect(names.some((name) => name.startsWith('[feature: contracts] ['))).toBe(true)
-  })
+  }, 120_000)
 
   it('is asked for in vain where no row declares it', async () => {
     const dataset = await logOf(declared(100, 1), CONTEXT)
