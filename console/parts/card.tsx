@@ -8,6 +8,7 @@ export function Card({
   actions,
   children,
   wide = false,
+  later = false,
 }: {
   readonly title: string
   /** what is shown, in a sentence */
@@ -15,10 +16,12 @@ export function Card({
   readonly actions?: ComponentChildren
   readonly children: ComponentChildren
   readonly wide?: boolean
+  /** on narrow screens, below the other column */
+  readonly later?: boolean
 }): JSX.Element {
   const id = useId()
   return (
-    <section class={`card${wide ? ' wide' : ''}`} aria-labelledby={id}>
+    <section class={`card${wide ? ' wide' : ''}${later ? ' later' : ''}`} aria-labelledby={id}>
       <header class="card-head">
         <div>
           <h2 id={id}>{title}</h2>

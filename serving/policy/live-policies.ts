@@ -62,6 +62,15 @@ export interface LivePolicies extends Required<Policy> {
     signal: AbortSignal,
     decision?: Decision,
   ): Promise<Preview & { readonly policy: PolicyName }>
+  /** What another text would do with it, if it served. @throws config_invalid with the line, and what making an encoder throws */
+  previewText(
+    text: string,
+    request: GatewayRequest,
+    signal: AbortSignal,
+    decision?: Decision,
+  ): Promise<Preview & { readonly policy: PolicyName }>
+  /** The texts that serve, with the files that they were read from. */
+  readonly texts: readonly (PolicyStatus & { readonly text: string })[]
   /** The files that differ from what is served, each with its hash and the approvals that may admit it. */
   changed(): Promise<string[]>
   close(): Promise<void>
@@ -157,6 +166,19 @@ export async function openPolicies(options: LivePoliciesOptions): Promise<LivePo
       const { name, version } = armOf(arms, request)
       const its = await version.using((policy) => policy.preview(request, signal, decision))
       return { ...its, policy: { name, hash: version.hash } }
+    },
+    async previewText(text, request, signal, decision) {
+      const checked = checkPolicy(text, 'policy', options.steps)
+      const version = await PolicyVersion.open(checked, options)
+      try {
+        const its = await version.using((policy) => policy.preview(request, signal, decision))
+        return { ...its, policy: { name: 'edited', hash: version.hash } }
+      } finally {
+        await version.retire()
+      }
+    },
+    get texts() {
+      return arms.map((arm) => ({ ...statusOf(arm, arms), text: arm.version.text }))
     },
     async admits(request, planning) {
       const { name, version } = armOf(arms, request)

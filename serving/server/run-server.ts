@@ -180,7 +180,8 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
     parts.add(() => admin?.close())
     if (options.adminPort !== undefined) {
       const { adminPort: port, adminTokenFile: tokenFile } = options
-      const console = traffic && adminConsole(config, serverHandlers(services, traffic), now)
+      const console =
+        traffic && adminConsole(config, serverHandlers(services, config, traffic), now)
       admin = await openAdminPort(backend, services, { port, tokenFile, console })
     }
     if (options.watchMs !== undefined) reloader.watch(options.watchMs)

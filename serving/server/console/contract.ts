@@ -182,7 +182,7 @@ export const ENDPOINTS = {
     body: Type.Object(
       {
         request: RouteRequest,
-        /** preview this text of a policy instead of what serves */
+        /** preview this text of a policy instead of what serves; needs an operator */
         policy: Type.Optional(Type.String({ maxLength: 1_000_000 })),
       },
       closed,
@@ -192,6 +192,23 @@ export const ENDPOINTS = {
       policy: Type.Optional(PolicyPreview),
       /** why there is no word of the policy */
       policy_error: Type.Optional(Type.String()),
+    }),
+  },
+  policies: {
+    summary: 'The texts of the policies that serve.',
+    role: 'viewer',
+    answer: Type.Object({
+      policies: Type.Array(
+        Type.Object({
+          name: Type.String(),
+          path: Type.String(),
+          hash: Type.String(),
+          share: Type.Number(),
+          text: Type.String(),
+        }),
+      ),
+      /** where proposals and approvals are kept; null if policies need none */
+      approvals: Nullable(Type.String()),
     }),
   },
 } as const satisfies Readonly<Record<string, Endpoint>>

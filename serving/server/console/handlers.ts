@@ -5,8 +5,9 @@ import { contextKeys } from '../../../models/reading/recipe.ts'
 import { toChat } from '../../policy/route-preview.ts'
 import { ANYONE } from '../../router/keys.ts'
 import type { LiveRouter } from '../../router/live-router.ts'
+import type { ServeConfig } from '../config.ts'
 import type { Services } from '../services.ts'
-import type { Answered, Handlers } from './contract.ts'
+import { type Answered, type Handlers, mayAct } from './contract.ts'
 import type { Traffic } from './traffic.ts'
 
 /** Longest wait of a preview for a policy's encoder, in milliseconds. */
@@ -14,11 +15,28 @@ const PREVIEW_MS = 2_000
 const ROWS_AT_ONCE = 500
 
 /** What a running server answers its console. */
-export function serverHandlers(services: Services, traffic: Traffic): Handlers {
+export function serverHandlers(
+  services: Services,
+  config: ServeConfig,
+  traffic: Traffic,
+): Handlers {
   return {
     overview: () => overview(services, traffic),
     decisions: ({ after = 0, limit = ROWS_AT_ONCE }) => traffic.rowsAfter(after, limit),
-    playground: ({ request }) => playground(services, request),
+    playground: ({ request, policy }, caller) => {
+      if (policy !== undefined && !mayAct(caller.role, 'operator')) {
+        throw new WeirError('role_needed', { role: 'operator', got: caller.role })
+      }
+      return playground(services, request, policy)
+    },
+    policies:
+      services.policies &&
+      (() => ({
+        policies: services.policies!.texts.map(({ name, path, hash, share, text }) => ({
+          ...{ name, path, hash, share, text },
+        })),
+        approvals: config.gateway?.require_approval ?? null,
+      })),
   }
 }
 
@@ -52,6 +70,7 @@ export function routerStatus(
 async function playground(
   { decider, fleet, policies, now }: Services,
   request: RouteRequest,
+  text: string | undefined,
 ): Promise<Answered<'playground'>> {
   const decision =
     fleet.snapshot && fleet.snapshot.routers.size > 0
@@ -61,7 +80,10 @@ async function playground(
   try {
     const chat = toChat(request, decision?.id ?? 'preview', ANYONE, now())
     const signal = AbortSignal.timeout(PREVIEW_MS)
-    const { plan, certain, policy } = await policies.preview(chat, signal, decision)
+    const { plan, certain, policy } =
+      text === undefined
+        ? await policies.preview(chat, signal, decision)
+        : await policies.previewText(text, chat, signal, decision)
     const serves = plan.kind === 'serve' ? plan : undefined
     return definedOnly({
       decision,
