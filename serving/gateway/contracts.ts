@@ -12,7 +12,7 @@ import type {
   UpstreamAnswer,
   Usage,
 } from '../upstreams/upstream.ts'
-import type { StoredIds } from './stored-ids.ts'
+import type { StoredAnswer, StoredIds } from './stored-ids.ts'
 
 /** One chat request, as policies and strategies see it. */
 export interface GatewayRequest {
@@ -22,8 +22,8 @@ export interface GatewayRequest {
   readonly body: ChatBody
   /** the request as its client wrote it, if that was not a chat body: `body` was read from it */
   readonly client?: ClientBody | undefined
-  /** the upstream that keeps what the request refers to: an earlier response that this key was given */
-  readonly pinned?: { readonly model: string; readonly upstream: string } | undefined
+  /** who keeps what the request refers to, an earlier response that this key was given, and its session's key */
+  readonly pinned?: Omit<StoredAnswer, 'id'> | undefined
   /**
    * for an endpoint other than chat: the body that is sent upstream; `body.messages` then only holds its
    * texts

@@ -7,6 +7,7 @@ import type { CompleteAnswer, LargeAnswer, StreamAnswer } from '../upstreams/ups
 import type { Answer, GatewayRequest, RefusePlan, StepVerdict, Trail } from './contracts.ts'
 import { errorEvent, headerText } from './error-body.ts'
 import type { Outcome } from './gateway.ts'
+import { sessionKey } from './sessions.ts'
 
 /**
  * Writes the result of a request, bypassing fastify's reply, whose headers and hooks cost more than our own
@@ -57,11 +58,13 @@ const seconds = ({ time }: GatewayRequest): number => Math.floor(time / 1000)
 /** Names who keeps the answer in its id, where the client asked a router and the upstream may keep it. */
 function storedIds(
   { target, upstream }: Answer,
-  { client, body, pinned, caller, storedIds: ids }: GatewayRequest,
+  request: GatewayRequest,
 ): ((text: string) => string) | undefined {
+  const { client, body, pinned, caller, storedIds: ids } = request
   const routed = pinned !== undefined || body.model !== target.model
   if (client?.api !== 'responses' || !routed || client.body.store === false) return undefined
-  return ids?.rewriter({ model: target.model, upstream }, caller.name)
+  const session = sessionKey(request)
+  return ids?.rewriter({ model: target.model, upstream, session }, caller.name)
 }
 
 /** The chunks of a stream in the client's API, with its last events. */

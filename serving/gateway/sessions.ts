@@ -71,14 +71,15 @@ const endsOfLong = (_: string, value: unknown): unknown =>
     : value
 
 /**
- * Identifies the session of a request by the id that its client names, else by the conversation's beginning, which each
- * of its requests repeats. A session belongs to one API key: the same id under another key is another session. Fixed size
+ * Identifies the session of a request by the id that its client names, else by that of the response it goes on from
+ * (`previous_response_id`), else by the conversation's beginning, which each of its requests repeats. A session belongs to one API key: the same id under another key is another session. Fixed size
  * for any length of id; computed once per request.
  */
 export function sessionKey(request: GatewayRequest): string {
   let key = keys.get(request)
   if (key === undefined) {
-    const { caller, hints, body } = request
+    const { caller, hints, body, pinned } = request
+    if (hints.session_id === undefined && pinned?.session !== undefined) return pinned.session
     const first = body.messages.findIndex(({ role }) => role === 'user')
     const session = hints.session_id ?? body.messages.slice(0, first + 1)
     const cut = hasLongText(session, LONG_BEGINNING) ? endsOfLong : undefined

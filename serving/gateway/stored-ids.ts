@@ -15,6 +15,8 @@ export interface StoredAnswer {
   readonly upstream: string
   /** as the upstream has it */
   readonly id: string
+  /** the session's key: a request that goes on from the answer belongs to it */
+  readonly session?: string | undefined
 }
 
 export class StoredIds {
@@ -26,8 +28,9 @@ export class StoredIds {
   }
 
   /** The id that the client gets. @param key name of its API key */
-  idOf({ model, upstream, id }: StoredAnswer, key: string): string {
-    const kept = Buffer.from(JSON.stringify([model, upstream])).toString('base64url')
+  idOf({ model, upstream, id, session }: StoredAnswer, key: string): string {
+    const names = session === undefined ? [model, upstream] : [model, upstream, session]
+    const kept = Buffer.from(JSON.stringify(names)).toString('base64url')
     return `${PREFIX}${kept}.${this.#mac(kept, id, key)}.${id}`
   }
 
@@ -40,8 +43,11 @@ export class StoredIds {
     if (!given.startsWith(PREFIX)) return undefined
     const [kept = '', mac = '', ...rest] = given.slice(PREFIX.length).split('.')
     const id = rest.join('.')
-    const [model, upstream] = sameText(mac, this.#mac(kept, id, key)) ? namesIn(kept) : []
-    if (typeof model === 'string' && typeof upstream === 'string') return { model, upstream, id }
+    const names = sameText(mac, this.#mac(kept, id, key)) ? namesIn(kept) : []
+    const [model, upstream, session] = names
+    if (typeof model === 'string' && typeof upstream === 'string') {
+      return { model, upstream, id, session: typeof session === 'string' ? session : undefined }
+    }
     const shown = given.slice(0, 200)
     throw new WeirError('response_unknown', { id: shown }, { param: 'previous_response_id' })
   }

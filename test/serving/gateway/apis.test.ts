@@ -625,7 +625,15 @@ describe('a request of another API', () => {
       .responses.stream({ model: 'weir', input: 'more', previous_response_id: first.id })
       .finalResponse()
     expect(native.received[1]!.body).toMatchObject({ model: 'big', previous_response_id: 'resp_9' })
+    // its session too, of which the id tells
     expect(second.id).toBe(first.id)
+    const other = await openai().responses.create({
+      model: 'weir',
+      input: 'want=plain of another conversation',
+      tools: [{ type: 'web_search' as never }],
+    } as never)
+    expect(other.id).toMatch(/^resp_w1\..*\.resp_9$/)
+    expect(other.id).not.toBe(first.id)
     const named = await openai().responses.create({
       model: 'big',
       input: 'x',
