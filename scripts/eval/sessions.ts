@@ -207,6 +207,22 @@ const total = (results: readonly Result[], field: keyof Result): number =>
 
 const THRESHOLDS = Array.from({ length: 27 }, (_, i) => 0.15 + i * 0.03)
 
+/** What a way saves at the same quality as the others, and how much more than sticky sessions it saves. */
+export interface EqualFigure {
+  readonly provider: string
+  readonly setting: string
+  readonly way: string
+  readonly saved: Interval
+  /** the same sessions drawn for both; undefined for sticky itself */
+  readonly overSticky: Interval | undefined
+}
+
+interface Interval {
+  readonly value: number
+  readonly low: number
+  readonly high: number
+}
+
 export interface SessionFigure {
   readonly provider: string
   readonly setting: string
@@ -274,10 +290,70 @@ function savedInterval(
   return { saved: share((i) => i), low: samples[10]!, high: samples[389]! }
 }
 
+/**
+ * The dollars that each way saves where it keeps 95% of the strong model's gain on the sessions that are paid for, between the
+ * two thresholds on either side: a comparison of the ways, and not of how well a threshold carries over to other sessions.
+ */
+export function equalFigures(): EqualFigure[] {
+  const test = simulate(SEED + 1)
+  const n = test.length
+  const figures: EqualFigure[] = []
+  for (const provider of PROVIDERS) {
+    for (const setting of SETTINGS) {
+      const base = all(test, () => 'strong', 0, provider, setting)
+      const curves = Object.entries(WAYS).map(([way, choice]) => ({
+        way,
+        points: THRESHOLDS.map((threshold) => all(test, choice, threshold, provider, setting)),
+      }))
+      const savedBy = (rows: Int32Array): number[] => {
+        const sum = (results: readonly Result[], field: keyof Result): number => {
+          let total = 0
+          for (const row of rows) total += results[row]![field]
+          return total
+        }
+        const wanted = KEPT * sum(base, 'quality')
+        const paid = sum(base, 'dollars')
+        return curves.map(({ points }) => {
+          const at = points.map((results) => [sum(results, 'quality'), sum(results, 'dollars')])
+          let least = Number.POSITIVE_INFINITY
+          for (const [i, [quality, dollars]] of at.entries()) {
+            if (quality! < wanted) continue
+            least = Math.min(least, dollars!)
+            const [less, cheaper] = at[i + 1] ?? [wanted, 0]
+            if (i + 1 === at.length || less! >= wanted) continue
+            const share = (quality! - wanted) / (quality! - less!)
+            least = Math.min(least, dollars! + share * (cheaper! - dollars!))
+          }
+          return 1 - least / paid
+        })
+      }
+      const random = createRandom(11)
+      const values = savedBy(Int32Array.from({ length: n }, (_, i) => i))
+      const samples = Array.from({ length: 200 }, () =>
+        savedBy(Int32Array.from({ length: n }, () => random.int(n))),
+      )
+      const interval = (of: (saved: readonly number[]) => number): Interval => {
+        const drawn = samples.map(of).sort((a, b) => a - b)
+        return { value: of(values), low: drawn[5]!, high: drawn[194]! }
+      }
+      const sticky = curves.findIndex(({ way }) => way === 'sticky')
+      for (const [k, { way }] of curves.entries()) {
+        figures.push({
+          ...{ provider: provider.name, setting: setting.name, way },
+          saved: interval((saved) => saved[k]!),
+          overSticky: k === sticky ? undefined : interval((saved) => saved[k]! - saved[sticky]!),
+        })
+      }
+    }
+  }
+  return figures
+}
+
 function main(): void {
   const figures = sessionFigures()
+  const equal = equalFigures()
   if (process.argv.includes('--json')) {
-    console.log(JSON.stringify({ figures }))
+    console.log(JSON.stringify({ figures, equal }))
     return
   }
   const percent = (share: number): string => `${(100 * share).toFixed(1)}%`
@@ -288,6 +364,17 @@ function main(): void {
       const cells = row.map(
         ({ way, saved, low, high, kept }) =>
           `${way} ${percent(saved)} [${percent(low)}, ${percent(high)}] ${percent(kept)}`,
+      )
+      console.log(`  ${setting.name.padEnd(26)} ${cells.join(' | ')}`)
+    }
+    console.log(`\n${name}: saved where each keeps 95% of the gain; more than sticky`)
+    for (const setting of SETTINGS) {
+      const row = equal.filter((each) => each.provider === name && each.setting === setting.name)
+      const shown = ({ value, low, high }: Interval): string =>
+        `${percent(value)} [${percent(low)}, ${percent(high)}]`
+      const cells = row.map(
+        ({ way, saved, overSticky }) =>
+          `${way} ${shown(saved)}${overSticky ? `; ${shown(overSticky)}` : ''}`,
       )
       console.log(`  ${setting.name.padEnd(26)} ${cells.join(' | ')}`)
     }
