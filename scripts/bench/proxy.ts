@@ -22,6 +22,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
     connections: { type: 'string', default: '32' },
+    warm: { type: 'string', default: '20' },
     streams: { type: 'string', default: '200' },
     waves: { type: 'string', default: '8' },
     api: { type: 'boolean', default: false },
@@ -100,7 +101,10 @@ function chatBodies(): string {
   }).join('')
 }
 
-/** All connections at once, and one request at a time. Counting starts once each server is warm. */
+/**
+ * All connections at once, and one request at a time. Counting starts once each server is warm: what a request costs
+ * falls until V8 has compiled all that serves it, in weir for some 25,000 requests.
+ */
 async function takeTurns(
   servers: Contenders,
   bodies: string,
@@ -109,7 +113,11 @@ async function takeTurns(
   const seconds = Number(options.seconds)
   const rounds: Rounds = { direct: [], bare: [], weir: [], portkey: [] }
   const alone = structuredClone(rounds)
-  for (const name of NAMES) await measure(servers[name], { bodies, connections, seconds: 3 })
+  const warm = Number(options.warm)
+  for (const name of NAMES) {
+    terminal.onProgress({ stage: `warming up ${name}`, done: 0 })
+    await measure(servers[name], { bodies, connections, seconds: warm })
+  }
   const total = Number(options.rounds)
   for (let i = 0; i < total; i++) {
     terminal.onProgress({ stage: 'taking turns', done: i, total })

@@ -295,23 +295,30 @@ async function attemptOnce(
   const progress: AttemptProgress = {}
   try {
     const routed = dispatch.plan?.deciding.step !== 'model_named'
-    const common = {
-      headers,
-      remainingMs,
-      progress,
-      holdsUsage: dispatch.request.hints.include_cost === true,
-      routed,
-      passes: dispatch.passes,
-    }
     const { client } = dispatch.request
+    const holdsUsage = dispatch.request.hints.include_cost === true
+    const { passes } = dispatch
     const answer = await (client
-      ? askForClient(dispatch, client, backend, common, cancellation)
+      ? askForClient(
+          dispatch,
+          client,
+          backend,
+          { headers, remainingMs, progress, holdsUsage, routed, passes },
+          cancellation,
+        )
       : backend.upstream.complete(
+          // field by field: a spread object costs a microsecond
           {
-            ...common,
             endpoint,
             body: bodyFor(target, dispatch.body, backend.model),
             text: dispatch.text && textFor(target, dispatch.text),
+            headers,
+            remainingMs,
+            progress,
+            holdsUsage,
+            routed,
+            passes,
+            adjusted: undefined,
           },
           cancellation,
         ))

@@ -5,7 +5,7 @@ import { pickContext } from '../../models/reading/transcript.ts'
 import type { Decider } from '../router/decider.ts'
 import type { Fleet } from '../router/fleet.ts'
 import { mayName } from '../router/keys.ts'
-import { resolveTarget } from '../router/snapshot.ts'
+import { resolveTarget, type Target } from '../router/snapshot.ts'
 import type { ChatTurn } from '../upstreams/upstream.ts'
 import type { GatewayRequest, Policy, ServePlan, StepName } from './contracts.ts'
 import type { ServedModel } from './dispatcher.ts'
@@ -91,30 +91,39 @@ function amongAble(
   { fleet, models }: LearnedPolicyOptions,
 ): RouteRequest {
   const { body, hints } = request
-  const candidates = candidatesOf(fleet, asked.router).filter(
+  const served = candidatesOf(fleet, asked.router).filter(
     (model) => models.has(model) && (!hints.models || hints.models.includes(model)),
   )
   const { max_ttft_ms: maxTtftMs, max_total_ms: maxTotalMs } = hints
   const goal = { maxTtftMs, maxTotalMs }
-  const able = orAll(candidates, (model) => !models.get(model)?.abilities?.lacks(body))
-  const fit = orAll(able, (model) => !tooSlowFor({ models }, model, request, goal))
-  return fit.length === candidates.length ? asked : { ...asked, models: [...fit] }
+  const able = orAll(served, (model) => !models.get(model)?.abilities?.lacks(body))
+  const hurries = maxTtftMs !== undefined || maxTotalMs !== undefined
+  const fit = hurries ? orAll(able, (model) => !tooSlowFor({ models }, model, request, goal)) : able
+  return fit.length === served.length ? asked : { ...asked, models: [...fit] }
 }
 
 /** The models that fit, or all if none does. */
 function orAll(models: readonly string[], fits: (model: string) => boolean): readonly string[] {
+  if (models.every(fits)) return models
   const fitting = models.filter(fits)
   return fitting.length > 0 ? fitting : models
 }
+
+/** The models of all routers that a name stands for, by those routers. */
+const candidates = new WeakMap<Target['arms'], readonly string[]>()
 
 /** The models that a router chooses among; none if it is not known, which the decision then says. */
 function candidatesOf(fleet: Fleet, router: string | undefined): readonly string[] {
   try {
     const target = fleet.snapshot && resolveTarget(fleet.snapshot, router)
-    const names = target?.arms.flatMap(({ live }) =>
-      live.router.manifest.candidates.map(({ model }) => model),
-    )
-    return [...new Set(names)]
+    if (!target) return []
+    let names = candidates.get(target.arms)
+    if (!names) {
+      const all = target.arms.flatMap(({ live }) => live.router.manifest.candidates)
+      names = [...new Set(all.map(({ model }) => model))]
+      candidates.set(target.arms, names)
+    }
+    return names
   } catch (error) {
     if (error instanceof WeirError) return []
     throw error

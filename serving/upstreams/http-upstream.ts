@@ -121,12 +121,15 @@ export async function openHttpUpstream(
   /** undefined until it is known whether the upstream takes the fields that only the gateway adds */
   let takesAdded: boolean | undefined
 
-  const payload = async (call: UpstreamCall, plain: boolean): Promise<string | Buffer[]> => {
+  /** Without a promise where nothing must be awaited. */
+  const payload = (
+    call: UpstreamCall,
+    plain: boolean,
+  ): string | Buffer[] | ReturnType<typeof jsonPieces> => {
     try {
       const request = dialect.request(call, plain)
       if (request instanceof LargeJson) return request.pieces()
-      if (typeof request === 'string') return request
-      return await jsonPieces(request)
+      return typeof request === 'string' ? request : jsonPieces(request)
     } catch (error) {
       if (!(error instanceof UntranslatableRequest)) throw error
       const { message, param } = error
@@ -151,7 +154,8 @@ export async function openHttpUpstream(
       const reason = `it has no endpoint for ${call.endpoint}`
       throw new UpstreamError('misconfigured', { upstream: name, reason })
     }
-    const body = await payload(call, plain)
+    const written = payload(call, plain)
+    const body = written instanceof Promise ? await written : written
     return new Promise<UpstreamAnswer>((resolve, reject) => {
       // while a long body was written
       if (cancellation.cancelled) throw cancelled(cancellation.reason)

@@ -67,8 +67,8 @@ export interface UpstreamCall {
   readonly remainingMs: number
   /** the router chose the model, not the client: wishes that the model does not take may be left out */
   readonly routed?: boolean
-  /** called with what was left out or changed so that the upstream takes the request */
-  readonly adjusted?: Adjusted
+  /** called with what was left out or changed so that the upstream takes the request; set by who wants to know */
+  adjusted?: Adjusted | undefined
   /** keep the event with the token counts for `usageEvent`, even if the client asked for it */
   readonly holdsUsage?: boolean
   /** the client gets a whole answer as it is: one that is large may come as a `LargeAnswer` */
