@@ -32,10 +32,13 @@ export function renderReport(report: EvaluationReport): string {
     curveTable(report),
     plotCurves(report),
     report.routers.some(({ operating }) => operating) ? operatingTable(report) : [],
-    report.comparisons.map(
-      (pair) =>
-        `${pair.a} minus ${pair.b}: ${spread(pair)}, p ${probability(pair.p_holm)}${report.comparisons.length > 1 ? ' (Holm)' : ''}`,
-    ),
+    // undefined where the verdicts say that there is no gap to recover
+    report.comparisons
+      .filter(({ value }) => value !== null)
+      .map(
+        (pair) =>
+          `${pair.a} minus ${pair.b}: ${spread(pair)}, p ${probability(pair.p_holm)}${report.comparisons.length > 1 ? ' (Holm)' : ''}`,
+      ),
     ...report.routers.map(worstSlices),
     ...report.routers.map(robustnessLines),
   ]

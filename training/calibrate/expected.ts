@@ -5,6 +5,8 @@ import {
   Interval,
   meanInterval,
 } from '../../core/stats/intervals.ts'
+import { errorFloor } from '../ope/error-floor.ts'
+import type { Coefficient } from '../ope/sensitivity.ts'
 import { shareAt } from './candidates.ts'
 import { type CalibrationRows, effectiveSize } from './rows.ts'
 
@@ -24,21 +26,34 @@ export type Expected = Type.Static<typeof Expected>
 
 export const INTERVAL_LEVEL = 0.95
 
-export function expectedAt(
-  rows: CalibrationRows,
-  threshold: number,
-  level = INTERVAL_LEVEL,
-): Expected {
-  const { winRate, gain, weak, weight } = rows
+export function expectedAt(rows: CalibrationRows, threshold: number): Expected {
+  const { winRate, gain, weak, weight, singles } = rows
+  const level = INTERVAL_LEVEL
+  const floor = singles && errorFloor(singles)
+  const isSent = (i: number): boolean => winRate[i]! >= threshold
+  const widen = (interval: Interval, of: Coefficient): Interval => {
+    const weighted: Coefficient = (i, model) => (weight?.[i] ?? 1) * of(i, model)
+    // of a mean over some rows every end is defined
+    return (floor?.widen(interval, weighted) ?? interval) as Interval
+  }
   const share = shareAt(winRate, threshold, weight)
   const expected: Expected = { share: dkwInterval(share, effectiveSize(rows), level) }
   if (gain) {
-    const kept = gain.map((value, i) => (winRate[i]! >= threshold ? value : 0))
+    const kept = gain.map((value, i) => (isSent(i) ? value : 0))
     const quality = weak ? kept.map((value, i) => value + weak[i]!) : kept
-    expected.quality = meanInterval(quality, weight, level)
-    expected.loss = meanInterval(netLoss(rows, threshold), weight, level)
-    const pgr = clearRatioInterval(kept, gain, weight, level)
-    if (pgr) expected.pgr = pgr
+    const whole = meanInterval(gain, weight, level)
+    expected.quality = widen(
+      meanInterval(quality, weight, level),
+      weak ? (i, model) => (isSent(i) === (model === 0) ? 1 : 0) : (i) => (isSent(i) ? 1 : 0),
+    )
+    expected.loss = widen(meanInterval(netLoss(rows, threshold), weight, level), (i) =>
+      isSent(i) ? 0 : 1,
+    )
+    const { low, high } = widen(whole, () => 1)
+    const pgr = low > 0 || high < 0 ? clearRatioInterval(kept, gain, weight, level) : undefined
+    if (pgr) {
+      expected.pgr = widen(pgr, (i) => (Number(isSent(i)) - pgr.value) / whole.value)
+    }
   }
   const cost = costAt(rows, threshold)
   if (cost) {

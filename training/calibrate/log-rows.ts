@@ -22,6 +22,7 @@ import { freshRows } from '../evaluate/log/unseen-rows.ts'
 import { correctedPrompts, judgedPair } from '../ope/corrected-judge.ts'
 import { withJudgedEstimates } from '../ope/judged-estimates.ts'
 import { withPairEstimates } from '../ope/pair-estimates.ts'
+import { singleEvidence } from '../ope/sensitivity.ts'
 import { type CalibrationData, calibrationData } from './certificate.ts'
 import {
   calibrateAll,
@@ -103,7 +104,7 @@ export async function gatherRows(
   const costs = requestCosts(dataset, prompts, strong, weak)
   const { weight: sampled, ...labelled } =
     judgedRows(judgedPair(log, pair), prompts, raw, costs, options) ??
-    labelledRows(labels, rows, raw, costs, dataset)
+    labelledRows(labels, rows, raw, costs, dataset, pair.strong)
   const fitted =
     options.keepProbabilities || rows.length < LEAST_PROBABILITY_ROWS
       ? undefined
@@ -307,6 +308,7 @@ export function labelledRows(
   winRate: Float64Array,
   costs: RequestCosts | undefined,
   dataset: Dataset,
+  strongModel: string,
 ): CalibrationRows {
   const { strong, weak } = labels
   const isScored = (row: number): boolean =>
@@ -317,12 +319,15 @@ export function labelledRows(
     isScored(row) ? strong![row]! - weak![row]! : 2 * labels.label[row]! - 1,
   )
   const offPolicy = offPolicyOf(labels, rows, dataset)
+  const prompts = Int32Array.from(rows, (row) => labels.prompt[row]!)
+  const singles = offPolicy && singleEvidence(dataset, prompts, strongModel)?.rows
   return {
     winRate,
     gain,
     ...(scored && { weak: Float64Array.from(rows, (row) => weak![row]!) }),
     ...(costs && { strongCost: costs.strong, weakCost: costs.weak }),
     ...(offPolicy && { offPolicy }),
+    ...(singles && { singles }),
   }
 }
 

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
+import { type SingleRows, takeSingleRows } from '../ope/sensitivity.ts'
 import { describeTarget, type Target } from './target.ts'
 
 /**
@@ -23,6 +24,8 @@ export interface CalibrationRows {
    * outside [-1, 1] and [0, 1], and are right only on average over prompts
    */
   readonly offPolicy?: OffPolicy
+  /** what such estimates rest on, row by row; present beside `offPolicy` if they are of single answers */
+  readonly singles?: SingleRows
 }
 
 /** What estimated gains rest on: single answers, or a judge that people corrected. Part of a certificate. */
@@ -140,8 +143,13 @@ export function takeCalibrationRows(
 ): CalibrationRows {
   const take = (values: Float64Array): Float64Array =>
     Float64Array.from(indices, (index) => values[index]!)
-  const { offPolicy, ...columns } = rows
+  const { offPolicy, singles, ...columns } = rows
   const taken: Record<string, Float64Array> = {}
   for (const [name, values] of Object.entries(columns)) if (values) taken[name] = take(values)
-  return { winRate: take(rows.winRate), ...taken, ...(offPolicy && { offPolicy }) }
+  return {
+    winRate: take(rows.winRate),
+    ...taken,
+    ...(offPolicy && { offPolicy }),
+    ...(singles && { singles: takeSingleRows(singles, indices) }),
+  }
 }

@@ -6,6 +6,7 @@ import {
   effectiveAnswers,
   type LeastError,
   type SingleRows,
+  takeSingleRows,
 } from './sensitivity.ts'
 
 /**
@@ -94,18 +95,4 @@ function excessVariance({
     excess[i] = weight * weight * (graded * q * (1 - q) - miss * miss)
   })
   return excess
-}
-
-function takeSingleRows(rows: SingleRows, among: ArrayLike<number>): SingleRows {
-  const two = (values: Float64Array): Float64Array =>
-    Float64Array.from(
-      { length: 2 * among.length },
-      (_, at) => values[2 * among[at >> 1]! + (at & 1)]!,
-    )
-  return {
-    asked: Uint8Array.from(among, (i) => rows.asked[i]!),
-    score: Float64Array.from(among, (i) => rows.score[i]!),
-    observed: two(rows.observed),
-    predicted: two(rows.predicted),
-  }
 }

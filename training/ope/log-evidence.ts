@@ -69,10 +69,13 @@ export async function logEvidence(
   }
   const gap = labels && gapOf(dataset, labels, pair)
   const clear = gap !== undefined && gap.low !== null && gap.low > 0
+  /** whether so many of these prompts would show it, on average */
+  const clearOn = (among: number): boolean =>
+    clear && gap.value! > (gap.value! - gap.low!) * Math.sqrt(judged.length / among)
   const can = {
     train: rows.train >= LEAST.train,
-    judge: rows.test >= LEAST.judge && clear,
-    promise: rows.calibration >= LEAST.promise && clear,
+    judge: rows.test >= LEAST.judge && clearOn(rows.test),
+    promise: rows.calibration >= LEAST.promise && clearOn(rows.calibration),
   }
   const estimates = dataset.estimates?.summary ?? null
   const factor = estimates ? WORTH : 1

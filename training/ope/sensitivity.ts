@@ -79,6 +79,21 @@ export function singleEvidence(
   return found ? { rows, summary: estimates.summary } : undefined
 }
 
+/** Some of the rows, in the given order. */
+export function takeSingleRows(rows: SingleRows, among: ArrayLike<number>): SingleRows {
+  const two = (values: Float64Array): Float64Array =>
+    Float64Array.from(
+      { length: 2 * among.length },
+      (_, at) => values[2 * among[at >> 1]! + (at & 1)]!,
+    )
+  return {
+    asked: Uint8Array.from(among, (i) => rows.asked[i]!),
+    score: Float64Array.from(among, (i) => rows.score[i]!),
+    observed: two(rows.observed),
+    predicted: two(rows.predicted),
+  }
+}
+
 /** The estimates with the pair's roles as asked for. */
 function turned(estimates: PairEstimates, flipped: boolean) {
   const { strong, weak, propensity, predicted, response } = estimates

@@ -69,7 +69,9 @@ export async function promiseOf(
     const labels = pairLabels(log, pool.set.strong, pool.set.weak)
     const all = Int32Array.from(labels.prompt.keys())
     const winRate = Float64Array.from(labels.prompt, (row) => pool.winRate[given[row]!]!)
-    const threshold = thresholdOn(labelledRows(labels, all, winRate, undefined, log))
+    const threshold = thresholdOn(
+      labelledRows(labels, all, winRate, undefined, log, pool.set.strong),
+    )
     const found = judge(threshold)
     if (threshold === 0) refused += 1 / splits
     if (found.loss > loss) violations += 1 / splits

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { createRandom, type Random } from '../../../core/random.ts'
 import { betaCdf, studentQuantile } from '../../../core/stats/beta.ts'
 import { sampleMeanInterval } from '../../../core/stats/intervals.ts'
+import { expectedAt } from '../../../training/calibrate/expected.ts'
+import { takeCalibrationRows } from '../../../training/calibrate/rows.ts'
 import { measureRouters } from '../../../training/evaluate/bootstrap/measure-routers.ts'
 import { operatingPoint } from '../../../training/evaluate/metrics/operating-point.ts'
 import { errorFloor } from '../../../training/ope/error-floor.ts'
@@ -144,4 +146,21 @@ describe('the least error of means of estimates', () => {
     expect(studentQuantile(0.975, 120)).toBeCloseTo(1.98, 3)
     expect(betaCdf(0.5, 5, 5)).toBeCloseTo(0.5, 12)
   })
+})
+
+test('what a threshold is expected to achieve is as uncertain as that', () => {
+  const { rows, winRate, gain, weak } = draw(WORLDS['one way'], createRandom(5))
+  const lucky = { ...rows, score: rows.score.map((y, i) => (rows.asked[i] === 0 ? 1 : y)) }
+  const plain = expectedAt({ winRate, gain, weak }, 0.5)
+  const wide = expectedAt({ winRate, gain, weak, singles: lucky }, 0.5)
+  for (const name of ['quality', 'loss'] as const) {
+    expect(wide[name]!.value).toBe(plain[name]!.value)
+    expect(wide[name]!.high - wide[name]!.low).toBeGreaterThan(
+      1.02 * (plain[name]!.high - plain[name]!.low),
+    )
+  }
+  const halves = takeCalibrationRows({ winRate, gain, singles: rows }, [4, 9])
+  expect(halves.singles!.observed).toEqual(
+    Float64Array.from([8, 9, 18, 19], (at) => rows.observed[at]!),
+  )
 })
