@@ -14,7 +14,8 @@ import { writeRouteBundle } from './route-bundle.ts'
 /**
  * `tsx scripts/bench/large-body.ts`: how long `/health` takes at most while a chat with an image of 20 MB passes through
  * the gateway, and how long one turn of the event loop takes, in processor time of the main thread, as other
- * processes add to the time by the clock. The least and the median of all chats.
+ * processes add to the time by the clock. The least and the median of all chats. `--kind` sends another body of that size
+ * (`text`, `messages`, `numbers`, `misnamed`: an image as chat bodies have it), `--api` another API's (`messages`, `responses`, `count`).
  */
 const { values } = parseArgs({
   options: {
@@ -22,18 +23,42 @@ const { values } = parseArgs({
     chats: { type: 'string', default: '10' },
     megabytes: { type: 'string', default: '20' },
     text: { type: 'string', default: 'What is in this image? é' },
+    kind: { type: 'string', default: 'image' },
+    api: { type: 'string', default: 'chat' },
   },
 })
 
 /** In a process of its own: sends one chat for each line that it reads, and then prints a line. */
 const CLIENT = `
-const [url, megabytes, text] = process.argv.slice(1)
-const image = 'data:image/png;base64,' + 'iVBORw0K'.repeat(megabytes * 131072)
-const content = [{ type: 'text', text }, { type: 'image_url', image_url: { url: image } }]
-const body = JSON.stringify({ model: 'big-1', messages: [{ role: 'user', content }] })
+const [url, megabytes, text, kind, api] = process.argv.slice(1)
+const filled = (piece, parts = 1) => piece.repeat(megabytes * 1048576 / piece.length / parts)
+const data = kind === 'image' || kind === 'misnamed' ? filled('iVBORw0K') : ''
+const image = 'data:image/png;base64,' + data
+const source = { type: 'base64', media_type: 'image/png', data }
+const asChat = [{ type: 'text', text }, { type: 'image_url', image_url: { url: image } }]
+const images = {
+  chat: asChat,
+  messages: [{ type: 'text', text }, { type: 'image', source }],
+  responses: [{ type: 'input_text', text }, { type: 'input_image', image_url: image }],
+}
+images.count = images.messages
+const words = 'The quick brown fox jumps over the lazy dog. '
+const said = (content, i = 0) => ({ role: i % 2 ? 'assistant' : 'user', content })
+const messages = {
+  image: () => [said(images[api])],
+  misnamed: () => [said(asChat)],
+  text: () => [said(filled(words))],
+  messages: () => Array.from({ length: 9001 }, (_, i) => said(filled(words, 9001), i)),
+  numbers: () => [said(filled(words).slice(2e6))],
+}[kind]()
+const more = kind === 'numbers' ? { extra: Array.from({ length: 390000 }, () => 1) } : {}
+const field = api === 'responses' ? 'input' : 'messages'
+const limit = api === 'chat' || api === 'responses' ? {} : { max_tokens: 10 }
+const body = JSON.stringify({ model: 'big-1', [field]: messages, ...limit, ...more })
+const paths = { chat: 'chat/completions', responses: 'responses', messages: 'messages', count: 'messages/count_tokens' }
 const headers = { 'content-type': 'application/json' }
 process.stdin.on('data', async () => {
-  const answer = await fetch(url + '/v1/chat/completions', { method: 'POST', headers, body })
+  const answer = await fetch(url + '/v1/' + paths[api], { method: 'POST', headers, body })
   await answer.text()
   process.stdout.write(answer.status + '\\n')
 })`
@@ -104,7 +129,7 @@ async function chatsAt(url: string): Promise<Chats> {
     children.push(child)
     return child
   }
-  const client = started(CLIENT, url, values.megabytes, values.text)
+  const client = started(CLIENT, url, values.megabytes, values.text, values.kind, values.api)
   const pinger = started(PINGER, url)
   const slowest = async (): Promise<number> => {
     pinger.stdin.write('\n')
@@ -127,7 +152,9 @@ async function chatsAt(url: string): Promise<Chats> {
     client.stdin.write('\n')
     const [status] = (await once(client.stdout, 'data')) as [Buffer]
     running = false
-    if (String(status).trim() !== '200') throw new Error(`status ${status}`)
+    const refused = values.kind === 'misnamed' ? '400' : '200'
+    if (String(status).trim() !== (values.api === 'count' ? '200' : refused))
+      throw new Error(`status ${status}`)
     const waited = await slowest()
     if (chat < 2) continue
     turns.push(longest)
