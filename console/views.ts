@@ -33,6 +33,13 @@ export const VIEWS: readonly View[] = [
     needs: ['playground', 'overview'],
     load: () => import('./views/playground.tsx'),
   },
+  {
+    id: 'live',
+    title: 'Live',
+    icon: 'live',
+    needs: ['decisions', 'overview'],
+    load: () => import('./views/live.tsx'),
+  },
 ]
 
 /** The views that a session has. */

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import type uPlot from 'uplot'
+import { timeOf } from '../format.ts'
 import { colour, useColours } from '../theme.ts'
 
 type UPlot = typeof uPlot
@@ -16,9 +17,21 @@ export interface Line {
   readonly name: string
   /** a variable of the style sheet, such as `--accent` */
   readonly colour: string
-  readonly values: readonly number[]
+  /** one for each time; null where there is none */
+  readonly values: readonly (number | null)[]
   readonly filled?: boolean
 }
+
+type Columns = [number[], ...(number | null)[][]]
+
+/** A value if it is a power of ten: the others get no line and no words. */
+function onlyPower(value: number): number | null {
+  const power = Math.log10(value)
+  return Math.abs(power - Math.round(power)) < 1e-6 ? value : null
+}
+
+/** Lowest value of an axis with powers of ten. */
+const LOG_FLOOR = 0.01
 
 /** Lines over time that change while they are watched, by uPlot: it draws anew at each change. */
 export function LiveChart({
@@ -27,6 +40,8 @@ export function LiveChart({
   lines,
   height = 180,
   format = String,
+  least = 1,
+  log = false,
 }: {
   /** what the chart shows, for those who do not see it */
   readonly label: string
@@ -36,12 +51,21 @@ export function LiveChart({
   /** pixels */
   readonly height?: number
   readonly format?: (value: number) => string
+  /** the axis reaches at least to this value */
+  readonly least?: number
+  /** the axis has powers of ten, from 0.01; lower values are drawn there */
+  readonly log?: boolean
 }): JSX.Element {
   const box = useRef<HTMLDivElement>(null)
   const chart = useRef<uPlot>(undefined)
   const colours = useColours()
   const names = lines.map(({ name, colour: its }) => `${name}${its}`).join()
-  const data = [times.map((time) => time / 1000), ...lines.map(({ values }) => [...values])]
+  const data = [
+    times.map((time) => time / 1000),
+    ...lines.map(({ values }) =>
+      values.map((value) => (log && value !== null ? Math.max(LOG_FLOOR, value) : value)),
+    ),
+  ]
   const latest = useRef(data)
   latest.current = data
   useEffect(() => {
@@ -56,8 +80,20 @@ export function LiveChart({
           height,
           cursor: { y: false, points: { size: 6 } },
           legend: { show: false },
-          scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-          axes: [axis, { ...axis, size: 52, values: (_, ticks) => ticks.map(format) }],
+          scales: {
+            y: log
+              ? { distr: 3, range: (_, __, most) => [LOG_FLOOR, Math.max(least, most * 2)] }
+              : { range: (_, __, most) => [0, Math.max(least, most * 1.1)] },
+          },
+          axes: [
+            { ...axis, space: 90, values: (_, ticks) => ticks.map((time) => timeOf(time * 1000)) },
+            {
+              ...axis,
+              size: 52,
+              values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : format(tick))),
+              ...(log && { filter: (_, ticks) => ticks.map(onlyPower) }),
+            },
+          ],
           series: [
             {},
             ...lines.map(({ name, colour: its, filled }) => ({
@@ -69,7 +105,7 @@ export function LiveChart({
             })),
           ],
         },
-        latest.current as [number[], ...number[][]],
+        latest.current as Columns,
         box.current,
       )
     })
@@ -83,9 +119,9 @@ export function LiveChart({
       chart.current?.destroy()
       chart.current = undefined
     }
-  }, [names, height, colours])
+  }, [names, height, colours, least, log])
   useEffect(() => {
-    chart.current?.setData(data as [number[], ...number[][]])
+    chart.current?.setData(data as Columns)
   })
   return (
     <div class="live-chart">

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows that are drawn alone need positions, which tr and td do not take
 // biome-ignore-all lint/a11y/useFocusableInteractive: the table has the focus and the keys of its rows
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 export interface Column<T> {
   readonly name: string
@@ -15,6 +15,8 @@ export interface Column<T> {
 
 /** Rows drawn above and below what is visible. */
 const MARGIN = 12
+/** Rows that may come above at once while what is read stays in place. */
+const MOST_ADDED = 5_000
 
 /**
  * A table that draws only its visible rows, so that 100,000 scroll as ten do. Arrow keys, Page and Home and End move a
@@ -53,6 +55,23 @@ export function Table<T>({
   const fits = Math.ceil(height / rowHeight)
   const first = Math.max(0, Math.floor(top / rowHeight) - MARGIN)
   const last = Math.min(rows.length, first + fits + 2 * MARGIN)
+  // rows that come above leave in place what is being read
+  const before = useRef<{ readonly key: string; readonly index: number }>(undefined)
+  useLayoutEffect(() => {
+    const box = scroller.current
+    const known = before.current
+    if (box && known && box.scrollTop > 0) {
+      const by = rows
+        .slice(0, known.index + MOST_ADDED)
+        .findIndex((row) => keyOf(row) === known.key)
+      if (by > known.index) {
+        box.scrollTop += (by - known.index) * rowHeight
+        setCurrent((index) => index + by - known.index)
+      }
+    }
+    const index = Math.floor((box?.scrollTop ?? 0) / rowHeight)
+    before.current = rows[index] && { key: keyOf(rows[index]), index }
+  }, [rows])
   const move = (to: number): void => {
     const next = Math.min(rows.length - 1, Math.max(0, to))
     setCurrent(next)
@@ -93,7 +112,11 @@ export function Table<T>({
       tabIndex={0}
       ref={scroller}
       style={{ maxHeight: `${height}px` }}
-      onScroll={({ currentTarget }) => setTop(currentTarget.scrollTop)}
+      onScroll={({ currentTarget }) => {
+        setTop(currentTarget.scrollTop)
+        const index = Math.floor(currentTarget.scrollTop / rowHeight)
+        before.current = rows[index] && { key: keyOf(rows[index]), index }
+      }}
       onKeyDown={onKeyDown}
     >
       <div role="rowgroup" class="table-head">

@@ -6,6 +6,7 @@ import { LiveChart } from '../parts/live-chart.tsx'
 import { Stat, Stats } from '../parts/stat.tsx'
 import { Empty, WithData } from '../parts/states.tsx'
 import { useRead } from '../state.ts'
+import { everySecond } from '../ticks.ts'
 
 type Overview = Answered<'overview'>
 
@@ -145,16 +146,6 @@ function rateOf({ seconds, now }: Overview): number {
   return recent.reduce((sum, { decisions }) => sum + decisions, 0) / 10
 }
 
-/** Every second of the last two minutes, in which nothing may have happened. */
-function everySecond(seconds: readonly Tick[], now: number): (Tick | { readonly time: number })[] {
-  const last = Math.floor(now / 1000) * 1000 - 1000
-  const known = new Map(seconds.map((tick) => [tick.time, tick]))
-  return Array.from({ length: 120 }, (_, i) => {
-    const time = last - (119 - i) * 1000
-    return known.get(time) ?? { time }
-  })
-}
-
 function Traffic({
   seconds,
   now,
@@ -163,8 +154,8 @@ function Traffic({
   readonly now: number
 }): JSX.Element {
   const ticks = everySecond(seconds, now)
-  const decisions = ticks.map((tick) => ('decisions' in tick ? tick.decisions : 0))
-  const strong = ticks.map((tick) => ('strong' in tick ? tick.strong : 0))
+  const decisions = ticks.map((tick) => tick.decisions)
+  const strong = ticks.map((tick) => tick.strong)
   const total = decisions.reduce((sum, one) => sum + one, 0)
   return (
     <LiveChart

@@ -91,6 +91,8 @@ export interface ServiceOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** further observers of the gateway's requests */
   readonly servedObservers?: readonly ServedObserver[]
+  /** called with ratings of answers once they are stored; return at once, never throw */
+  readonly ratingObservers?: readonly ((rating: FeedbackRecord) => void)[]
   /** creates the encoder of a policy's semantic routes from its name */
   readonly makeEncoder?: (name: string) => Promise<Encoder>
   /** policy steps besides the built-in ones */
@@ -126,6 +128,8 @@ export interface Services {
   readonly log: LogWriter | undefined
   /** where feedback is stored: a separate store, else the log */
   readonly feedback: FeedbackStore | undefined
+  /** Keeps a rating, then tells those who use it. @throws log_unavailable if there is nowhere to keep it */
+  readonly rate: (rating: FeedbackRecord) => Promise<void>
   /** checks whether a key may rate a decision */
   readonly feedbackGuard: FeedbackGuard
   /** makes the ids of decisions and requests, and verifies their owners */
@@ -315,18 +319,23 @@ async function openAll(
   })
   const draws = exploration !== undefined
   const kept = feedback
+  const rate = async (rating: FeedbackRecord): Promise<void> => {
+    if (!kept) {
+      throw new WeirError('log_unavailable', {
+        reason: 'the server was started without --log or --store',
+      })
+    }
+    await kept.record(rating)
+    alarms?.feedback(rating)
+    online?.feedback(rating)
+    metrics.feedback()
+    for (const observe of options.ratingObservers ?? []) observe(rating)
+  }
   const chats =
     config.gateway &&
     (await openChats(config, config.gateway, options, opened, {
       ...{ fleet, decider, metrics, audit, servedObservers, draws, now, state, hot },
-      record:
-        kept &&
-        (async (rating) => {
-          await kept.record(rating)
-          alarms?.feedback(rating)
-          online?.feedback(rating)
-          metrics.feedback()
-        }),
+      record: kept && rate,
     }))
   const keys = config.keys && config.keys.length > 0 ? createKeyRing(config.keys) : undefined
   return {
@@ -348,6 +357,7 @@ async function openAll(
     ids,
     storedIds: new StoredIds(keys && ids),
     feedback,
+    rate,
     feedbackGuard: new FeedbackGuard(ids),
     alarms,
     online,

@@ -175,6 +175,21 @@ export const ENDPOINTS = {
       more: Type.Boolean(),
     }),
   },
+  rate: {
+    summary: 'Rates the answer of a decision, in the name of who asks: it counts as feedback does.',
+    role: 'operator',
+    body: Type.Object(
+      {
+        decision_id: Type.String({ minLength: 1, maxLength: 200 }),
+        /** how good the answer was, 0 to 1 */
+        score: Type.Number({ minimum: 0, maximum: 1 }),
+        /** the model that answered, if it was not the decision's */
+        model: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+      },
+      closed,
+    ),
+    answer: Type.Object({ decision_id: Type.String(), score: Type.Number() }),
+  },
   playground: {
     summary:
       'What would be decided for a request, and why. Nothing is logged, counted or asked of a model.',

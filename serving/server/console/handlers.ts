@@ -6,8 +6,9 @@ import { toChat } from '../../policy/route-preview.ts'
 import { ANYONE } from '../../router/keys.ts'
 import type { LiveRouter } from '../../router/live-router.ts'
 import type { ServeConfig } from '../config.ts'
+import { rateDecision } from '../routes/feedback.ts'
 import type { Services } from '../services.ts'
-import { type Answered, type Handlers, mayAct } from './contract.ts'
+import { type Answered, type Asked, type ConsoleCaller, type Handlers, mayAct } from './contract.ts'
 import type { Traffic } from './traffic.ts'
 
 /** Longest wait of a preview for a policy's encoder, in milliseconds. */
@@ -23,6 +24,7 @@ export function serverHandlers(
   return {
     overview: () => overview(services, traffic),
     decisions: ({ after = 0, limit = ROWS_AT_ONCE }) => traffic.rowsAfter(after, limit),
+    rate: services.feedback && ((rating, caller) => rated(services, rating, caller)),
     playground: ({ request, policy }, caller) => {
       if (policy !== undefined && !mayAct(caller.role, 'operator')) {
         throw new WeirError('role_needed', { role: 'operator', got: caller.role })
@@ -38,6 +40,19 @@ export function serverHandlers(
         approvals: config.gateway?.require_approval ?? null,
       })),
   }
+}
+
+/** People of the console may rate any key's decisions; their name is the source. */
+async function rated(
+  services: Services,
+  { decision_id, score, model }: Asked<'rate'>,
+  { name }: ConsoleCaller,
+): Promise<Answered<'rate'>> {
+  const source = `console:${name}`
+  await rateDecision(services, definedOnly({ decision_id, score, model, source }), {
+    ...{ name, feedback: 'any' },
+  })
+  return { decision_id, score }
 }
 
 function overview({ fleet, gateway, policies }: Services, traffic: Traffic): Answered<'overview'> {

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
-import { WeirError } from '../../../core/errors.ts'
 import type { FeedbackRecord } from '../../../records/decision-record.ts'
 import { FeedbackBody, feedbackRecord } from '../../../records/feedback/body.ts'
 import { ANYONE, type KeyHolder } from '../../router/keys.ts'
@@ -17,22 +16,26 @@ export function addFeedbackRoute(app: FastifyInstance, services: Services): void
     '/feedback',
     { schema: { body: FeedbackBody, response: { 200: FeedbackAnswer } } },
     async (request) => {
-      const { feedback, metrics, alarms, online, now } = services
-      if (!feedback) {
-        throw new WeirError('log_unavailable', {
-          reason: 'the server was started without --log or --store',
-        })
-      }
-      const { caller } = request
-      const record = { ...feedbackRecord(request.body, now()), ...givenBy(caller) }
-      await services.feedbackGuard.check(request.body, caller)
-      await feedback.record(record)
-      alarms?.feedback(record)
-      online?.feedback(record)
-      metrics.feedback()
-      return { object: 'routing.feedback' as const, decision_id: request.body.decision_id }
+      const { body, caller } = request
+      await rateDecision(services, body, caller)
+      return { object: 'routing.feedback' as const, decision_id: body.decision_id }
     },
   )
+}
+
+/**
+ * Keeps a caller's rating of a decision; resolves once it is on disk.
+ *
+ * @throws log_unavailable, request_invalid, decision_unknown, decision_of_another_key, sources_exceeded
+ */
+export async function rateDecision(
+  { feedback, feedbackGuard, rate, now }: Services,
+  body: FeedbackBody,
+  caller: KeyHolder,
+): Promise<void> {
+  const record = { ...feedbackRecord(body, now()), ...givenBy(caller) }
+  if (feedback) await feedbackGuard.check(body, caller)
+  await rate(record)
 }
 
 /** What a record says of the key that gave it. */
