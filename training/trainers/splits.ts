@@ -50,25 +50,28 @@ function observed(dataset: Dataset, prompts: Int32Array, embeddings: Embeddings)
   }
 }
 
-/** The scores of single answers with what stands in for the missing ones. */
+/** The scores of single answers with what stands in for the missing ones, and their overlap weights. */
 function completedScores(
   { estimates, models }: Dataset,
   prompts: Int32Array,
   scores: Float32Array,
-): Pick<OutcomeColumns, 'completed' | 'imputed'> {
+): Pick<OutcomeColumns, 'completed' | 'imputed' | 'weights'> {
   if (!estimates) return {}
   const completed = scores.slice()
   const imputed = scores.slice()
+  const weights = new Float32Array(scores.length).fill(1)
   for (let row = 0; row < prompts.length; row++) {
     const at = 2 * prompts[row]!
     if (Number.isNaN(estimates.scores[at]!)) continue
     for (const [column, model] of [estimates.strong, estimates.weak].entries()) {
       const cell = row * models.length + model
       completed[cell] = estimates.scores[at + column]!
+      const e = estimates.propensity[prompts[row]!]!
+      weights[cell] = column === 0 ? 1 - e : e
       if (Number.isNaN(scores[cell]!)) imputed[cell] = estimates.predicted[at + column]!
     }
   }
-  return { completed, imputed }
+  return { completed, imputed, weights }
 }
 
 /** Some prompts of a split, in the given order, with the observations on them. */
@@ -83,7 +86,7 @@ export function takeTrainingRows(split: TrainingRows, rows: readonly number[]): 
 
 /** @param all number of prompts that the tables cover */
 function takeOutcomes(
-  { scores, completed, imputed, tokens }: OutcomeColumns,
+  { scores, completed, imputed, weights, tokens }: OutcomeColumns,
   rows: ArrayLike<number>,
   all: number,
 ): OutcomeColumns {
@@ -93,6 +96,7 @@ function takeOutcomes(
     scores: take(scores),
     ...(completed && { completed: take(completed) }),
     ...(imputed && { imputed: take(imputed) }),
+    ...(weights && { weights: take(weights) }),
     ...(tokens && { tokens: take(tokens) }),
   }
 }

@@ -27,6 +27,8 @@ export interface OutcomeColumns {
   readonly completed?: Float32Array
   /** like `completed`, with predicted scores in place of the missing ones and the observed ones kept: in [0, 1] */
   readonly imputed?: Float32Array
+  /** 1 - propensity of the scores of single answers (overlap weights; Li, Morgan and Zaslavsky 2018), 1 for others; beside `completed` */
+  readonly weights?: Float32Array
   /** lengths of the answers in tokens, if the log has them; prompts x models, like the scores */
   readonly tokens?: Float32Array
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import { withJudgeWeights } from '../../../training/judge-weights.ts'
 import {
+  outcomeTarget,
   type Target,
   withClassWeight,
   withShrunkVotes,
@@ -116,4 +117,16 @@ describe('judge weights', () => {
     }
     expect(() => withJudgeWeights(only, new Map([['gpt', 0]]))).toThrow(/above 0/)
   })
+})
+
+it('answers of a head weigh by overlap, 1 on average, and leave the others as they are', () => {
+  const scores = Float32Array.of(1, Number.NaN, 0, Number.NaN, Number.NaN, 1)
+  const embeddings = { kind: 'dense', rows: 3, dimension: 1, values: new Float32Array(3) } as const
+  const weights = Float32Array.of(0.1, 1, 0.3, 1, 1, 0.5)
+  const head = (model: number) =>
+    outcomeTarget({ embeddings, outcomes: { scores, weights } }, 2, model)
+  expect([...head(0).rows]).toEqual([0, 1])
+  expect(Array.from(head(0).weights, (w) => w.toFixed(4))).toEqual(['0.5000', '1.5000'])
+  expect([...head(1).weights]).toEqual([1])
+  expect([...outcomeTarget({ embeddings, outcomes: { scores } }, 2, 0).weights]).toEqual([1, 1])
 })

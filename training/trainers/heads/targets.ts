@@ -35,9 +35,13 @@ export function headTargets(input: TrainerInput): HeadTargets[] {
   }))
 }
 
-/** The scores of one model, on the rows where it was observed. */
+/**
+ * The scores of one model, on the rows where it was observed, with weights that average 1. Where who was asked depended
+ * on the prompt, an answer counts by how probable it was that the other model would give it, so that both heads are
+ * fitted to prompts of the same kind.
+ */
 export function outcomeTarget(split: TrainingRows, models: number, model: number): Target {
-  const scores = split.outcomes!.scores
+  const { scores, weights: standsFor } = split.outcomes!
   const n = split.embeddings.rows
   let known = 0
   for (let row = 0; row < n; row++) if (!Number.isNaN(scores[row * models + model]!)) known++
@@ -50,7 +54,13 @@ export function outcomeTarget(split: TrainingRows, models: number, model: number
     rows[at] = row
     labels[at++] = score
   }
-  return { rows, labels, weights: new Float32Array(known).fill(1) }
+  const weights = new Float32Array(known).fill(1)
+  if (standsFor) {
+    let total = 0
+    for (let i = 0; i < known; i++) total += weights[i] = standsFor[rows[i]! * models + model]!
+    for (let i = 0; i < known; i++) weights[i]! *= known / total
+  }
+  return { rows, labels, weights }
 }
 
 /** Whether train or validation has votes. */
