@@ -34,6 +34,13 @@ export const VIEWS: readonly View[] = [
     load: () => import('./views/playground.tsx'),
   },
   {
+    id: 'curve',
+    title: 'Curve',
+    icon: 'curve',
+    needs: ['curve', 'overview'],
+    load: () => import('./views/curve.tsx'),
+  },
+  {
     id: 'live',
     title: 'Live',
     icon: 'live',

@@ -166,7 +166,13 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
   const scored = exported.linear
     ? scoreLinear(exported.linear, test.embeddings)
     : family.forward(weights, pair, test.embeddings)
-  const report = await evaluateOnTest(stored, { ...rest, router }, labels, test, scored.winRate)
+  const { report, curve } = await evaluateOnTest(
+    stored,
+    { ...rest, router },
+    labels,
+    test,
+    scored.winRate,
+  )
   const choice =
     many && (await reportTrainedRule(stored, many, { prompts: test.prompts, scores: scored }, rest))
   const searched = {
@@ -197,6 +203,7 @@ export async function train(log: Dataset, given: TrainOptions): Promise<TrainRes
         test: { rows: report.rows, ...report.routers[0] },
         baselines: report.baselines,
         ...definedOnly({
+          cost_quality: curve,
           choice,
           auto: auto?.rows.map(untimed),
           recipes: reading.rows,

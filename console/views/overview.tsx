@@ -122,7 +122,7 @@ function Figures({ of }: { readonly of: Overview }): JSX.Element {
                       <td class="numeric">{rate(router.threshold)}</td>
                       <td>
                         <Histogram
-                          bins={router.win_rates}
+                          bins={router.spread.counts}
                           threshold={router.threshold}
                           name={router.name}
                         />

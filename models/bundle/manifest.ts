@@ -39,6 +39,24 @@ export const Threshold = Type.Object({
 })
 export type Threshold = Type.Static<typeof Threshold>
 
+/**
+ * What a router recovers of the gap between its models on the test prompts, at strong shares of 0, .01, ... 1: kept in the
+ * bundle, so that a server can show the curve without a log. Columns have equal length.
+ */
+export const CostQuality = Type.Object({
+  /** of value, low and high: parts of the gap, or score units where the gap is not clear */
+  unit: Type.Union([Type.Literal('pgr'), Type.Literal('score')]),
+  /** prompts behind it */
+  rows: Type.Integer(),
+  /** lowest win rate that is still sent strong */
+  threshold: Type.Array(Type.Number()),
+  value: Type.Array(Type.Number()),
+  /** percentile band over bootstrap replicates */
+  low: Type.Array(Type.Number()),
+  high: Type.Array(Type.Number()),
+})
+export type CostQuality = Type.Static<typeof CostQuality>
+
 /** How the training log was split, so that the same rows can be identified again. */
 export const SplitRule = Type.Object({
   seed: Type.Integer(),

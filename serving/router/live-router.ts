@@ -1,4 +1,5 @@
 import { RecentMap } from '../../core/bounded-map.ts'
+import { roleOf } from '../../models/bundle/manifest.ts'
 import type { Router } from '../../models/router.ts'
 
 /**
@@ -11,12 +12,15 @@ export class LiveRouter {
   readonly cache: RecentMap<string, CachedScore> | undefined
   /** name of the strong candidate */
   readonly strong: string
+  /** name of the weak candidate */
+  readonly weak: string
   private leases = 0
   private retired = false
 
   constructor(router: Router, cacheEntries: number) {
     this.router = router
-    this.strong = router.manifest.candidates.find(({ role }) => role === 'strong')!.model
+    this.strong = roleOf(router.manifest.candidates, 'strong').model
+    this.weak = roleOf(router.manifest.candidates, 'weak').model
     this.cache = cacheEntries > 0 ? new RecentMap(cacheEntries) : undefined
   }
 

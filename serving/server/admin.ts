@@ -148,8 +148,8 @@ export function localBackend(
     ready: () => fleet.snapshot !== undefined,
     routers: () =>
       Promise.all(
-        [...(fleet.snapshot?.routers ?? [])].map(async ([name, { router, strong }]) => {
-          const { version, threshold, candidates } = router.manifest
+        [...(fleet.snapshot?.routers ?? [])].map(async ([name, { router, strong, weak }]) => {
+          const { version, threshold } = router.manifest
           return {
             name,
             version,
@@ -157,7 +157,7 @@ export function localBackend(
             signed_by: router.signedBy,
             threshold: threshold.value,
             strong,
-            weak: candidates.find(({ role }) => role === 'weak')!.model,
+            weak,
             versions: await fleet.versions(name),
           }
         }),

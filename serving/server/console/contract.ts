@@ -1,4 +1,5 @@
 import Type, { type Static, type TObject, type TSchema } from 'typebox'
+import { CostQuality } from '../../../models/bundle/manifest.ts'
 import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
 
 /** What a person may do in the console; each role may also do what those before it may. */
@@ -22,6 +23,16 @@ export interface Endpoint {
 const Nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()])
 const closed = { additionalProperties: false }
 
+/** Win rates of decisions since the start, in equal bins from 0 to 1. Columns have equal length. */
+const Spread = Type.Object({
+  counts: Type.Array(Type.Integer()),
+  /** of the decisions, those with a known cost of both models; their estimated US dollars by bin */
+  priced: Type.Integer(),
+  strong_usd: Type.Array(Type.Number()),
+  weak_usd: Type.Array(Type.Number()),
+})
+export type Spread = Static<typeof Spread>
+
 const Router = Type.Object({
   name: Type.String(),
   version: Type.String(),
@@ -30,8 +41,7 @@ const Router = Type.Object({
   strong: Type.String(),
   weak: Type.String(),
   models: Type.Array(Type.String()),
-  /** win rates of decisions since the start, in 50 equal bins from 0 to 1 */
-  win_rates: Type.Array(Type.Integer()),
+  spread: Spread,
   /** keys of declared context that it reads, such as `tenant` */
   context: Type.Array(Type.String()),
 })
@@ -208,6 +218,40 @@ export const ENDPOINTS = {
       /** why there is no word of the policy */
       policy_error: Type.Optional(Type.String()),
     }),
+  },
+  curve: {
+    summary:
+      'The cost-quality curve of a router on its test prompts, its certificate, and the win rates of its traffic.',
+    role: 'viewer',
+    query: Type.Object({ router: Type.Optional(Type.String({ maxLength: 200 })) }, closed),
+    answer: Type.Object({
+      now: Type.Number(),
+      started: Type.Number(),
+      router: Router,
+      /** what the policy sets over the router’s own threshold; null if nothing */
+      policy_threshold: Nullable(Type.Number()),
+      /** null for a bundle that was made before curves were kept */
+      curve: Nullable(CostQuality),
+      /** what the threshold’s calibration promises; null without one */
+      certificate: Nullable(Type.Record(Type.String(), Type.Unknown())),
+      created: Type.String(),
+      /** why no threshold can be proposed here; null if one can */
+      no_proposals: Nullable(Type.String()),
+    }),
+  },
+  propose_threshold: {
+    summary:
+      'Proposes a threshold: a policy with another `learned.threshold`, which somebody else must approve before it can serve.',
+    role: 'operator',
+    body: Type.Object(
+      {
+        router: Type.String({ maxLength: 200 }),
+        threshold: Type.Number({ minimum: 0, maximum: 1 }),
+        note: Type.Optional(Type.String({ maxLength: 1000 })),
+      },
+      closed,
+    ),
+    answer: Type.Object({ id: Type.String(), path: Type.String() }),
   },
   policies: {
     summary: 'The texts of the policies that serve.',

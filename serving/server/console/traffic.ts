@@ -2,7 +2,7 @@ import { printable } from '../../../core/printable.ts'
 import { loggedText } from '../../../records/redaction.ts'
 import type { Served, ServedObserver } from '../../gateway/contracts.ts'
 import type { DecisionEvent, DecisionObserver } from '../../router/observer.ts'
-import type { Answered, Tick, TrafficRow } from './contract.ts'
+import type { Answered, Spread, Tick, TrafficRow } from './contract.ts'
 
 /** Rows kept; older ones go. */
 const ROWS = 10_000
@@ -12,7 +12,7 @@ const NOTABLE_PER_SECOND = 25
 const SECONDS = 120
 const MINUTES = 1440
 /** Bins of win rates, from 0 to 1. */
-export const WIN_RATE_BINS = 50
+export const WIN_RATE_BINS = 100
 /** Characters of a prompt in a row. */
 const TEXT_SHOWN = 300
 const TEXT_READ = 12_000
@@ -35,7 +35,7 @@ export class Traffic {
   private readonly totals: Tick
   /** by id, in the order of their `seq` */
   private readonly rows = new Map<string, TrafficRow>()
-  private readonly winRates = new Map<string, number[]>()
+  private readonly spreads = new Map<string, Spread>()
   private seq = 0
   private seen = 0
   private ordinary = 0
@@ -63,7 +63,7 @@ export class Traffic {
       if (decision.model === live.strong) tick.strong++
       if (decision.fallback) tick.fallbacks++
       tick.decision_ms += decision.timing_ms
-      this.countWinRate(decision.router.name, decision.win_rate)
+      this.countWinRate(event)
     }
     if (this.sampled(decision.fallback || decision.truncated)) this.put(this.decisionRow(event))
   }
@@ -108,8 +108,9 @@ export class Traffic {
     }
   }
 
-  winRatesOf(router: string): readonly number[] {
-    return this.winRates.get(router) ?? new Array<number>(WIN_RATE_BINS).fill(0)
+  /** The win rates of a router's decisions, and what each of its pair would have cost for them. */
+  spreadOf(router: string): Spread {
+    return this.spreads.get(router) ?? emptySpread()
   }
 
   rowsAfter(after: number, limit: number): Answered<'decisions'> {
@@ -126,14 +127,26 @@ export class Traffic {
     return { rows, seen: this.seen, next: rows.at(-1)?.seq ?? Math.max(after, 0), more }
   }
 
-  private countWinRate(router: string, rate: number | null): void {
+  private countWinRate({ decision, live }: DecisionEvent): void {
+    const { win_rate: rate, candidates, router } = decision
     if (rate === null) return
-    let bins = this.winRates.get(router)
-    if (!bins) {
-      bins = new Array<number>(WIN_RATE_BINS).fill(0)
-      this.winRates.set(router, bins)
+    let spread = this.spreads.get(router.name)
+    if (!spread) {
+      spread = emptySpread()
+      this.spreads.set(router.name, spread)
     }
-    bins[Math.min(WIN_RATE_BINS - 1, Math.max(0, Math.floor(rate * WIN_RATE_BINS)))]!++
+    const bin = Math.min(WIN_RATE_BINS - 1, Math.max(0, Math.floor(rate * WIN_RATE_BINS)))
+    spread.counts[bin]!++
+    let strong: number | null = null
+    let weak: number | null = null
+    for (const { model, est_cost_usd: cost } of candidates) {
+      if (model === live.strong) strong = cost
+      else if (weak === null || model === live.weak) weak = cost
+    }
+    if (strong === null || weak === null) return
+    spread.priced++
+    spread.strong_usd[bin]! += strong
+    spread.weak_usd[bin]! += weak
   }
 
   /** The current second's counts; when a second has ended, it joins its minute. */
@@ -250,6 +263,13 @@ export class Traffic {
     }
   }
 }
+
+const emptySpread = (): Spread => ({
+  counts: new Array<number>(WIN_RATE_BINS).fill(0),
+  priced: 0,
+  strong_usd: new Array<number>(WIN_RATE_BINS).fill(0),
+  weak_usd: new Array<number>(WIN_RATE_BINS).fill(0),
+})
 
 const rounded = (milliseconds: number): number => Math.round(milliseconds * 1000) / 1000
 
