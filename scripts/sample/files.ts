@@ -1,6 +1,7 @@
 import { FAMILIES } from './families.ts'
-import { STRONG, WEAK } from './outcomes.ts'
+import { type Answer, STRONG, WEAK } from './outcomes.ts'
 import type { SimulatedPreference } from './preferences.ts'
+import type { SimulatedAnswers, SimulatedThumb } from './served.ts'
 import type { SimulatedRow, Simulation } from './simulator.ts'
 
 /** The log as a user would have it: canonical outcome rows, without the simulator's true values. */
@@ -28,6 +29,30 @@ export function preferenceText(rows: readonly SimulatedPreference[]): string {
       model_b: modelB,
       winner,
       judge: 'judge-1',
+    })),
+  )
+}
+
+/** The thumbs log, with the column names that an application might use. */
+export function thumbsText(rows: readonly SimulatedThumb[]): string {
+  return lines(rows)
+}
+
+/** All four models' answers, in the canonical layout. */
+export function modelsText(rows: readonly SimulatedAnswers[]): string {
+  const each = (
+    answers: SimulatedAnswers['answers'],
+    field: keyof Answer,
+  ): Record<string, number> =>
+    Object.fromEntries(Object.entries(answers).map(([name, answer]) => [name, answer[field]]))
+  return lines(
+    rows.map(({ id, prompt, category, answers }) => ({
+      id,
+      prompt,
+      category,
+      scores: each(answers, 'score'),
+      costs: each(answers, 'cost'),
+      tokens: each(answers, 'tokens'),
     })),
   )
 }

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { logText, preferenceText, summaryOf, truthText } from './files.ts'
+import { logText, modelsText, preferenceText, summaryOf, thumbsText, truthText } from './files.ts'
 import { simulate } from './simulator.ts'
 
 /** Rewrites data/sample from its seed: `npx tsx scripts/sample/make-sample.ts [folder]`. */
@@ -18,6 +18,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     writeFileSync(join(folder, name), gzipSync(text, { level: 9 }))
   pack('outcomes.jsonl.gz', logText(sample.outcomes))
   pack('preferences.jsonl.gz', preferenceText(sample.preferences))
+  pack('thumbs.jsonl.gz', thumbsText(sample.thumbs))
+  pack('models.jsonl.gz', modelsText(sample.models))
   pack('truth.jsonl.gz', truthText(sample))
   writeFileSync(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
   console.log(JSON.stringify(summary, null, 2))

@@ -5,8 +5,10 @@ import { findSharedPrefixes, stem } from '../../data/splits/stem.ts'
 import {
   expectedApgr,
   logText,
+  modelsText,
   preferenceText,
   summaryOf,
+  thumbsText,
   truthText,
 } from '../../scripts/sample/files.ts'
 import {
@@ -16,6 +18,7 @@ import {
 } from '../../scripts/sample/make-sample.ts'
 
 import { successProbability } from '../../scripts/sample/outcomes.ts'
+import { RATED_SHARE } from '../../scripts/sample/served.ts'
 import { simulate } from '../../scripts/sample/simulator.ts'
 
 const shipped = (name: string): Buffer =>
@@ -60,6 +63,8 @@ describe('the shipped sample', () => {
     const sample = simulate(SAMPLE_OUTCOMES, SAMPLE_PREFERENCES, SAMPLE_SEED)
     expect(logText(sample.outcomes) === unpacked('outcomes.jsonl.gz')).toBe(true)
     expect(preferenceText(sample.preferences) === unpacked('preferences.jsonl.gz')).toBe(true)
+    expect(thumbsText(sample.thumbs) === unpacked('thumbs.jsonl.gz')).toBe(true)
+    expect(modelsText(sample.models) === unpacked('models.jsonl.gz')).toBe(true)
     expect(truthText(sample) === unpacked('truth.jsonl.gz')).toBe(true)
     expect(JSON.parse(shipped('summary.json').toString('utf8'))).toEqual(
       summaryOf(sample, SAMPLE_SEED),
@@ -142,6 +147,23 @@ describe('the shipped sample', () => {
     for (const { won, expected, rows } of pairs.values()) {
       expect(Math.abs(won - expected)).toBeLessThan(4 * 0.5 * Math.sqrt(rows))
     }
+  })
+
+  test('has a thumbs log that says of each answer what the outcome log says', () => {
+    const thumbs = parse<{ id: string; model: string; thumb: string | null }>(
+      unpacked('thumbs.jsonl.gz'),
+    )
+    const scores = new Map(log.map((row) => [row.id, row.scores]))
+    const rated = thumbs.filter(({ thumb }) => thumb !== null)
+    expect(thumbs.length).toBe(log.length)
+    // five standard errors of a share of .5 or .6 in 5,000 rows
+    expect(Math.abs(rated.length / log.length - RATED_SHARE)).toBeLessThan(0.035)
+    const strong = thumbs.filter(({ model }) => model === 'big-1').length
+    expect(Math.abs(strong / log.length - 0.5)).toBeLessThan(0.036)
+    const wrong = rated.filter(
+      ({ id, model, thumb }) => (scores.get(id)![model] === 1) !== (thumb === 'up'),
+    )
+    expect(wrong).toEqual([])
   })
 
   test('can be routed far better than by prompt length', () => {
