@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import type { ChoiceRule } from '../bundle/choice-rule.ts'
-import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from '../reading/messages.ts'
+import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT, ReadonlyList } from '../reading/messages.ts'
 
 /**
  * The body of `POST /route`, also passed by in-process callers. Exactly one of prompt and messages is set.
@@ -8,19 +8,24 @@ import { ChatMessage, LIST_LIMIT, MESSAGES_LIMIT } from '../reading/messages.ts'
 export const RouteRequest = Type.Object(
   {
     prompt: Type.Optional(Type.String()),
-    messages: Type.Optional(Type.Array(ChatMessage, { minItems: 1, maxItems: MESSAGES_LIMIT })),
+    messages: Type.Optional(ReadonlyList(ChatMessage, { minItems: 1, maxItems: MESSAGES_LIMIT })),
     system: Type.Optional(Type.String()),
     tools: Type.Optional(
-      Type.Array(Type.Record(Type.String(), Type.Unknown()), { maxItems: LIST_LIMIT }),
+      // any object, so that the tool types of client libraries fit
+      Type.Unsafe<readonly object[]>(
+        Type.Array(Type.Record(Type.String(), Type.Unknown()), { maxItems: LIST_LIMIT }),
+      ),
     ),
     router: Type.Optional(Type.String({ maxLength: 200 })),
     threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
     models: Type.Optional(
-      Type.Array(Type.String({ maxLength: 200 }), {
-        minItems: 1,
-        maxItems: LIST_LIMIT,
-        description: 'allow-list',
-      }),
+      Type.Unsafe<readonly string[]>(
+        Type.Array(Type.String({ maxLength: 200 }), {
+          minItems: 1,
+          maxItems: LIST_LIMIT,
+          description: 'allow-list',
+        }),
+      ),
     ),
     session_id: Type.Optional(Type.String({ maxLength: 1000 })),
     previous_model: Type.Optional(Type.String({ maxLength: 200 })),

@@ -1,7 +1,7 @@
 import { WeirError } from '../../core/errors.ts'
 import { describeValue } from '../../core/schema-fault.ts'
 import { type ChatMessage, METADATA_LIMIT, NAME_LIMIT } from '../reading/messages.ts'
-import { type DeclaredContext, transcript } from '../reading/transcript.ts'
+import { type DeclaredContext, type ToolDefinition, transcript } from '../reading/transcript.ts'
 import type { RouteRequest } from './decision.ts'
 
 /** Maximum prompt length in UTF-16 units; bounds the cost of one request. */
@@ -40,12 +40,14 @@ export function requestText(request: RouteRequest, context?: DeclaredContext): s
       { param },
     )
   }
-  assertToolNames(request.tools)
+  // the schema has checked that each is an object with text keys
+  const tools = request.tools as readonly ToolDefinition[] | undefined
+  assertToolNames(tools)
   const given = (prompt?.length ?? 0) + (request.system?.length ?? 0)
   if (prompt !== undefined && given > PROMPT_LIMIT) {
     throw new WeirError('prompt_too_long', { limit: PROMPT_LIMIT, got: given }, { param })
   }
-  const text = transcript(prompt ?? messages!, request.system, request.tools, context)
+  const text = transcript(prompt ?? messages!, request.system, tools, context)
   // a long conversation is routed on its beginning and its end; its last words matter most
   return text.length > PROMPT_LIMIT ? headAndTail(text) : text
 }
@@ -101,7 +103,7 @@ function headAndTail(text: string): string {
   return head + text.slice(-half).replace(/^[\udc00-\udfff]/, '')
 }
 
-function assertToolNames(tools: RouteRequest['tools']): void {
+function assertToolNames(tools: readonly ToolDefinition[] | undefined): void {
   tools?.forEach((tool, i) => {
     const { name } = (tool.function ?? tool) as { name?: unknown }
     if (typeof name === 'string' && name.length > NAME_LIMIT) {

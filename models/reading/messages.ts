@@ -9,6 +9,12 @@ export const METADATA_LIMIT = 65_536
 /** Maximum number of messages in one request. */
 export const MESSAGES_LIMIT = 10_000
 
+/** A list that may be `readonly`, as clients hold conversations. */
+export const ReadonlyList = <T extends Type.TSchema>(
+  item: T,
+  limits: { readonly minItems?: number; readonly maxItems: number },
+) => Type.Unsafe<readonly Type.Static<T>[]>(Type.Array(item, limits))
+
 /** One chat message as OpenAI clients send it; only text content parts are used for routing. */
 export const ChatMessage = Type.Object({
   role: Type.String({ minLength: 1, maxLength: NAME_LIMIT }),
@@ -17,14 +23,12 @@ export const ChatMessage = Type.Object({
     Type.Union([
       Type.String(),
       Type.Null(),
-      Type.Array(
+      ReadonlyList(
         Type.Object({
           type: Type.String({ maxLength: NAME_LIMIT }),
           text: Type.Optional(Type.Union([Type.String(), Type.Null()])),
         }),
-        {
-          maxItems: LIST_LIMIT,
-        },
+        { maxItems: LIST_LIMIT },
       ),
     ]),
   ),

@@ -1,6 +1,13 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Explanation, type RuleHit, WeirClient } from '../../serving/client.ts'
+import type OpenAI from 'openai'
+import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
+import type { Router } from '../../models/router.ts'
+import {
+  type Explanation,
+  type RouteRequest,
+  type RuleHit,
+  WeirClient,
+} from '../../serving/client.ts'
 import { keyHash } from '../../serving/router/keys.ts'
 import { listen } from '../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from './sample-app.ts'
@@ -19,6 +26,26 @@ beforeAll(async () => {
   client = new WeirClient({ baseUrl: `${url}/`, apiKey: 'secret' })
 })
 afterAll(() => sample.close())
+
+test('types take the messages and tools of OpenAI’s client as they are, readonly too', async () => {
+  const messages: OpenAI.ChatCompletionMessageParam[] = [
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: [{ type: 'text', text: 'prove the integral' }] },
+  ]
+  const tools: OpenAI.ChatCompletionTool[] = [
+    { type: 'function', function: { name: 'look', parameters: { type: 'object' } } },
+    { type: 'custom', custom: { name: 'run' } },
+  ]
+  const readonlyMessages: readonly OpenAI.ChatCompletionMessageParam[] = messages
+  const readonlyTools: readonly OpenAI.ChatCompletionTool[] = tools
+  const first = await client.route({ messages, tools })
+  const second = await client.route({ messages: readonlyMessages, tools: readonlyTools })
+  expect(first.model).toBe('big')
+  expect(second.win_rate).toBe(first.win_rate)
+  // `weir-router/router` takes the same
+  const inProcess: RouteRequest = { messages: readonlyMessages, tools: readonlyTools }
+  expectTypeOf(inProcess).toEqualTypeOf<Parameters<Router['route']>[0]>()
+})
 
 test('WeirClient routes, gives feedback, batches and lists', async () => {
   const decision = await client.route('prove the integral')
