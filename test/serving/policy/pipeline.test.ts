@@ -8,8 +8,8 @@ import { fakeRouter, HEAD, requestOf } from '../../../testing/step-contract.ts'
 
 const EXAMPLE = 'docs/examples/policy.yaml'
 const text = await readFile(EXAMPLE, 'utf8')
-const STRONG = 'gpt-4-1106-preview'
-const WEAK = 'mixtral-8x7b'
+const STRONG = 'big-1'
+const WEAK = 'small-1'
 let winRate = 0.9
 
 const policy = createPolicy(checkPolicy(text, EXAMPLE), {
@@ -31,10 +31,10 @@ describe('the policy of docs/examples', () => {
   })
 
   it('lets no score and no name past a hard limit', async () => {
-    expect(short(await ask('Write to ann@example.org'))).toEqual(['fallback', 'llama-local'])
+    expect(short(await ask('Write to ann@example.org'))).toEqual(['fallback', 'local-1'])
     expect(short(await ask('Write to ann@example.org', {}, STRONG))).toEqual(['hard_limit'])
     const tagged = { hints: { metadata: { tags: ['confidential'] } } }
-    expect(short(await ask('hello', tagged))).toEqual(['fallback', 'llama-local'])
+    expect(short(await ask('hello', tagged))).toEqual(['fallback', 'local-1'])
   })
 
   it('sends code to the specialist with its system prompt and parameters', async () => {
@@ -147,7 +147,7 @@ describe('checkPolicy', () => {
       /^p\.yaml:21: rules\.0\.route: expected one of coder.*got codre/,
     )
     expect(faulty('margin: 0.05', 'margin: 5')).toThrow(/^p\.yaml:22: sticky\.margin/)
-    expect(faulty('default: mixtral-8x7b', 'defualt: x')).toThrow(/p\.yaml/)
+    expect(faulty('default: small-1', 'defualt: x')).toThrow(/p\.yaml/)
     expect(faulty('\\bdef ', '(?=x)')).toThrow(
       /^p\.yaml:20: rules\.0\.when\.regex\.0: expected an RE2/,
     )
