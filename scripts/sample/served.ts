@@ -1,10 +1,9 @@
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import type { Price } from '../../models/prices.ts'
-import type { Family } from './family.ts'
+import type { Draft, Family } from './family.ts'
 import { type Answer, answer, PRICES, STRONG, successProbability, WEAK } from './outcomes.ts'
 import { COMPARED } from './preferences.ts'
 import type { SimulatedPrompt } from './prompts.ts'
-import type { SimulatedRow } from './simulator.ts'
 
 /** How often a user of the thumbs log rates an answer. */
 export const RATED_SHARE = 0.6
@@ -22,8 +21,16 @@ export interface SimulatedThumb {
   readonly thumb: 'up' | 'down' | null
 }
 
+/** What is read of a row of the outcome log. */
+interface AnsweredByBoth {
+  readonly id: string
+  readonly draft: Draft
+  readonly strong: Answer
+  readonly weak: Answer
+}
+
 /** The outcome log as an application would have seen it: one of the two models was asked by a coin, and most answers are rated. */
-export function simulateThumbs(rows: readonly SimulatedRow[], seed: number): SimulatedThumb[] {
+export function simulateThumbs(rows: readonly AnsweredByBoth[], seed: number): SimulatedThumb[] {
   const random = createRandom(deriveSeed(seed, 'thumbs'))
   return rows.map(({ id, draft, strong, weak }, i) => {
     const [model, { score }] = random.next() < 0.5 ? [STRONG, strong] : [WEAK, weak]
