@@ -88,7 +88,7 @@ export const ERRORS = {
     'not enough data to promise {target}: {rows} calibration rows; about {more} more rows would do',
   ),
   calibration_impossible: row(
-    'cannot promise {target}: on these {rows} calibration rows no threshold keeps it, and more rows would not change that',
+    'cannot promise {target}: on these {rows} calibration rows no threshold keeps it; {found}',
   ),
   budget_too_small: row(
     'a budget of {budget} dollars per 1,000 requests is less than the {cost} that always-weak costs here',

@@ -1,5 +1,5 @@
 import { WeirError } from '../core/errors.ts'
-import type { Interval } from '../core/stats/intervals.ts'
+import { type Interval, sideOf } from '../core/stats/intervals.ts'
 import { studentQuantile } from '../core/stats/judged-mean.ts'
 import { type Dataset, SPLITS } from './dataset/dataset.ts'
 import type { WeakSignalReport } from './dataset/manifest.ts'
@@ -62,7 +62,7 @@ export function weakOutcomes(decisions: Decisions, ratings: readonly Rating[]): 
       score: with_.length > 0 ? mean(with_) : null,
       without: without.length > 0 ? mean(without) : null,
       ...(difference && { difference }),
-      used: difference !== undefined && difference.high < 0,
+      used: difference !== undefined && sideOf(difference) === 'below',
     }
   })
   const used = measured.filter((one) => one.used).sort((a, b) => a.score! - b.score!)

@@ -19,6 +19,20 @@ export interface PartialInterval {
 
 export const UNDEFINED_INTERVAL: PartialInterval = { value: null, low: null, high: null }
 
+/** On which side of a reference an interval lies; `open` if it holds the reference or has no bounds. */
+export type Side = 'above' | 'below' | 'open'
+
+/**
+ * The one decision behind every sentence that calls something better, worse or not told apart: `above` only if the
+ * whole interval lies above the reference, `below` only if all of it lies below. With 95% intervals each of the two
+ * is said wrongly at most once in forty. NaN counts as no bound.
+ */
+export function sideOf({ low, high }: Pick<PartialInterval, 'low' | 'high'>, reference = 0): Side {
+  if (low === null || high === null || Number.isNaN(low) || Number.isNaN(high)) return 'open'
+  if (low > reference) return 'above'
+  return high < reference ? 'below' : 'open'
+}
+
 /**
  * Mean of n values with its large-sample normal interval; with weights, the self-normalised mean and the
  * linearised variance of that ratio.

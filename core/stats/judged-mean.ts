@@ -1,5 +1,5 @@
 import { betaQuantile } from './beta.ts'
-import type { Interval } from './intervals.ts'
+import { type Interval, sideOf } from './intervals.ts'
 import { normalCdf, normalQuantile } from './normal.ts'
 
 /**
@@ -194,12 +194,6 @@ export function sequenceHalfWidth(
     error * Math.sqrt(n) * Math.sqrt(((2 * t) / (n * n * rho2)) * Math.log(Math.sqrt(t) / alpha))
   )
 }
-
-export type Verdict = 'above' | 'below' | 'open'
-
-/** On which side of a value an interval lies. */
-export const sideOf = ({ low, high }: Pick<Interval, 'low' | 'high'>, of: number): Verdict =>
-  low > of ? 'above' : high < of ? 'below' : 'open'
 
 /**
  * The probability that the verdict of an interval changes once its standard error has gone from `error` to `later`, given

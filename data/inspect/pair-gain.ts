@@ -1,3 +1,4 @@
+import { type Side, sideOf } from '../../core/stats/intervals.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
 import type { PairOptions } from '../dataset/dataset.ts'
 import { type Dataset, SPLITS, type Split } from '../dataset/dataset.ts'
@@ -53,7 +54,8 @@ export function pairGain(
   const mean = gains.reduce((sum, gain) => sum + gain, 0) / n
   const deviation = Math.sqrt(gains.reduce((sum, gain) => sum + (gain - mean) ** 2, 0) / n)
   const margin = (Z_95 * deviation) / Math.sqrt(n)
-  const clear = Math.abs(mean) > margin
+  const side = sideOf({ low: mean - margin, high: mean + margin })
+  const clear = side !== 'open'
   const chance = (rows: number): number | null =>
     clear && rows > 0 ? apgrMargin(deviation, mean, rows) : null
   const better = gains.filter((gain) => gain > 0)
@@ -81,7 +83,7 @@ export function pairGain(
       : null,
     chance: { test: chance(test), all: chance(n) },
     needed,
-    verdict: verdict(mean, clear, needed, test),
+    verdict: verdict(side, needed, { test, judged: n, all: dataset.prompts.length }),
   }
 }
 
@@ -105,11 +107,19 @@ function oracleApgr(gains: Float64Array, mean: number): number {
   return area / n / (mean * n)
 }
 
-function verdict(mean: number, clear: boolean, needed: number | null, test: number): string {
-  if (!clear) return 'neither model is clearly better on average: PGR is undefined for this pair'
-  if (mean < 0)
+function verdict(
+  side: Side,
+  needed: number | null,
+  prompts: { readonly test: number; readonly judged: number; readonly all: number },
+): string {
+  if (side === 'open') {
+    const [judged, all] = [prompts.judged, prompts.all].map((n) => n.toLocaleString('en-US'))
+    const of = judged === all ? `${all} prompts` : `${judged} of ${all} prompts`
+    return `which model is better on average is open: ${of} judge both, and their interval holds 0, so PGR is undefined`
+  }
+  if (side === 'below')
     return 'the model named weak is better on average: the pair may be the wrong way round'
-  if (needed !== null && test < needed) {
+  if (needed !== null && prompts.test < needed) {
     return `too few held-out prompts to tell an APGR of .55 from chance: ${needed} would`
   }
   return 'there are enough held-out prompts to tell an APGR of .55 from chance'

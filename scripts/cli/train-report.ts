@@ -1,3 +1,4 @@
+import { sideOf } from '../../core/stats/intervals.ts'
 import type { DatasetManifest } from '../../data/dataset/manifest.ts'
 import type { LeakReport } from '../../data/inspect/leaks.ts'
 import { type SplitFractions, shortParts } from '../../data/splits/assign-splits.ts'
@@ -161,7 +162,7 @@ export function printReport(terminal: Terminal, report: EvaluationReport): void 
   )
   for (const { name, verdict, apgr } of report.routers) {
     terminal.print(`${name}: ${verdict}`)
-    if (apgr.low !== null && apgr.low <= 0.5) {
+    if (apgr.value !== null && sideOf(apgr, 0.5) === 'open') {
       terminal.print(
         'No signal found: on the held-out prompts this router cannot be told from a coin.',
       )

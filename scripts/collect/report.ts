@@ -1,14 +1,18 @@
 import { krippendorffAlpha } from '../../core/stats/agreement.ts'
-import { type Interval, meanInterval, ratioInterval } from '../../core/stats/intervals.ts'
+import {
+  type Interval,
+  meanInterval,
+  ratioInterval,
+  type Side,
+  sideOf,
+} from '../../core/stats/intervals.ts'
 import {
   type CorrectedLabels,
   chanceOfChange,
   correctJudge,
   LEAST_HUMAN_LABELS,
   sequenceHalfWidth,
-  sideOf,
   studentQuantile,
-  type Verdict,
 } from '../../core/stats/judged-mean.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
 import { percent } from '../terminal/terminal.ts'
@@ -66,7 +70,7 @@ export interface Enough {
   /** interval that holds at every look, however often one looks */
   readonly any_time: Interval
   /** whether the strong model is better (the win rate is above .5), by that interval */
-  readonly verdict: Verdict
+  readonly verdict: Side
   /** probability that the verdict changes with twice as many rows and labels */
   readonly change: number
   /** US dollars so far, and those that would halve the interval by more rows; undefined where more rows cannot */
@@ -297,7 +301,7 @@ export function routerCurve(
   }
   const clear = (numerator: Float64Array): Interval | undefined => {
     const base = meanInterval(gain, weights, LEVEL)
-    return base.low <= 0 ? undefined : ratioInterval(numerator, gain, weights, LEVEL)
+    return sideOf(base) !== 'above' ? undefined : ratioInterval(numerator, gain, weights, LEVEL)
   }
   const points = SHARES.map((share) => {
     const at = order.findLastIndex((i) => sent[i]! <= share + 1e-9)

@@ -1,3 +1,4 @@
+import { sideOf } from '../../core/stats/intervals.ts'
 import type { BundleDiff } from '../../training/evaluate/diff-bundles.ts'
 import { spread } from '../../training/evaluate/report/verdict.ts'
 import { count, dollars, percent, probability, score } from './number-format.ts'
@@ -87,9 +88,12 @@ export function renderDiff(diff: BundleDiff): string {
 
 function inWords({ quality, changed }: BundleDiff): string {
   if (changed.value === 0) return 'No prompt changes route.'
-  if (quality.low! > 0) return `Quality rises: ${spread(quality)}.`
-  if (quality.high! < 0) return `Quality falls: ${spread(quality)}.`
-  return `No difference in quality can be shown on these prompts: ${spread(quality)}.`
+  const said = {
+    above: 'Quality rises',
+    below: 'Quality falls',
+    open: 'No difference in quality can be shown on these prompts',
+  }[sideOf(quality)]
+  return `${said}: ${spread(quality)}.`
 }
 
 const signed = (value: number | null, format: (x: number | null) => string): string =>

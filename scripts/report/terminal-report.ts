@@ -1,3 +1,4 @@
+import { sideOf } from '../../core/stats/intervals.ts'
 import type { CurveReport } from '../../training/evaluate/bootstrap/measure-routers.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
 import {
@@ -117,7 +118,9 @@ function operatingLine(router: RouterReport): string[] {
 const SLICES_SHOWN = 5
 
 function worstSlices(router: RouterReport): string[] {
-  const worst = (router.slices ?? []).filter(({ loss }) => loss.low! > 0).slice(0, SLICES_SHOWN)
+  const worst = (router.slices ?? [])
+    .filter(({ loss }) => sideOf(loss) === 'above')
+    .slice(0, SLICES_SHOWN)
   if (worst.length === 0) return []
   return [
     `${router.name} loses most against always-strong on`,

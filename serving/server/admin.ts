@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { WeirError } from '../../core/errors.ts'
+import { describeRule } from '../../models/bundle/choice-rule.ts'
 import { SPEND_GROUPS, type SpendReport, SpendTable } from '../budgets/spend.ts'
 
 import type { Fleet, ReloadReport } from '../router/fleet.ts'
@@ -122,6 +123,8 @@ export interface RouterStatus {
   readonly threshold: number
   readonly strong: string
   readonly weak: string
+  /** how it chooses among all its models, in words, where that is no threshold between two */
+  readonly rule?: { readonly models: readonly string[]; readonly words: string } | undefined
   /** on disk, oldest first */
   readonly versions: readonly string[]
 }
@@ -149,7 +152,7 @@ export function localBackend(
     routers: () =>
       Promise.all(
         [...(fleet.snapshot?.routers ?? [])].map(async ([name, { router, strong, weak }]) => {
-          const { version, threshold } = router.manifest
+          const { version, threshold, candidates, choice } = router.manifest
           return {
             name,
             version,
@@ -158,6 +161,12 @@ export function localBackend(
             threshold: threshold.value,
             strong,
             weak,
+            ...(choice && {
+              rule: {
+                models: candidates.map(({ model }) => model),
+                words: describeRule(choice.rule),
+              },
+            }),
             versions: await fleet.versions(name),
           }
         }),

@@ -60,6 +60,16 @@ describe('inspect', () => {
     expect(pairGain(data, 's', 'w', { margin: 0.2 }).gain.value).toBeCloseTo((0 - 1 + 0) / 3, 6)
   })
 
+  test('which model is better stays open where few prompts judge both, and the count says so', async () => {
+    const data = await dataset([
+      ...[1, 0, 1, 0].map((s, i) => ({ prompt: `both ${i}`, scores: { s, w: 1 - s } })),
+      ...[...Array(40).keys()].map((i) => ({ prompt: `vote ${i}`, scores: { s: 1, other: 0 } })),
+    ])
+    expect(pairGain(data, 's', 'w').verdict).toBe(
+      'which model is better on average is open: 4 of 44 prompts judge both, and their interval holds 0, so PGR is undefined',
+    )
+  })
+
   test('the margin of a guessing router is what guessing routers show', async () => {
     const random = createRandom(4)
     const rows = [...Array(800).keys()].map((i) => ({

@@ -4,6 +4,7 @@ import {
   dkwInterval,
   Interval,
   meanInterval,
+  sideOf,
 } from '../../core/stats/intervals.ts'
 import { errorFloor } from '../ope/error-floor.ts'
 import type { Coefficient } from '../ope/sensitivity.ts'
@@ -50,7 +51,8 @@ export function expectedAt(rows: CalibrationRows, threshold: number): Expected {
       isSent(i) ? 0 : 1,
     )
     const { low, high } = widen(whole, () => 1)
-    const pgr = low > 0 || high < 0 ? clearRatioInterval(kept, gain, weight, level) : undefined
+    const pgr =
+      sideOf({ low, high }) !== 'open' ? clearRatioInterval(kept, gain, weight, level) : undefined
     if (pgr) {
       expected.pgr = widen(pgr, (i) => (Number(isSent(i)) - pgr.value) / whole.value)
     }

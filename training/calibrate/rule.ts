@@ -1,7 +1,12 @@
 import { definedOnly } from '../../core/defined.ts'
 import { WeirError } from '../../core/errors.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
-import { clearRatioInterval, type Interval, meanInterval } from '../../core/stats/intervals.ts'
+import {
+  clearRatioInterval,
+  type Interval,
+  meanInterval,
+  sideOf,
+} from '../../core/stats/intervals.ts'
 import { type ChoiceKind, type ChoiceRule, ruleAt } from '../../models/bundle/choice-rule.ts'
 import { emptyPoints, stopNumber, walkPath } from '../evaluate/frontier/frontier.ts'
 import {
@@ -102,7 +107,7 @@ function checkGap({ scores, models, rows }: ModelTable, { strong, weak }: RoleCo
     (_, i) => scores[i * m + strong]! - scores[i * m + weak]!,
   )
   const gap = meanInterval(gains, undefined, INTERVAL_LEVEL)
-  if (gap.low > 0) return
+  if (sideOf(gap) === 'above') return
   const [value, low, high] = [gap.value, gap.low, gap.high].map((x) => Number(x.toFixed(4)))
   throw new WeirError('quality_gap_unclear', { rows, gap: value, low, high })
 }
@@ -129,6 +134,7 @@ function plugIn({ kind, table, expected, target }: RuleProblem, statement: State
     throw new WeirError('calibration_impossible', {
       target: describeTarget(target),
       rows: table.rows,
+      found: `at best it is missed by ${Number((Math.min(...means) - statement.allowed).toPrecision(3))} on average`,
     })
   }
   const how: HowChosen = {

@@ -1,4 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
+import { meanInterval, sideOf } from '../../core/stats/intervals.ts'
 import { normalQuantile } from '../../core/stats/normal.ts'
 import { meanOf } from './bounds/bounds.ts'
 import type { PromisedLoss } from './losses.ts'
@@ -25,7 +26,24 @@ export function dataShort(loss: PromisedLoss, { rows, grid, target }: FailedSequ
         ...message,
         more: roundUp(Math.max(needed - rows, rows / 4)),
       })
-    : new WeirError('calibration_impossible', message)
+    : new WeirError('calibration_impossible', { ...message, found: lossAtSafest(loss, grid) })
+}
+
+/** The loss where it is least, and whether these rows tell it from what is allowed. */
+function lossAtSafest(loss: PromisedLoss, grid: Float64Array): string {
+  const first = grid[0]
+  if (first === undefined) return 'there is no threshold to try'
+  const interval = meanInterval(loss.at(first), undefined, 0.95)
+  const [value, low, high, allowed] = [
+    interval.value,
+    interval.low,
+    interval.high,
+    loss.allowed,
+  ].map((x) => Number(x.toPrecision(3)))
+  const found = `where the loss is least it is ${value} [${low}, ${high}], and ${allowed} is allowed`
+  return sideOf(interval, loss.allowed) === 'above'
+    ? `${found}: more rows like these would not change that`
+    : `${found}: too few rows to tell whether more would keep it`
 }
 
 /**

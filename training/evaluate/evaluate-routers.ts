@@ -1,5 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
-import { type PartialInterval, sampleMeanInterval } from '../../core/stats/intervals.ts'
+import { type PartialInterval, sampleMeanInterval, sideOf } from '../../core/stats/intervals.ts'
 import type { Observational } from '../../models/bundle/manifest.ts'
 import { errorFloor } from '../ope/error-floor.ts'
 import { effectiveAnswers, overturningGamma } from '../ope/sensitivity.ts'
@@ -31,7 +31,7 @@ export async function evaluateRouters(input: EvaluationInput): Promise<Evaluatio
   const floor = input.singles && errorFloor(input.singles.rows)
   const plain = sampleMeanInterval(gain)
   const gap = floor?.widen(plain, () => 1) ?? plain
-  const clear = gap.low! > 0
+  const clear = sideOf(gap) === 'above'
   const { y, strong, weak, estimated: marks } = input.labels
   const estimated = marks?.includes(1) ?? false
   const baselines = baselinesOf({ ...input, y, gain, estimated })

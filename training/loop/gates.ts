@@ -1,4 +1,4 @@
-import type { PartialInterval } from '../../core/stats/intervals.ts'
+import { type PartialInterval, sideOf } from '../../core/stats/intervals.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { pairLabels } from '../../data/pair.ts'
 import { roleOf } from '../../models/bundle/manifest.ts'
@@ -66,7 +66,7 @@ export async function checkGates(
     const price = evidence.strongPrice ?? priceAtThreshold(serving.manifest.threshold.value)
     if (evidence.outcomes) {
       results.push(
-        await beatsOnOutcomes(router, current, candidate, serving, evidence.outcomes, {
+        await onOutcomes(router, current, candidate, serving, evidence.outcomes, {
           price,
           signal: evidence.signal,
         }),
@@ -79,7 +79,7 @@ export async function checkGates(
         keyShare: evidence.keyShare,
         signal: evidence.signal,
       })
-      results.push(beats('served traffic', report.over_served, report.rows))
+      results.push(netValue('served traffic', report.over_served, report.rows))
     }
     return results
   } finally {
@@ -130,7 +130,7 @@ async function golden(router: Router, path: string, signal?: AbortSignal): Promi
  * Net value of each router at its threshold, paired, on prompts that neither was trained on. Where one model
  * answered most of them, the missing outcomes are estimated.
  */
-async function beatsOnOutcomes(
+async function onOutcomes(
   candidate: Router,
   serving: Router,
   candidateBundle: Bundle,
@@ -151,7 +151,7 @@ async function beatsOnOutcomes(
   )
   if (prompts.length < LEAST_ROWS) {
     const found = `${prompts.length} prompts that neither router was made from (at least ${LEAST_ROWS})`
-    return { gate: 'beats the serving router', passed: false, found }
+    return { gate: 'net value on held-out outcomes', passed: false, found }
   }
   const texts = Array.from(prompts, (prompt) => dataset.prompts[prompt]!)
   const [mine, its] = [await candidate.score(texts, signal), await serving.score(texts, signal)]
@@ -171,14 +171,21 @@ async function beatsOnOutcomes(
     influence: gains.map((gain) => gain - value),
     leftOver: 0,
   })
-  return beats('held-out outcomes', interval, rows.length)
+  return netValue('held-out outcomes', interval, rows.length)
 }
 
-function beats(on: string, { value, low, high }: PartialInterval, rows: number): GateResult {
-  const text = [value, low, high].map((x) => x!.toFixed(4))
+/** The gate's name is no claim, as it stands before what was found: passed or not. */
+export function netValue(on: string, interval: PartialInterval, rows: number): GateResult {
+  const [value, low, high] = [interval.value, interval.low, interval.high].map((x) => x!.toFixed(4))
+  const side = sideOf(interval)
+  const said = {
+    above: 'better than the serving router',
+    below: 'worse than the serving router',
+    open: 'not told apart from the serving router',
+  }[side]
   return {
-    gate: `beats the serving router on ${on}`,
-    passed: low! > 0,
-    found: `net value ${text[0]} over it (${text[1]} to ${text[2]}) on ${rows} rows`,
+    gate: `net value on ${on}`,
+    passed: side === 'above',
+    found: `${said}, by ${value} (${low} to ${high}) on ${rows} rows`,
   }
 }

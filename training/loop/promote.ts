@@ -2,6 +2,7 @@ import { cp, readdir, realpath, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { WeirError } from '../../core/errors.ts'
 import { renameInto } from '../../core/files.ts'
+import { sideOf } from '../../core/stats/intervals.ts'
 import { Z_95 } from '../../core/stats/normal.ts'
 import { readBundle } from '../../models/bundle/read.ts'
 import { changeServing, finishServingChange } from '../../models/bundle/serving-change.ts'
@@ -152,9 +153,17 @@ async function canaryHolds(
     return { gate, passed: false, found }
   }
   const difference = mine.mean - its.mean
-  const high = difference + Z_95 * Math.sqrt(mine.variance + its.variance)
-  const found = `mean score ${mine.mean.toFixed(3)} on ${mine.n} outcomes, ${its.mean.toFixed(3)} on ${its.n} of the serving version`
-  return { gate, passed: high >= 0, found }
+  const margin = Z_95 * Math.sqrt(mine.variance + its.variance)
+  const interval = { low: difference - margin, high: difference + margin }
+  const side = sideOf(interval)
+  const said = {
+    above: 'better than the serving version',
+    below: 'worse than the serving version',
+    open: 'not told apart from the serving version',
+  }[side]
+  const bounds = `${interval.low.toFixed(3)} to ${interval.high.toFixed(3)}`
+  const found = `${said}: mean score ${mine.mean.toFixed(3)} on ${mine.n} outcomes, ${its.mean.toFixed(3)} on ${its.n} (a difference of ${difference.toFixed(3)}, ${bounds})`
+  return { gate, passed: side !== 'below', found }
 }
 
 /** Copies a version beside the serving one, atomically. */

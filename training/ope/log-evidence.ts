@@ -1,5 +1,5 @@
 import { WeirError } from '../../core/errors.ts'
-import { type PartialInterval, sampleMeanInterval } from '../../core/stats/intervals.ts'
+import { type PartialInterval, sampleMeanInterval, sideOf } from '../../core/stats/intervals.ts'
 import { type Dataset, type EvidenceCounts, SPLITS } from '../../data/dataset/dataset.ts'
 import {
   countEvidence,
@@ -68,7 +68,7 @@ export async function logEvidence(
     calibration: inSplit('calibration'),
   }
   const gap = labels && gapOf(dataset, labels, pair)
-  const clear = gap !== undefined && gap.low !== null && gap.low > 0
+  const clear = gap !== undefined && sideOf(gap) === 'above'
   /** whether so many of these prompts would show it, on average */
   const clearOn = (among: number): boolean =>
     clear && gap.value! > (gap.value! - gap.low!) * Math.sqrt(judged.length / among)

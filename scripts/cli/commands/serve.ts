@@ -67,9 +67,11 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
         terminal.json({ url, ...admin, pid: process.pid, routers })
         return
       }
-      for (const { name, version, threshold, strong, weak } of routers) {
+      for (const { name, version, threshold, strong, weak, rule } of routers) {
         terminal.print(
-          `${name} ${version} on ${url}: ${strong} where the win rate is at least ${score(threshold)}, else ${weak}`,
+          rule
+            ? `${name} ${version} on ${url}: of ${rule.models.join(', ')} ${rule.words}`
+            : `${name} ${version} on ${url}: ${strong} where the win rate is at least ${score(threshold)}, else ${weak}`,
         )
       }
       if (routers.length === 0) {

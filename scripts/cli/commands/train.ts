@@ -1,8 +1,10 @@
 import type { Command } from 'commander'
 import { definedOnly } from '../../../core/defined.ts'
 import { WeirError } from '../../../core/errors.ts'
+import { sideOf } from '../../../core/stats/intervals.ts'
 import type { Dataset } from '../../../data/dataset/dataset.ts'
 import type { PairGain } from '../../../data/inspect/pair-gain.ts'
+import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
 import { askPerson, keyboard, openTerminal, type Terminal } from '../../terminal/terminal.ts'
 import { defineCommand } from '../command.ts'
 import { TRAIN_OPTIONS, type TrainFlags } from '../train-options.ts'
@@ -171,8 +173,18 @@ async function run(named: readonly string[], given: TrainFlags, command: Command
   terminal.print(
     chosen
       ? `Until it is calibrated: ${describeRule(bundle.manifest.choice!.rule)}. Next: ${next} --best-share 0.98`
-      : `Until it is calibrated, half of the prompts go strong. Next: ${next} --strong-share 0.3`,
+      : `Until it is calibrated, ${sharesAsItIs(report)}. Next: ${next} --strong-share 0.3`,
   )
+}
+
+/** What goes strong at the threshold of a new router, as found on prompts it has not seen. */
+function sharesAsItIs({ routers, rows }: EvaluationReport): string {
+  const at = routers[0]?.operating
+  if (!at || at.strong_share.value === null) return 'its threshold is the middle of its win rates'
+  const [value, low, high] = [at.strong_share.value, at.strong_share.low, at.strong_share.high].map(
+    (share) => `${(100 * (share ?? Number.NaN)).toFixed(1)}%`,
+  )
+  return `${value} [${low}, ${high}] of prompts go strong (on ${rows} held-out prompts)`
 }
 
 /**
@@ -197,7 +209,7 @@ async function doubtOrder(
   }
   const { gain, oracle, prompts } = found
   // of estimated scores this interval knows only a part of the error
-  if (oracle === null || !(gain.high < 0)) return
+  if (oracle === null || sideOf(gain) !== 'below') return
   const by = `${gain.value.toFixed(3)} [${gain.low.toFixed(3)}, ${gain.high.toFixed(3)}]`
   terminal.note(
     `On ${prompts} prompts ${strong} is worse than ${weak}: ${by} (mean difference with its 95% interval). Are --strong and --weak mixed up?`,

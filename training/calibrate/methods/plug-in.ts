@@ -1,5 +1,5 @@
 import { WeirError } from '../../../core/errors.ts'
-import { meanInterval } from '../../../core/stats/intervals.ts'
+import { meanInterval, sideOf } from '../../../core/stats/intervals.ts'
 import { candidateThresholds } from '../candidates.ts'
 import type { Method } from '../method.ts'
 import { gainOf } from '../rows.ts'
@@ -16,7 +16,7 @@ export const plugIn: Method = {
     const gain = gainOf(rows, target)
     const { threshold, strong, order } = candidateThresholds(rows.winRate, rows.weight)
     const gap = meanInterval(gain, rows.weight, 0.95)
-    if (target.kind === 'quality' && gap.low <= 0) {
+    if (target.kind === 'quality' && sideOf(gap) !== 'above') {
       throw new WeirError('quality_gap_unclear', {
         gap: gap.value.toFixed(4),
         low: gap.low.toFixed(4),

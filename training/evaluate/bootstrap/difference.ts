@@ -71,3 +71,40 @@ export function compareAll(routers: readonly Measured[]): Comparison[] {
     p_holm: differences[i]!.p === null ? null : corrected[i]!,
   }))
 }
+
+interface MeasuredCurve {
+  readonly band?: { readonly value: readonly number[] } | undefined
+  readonly replicates: Replicates
+  readonly floored?: Floored | undefined
+}
+
+/**
+ * The strong shares, in [0, 1], between which one curve lies below another, by a band of their difference that
+ * holds at 97.5% for all shares at once (the greatest studentised deviation over the draws; Efron and Tibshirani
+ * 1993, ch. 12). Undefined if there is no such share, or if curves were not drawn.
+ */
+export function sharesBelow(
+  a: MeasuredCurve,
+  b: MeasuredCurve,
+): { readonly from: number; readonly to: number } | undefined {
+  const draws = a.replicates.band.length
+  if (!a.band || !b.band || draws < 2 || a.floored) return undefined
+  const value = a.band.value.map((at, step) => at - b.band!.value[step]!)
+  const drawn = (draw: number, step: number): number =>
+    a.replicates.band[draw]![step]! - b.replicates.band[draw]![step]!
+  const error = value.map((_, step) =>
+    standardError(Float64Array.from({ length: draws }, (__, draw) => drawn(draw, step))),
+  )
+  const falls = Float64Array.from({ length: draws }, (_, draw) =>
+    value.reduce(
+      (most, at, step) =>
+        error[step]! > 0 ? Math.max(most, (at - drawn(draw, step)) / error[step]!) : most,
+      0,
+    ),
+  ).sort()
+  const reach = falls[Math.ceil(0.975 * draws) - 1]!
+  const below = value.flatMap((at, step) =>
+    error[step]! > 0 && at + reach * error[step]! < 0 ? [step / (value.length - 1)] : [],
+  )
+  return below.length > 0 ? { from: below[0]!, to: below.at(-1)! } : undefined
+}

@@ -1,8 +1,9 @@
 import type { OnProgress } from '../../../core/progress.ts'
-import { type PartialInterval, UNDEFINED_INTERVAL } from '../../../core/stats/intervals.ts'
+import { type PartialInterval, sideOf, UNDEFINED_INTERVAL } from '../../../core/stats/intervals.ts'
 import { type Choice, type ChoiceRule, numberOf } from '../../../models/bundle/choice-rule.ts'
 import type { Candidate } from '../../../models/bundle/manifest.ts'
 import type { Expectations, LogTable } from '../log/model-table.ts'
+import { spread } from '../report/verdict.ts'
 import {
   emptyPoints,
   meanMixture,
@@ -11,8 +12,7 @@ import {
   singlePoints,
   walkPath,
 } from './frontier.ts'
-import { type AtCost, type FrontierMeasure, measureFrontier } from './measure-frontier.ts'
-
+import { type AtCost, measureFrontier } from './measure-frontier.ts'
 import { policyPath, pricePath } from './policy-path.ts'
 
 /** Reported budgets, as shares of the cost of the best single model. */
@@ -50,6 +50,7 @@ export interface FrontierReport {
   readonly oracle_area: number
   readonly mixture_area: number
   readonly curve: readonly Point[]
+  /** whether it beats mixtures of single models over costs, and as it is set is not below a single one */
   readonly works: boolean
   readonly verdict: string
 }
@@ -87,7 +88,7 @@ export async function frontierReport(input: ChoiceReportInput): Promise<Frontier
     onProgress: input.onProgress,
   })
   const { shares, ...operating } = measured.operating!
-  const works = (measured.areaAbove.low ?? -1) > 0
+  const works = sideOf(measured.areaAbove) === 'above' && sideOf(operating.aboveSingle) !== 'below'
   return {
     name: input.name,
     rows: table.rows,
@@ -111,7 +112,7 @@ export async function frontierReport(input: ChoiceReportInput): Promise<Frontier
     ...boundsOf(table, singles, best),
     curve: measured.curve,
     works,
-    verdict: verdictOf(measured, works),
+    verdict: frontierVerdict(measured.areaAbove, operating.aboveSingle),
   }
 }
 
@@ -137,10 +138,28 @@ function boundsOf(table: LogTable, singles: readonly Point[], best: number) {
   }
 }
 
-function verdictOf({ areaAbove }: FrontierMeasure, works: boolean): string {
+/**
+ * What the figures say of a rule: first on average over what may be spent, then as it is set. The second is called
+ * better only if the first is, so that the chance of any false claim stays that of the first.
+ *
+ * @param areaAbove mean quality over costs less that of the best mixtures of two single models
+ * @param aboveSingle quality as the rule is set, less that of the best single model that costs no more
+ */
+export function frontierVerdict(areaAbove: PartialInterval, aboveSingle: PartialInterval): string {
   if (areaAbove.value === null) return 'undefined: the best model is also the cheapest one'
-  if (works) return 'beats every single model and every mixture of them'
-  return (areaAbove.high ?? 0) < 0
-    ? 'worse than a coin between single models'
-    : 'not distinguishable from a coin between single models'
+  const side = sideOf(areaAbove)
+  const whole = {
+    above: 'beats mixtures of single models on average over costs',
+    below: 'worse than a coin between single models on average over costs',
+    open: 'not distinguishable from a coin between single models on average over costs',
+  }[side]
+  const found = `${whole}: ${spread(areaAbove)}`
+  const single = 'the best single model that costs no more'
+  if (aboveSingle.value === null) return found
+  const set = {
+    above: side === 'above' ? `also beats ${single}` : `against ${single}`,
+    below: `is worse than ${single}`,
+    open: `is not distinguishable from ${single}`,
+  }[sideOf(aboveSingle)]
+  return `${found}; as it is set, ${set}: ${spread(aboveSingle)}`
 }

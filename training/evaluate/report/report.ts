@@ -75,6 +75,8 @@ export interface RouterReport extends CurveReport {
   readonly name: string
   /** whether it beats prompt length and random, each with its interval; null if that cannot be decided */
   readonly works: boolean | null
+  /** whether it works, and the verdict holds nothing against it */
+  readonly unreserved: boolean
   readonly verdict: string
   /** APGR minus each baseline's, paired on the same prompts */
   readonly versus: Readonly<Record<string, Difference>>

@@ -1,7 +1,7 @@
-import type { PartialInterval } from '../../../core/stats/intervals.ts'
+import { type PartialInterval, sideOf } from '../../../core/stats/intervals.ts'
 import type { ErrorFloor } from '../../ope/error-floor.ts'
 import { overturningGamma, type SingleRows } from '../../ope/sensitivity.ts'
-import { differenceOf } from '../bootstrap/difference.ts'
+import { differenceOf, sharesBelow } from '../bootstrap/difference.ts'
 import type { MeasuredRouter } from '../bootstrap/measure-routers.ts'
 import type { Grouping } from '../log/prompt-origins.ts'
 import type { ScoredRouter } from '../log/scored-log.ts'
@@ -34,18 +34,19 @@ export function routerReports(
       gap,
       router.report.apgr,
       versus(length),
-      category && versus(category),
+      category && { difference: versus(category), below: sharesBelow(router, category) },
     )
     return {
       name: router.name,
       ...router.report,
       works: verdict.works,
+      unreserved: verdict.works === true && verdict.reservations.length === 0,
       verdict: verdict.words,
       versus: Object.fromEntries(free.map((baseline) => [baseline.name, versus(baseline)])),
       ...(input.singles && {
         sensitivity: sensitivityOf(input.singles.rows, gain, router, length, input.floor),
       }),
-      ...(threshold && atThreshold(input, router, threshold, gain, gap.low! > 0)),
+      ...(threshold && atThreshold(input, router, threshold, gain, sideOf(gap) === 'above')),
       ...(withinUnit(router.scores) && {
         reliability: reliabilityOf(
           router.scores,

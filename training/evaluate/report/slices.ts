@@ -1,4 +1,4 @@
-import { type PartialInterval, sampleMeanInterval } from '../../../core/stats/intervals.ts'
+import { type PartialInterval, sampleMeanInterval, sideOf } from '../../../core/stats/intervals.ts'
 import { readTranscript } from '../../../models/reading/transcript.ts'
 import { errorFloor } from '../../ope/error-floor.ts'
 import type { SingleRows } from '../../ope/sensitivity.ts'
@@ -103,7 +103,7 @@ function sliceReport(
     strong_share: scores.filter((score) => score >= threshold).length / rows.length,
     gap,
     loss: floor?.widen(loss, (k) => (isSent(k) ? 0 : 1)) ?? loss,
-    apgr: gap.low! > 0 ? apgr(costQualityCurve(sortScores(scores), gains)) : null,
+    apgr: sideOf(gap) === 'above' ? apgr(costQualityCurve(sortScores(scores), gains)) : null,
   }
 }
 

@@ -1,4 +1,4 @@
-import type { PartialInterval } from '../../../core/stats/intervals.ts'
+import { type PartialInterval, sideOf } from '../../../core/stats/intervals.ts'
 import { Z_95 } from '../../../core/stats/normal.ts'
 import { detectableDifference } from '../../../core/stats/significance.ts'
 import type { Difference } from '../bootstrap/difference.ts'
@@ -7,7 +7,16 @@ import type { EvaluationReport, RouterReport } from './report.ts'
 /** The conclusion from a router's figures, in words. `works` is null if they allow none. */
 export interface Verdict {
   readonly works: boolean | null
+  /** what the words hold against a router that works; empty if nothing */
+  readonly reservations: readonly string[]
   readonly words: string
+}
+
+/** A baseline that knows each prompt's category, and where the router's curve lies below it. */
+export interface VersusCategory {
+  readonly difference: Difference
+  /** of the prompts going strong, shares in [0, 1]; absent if nowhere */
+  readonly below?: { readonly from: number; readonly to: number } | undefined
 }
 
 /** Differences smaller than this are not worth collecting more data for. */
@@ -22,53 +31,66 @@ export function verdictOf(
   gap: PartialInterval,
   apgr: PartialInterval,
   versusLength: Difference,
-  versusCategory?: Difference,
+  versusCategory?: VersusCategory,
 ): Verdict {
   if (apgr.value === null || versusLength.value === null) {
     return {
       works: null,
+      reservations: [],
       words: `cannot be judged: on these ${count(rows)} prompts ${gapInWords(gap)}`,
     }
   }
-  const beatsRandom = (apgr.low ?? Number.NEGATIVE_INFINITY) > 0.5
-  if ((versusLength.low ?? Number.NEGATIVE_INFINITY) > 0) {
+  const random = sideOf(apgr, 0.5)
+  const length = sideOf(versusLength)
+  const fails = (words: string): Verdict => ({ works: false, reservations: [], words })
+  if (length === 'above') {
     const beats = `beats prompt length by ${spread(versusLength)}`
-    if (beatsRandom) return { works: true, words: `${beats}${butCategory(versusCategory)}` }
-    return {
-      works: false,
-      words: `${beats}, but is not distinguishable from random: APGR ${spread(apgr)}, random is .5`,
+    if (random !== 'above') {
+      const found = `APGR ${spread(apgr)}, random is .5`
+      return fails(`${beats}, but is not distinguishable from random: ${found}`)
     }
+    const reservations = versusCategory ? againstCategory(versusCategory) : []
+    return { works: true, reservations, words: [beats, ...reservations].join(', but ') }
   }
-  if ((apgr.high ?? Number.POSITIVE_INFINITY) < 0.5) {
-    return { works: false, words: `is worse than random: APGR ${spread(apgr)}, random is .5` }
-  }
-  if ((versusLength.high ?? Number.POSITIVE_INFINITY) < 0) {
+  if (random === 'below') return fails(`is worse than random: APGR ${spread(apgr)}, random is .5`)
+  if (length === 'below') {
     const size = spread({
       value: -versusLength.value,
       low: negated(versusLength.high),
       high: negated(versusLength.low),
     })
-    return { works: false, words: `is worse than prompt length by ${size}` }
+    return fails(`is worse than prompt length by ${size}`)
   }
-  const words = beatsRandom
-    ? `not distinguishable from prompt length: the difference is ${spread(versusLength)}; ${power(rows, versusLength)}`
-    : `not distinguishable from random: APGR ${spread(apgr)}, random is .5; ${power(rows, aboveRandom(apgr))}`
-  return { works: false, words }
+  return fails(
+    random === 'above'
+      ? `not distinguishable from prompt length: the difference is ${spread(versusLength)}; ${power(rows, versusLength)}`
+      : `not distinguishable from random: APGR ${spread(apgr)}, random is .5; ${power(rows, aboveRandom(apgr))}`,
+  )
 }
 
 /** Why there is no gap to recover, in words. */
 export function gapInWords(gap: PartialInterval): string {
   const size = `strong minus weak is ${spread(gap)}`
-  return gap.high !== null && gap.high < 0
+  return sideOf(gap) === 'below'
     ? `${size}: the strong model is the worse one, so there is no gap to recover`
     : `${size}, not clear of 0, so there is no gap to recover`
 }
 
-/** In a log of mixed tasks, knowing the task alone can explain most of the gain. */
-function butCategory(difference: Difference | undefined): string {
-  if (!difference || difference.value === null || (difference.low ?? 0) > 0) return ''
-  return `, but does not clear the category prior: ${spread(difference)}`
+/** In a log of mixed tasks, knowing the task alone can explain most of the gain, on the whole or at some shares. */
+function againstCategory({ difference, below }: VersusCategory): string[] {
+  if (difference.value === null) return []
+  const said = {
+    above: [],
+    open: [`does not clear the category prior: ${spread(difference)}`],
+    below: [`is worse than the category prior: ${spread(difference)}`],
+  }[sideOf(difference)]
+  if (!below) return said
+  const shares =
+    below.from === below.to ? percent(below.from) : `${percent(below.from)} to ${percent(below.to)}`
+  return [...said, `lies below the category prior where ${shares} of the prompts go strong`]
 }
+
+const percent = (share: number): string => `${Math.round(100 * share)}%`
 
 function aboveRandom({
   value,

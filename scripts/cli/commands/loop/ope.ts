@@ -1,5 +1,5 @@
 import { definedOnly } from '../../../../core/defined.ts'
-import type { PartialInterval } from '../../../../core/stats/intervals.ts'
+import { type PartialInterval, sideOf } from '../../../../core/stats/intervals.ts'
 import type { LogPolicyReport } from '../../../../training/ope/log-policy.ts'
 import { count, openTerminal, percent, score, table } from '../../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../../bundle-access.ts'
@@ -118,13 +118,14 @@ export function renderOpe(
 
 /** What the estimate says, and the commands that come next. */
 function verdictOf(
-  { over_served: { low, high }, strong_price: price, strong_share: share, router }: LogPolicyReport,
+  { over_served: over, strong_price: price, strong_share: share, router }: LogPolicyReport,
   log: string,
   bundle: string,
   { serving = 'SERVING', otherThreshold }: Naming,
 ): string[] {
-  if (high! < 0) return ['Worse than what served.']
-  if (!(low! > 0)) return ['Not told apart from what served: log more, or explore more.']
+  const side = sideOf(over)
+  if (side === 'below') return ['Worse than what served.']
+  if (side === 'open') return ['Not told apart from what served: log more, or explore more.']
   const promote = `weir promote ${bundle} --over ${serving} --log ${log} --strong-price ${score(price)}`
   if (!otherThreshold) {
     return [

@@ -1,3 +1,4 @@
+import { sideOf } from '../../../../core/stats/intervals.ts'
 import type { Mean } from '../../../replay/policy-compare.ts'
 import { count, openTerminal, score, table } from '../../../terminal/terminal.ts'
 import { defineCommand } from '../../command.ts'
@@ -67,8 +68,8 @@ async function run(path: string, options: Flags<typeof OPTIONS>): Promise<void> 
   if (arms.length > 1) {
     terminal.print('')
     for (const { policy, against, ...mean } of differences) {
-      const clear = mean.low > 0 || mean.high < 0
-      terminal.print(`${policy} less ${against}: ${shown(mean)}${clear ? '' : ', not clear of 0'}`)
+      const open = sideOf(mean) === 'open' ? ', not clear of 0' : ''
+      terminal.print(`${policy} less ${against}: ${shown(mean)}${open}`)
     }
     terminal.note(
       `${count(agreed)} rated requests would have gone to the same model under every policy, and count for each`,
