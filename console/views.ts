@@ -47,6 +47,14 @@ export const VIEWS: readonly View[] = [
     needs: ['decisions', 'overview'],
     load: () => import('./views/live.tsx'),
   },
+  {
+    id: 'data',
+    title: 'Data',
+    icon: 'data',
+    needs: ['data', 'data_put', 'data_explain', 'data_train'],
+    role: 'operator',
+    load: () => import('./views/data.tsx'),
+  },
 ]
 
 /** The views that a session has. */

@@ -6,5 +6,7 @@ export * from '@observablehq/plot'
 export function draw(options: PlotOptions): Element {
   const drawn = plot({ ...options, className: 'plot' })
   for (const style of drawn.querySelectorAll('style')) style.remove()
+  // the chart has one label, and its groups can have none
+  for (const part of drawn.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label')
   return drawn
 }

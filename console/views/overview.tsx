@@ -5,19 +5,24 @@ import { Card, Tag } from '../parts/card.tsx'
 import { LiveChart } from '../parts/live-chart.tsx'
 import { Stat, Stats } from '../parts/stat.tsx'
 import { Empty, WithData } from '../parts/states.tsx'
-import { useRead } from '../state.ts'
+import { useRead, useSession } from '../state.ts'
 import { everySecond } from '../ticks.ts'
 
 type Overview = Answered<'overview'>
 
 export default function OverviewView(): JSX.Element {
-  const overview = useRead('overview', {}, 2_000)
+  const local = useSession().mode === 'local'
+  const overview = useRead('overview', {}, local ? undefined : 2_000)
   return (
     <>
       <header class="page-head">
         <div>
           <h1>Overview</h1>
-          <p>What serves now, and what it did in the last two minutes.</p>
+          <p>
+            {local
+              ? 'The bundles and decision logs of this console.'
+              : 'What serves now, and what it did in the last two minutes.'}
+          </p>
         </div>
       </header>
       <WithData of={overview}>{(data) => <Figures of={data} />}</WithData>
@@ -27,17 +32,27 @@ export default function OverviewView(): JSX.Element {
 
 function Figures({ of }: { readonly of: Overview }): JSX.Element {
   const { totals, routers, models, now, started } = of
+  const local = useSession().mode === 'local'
   const perSecond = rateOf(of)
   const failing = totals.errors > 0
   return (
     <>
       <Stats>
-        <Stat
-          name="Decisions a second"
-          value={perSecond < 10 ? perSecond.toFixed(1) : compact(Math.round(perSecond))}
-        >
-          {compact(totals.decisions)} in {duration(now - started)}
-        </Stat>
+        {local && (
+          <Stat name="Decisions" value={compact(totals.decisions)}>
+            {totals.decisions === 0
+              ? 'no decision log was given'
+              : `over ${duration(now - started)}`}
+          </Stat>
+        )}
+        {!local && (
+          <Stat
+            name="Decisions a second"
+            value={perSecond < 10 ? perSecond.toFixed(1) : compact(Math.round(perSecond))}
+          >
+            {compact(totals.decisions)} in {duration(now - started)}
+          </Stat>
+        )}
         <Stat
           name="To the strong model"
           value={totals.decisions === 0 ? '–' : percent(totals.strong / totals.decisions, 0)}
@@ -82,9 +97,11 @@ function Figures({ of }: { readonly of: Overview }): JSX.Element {
         </Stat>
       </Stats>
       <div class="grid">
-        <Card title="Decisions by second" more="The last two minutes" wide>
-          <Traffic seconds={of.seconds} now={now} />
-        </Card>
+        {!local && (
+          <Card title="Decisions by second" more="The last two minutes" wide>
+            <Traffic seconds={of.seconds} now={now} />
+          </Card>
+        )}
         <Card
           title="Routers"
           wide
@@ -95,7 +112,8 @@ function Figures({ of }: { readonly of: Overview }): JSX.Element {
               Chats go by model names, rules and shares. Train one with <code>weir train</code>.
             </Empty>
           ) : (
-            <div class="scroll-x">
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
+            <section class="scroll-x" aria-label="Table of routers" tabIndex={0}>
               <table class="list">
                 <thead>
                   <tr>
@@ -131,7 +149,7 @@ function Figures({ of }: { readonly of: Overview }): JSX.Element {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </section>
           )}
         </Card>
       </div>

@@ -41,6 +41,8 @@ export interface ListeningStatus {
   readonly url: string
   readonly adminUrl: string | undefined
   readonly adminTokenFile: string | undefined
+  /** signs in whoever opens it first, within 15 minutes */
+  readonly consoleUrl: string | undefined
   readonly routers: readonly RouterStatus[]
 }
 
@@ -103,8 +105,8 @@ async function serveHere(config: ServeConfig, options: ServeProcessOptions): Pro
     answerPrimary(server.backend, async () => metrics.registry.getMetricsAsJSON())
   } else {
     const routers = await server.backend.routers()
-    const { url, adminUrl, adminTokenFile } = server
-    options.onListening({ url, adminUrl, adminTokenFile, routers })
+    const { url, adminUrl, adminTokenFile, consoleUrl } = server
+    options.onListening({ url, adminUrl, adminTokenFile, consoleUrl, routers })
   }
   await aborted(stopped)
   process.off('SIGHUP', hangUp)
@@ -160,6 +162,7 @@ async function servePrimary(config: ServeConfig, options: ServeProcessOptions): 
       url,
       adminUrl: admin?.url,
       adminTokenFile: admin?.tokenFile,
+      consoleUrl: admin?.consoleUrl,
       routers: await backend.routers(),
     })
     for (const line of countedApart(config, options.workers)) note(line)

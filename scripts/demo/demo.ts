@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { gunzipSync } from 'node:zlib'
 import type { Decision } from '../../models/decision/decision.ts'
 import { score, table } from '../terminal/terminal.ts'
 import { buildNeeded } from './build.ts'
@@ -60,7 +61,9 @@ async function serve(): Promise<void> {
   if (values.once) {
     server.stop()
   } else {
-    say('Still listening (Ctrl-C ends it). Try:')
+    say(`\nConsole: ${server.console}`)
+    say('It shows prompts of the sample, which go on arriving until Ctrl-C. Or try:')
+    void sendSample(server.url)
     say(
       `  curl -s ${server.url}/route -H 'content-type: application/json' -d '{"prompt": "Prove a tight bound on T(n) = 3T(n/4) + n log n."}'`,
     )
@@ -75,6 +78,19 @@ async function showDecisions(url: string): Promise<void> {
     rows.push([model, score(win_rate ?? Number.NaN), score(threshold), shortened(prompt)])
   }
   say(table(rows))
+}
+
+/** Sends prompts of the sample, about eight a second with ups and downs, until the server ends. */
+async function sendSample(url: string): Promise<never> {
+  const sample = gunzipSync(readFileSync(join(ROOT, LOG)))
+    .toString('utf8')
+    .split('\n')
+  for (let i = 0; ; i++) {
+    const line = sample[i % (sample.length - 1)]!
+    await decide(url, (JSON.parse(line) as { prompt: string }).prompt).catch(() => {})
+    const pace = 120 + 70 * Math.sin(i / 60)
+    await new Promise((resolve) => setTimeout(resolve, pace).unref())
+  }
 }
 
 async function decide(url: string, prompt: string): Promise<Decision> {

@@ -3,6 +3,8 @@ import { createInterface } from 'node:readline'
 
 export interface DemoServer {
   readonly url: string
+  /** signs in whoever opens it first */
+  readonly console: string
   /** resolves with the exit code when the server has ended, whether it was stopped or not */
   readonly ended: Promise<number>
   stop(): void
@@ -29,9 +31,13 @@ async function attempt(
   bundle: string,
   port: number,
 ): Promise<DemoServer | { readonly stderr: string }> {
-  const child = spawn(process.execPath, [weir, 'serve', bundle, '--port', String(port), '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    [weir, 'serve', bundle, '--port', String(port), '--console', '--json'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   let stderr = ''
   let listening = false
   child.stderr.on('data', (chunk: Buffer) => {
@@ -46,8 +52,8 @@ async function attempt(
   }
   listening = true
   process.stderr.write(stderr)
-  const { url } = JSON.parse(first) as { url: string }
-  return { url, ended, stop: () => void child.kill('SIGTERM') }
+  const { url, console } = JSON.parse(first) as { url: string; console: string }
+  return { url, console, ended, stop: () => void child.kill('SIGTERM') }
 }
 
 function firstLine(child: ChildProcess): Promise<string> {

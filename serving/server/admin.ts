@@ -92,18 +92,21 @@ export function buildAdminApp(
     ({ body }) => backend.rollback(body.router, body.version),
   )
   if (console) {
-    const { holder, ...options } = console
-    addConsole(app, {
+    const { holder, opened, ...options } = console
+    const page = addConsole(app, {
       ...options,
       mode: 'server',
       holder: (key) => (timingSafeEqual(digestOf(key), expected) ? ADMIN : holder(key)),
     })
+    opened?.(() => page.invite(ADMIN))
   }
   return app
 }
 
 /** The console of a server, on its admin port. */
 export interface AdminConsole extends Omit<ConsoleOptions, 'mode'> {
+  /** is given a function that makes codes for addresses which sign the operator in, once each */
+  readonly opened?: ((invite: () => string) => void) | undefined
   /** further names of the server, `name` or `name:port`, such as those of a proxy with a certificate */
   readonly hosts: readonly string[]
 }

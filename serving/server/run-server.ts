@@ -8,6 +8,7 @@ import { type AdminBackend, type AdminConsole, buildAdminApp, localBackend } fro
 import { adminToken } from './admin-token.ts'
 import { type BareServices, buildApp } from './app.ts'
 import type { ServeConfig } from './config.ts'
+import { CONSOLE_PATH } from './console/app.ts'
 import type { Handlers } from './console/contract.ts'
 import { serverHandlers } from './console/handlers.ts'
 import { sameSecret } from './console/sessions.ts'
@@ -76,6 +77,8 @@ export interface AdminPort {
   readonly url: string
   /** the file with the token that callers send */
   readonly tokenFile: string
+  /** the console's address, which signs in whoever opens it first; undefined without a console */
+  readonly consoleUrl: string | undefined
   close(): Promise<void>
 }
 
@@ -99,12 +102,19 @@ export async function openAdminPort(
   { port, tokenFile, console }: AdminPortOptions,
 ): Promise<AdminPort> {
   const token = await adminToken(tokenFile)
-  const app = buildAdminApp(backend, services, token.token, console)
+  let invite: (() => string) | undefined
+  const app = buildAdminApp(
+    backend,
+    services,
+    token.token,
+    console && { ...console, opened: (its) => (invite = its) },
+  )
   try {
     const url = await listen(app, { host: '127.0.0.1', port })
     return {
       url,
       tokenFile: await token.publish(Number(new URL(url).port)),
+      consoleUrl: invite && `${url}${CONSOLE_PATH}/#code=${invite()}`,
       async close() {
         await token.remove()
         await drain(app)
@@ -136,6 +146,8 @@ export interface RunningServer {
   readonly adminUrl: string | undefined
   /** the file with the token that callers of the admin port send: `Authorization: Bearer TOKEN` */
   readonly adminTokenFile: string | undefined
+  /** signs in whoever opens it first, within 15 minutes */
+  readonly consoleUrl: string | undefined
   readonly services: Services
   readonly backend: AdminBackend
   readonly reloader: Reloader
@@ -189,6 +201,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
       url,
       adminUrl: admin?.url,
       adminTokenFile: admin?.tokenFile,
+      consoleUrl: admin?.consoleUrl,
       services,
       backend,
       reloader,

@@ -19,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   route: async () => (await import('./route.ts')).routeCommand(),
   init: async () => (await import('./init.ts')).initCommand(),
   serve: async () => (await import('./serve.ts')).serveCommand(),
+  console: async () => (await import('./console.ts')).consoleCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   schema: async () => (await import('./schema.ts')).schemaCommand(),
   completion: async () => (await import('./completion.ts')).completionCommand(COMMANDS),

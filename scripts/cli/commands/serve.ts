@@ -61,9 +61,13 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
     lines,
     spans: flags.spans ?? false,
     onNote: terminal.note,
-    onListening({ url, adminUrl, adminTokenFile, routers }) {
+    onListening({ url, adminUrl, adminTokenFile, consoleUrl, routers }) {
       if (flags.json) {
-        const admin = definedOnly({ admin: adminUrl, admin_token_file: adminTokenFile })
+        const admin = definedOnly({
+          admin: adminUrl,
+          admin_token_file: adminTokenFile,
+          console: consoleUrl,
+        })
         terminal.json({ url, ...admin, pid: process.pid, routers })
         return
       }
@@ -77,9 +81,9 @@ async function serve(bundles: readonly string[], flags: ServeFlags): Promise<voi
       if (routers.length === 0) {
         terminal.print(`${url}: no trained router yet; chats go by model, rules and shares`)
       }
-      if (adminUrl && console) {
+      if (consoleUrl) {
         terminal.print(
-          `Console: ${adminUrl}/console/ (sign in with a key that has a console role, or the token in '${adminTokenFile}')`,
+          `Console: ${consoleUrl} (signs you in once, within 15 minutes; later with a key that has a console role, or the token in '${adminTokenFile}')`,
         )
       }
       if (adminUrl) {

@@ -22,8 +22,10 @@ export interface ConsoleOptions {
   readonly handlers: Handlers
   /** Who a key or token belongs to; undefined if nobody who may use the console. */
   readonly holder: (key: string) => ConsoleCaller | undefined
-  /** further names of the server, beside those of this machine: `name` or `name:port` */
+  /** milliseconds since 1970 */
   readonly now: () => number
+  /** a report in HTML by its id, for `weir console`; undefined if there is none */
+  readonly report?: ((id: string) => Promise<string | undefined>) | undefined
   /** the built files; those of the package if absent */
   readonly folder?: string | undefined
 }
@@ -36,6 +38,8 @@ export interface Console {
 export const CONSOLE_PATH = '/console'
 const API = `${CONSOLE_PATH}/api`
 const COOKIE = 'weir_console'
+const REPORT_POLICY =
+  "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 /** Wrong keys from one address before they must wait. */
 const WRONG_KEYS_PER_MINUTE = 20
 
@@ -77,8 +81,24 @@ export function addConsole(app: FastifyInstance, options: ConsoleOptions): Conso
 
   app.register(async (its) => {
     its.addHook('onSend', async (_, reply) => {
-      reply.headers(SAFE_HEADERS)
+      if (!reply.hasHeader('content-security-policy')) reply.headers(SAFE_HEADERS)
     })
+    const { report } = options
+    if (report) {
+      its.get<{ Params: { id: string } }>(`${CONSOLE_PATH}/report/:id`, async (request, reply) => {
+        callerOf(request)
+        const text = await report(request.params.id)
+        if (text === undefined) {
+          throw new WeirError('route_not_found', { method: 'GET', path: request.url })
+        }
+        // its own scripts run, in an origin of their own
+        return reply
+          .headers({ ...SAFE_HEADERS, 'content-security-policy': REPORT_POLICY })
+          .header('x-frame-options', 'SAMEORIGIN')
+          .type('text/html; charset=utf-8')
+          .send(text)
+      })
+    }
     addPages(its, options.folder)
     its.get(`${API}/session`, (request, reply) => {
       assertOwnOrigin(request)

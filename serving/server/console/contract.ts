@@ -141,6 +141,32 @@ const PolicyPreview = Type.Object({
   ),
 })
 
+/** A child process of `weir console`: a training run, with the evaluation after it. */
+const Job = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  state: Type.Union([
+    Type.Literal('running'),
+    Type.Literal('done'),
+    Type.Literal('failed'),
+    Type.Literal('stopped'),
+  ]),
+  /** the commands, as a user would type them */
+  commands: Type.Array(Type.String()),
+  /** the last lines that they printed */
+  lines: Type.Array(Type.String()),
+  /** the bundle, when it is written */
+  bundle: Nullable(Type.String()),
+  /** a report is at `/console/report/ID` */
+  report: Type.Boolean(),
+  started: Type.Number(),
+})
+export type Job = Static<typeof Job>
+
+/** A file’s name without a folder. */
+const FileName = Type.String({ pattern: '^[A-Za-z0-9_][A-Za-z0-9._ -]{0,120}$' })
+const ModelName = Type.String({ minLength: 1, maxLength: 500 })
+
 /**
  * Every endpoint of the console, by name. The server's routes, their checks, /openapi.json and the client's
  * types come from this table. A server answers those that it has handlers for, and a session lists them.
@@ -269,6 +295,66 @@ export const ENDPOINTS = {
       /** where proposals and approvals are kept; null if policies need none */
       approvals: Nullable(Type.String()),
     }),
+  },
+  data: {
+    summary: 'Of weir console alone: logs to learn from, and what was started with them.',
+    role: 'operator',
+    answer: Type.Object({
+      /** where dropped files and bundles are kept */
+      folder: Type.String(),
+      files: Type.Array(Type.Object({ name: Type.String(), bytes: Type.Integer() })),
+      jobs: Type.Array(Job),
+    }),
+  },
+  data_put: {
+    summary: 'A part of a dropped file, at the place where the part before it ended.',
+    role: 'operator',
+    body: Type.Object(
+      {
+        name: FileName,
+        offset: Type.Integer({ minimum: 0 }),
+        /** base64 */
+        part: Type.String({ maxLength: 1_000_000 }),
+      },
+      closed,
+    ),
+    answer: Type.Object({ bytes: Type.Integer() }),
+  },
+  data_explain: {
+    summary:
+      'How a file is read (weir data ingest --explain), and what it holds (weir data inspect).',
+    role: 'operator',
+    body: Type.Object(
+      { name: Type.String(), strong: Type.Optional(ModelName), weak: Type.Optional(ModelName) },
+      closed,
+    ),
+    answer: Type.Object({
+      read: Type.String(),
+      holds: Type.String(),
+      /** the most answered first */
+      models: Type.Array(Type.String()),
+      failed: Type.Boolean(),
+    }),
+  },
+  data_train: {
+    summary: 'Starts weir train and weir evaluate as child processes.',
+    role: 'operator',
+    body: Type.Object(
+      {
+        name: Type.String(),
+        strong: ModelName,
+        weak: ModelName,
+        router: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$' }),
+      },
+      closed,
+    ),
+    answer: Job,
+  },
+  data_stop: {
+    summary: 'Stops a training run.',
+    role: 'operator',
+    body: Type.Object({ id: Type.String() }, closed),
+    answer: Job,
   },
 } as const satisfies Readonly<Record<string, Endpoint>>
 

@@ -1,4 +1,5 @@
 import { printable } from '../../../core/printable.ts'
+import type { LogRecord } from '../../../records/decision-record.ts'
 import { loggedText } from '../../../records/redaction.ts'
 import type { Served, ServedObserver } from '../../gateway/contracts.ts'
 import type { DecisionEvent, DecisionObserver } from '../../router/observer.ts'
@@ -22,6 +23,8 @@ export interface TrafficOptions {
   readonly texts: 'none' | 'redacted' | 'full'
   /** milliseconds since 1970 */
   readonly now: () => number
+  /** rows kept, by default 10,000 */
+  readonly rows?: number
 }
 
 /**
@@ -86,6 +89,71 @@ export class Traffic {
     }
   }
 
+  /** A record of a decision log, each of which becomes a row or joins one. Records come in the order of their time. */
+  logged(record: LogRecord): void {
+    if (record.object === 'decision') {
+      const { time, model, win_rate: rate, router, text } = record
+      const tick = this.tickAt(time)
+      if (record.shadow !== true) {
+        this.seen++
+        tick.decisions++
+        if (record.reason === 'win_rate_reached') tick.strong++
+        if (record.fallback_reason !== undefined) tick.fallbacks++
+        if (rate !== null) this.spreadAt(router, rate)
+      }
+      this.put({
+        ...emptyRow(record.id, time),
+        ...{ router, version: record.version, model, win_rate: rate, threshold: record.threshold },
+        ...{ step: 'learned', reason: record.reason, session: record.session_id ?? null },
+        flags: [
+          ...(record.fallback_reason === undefined ? [] : [`fallback: ${record.fallback_reason}`]),
+          ...(record.reason === 'explored' ? ['explored'] : []),
+          ...(record.shadow ? ['shadow'] : []),
+          ...(record.audit ? ['audit'] : []),
+        ],
+        propensity: record.propensity,
+        ...{ text: text === undefined ? null : this.shown(text), prompt_hash: record.prompt_hash },
+      })
+    } else if (record.object === 'gateway') {
+      const tick = this.tickAt(record.time)
+      tick.requests++
+      const failed = record.code !== undefined || record.status >= 400
+      if (failed) tick.errors++
+      tick.cost_usd += record.cost_usd ?? 0
+      tick.saved_usd += record.saved_usd ?? 0
+      const decision = record.decision_id
+      const known = decision === undefined ? undefined : this.rows.get(decision)
+      if (!known) this.seen++
+      const { endpoint, key, model, step, reason, code, ms, status } = record
+      const row = known ?? emptyRow(decision ?? record.id, record.time)
+      this.put({
+        ...row,
+        ...{ endpoint, key, model, step, reason, ms, status, code: code ?? null },
+        ...{ rule: record.rule ?? null, first_byte_ms: record.first_byte_ms ?? null },
+        ...{
+          win_rate: record.win_rate ?? row.win_rate,
+          threshold: record.threshold ?? row.threshold,
+        },
+        ...{ cost_usd: record.cost_usd ?? null, saved_usd: record.saved_usd ?? null },
+        ...{ session: record.session_id ?? row.session, propensity: record.propensity },
+        text: row.text ?? (record.text === undefined ? null : this.shown(record.text)),
+        flags: [
+          ...row.flags,
+          ...(failed ? ['error'] : []),
+          ...(record.failover_from === undefined ? [] : ['failover']),
+          ...(record.strategy === 'single' ? [] : [record.strategy]),
+        ],
+        attempts: record.attempts.map((one) => ({
+          ...{ model: one.model, upstream: one.upstream, outcome: one.outcome, ms: one.ms },
+          cost_usd: one.cost_usd ?? null,
+        })),
+        checks: (record.checks ?? []).map(({ check, model: its, score, passed }) => ({
+          ...{ check, model: its, score, passed },
+        })),
+      })
+    }
+  }
+
   /** Counts by second, minute and router. */
   counts(): Pick<
     Answered<'overview'>,
@@ -127,16 +195,25 @@ export class Traffic {
     return { rows, seen: this.seen, next: rows.at(-1)?.seq ?? Math.max(after, 0), more }
   }
 
-  private countWinRate({ decision, live }: DecisionEvent): void {
-    const { win_rate: rate, candidates, router } = decision
-    if (rate === null) return
-    let spread = this.spreads.get(router.name)
+  /** Counts a win rate of a router. */
+  private spreadAt(
+    router: string,
+    rate: number,
+  ): { readonly spread: Spread; readonly bin: number } {
+    let spread = this.spreads.get(router)
     if (!spread) {
       spread = emptySpread()
-      this.spreads.set(router.name, spread)
+      this.spreads.set(router, spread)
     }
     const bin = Math.min(WIN_RATE_BINS - 1, Math.max(0, Math.floor(rate * WIN_RATE_BINS)))
     spread.counts[bin]!++
+    return { spread, bin }
+  }
+
+  private countWinRate({ decision, live }: DecisionEvent): void {
+    const { win_rate: rate, candidates, router } = decision
+    if (rate === null) return
+    const { spread, bin } = this.spreadAt(router.name, rate)
     let strong: number | null = null
     let weak: number | null = null
     for (const { model, est_cost_usd: cost } of candidates) {
@@ -181,7 +258,8 @@ export class Traffic {
     // at the end of the map, where the newest are
     this.rows.delete(row.id)
     this.rows.set(row.id, { ...row, seq: ++this.seq })
-    if (this.rows.size > ROWS) this.rows.delete(this.rows.keys().next().value!)
+    if (this.rows.size > (this.options.rows ?? ROWS))
+      this.rows.delete(this.rows.keys().next().value!)
   }
 
   private shown(text: string): string | null {
@@ -263,6 +341,14 @@ export class Traffic {
     }
   }
 }
+
+const emptyRow = (id: string, time: number): TrafficRow => ({
+  ...{ id, seq: 0, time, endpoint: 'route', key: null, router: null, version: null, model: null },
+  ...{ win_rate: null, threshold: null, step: '', reason: '', rule: null, flags: [] },
+  ...{ decision_ms: null, ms: null, first_byte_ms: null, cost_usd: null, saved_usd: null },
+  ...{ status: null, code: null, session: null, trace: null, propensity: 1 },
+  ...{ text: null, prompt_hash: null, attempts: [], checks: [] },
+})
 
 const emptySpread = (): Spread => ({
   counts: new Array<number>(WIN_RATE_BINS).fill(0),
