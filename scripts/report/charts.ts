@@ -5,7 +5,7 @@ import { count, dollars, percent, score } from './number-format.ts'
 import { type Drawing, draw, type PlotModule } from './plot.ts'
 
 /** Series colours are CSS variables, so that one drawing serves light, dark and print. */
-const seriesColour = (index: number): string => `var(--series-${index % 8})`
+export const seriesColour = (index: number): string => `var(--series-${index % 8})`
 
 const BASELINES_DRAWN = [
   { name: 'prompt_length', dash: '6 3' },
@@ -199,6 +199,7 @@ export function curveFigure(plot: PlotModule, report: EvaluationReport): Markup 
   ] as const
   return html`<figure>
 ${sizes.map(([name, drawing]) => html`<div class="${name}">${withMarker(drawing, 'curve', '')}</div>`)}
+${SAVE_BUTTONS}
 <ul class="legend">
 ${report.routers.map(({ name }, i) => key(name, seriesColour(i), ''))}
 ${key('random', 'var(--muted)', '')}${key('prompt length', 'var(--muted)', '6 3')}
@@ -212,7 +213,10 @@ ${report.baselines.knn && key('kNN', 'var(--muted)', '9 3 2 3')}${report.baselin
 </figure>`
 }
 
-function key(name: string, colour: string, dash: string): Markup {
+/** Saves the drawing of its figure; made in the browser. */
+export const SAVE_BUTTONS = html`<div class="save"><button type="button" data-as="png">Save as PNG</button><button type="button" data-as="svg">Save as SVG</button></div>`
+
+export function key(name: string, colour: string, dash: string): Markup {
   return html`<li><svg width="26" height="10" aria-hidden="true"><line x1="0" x2="26" y1="5" y2="5" style="stroke:${colour}" stroke-width="2.5" stroke-dasharray="${dash}"/></svg>${name}</li>`
 }
 

@@ -1,4 +1,5 @@
 import { writeWhole } from '../../core/files.ts'
+import { sideOf } from '../../core/stats/intervals.ts'
 import type { EvaluationReport, RouterReport } from '../../training/evaluate/report/report.ts'
 import {
   evidenceInWords,
@@ -25,9 +26,13 @@ export async function writeHtmlReport(path: string, report: EvaluationReport): P
 }
 
 /** The whole page. The report must have been made with `details`. */
-export function renderHtml(plot: PlotModule, report: EvaluationReport): string {
+export function renderHtml(
+  plot: PlotModule,
+  report: EvaluationReport,
+  made: Date = new Date(),
+): string {
   const names = report.routers.map(({ name }) => name).join(', ')
-  const main = html`${heading(report)}
+  const main = html`${heading(report, made)}
 <section aria-labelledby="curve"><h2 id="curve">Cost and quality</h2>
 ${controls(report)}
 ${curveFigure(plot, report)}</section>
@@ -57,17 +62,49 @@ ${sources(report)}`
   return page({ title: `Evaluation of ${names}`, main, script })
 }
 
-function heading(report: EvaluationReport): Markup {
+function heading(report: EvaluationReport, made: Date): Markup {
   const { quality, pair } = report
   const notes = [...evidenceInWords(report), ...sensitivityInWords(report)]
   return html`<h1>${report.routers.length > 1 ? `${report.routers.length} routers` : report.routers[0]?.name} on ${count(report.rows)} prompts</h1>
 <p class="quiet">${pair && html`${pair.strong} (strong${quality.strong !== null && `, ${score(quality.strong)}`}) over ${pair.weak} (weak${quality.weak !== null && `, ${score(quality.weak)}`}). `}Strong minus weak: ${spread(quality.gap)}.</p>
+<p class="summary">${report.routers[0] && forManagers(report.routers[0], report, made)}</p>
 <ul class="verdicts">${report.routers.map(
     (router) =>
-      html`<li class="${router.works ? 'works' : router.works === false ? 'fails' : 'open'}"><strong>${router.name}</strong> ${router.verdict}.${inPlainWords(router, report)}</li>`,
+      html`<li class="${router.unreserved ? 'works' : router.works === false ? 'fails' : 'open'}"><strong>${router.name}</strong> ${router.verdict}.${inPlainWords(router, report)}</li>`,
   )}</ul>
 ${notes.length > 0 && html`<ul class="quiet">${notes.map((note) => html`<li>${note}</li>`)}</ul>`}
 ${report.warnings.length > 0 && html`<ul class="warnings">${report.warnings.map((warning) => html`<li>${warning}</li>`)}</ul>`}`
+}
+
+/** 1 December 2026, the same in every time zone. */
+export const dateOf = (made: Date): string =>
+  made.toLocaleDateString('en-GB', { dateStyle: 'long', timeZone: 'UTC' })
+
+/** One sentence to act on: what to do, what it saves and what it costs in quality, as of when. */
+function forManagers(router: RouterReport, report: EvaluationReport, made: Date): string {
+  const { name, operating: at, works } = router
+  const { quality, pair } = report
+  const strong = pair?.strong ?? 'the strong model'
+  const advice =
+    works === true ? `${name} is worth serving` : `${name} is not shown to be worth serving`
+  const { dollars_per_1k: spent, strong_dollars_per_1k: all } = at ?? {}
+  const money =
+    spent && spent.value !== null && all
+      ? ` it costs ${dollars(spent.value)} per 1,000 requests where ${strong} alone costs ${dollars(all)} (${percent(1 - spent.value / all)} less)`
+      : at
+        ? ` it asks ${strong} for ${percent(at.strong_share.value)} of the requests (dollars are not known)`
+        : ' what it costs is not known, as it has no threshold'
+  const lost = at && at.loss.value !== null ? at.loss : undefined
+  const side = lost && sideOf(lost)
+  const kept =
+    !lost || !side
+      ? ''
+      : {
+          above: `, and quality is lower than ${strong}’s by ${spread(lost)}`,
+          below: `, and quality is higher than ${strong}’s by ${spread({ value: -lost.value!, low: -lost.high!, high: -lost.low! })}`,
+          open: `, and quality is not told apart from ${strong}’s (lost ${spread(lost)})`,
+        }[side]
+  return `As of ${dateOf(made)}, on ${count(report.rows)} prompts${quality.strong === null ? '' : ' with known scores'}, ${advice}:${money}${kept}.`
 }
 
 /** A one-sentence summary for the person who pays the bill. */

@@ -11,11 +11,12 @@ import {
   range,
   score,
 } from './number-format.ts'
+import { word } from './words.ts'
 
-type Cell = string | Markup
+export type Cell = string | Markup
 
-/** A table that scrolls horizontally on narrow pages; a column without figures is left out. */
-function table(
+/** A table that becomes a list of rows on narrow pages; a column without figures is left out. */
+export function table(
   label: string,
   head: readonly string[],
   body: readonly (readonly Cell[])[],
@@ -24,9 +25,9 @@ function table(
   const all = [...body, ...free]
   const shown = head.flatMap((_, k) => (k === 0 || all.some((row) => row[k] !== '-') ? [k] : []))
   const line = (cells: readonly Cell[]) =>
-    html`<tr>${shown.map((k) => html`<td>${cells[k]!}</td>`)}</tr>`
+    html`<tr>${shown.map((k) => html`<td data-label="${head[k]!}">${cells[k]!}</td>`)}</tr>`
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table>
-<thead><tr>${shown.map((k) => html`<th scope="col">${head[k]!}</th>`)}</tr></thead>
+<thead><tr>${shown.map((k) => html`<th scope="col">${word(head[k]!)}</th>`)}</tr></thead>
 <tbody>${body.map(line)}</tbody>${free.length > 0 && html`<tbody class="free">${free.map(line)}</tbody>`}
 </table></div>`
 }

@@ -1,4 +1,6 @@
 import { html, Markup } from './markup.ts'
+import { PAGE_SCRIPT } from './report-script.ts'
+import { explanations } from './words.ts'
 
 /** The report's style: readable at any width, in light and dark mode, and on paper. */
 const REPORT_STYLE = `
@@ -59,7 +61,21 @@ summary { cursor: pointer; padding: .25rem 0; }
 dl.source { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .875rem; }
 dl.source dt { color: var(--muted); } dl.source dd { margin: 0; }
 .marker line { stroke: var(--text); stroke-dasharray: 3 3; } .marker circle { fill: var(--page); stroke: var(--text); stroke-width: 2.5; }
+.summary { font-size: 1.1rem; }
+.word { all: unset; cursor: help; text-decoration: underline dotted; text-underline-offset: .2em; }
+.word:focus-visible { outline: 3px solid var(--series-0); }
+.meaning { max-width: min(22rem, calc(100vw - 2rem)); padding: .6rem .8rem; border: 1px solid var(--line); border-radius: 6px;
+  background: var(--card); color: var(--text); font-size: .875rem; text-align: left; }
+.save { display: flex; gap: .5rem; margin: .25rem 0; }
+.save button { font: inherit; font-size: .875rem; padding: .2rem .7rem; border: 1px solid var(--line); border-radius: 4px;
+  background: var(--card); color: var(--text); cursor: pointer; }
 @media (max-width: 640px) {
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  td, td:first-child { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; white-space: normal; text-align: right; }
+  td:first-child { font-weight: 600; text-align: left; }
+  td[data-label]:not([data-label=""])::before { content: attr(data-label); color: var(--muted); text-align: left; font-weight: 400; }
+  td .quiet { display: inline; }
   body { padding: 1rem .9rem 3rem; }
   .wide { display: none; } .narrow { display: block; }
   .controls { grid-template-columns: 1fr; }
@@ -68,7 +84,8 @@ dl.source dt { color: var(--muted); } dl.source dd { margin: 0; }
 @media print {
   body { max-width: none; padding: 0; font-size: 11pt; }
   .scroll { overflow: visible; } table { font-size: 8pt; } th, td { padding: .2rem .25rem; }
-  .controls input, .controls label { display: none; }
+  .controls input, .controls label, .save, .meaning { display: none; }
+  .word { text-decoration: none; }
   .controls select { appearance: none; border: 0; background: none; color: inherit; font-weight: 600; grid-column: 1 / -1; }
   h2, h3 { break-after: avoid; } figure, tr, .misses li, .verdicts li { break-inside: avoid; }
   .wide { display: block; } .narrow { display: none; }
@@ -84,8 +101,7 @@ export interface Page {
 
 /** One file that needs no network: its content security policy forbids loading anything. */
 export function page({ title, main, script }: Page): string {
-  const scripts = script ? " script-src 'unsafe-inline';" : ''
-  const policy = `default-src 'none'; style-src 'unsafe-inline';${scripts} img-src data:`
+  const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:`
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -100,12 +116,14 @@ export function page({ title, main, script }: Page): string {
 <main>
 ${main}
 </main>
+${explanations()}
 ${
   script &&
   html`<script type="application/json" id="report-data">${script.json}</script>
 <script>${new Markup(script.code)}</script>
 `
-}</body>
+}<script>${new Markup(PAGE_SCRIPT)}</script>
+</body>
 </html>
 `.text
 }

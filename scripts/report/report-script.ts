@@ -71,3 +71,74 @@ choice.addEventListener('change', choose)
 slider.addEventListener('input', update)
 choose()
 `
+
+/** Of every page: words explained where the pointer is, and drawings saved as files. */
+export const PAGE_SCRIPT = `
+'use strict'
+{
+  const meaningOf = (button) => document.getElementById(button.getAttribute('popovertarget'))
+  const place = (button) => {
+    const meaning = meaningOf(button)
+    const at = button.getBoundingClientRect()
+    const size = meaning.getBoundingClientRect()
+    meaning.style.margin = '0'
+    meaning.style.inset = 'auto'
+    meaning.style.left = Math.max(8, Math.min(at.left, innerWidth - size.width - 8)) + 'px'
+    const under = at.bottom + 6
+    meaning.style.top = (under + size.height < innerHeight ? under : Math.max(8, at.top - size.height - 6)) + 'px'
+  }
+  for (const button of document.querySelectorAll('.word')) {
+    const meaning = meaningOf(button)
+    let hovered = false
+    button.addEventListener('pointerenter', (event) => {
+      if (event.pointerType !== 'mouse' || meaning.matches(':popover-open')) return
+      meaning.showPopover()
+      hovered = true
+      place(button)
+    })
+    button.addEventListener('pointerleave', () => { if (hovered) meaning.hidePopover(); hovered = false })
+    button.addEventListener('click', (event) => {
+      event.preventDefault()
+      hovered = false
+      if (event.detail === 0 && meaning.matches(':popover-open')) meaning.hidePopover()
+      else { meaning.showPopover(); place(button) }
+    })
+  }
+  const drawingOf = (figure) => [...figure.querySelectorAll('svg.plot')].find((svg) => svg.getBoundingClientRect().width > 0)
+  const standalone = (svg) => {
+    const styles = getComputedStyle(document.documentElement)
+    const copy = svg.cloneNode(true)
+    for (const marker of copy.querySelectorAll('.marker')) {
+      marker.setAttribute('stroke', styles.getPropertyValue('--text'))
+      marker.setAttribute('fill', styles.getPropertyValue('--page'))
+    }
+    copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg')
+    copy.style.background = styles.getPropertyValue('--page')
+    copy.style.color = styles.getPropertyValue('--muted')
+    copy.style.fontFamily = 'system-ui, sans-serif'
+    return new XMLSerializer().serializeToString(copy).replace(/var\\((--[a-z0-9-]+)\\)/g, (_, name) => styles.getPropertyValue(name).trim())
+  }
+  const save = (name, url) => {
+    const link = document.createElement('a')
+    link.download = name
+    link.href = url
+    link.click()
+  }
+  for (const button of document.querySelectorAll('.save button')) {
+    button.addEventListener('click', () => {
+      const svg = drawingOf(button.closest('figure'))
+      const url = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(standalone(svg))
+      if (button.dataset.as === 'svg') return save('curve.svg', url)
+      const image = new Image()
+      image.addEventListener('load', () => {
+        const canvas = document.createElement('canvas')
+        canvas.width = 2 * svg.viewBox.baseVal.width
+        canvas.height = 2 * svg.viewBox.baseVal.height
+        canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height)
+        save('curve.png', canvas.toDataURL('image/png'))
+      })
+      image.src = url
+    })
+  }
+}
+`

@@ -67,10 +67,6 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
   const { strong, weak, seed, replicates } = flags
   const prices = await priceOption(flags.price)
   const { bundles, logs } = await splitInputs(inputs)
-  const { hasRule } = await import('../../../models/bundle/read.ts')
-  if (flags.report !== undefined && !(strong || weak) && (await hasRule(bundles[0]!))) {
-    await refuseReport(flags.report)
-  }
   const dataset = await openFlaggedLogs(logs, flags, { seed, ...watch }, bundles)
   assertPricedModels(flags.price, dataset.models)
   const groupings = await originsOf(logs, dataset, flags, watch.signal)
@@ -93,6 +89,11 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     const { renderFrontiers } = await import('../../report/frontier-report.ts')
     if (flags.json) terminal.json(report)
     else terminal.print(renderFrontiers(report, `weir calibrate ${bundles[0]} ${logs.join(' ')}`))
+    if (flags.report) {
+      const { writeFrontierHtml } = await import('../../report/frontier-html.ts')
+      await writeFrontierHtml(flags.report, report)
+      if (!flags.json) terminal.print(`Report: ${flags.report}`)
+    }
     return
   }
   if (flags.report) {
@@ -106,12 +107,6 @@ async function run(inputs: readonly string[], flags: EvaluateFlags): Promise<voi
     if (flags.report) terminal.print(`Report: ${flags.report}`)
     terminal.print(nextStep(bundles[0]!, logs, report))
   }
-}
-
-async function refuseReport(got: string): Promise<never> {
-  const { WeirError } = await import('../../../core/errors.ts')
-  const expected = 'it with --strong and --weak: routers among many models have no HTML report'
-  throw new WeirError('option_invalid', { option: '--report', expected, got })
 }
 
 /** Slices by file and time, if the logs are files that can be read again. */

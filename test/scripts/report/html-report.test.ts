@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { renderFrontierHtml } from '../../../scripts/report/frontier-html.ts'
 import { renderHtml, writeHtmlReport } from '../../../scripts/report/html-report.ts'
 import { openPlot } from '../../../scripts/report/plot.ts'
 import type { EvaluationReport } from '../../../training/evaluate/report/report.ts'
@@ -44,6 +45,13 @@ describe('the HTML report', () => {
     expect(page).toContain('Dollars are not known')
     expect(page).not.toContain('id="figure-dollars"')
     expect(page).not.toMatch(/NaN|undefined<|null</)
+  })
+
+  test('says in one sentence what to do, with money and date', async () => {
+    const page = renderHtml(await openPlot(), report, new Date('2026-12-01T12:00:00Z'))
+    expect(page).toMatch(
+      /As of 1 December 2026, on 14,000 prompts with known scores, router-1 is worth serving: it costs \$[\d.]+ per 1,000 requests where big alone costs \$[\d.]+ \([\d.]+% less\), and quality is/,
+    )
   })
 
   test('a place that can not be written is said, and leaves nothing behind', async () => {
@@ -121,6 +129,69 @@ describe.skipIf(!existsSync(CHROMIUM))(
       expect(await dark.isVisible('#threshold')).toBe(false)
       await light.close()
       await dark.close()
+    })
+
+    test('a word is explained by keyboard, and the curve is saved as a PNG', async () => {
+      const page = await open(390)
+      await page.focus('.word[popovertarget="word-apgr"]')
+      await page.keyboard.press('Enter')
+      expect(await page.isVisible('#word-apgr')).toBe(true)
+      const saved = page.waitForEvent('download')
+      await page.click('.save button[data-as="png"]')
+      const path = await (await saved).path()
+      expect((await readFile(path)).subarray(1, 4).toString()).toBe('PNG')
+      await page.close()
+    })
+
+    test('a router among many models has a page that fits a phone', async () => {
+      const near = { value: 0.012, low: 0.004, high: 0.02 }
+      const at = (cost: number) => ({
+        cost_per_1k: cost,
+        quality: { value: 0.7, low: 0.68, high: 0.72 },
+        above_best_single: near,
+        above_mixture: near,
+      })
+      const models = [1, 3, 9].map((cost, k) => ({
+        model: `model-with-a-long-name-${k}`,
+        role: k === 2 ? ('strong' as const) : ('weak' as const),
+        cost_per_1k: cost,
+        quality: 0.5 + 0.1 * k,
+        share: 1 / 3,
+      }))
+      const many = renderFrontierHtml(
+        await openPlot(),
+        {
+          routers: [
+            {
+              name: 'many',
+              rows: 900,
+              rule: { kind: 'best-value', lambda: 10 },
+              source: 'default',
+              cost_basis: 'logged',
+              models,
+              best_single: models[2]!.model,
+              operating: at(4),
+              budgets: [{ ...at(2.25), of_best_cost: 0.25 }],
+              area: near,
+              area_above_mixtures: near,
+              oracle_area: 0.8,
+              mixture_area: 0.6,
+              curve: [1, 3, 9].map((cost) => ({ cost: cost / 1000, quality: 0.5 + cost / 40 })),
+              works: true,
+              verdict: 'beats mixtures of single models',
+            },
+          ],
+          left_out: {} as never,
+          warnings: ['<b>one</b>'],
+        },
+        new Date('2026-12-01T12:00:00Z'),
+      )
+      expect(many).toContain('As of 1 December 2026, on 900 prompts, many costs $4.00 per 1,000')
+      expect(many).toContain('&lt;b&gt;one')
+      const page = await open(390)
+      await page.setContent(many)
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+      await page.close()
     })
 
     test('nothing was logged, thrown or fetched', () => {
