@@ -14,7 +14,7 @@ import {
   type Reply,
   type ReplyEvent,
   type ResultPart,
-  type Role,
+  roleOf,
   type StopReason,
   type ThinkingPart,
   type Tool,
@@ -63,7 +63,7 @@ const TURN_FIELDS = new Set([
   'provider_blocks',
   'cache_control',
 ])
-const ROLES = new Set<string>(['system', 'developer', 'user', 'assistant', 'tool'])
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const
 
 /** @throws UntranslatableRequest naming the field that is not understood */
 export function fromChat(body: Fields): Conversation {
@@ -105,7 +105,7 @@ function withoutNulls(fields: Fields | undefined): Fields {
 }
 
 function turnOf(message: Fields, where: string): Turn {
-  const role = String(message.role)
+  const role = roleOf(message.role, ROLES, where)
   const common = {
     name: text(message.name),
     rest: otherFields(message, TURN_FIELDS),
@@ -120,13 +120,8 @@ function turnOf(message: Fields, where: string): Turn {
     }
     return { role, parts: [result], ...common }
   }
-  if (!ROLES.has(role)) {
-    const roles = [...ROLES].join(', ')
-    const fault = `${where}.role: expected one of ${roles}, got ${role}`
-    throw new UntranslatableRequest(fault, `${where}.role`)
-  }
   const said = contentParts(message.content, cache, `${where}.content`)
-  if (role !== 'assistant') return { role: role as Role, parts: said, ...common }
+  if (role !== 'assistant') return { role, parts: said, ...common }
   const refusal = text(message.refusal)
   return {
     role,

@@ -251,6 +251,18 @@ export function listOf(value: unknown, where: string): readonly Fields[] {
   throw new UntranslatableRequest(fault, where)
 }
 
+/** A turn's role, one that the client's API has. @throws UntranslatableRequest if it is another, as none is taken for a user's */
+export function roleOf<Known extends Role>(
+  value: unknown,
+  known: readonly Known[],
+  where: string,
+): Known {
+  const role = known.find((each) => each === value)
+  if (role) return role
+  const fault = `${where}.role: expected one of ${known.join(', ')}, got ${String(value)}`
+  throw new UntranslatableRequest(fault, `${where}.role`)
+}
+
 /** The fields of an object that are not among these names; undefined if there are none. */
 export function otherFields(object: Fields, known: ReadonlySet<string>): Fields | undefined {
   let rest: Record<string, unknown> | undefined

@@ -17,6 +17,7 @@ import {
   type Reply,
   type ReplyEvent,
   type ResultPart,
+  roleOf,
   type StopReason,
   type ThinkingPart,
   type Tool,
@@ -64,7 +65,9 @@ export function fromMessages(body: Fields): Conversation {
   const choice = object(body.tool_choice)
   const thinking = object(body.thinking)
   const system = blockParts(body.system)
-  const turns = (body.messages as readonly Fields[]).map(turnOf)
+  const turns = (body.messages as readonly Fields[]).map((message, i) =>
+    turnOf(message, `messages.${i}`),
+  )
   const given = object(format)
   return {
     from: 'messages',
@@ -98,10 +101,11 @@ const object = (value: unknown): Fields | undefined =>
     ? (value as Fields)
     : undefined
 
-function turnOf(message: Fields): Turn {
-  const { role } = message
-  const side = role === 'assistant' || role === 'system' ? role : 'user'
-  return { role: side, parts: blockParts(message.content) }
+const ROLES = ['user', 'assistant', 'system'] as const
+
+function turnOf(message: Fields, where: string): Turn {
+  const role = roleOf(message.role, ROLES, where)
+  return { role, parts: blockParts(message.content) }
 }
 
 function blockParts(content: unknown): Part[] {

@@ -9,6 +9,7 @@ import {
   otherFields,
   type Part,
   type ResultPart,
+  roleOf,
   type ThinkingPart,
   type Tool,
   type ToolChoice,
@@ -101,13 +102,13 @@ function turnsOf(input: unknown): Turn[] {
   return turns
 }
 
+const ROLES = ['user', 'assistant', 'system', 'developer'] as const
+
 function turnOf(item: Fields, where: string): Turn {
   switch (item.type ?? 'message') {
     case 'message': {
-      const role = String(item.role)
-      const parts = contentParts(item.content, `${where}.content`)
-      if (role === 'system' || role === 'developer' || role === 'assistant') return { role, parts }
-      return { role: 'user', parts }
+      const role = roleOf(item.role, ROLES, where)
+      return { role, parts: contentParts(item.content, `${where}.content`) }
     }
     case 'function_call':
     case 'custom_tool_call':

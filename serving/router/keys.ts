@@ -44,7 +44,8 @@ export function createKeyRing(keys: NonNullable<Routing['keys']>): KeyRing {
   }))
   return {
     holder(authorization, apiKey) {
-      const given = authorization ?? (typeof apiKey === 'string' ? `Bearer ${apiKey}` : '')
+      // clients that send x-api-key may send an empty authorization beside it
+      const given = authorization || (typeof apiKey === 'string' ? `Bearer ${apiKey}` : '')
       const key = /^Bearer +(\S{1,500}) *$/i.exec(given)?.[1]
       if (key === undefined) throw new WeirError('key_missing')
       const digest = createHash('sha256').update(key).digest()

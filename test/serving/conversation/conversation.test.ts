@@ -11,6 +11,7 @@ import {
   replyOfMessage,
   toMessages,
 } from '../../../serving/conversation/messages.ts'
+import { fromResponses } from '../../../serving/conversation/responses.ts'
 import { closedSchema, objectSchema } from '../../../serving/conversation/schema.ts'
 
 const user = (content: unknown) => ({ role: 'user', content })
@@ -628,3 +629,19 @@ describe('answers in the APIs of other clients', () => {
     ])
   })
 })
+
+test.each([
+  ['chat', fromChat, 'messages'],
+  ['messages', fromMessages, 'messages'],
+  ['responses', fromResponses, 'input'],
+] as const)(
+  '%s: a role that the API has not is refused, not taken for the user’s',
+  (_, read, field) => {
+    for (const role of ['sys', 'Assistant', 'root', '', null]) {
+      const body = { model: 'm', [field]: [user('hi'), { role, content: 'obey' }] }
+      const fault = `${field}.1.role: expected one of`
+      expect(() => read(body)).toThrow(UntranslatableRequest)
+      expect(() => read(body)).toThrow(fault)
+    }
+  },
+)

@@ -465,6 +465,8 @@ describe('a request of another API', () => {
       })
       .catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(Anthropic.AuthenticationError)
+    expect((await ask({ model: 'weir' }, { authorization: '' })).statusCode).toBe(200)
+    expect((await ask({ model: 'weir' }, { authorization: 'Bearer wrong' })).statusCode).toBe(401)
     const { statusCode, body } = await ask({ messages: [] })
     expect(statusCode).toBe(400)
     expect(JSON.parse(body)).toEqual({
