@@ -8,6 +8,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { createRandom } from '../../core/random.ts'
 import { openTerminal, table } from '../terminal/terminal.ts'
@@ -15,6 +16,7 @@ import { cpuSeconds } from './figures.ts'
 import { attack } from './fuzz/attack.ts'
 import { HOSTILE_BODIES } from './fuzz/bodies.ts'
 import { rawSockets } from './fuzz/sockets.ts'
+import { SOURCE } from './load.ts'
 import { writeRouteBundle } from './route-bundle.ts'
 import { buildCommand } from './weir-build.ts'
 
@@ -42,6 +44,8 @@ const SIZES = values.short
       longIds: 20,
       large: 8,
       largeMegabytes: 16,
+      kinds: ['text'],
+      bodyChats: 1,
     }
   : {
       requests: 45_000,
@@ -52,11 +56,15 @@ const SIZES = values.short
       longIds: 400,
       large: 24,
       largeMegabytes: 64,
+      kinds: ['text', 'numbers', 'image'],
+      bodyChats: 3,
     }
 /** Memory of the server at its peak, in megabytes. */
 const MOST_MEMORY = 1024
 /** Time of the server for one body, in milliseconds of CPU, all its threads together. */
 const MOST_BODY_MS = 150
+/** What one turn of the event loop is meant to take for any body; printed beside its figure, and no failure if it is passed. */
+const GOAL_TURN_MS = 20
 const MOST_START_SECONDS = 5
 /** Growth of the server's memory while many large answers pass, in megabytes. */
 const MOST_GROWTH = 50
@@ -460,6 +468,39 @@ async function attackStart(): Promise<void> {
   taken.close()
 }
 
+/** The longest turn of the event loop while a body just below the limit of 64 MiB passes through, by `large-body.ts`. */
+async function attackWithLargeBodies(): Promise<void> {
+  const script = join(import.meta.dirname, 'large-body.ts')
+  for (const kind of SIZES.kinds) {
+    terminal.onProgress({ stage: `62 MB of ${kind}`, done: 0, total: 1 })
+    const options = [
+      '--json',
+      '--megabytes',
+      '59',
+      '--kind',
+      kind,
+      '--chats',
+      String(SIZES.bodyChats),
+    ]
+    const child = spawn(SOURCE[0]!, [...SOURCE.slice(1), script, ...options], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    children.push(child)
+    const [said] = await Promise.all([text(child.stdout), once(child, 'exit')])
+    const turn =
+      child.exitCode === 0
+        ? (JSON.parse(said) as { figures: { turn_least_ms: number } }).figures.turn_least_ms
+        : Infinity
+    const goal = `goal ${GOAL_TURN_MS}${turn > GOAL_TURN_MS ? ': missed' : ''}`
+    note(
+      `62 MB of ${kind}: longest turn of the event loop (${goal})`,
+      turn,
+      'ms of CPU',
+      MOST_BODY_MS,
+    )
+  }
+}
+
 /** SIGTERM must end it with exit code 0. */
 async function ends({ child }: Pick<Serving, 'child'>): Promise<void> {
   const ended = once(child, 'exit')
@@ -473,6 +514,7 @@ try {
   await attackKeyedServer()
   await attackWorkers()
   await attackStart()
+  await attackWithLargeBodies()
   terminal.endProgress()
   const failed = checks.filter(({ figure, bound }) => !(figure <= bound))
   if (values.json) terminal.json({ checks, statuses, failed: failed.length })
