@@ -81,6 +81,9 @@ export const ERRORS = {
   export_mismatch: row(
     'export refused: ONNX Runtime and the plain forward pass differ by {difference} (at most {limit} allowed) with {flipped} decisions flipped',
   ),
+  import_mismatch: row(
+    'import refused: the outputs differ from the golden ones by up to {difference} (at most {limit} allowed), most on {where}: expected {expected}, got {got}',
+  ),
   // evaluation
   evaluation_invalid: row('expected {expected}, got {got}'),
   // calibration

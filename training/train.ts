@@ -265,14 +265,14 @@ function checkContext({ prompts }: Dataset, keys: readonly string[] = []): void 
 }
 
 /** Threshold that sends half of the given win rates to the strong model. */
-function middleThreshold(winRate: Float64Array): number {
+export function middleThreshold(winRate: Float64Array): number {
   const sorted = winRate.toSorted()
   const half = sorted.length >>> 1
   return half === 0 ? (sorted[0] ?? 0.5) : between(sorted[half - 1]!, sorted[half]!)
 }
 
 /** Prompts spread over the whole log, and a few that no log contains. */
-function probePrompts(dataset: Dataset): string[] {
+export function probePrompts(dataset: Dataset): string[] {
   const step = Math.max(1, Math.floor(dataset.prompts.length / PROBES))
   const probes = dataset.prompts.filter((_, i) => i % step === 0).slice(0, PROBES)
   return [...probes, 'hi', '?', 'x'.repeat(50_000), '日本語 🙂 \n\n 1 + 1 = 2']
@@ -285,7 +285,7 @@ const hashesOf = (dataset: Dataset, { prompts }: EncodedSplit): string[] =>
  * Versions of the libraries a router was made with, for its manifest; libraries that are not installed are
  * left out.
  */
-function libraryVersions(): Record<string, string> {
+export function libraryVersions(): Record<string, string> {
   const require = createRequire(import.meta.url)
   const versions: Record<string, string> = { node: process.versions.node }
   for (const name of ['onnxruntime-node']) {

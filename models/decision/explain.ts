@@ -86,7 +86,8 @@ const MARGIN = 1e-6
 
 /**
  * The effect of each part of a prompt on the win rate, for heads that cannot explain themselves: the log-odds
- * of the whole prompt minus those without the part. Parts are words, or runs of words if there are many. The
+ * of the whole prompt minus those without the part. Parts are words; of a prompt with many, its sentences and
+ * lines, or runs of words where it has one. The
  * effects do not add up: if two parts carry the same information, removing either one changes little.
  *
  * @param score calibrated win rates of texts
@@ -138,15 +139,26 @@ export async function explainFields(
     .filter(({ contribution }) => contribution !== 0)
 }
 
-/** Splits the prompt into runs of whole words, as equal in number as possible; fewer for a long prompt. */
+/** Splits the prompt into words, sentences, or runs of them as equal in number as possible; fewer for a long prompt. */
 function partsOf(prompt: string): { readonly from: number; readonly to: number }[] {
-  const starts = prompt.length <= LONG ? wordStarts(prompt) : spreadStarts(prompt)
+  const starts = prompt.length <= LONG ? unitStarts(prompt) : spreadStarts(prompt)
   const most = Math.min(MAX_PARTS, Math.max(2, Math.floor(MAX_CHARACTERS / prompt.length)))
   const count = Math.min(starts.length, most)
   return Array.from({ length: count }, (_, i) => ({
     from: starts[Math.floor((i * starts.length) / count)]!,
     to: starts[Math.floor(((i + 1) * starts.length) / count)] ?? prompt.length,
   }))
+}
+
+/** Where words start, or sentences and lines if there are more words than parts. */
+function unitStarts(prompt: string): number[] {
+  const words = wordStarts(prompt)
+  if (words.length <= MAX_PARTS) return words
+  // ends of sentences stand before a blank; Chinese and Japanese ones before anything
+  const ends = [...prompt.matchAll(/[.!?…]["'”’)\]]*\s+(?=\S)|[。！？]\s*(?=\S)|\n\s*(?=\S)/g)]
+  const first = words[0]!
+  const starts = ends.map(({ index, 0: end }) => index + end.length).filter((at) => at > first)
+  return starts.length > 0 ? [first, ...starts] : words
 }
 
 const wordStarts = (prompt: string): number[] =>

@@ -15,6 +15,7 @@ const FAMILIES = new Map<string, LoadFamily>(
     sw: async () => (await import('./sw.ts')).sw,
     ensemble: async () => (await import('./ensemble.ts')).ensemble,
     kernel: async () => (await import('./kernel.ts')).kernel,
+    imported: async () => (await import('./imported.ts')).imported,
   }),
 )
 

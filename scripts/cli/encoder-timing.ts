@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { OnProgress } from '../../core/progress.ts'
 import { createRandom, deriveSeed } from '../../core/random.ts'
 import { readLogs } from '../../data/ingest.ts'
@@ -7,6 +5,7 @@ import { cacheFolder } from '../../models/encoders/cache.ts'
 import type { Encoder, EncoderArtifact } from '../../models/encoders/encoder.ts'
 import { makeNamedEncoder } from '../../models/encoders/registry.ts'
 import { fitLexical, PROJECTION_DEFAULTS } from '../../training/lexical/fit.ts'
+import { packageFile } from './package-file.ts'
 
 /** The cost of an encoder on this machine, on one thread. */
 export interface EncoderTiming {
@@ -150,18 +149,9 @@ export async function openForTiming(
 }
 
 async function fitOnSample(dense: boolean): Promise<EncoderArtifact> {
-  const { prompts } = await readLogs([samplePath()], { seed: 1 })
+  const { prompts } = await readLogs([packageFile('data/sample/outcomes.jsonl.gz')], { seed: 1 })
   return fitLexical({
     prompts,
     ...(dense ? { projection: { ...PROJECTION_DEFAULTS, seed: 1 } } : {}),
   })
-}
-
-/** The path from the source, and from the build, which is one folder deeper. */
-function samplePath(): string {
-  const paths = [
-    '../../data/sample/outcomes.jsonl.gz',
-    '../../../data/sample/outcomes.jsonl.gz',
-  ].map((path) => fileURLToPath(new URL(path, import.meta.url)))
-  return paths.find((path) => existsSync(path)) ?? paths[0]!
 }

@@ -6,8 +6,8 @@ import type { Source } from '../../core/yaml-source.ts'
 import type { Dataset } from '../../data/dataset/dataset.ts'
 import { BUNDLE_NAME } from '../../models/bundle/manifest.ts'
 import { OodRule } from '../../models/bundle/ood-rule.ts'
-import { familyNames } from '../../models/families/registry.ts'
 import { RECIPES } from '../../models/reading/recipe.ts'
+import { TRAINERS } from '../../training/trainers/registry.ts'
 import type { Settings } from '../../training/trainers/settings.ts'
 import { assertFits, configFault, readSource } from './config-file.ts'
 import { jsonOption, LOG_OPTIONS, PAIR_OPTIONS, PRICE_OPTION, seedOption } from './log-options.ts'
@@ -119,7 +119,7 @@ export const TRAIN_OPTIONS = optionTable({
     key: 'router',
     schema: Text,
     default: 'classifier',
-    help: `${familyNames().join(', ')} or auto; kernel needs --encoder lexical+...`,
+    help: `${Object.keys(TRAINERS).join(', ')} or auto; kernel needs --encoder lexical+...`,
     section: LEARNING,
   },
   prefer: {

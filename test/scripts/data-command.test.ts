@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
+import { openDataset } from '../../data/dataset/dataset.ts'
 import { dataCommand } from '../../scripts/cli/commands/data/data.ts'
 import { jsonl, refusal, scratch } from '../data/scratch.ts'
 
@@ -142,4 +143,51 @@ test('weir data encode refuses a shard that is none', async () => {
     await refusal(weirData(...args, shard), 'option_invalid')
   }
   expect(existsSync('x')).toBe(false)
+})
+
+test('weir data export --for writes training files without held-out rows, and the script', async () => {
+  const folder = await scratch({ 'log.jsonl': jsonl(ROWS) })
+  const out = join(folder, 'dataset')
+  await weirData('ingest', join(folder, 'log.jsonl'), '--out', out, ...MAP)
+  const pair = ['--strong', 'big', '--weak', 'small']
+  const dataset = await openDataset(out)
+  const held = dataset.prompts.filter((_, i) => dataset.split[i]! >= 2)
+  expect(held.length).toBeGreaterThan(0)
+  for (const [form, script] of [
+    ['classification', 'classifier.py'],
+    ['sft', 'sft.py'],
+  ] as const) {
+    const to = join(folder, form)
+    const printed = await weirData('export', out, '--for', form, ...pair, '--out', to)
+    expect(printed).toContain(`python ${script}`)
+    const files = ['train.jsonl', 'validation.jsonl', 'weir-export.json', script]
+    expect((await readdir(to)).sort()).toEqual(files.sort())
+    const written = await Promise.all(
+      ['train', 'validation'].map((name) => readFile(join(to, `${name}.jsonl`), 'utf8')),
+    )
+    const lines = written.join('').trim().split('\n')
+    expect(lines.length).toBe(dataset.prompts.length - held.length)
+    for (const prompt of held) expect(written.join('')).not.toContain(`${prompt}"`)
+    const rows = lines.map((line) => JSON.parse(line))
+    if (form === 'classification') {
+      const share = rows.filter(({ labels: [strong, weak] }) => strong === 1 && weak === 0).length
+      expect(share / rows.length).toBeCloseTo(2 / 3, 0)
+    } else {
+      const [first] = rows
+      expect(first.messages.at(-1)).toEqual({
+        role: 'assistant',
+        content: first.win_rate === 1 ? '1' : '5',
+      })
+    }
+  }
+  for (const [args, expected] of [
+    [['--for', 'sft', '--out', join(folder, 'x')], '--strong'],
+    [['--for', 'sft', ...pair], '--out'],
+    [['--for', 'sft', ...pair, '--out', join(folder, 'x'), '--layout', 'long'], '--layout'],
+    [[...pair, '--out', join(folder, 'x.jsonl')], '--strong'],
+    [['--for', 'sft', '--strong', 'big', '--weak', 'none', '--out', join(folder, 'x')], 'none'],
+  ] as const) {
+    await expect(weirData('export', out, ...args)).rejects.toThrow(expected)
+  }
+  expect(existsSync(join(folder, 'x'))).toBe(false)
 })

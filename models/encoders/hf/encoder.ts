@@ -25,6 +25,8 @@ const BATCH = 8
 
 export interface HfOptions extends HfFolderOptions {
   readonly threads?: number
+  /** the graph's output [n, d] that is a prompt's row as it is; by default a sentence or token embedding */
+  readonly output?: string
 }
 
 /**
@@ -38,8 +40,12 @@ export async function makeHf(folder: string, options: HfOptions = {}): Promise<E
   const read = await readHfFolder(folder, options)
   const transformer = await openTransformer(read.model, threads)
   try {
-    const output = transformer.chooseOutput()
-    if (output !== 'sentence_embedding' && read.unsupported.length > 0) {
+    const output = transformer.chooseOutput(options.output)
+    if (
+      options.output === undefined &&
+      output !== 'sentence_embedding' &&
+      read.unsupported.length > 0
+    ) {
       throw new WeirError('encoder_files_invalid', {
         expected: 'modules Transformer, Pooling and Normalize, or an output sentence_embedding',
         path: folder,
@@ -52,7 +58,12 @@ export async function makeHf(folder: string, options: HfOptions = {}): Promise<E
       read.model.byteOffset,
       read.model.length,
     ).includes('DynamicQuantizeLinear')
-    const settings: HfSettings = { ...read.settings, output, batch: quantised ? 1 : BATCH }
+    const settings: HfSettings = {
+      ...read.settings,
+      ...(options.output !== undefined && { normalise: false, prefix: options.prefix ?? '' }),
+      output,
+      batch: quantised ? 1 : BATCH,
+    }
     const files = new Map([
       [MODEL_FILE, read.model],
       [TOKENIZER_FILE, read.tokenizer],
@@ -64,7 +75,7 @@ export async function makeHf(folder: string, options: HfOptions = {}): Promise<E
     const spec: EncoderSpec = {
       kind: HF,
       id: `${HF}-${basename(folder)}-${hash.digest('hex').slice(0, 12)}`,
-      dimension: await probeDimension(transformer, settings, tokenizer),
+      dimension: await probeDimension(transformer, settings, tokenizer, options.output),
       output: 'dense',
       files: [...files.keys()],
       options: settings,
@@ -107,9 +118,21 @@ async function probeDimension(
   transformer: Transformer,
   settings: HfSettings,
   tokenizer: HfTokenizer,
+  whole: string | undefined,
 ): Promise<number> {
   const tokens = [tokenizer.encode('dimension')]
   const batch = { rows: [0], width: tokens[0]!.ids.length }
+  if (whole !== undefined) {
+    const ids = BigInt64Array.from(tokens[0]!.ids, BigInt)
+    const { dims } = await transformer.run(whole, ids, ids.slice().fill(1n), [1, ids.length])
+    if (dims.length !== 2) {
+      throw new WeirError('encoder_files_invalid', {
+        expected: `${whole} of 2 dimensions, [prompts, labels]`,
+        path: 'the ONNX graph',
+        got: `${dims.length} dimensions, [${dims}]`,
+      })
+    }
+  }
   return (await runBatch(transformer, settings, tokenizer.padId, tokens, batch)).d
 }
 

@@ -162,7 +162,8 @@ async function readOptional(folder: string, name: string): Promise<Uint8Array | 
   }
 }
 
-async function readJson<T extends Type.TSchema>(
+/** @throws encoder_files_invalid; undefined if the file is not there */
+export async function readJson<T extends Type.TSchema>(
   folder: string,
   name: string,
   schema: T,

@@ -10,7 +10,8 @@ const INPUTS = new Set(['input_ids', 'attention_mask', 'token_type_ids', 'positi
 export interface Transformer {
   /** false if the graph has no attention mask, so that rows of different lengths cannot run together */
   readonly masks: boolean
-  chooseOutput(): string
+  /** @param wanted the output to read; by default the first of those that sentence encoders have */
+  chooseOutput(wanted?: string): string
   run(
     output: string,
     ids: BigInt64Array,
@@ -36,8 +37,17 @@ export async function openTransformer(model: Uint8Array, threads: number): Promi
   const wants = (name: string): boolean => session.inputNames.includes(name)
   return {
     masks: wants('attention_mask'),
-    chooseOutput: () =>
-      OUTPUTS.find((name) => session.outputNames.includes(name)) ?? session.outputNames[0]!,
+    chooseOutput(wanted) {
+      const { outputNames: names } = session
+      if (wanted === undefined) return OUTPUTS.find((name) => names.includes(name)) ?? names[0]!
+      if (names.includes(wanted)) return wanted
+      const expected = `an output ${wanted}`
+      throw new WeirError('encoder_files_invalid', {
+        expected,
+        path: 'the ONNX graph',
+        got: [...names],
+      })
+    },
     async run(output, ids, mask, dims) {
       const int64 = (data: BigInt64Array): InstanceType<typeof ort.Tensor> =>
         new ort.Tensor('int64', data, [...dims])

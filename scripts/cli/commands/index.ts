@@ -8,6 +8,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   grade: async () => (await import('./labels/grade.ts')).gradeCommand(),
   label: async () => (await import('./labels/label.ts')).labelCommand(),
   train: async () => (await import('./train.ts')).trainCommand(),
+  import: async () => (await import('./import.ts')).importCommand(),
   calibrate: async () => (await import('./calibrate.ts')).calibrateCommand(),
   'calibrate-cascade': async () =>
     (await import('./calibrate-cascade.ts')).calibrateCascadeCommand(),

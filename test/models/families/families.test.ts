@@ -3,6 +3,7 @@ import { createRandom } from '../../../core/random.ts'
 import { classifier } from '../../../models/families/classifier.ts'
 import { ensemble, ensembleWeights } from '../../../models/families/ensemble.ts'
 import type { HeadWeights, Tensor } from '../../../models/families/family.ts'
+import { imported, importedWeights } from '../../../models/families/imported.ts'
 import { kernel } from '../../../models/families/kernel.ts'
 import { knn } from '../../../models/families/knn.ts'
 import { mf } from '../../../models/families/mf.ts'
@@ -186,6 +187,28 @@ for (const kind of ['dense', 'sparse'] as const) {
   }
 }
 
+for (const [title, head, columns] of [
+  ['classes', { kind: 'classes', values: [1, 0.5, 0] }, 3],
+  ['one logit', { kind: 'classes', values: [0.25, 1] }, 1],
+  ['a range', { kind: 'range', weak: 6, strong: -6 }, 1],
+] as const) {
+  familyCase(`imported (${title})`, () => ({
+    family: imported,
+    weights: importedWeights(['weak', 'strong'], head),
+    pair: { strong: 1, weak: 0 },
+    oneDirection: true,
+    unexplained: 'its columns are the outputs of a classifier; parts of the prompt are left out',
+    embeddings: randomEmbeddings('dense', 40, columns),
+  }))
+}
+familyCase('imported (an output for each model)', () => ({
+  family: imported,
+  weights: importedWeights(models, { kind: 'models', outputs: [3, 0, 2] }),
+  pair,
+  unexplained: 'its columns are the outputs of a classifier; parts of the prompt are left out',
+  embeddings: randomEmbeddings('dense', 40, 4),
+}))
+
 describe('mf', () => {
   it('computes eq. 6-8 of Ong et al. 2024, written out a second time', () => {
     const embeddings = randomEmbeddings('dense', 3, D)
@@ -237,6 +260,29 @@ describe('mf', () => {
     const { models: _, ...tensors } = mfWeights.tensors
     const embeddings = randomEmbeddings('dense', 1, D)
     expect(() => mf.forward({ models, tensors }, pair, embeddings)).toThrow(/tensor models/)
+  })
+})
+
+describe('imported', () => {
+  const winRate = (logits: readonly number[], values: readonly number[]): number =>
+    imported.forward(
+      importedWeights(['weak', 'strong'], { kind: 'classes', values }),
+      { strong: 1, weak: 0 },
+      { kind: 'dense', rows: 1, dimension: logits.length, values: Float32Array.from(logits) },
+    ).winRate[0]!
+
+  it('gives the probabilities that were worked out by hand', () => {
+    // softmax of ln 1, ln 2, ln 5 is 1/8, 2/8, 5/8
+    const logits = [Math.log(1), Math.log(2), Math.log(5)]
+    expect(winRate(logits, [1, 0.5, 0])).toBeCloseTo(1 / 8 + 1 / 8, 6)
+    expect(winRate(logits, [1, 0, 0])).toBeCloseTo(1 / 8, 6)
+    expect(winRate(logits, [1, 1, 0])).toBeCloseTo(3 / 8, 6)
+    expect(winRate([Math.log(3)], [1, 0])).toBeCloseTo(3 / 4, 6)
+    expect(winRate([800, -800], [1, 0])).toBe(1)
+  })
+
+  it('passes on what is no number, which the router then refuses', () => {
+    expect(winRate([Number.NaN, 0], [1, 0])).toBeNaN()
   })
 })
 
