@@ -18,6 +18,8 @@ export interface AnsweredDecision {
 export interface AnsweredLog {
   /** ordered by the time of the decision */
   readonly answered: readonly AnsweredDecision[]
+  /** decisions that the decided model answered and nobody has rated (yet), ordered by their time */
+  readonly unrated: readonly DecisionRecord[]
   readonly counts: {
     readonly decisions: number
     readonly feedback: number
@@ -51,8 +53,8 @@ export async function readAnswered(
 ): Promise<AnsweredLog> {
   const stats: LogReadStats = { torn: 0, invalid: 0 }
   const decisions = new Map<string, DecisionRecord>()
-  /** decision id -> model that answered, if the gateway called one */
-  const answers = new Map<string, string>()
+  /** decision id -> model that answered, null if none did, of requests through the gateway */
+  const answers = new Map<string, string | null>()
   /** gateway id -> decision id, because feedback may use either */
   const requests = new Map<string, string>()
   const ratings = new Map<string, Map<string, FeedbackRecord>>()
@@ -77,7 +79,7 @@ export async function readAnswered(
     } else if (record.object === 'gateway') {
       const { id: own, decision_id: id, model } = record
       if (id !== undefined) requests.set(own, id)
-      if (id !== undefined && model !== null) answers.set(id, model)
+      if (id !== undefined) answers.set(id, model)
     } else if (record.object === 'decision' && !record.shadow) decisions.set(record.id, record)
   }
   for await (const record of more) add(record)
@@ -98,10 +100,18 @@ export async function readAnswered(
     }
   }
   answered.sort((a, b) => a.decision.time - b.decision.time)
+  const unrated: DecisionRecord[] = []
+  for (const [id, decision] of decisions) {
+    const model = answers.get(id)
+    if (!ratings.has(id) && (model === undefined || model === decision.model))
+      unrated.push(decision)
+  }
+  unrated.sort((a, b) => a.time - b.time)
   const ratedBy = ({ decision, key }: AnsweredDecision) => ({ id: decision.id, key })
   const { kept, limited } = withinKeyShare(answered, ratedBy, { share: keyShare, keys: keys.size })
   return {
     answered: kept,
+    unrated,
     limited,
     counts: { decisions: decisions.size, feedback, repeated, orphaned, ...stats },
     text,

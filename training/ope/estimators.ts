@@ -2,6 +2,7 @@ import {
   importanceWeights,
   type LoggedOutcomes,
   type PolicyProbabilities,
+  rowWeight,
   WEIGHT_CLIP,
 } from './logged.ts'
 import { fitRewardModel, type RewardModel } from './reward-model.ts'
@@ -17,7 +18,7 @@ export interface Estimate {
 
 /** Self-normalised importance sampling: sum w r / sum w (Swaminathan and Joachims 2015). */
 export function selfNormalised(log: LoggedOutcomes, policy: PolicyProbabilities): Estimate {
-  const weights = importanceWeights(log, policy)
+  const weights = importanceWeights(log, policy).map((w, i) => w * rowWeight(log, i))
   let total = 0
   let gained = 0
   for (let i = 0; i < log.n; i++) {
@@ -95,11 +96,12 @@ function withClippedPart(
   for (let i = 0; i < n; i++) {
     const at = i * actions + log.action[i]!
     const excess = weights[i]! - clip
-    if (excess > 0) part[i] = excess * (log.reward[i]! - model.predicted[at]!)
+    const own = rowWeight(log, i)
+    if (excess > 0) part[i] = own * excess * (log.reward[i]! - model.predicted[at]!)
     mean += part[i]! / n
     for (let a = 0; a < actions; a++) {
       const share = policy[i * actions + a]!
-      mass += Math.max(0, share - clip * log.propensity[i * actions + a]!) / n
+      mass += (own * Math.max(0, share - clip * log.propensity[i * actions + a]!)) / n
     }
   }
   if (mass <= 0) return estimate
@@ -129,17 +131,18 @@ function combined(
   for (let i = 0; i < n; i++) {
     const x = model.design(i)
     const done = log.action[i]!
+    const own = rowWeight(log, i)
     let row = weights[i]! * (log.reward[i]! - model.predicted[i * actions + done]!)
     for (let a = 0; a < actions; a++) {
       const share = policy[i * actions + a]!
       row += share * model.predicted[i * actions + a]!
       const pull = share - (a === done ? weights[i]! : 0)
-      for (let j = 0; j < d; j++) gradient[a * d + j]! += (pull * x[j]!) / n
+      for (let j = 0; j < d; j++) gradient[a * d + j]! += (own * pull * x[j]!) / n
     }
     influence[i] = row
-    value += row / n
+    value += (own * row) / n
   }
-  for (let i = 0; i < n; i++) influence[i]! -= value
+  for (let i = 0; i < n; i++) influence[i] = rowWeight(log, i) * (influence[i]! - value)
   model.addInfluence(gradient, influence)
   return { value, influence, leftOver: 0 }
 }

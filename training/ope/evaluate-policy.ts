@@ -13,6 +13,7 @@ import {
   importanceWeights,
   type LoggedOutcomes,
   type PolicyProbabilities,
+  rowWeight,
   unsupportedShare,
   WEIGHT_CLIP,
 } from './logged.ts'
@@ -49,7 +50,7 @@ export const MOST_UNSUPPORTED = 0.01
 export function evaluatePolicy(log: LoggedOutcomes, policy: PolicyProbabilities): PolicyReport {
   refuseUnsupported(log, policy)
   const weights = importanceWeights(log, policy)
-  const effective = effectiveSampleSize(weights)
+  const effective = effectiveSampleSize(weights.map((w, i) => w * rowWeight(log, i)))
   if (!(effective >= LEAST_EFFECTIVE)) {
     throw new WeirError('ope_sample_small', {
       effective: Math.floor(effective),
@@ -92,8 +93,12 @@ export function intervalOf(estimate: Estimate, level = 0.95): PartialInterval {
 }
 
 function servedValue(log: LoggedOutcomes): Estimate {
-  const value = log.reward.reduce((sum, r) => sum + r, 0) / log.n
-  return { value, influence: log.reward.map((r) => r - value), leftOver: 0 }
+  const value = log.reward.reduce((sum, r, i) => sum + r * rowWeight(log, i), 0) / log.n
+  return {
+    value,
+    influence: log.reward.map((r, i) => rowWeight(log, i) * (r - value)),
+    leftOver: 0,
+  }
 }
 
 function refuseUnsupported(log: LoggedOutcomes, policy: PolicyProbabilities): void {

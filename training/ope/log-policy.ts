@@ -12,6 +12,7 @@ import type { DecisionRecord, FeedbackRecord } from '../../records/decision-reco
 import { type AnsweredLog, readAnswered } from '../../records/feedback/answered.ts'
 import { evaluatePolicy, type PolicyReport } from './evaluate-policy.ts'
 import { type LoggedOutcomes, STRONG, thresholdPolicy, WEAK } from './logged.ts'
+import { type ResponseReport, responseWeights } from './response-weights.ts'
 
 export interface LogPolicyReport extends PolicyReport {
   readonly router: { readonly name: string; readonly version: string; readonly threshold: number }
@@ -28,6 +29,8 @@ export interface LogPolicyReport extends PolicyReport {
     /** rows with an outcome whose prompt the router was trained or validated on, if it was made from this log */
     readonly seen: number
   }
+  /** where only some decisions are rated: each rating stands for the decisions like it */
+  readonly response?: ResponseReport
   /** keys that rated more than their share, and how much of it counts */
   readonly limited_keys: AnsweredLog['limited']
 }
@@ -65,10 +68,16 @@ export async function evaluateOnLog(
   const { candidates } = manifest
   const pair = [roleOf(candidates, 'weak').model, roleOf(candidates, 'strong').model]
   const madeFrom = await trainingRows(router, path)
-  const known = log.answered.filter(
-    ({ decision }) => pair.includes(decision.model) && decision.win_rate !== null,
+  const ofPair = ({ model, win_rate: winRate }: DecisionRecord): boolean =>
+    pair.includes(model) && winRate !== null
+  const known = log.answered.filter(({ decision }) => ofPair(decision))
+  const unseen = known.filter(({ decision }) => !madeFrom(decision))
+  const response = await responseWeights(
+    unseen.map(({ decision }) => decision),
+    log.unrated.filter((decision) => ofPair(decision) && !madeFrom(decision)),
   )
-  const rows = known.filter(({ decision }) => !madeFrom(decision))
+  const rows = response ? unseen.filter((_, i) => response.weight[i]! > 0) : unseen
+  const weight = response?.weight.filter((w) => w > 0)
   const decisions = rows.map(({ decision }) => decision)
   const scores = await scoresOf(decisions, router, path, log.text, options)
   const threshold = options.threshold ?? manifest.threshold.value
@@ -76,12 +85,16 @@ export async function evaluateOnLog(
   const rated = Float64Array.from(rows, ({ score }) => score)
   const price = options.strongPrice ?? impliedPrice(decisions)
   const charged = (amount: number): PolicyReport =>
-    evaluatePolicy(loggedOutcomes(decisions, rated, pair, scores, amount), policy)
+    evaluatePolicy(
+      { ...loggedOutcomes(decisions, rated, pair, scores, amount), ...(weight && { weight }) },
+      policy,
+    )
   const report = charged(price)
   let [strong, servedStrong] = [0, 0]
   for (let i = 0; i < rows.length; i++) {
-    strong += policy[2 * i + STRONG]!
-    servedStrong += decisions[i]!.model === pair[STRONG] ? 1 : 0
+    const own = weight?.[i] ?? 1
+    strong += own * policy[2 * i + STRONG]!
+    servedStrong += decisions[i]!.model === pair[STRONG] ? own : 0
   }
   return {
     router: { name: manifest.name, version: manifest.version, threshold },
@@ -93,8 +106,9 @@ export async function evaluateOnLog(
     counts: {
       ...log.counts,
       left_out: log.answered.length - known.length,
-      seen: known.length - rows.length,
+      seen: known.length - unseen.length,
     },
+    ...(response && { response: response.report }),
     limited_keys: log.limited,
   }
 }

@@ -14,6 +14,8 @@ export interface LoggedOutcomes {
   readonly featureCount: number
   /** n x actions: outcomes as predicted by a router; regressions then fit the residuals */
   readonly prior?: Float64Array
+  /** n, of mean 1: how many requests a row stands for, where only some answers are rated; 1 each by default */
+  readonly weight?: Float64Array
 }
 
 /** A policy on the same n requests: n x actions, row-major, the probability of each model. */
@@ -21,6 +23,9 @@ export type PolicyProbabilities = Float64Array
 
 /** Weights are clipped to this in the doubly robust estimate. */
 export const WEIGHT_CLIP = 10
+
+/** How many requests row i stands for, relative to the others. */
+export const rowWeight = (log: LoggedOutcomes, i: number): number => log.weight?.[i] ?? 1
 
 /** n: the policy's probability of the logged action divided by the server's. */
 export function importanceWeights(log: LoggedOutcomes, policy: PolicyProbabilities): Float64Array {
@@ -47,7 +52,8 @@ export function effectiveSampleSize(weights: Float64Array): number {
 export function unsupportedShare(log: LoggedOutcomes, policy: PolicyProbabilities): number {
   let sum = 0
   for (let at = 0; at < log.n * log.actions; at++) {
-    if (!(log.propensity[at]! > 0)) sum += policy[at]!
+    if (!(log.propensity[at]! > 0))
+      sum += policy[at]! * rowWeight(log, Math.floor(at / log.actions))
   }
   return log.n > 0 ? sum / log.n : 0
 }

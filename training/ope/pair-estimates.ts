@@ -32,9 +32,9 @@ const LEAST_PAIRED = 150
 /** Where a model would have been asked with a smaller probability, there is no claim. */
 export const LEAST_PROPENSITY = { estimated: 0.05, logged: 0.005 } as const
 /** Prompts are left out whose answers are rated this much more rarely than others (times the mean share). */
-const LEAST_RESPONSE = 0.1
+export const LEAST_RESPONSE = 0.1
 /** Probabilities of a rating stay this far from 0 and 1. */
-const RESPONSE_EDGE = 1e-5
+export const RESPONSE_EDGE = 1e-5
 /** Effective number of answers of either model below which there is no estimate. */
 const LEAST_EFFECTIVE = 50
 

@@ -1,5 +1,5 @@
 import { inverse, Matrix } from 'ml-matrix'
-import type { LoggedOutcomes } from './logged.ts'
+import { type LoggedOutcomes, rowWeight } from './logged.ts'
 
 /** Number of pseudo-rows behind a router's predictions, which assumes errors of about 3 points. */
 const PRIOR_ROWS = 200
@@ -93,7 +93,7 @@ export function fitRewardModel(log: LoggedOutcomes): RewardModel {
 }
 
 const weightOf = (log: LoggedOutcomes, i: number): number =>
-  log.prior ? 1 : 1 / log.propensity[i * log.actions + log.action[i]!]!
+  rowWeight(log, i) / (log.prior ? 1 : log.propensity[i * log.actions + log.action[i]!]!)
 
 /** Each column shifted and scaled to mean 0 and standard deviation 1; a constant column becomes 0. */
 function standardised(features: Float64Array, n: number, columns: number): Float64Array {

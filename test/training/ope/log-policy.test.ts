@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -88,6 +88,21 @@ test('a log that another router served says what this one would have earned', as
   const charged = await evaluateOnLog(join(root, 'full.jsonl'), router, { strongPrice: 0.2 })
   expect(charged.doubly_robust.value! - report.doubly_robust.value!).toBeCloseTo(-0.1, 1)
   expect(charged.quality_over_served).toEqual(report.over_served)
+})
+
+test('where a third of the decisions is rated, the report says so and speaks for all', async () => {
+  const lines = (await readFile(join(root, 'full.jsonl'), 'utf8')).split('\n')
+  const path = join(root, 'third.jsonl')
+  const kept = lines.filter(
+    (line) => Number(/"decision_id":"d(\d+)"/.exec(line)?.[1] ?? 0) % 3 === 0,
+  )
+  await writeFile(path, kept.join('\n'))
+  const report = await evaluateOnLog(path, router, { strongPrice: 0 })
+  const rated = Math.ceil(N / 3)
+  expect(report.response).toMatchObject({ rated, unrated: N - rated, rare: 0 })
+  expect(report.response!.assumption).toContain('whether an answer is rated depends on')
+  expect(report.response!.auc).toBeLessThan(0.6)
+  expect(report.doubly_robust.low).toBeGreaterThan(0.85)
 })
 
 test('a strong call is charged what the serving threshold says it must gain', async () => {

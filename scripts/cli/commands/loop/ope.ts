@@ -1,6 +1,7 @@
 import { definedOnly } from '../../../../core/defined.ts'
 import { type PartialInterval, sideOf } from '../../../../core/stats/intervals.ts'
 import type { LogPolicyReport } from '../../../../training/ope/log-policy.ts'
+import type { ResponseReport } from '../../../../training/ope/response-weights.ts'
 import { count, openTerminal, percent, score, table } from '../../../terminal/terminal.ts'
 import { BUNDLE_OPTIONS, openRouter } from '../../bundle-access.ts'
 import { defineCommand } from '../../command.ts'
@@ -97,6 +98,7 @@ export function renderOpe(
           `left out: ${counts.seen} that the router was made from, ${counts.left_out} of other models, ${counts.orphaned} feedback without a decision, ${counts.torn} cut-off and ${counts.invalid} unreadable lines`,
         ]
       : []),
+    ...(report.response ? [responseLine(report.response)] : []),
     ...report.limited_keys.map(
       ({ key, rated, counted }) =>
         `key ${key}: ${count(counted)} of the ${count(rated)} decisions that it rated count (--key-share)`,
@@ -115,6 +117,15 @@ export function renderOpe(
     ...verdictOf(report, log, bundle, naming),
   ].join('\n')
 }
+
+/** What is assumed where only some decisions are rated. */
+const responseLine = ({ rated, unrated, auc, least, rare, assumption }: ResponseReport): string =>
+  [
+    `rated: ${count(rated)} of ${count(rated + unrated)} (${percent(rated / (rated + unrated))}); each rating stands for the decisions like it (who rates is estimated: AUC ${auc.toFixed(2)}, least probability ${least.toPrecision(2)}), which assumes that ${assumption}`,
+    ...(rare > 0
+      ? [`${count(rare)} ratings are left out: decisions like theirs are hardly ever rated`]
+      : []),
+  ].join('\n')
 
 /** What the estimate says, and the commands that come next. */
 function verdictOf(
