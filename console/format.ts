@@ -55,3 +55,9 @@ export function duration(ms: number): string {
   if (minutes < 48 * 60) return `${Math.round(minutes / 60)} h`
   return `${Math.round(minutes / 1440)} days`
 }
+
+/** `[0.61, 0.69]`: the ends of an interval; nothing where it is not defined. */
+export const interval = (
+  { low, high }: { readonly low: number | null; readonly high: number | null },
+  shown: (value: number) => string,
+): string => (low === null || high === null ? '' : `[${shown(low)}, ${shown(high)}]`)

@@ -48,6 +48,20 @@ export const VIEWS: readonly View[] = [
     load: () => import('./views/live.tsx'),
   },
   {
+    id: 'money',
+    title: 'Money',
+    icon: 'money',
+    needs: ['money'],
+    load: () => import('./views/money.tsx'),
+  },
+  {
+    id: 'health',
+    title: 'Health',
+    icon: 'health',
+    needs: ['health'],
+    load: () => import('./views/health.tsx'),
+  },
+  {
     id: 'data',
     title: 'Data',
     icon: 'data',

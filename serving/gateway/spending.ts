@@ -28,7 +28,7 @@ export const mayBeBilled = (outcome: string): boolean => !UNBILLED.has(outcome)
  * What spending is counted under: the rule or route that decided, else the step. A cached decision counts for
  * the one that made it, which is its reason.
  */
-const routeOf = ({ deciding: { name, step, reason } }: Plan): string =>
+export const routeOf = ({ deciding: { name, step, reason } }: Plan): string =>
   name ?? (step === 'cache' ? reason : step)
 
 /** The expected values of a budget's `of.route`; undefined if it is a name that spending is counted under. */

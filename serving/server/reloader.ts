@@ -23,7 +23,7 @@ export interface ReloaderOptions {
   readonly fleet: Fleet
   readonly policies?: LivePolicies | undefined
   readonly audit?: BundleAudit | undefined
-  readonly onReload: (result: 'ok' | 'refused') => void
+  readonly onReload: (result: 'ok' | 'refused', error?: unknown) => void
   readonly onNote: (message: string, error?: unknown) => void
 }
 
@@ -42,7 +42,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
       }
       return report
     } catch (error) {
-      onReload('refused')
+      onReload('refused', error)
       onNote('reload refused, what was loaded serves on', error)
       throw error
     }

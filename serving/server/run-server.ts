@@ -169,6 +169,7 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
         ...(traffic && {
           observers: [...(options.observers ?? []), traffic.observe],
           servedObservers: [...(options.servedObservers ?? []), traffic.served],
+          ratingObservers: [...(options.ratingObservers ?? []), traffic.outcomes.rated],
         }),
       }),
     )
@@ -179,7 +180,10 @@ export async function runServer(config: ServeConfig, options: RunOptions): Promi
         fleet: services.fleet,
         policies: services.policies,
         audit: services.bundleAudit,
-        onReload: (result) => services.metrics.reload(result),
+        onReload(result, error) {
+          services.metrics.reload(result)
+          traffic?.outcomes.reloaded(result, error)
+        },
         onNote: options.onWarning,
       }),
     )

@@ -36,13 +36,14 @@ export async function consoleApp(options: SampleAppOptions = {}): Promise<Consol
     services: {
       observers: [traffic.observe],
       servedObservers: [traffic.served],
+      ratingObservers: [traffic.outcomes.rated],
       ...options.services,
     },
   })
   const { services } = sample
   const reloader = createReloader({
     ...{ fleet: services.fleet, policies: services.policies, audit: services.bundleAudit },
-    ...{ onReload: () => {}, onNote: () => {} },
+    ...{ onReload: traffic.outcomes.reloaded.bind(traffic.outcomes), onNote: () => {} },
   })
   const backend = localBackend(services.fleet, reloader, async () => '', services.budgets?.report)
   const admin = buildAdminApp(backend, services, 'the-admin-token', {

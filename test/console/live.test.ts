@@ -2,7 +2,10 @@ import { afterEach, expect, test } from 'vitest'
 import { type ConsoleApp, consoleApp } from './admin-console.ts'
 
 let app: ConsoleApp | undefined
-afterEach(() => app?.close())
+afterEach(async () => {
+  await app?.close()
+  app = undefined
+})
 
 const route = (prompt: string, session?: string) =>
   app!.app.inject({

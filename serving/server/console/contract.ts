@@ -1,6 +1,7 @@
 import Type, { type Static, type TObject, type TSchema } from 'typebox'
 import { CostQuality } from '../../../models/bundle/manifest.ts'
 import { Decision, RouteRequest } from '../../../models/decision/decision.ts'
+import { HEALTH_ENDPOINTS, MONEY_ENDPOINTS } from './view-contracts.ts'
 
 /** What a person may do in the console; each role may also do what those before it may. */
 export const ROLES = ['viewer', 'operator', 'approver'] as const
@@ -356,6 +357,8 @@ export const ENDPOINTS = {
     body: Type.Object({ id: Type.String() }, closed),
     answer: Job,
   },
+  ...MONEY_ENDPOINTS,
+  ...HEALTH_ENDPOINTS,
 } as const satisfies Readonly<Record<string, Endpoint>>
 
 export type EndpointName = keyof typeof ENDPOINTS

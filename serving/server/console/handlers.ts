@@ -22,6 +22,8 @@ import {
   mayAct,
   type Spread,
 } from './contract.ts'
+import { health } from './health.ts'
+import { money } from './money.ts'
 import type { Traffic } from './traffic.ts'
 
 type RouterView = Answered<'overview'>['routers'][number]
@@ -39,6 +41,8 @@ export function serverHandlers(
   return {
     overview: () => overview(services, traffic),
     decisions: ({ after = 0, limit = ROWS_AT_ONCE }) => traffic.rowsAfter(after, limit),
+    money: services.budgets && (({ by = 'day' }) => money(services, traffic, by)),
+    health: () => health(services, traffic),
     rate: services.feedback && ((rating, caller) => rated(services, rating, caller)),
     playground: ({ request, policy }, caller) => {
       if (policy !== undefined && !mayAct(caller.role, 'operator')) {

@@ -4,6 +4,7 @@ import { loggedText } from '../../../records/redaction.ts'
 import type { Served, ServedObserver } from '../../gateway/contracts.ts'
 import type { DecisionEvent, DecisionObserver } from '../../router/observer.ts'
 import type { Answered, Spread, Tick, TrafficRow } from './contract.ts'
+import { Outcomes } from './outcomes.ts'
 
 /** Rows kept; older ones go. */
 const ROWS = 10_000
@@ -48,16 +49,21 @@ export class Traffic {
   private passed = 0
   private current: Tick
 
+  /** figures with intervals */
+  readonly outcomes: Outcomes
+
   private readonly options: TrafficOptions
 
   constructor(options: TrafficOptions) {
     this.options = options
+    this.outcomes = new Outcomes(options.now)
     this.started = options.now()
     this.totals = emptyTick(this.started)
     this.current = emptyTick(Math.floor(this.started / 1000) * 1000)
   }
 
   readonly observe: DecisionObserver = (event) => {
+    this.outcomes.observe(event)
     const { decision, shadow, live } = event
     const tick = this.tickAt(event.time)
     if (!shadow) {
@@ -72,6 +78,7 @@ export class Traffic {
   }
 
   readonly served: ServedObserver = (served) => {
+    this.outcomes.served(served)
     const { plan } = served
     const decision = plan.kind === 'serve' ? plan.decision : undefined
     const tick = this.tickAt(this.options.now())
