@@ -35,6 +35,7 @@ const EXEMPT: readonly (readonly [file: RegExp, why: string])[] = [
     /^serving\/client\.ts$/,
     'the client library: it runs in its user’s process, which gives the address',
   ],
+  [/^console\//, 'runs in a browser, and asks the server that served it'],
   [/^scripts\/(bench|demo|eval)\//, 'ask the servers that they have started themselves'],
 ]
 

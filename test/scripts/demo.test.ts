@@ -21,7 +21,16 @@ describe('the demo builds', () => {
     utimesSync(file, seconds, seconds)
   }
   beforeEach(() => {
-    for (const name of ['core', 'data', 'models', 'records', 'scripts', 'serving', 'training']) {
+    for (const name of [
+      'console',
+      'core',
+      'data',
+      'models',
+      'records',
+      'scripts',
+      'serving',
+      'training',
+    ]) {
       put(`${name}/deep/source.ts`, 100)
     }
   })
