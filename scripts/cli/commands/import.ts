@@ -141,5 +141,6 @@ async function run(
   }
   if (seen > 0) terminal.print(`${count(seen)} prompts count as seen: no figure will use them`)
   terminal.print(`Bundle: ${path}`)
-  terminal.print(`Next: weir calibrate ${path} ${logs.join(' ') || '<logs>'} --strong-share 0.3`)
+  const named = path.replace(/\/[^/]+$/, '')
+  terminal.print(`Next: weir calibrate ${named} ${logs.join(' ') || '<logs>'} --strong-share 0.3`)
 }
