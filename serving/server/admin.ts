@@ -23,8 +23,8 @@ const SpendQuery = Type.Object(
   { additionalProperties: false },
 )
 
-/** Paths that need no token: probes call them, and they say nothing else. */
-const OPEN_PATHS = new Set(['/health', '/ready'])
+/** Paths that need no token: probes call them, and they say nothing of this server's traffic. */
+const OPEN_PATHS = new Set(['/health', '/ready', '/openapi.json'])
 
 /**
  * The admin port: reload, rollback, versions and spend, with health and metrics. It answers programs on this

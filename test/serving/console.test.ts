@@ -191,3 +191,27 @@ test('a session ends when it is idle and after twelve hours, and an invitation i
   now += 16 * 60_000
   expect(sessions.accept(late)).toBeUndefined()
 })
+
+test('/openapi.json has each endpoint that is answered, as the table says, and no other', async () => {
+  const { paths } = (await app.inject({ url: '/openapi.json', headers: { host: HOST } })).json()
+  for (const [path, methods] of Object.entries(paths as Record<string, object>)) {
+    for (const method of Object.keys(methods)) {
+      expect(app.hasRoute({ method: method.toUpperCase() as 'GET', url: path }), path).toBe(true)
+    }
+  }
+  const routed = Object.entries(ENDPOINTS).filter(([name, endpoint]) =>
+    app.hasRoute({ method: 'body' in endpoint ? 'POST' : 'GET', url: `/console/api/${name}` }),
+  )
+  expect(routed.length).toBeGreaterThan(4)
+  for (const [name, endpoint] of routed) {
+    const { get, post } = paths[`/console/api/${name}`]
+    const { summary, responses, requestBody, parameters = [] } = get ?? post
+    const plain = (schema: unknown) => JSON.parse(JSON.stringify(schema))
+    expect(summary).toBe(endpoint.summary)
+    expect(responses[200].content['application/json'].schema).toEqual(plain(endpoint.answer))
+    const body = 'body' in endpoint ? plain(endpoint.body) : undefined
+    expect(requestBody?.content['application/json'].schema).toEqual(body)
+    const query = 'query' in endpoint ? Object.keys(endpoint.query.properties) : []
+    expect(parameters.map((each: { name: string }) => each.name)).toEqual(query)
+  }
+})

@@ -12,6 +12,7 @@ import {
   type Session,
   SignIn,
 } from './contract.ts'
+import { consoleDocument } from './openapi.ts'
 import { addPages, SAFE_HEADERS } from './pages.ts'
 import { type OpenSession, Sessions } from './sessions.ts'
 
@@ -100,6 +101,10 @@ export function addConsole(app: FastifyInstance, options: ConsoleOptions): Conso
       })
     }
     addPages(its, options.folder)
+    const document = JSON.stringify(consoleDocument(API, names))
+    its.get('/openapi.json', (_, reply) => {
+      reply.header('content-type', 'application/json; charset=utf-8').send(document)
+    })
     its.get(`${API}/session`, (request, reply) => {
       assertOwnOrigin(request)
       const session = sessions.of(cookieOf(request))

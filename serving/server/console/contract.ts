@@ -169,7 +169,7 @@ const FileName = Type.String({ pattern: '^[A-Za-z0-9_][A-Za-z0-9._ -]{0,120}$' }
 const ModelName = Type.String({ minLength: 1, maxLength: 500 })
 
 /**
- * Every endpoint of the console, by name. The server's routes, their checks, /openapi.json and the client's
+ * Every endpoint of the console, by name. The server's routes, their checks, the admin port's /openapi.json and the client's
  * types come from this table. A server answers those that it has handlers for, and a session lists them.
  */
 export const ENDPOINTS = {
