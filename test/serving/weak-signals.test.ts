@@ -258,11 +258,11 @@ test('a client that closes a stream is logged as a stop of the answer that its h
       .map((line) => JSON.parse(line) as unknown)
   }
   await expect
-    .poll(signals)
+    .poll(signals, { timeout: 20_000 })
     .toMatchObject([
       { decision_id: answer.headers.get('x-weir-id'), model: 'small', signs: ['stopped'] },
     ])
-})
+}, 40_000)
 
 test('without a log there is nowhere to keep signals', async () => {
   await expect(opened(false)).rejects.toThrow(/gateway.weak_signals: .*log, where signals are kept/)
