@@ -32,8 +32,14 @@ function costQualityChart(plot: PlotModule, report: EvaluationReport, width: num
     }))
   const series = report.routers.flatMap(({ chart }) => (chart ? [rows(chart.band)] : []))
   const end = report.quality.clear ? 1 : report.quality.gap.value!
-  const highest = Math.max(end, ...series.flat().map(({ high }) => high)) + 0.05 * Math.abs(end)
-  const lowest = Math.min(0, ...series.flat().map(({ low }) => low))
+  const baselines = BASELINES_DRAWN.flatMap(({ name, dash }) => {
+    const chart = report.baselines[name]?.chart
+    return chart ? [{ dash, rows: rows(chart.band) }] : []
+  })
+  const drawn = baselines.flatMap(({ rows }) => rows.map(({ value }) => value))
+  const highest =
+    Math.max(end, ...drawn, ...series.flat().map(({ high }) => high)) + 0.05 * Math.abs(end)
+  const lowest = Math.min(0, ...drawn, ...series.flat().map(({ low }) => low))
   const published = report.quality.clear ? publishedPoints(report.pair) : []
   const narrow = width < 500
   const label = report.quality.clear ? 'gap recovered (PGR)' : 'mean score over all-weak'
@@ -59,20 +65,9 @@ function costQualityChart(plot: PlotModule, report: EvaluationReport, width: num
         ],
         { stroke: 'var(--muted)', strokeWidth: 1 },
       ),
-      ...BASELINES_DRAWN.flatMap(({ name, dash }) => {
-        const chart = report.baselines[name]?.chart
-        return chart
-          ? [
-              plot.line(rows(chart.band), {
-                x: 'share',
-                y: 'value',
-                stroke: 'var(--muted)',
-                strokeDasharray: dash,
-                clip: true,
-              }),
-            ]
-          : []
-      }),
+      ...baselines.map(({ dash, rows }) =>
+        plot.line(rows, { x: 'share', y: 'value', stroke: 'var(--muted)', strokeDasharray: dash }),
+      ),
       ...series.map((data, i) =>
         plot.areaY(data, {
           x: 'share',

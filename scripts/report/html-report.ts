@@ -80,20 +80,21 @@ ${report.warnings.length > 0 && html`<ul class="warnings">${report.warnings.map(
 export const dateOf = (made: Date): string =>
   made.toLocaleDateString('en-GB', { dateStyle: 'long', timeZone: 'UTC' })
 
-/** One sentence to act on: what to do, what it saves and what it costs in quality, as of when. */
+/** One sentence to act on: what share goes strong, what that saves and what it costs in quality, as of when. */
 function forManagers(router: RouterReport, report: EvaluationReport, made: Date): string {
-  const { name, operating: at, works } = router
+  const { name, operating: at } = router
   const { quality, pair } = report
   const strong = pair?.strong ?? 'the strong model'
-  const advice =
-    works === true ? `${name} is worth serving` : `${name} is not shown to be worth serving`
   const { dollars_per_1k: spent, strong_dollars_per_1k: all } = at ?? {}
+  const share = at
+    ? `${name} sends ${percent(at.strong_share.value)} to ${strong}`
+    : `${name} has no threshold, so its share, cost and quality are not known`
   const money =
     spent && spent.value !== null && all
-      ? ` it costs ${dollars(spent.value)} per 1,000 requests where ${strong} alone costs ${dollars(all)} (${percent(1 - spent.value / all)} less)`
+      ? `, which costs ${dollars(spent.value)} per 1,000 requests where ${strong} alone costs ${dollars(all)} (${percent(Math.abs(1 - spent.value / all))} ${spent.value > all ? 'more' : 'less'})`
       : at
-        ? ` it asks ${strong} for ${percent(at.strong_share.value)} of the requests (dollars are not known)`
-        : ' what it costs is not known, as it has no threshold'
+        ? ' (dollars are not known)'
+        : ''
   const lost = at && at.loss.value !== null ? at.loss : undefined
   const side = lost && sideOf(lost)
   const kept =
@@ -104,7 +105,7 @@ function forManagers(router: RouterReport, report: EvaluationReport, made: Date)
           below: `, and quality is higher than ${strong}’s by ${spread({ value: -lost.value!, low: -lost.high!, high: -lost.low! })}`,
           open: `, and quality is not told apart from ${strong}’s (lost ${spread(lost)})`,
         }[side]
-  return `As of ${dateOf(made)}, on ${count(report.rows)} prompts${quality.strong === null ? '' : ' with known scores'}, ${advice}:${money}${kept}.`
+  return `As of ${dateOf(made)}, on ${count(report.rows)} prompts${quality.strong === null ? '' : ' with known scores'}, ${share}${money}${kept}.`
 }
 
 /** A one-sentence summary for the person who pays the bill. */
