@@ -225,7 +225,7 @@ describe('declared context', () => {
 
   it('changes what the text’s length means, where that pays', async () => {
     const random = createRandom(5)
-    const rows = Array.from({ length: 800 }, (_, i) => {
+    const rows = Array.from({ length: 500 }, (_, i) => {
       const long = random.next() < 0.5
       const feature = random.next() < 0.5 ? 'contracts' : 'smalltalk'
       const hard = long === (feature === 'contracts')
