@@ -382,12 +382,12 @@ const REFUSED: readonly (readonly [start: string | RegExp, reason: string])[] = 
   ['BZh', 'it is bzip2; unpack it first: bunzip2 FILE'],
   ['\xfd7zXZ', 'it is xz; unpack it first: unxz FILE'],
   ['\x04"M\x18', 'it is LZ4; unpack it first: unlz4 FILE'],
-  ['%PDF', 'it is a PDF'],
+  ['%PDF', 'it is a PDF; save the table as CSV, JSON lines or Parquet'],
   [
     /^\s*<(!doctype html|html)/i,
-    'it is a web page: the download was answered with a page, such as one to log in',
+    'it is a web page: the download was answered with a page, such as one to log in; open the address in a browser and save the file itself',
   ],
-  [/^\s*<\?xml/i, 'it is XML'],
+  [/^\s*<\?xml/i, 'it is XML; save the table as CSV, JSON lines or Parquet'],
   [
     'version https://git-lfs',
     'it is the pointer of a file in Git LFS: git lfs pull fetches the file',
@@ -416,6 +416,8 @@ function refusedFormat(head: Buffer, path: string): string | undefined {
   if (isUtf16(start)) return 'it is UTF-16; expected UTF-8: iconv -f UTF-16LE -t UTF-8 FILE'
   let controls = 0
   for (const byte of head.subarray(0, 4096)) if (byte < 9 || (byte > 13 && byte < 32)) controls++
-  if (controls > CONTROL_SHARE * start.length) return 'it is binary, of no kind that is known here'
+  if (controls > CONTROL_SHARE * start.length) {
+    return 'it is binary, of no kind that is known here; save the table as CSV, JSON lines or Parquet'
+  }
   return undefined
 }

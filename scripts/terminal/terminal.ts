@@ -14,7 +14,8 @@ export interface Terminal {
   /** A note to the user, separate from the result. */
   note(line: string): void
   /**
-   * Shows a stage once it has taken longer than a second: a live line on a terminal, else one line per stage.
+   * Shows a stage once it has taken longer than a second: a live line on a terminal, else a line
+   * every 5 s. A stage that does not report is shown with the time it has taken, as long as the process is free.
    */
   readonly onProgress: OnProgress
   /** Ends the live line. */
@@ -52,46 +53,72 @@ interface Streams {
 const SHOW_AFTER_MS = 1000
 const REDRAW_MS = 200
 const PLAIN_EVERY_MS = 5000
+const HEARTBEAT_MS = 1000
+
+/** Shows a stage that does not report; one in the process, ended by whatever is written next. */
+let heartbeat: NodeJS.Timeout | undefined
+const endHeartbeat = (): void => {
+  clearInterval(heartbeat)
+  heartbeat = undefined
+}
 
 export function openTerminal(
   stdout: NodeJS.WritableStream = process.stdout,
   stderr: NodeJS.WritableStream & { isTTY?: boolean; columns?: number } = process.stderr,
   now: () => number = Date.now,
 ): Terminal {
-  let stage = ''
+  let latest: Progress | undefined
   let started = 0
   let drawn = 0
   let live = false
   const endProgress = (): void => {
+    endHeartbeat()
     if (live) stderr.write('\n')
     live = false
-    stage = ''
+    latest = undefined
+  }
+  const draw = (progress: Progress, ending = ''): void => {
+    const time = now()
+    const waited = stderr.isTTY ? REDRAW_MS : PLAIN_EVERY_MS
+    if (time - started < SHOW_AFTER_MS || time - drawn < waited) return
+    drawn = time
+    const line = printableCell(progressLine(progress, (time - started) / 1000) + ending)
+    if (!stderr.isTTY) {
+      stderr.write(`${line}\n`)
+      return
+    }
+    live = true
+    stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`)
+  }
+  const startHeartbeat = (): void => {
+    heartbeat = setInterval(() => {
+      if (latest) draw(latest, `, ${count(Math.round((now() - started) / 1000))} s so far`)
+    }, HEARTBEAT_MS).unref()
   }
   return {
-    print: (line) => void stdout.write(`${printable(line)}\n`),
-    json: (value) => void stdout.write(`${printable(JSON.stringify(value))}\n`),
+    print(line) {
+      endHeartbeat()
+      stdout.write(`${printable(line)}\n`)
+    },
+    json(value) {
+      endHeartbeat()
+      stdout.write(`${printable(JSON.stringify(value))}\n`)
+    },
     note(line) {
       endProgress()
       stderr.write(`${printable(line)}\n`)
     },
     onProgress(progress) {
-      const time = now()
-      if (progress.stage !== stage) {
+      if (progress.stage !== latest?.stage) {
         endProgress()
-        stage = progress.stage
-        started = time
+        started = now()
         drawn = 0
       }
-      const waited = stderr.isTTY ? REDRAW_MS : PLAIN_EVERY_MS
-      if (time - started < SHOW_AFTER_MS || time - drawn < waited) return
-      drawn = time
-      const line = printableCell(progressLine(progress, (time - started) / 1000))
-      if (!stderr.isTTY) {
-        stderr.write(`${line}\n`)
-        return
-      }
-      live = true
-      stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`)
+      latest = progress
+      const finished = progress.total !== undefined && progress.done >= progress.total
+      if (finished) endHeartbeat()
+      else if (!heartbeat) startHeartbeat()
+      draw(progress)
     },
     endProgress,
   }

@@ -440,19 +440,27 @@ describe('a file that is not what it seems', () => {
   const binary = Buffer.alloc(400, 1)
   test.each([
     ['UTF-16 without a mark', Buffer.from('prompt,model_a\nx,y\n', 'utf16le'), 'UTF-16'],
+    [
+      'UTF-16 with a mark',
+      Buffer.from('\ufeffprompt,model_a\nx,y\n', 'utf16le'),
+      'iconv -f UTF-16',
+    ],
+    ['UTF-16, big end first', Buffer.from('feff00700072', 'hex'), 'iconv -f UTF-16'],
+    ['zip or Excel', Buffer.from('PK\x03\x04more'), 'unpack it, or save the sheet as CSV'],
+    ['XML', Buffer.from('<?xml version="1.0"?>'), 'it is XML; save the table as'],
     ['SQLite', Buffer.concat([Buffer.from('SQLite format 3\0'), binary]), 'SQLite'],
-    ['a PDF', Buffer.from('%PDF-1.7'), 'PDF'],
+    ['a PDF', Buffer.from('%PDF-1.7'), 'it is a PDF; save the table as'],
     ['xz', Buffer.from('fd377a585a00', 'hex'), 'xz'],
     ['bzip2', Buffer.from('BZh91AY&SY'), 'bzip2'],
     ['Avro', Buffer.from('Obj\x01more'), 'Avro'],
     ['ORC', Buffer.from('ORC more'), 'ORC'],
-    ['a web page', Buffer.from('<!DOCTYPE html><html>'), 'web page'],
+    ['a web page', Buffer.from('<!DOCTYPE html><html>'), 'save the file itself'],
     [
       'a Git LFS pointer',
       Buffer.from('version https://git-lfs.github.com/spec/v1\n'),
       'git lfs pull',
     ],
-    ['something binary', binary, 'binary'],
+    ['something binary', binary, 'known here; save the table as'],
     ['an older pickle', Buffer.from('8002950000', 'hex'), 'pickle'],
   ])('%s is named', async (_, bytes, word) => {
     expect((await refusal(labels('f.bin', bytes), 'file_unreadable')).message).toContain(word)

@@ -113,3 +113,26 @@ test.each([
   input.end(typed)
   expect(await asking).toBe(said)
 })
+
+test.each([
+  ['a terminal, every second', true, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]],
+  ['a log, every 5 s', false, [1, 6, 11]],
+])('a stage that does not report is shown on %s, until it ends', (_, isTTY, seconds) => {
+  vi.useFakeTimers({ now: 1_000_000 })
+  try {
+    const err = Object.assign(new PassThrough(), { isTTY, columns: 200 })
+    const { onProgress, endProgress } = openTerminal(new PassThrough(), err)
+    const shown = () =>
+      [...`${err.read() ?? ''}`.matchAll(/fit: .*?, (\d+) s so far/g)].map(([, s]) => Number(s))
+    onProgress({ stage: 'fit', done: 0 })
+    vi.advanceTimersByTime(12_000)
+    expect(shown()).toEqual(seconds)
+    endProgress()
+    onProgress({ stage: 'fit', done: 5, total: 5 })
+    vi.advanceTimersByTime(12_000)
+    expect(shown()).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
+})
