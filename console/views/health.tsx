@@ -165,7 +165,8 @@ function List({
 }): JSX.Element {
   if (rows.length === 0) return <p class="muted small">{empty}</p>
   return (
-    <div class="scroll-x">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls sideways must be reached by the keyboard
+    <section class="scroll-x" aria-label={head.join(', ')} tabIndex={0}>
       <table class="list">
         <thead>
           <tr>
@@ -186,7 +187,7 @@ function List({
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   )
 }
 
@@ -322,7 +323,8 @@ const STATES: Readonly<Record<string, readonly [tone: 'good' | 'warn' | 'bad', w
 function Upstreams({ of }: { readonly of: Health['upstreams'] }): JSX.Element {
   if (of.length === 0) return <Empty title="No gateway: this server only routes." />
   return (
-    <div class="scroll-x">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls sideways must be reached by the keyboard
+    <section class="scroll-x" aria-label="Upstreams" tabIndex={0}>
       <table class="list">
         <thead>
           <tr>
@@ -350,6 +352,6 @@ function Upstreams({ of }: { readonly of: Health['upstreams'] }): JSX.Element {
           })}
         </tbody>
       </table>
-    </div>
+    </section>
   )
 }

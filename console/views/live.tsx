@@ -494,7 +494,8 @@ function Opened({
       {attempts.length > 0 && (
         <>
           <h3>Attempts</h3>
-          <div class="scroll-x">
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls sideways must be reached by the keyboard */}
+          <section class="scroll-x" aria-label="Attempts" tabIndex={0}>
             <table class="list">
               <thead>
                 <tr>
@@ -521,7 +522,7 @@ function Opened({
                 ))}
               </tbody>
             </table>
-          </div>
+          </section>
         </>
       )}
       {checks.length > 0 && (

@@ -127,7 +127,8 @@ function Rows({ of, by }: { readonly of: Money; readonly by: Group }): JSX.Eleme
   const most = Math.max(...rows.map((row) => row.cost_usd + Math.max(0, row.saved_usd)), 1e-12)
   if (rows.length === 0) return <Empty title="Nothing was spent yet." />
   return (
-    <div class="scroll-x">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls sideways must be reached by the keyboard
+    <section class="scroll-x" aria-label="Spending and savings" tabIndex={0}>
       <table class="list">
         <thead>
           <tr>
@@ -180,7 +181,7 @@ function Rows({ of, by }: { readonly of: Money; readonly by: Group }): JSX.Eleme
           })}
         </tbody>
       </table>
-    </div>
+    </section>
   )
 }
 

@@ -11,6 +11,7 @@ import { Traffic } from '../../serving/server/console/traffic.ts'
 import { createReloader } from '../../serving/server/reloader.ts'
 import { adminConsole, openAdminPort } from '../../serving/server/run-server.ts'
 import { type SampleApp, sampleApp } from '../serving/sample-app.ts'
+import { scriptedUpstream } from '../serving/upstreams/scripted-upstream.ts'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const BUILT = join(import.meta.dirname, '../../dist/console')
@@ -24,18 +25,59 @@ let browser: Browser
 let url: string
 const closing: (() => Promise<unknown> | unknown)[] = []
 const faults: string[] = []
+/** of the chats that were sent */
+const statuses: number[] = []
 
 beforeAll(async () => {
   if (!existsSync(CHROMIUM))
     throw new Error(`no ${CHROMIUM}: apt-get install chromium, or set CHROMIUM`)
+  const upstream = await scriptedUpstream(HOSTILE)
+  closing.push(() => upstream.close())
   const traffic = new Traffic({ texts: 'full', now: Date.now })
   sample = await sampleApp({
-    services: { observers: [traffic.observe] },
+    services: {
+      observers: [traffic.observe],
+      servedObservers: [traffic.served],
+      ratingObservers: [traffic.outcomes.rated],
+    },
     config: () => ({
       keys: [{ name: 'vera', sha256: keyHash(VIEWER), console: 'viewer' as const }],
+      gateway: {
+        upstreams: { one: { base_url: upstream.url } },
+        models: {
+          big: { upstreams: [{ upstream: 'one' }], price: { input: 10, output: 20 } },
+          small: {
+            upstreams: [{ upstream: 'one', model: HOSTILE }],
+            price: { input: 1, output: 2 },
+          },
+        },
+      },
     }),
   })
   const { services, config } = sample
+  const chat = (model: string) =>
+    sample.app.inject({
+      ...{ method: 'POST', url: '/v1/chat/completions' },
+      headers: { authorization: `Bearer ${VIEWER}` },
+      payload: {
+        model,
+        messages: [{ role: 'user', content: HOSTILE }],
+        user: HOSTILE,
+        weir: { session_id: HOSTILE, metadata: { [HOSTILE]: HOSTILE, tenant: HOSTILE } },
+      },
+    })
+  // as a log that somebody else wrote has them
+  traffic.logged({
+    ...{ object: 'decision', id: 'logged', time: Date.now(), router: HOSTILE, version: HOSTILE },
+    ...{ model: HOSTILE, win_rate: 0.5, threshold: 0.5, reason: HOSTILE, propensity: 1 },
+    ...{ prompt_hash: HOSTILE, fallback_reason: HOSTILE, session_id: HOSTILE, text: HOSTILE },
+  })
+  for (const behaviour of ['answer', 'bad_request'] as const) {
+    upstream.otherwise = behaviour
+    for (const model of ['weir', 'small', HOSTILE]) {
+      statuses.push((await chat(model)).statusCode)
+    }
+  }
   for (let i = 0; i < 60; i++) {
     await services.decider.route({ prompt: `${HOSTILE} ${i}`, session_id: HOSTILE }, {})
   }
@@ -151,6 +193,24 @@ test('a prompt with markup is shown as text in the playground, and the threshold
   await page.press('input[type="range"]', before?.includes('strong') ? 'End' : 'Home')
   await expect.poll(() => page.textContent('.verdict-model'), { timeout: 10_000 }).not.toBe(before)
   expect(await page.evaluate('globalThis.hacked')).toBeUndefined()
+  await context.close()
+})
+
+test('markup in names of models, users, sessions and metadata of chats is text in every row that is opened', async () => {
+  expect(statuses).toEqual([200, 200, 404, 400, 400, 404])
+  const { page, context } = await signedIn()
+  for (const filter of ['', `?model=${encodeURIComponent(HOSTILE)}`]) {
+    await page.goto(`${url}/console/#/live${filter}`)
+    const table = '[aria-label="Decisions"]'
+    await page.waitForSelector(table)
+    await expect.poll(() => page.textContent('main')).toContain(HOSTILE)
+    await page.focus(table)
+    await page.keyboard.press(filter === '' ? 'End' : 'Home')
+    await page.keyboard.press('Enter')
+    await page.waitForTimeout(500)
+    expect(await page.evaluate('globalThis.hacked')).toBeUndefined()
+    expect(await page.$$('main img, main script')).toEqual([])
+  }
   await context.close()
 })
 
