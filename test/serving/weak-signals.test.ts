@@ -193,9 +193,10 @@ let root: string | undefined
 let server: Server | undefined
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
+  // the upstream never ends its answers: closing waits for nothing that still comes from it
   server?.closeAllConnections()
   server?.close()
+  for (const close of closing.splice(0).reverse()) await close()
   if (root) await rm(root, { recursive: true })
   root = undefined
   server = undefined
@@ -237,7 +238,10 @@ async function opened(log: boolean) {
 test('a client that closes a stream is logged as a stop of the answer that its headers name', async () => {
   const services = await opened(true)
   const app = buildApp(services)
-  closing.push(() => app.close())
+  closing.push(async () => {
+    app.server.closeAllConnections()
+    await app.close()
+  })
   const address = await app.listen({ port: 0, host: '127.0.0.1' })
   const abort = new AbortController()
   const answer = await fetch(`${address}/v1/chat/completions`, {
