@@ -403,7 +403,7 @@ describe('failures and time', () => {
   })
 
   test('a weak model that hangs takes its share of the time, and is known to have been too slow', async () => {
-    await open([never], { level_timeout_ms: 100 })
+    await open([never], { level_timeout_ms: 500 })
     small({ hang: true })
     expect((await ask(app)).text).toBe('from big')
     expect(app.served[0]!.attempts.map(({ outcome }) => outcome)).toEqual(['timeout', 'answered'])
