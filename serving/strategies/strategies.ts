@@ -13,13 +13,15 @@ const registered = new Map(STRATEGIES.map((row) => [row.kind, row]))
  * Registers a strategy that policies may name; call it before they are read. `describeStrategyContract` is
  * the test suite that it must pass.
  *
+ * @returns a function that takes it out again
  * @throws TypeError if that kind is already registered
  */
-export function registerStrategy(row: StrategyKind): void {
+export function registerStrategy(row: StrategyKind): () => void {
   if (row.kind === 'single' || registered.has(row.kind)) {
     throw new TypeError(`there is a strategy of the kind ${row.kind} already`)
   }
   registered.set(row.kind, row)
+  return () => void registered.delete(row.kind)
 }
 
 /** Every strategy that a route may name. */

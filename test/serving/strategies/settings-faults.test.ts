@@ -15,11 +15,11 @@ const check = (strategy: string) => () => checkPolicy(policy(strategy), 'p.yaml'
 const cascade = (checks: string): string =>
   `kind: cascade\nchecks:\n  ${checks.split('\n').join('\n  ')}`
 
-const FAULTS: [string, string, string | RegExp][] = [
+const FAULTS: [string, string, string][] = [
   [
     'a kind that is none',
     'kind: cascad',
-    /^p\.yaml:8: routes\.both\.strategy\.kind: expected one of cascade, ensemble(, \w+)*, got cascad/,
+    'p.yaml:8: routes.both.strategy.kind: expected one of cascade, ensemble, got cascad',
   ],
   [
     'no checks',

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { StrategyKind } from '../../../serving/strategies/settings.ts'
 import {
   createStrategies,
@@ -72,7 +72,7 @@ describe('the registry of strategies', () => {
       return found
     }
     expect(faults({ kind: 'last' })).toEqual([[['kind'], 'one of cascade, ensemble', 'last']])
-    registerStrategy(row)
+    onTestFinished(registerStrategy(row))
     expect(faults({ kind: 'last' })).toEqual([])
     expect(faults({ kind: 'last', checks: [] })).toHaveLength(1)
     expect(createStrategies().map(({ kind }) => kind)).toEqual(['cascade', 'ensemble', 'last'])
